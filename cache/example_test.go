@@ -1,0 +1,218 @@
+package cache_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redoubt-go/redoubt/cache"
+)
+
+type User struct{ Name string }
+
+func findUser(_ context.Context, id string) (User, error) {
+	return User{strings.ToUpper(id[:1]) + id[1:]}, nil
+}
+
+func Example() {
+	ctx := context.Background()
+	users := cache.Memoize(findUser, cache.Config[string, User]{Capacity: 10_000, TTL: time.Minute})
+	alice, err := users.Get(ctx, "alice") // one query, however many goroutines ask
+	users.Forget("alice")                 // after a write
+	fmt.Println(alice.Name, err, users.Stats().HitRatio())
+	// Output: Alice <nil> 0
+}
+
+func ExampleNew() {
+	c := cache.New(cache.Config[string, int]{Capacity: 2})
+	c.Set("a", 1)
+	c.Set("b", 2)
+	c.Get("a")    // now b is the least recently used
+	c.Set("c", 3) // and makes room
+	for k, v := range c.All() {
+		fmt.Println(k, v)
+	}
+	// Output:
+	// a 1
+	// c 3
+}
+
+func ExampleConfig() {
+	config := cache.Config[string, int]{TTL: -time.Second}
+	fmt.Println(config.Validate())
+	// Output:
+	// cache: Capacity is 0, want at least 1
+	// cache: TTL is -1s, want 0 (no expiry) or more
+}
+
+func ExampleCache_GetOrLoad() {
+	c := cache.New(cache.Config[string, int]{Capacity: 100})
+	length := func(_ context.Context, word string) (int, error) {
+		fmt.Println("counting", word)
+		return len(word), nil
+	}
+	for range 3 {
+		n, err := c.GetOrLoad(context.Background(), "redoubt", length)
+		fmt.Println(n, err)
+	}
+	// Output:
+	// counting redoubt
+	// 7 <nil>
+	// 7 <nil>
+	// 7 <nil>
+}
+
+func ExampleCache_GetOrSet() {
+	c := cache.New(cache.Config[string, int]{Capacity: 100})
+	fmt.Println(c.GetOrSet("a", 1))
+	fmt.Println(c.GetOrSet("a", 2))
+	// Output:
+	// 1 false
+	// 1 true
+}
+
+func ExampleEvent() {
+	files := cache.New(cache.Config[string, string]{
+		Capacity: 2,
+		OnEvent: func(_ context.Context, e cache.Event[string, string]) {
+			fmt.Println("close", e.Value, "-", e.Cause)
+		},
+	})
+	files.Set("a", "a.log")
+	files.Set("a", "a.log.1")
+	files.Set("b", "b.log")
+	files.Set("c", "c.log")
+	files.Delete("b")
+	// Output:
+	// close a.log - replaced
+	// close a.log.1 - evicted
+	// close b.log - deleted
+}
+
+func ExampleCause() {
+	fmt.Println(cache.Replaced, cache.Deleted, cache.Expired, cache.Evicted)
+	// Output: replaced deleted expired evicted
+}
+
+func ExampleStats() {
+	c := cache.New(cache.Config[string, int]{Capacity: 1})
+	c.Set("a", 1)
+	c.Get("a")
+	c.Get("b")
+	text, _ := json.Marshal(c.Stats())
+	fmt.Println(string(text))
+	fmt.Println(c.Stats().HitRatio())
+	// Output:
+	// {"hits":1,"misses":1,"stale_hits":0,"error_hits":0,"loads":0,"load_errors":0,"load_time_ns":0,"evictions":0,"expirations":0}
+	// 0.5
+}
+
+func ExampleMemoize() {
+	var fib *cache.Memo[int, int64]
+	fib = cache.Memoize(func(ctx context.Context, n int) (int64, error) {
+		if n < 2 {
+			return int64(n), nil
+		}
+		a, _ := fib.Get(ctx, n-1)
+		b, _ := fib.Get(ctx, n-2)
+		return a + b, nil
+	}, cache.Config[int, int64]{Capacity: 100})
+	fmt.Println(fib.Get(context.Background(), 50))
+	fmt.Println(fib.Stats().Loads, "calls")
+	// Output:
+	// 12586269025 <nil>
+	// 51 calls
+}
+
+func ExampleMemo() {
+	var find func(context.Context, string) (User, error) = findUser
+	find = cache.Memoize(find, cache.Config[string, User]{Capacity: 100}).Get // of the same type
+	fmt.Println(find(context.Background(), "bob"))
+	// Output: {Bob} <nil>
+}
+
+func ExampleNewLazy() {
+	attempts := 0
+	connection := cache.NewLazy(func(context.Context) (string, error) {
+		if attempts++; attempts == 1 {
+			return "", errors.New("connection refused")
+		}
+		return "connected", nil
+	})
+	for range 3 {
+		fmt.Println(connection.Get(context.Background()))
+	}
+	fmt.Println(attempts, "attempts")
+	// Output:
+	//  connection refused
+	// connected <nil>
+	// connected <nil>
+	// 2 attempts
+}
+
+func ExampleLazy_Reset() {
+	version := 0
+	config := cache.NewLazy(func(context.Context) (int, error) { version++; return version, nil })
+	fmt.Println(config.Get(context.Background()))
+	config.Reset()
+	fmt.Println(config.Peek())
+	fmt.Println(config.Get(context.Background()))
+	// Output:
+	// 1 <nil>
+	// 0 false
+	// 2 <nil>
+}
+
+func ExampleCachedError() {
+	c := cache.New(cache.Config[string, User]{
+		Capacity: 100,
+		ErrorTTL: func(err error) time.Duration {
+			if errors.Is(err, cache.ErrNotFound) {
+				return time.Minute
+			}
+			return 0
+		},
+	})
+	load := func(_ context.Context, id string) (User, error) {
+		fmt.Println("asking for", id)
+		return User{}, fmt.Errorf("user %s: %w", id, cache.ErrNotFound)
+	}
+	for range 2 {
+		_, err := c.GetOrLoad(context.Background(), "nobody", load)
+		var cached *cache.CachedError
+		fmt.Println(errors.Is(err, cache.ErrNotFound), errors.As(err, &cached))
+	}
+	// Output:
+	// asking for nobody
+	// true false
+	// true true
+}
+
+func ExamplePanicError() {
+	defer func() {
+		p := recover().(*cache.PanicError)
+		fmt.Println(p.Value)
+		fmt.Println(strings.Contains(string(p.Stack), "ExamplePanicError"))
+	}()
+	c := cache.New(cache.Config[int, int]{Capacity: 1})
+	c.GetOrLoad(context.Background(), 0, func(_ context.Context, k int) (int, error) { return 1 / k, nil })
+	// Output:
+	// runtime error: integer divide by zero
+	// true
+}
+
+type busyError struct{}
+
+func (busyError) Error() string             { return "503 Service Unavailable" }
+func (busyError) RetryAfter() time.Duration { return 2 * time.Minute }
+
+func ExampleRetryAfter() {
+	fmt.Println(cache.RetryAfter(fmt.Errorf("find: %w", busyError{})))
+	fmt.Println(cache.RetryAfter(errors.New("connection refused")))
+	// Output:
+	// 2m0s
+	// 0s
+}

@@ -1,0 +1,66 @@
+package cache_test
+
+import (
+	"context"
+	"math"
+	"testing"
+	"testing/synctest"
+
+	"github.com/redoubt-go/redoubt/cache"
+)
+
+// Oracle: container/list, as in P1.
+func FuzzLRU(f *testing.F) {
+	f.Add(uint8(1), []byte{7, 1, 7, 2, 0, 1, 2, 2})
+	f.Add(uint8(2), []byte{7, 1, 7, 2, 0, 1, 7, 3, 6, 0, 4, 1, 5, 9, 3, 1})
+	f.Fuzz(func(t *testing.T, capacity uint8, program []byte) {
+		if problem := replayLRU(int(capacity)%24+1, program); problem != "" {
+			t.Error(problem)
+		}
+	})
+}
+
+// Oracle: the rules of time over a map of deadlines, as in P4.
+func FuzzTime(f *testing.F) {
+	f.Add([]byte{4, 1, 0, 0, 0, 63, 0, 0, 30, 5, 1, 1, 5, 1, 2, 1, 1, 0})
+	f.Add([]byte{3, 2, 0, 0, 0, 8, 5, 2, 1, 5, 2, 0, 2, 2, 0, 6, 2, 2, 4, 2, 0})
+	f.Fuzz(func(t *testing.T, program []byte) {
+		synctest.Test(t, func(t *testing.T) {
+			if problem := replayTimed(program); problem != "" {
+				t.Error(problem)
+			}
+		})
+	})
+}
+
+// Keys of any bits, NaNs and both zeroes among them, as floats, in structs and behind interfaces. Oracle: a Go map, which
+// finds what is equal; and the bound.
+func FuzzKeys(f *testing.F) {
+	f.Add(uint64(0), math.Float64bits(math.Copysign(0, -1)), math.Float64bits(math.NaN()))
+	f.Add(math.Float64bits(1), math.Float64bits(1), math.Float64bits(2))
+	f.Fuzz(func(t *testing.T, a, b, d uint64) {
+		type key struct {
+			f float64
+			i any
+		}
+		model := map[key]int{}
+		c := cache.New(cache.Config[key, int]{Capacity: 3})
+		for i, bits := range []uint64{a, b, d, a, b} {
+			k := key{math.Float64frombits(bits), math.Float32frombits(uint32(bits))}
+			c.Set(k, i+1)
+			model[k] = i + 1
+			want := model[k] // 0 for a NaN, which no map finds again
+			wantGet(t, c, k, want)
+			v, err := c.GetOrLoad(context.Background(), k, func(context.Context, key) (int, error) { return -1, nil })
+			if want == 0 {
+				want = -1
+			}
+			if v != want || err != nil {
+				t.Errorf("GetOrLoad(%v) = %v, %v, want %v", k, v, err, want)
+			}
+		}
+		if n := c.Len(); n > 3 || c.Loading() != 0 {
+			t.Errorf("Len() = %d, Loading() = %d, want at most 3 and 0", n, c.Loading())
+		}
+	})
+}

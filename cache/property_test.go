@@ -1,0 +1,531 @@
+package cache_test
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/leanovate/gopter"
+	"github.com/leanovate/gopter/gen"
+	"github.com/leanovate/gopter/prop"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/redoubt-go/redoubt/cache"
+)
+
+// ---- P1: the exact LRU order. Oracle: a container/list and a map.
+
+// A listLRU is the textbook LRU cache, front hottest.
+type listLRU struct {
+	capacity int
+	order    *list.List // of pair
+	items    map[int]*list.Element
+	events   []pairEvent
+}
+
+type (
+	pair      struct{ k, v int }
+	pairEvent = cache.Event[int, int]
+)
+
+func (m *listLRU) depart(e *list.Element, cause cache.Cause) {
+	p := e.Value.(pair)
+	m.events = append(m.events, pairEvent{Key: p.k, Value: p.v, Cause: cause})
+}
+
+func (m *listLRU) get(k int) (int, bool) {
+	e := m.items[k]
+	if e == nil {
+		return 0, false
+	}
+	m.order.MoveToFront(e)
+	return e.Value.(pair).v, true
+}
+
+func (m *listLRU) peek(k int) (int, bool) {
+	if e := m.items[k]; e != nil {
+		return e.Value.(pair).v, true
+	}
+	return 0, false
+}
+
+func (m *listLRU) set(k, v int) {
+	if e := m.items[k]; e != nil {
+		m.depart(e, cache.Replaced)
+		m.order.Remove(e)
+	} else if len(m.items) == m.capacity {
+		m.remove(m.order.Back(), cache.Evicted)
+	}
+	m.items[k] = m.order.PushFront(pair{k, v})
+}
+
+func (m *listLRU) remove(e *list.Element, cause cache.Cause) {
+	m.depart(e, cause)
+	delete(m.items, m.order.Remove(e).(pair).k)
+}
+
+func (m *listLRU) take(k int) (int, bool) {
+	v, ok := m.peek(k)
+	if ok {
+		m.remove(m.items[k], cache.Deleted)
+	}
+	return v, ok
+}
+
+func (m *listLRU) keys() (keys []int) {
+	for e := m.order.Back(); e != nil; e = e.Prev() {
+		keys = append(keys, e.Value.(pair).k)
+	}
+	return keys
+}
+
+// replayLRU runs a program, two bytes an operation (what, key), on a cache and on the model, and returns the first
+// difference. The values count up, so that no two are equal.
+func replayLRU(capacity int, program []byte) string {
+	m := &listLRU{capacity: capacity, order: list.New(), items: map[int]*list.Element{}}
+	var events []pairEvent
+	c := cache.New(cache.Config[int, int]{Capacity: capacity, OnEvent: func(_ context.Context, e pairEvent) { events = append(events, e) }})
+	step := func(what byte, k, v int) (got, want string) {
+		say := func(v int, ok bool) string { return fmt.Sprint(v, ok) }
+		switch what % 9 {
+		case 0:
+			return say(c.Get(k)), say(m.get(k))
+		case 1:
+			return say(c.Peek(k)), say(m.peek(k))
+		case 2:
+			return say(c.Take(k)), say(m.take(k))
+		case 3:
+			old, had := m.peek(k)
+			m.set(k, v)
+			return say(c.Swap(k, v)), say(old, had)
+		case 4:
+			actual, loaded := m.get(k)
+			if !loaded {
+				m.set(k, v)
+				actual = v
+			}
+			return say(c.GetOrSet(k, v)), say(actual, loaded)
+		case 5:
+			actual, loaded := m.get(k)
+			if !loaded {
+				m.set(k, v)
+				actual = v
+			}
+			got, err := c.GetOrLoad(context.Background(), k, func(context.Context, int) (int, error) { return v, nil })
+			return say(got, err == nil), say(actual, true)
+		case 6:
+			if k%8 == 0 { // rarely
+				c.Clear()
+				for e := m.order.Back(); e != nil; e = m.order.Back() {
+					m.remove(e, cache.Deleted)
+				}
+			}
+		default:
+			c.Set(k, v)
+			m.set(k, v)
+		}
+		return "", ""
+	}
+	for i := 0; i+1 < len(program); i += 2 {
+		what, k := program[i], int(program[i+1]%32)
+		got, want := step(what, k, i+1)
+		if got != want {
+			return fmt.Sprintf("step %d, operation %d of key %d: got %s, want %s", i/2, what%9, k, got, want)
+		}
+		if diff := cmp.Diff(m.keys(), keys(c)); diff != "" {
+			return fmt.Sprintf("step %d: keys (-want +got):\n%s", i/2, diff)
+		}
+	}
+	if diff := cmp.Diff(m.events, events); diff != "" {
+		return fmt.Sprintf("events (-want +got):\n%s", diff)
+	}
+	if n := c.Len(); n != len(m.items) {
+		return fmt.Sprintf("Len() = %d, want %d", n, len(m.items))
+	}
+	return ""
+}
+
+func parameters(runs int) *gopter.TestParameters {
+	p := gopter.DefaultTestParameters()
+	p.MinSuccessfulTests, p.MaxSize = runs, 400
+	return p
+}
+
+// holds makes the result of a property out of a description of what went wrong.
+func holds(problem string) *gopter.PropResult {
+	if problem == "" {
+		return gopter.NewPropResult(true, "")
+	}
+	return gopter.NewPropResult(false, problem)
+}
+
+func TestP1_LRUEqualsContainerList(t *testing.T) {
+	properties := gopter.NewProperties(parameters(200))
+	properties.Property("oracle: container/list", prop.ForAll(
+		func(capacity int, program []byte) *gopter.PropResult { return holds(replayLRU(capacity, program)) },
+		gen.IntRange(1, 16), gen.SliceOf(gen.UInt8())))
+	properties.TestingRun(t)
+}
+
+// ---- P4: expiry, stale values and remembered errors, in virtual time. Oracle: the rules, over a map of deadlines.
+
+const (
+	modelTTL   = 10 * time.Second
+	modelGrace = 7 * time.Second
+	modelKeep  = 5 * time.Second
+)
+
+// A timeModel is a cache too large to evict, with the instants at which what it knows ends.
+type timeModel struct {
+	now      time.Duration
+	values   map[int]int
+	deadline map[int]time.Duration
+	failed   map[int]time.Duration // the end of a remembered error
+	loads    uint64
+}
+
+func (m *timeModel) get(k int) (int, bool) {
+	if v, ok := m.values[k]; ok && m.now < m.deadline[k] {
+		return v, true
+	}
+	return 0, false
+}
+
+func (m *timeModel) set(k, v int, ttl time.Duration) {
+	m.values[k], m.deadline[k] = v, m.now+ttl
+	delete(m.failed, k)
+}
+
+func (m *timeModel) take(k int) (int, bool) {
+	v, ok := m.get(k)
+	delete(m.values, k)
+	delete(m.failed, k)
+	return v, ok
+}
+
+// load is GetOrLoad with a loader that returns v, err at once.
+func (m *timeModel) load(k, v int, err error) (int, error) {
+	if v, ok := m.get(k); ok {
+		return v, nil
+	}
+	if m.now >= m.failed[k] {
+		if m.loads++; err == nil {
+			m.set(k, v, modelTTL)
+			return v, nil
+		}
+		m.failed[k] = m.now + modelKeep
+		if err == cache.ErrNotFound {
+			delete(m.values, k)
+		}
+	}
+	if old, ok := m.values[k]; ok && m.now < m.deadline[k]+modelGrace {
+		return old, nil
+	}
+	return 0, io.EOF // of whichever kind
+}
+
+// replayTimed runs a program, three bytes an operation (what, key, number), in a synctest bubble.
+func replayTimed(program []byte) string {
+	m := &timeModel{values: map[int]int{}, deadline: map[int]time.Duration{}, failed: map[int]time.Duration{}}
+	written, departed := 0, 0
+	c := cache.New(cache.Config[int, int]{
+		Capacity: 16, TTL: modelTTL, StaleIfError: modelGrace,
+		ErrorTTL: func(error) time.Duration { return modelKeep },
+		OnEvent:  func(context.Context, pairEvent) { departed++ },
+	})
+	step := func(what, k, n, v int) (got, want string) {
+		say := func(v int, ok bool) string { return fmt.Sprint(v, ok) }
+		switch what % 7 {
+		case 0:
+			time.Sleep(time.Duration(n) * time.Second / 8)
+			m.now += time.Duration(n) * time.Second / 8
+		case 1:
+			return say(c.Get(k)), say(m.get(k))
+		case 2:
+			return say(c.Take(k)), say(m.take(k))
+		case 3:
+			written++
+			ttl := time.Duration(n+1) * time.Second
+			c.SetTTL(k, v, ttl)
+			m.set(k, v, ttl)
+		case 4:
+			written++
+			c.Set(k, v)
+			m.set(k, v, modelTTL)
+		default:
+			err := []error{nil, io.EOF, cache.ErrNotFound}[n%3]
+			loads := m.loads
+			wantV, wantErr := m.load(k, v, err)
+			gotV, gotErr := c.GetOrLoad(context.Background(), k, func(context.Context, int) (int, error) { return v, err })
+			if m.loads > loads && err == nil {
+				written++
+			}
+			if gotErr != nil {
+				gotV = 0
+			}
+			return say(gotV, gotErr == nil), say(wantV, wantErr == nil)
+		}
+		return "", ""
+	}
+	for i := 0; i+2 < len(program); i += 3 {
+		what, k, n := int(program[i]), int(program[i+1]%8), int(program[i+2]%64)
+		got, want := step(what, k, n, i+1)
+		if got != want {
+			return fmt.Sprintf("step %d at %v, operation %d of key %d (%d): got %s, want %s", i/3, m.now, what%7, k, n, got, want)
+		}
+		if got := c.Stats().Loads; got != m.loads {
+			return fmt.Sprintf("step %d at %v: %d loads, want %d", i/3, m.now, got, m.loads)
+		}
+	}
+	if got, want := departed, written-c.Len(); got != want {
+		return fmt.Sprintf("%d events, want %d: %d writes - %d residents", got, want, written, c.Len())
+	}
+	return ""
+}
+
+func TestP4_TimeEqualsModel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		properties := gopter.NewProperties(parameters(200))
+		properties.Property("oracle: a map of deadlines", prop.ForAll(
+			func(program []byte) *gopter.PropResult { return holds(replayTimed(program)) },
+			gen.SliceOf(gen.UInt8())))
+		properties.TestingRun(t)
+	})
+}
+
+// ---- P2: under concurrency. Oracles: for each key what its only writer last wrote; for the events, conservation.
+
+func TestP2_OwnWritesAndConservation(t *testing.T) {
+	for capacity := 1; capacity <= 16; capacity += 3 {
+		const writers, rounds, nkeys = 8, 300, 4 // 32 keys
+		var mu sync.Mutex
+		departed := map[int]int{}
+		c := cache.New(cache.Config[int, int]{Capacity: capacity, OnEvent: func(_ context.Context, e pairEvent) {
+			mu.Lock()
+			defer mu.Unlock()
+			departed[e.Value]++
+		}})
+		var g errgroup.Group
+		for w := range writers {
+			g.Go(func() error { return ownWrites(c, w, rounds, nkeys) })
+		}
+		if err := g.Wait(); err != nil {
+			t.Fatalf("capacity %d: %v", capacity, err)
+		}
+		for _, v := range c.All() {
+			departed[v]++
+		}
+		if got, want := len(departed), writers*rounds; got != want {
+			t.Errorf("capacity %d: %d values departed or stayed, want %d", capacity, got, want)
+		}
+		for v, n := range departed {
+			if n != 1 {
+				t.Errorf("capacity %d: value %d departed or stayed %d times, want once", capacity, v, n)
+			}
+		}
+	}
+}
+
+// ownWrites writes and reads keys that nobody else writes. Each round writes one value, which differs from all others.
+func ownWrites(c *cache.Cache[int, int], writer, rounds, nkeys int) error {
+	random := rand.New(rand.NewPCG(1, uint64(writer)))
+	last := map[int]int{}
+	for round := range rounds {
+		k, v := writer*nkeys+random.IntN(nkeys), writer*rounds+round+1
+		switch random.IntN(4) {
+		case 0:
+			c.Delete(k)
+			delete(last, k)
+			if actual, loaded := c.GetOrSet(k, v); loaded {
+				return fmt.Errorf("GetOrSet(%d) = %d, true after a Delete", k, actual)
+			}
+		case 1:
+			c.Delete(k)
+			if got, err := c.GetOrLoad(context.Background(), k, func(context.Context, int) (int, error) { return v, nil }); got != v || err != nil {
+				return fmt.Errorf("GetOrLoad(%d) = %d, %v, want %d", k, got, err, v)
+			}
+		default:
+			if old, had := c.Swap(k, v); had && old != last[k] {
+				return fmt.Errorf("Swap(%d) = %d, want %d", k, old, last[k])
+			}
+		}
+		last[k] = v
+		for k, want := range last {
+			if got, ok := c.Get(k); ok && got != want {
+				return fmt.Errorf("Get(%d) = %d, want %d or nothing", k, got, want)
+			}
+		}
+		if n := c.Len(); n > c.Capacity() {
+			return fmt.Errorf("Len() = %d, want at most %d", n, c.Capacity())
+		}
+	}
+	return nil
+}
+
+// A reader that asks after a Delete has returned sees what was written before it. Oracle: the origin's version numbers.
+func TestP2_LoadsAreLinearizable(t *testing.T) {
+	const nkeys, rounds = 4, 1000
+	for _, capacity := range []int{1, 3, 16} {
+		c := cache.New(cache.Config[int, int64]{Capacity: capacity})
+		var origin, announced [nkeys]atomic.Int64 // the version at the origin; the newest whose Delete has returned
+		load := func(_ context.Context, k int) (int64, error) { return origin[k].Load(), nil }
+		g, ctx := errgroup.WithContext(t.Context())
+		for k := range nkeys {
+			g.Go(func() error { // the only writer of k
+				for range rounds {
+					v := origin[k].Add(1)
+					if v%2 == 0 {
+						c.Delete(k)
+					} else {
+						c.Set(k, v)
+					}
+					announced[k].Store(v)
+				}
+				return nil
+			})
+			g.Go(func() error {
+				for range rounds {
+					least := announced[k].Load()
+					if v, err := c.GetOrLoad(ctx, k, load); v < least || err != nil {
+						return fmt.Errorf("GetOrLoad(%d) = %d, %v, want version %d or newer", k, v, err, least)
+					}
+				}
+				return nil
+			})
+		}
+		if err := g.Wait(); err != nil {
+			t.Errorf("capacity %d: %v", capacity, err)
+		}
+		for k, v := range c.All() {
+			if got, want := v, origin[k].Load(); got != want {
+				t.Errorf("capacity %d: key %d is left with version %d, want %d", capacity, k, got, want)
+			}
+		}
+	}
+}
+
+// Callers that come and go at random, on few keys with a short life, with failures and panics: nothing hangs, no flight
+// stays behind, and the figures add up. Oracle: conservation.
+func TestStress_Loads(t *testing.T) {
+	for _, capacity := range []int{1, 2, 16} {
+		var departed, stored atomic.Int64
+		c := cache.New(cache.Config[int, int]{
+			Capacity: capacity, TTL: 50 * time.Microsecond, Jitter: 0.5, StaleIfError: 50 * time.Microsecond,
+			ErrorTTL: func(error) time.Duration { return 20 * time.Microsecond },
+			OnEvent:  func(context.Context, pairEvent) { departed.Add(1) },
+		})
+		var g errgroup.Group
+		for w := range 8 {
+			g.Go(func() error { return comeAndGo(c, uint64(w), &stored) })
+		}
+		if err := g.Wait(); err != nil {
+			t.Errorf("capacity %d: %v", capacity, err)
+		}
+		for c.Loading() > 0 {
+			time.Sleep(time.Millisecond)
+		}
+		stats := c.Stats()
+		if got, want := stats.Hits+stats.Misses, uint64(8*500); got != want {
+			t.Errorf("capacity %d: %d hits and misses, want %d", capacity, got, want)
+		}
+		if got := int64(c.Len()) + departed.Load(); got > stored.Load() {
+			t.Errorf("capacity %d: %d values departed or stayed, of %d loaded", capacity, got, stored.Load())
+		}
+	}
+}
+
+func comeAndGo(c *cache.Cache[int, int], seed uint64, stored *atomic.Int64) (err error) {
+	random := rand.New(rand.NewPCG(2, seed))
+	for range 500 {
+		k, fate, patience := random.IntN(6), random.IntN(8), time.Duration(random.IntN(100))*time.Microsecond
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		func() {
+			defer cancel()
+			defer func() {
+				if r := recover(); r != nil {
+					if p, ok := r.(*cache.PanicError); !ok || p.Value != "fate" {
+						err = fmt.Errorf("panic %v", r)
+					}
+				}
+			}()
+			v, loadErr := c.GetOrLoad(ctx, k, func(ctx context.Context, k int) (int, error) {
+				time.Sleep(10 * time.Microsecond)
+				switch fate {
+				case 0:
+					return 0, io.EOF
+				case 1:
+					panic("fate")
+				case 2:
+					return 0, cache.ErrNotFound
+				}
+				stored.Add(1)
+				return k + 1, ctx.Err()
+			})
+			known := errors.Is(loadErr, io.EOF) || errors.Is(loadErr, cache.ErrNotFound) || errors.Is(loadErr, context.DeadlineExceeded)
+			if loadErr == nil && v != k+1 || loadErr != nil && !known {
+				err = fmt.Errorf("GetOrLoad(%d) = %d, %v", k, v, loadErr)
+			}
+		}()
+		if random.IntN(10) == 0 {
+			c.Delete(k)
+		}
+	}
+	return err
+}
+
+// ---- Loads without a lifetime are a singleflight. Oracle: golang.org/x/sync/singleflight, with the same arrivals.
+
+func TestFlightsEqualSingleflight(t *testing.T) {
+	// arrive lets a caller of do come at each time, in units of 10 ms, and returns what each got. A load takes 5 ms more
+	// than a whole number of units, so that none ends in the instant of an arrival.
+	arrive := func(at []int, do func(load func() int) int) []int {
+		got, loads := make([]int, len(at)), 0
+		var g errgroup.Group
+		for i, at := range at {
+			g.Go(func() error {
+				time.Sleep(time.Duration(at) * 10 * time.Millisecond)
+				got[i] = do(func() int {
+					loads++
+					n := loads
+					time.Sleep(35 * time.Millisecond)
+					return n
+				})
+				return nil
+			})
+		}
+		g.Wait()
+		return got
+	}
+	property := func(at []int) *gopter.PropResult {
+		var peer singleflight.Group
+		want := arrive(at, func(load func() int) int {
+			v, _, _ := peer.Do("k", func() (any, error) { return load(), nil })
+			return v.(int)
+		})
+		c := cache.New(cache.Config[string, int]{Capacity: 1, TTL: 1})
+		got := arrive(at, func(load func() int) int {
+			v, _ := c.GetOrLoad(context.Background(), "k", func(context.Context, string) (int, error) { return load(), nil })
+			return v
+		})
+		return holds(cmp.Diff(want, got))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		properties := gopter.NewProperties(parameters(50))
+		properties.Property("oracle: singleflight", prop.ForAll(func(at []int) *gopter.PropResult {
+			slices.Sort(at)
+			return property(at)
+		}, gen.SliceOf(gen.IntRange(0, 100))))
+		properties.TestingRun(t)
+	})
+}
