@@ -257,7 +257,7 @@ func checkLayout(t *tree) (bad []string) {
 		"internal/bench/README.md", "internal/bench/go.mod", "internal/tools/go.mod",
 	}
 	for _, dir := range seven {
-		want = append(want, dir+"/doc.go", dir+"/example_test.go", dir+"/"+dir+".go", dir+"/"+dir+"_test.go")
+		want = append(want, dir+"/doc.go", dir+"/example_test.go", dir+"/"+dir+"_test.go")
 	}
 	for _, name := range want {
 		if t.text[name] == "" {
@@ -297,7 +297,7 @@ func checkNestedModules(t *tree) (bad []string) {
 }
 
 func checkPackageComment(t *tree) (bad []string) {
-	for _, p := range append(t.library(), t.at0()...) {
+	for _, p := range append(t.library(), t.rootPackage()...) {
 		seen := false
 		for _, f := range p.code {
 			name := t.names[f]
@@ -317,8 +317,8 @@ func checkPackageComment(t *tree) (bad []string) {
 	return bad
 }
 
-// at0 is the root package, which holds the map of the library and no code.
-func (t *tree) at0() []*pkg {
+// rootPackage is the root package, which holds the map of the library and no code.
+func (t *tree) rootPackage() []*pkg {
 	return slices.DeleteFunc(slices.Clone(t.pkgs), func(p *pkg) bool { return p.dir != "." || len(p.code) == 0 })
 }
 
@@ -355,14 +355,14 @@ func (t *tree) packageComment(p *pkg) (name, comment string) {
 	return p.dir + "/doc.go", ""
 }
 
-// checkTwins wants the code of each package comment and of README.md to stand, line by line, in a file that is compiled.
+// checkTwins wants the lines of use of each package comment, which are its first code, and all of the code in README.md to
+// stand, line by line, in a file that is compiled.
 func checkTwins(t *tree) (bad []string) {
-	for _, p := range append(t.library(), t.at0()...) {
+	for _, p := range append(t.library(), t.rootPackage()...) {
 		name, comment := t.packageComment(p)
-		for _, block := range indented(comment) {
-			if !t.compiled(block, func(file string) bool { return path.Dir(file) == p.dir }) {
-				bad = append(bad, fmt.Sprintf("%s: example code is not compiled anywhere in %s:\n%s", name, p.dir, block))
-			}
+		block := firstCode(comment)
+		if !t.compiled(block, func(file string) bool { return path.Dir(file) == p.dir }) {
+			bad = append(bad, fmt.Sprintf("%s: example code is not compiled anywhere in %s:\n%s", name, p.dir, block))
 		}
 	}
 	for _, fence := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(t.text["README.md"], -1) {
@@ -373,19 +373,18 @@ func checkTwins(t *tree) (bad []string) {
 	return bad
 }
 
-// indented returns the code blocks of a comment, bare.
-func indented(comment string) (blocks []string) {
+// firstCode returns the first code block of a comment, bare; a comment without one has an empty one, which stands anywhere.
+func firstCode(comment string) string {
 	var block strings.Builder
-	for line := range strings.Lines(comment + "\nend") {
+	for line := range strings.Lines(comment) {
 		switch {
 		case strings.HasPrefix(line, "\t"):
 			block.WriteString(line)
 		case strings.TrimSpace(line) != "" && block.Len() > 0:
-			blocks = append(blocks, bare(block.String()))
-			block.Reset()
+			return bare(block.String())
 		}
 	}
-	return blocks
+	return bare(block.String())
 }
 
 // bare drops indentation and blank lines, so that only the code is compared.
@@ -599,8 +598,12 @@ func checkState(t *tree) (bad []string) {
 		for _, decl := range declarations(p) {
 			if d, ok := decl.(*ast.GenDecl); ok && d.Tok == token.VAR {
 				for _, spec := range d.Specs {
-					for _, name := range spec.(*ast.ValueSpec).Names {
+					vs := spec.(*ast.ValueSpec)
+					for _, name := range vs.Names {
 						globals[name.Name] = true
+					}
+					if sel, ok := vs.Type.(*ast.SelectorExpr); ok && slices.Contains([]string{"sync", "atomic"}, fmt.Sprint(sel.X)) {
+						bad = append(bad, fmt.Sprintf("%s: package variable of type %s.%s", t.at(vs), sel.X, sel.Sel))
 					}
 				}
 			}
@@ -622,7 +625,7 @@ func (t *tree) stateOf(d *ast.FuncDecl, globals map[string]bool) (bad []string) 
 		say(d, "func init")
 	}
 	changed := func(e ast.Expr) {
-		if id := root(e); id != nil && globals[id.Name] && !local[id.Name] {
+		if id := root(e); id != nil && id.Name != "_" && globals[id.Name] && !local[id.Name] {
 			say(e, "changes the package variable "+id.Name)
 		}
 	}
@@ -792,6 +795,9 @@ func (t *tree) specLines(tok token.Token, spec ast.Spec) (lines []string) {
 		head.Doc, head.Comment = nil, nil
 		lines = append(lines, "type "+t.line(&head))
 		for _, f := range st.Fields.List {
+			if len(f.Names) == 0 {
+				lines = append(lines, fmt.Sprintf("type %s, embeds %s", s.Name.Name, t.line(f.Type)))
+			}
 			for _, name := range f.Names {
 				if name.IsExported() {
 					lines = append(lines, fmt.Sprintf("type %s, field %s %s", s.Name.Name, name.Name, t.line(f.Type)))

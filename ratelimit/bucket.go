@@ -1,0 +1,158 @@
+package ratelimit
+
+import (
+	"math"
+	"math/bits"
+	"time"
+)
+
+// A bucket is the arithmetic of one finite limit, by the generic cell rate algorithm (ITU-T I.371). The state of a limit
+// is one integer, its theoretical arrival time (tat): the instant at which the bucket will be full again. Taking n
+// events moves it n events on from the later of itself and now, and is allowed if it then lies at most a burst ahead of
+// now.
+//
+// Instants are counted in units of 1/2^frac event, with frac so large that a unit is the time of one or two
+// nanoseconds. An event is thus a whole number of units and sums of events are exact at any rate; only the clock is
+// rounded, down to the unit before, and the error never accumulates. Instants in nanoseconds count from the
+// limiter's epoch and may be negative.
+//
+// Bounds, in units: |now| <= 2^61, burst <= 2^61, hence tat <= 2^62 and no sum of these overflows.
+type bucket struct {
+	limit Limit
+	frac  uint8 // units per event, as a power of two
+	burst int64 // in units
+
+	// The rate in units per nanosecond is mul * 2^pre / 2^(64+post), mul in [2^63, 2^64) and rounded up: a time of
+	// exactly N/rate is then never a unit short of N events. One of pre and post is zero. mul is zero without a rate.
+	mul       uint64
+	pre, post uint8
+	horizon   int64 // in nanoseconds; beyond it, on either side of the epoch, time stands still
+}
+
+const (
+	maxUnits = 1 << 61       // as nanoseconds, 73 years
+	maxRate  = 16            // events per nanosecond; leaves a horizon of two years
+	full     = math.MinInt64 // the tat of a bucket that was never used
+)
+
+// newBucket returns the bucket of a finite limit. One that fails its check gets a bucket without rate or room.
+func newBucket(l Limit) bucket {
+	if l.check() != nil {
+		return bucket{limit: l}
+	}
+	n, per := uint64(l.N), uint64(l.Per)
+	if n/maxRate >= per {
+		n, per = maxRate, 1
+	}
+	events := min(l.Burst, maxUnits)
+	b := bucket{limit: l}
+	// Finer units as long as there is less than one in a nanosecond, and a full burst of them keeps within bounds.
+	for n > 0 && n<<(b.frac+1) < per && events <= maxUnits>>(b.frac+1) {
+		b.frac++
+	}
+	b.burst = events << b.frac
+	n <<= b.frac
+	// Bring n/per, now in units per nanosecond, between 1/2 and 1. No shift overflows: per stays below 2n, n below per.
+	for ; n >= per; per <<= 1 {
+		b.pre++
+	}
+	for ; n > 0 && n<<1 < per; n <<= 1 {
+		b.post++
+	}
+	q, rem := bits.Div64(n, 0, per) // n < per
+	if rem > 0 {
+		q++
+	}
+	b.mul, b.horizon = q, maxUnits>>b.pre
+	return b
+}
+
+// at returns the instant ns in units, rounded down.
+func (b *bucket) at(ns int64) int64 {
+	if ns < 0 {
+		hi, lo := bits.Mul64(uint64(-max(ns, -b.horizon))<<b.pre, b.mul)
+		rest := hi&(1<<b.post-1) | lo
+		hi >>= b.post
+		if rest != 0 {
+			hi++
+		}
+		return -int64(hi)
+	}
+	hi, _ := bits.Mul64(uint64(min(ns, b.horizon))<<b.pre, b.mul)
+	return int64(hi >> b.post)
+}
+
+// nanos returns the earliest instant in nanoseconds at which at returns u or more; math.MaxInt64 if there is none.
+func (b *bucket) nanos(u int64) int64 {
+	mag := uint64(max(u, -u))
+	if b.mul == 0 || bits.Len64(mag)+int(b.post) > 63 {
+		if u <= 0 {
+			return -b.horizon
+		}
+		return math.MaxInt64
+	}
+	q, rem := bits.Div64(mag<<b.post>>b.pre, mag<<(64-b.pre), b.mul)
+	switch {
+	case u <= 0:
+		return -int64(min(q, uint64(b.horizon)))
+	case rem > 0:
+		q++
+	}
+	if q > uint64(b.horizon) {
+		return math.MaxInt64
+	}
+	return int64(q)
+}
+
+// fits reports whether n events can ever be taken at once.
+func (b *bucket) fits(n int64) bool { return 0 <= n && n <= b.burst>>b.frac }
+
+// take returns tat after n events that fit are taken at the instant now, in units, and whether that is allowed.
+func (b *bucket) take(tat, now, n int64) (next int64, ok bool) {
+	base, cost := max(tat, now), n<<b.frac
+	return base + cost, base-now <= b.burst-cost
+}
+
+// ready returns the earliest instant in nanoseconds, not before ns, at which n events can be taken after ahead others
+// that are waiting; math.MaxInt64 if there is none.
+func (b *bucket) ready(tat, ns, n, ahead int64) int64 {
+	if !b.fits(n) || ahead+n > maxUnits>>b.frac {
+		return math.MaxInt64
+	}
+	return max(ns, b.nanos(max(tat, b.at(ns))+(ahead+n)<<b.frac-b.burst))
+}
+
+// debt returns how far the bucket is from full at ns, in units.
+func (b *bucket) debt(tat, ns int64) int64 {
+	now := b.at(ns)
+	return max(tat, now) - now
+}
+
+// decide describes the bucket at ns after the verdict ok on n events.
+func (b *bucket) decide(tat, ns, n, ahead int64, ok bool) Decision {
+	d := Decision{OK: ok, N: n, Limit: b.limit}
+	debt := b.debt(tat, ns)
+	if ahead == 0 && debt < b.burst {
+		d.Remaining = (b.burst - debt) >> b.frac
+	}
+	if !ok {
+		d.RetryAfter = max(1, until(ns, b.ready(tat, ns, n, ahead))) // those ahead may be due but not gone yet
+	}
+	if debt > 0 {
+		d.ResetAfter = until(ns, b.nanos(tat))
+	}
+	return d
+}
+
+// until returns the time from ns to then, Never if then never comes.
+func until(ns, then int64) time.Duration {
+	if then == math.MaxInt64 {
+		return Never
+	}
+	return time.Duration(then - ns)
+}
+
+// tokens returns the events available at ns, with their fraction.
+func (b *bucket) tokens(tat, ns int64) float64 {
+	return math.Ldexp(float64(max(0, b.burst-b.debt(tat, ns))), -int(b.frac))
+}

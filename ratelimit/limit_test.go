@@ -1,0 +1,176 @@
+package ratelimit_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/redoubt-go/redoubt/ratelimit"
+)
+
+func TestLimitText(t *testing.T) {
+	tests := []struct {
+		limit ratelimit.Limit
+		text  string
+		also  []string // other texts of the same limit
+	}{
+		{ratelimit.PerSecond(100), "100/s", []string{"100/1s", "100/s burst 100", "0100/1000ms"}},
+		{ratelimit.PerSecond(100).WithBurst(20), "100/s burst 20", []string{"100/1s burst 20"}},
+		{ratelimit.PerMinute(60), "60/m", []string{"60/1m", "60/60s"}},
+		{ratelimit.PerHour(10_000), "10000/h", []string{"10000/1h0m0s"}},
+		{ratelimit.Per(3, 24*time.Hour), "3/24h", nil},
+		{ratelimit.Per(3, 10*time.Minute), "3/10m", []string{"3/600s"}},
+		{ratelimit.Per(3, time.Hour+10*time.Minute), "3/1h10m", nil},
+		{ratelimit.Per(3, 10*time.Second), "3/10s", nil},
+		{ratelimit.Per(3, 1500*time.Millisecond), "3/1.5s", nil},
+		{ratelimit.Per(3, 1), "3/ns", nil},
+		{ratelimit.Per(5, 90*time.Second), "5/1m30s", nil},
+		{ratelimit.Every(time.Millisecond), "1/ms", []string{"1/1ms", "1/1000us"}},
+		{ratelimit.Every(250 * time.Microsecond), "1/250µs", []string{"1/250us"}},
+		{ratelimit.PerSecond(0).WithBurst(3), "0/s burst 3", nil},
+		{ratelimit.PerSecond(3).WithBurst(0), "3/s burst 0", nil},
+		{ratelimit.Inf, "inf", []string{"9223372036854775807/s"}},
+		{ratelimit.Per(math.MaxInt64-1, math.MaxInt64), "9223372036854775806/2562047h47m16.854775807s", nil},
+	}
+	for _, tt := range tests {
+		if got := tt.limit.String(); got != tt.text {
+			t.Errorf("got text %q, want %q", got, tt.text)
+		}
+		for _, text := range append(tt.also, tt.text) {
+			if got, err := ratelimit.ParseLimit(text); got != tt.limit || err != nil {
+				t.Errorf("ParseLimit(%q) = %+v, %v, want %+v", text, got, err, tt.limit)
+			}
+		}
+	}
+}
+
+func TestParseLimitErrors(t *testing.T) {
+	const count, form, period = "whole number", `want the form`, "period"
+	tests := []struct{ text, part string }{
+		{"", form},
+		{"100", form},
+		{"/s", count},
+		{"-1/s", count},
+		{"+1/s", count},
+		{"1.5/s", count},
+		{"1_000/s", count},
+		{" 1/s", count},
+		{"9223372036854775808/s", count},
+		{"1/", period},
+		{"1/d", period},
+		{"1/0s", "not positive"},
+		{"1/-1s", "not positive"},
+		{"1/s burst", period},
+		{"1/s burst ", count},
+		{"1/s burst -1", count},
+		{"1/s burst 1 burst 2", count},
+		{"1/s  burst 1", period},
+		{"Inf", form},
+		{strings.Repeat("1", 200) + "/s", "longer than 128 bytes"},
+	}
+	for _, tt := range tests {
+		got, err := ratelimit.ParseLimit(tt.text)
+		if err == nil || !strings.Contains(err.Error(), tt.part) || len(err.Error()) > 200 {
+			t.Errorf("ParseLimit(%q): error %v, want one with %q", tt.text, err, tt.part)
+		}
+		if got != (ratelimit.Limit{}) {
+			t.Errorf("ParseLimit(%q) = %+v with an error, want zero", tt.text, got)
+		}
+	}
+}
+
+func TestLimitJSON(t *testing.T) {
+	type config struct{ API ratelimit.Limit }
+	want := config{ratelimit.PerSecond(5).WithBurst(9)}
+	text, err := json.Marshal(want)
+	if string(text) != `{"API":"5/s burst 9"}` || err != nil {
+		t.Errorf("Marshal = %s, %v", text, err)
+	}
+	got := config{}
+	if err := json.Unmarshal(text, &got); err != nil || got != want {
+		t.Errorf("Unmarshal = %+v, %v, want %+v", got, err, want)
+	}
+	if err := json.Unmarshal([]byte(`{"API":"5/x"}`), &got); err == nil || got != want {
+		t.Errorf("Unmarshal of nonsense = %+v, %v, want an error and no change", got, err)
+	}
+	for _, bad := range []ratelimit.Limit{{}, {N: -1, Per: 1}, {N: 1, Per: 1, Burst: -1}, {N: math.MaxInt64}} {
+		if text, err := bad.MarshalText(); err == nil {
+			t.Errorf("MarshalText of %+v = %q, want an error", bad, text)
+		}
+	}
+}
+
+func TestLimitedError(t *testing.T) {
+	five := ratelimit.PerSecond(5)
+	tests := []struct {
+		name               string
+		err                ratelimit.LimitedError
+		text               string
+		tooLarge, deadline bool
+		retry              time.Duration
+	}{
+		{
+			"limited",
+			ratelimit.LimitedError{Decision: ratelimit.Decision{N: 1, Limit: five, RetryAfter: 3*time.Millisecond + 1}},
+			"ratelimit: 5/s: limited, retry after 4ms", false, false, 3*time.Millisecond + 1,
+		},
+		{
+			"late",
+			ratelimit.LimitedError{Decision: ratelimit.Decision{N: 1, Limit: five, RetryAfter: 3 * time.Second}, Late: true},
+			"ratelimit: 5/s: limited, retry after 3s, past the deadline", false, true, 3 * time.Second,
+		},
+		{
+			"too large",
+			ratelimit.LimitedError{Decision: ratelimit.Decision{N: 6, Limit: five, RetryAfter: ratelimit.Never}},
+			"ratelimit: 5/s: 6 events exceed the burst", true, false, 0,
+		},
+		{
+			"for good",
+			ratelimit.LimitedError{Decision: ratelimit.Decision{N: 1, Limit: ratelimit.PerSecond(0).WithBurst(2), RetryAfter: ratelimit.Never}},
+			"ratelimit: 0/s burst 2: limited for good", false, false, 0,
+		},
+		{
+			"negative",
+			ratelimit.LimitedError{Decision: ratelimit.Decision{N: -1, Limit: five, RetryAfter: ratelimit.Never}},
+			"ratelimit: 5/s: negative number of events", false, false, 0,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := fmt.Errorf("api: %w", &tt.err)
+			if got := tt.err.Error(); got != tt.text {
+				t.Errorf("got text %q, want %q", got, tt.text)
+			}
+			type matches struct{ Limited, TooLarge, Deadline, Cancelled bool }
+			got := matches{
+				errors.Is(err, ratelimit.ErrLimited), errors.Is(err, ratelimit.ErrTooLarge),
+				errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled),
+			}
+			if diff := cmp.Diff(matches{true, tt.tooLarge, tt.deadline, false}, got); diff != "" {
+				t.Errorf("errors.Is (-want +got):\n%s", diff)
+			}
+			if tt.err.RetryAfter() != tt.retry || tt.err.Retryable() != (tt.retry > 0) || !tt.err.Rejected() {
+				t.Errorf("got retry after %v, retryable %v, want %v", tt.err.RetryAfter(), tt.err.Retryable(), tt.retry)
+			}
+		})
+	}
+	var out strings.Builder
+	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	log.Warn("refused", "err", &tests[0].err)
+	want := "level=WARN msg=refused err.limit=5/s err.n=1 err.retry_after=3.000001ms err.retryable=true err.late=false\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
+	}
+}
