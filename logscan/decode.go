@@ -1,0 +1,180 @@
+package logscan
+
+import (
+	"bufio"
+	"compress/bzip2"
+	"compress/gzip"
+	"fmt"
+	"io"
+)
+
+// magics are what compressed streams begin with: each byte is between those of
+// lo and hi. They are long enough that no text begins so, and none holds a
+// newline, so waiting for all of one never holds back a line.
+// Sources: RFC 1952 (deflate is its only method), RFC 8878 (with the skippable
+// frames), the .xz file format 1.1.0, bzip2 1.0.8 (block and end marks).
+var magics = []struct{ format, lo, hi string }{
+	{"gzip", "\x1f\x8b\x08", "\x1f\x8b\x08"},
+	{"bzip2", "BZh11AY&SY", "BZh91AY&SY"},
+	{"bzip2", "BZh1\x17rE8P\x90", "BZh9\x17rE8P\x90"},
+	{"xz", "\xfd7zXZ\x00", "\xfd7zXZ\x00"},
+	{"zstd", "\x28\xb5\x2f\xfd", "\x28\xb5\x2f\xfd"},
+	{"zstd", "\x50\x2a\x4d\x18", "\x5f\x2a\x4d\x18"},
+}
+
+// sniff returns the format of what br holds, "" for text. It asks for a further byte
+// only while those before are the beginning of a magic.
+func sniff(br *bufio.Reader) string {
+	for n, more := 1, true; more; n++ {
+		head, _ := br.Peek(n) // an error comes again with the data
+		if len(head) < n {
+			break
+		}
+		more = false
+		for _, m := range magics {
+			if !within(head, m.lo, m.hi) {
+				continue
+			}
+			if n == len(m.lo) {
+				return m.format
+			}
+			more = true
+		}
+	}
+	return ""
+}
+
+// within reports whether head is the beginning of something from lo to hi.
+func within(head []byte, lo, hi string) bool {
+	for i, b := range head {
+		if i >= len(lo) || b < lo[i] || b > hi[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// decode returns the decoded bytes of an input, counted and limited.
+func (c *scan) decode(r io.Reader) (io.Reader, error) {
+	c.raw = rawReader{c: c, r: r}
+	c.br.Reset(&c.raw)
+	d := &decoded{c: c, r: c.br, limit: c.MaxDecoded, ratio: int64(c.MaxRatio)}
+	switch format := sniff(c.br); format {
+	case "":
+		d.limit, d.ratio = -1, -1
+	case "gzip":
+		d.r = &gzipReader{br: c.br}
+	case "bzip2":
+		d.r = bzip2.NewReader(c.br)
+	default:
+		return nil, fmt.Errorf("%w: %s", ErrUnsupported, format)
+	}
+	return d, nil
+}
+
+// A rawReader reads an input as it is stored.
+type rawReader struct {
+	c   *scan
+	r   io.Reader
+	n   int64 // bytes read
+	err error // sticky: bufio forgets errors, and some readers repeat none
+}
+
+func (r *rawReader) Read(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	r.c.flush() // the read may take long
+	n, err := r.r.Read(p)
+	r.n += int64(n)
+	r.c.stats.ReadBytes += uint64(n)
+	r.err = err
+	return n, err
+}
+
+// A decoded reader counts what a decoder makes of an input and ends with ErrLimit
+// when that is too much. Negative limits do not apply.
+type decoded struct {
+	c     *scan
+	r     io.Reader
+	n     int64 // bytes made
+	limit int64
+	ratio int64
+}
+
+// ratioFloor is the output up to which a ratio says nothing, in bytes.
+const ratioFloor = 1 << 20
+
+func (d *decoded) Read(p []byte) (int, error) {
+	n, err := d.r.Read(p)
+	d.n += int64(n)
+	if over := d.n - d.limit; d.limit >= 0 && over > 0 {
+		n, d.n, err = n-int(over), d.limit, ErrLimit
+	}
+	// What the decoder has used, not what was read ahead for it.
+	used := d.c.raw.n - int64(d.c.br.Buffered())
+	if d.ratio > 0 && d.n > ratioFloor && d.n/d.ratio > used {
+		err = ErrLimit
+	}
+	d.c.stats.DecodedBytes += uint64(n)
+	return n, err
+}
+
+// A gzipReader reads the members of a gzip stream as one. Unlike gzip.Reader in
+// its multistream mode it takes zeros after the last member for padding, as
+// gzip(1) does (golang/go#47809).
+type gzipReader struct {
+	br     *bufio.Reader
+	zr     gzip.Reader
+	inside bool // a member
+	later  bool // after the first member
+}
+
+func (g *gzipReader) Read(p []byte) (int, error) {
+	for {
+		if !g.inside {
+			if err := g.open(); err != nil {
+				return 0, err
+			}
+		}
+		n, err := g.zr.Read(p)
+		if err == io.EOF {
+			g.inside, err = false, nil
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+// open begins the next member. It returns io.EOF when there is none.
+func (g *gzipReader) open() error {
+	if g.later {
+		if err := g.padding(); err != nil {
+			return err
+		}
+	}
+	if err := g.zr.Reset(g.br); err != nil {
+		return err
+	}
+	g.zr.Multistream(false)
+	g.inside, g.later = true, true
+	return nil
+}
+
+// padding skips zeros to the end. Nothing may follow them.
+func (g *gzipReader) padding() error {
+	for zeros := 0; ; zeros++ {
+		b, err := g.br.ReadByte()
+		if err != nil {
+			return err
+		}
+		if b == 0 {
+			continue
+		}
+		if zeros > 0 {
+			return gzip.ErrHeader
+		}
+		return g.br.UnreadByte()
+	}
+}

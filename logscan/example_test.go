@@ -1,0 +1,313 @@
+package logscan_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing/fstest"
+
+	"github.com/redoubt-go/redoubt/logscan"
+)
+
+// appLog writes a log for the examples into a directory that cleanup removes.
+func appLog() (path string, cleanup func()) {
+	dir, err := os.MkdirTemp("", "logscan")
+	if err != nil {
+		panic(err)
+	}
+	path = filepath.Join(dir, "app.log")
+	text := `{"level":"INFO","message":"started"}
+{"level":"ERROR","message":"disk \"sda\" is full"}
+Traceback (most recent call last):
+{"level":"ERROR","message":"cannot write invoice 17"}
+`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		panic(err)
+	}
+	return path, func() { os.RemoveAll(dir) }
+}
+
+// The errors of a JSON log.
+func Example() {
+	path, cleanup := appLog()
+	defer cleanup()
+	ctx := context.Background()
+	err := func() error {
+		sc := logscan.Scanner{Parser: logscan.JSON("level", "message")}
+		for rec, err := range sc.Records(ctx, logscan.Files(path)) {
+			if err != nil {
+				return err
+			}
+			if rec.Is("level", "ERROR") {
+				fmt.Printf("%d: %s\n", rec.Num, rec.Get("message"))
+			}
+		}
+		return nil
+	}()
+	fmt.Println(err)
+	// Output:
+	// 2: disk "sda" is full
+	// 4: cannot write invoice 17
+	// <nil>
+}
+
+// What the parser refuses is counted, and can be looked at.
+func ExampleScanner() {
+	var counters logscan.Counters
+	sc := logscan.Scanner{
+		Parser:  logscan.JSON("level"),
+		MaxLine: 1 << 10,
+		Malformed: func(r *logscan.Record, err error) error {
+			fmt.Printf("line %d: %q: %v\n", r.Num, r.Line, err)
+			return nil
+		},
+		Stats: &counters,
+	}
+	log := strings.NewReader("{\"level\":\"INFO\"}\n{\"level\":\nplain text\n")
+	for rec, err := range sc.Records(context.Background(), logscan.Readers("stdin", log)) {
+		fmt.Printf("%s %v\n", rec.Get("level"), err)
+	}
+	st := counters.Stats()
+	fmt.Println(st.Records, "records:", st.Delivered, "delivered,", st.Malformed, "malformed")
+	// Output:
+	// INFO <nil>
+	// line 2: "{\"level\":": logscan: malformed: JSON: unexpected end of line
+	// line 3: "plain text": logscan: malformed: JSON: not an object
+	// 3 records: 1 delivered, 2 malformed
+}
+
+func ExampleLines() {
+	for rec, err := range logscan.Lines(strings.NewReader("one\r\ntwo\n\nlast")) {
+		if err != nil {
+			fmt.Println(err)
+			break
+		}
+		fmt.Printf("%d %q partial=%v\n", rec.Num, rec.Line, rec.Partial)
+	}
+	// Output:
+	// 1 "one" partial=false
+	// 2 "two" partial=false
+	// 3 "" partial=false
+	// 4 "last" partial=true
+}
+
+// A record that outlives its iteration is cloned.
+func ExampleRecord() {
+	log := strings.NewReader("[INFO] started\n[ERROR] disk full\n[ERROR] no route\n")
+	sc := logscan.Scanner{Parser: logscan.MustPattern("[<level>] <message>")}
+	var last *logscan.Record
+	for rec := range sc.Records(context.Background(), logscan.Readers("app.log", log)) {
+		if rec.Is("level", "ERROR") {
+			last = rec.Clone()
+		}
+	}
+	fmt.Printf("%s:%d at byte %d: %s\n", last.Source, last.Num, last.Offset, last.Get("message"))
+	for name, value := range last.Fields() {
+		fmt.Printf("%s=%s\n", name, value)
+	}
+	// Output:
+	// app.log:3 at byte 33: no route
+	// level=ERROR
+	// message=no route
+}
+
+func ExampleFiles() {
+	path, cleanup := appLog()
+	defer cleanup()
+	var sc logscan.Scanner
+	n := 0
+	for _, err := range sc.Records(context.Background(), logscan.Files(path, path+".1", path)) {
+		if errors.Is(err, os.ErrNotExist) {
+			fmt.Println("one file is not there")
+			continue
+		}
+		n++
+	}
+	fmt.Println(n, "lines")
+	// Output:
+	// one file is not there
+	// 8 lines
+}
+
+func ExampleReaders() {
+	var sc logscan.Scanner
+	in := logscan.Readers("parts", strings.NewReader("a\nb\n"), strings.NewReader("c\n"))
+	for rec := range sc.Records(context.Background(), in) {
+		fmt.Printf("%s %d %s\n", rec.Source, rec.Num, rec.Line)
+	}
+	// Output:
+	// parts 1 a
+	// parts 2 b
+	// parts 1 c
+}
+
+// Going on where an earlier scan stopped.
+func ExampleInput() {
+	var sc logscan.Scanner
+	ctx := context.Background()
+	path, cleanup := appLog()
+	defer cleanup()
+	var next int64
+	for rec := range sc.Records(ctx, logscan.Files(path)) {
+		if next = rec.Next; rec.Num == 3 {
+			break
+		}
+	}
+	resumed := func(yield func(logscan.Input, error) bool) {
+		for in, err := range logscan.Files(path) {
+			in.Offset = next
+			if !yield(in, err) {
+				return
+			}
+		}
+	}
+	for rec, err := range sc.Records(ctx, resumed) {
+		fmt.Printf("%s %v\n", rec.Line, err)
+	}
+	// Output:
+	// {"level":"ERROR","message":"cannot write invoice 17"} <nil>
+}
+
+// Inputs can be any function, here one that leaves out what has been seen.
+func ExampleInputs() {
+	seen := map[string]bool{"b.log": true}
+	fsys := fstest.MapFS{"a.log": {Data: []byte("a\n")}, "b.log": {Data: []byte("b\n")}, "c.log": {Data: []byte("c\n")}}
+	var unseen logscan.Inputs = func(yield func(logscan.Input, error) bool) {
+		for in, err := range logscan.Walk(fsys, nil) {
+			if !seen[in.Name] && !yield(in, err) {
+				return
+			}
+		}
+	}
+	for rec := range (logscan.Scanner{}).Records(context.Background(), unseen) {
+		fmt.Println(rec.Source)
+	}
+	// Output:
+	// a.log
+	// c.log
+}
+
+func ExampleJSON() {
+	line := `{"level":"\u0045RROR","user":{"id":7},"http.status":502,"tags":["a","b"]}`
+	sc := logscan.Scanner{Parser: logscan.JSON("level", "user.id", "http.status", "tags", "trace")}
+	for rec := range sc.Records(context.Background(), logscan.Readers("", strings.NewReader(line))) {
+		for name, value := range rec.Fields() {
+			fmt.Printf("%s: %s\n", name, value)
+		}
+		_, ok := rec.Lookup("trace")
+		fmt.Println("has a trace:", ok)
+	}
+	// Output:
+	// level: ERROR
+	// user.id: 7
+	// http.status: 502
+	// tags: ["a","b"]
+	// has a trace: false
+}
+
+// Lines of the form "[LEVEL] message".
+func ExamplePattern() {
+	p, err := logscan.Pattern("[<level>] <message>")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	count := map[string]int{}
+	sc := logscan.Scanner{Parser: p}
+	log := strings.NewReader("[INFO] started\n[ERROR] disk [sda] full\n  at disk.go:17\n[ERROR] no route\n")
+	for rec := range sc.Records(context.Background(), logscan.Readers("app.log", log)) {
+		count[string(rec.Get("level"))]++
+		fmt.Printf("%s\n", rec.Get("message"))
+	}
+	fmt.Println(count)
+	// Output:
+	// started
+	// disk [sda] full
+	// no route
+	// map[ERROR:2 INFO:1]
+}
+
+func ExampleMustPattern() {
+	accessLog := logscan.MustPattern(`<addr> <_> <user> [<time>] "<method> <path> <_>" <status> <_>`)
+	sc := logscan.Scanner{Parser: accessLog}
+	line := `203.0.113.7 - - [10/Oct/2026:13:55:36 +0000] "GET /index.html HTTP/1.1" 200 2326`
+	for rec := range sc.Records(context.Background(), logscan.Readers("", strings.NewReader(line))) {
+		fmt.Printf("%s %s %s\n", rec.Get("addr"), rec.Get("path"), rec.Get("status"))
+	}
+	// Output:
+	// 203.0.113.7 /index.html 200
+}
+
+// keyValue is a parser for lines of one "key: value".
+type keyValue struct{}
+
+func (keyValue) Parse(r *logscan.Record) error {
+	for i, c := range r.Line {
+		if c == ':' {
+			r.Set("key", r.Line[:i])
+			r.Set("value", r.Line[i+1:])
+			return nil
+		}
+	}
+	return errors.New("no colon")
+}
+
+func ExampleParser() {
+	sc := logscan.Scanner{Parser: keyValue{}}
+	for rec := range sc.Records(context.Background(), logscan.Readers("", strings.NewReader("load:0.7\nnothing\ndisk:93\n"))) {
+		fmt.Printf("%s is %s\n", rec.Get("key"), rec.Get("value"))
+	}
+	// Output:
+	// load is 0.7
+	// disk is 93
+}
+
+func ExampleCounters() {
+	var counters logscan.Counters
+	sc := logscan.Scanner{MaxLine: 4, Stats: &counters}
+	for range 2 {
+		for range sc.Records(context.Background(), logscan.Readers("", strings.NewReader("short\nlonger\nok\n"))) {
+		}
+	}
+	st := counters.Stats()
+	fmt.Println(st.Records, "records,", st.Cut, "cut by", st.CutBytes, "bytes")
+	// Output:
+	// 6 records, 4 cut by 6 bytes
+}
+
+func ExampleStats() {
+	b, err := json.Marshal(logscan.Stats{Inputs: 1, ReadBytes: 512, DecodedBytes: 4096, Records: 40, Delivered: 39, Malformed: 1})
+	fmt.Println(string(b), err)
+	// Output:
+	// {"inputs":1,"failed":0,"read_bytes":512,"decoded_bytes":4096,"records":40,"delivered":39,"malformed":1,"cut":0,"cut_bytes":0} <nil>
+}
+
+// A damaged input does not end the scan.
+func ExampleInputError() {
+	fsys := fstest.MapFS{
+		"a.log.gz": {Data: gz([]byte("one\ntwo\n"))[:22]},
+		"b.log.xz": {Data: []byte("\xfd7zXZ\x00 and so on")},
+		"c.log":    {Data: []byte("three\n")},
+	}
+	for rec, err := range (logscan.Scanner{}).Records(context.Background(), logscan.Walk(fsys, nil)) {
+		var in *logscan.InputError
+		switch {
+		case errors.As(err, &in):
+			fmt.Println(in)
+		case err != nil:
+			return // cancelled
+		default:
+			fmt.Printf("%s: %s\n", rec.Source, rec.Line)
+		}
+	}
+	// Output:
+	// a.log.gz: one
+	// a.log.gz: two
+	// logscan: "a.log.gz": at byte 8: unexpected EOF
+	// logscan: "b.log.xz": at byte 0: unsupported compression: xz
+	// c.log: three
+}

@@ -1,0 +1,152 @@
+package logscan
+
+import (
+	"bytes"
+	"io"
+)
+
+const bom = "\xef\xbb\xbf"
+
+// lines cuts a stream into lines. It reads block by block and hands out views
+// of its buffer: only the unfinished line at the end of a block is ever moved.
+type lines struct {
+	src        io.Reader
+	limit      int    // longest line handed out
+	buf        []byte // buf[start:end] is read and not yet handed out
+	start, end int
+	off        int64 // of buf[start] in the stream
+	err        error // of src, sticky; io.EOF at a regular end
+}
+
+// reset makes l read src, whose first byte has the given offset. A byte order
+// mark is skipped only at the very beginning of a stream.
+func (l *lines) reset(src io.Reader, limit int, off int64) {
+	*l = lines{src: src, limit: limit, buf: l.buf, off: off}
+	if off > 0 {
+		return
+	}
+	// Reading on only while the bytes agree keeps a pipe that has said less
+	// than three bytes from blocking the scan.
+	for l.err == nil && l.end < len(bom) && string(l.buf[:l.end]) == bom[:l.end] {
+		l.fill()
+	}
+	if l.end >= len(bom) && string(l.buf[:len(bom)]) == bom {
+		l.start, l.off = len(bom), int64(len(bom))
+	}
+}
+
+// next fills in r with the next line. It reports false when there is none; l.err
+// then says why.
+func (l *lines) next(r *Record) bool {
+	i := bytes.IndexByte(l.buf[l.start:l.end], '\n')
+	if i < 0 {
+		return l.refill(r)
+	}
+	l.emit(r, i, true)
+	return true
+}
+
+// refill is next when the buffer holds no whole line.
+func (l *lines) refill(r *Record) bool {
+	for l.err == nil {
+		searched := l.end - l.start
+		if searched > l.limit {
+			l.long(r)
+			return true
+		}
+		l.fill()
+		if i := bytes.IndexByte(l.buf[searched:l.end], '\n'); i >= 0 {
+			l.emit(r, searched+i, true)
+			return true
+		}
+	}
+	if l.start == l.end {
+		return false
+	}
+	l.emit(r, l.end-l.start, false)
+	return true
+}
+
+// emit hands out the next n bytes as a line, followed by a newline if ended.
+func (l *lines) emit(r *Record, n int, ended bool) {
+	cr := n > 0 && l.buf[l.start+n-1] == '\r'
+	l.record(r, int64(n), cr, ended)
+	l.start += n
+	if ended {
+		l.start++
+	}
+}
+
+// long hands out the first limit bytes of a line that is longer, or has a "\r"
+// just behind them. They stay at the front of the buffer while the rest streams
+// through behind them.
+func (l *lines) long(r *Record) {
+	l.compact()
+	n, cr, newline := int64(l.end), l.buf[l.end-1] == '\r', -1
+	for newline < 0 && l.err == nil {
+		l.end = l.limit
+		l.fill()
+		rest := l.buf[l.limit:l.end]
+		if newline = bytes.IndexByte(rest, '\n'); newline >= 0 {
+			rest = rest[:newline]
+		}
+		if n += int64(len(rest)); len(rest) > 0 {
+			cr = rest[len(rest)-1] == '\r'
+		}
+	}
+	l.record(r, n, cr, newline >= 0)
+	l.start = l.end
+	if newline >= 0 {
+		l.start = l.limit + newline + 1
+	}
+}
+
+// record describes in r the line of n bytes that begins at l.start; cr says that
+// the last of them is a "\r". It is part of the terminator, also at the end of
+// the input, where its newline is only missing.
+func (l *lines) record(r *Record, n int64, cr, ended bool) {
+	size := n
+	if cr {
+		size--
+	}
+	keep := min(size, int64(l.limit))
+	end := l.start + int(keep)
+	r.Line = l.buf[l.start:end:end]
+	r.Num++
+	r.Offset = l.off
+	l.off += n
+	if ended {
+		l.off++
+	}
+	r.Next = l.off
+	r.Dropped = size - keep
+	r.Partial = !ended
+}
+
+// compact moves the unread bytes to the front of the buffer.
+func (l *lines) compact() {
+	if l.start > 0 {
+		l.end = copy(l.buf, l.buf[l.start:l.end])
+		l.start = 0
+	}
+}
+
+// fill compacts the buffer and reads into at least one block of room behind
+// what is unread. At most limit bytes are unread, which bounds the buffer.
+func (l *lines) fill() {
+	l.compact()
+	if need := l.end + blockSize; len(l.buf) < need {
+		buf := make([]byte, max(need, min(2*len(l.buf), l.limit+blockSize)))
+		copy(buf, l.buf[:l.end])
+		l.buf = buf
+	}
+	for range 100 { // empty reads, as in bufio
+		n, err := l.src.Read(l.buf[l.end:])
+		l.end += n
+		l.err = err
+		if n > 0 || err != nil {
+			return
+		}
+	}
+	l.err = io.ErrNoProgress
+}

@@ -1,0 +1,47 @@
+package logscan
+
+import "sync"
+
+// Counters add up what scans do. The zero value is ready; a Counters may be
+// shared by any number of scanners and must not be copied.
+type Counters struct {
+	mu    sync.Mutex
+	stats Stats
+}
+
+// Stats are the counts of Counters at one moment. They only grow, and
+// Records = Delivered + Malformed holds in every snapshot.
+type Stats struct {
+	Inputs       uint64 `json:"inputs"`        // inputs begun, and errors of Inputs
+	Failed       uint64 `json:"failed"`        // inputs that ended with an InputError
+	ReadBytes    uint64 `json:"read_bytes"`    // bytes read from inputs, as stored
+	DecodedBytes uint64 `json:"decoded_bytes"` // the same after decompression
+	Records      uint64 `json:"records"`       // lines found
+	Delivered    uint64 `json:"delivered"`     // records handed to the loop
+	Malformed    uint64 `json:"malformed"`     // records the parser refused
+	Cut          uint64 `json:"cut"`           // records longer than MaxLine, among Records
+	CutBytes     uint64 `json:"cut_bytes"`     // bytes they lost
+}
+
+// Stats returns the counts so far. A running scan adds its own each time it
+// reads from an input, about once in 64 KiB, and when it ends.
+func (c *Counters) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats
+}
+
+func (c *Counters) add(d Stats) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := &c.stats
+	s.Inputs += d.Inputs
+	s.Failed += d.Failed
+	s.ReadBytes += d.ReadBytes
+	s.DecodedBytes += d.DecodedBytes
+	s.Records += d.Records
+	s.Delivered += d.Delivered
+	s.Malformed += d.Malformed
+	s.Cut += d.Cut
+	s.CutBytes += d.CutBytes
+}
