@@ -1,0 +1,117 @@
+package audit
+
+import (
+	"log/slog"
+	"time"
+)
+
+var _ slog.LogValuer = Event{}
+
+// Action is what was done: one of the constants or a word of your own such as
+// "deploy.delete". It is a name: 1 to 128 ASCII letters, digits and . _ - : /
+type Action string
+
+// The actions of audited fields.
+const (
+	Create Action = "create" // a value where there was none
+	Read   Action = "read"   // the value was handed out
+	Modify Action = "modify" // another value
+	Delete Action = "delete" // no value any more
+)
+
+// Outcome is what came of the action. It is a name as [Action] is.
+type Outcome string
+
+// The outcomes this package records.
+const (
+	Attempt Outcome = "attempt" // allowed and about to begin
+	Success Outcome = "success" // done
+	Failure Outcome = "failure" // tried and not done
+	Denied  Outcome = "denied"  // not allowed, not tried
+)
+
+// Target is the thing acted on.
+type Target struct {
+	Type string `json:"type,omitempty"` // sort of thing, a name as [Action] is
+	ID   string `json:"id,omitempty"`   // which one, free text
+}
+
+// Change is one attribute before and after, as text that may be shown: sensitive
+// values are masked already.
+type Change struct {
+	Field     string `json:"field"`               // name of the attribute
+	Old       string `json:"old,omitempty"`       // before; empty when there was no value
+	New       string `json:"new,omitempty"`       // after; empty when there is no value, or when it was only read
+	Sensitive bool   `json:"sensitive,omitempty"` // the texts are masks
+}
+
+// Code says in one word why an outcome was not a success. Those of this package
+// are "invalid", "unset", "denied", "no_actor", "undecided", "failed" and "panic".
+type Code string
+
+// Event is one line of the audit log. Action and Outcome are required; Time, ID,
+// Actor and RequestID are filled in by [Log.Record] where they are zero.
+type Event struct {
+	Time      time.Time   // when, by the wall clock in UTC; it may run backwards, the order of the log does not
+	ID        string      // unique, and the same whenever the event is sent again
+	Action    Action      // what was done; required
+	Outcome   Outcome     // what came of it; required
+	Actor     Actor       // who
+	Target    Target      // to what
+	RequestID string      // which request
+	Source    string      // from where: an address, a host, a component
+	Reason    string      // why, in words for people; never put secrets here
+	Code      Code        // why not, in one word for programs
+	Changes   []Change    // attributes changed or read
+	Attrs     []slog.Attr // anything else; never put secrets here
+	Truncated bool        // something was left out of the JSON form, see [Event.AppendJSON]
+}
+
+// LogValue returns the event as a group with the keys of its JSON form.
+func (e Event) LogValue() slog.Value { return slog.GroupValue(e.slogAttrs()...) }
+
+func (e *Event) slogAttrs() []slog.Attr {
+	as := make([]slog.Attr, 0, 12)
+	add := func(key, text string) {
+		if text != "" {
+			as = append(as, slog.String(key, text))
+		}
+	}
+	add("id", e.ID)
+	add("action", string(e.Action))
+	add("outcome", string(e.Outcome))
+	add("actor", e.Actor.ID)
+	add("actor_type", e.Actor.Type)
+	add("session", e.Actor.Session)
+	add("on_behalf_of", e.Actor.OnBehalfOf)
+	add("target_type", e.Target.Type)
+	add("target", e.Target.ID)
+	add("request_id", e.RequestID)
+	add("source", e.Source)
+	add("reason", e.Reason)
+	add("code", string(e.Code))
+	for _, c := range e.Changes {
+		as = append(as, slog.Group("change."+c.Field, "old", c.Old, "new", c.New, "sensitive", c.Sensitive))
+	}
+	if len(e.Attrs) > 0 {
+		as = append(as, slog.Attr{Key: "attrs", Value: slog.GroupValue(e.Attrs...)})
+	}
+	return as
+}
+
+// isName reports whether s can stand in a log line, a query and a dashboard
+// without quoting.
+func isName(s string) bool {
+	if s == "" || len(s) > 128 {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '.' || c == '_' || c == '-' || c == ':' || c == '/':
+		default:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,330 @@
+package audit_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"regexp"
+	"time"
+
+	"github.com/redoubt-go/redoubt/audit"
+)
+
+// sink prints events in short, so that the examples show what is recorded.
+var sink = audit.SinkFunc(func(_ context.Context, events []*audit.Event) error {
+	for _, e := range events {
+		fmt.Println(e.Actor.ID, e.Action, e.Outcome, e.Target.Type, e.Target.ID, e.Changes)
+	}
+	return nil
+})
+
+func Example() {
+	ctx := context.Background()
+
+	apiKey := audit.Attr[string]{Name: "api_key", Sensitive: true, Check: audit.Length(8, 64)}
+	log := audit.New(audit.Config{Sink: sink})
+	key := apiKey.Of(log.Object("user", "u-1"))
+	ctx = audit.WithActor(ctx, audit.Actor{ID: "alice"})
+	err := key.Set(ctx, "sk_live_abc123") // recorded, then applied
+
+	fmt.Println(key, err)
+	// Output:
+	// alice create success user u-1 [{api_key  *** true}]
+	// *** <nil>
+}
+
+func ExampleNew() {
+	log := audit.New(audit.Config{Sink: sink})
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
+	err := log.Record(ctx, audit.Event{
+		Action: "report.export", Outcome: audit.Success, Target: audit.Target{Type: "report", ID: "2026-10"},
+	})
+	fmt.Println(err)
+	// Output:
+	// alice report.export success report 2026-10 []
+	// <nil>
+}
+
+func ExampleConfig() {
+	fmt.Println(audit.Config{}.Validate())
+	// Output: audit: config: Sink is missing: invalid
+}
+
+func ExampleLog() {
+	log := audit.New(audit.Config{Sink: sink})
+	err := log.Record(context.Background(), audit.Event{Action: "login", Outcome: audit.Success})
+	fmt.Println(err)
+	// Output: audit: login: no actor in the context
+}
+
+func ExampleObject() {
+	log := audit.New(audit.Config{Sink: sink})
+	fmt.Println(log.Object("user", "u-1").Target())
+	// Output: {user u-1}
+}
+
+// failing stands for a full disk.
+type failing struct{}
+
+func (failing) WriteEvents(context.Context, []*audit.Event) error { return errors.New("no space") }
+
+func ExampleSink() {
+	log := audit.New(audit.Config{Sink: failing{}})
+	name := audit.Attr[string]{Name: "name"}
+	f, _ := name.Load(log.Object("user", "u-1"), "Alice")
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
+	err := f.Set(ctx, "Mallory")
+	fmt.Println(errors.Is(err, audit.ErrFailed), f)
+	// Output: true Alice
+}
+
+func ExampleSinkFunc() {
+	count := 0
+	log := audit.New(audit.Config{Sink: audit.SinkFunc(func(_ context.Context, events []*audit.Event) error {
+		count += len(events)
+		return nil
+	})})
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
+	_ = log.Record(ctx, audit.Event{Action: "login", Outcome: audit.Success})
+	fmt.Println(count)
+	// Output: 1
+}
+
+func ExampleActor() {
+	support := audit.Actor{ID: "bob", Type: "user", OnBehalfOf: "alice"}
+	fmt.Println(support.ID, "for", support.OnBehalfOf)
+	// Output: bob for alice
+}
+
+func ExampleWithActor() {
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "nightly-cleanup", Type: "service"})
+	a, ok := audit.ActorFrom(ctx)
+	fmt.Println(a.ID, ok)
+	// Output: nightly-cleanup true
+}
+
+func ExampleActorFrom() {
+	_, ok := audit.ActorFrom(context.Background())
+	fmt.Println(ok)
+	// Output: false
+}
+
+func ExampleWithRequestID() {
+	log := audit.New(audit.Config{Sink: audit.SinkFunc(func(_ context.Context, events []*audit.Event) error {
+		fmt.Println(events[0].RequestID)
+		return nil
+	})})
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
+	_ = log.Record(audit.WithRequestID(ctx, "req-77"), audit.Event{Action: "login", Outcome: audit.Success})
+	// Output: req-77
+}
+
+func ExampleEvent() {
+	e := audit.Event{
+		Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), ID: "1", Action: audit.Modify, Outcome: audit.Success,
+		Actor: audit.Actor{ID: "alice"}, Reason: "line one\nline two",
+		Attrs: []slog.Attr{slog.Int("attempts", 2)},
+	}
+	fmt.Printf("%s\n", e.AppendJSON(nil))
+	// Output: {"time":"2026-01-02T03:04:05.000000000Z","id":"1","action":"modify","outcome":"success","actor":{"id":"alice"},"reason":"line one\u000aline two","attrs":{"attempts":2}}
+}
+
+func ExampleAction() {
+	const Deploy audit.Action = "deploy.start"
+	fmt.Println(Deploy, audit.Delete)
+	// Output: deploy.start delete
+}
+
+func ExampleOutcome() {
+	fmt.Println(audit.Attempt, audit.Success, audit.Failure, audit.Denied)
+	// Output: attempt success failure denied
+}
+
+func ExampleTarget() {
+	fmt.Println(audit.Target{Type: "user", ID: "u-1"})
+	// Output: {user u-1}
+}
+
+func ExampleChange() {
+	c := audit.Change{Field: "api_key", Old: "***", New: "***", Sensitive: true}
+	b, _ := json.Marshal(c)
+	fmt.Println(string(b))
+	// Output: {"field":"api_key","old":"***","new":"***","sensitive":true}
+}
+
+func ExampleCode() {
+	age := audit.Attr[int]{Name: "age", Check: audit.Between(0, 150)}
+	_, err := age.Load(audit.New(audit.Config{Sink: sink}).Object("user", "u-1"), 151)
+	var fe *audit.FieldError
+	fmt.Println(errors.As(err, &fe) && fe.Code == "invalid")
+	// Output: true
+}
+
+func ExampleAttr() {
+	email := audit.Attr[string]{Name: "email", Check: audit.Match(regexp.MustCompile(`^\S+@\S+$`))}
+	log := audit.New(audit.Config{Sink: sink})
+	f, err := email.Load(log.Object("user", "u-1"), "alice@example.com")
+	fmt.Println(f, err)
+	// Output: alice@example.com <nil>
+}
+
+func ExampleField() {
+	score := audit.Attr[int]{Name: "score"}
+	f := score.Of(audit.New(audit.Config{Sink: sink}).Object("player", "p-1"))
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "referee"})
+	_ = f.Set(ctx, 1)
+	_ = f.Update(ctx, func(old int, _ bool) (int, error) { return old + 2, nil })
+	v, _ := f.Get(ctx)
+	_ = f.Delete(ctx)
+	fmt.Println(v, f, f.IsSet())
+	// Output:
+	// referee create success player p-1 [{score  1 false}]
+	// referee modify success player p-1 [{score 1 3 false}]
+	// referee read success player p-1 [{score   false}]
+	// referee delete success player p-1 [{score 3  false}]
+	// 3 <unset> false
+}
+
+func ExampleFieldError() {
+	pin := audit.Attr[string]{Name: "pin", Sensitive: true, Check: audit.Length(4, 4)}
+	_, err := pin.Load(audit.New(audit.Config{Sink: sink}).Object("card", "c-1"), "31415")
+	fmt.Println(err)
+	// Output: audit: card.pin: invalid: length not in 4..4
+}
+
+func ExampleLength() {
+	check := audit.Length(2, 4)
+	fmt.Println(check("äöü"), "|", check("x"))
+	// Output: <nil> | length not in 2..4
+}
+
+func ExampleMatch() {
+	check := audit.Match(regexp.MustCompile(`^v\d+$`))
+	fmt.Println(check("v12"), "|", check("12"))
+	// Output: <nil> | no match for "^v\\d+$"
+}
+
+func ExampleBetween() {
+	check := audit.Between(1, 6)
+	fmt.Println(check(6), "|", check(7))
+	// Output: <nil> | not in 1..6
+}
+
+func ExampleOneOf() {
+	check := audit.OneOf("red", "green")
+	fmt.Println(check("red"), "|", check("blue"))
+	// Output: <nil> | not one of the allowed values
+}
+
+func ExampleEvery() {
+	check := audit.Every(audit.Length(1, 8), audit.OneOf("red", "green"))
+	fmt.Println(check("red"), "|", check(""))
+	// Output: <nil> | length not in 1..8
+}
+
+func ExampleLast() {
+	mask := audit.Last(4)
+	fmt.Println(mask("4111111111111111"), mask("1234"))
+	// Output: ***1111 ***
+}
+
+func ExampleSecret() {
+	var c struct {
+		Token audit.Secret[string] `json:"token"`
+	}
+	_ = json.Unmarshal([]byte(`{"token":"hunter2"}`), &c)
+	out, _ := json.Marshal(c)
+	fmt.Printf("%+v %s %d\n", c, out, len(c.Token.Reveal()))
+	// Output: {Token:***} {"token":"***"} 7
+}
+
+func ExampleNewSecret() {
+	a, b := audit.NewSecret("hunter2"), audit.NewSecret("hunter2")
+	fmt.Println(a, a.Equal(b))
+	// Output: *** true
+}
+
+func ExampleGuard() {
+	g := audit.Guard{
+		Log: audit.New(audit.Config{Sink: sink}), Action: "deploy.delete", Target: audit.Target{Type: "deploy", ID: "web"},
+	}
+	err := g.Do(context.Background(), func(context.Context) error { return nil })
+	fmt.Println(err)
+	// Output:
+	//  deploy.delete denied deploy web []
+	// audit: deploy.delete: denied: "no actor in the context"
+}
+
+func ExampleDo() {
+	g := audit.Guard{Log: audit.New(audit.Config{Sink: sink}), Action: "report.read"}
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
+	n, err := audit.Do(ctx, g, func(context.Context) (int, error) { return 42, nil })
+	fmt.Println(n, err)
+	// Output:
+	// alice report.read attempt   []
+	// alice report.read success   []
+	// 42 <nil>
+}
+
+func ExampleWrap() {
+	g := audit.Guard{Log: audit.New(audit.Config{Sink: sink}), Action: "report.read"}
+	read := audit.Wrap(g, func(context.Context) (string, error) { return "", errors.New("gone") })
+	_, err := read(audit.WithActor(context.Background(), audit.Actor{ID: "alice"}))
+	fmt.Println(err)
+	// Output:
+	// alice report.read attempt   []
+	// alice report.read failure   []
+	// gone
+}
+
+func ExampleDeniedError() {
+	err := error(&audit.DeniedError{Action: "deploy.delete", Err: audit.ErrDenied})
+	var d *audit.DeniedError
+	fmt.Println(errors.As(err, &d), d.Rejected(), d.Retryable())
+	// Output: true true false
+}
+
+func ExampleAuthenticated() {
+	fmt.Println(audit.Authenticated(context.Background()))
+	// Output: no actor in the context
+}
+
+func ExamplePermission() {
+	rule := audit.Permission("deploy", func(_ context.Context, a audit.Actor, _ string) (bool, error) {
+		return a.ID == "alice", nil
+	})
+	for _, id := range []string{"alice", "bob"} {
+		fmt.Println(rule(audit.WithActor(context.Background(), audit.Actor{ID: id})))
+	}
+	// Output:
+	// <nil>
+	// permission "deploy": denied
+}
+
+func ExampleJSON() {
+	var out bytes.Buffer
+	log := audit.New(audit.Config{Sink: audit.JSON(&out)})
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
+	_ = log.Record(ctx, audit.Event{Action: "login", Outcome: audit.Success})
+	var e audit.Event
+	_ = json.Unmarshal(out.Bytes(), &e)
+	fmt.Println(e.Actor.ID, e.Action, e.Outcome)
+	// Output: alice login success
+}
+
+func ExampleSlog() {
+	h := slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey || a.Key == "id" {
+			return slog.Attr{} // they differ with every run
+		}
+		return a
+	}})
+	log := audit.New(audit.Config{Sink: audit.Slog(h)})
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
+	_ = log.Record(ctx, audit.Event{Action: "login", Outcome: audit.Failure})
+	// Output: level=WARN msg=audit action=login outcome=failure actor=alice
+}

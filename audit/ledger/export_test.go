@@ -1,0 +1,33 @@
+package ledger
+
+// File is the seam for faults of the file system.
+type File = file
+
+// WrapFile puts wrap between l and its file.
+func WrapFile(l *Ledger, wrap func(File) File) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.f = wrap(l.f)
+}
+
+// TreeRoot is the root over leaves by the compact range.
+func TreeRoot(lines [][]byte) Hash {
+	var t tree
+	for _, line := range lines {
+		t.push(leafHash(line))
+	}
+	return t.root()
+}
+
+// ParseLine is the parser of lines.
+func ParseLine(line []byte) (seq uint64, prev Hash, ok bool) { return parseLine(line) }
+
+// Waiting is the number of events that wait for the next commit.
+func Waiting(l *Ledger) int {
+	l.joinMu.Lock()
+	defer l.joinMu.Unlock()
+	if l.joined == nil {
+		return 0
+	}
+	return len(l.joined.bodies)
+}

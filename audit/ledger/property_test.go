@@ -1,0 +1,391 @@
+package ledger_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/leanovate/gopter"
+	"github.com/leanovate/gopter/gen"
+	"github.com/leanovate/gopter/prop"
+
+	"github.com/redoubt-go/redoubt/audit"
+	"github.com/redoubt-go/redoubt/audit/ledger"
+)
+
+func parameters(runs int) *gopter.TestParameters {
+	p := gopter.DefaultTestParameters()
+	p.MinSuccessfulTests = runs
+	return p
+}
+
+// TreeEq: the compact range gives the root that RFC 6962 section 2.1 defines.
+// Oracle: that definition written down as it stands, recursively.
+func TestPropertyTreeEq(t *testing.T) {
+	var lines [][]byte
+	for n := range 301 {
+		if got, want := ledger.TreeRoot(lines), mth(lines); got != want {
+			t.Fatalf("root of %d leaves = %v, want %v", n, got, want)
+		}
+		lines = append(lines, fmt.Appendf(nil, "leaf %d", n))
+	}
+	ps := gopter.NewProperties(parameters(100))
+	ps.Property("root = MTH", prop.ForAll(func(s []string) bool {
+		lines := make([][]byte, len(s))
+		for i := range s {
+			lines[i] = []byte(s[i])
+		}
+		return ledger.TreeRoot(lines) == mth(lines)
+	}, gen.SliceOf(gen.AnyString())))
+	ps.TestingRun(t)
+}
+
+func mth(d [][]byte) ledger.Hash {
+	switch n := len(d); n {
+	case 0:
+		return sha256.Sum256(nil)
+	case 1:
+		return sha256.Sum256(append([]byte{0}, d[0]...))
+	default:
+		k := 1
+		for k*2 < n {
+			k *= 2
+		}
+		l, r := mth(d[:k]), mth(d[k:])
+		return sha256.Sum256(slices.Concat([]byte{1}, l[:], r[:]))
+	}
+}
+
+// finding is the part of a Problem that a mutation determines.
+type finding struct {
+	Kind     ledger.Kind
+	From, To uint64
+}
+
+// mutation changes the lines of a block whose first record has number base, and
+// says what must be found. It leaves the ends of the block alone.
+type mutation func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding)
+
+const (
+	block = 20
+	low   = 3 // first line of a block that a mutation may touch
+	high  = 16
+)
+
+func pick(r *rand.Rand) int { return low + r.IntN(high-low) }
+
+func pickTwo(r *rand.Rand) (i, j int) {
+	i = low + r.IntN(high-low-1)
+	return i, i + 1 + r.IntN(high-i-1)
+}
+
+func found(k ledger.Kind, base, from, to int) finding {
+	return finding{k, uint64(base + from), uint64(base + to)}
+}
+
+func mutations() map[string]mutation {
+	alter := func(change func(r *rand.Rand, line []byte) []byte) mutation {
+		return func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
+			i := pick(r)
+			lines[i] = change(r, lines[i])
+			return lines, found(ledger.Altered, base, i, i)
+		}
+	}
+	insert := func(make func(r *rand.Rand, lines [][]byte, base, at int) []byte) mutation {
+		return func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
+			at := pick(r)
+			line := make(r, lines, base, at)
+			return slices.Insert(lines, at, line), found(ledger.Inserted, base, at, at)
+		}
+	}
+	return map[string]mutation{
+		"alter text": alter(func(_ *rand.Rand, l []byte) []byte { return bytes.Replace(l, []byte("success"), []byte("failure"), 1) }),
+		"alter byte": alter(func(r *rand.Rand, l []byte) []byte {
+			l = bytes.Clone(l)
+			l[r.IntN(len(l))] ^= byte(1 + r.IntN(127))
+			return bytes.ReplaceAll(l, []byte("\n"), []byte{1}) // a line end is a split, below
+		}),
+		"alter seq": alter(func(r *rand.Rand, l []byte) []byte {
+			_, rest, _ := bytes.Cut(l, []byte(","))
+			return fmt.Appendf(nil, `{"seq":%d,%s`, 1000+r.IntN(1000), rest)
+		}),
+		"alter prev":     alter(func(r *rand.Rand, l []byte) []byte { return withPrev(l, ledger.TreeRoot([][]byte{{byte(r.Uint32())}})) }),
+		"garbage":        alter(func(*rand.Rand, []byte) []byte { return []byte("garbage") }),
+		"blank":          alter(func(*rand.Rand, []byte) []byte { return nil }),
+		"split":          alter(func(r *rand.Rand, l []byte) []byte { return slices.Insert(bytes.Clone(l), 1+r.IntN(len(l)-1), '\n') }),
+		"insert garbage": insert(func(*rand.Rand, [][]byte, int, int) []byte { return []byte(`{"hello":1}`) }),
+		"forge record": insert(func(_ *rand.Rand, lines [][]byte, base, at int) []byte {
+			return bytes.Replace(lines[at], []byte("success"), []byte("failure"), 1)
+		}),
+		"forge unlinked": insert(func(_ *rand.Rand, lines [][]byte, base, at int) []byte {
+			return withPrev(lines[at], ledger.Hash{1})
+		}),
+		"overwrite": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
+			i, j := pickTwo(r)
+			lines[j] = lines[i]
+			return lines, found(ledger.Altered, base, j, j)
+		},
+		"copy": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
+			i, at := pick(r), pick(r)
+			return slices.Insert(lines, at, lines[i]), found(ledger.Inserted, base, i, i)
+		},
+		"remove": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
+			i, j := pickTwo(r)
+			return slices.Delete(lines, i, j+1), found(ledger.Removed, base, i, j)
+		},
+		"remove one": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
+			i := pick(r)
+			return slices.Delete(lines, i, i+1), found(ledger.Removed, base, i, i)
+		},
+		"swap": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
+			i, j := pickTwo(r)
+			lines[i], lines[j] = lines[j], lines[i]
+			return lines, found(ledger.Reordered, base, i, j)
+		},
+		"move on": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
+			i, j := pickTwo(r)
+			l := lines[i]
+			return slices.Insert(slices.Delete(lines, i, i+1), j, l), found(ledger.Reordered, base, i, j)
+		},
+		"move back": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
+			i, j := pickTwo(r)
+			l := lines[j]
+			return slices.Insert(slices.Delete(lines, j, j+1), i, l), found(ledger.Reordered, base, i, j)
+		},
+	}
+}
+
+func withPrev(line []byte, h ledger.Hash) []byte {
+	_, old, _ := ledger.ParseLine(line)
+	return bytes.Replace(line, []byte(old.String()), []byte(h.String()), 1)
+}
+
+// Mutate: one to three mutations in different parts of a log give exactly as many
+// problems, of the kind and range of the mutation. Oracle: the mutation itself.
+func TestTrap33_PropertyMutate(t *testing.T) {
+	all := mutations()
+	names := make([]string, 0, len(all))
+	for n := range all {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	original := sample(t, 3*block-1)
+	check := func(seed uint64, first int, count int) string {
+		r := rand.New(rand.NewPCG(seed, 4))
+		lines := slices.Clone(original)
+		var out [][]byte
+		var want []finding
+		var done []string
+		for b := range 3 {
+			part := slices.Clone(lines[b*block : (b+1)*block])
+			if b < count {
+				name := names[(first+b*r.IntN(len(names)))%len(names)]
+				var f finding
+				part, f = all[name](r, part, b*block)
+				done, want = append(done, name), append(want, f)
+			}
+			out = append(out, part...)
+		}
+		rep, err := ledger.Verify(context.Background(), fsOf(join(out)), ledger.VerifyConfig{})
+		var got []finding
+		if rep != nil {
+			for _, p := range rep.Problems {
+				got = append(got, finding{p.Kind, p.From, p.To})
+			}
+		}
+		slices.SortFunc(got, func(a, b finding) int { return cmp.Compare(a.From, b.From) })
+		if (err == nil) != (count == 0) {
+			return fmt.Sprintf("%v: error %v", done, err)
+		}
+		if d := gocmp.Diff(want, got); d != "" {
+			return fmt.Sprintf("%v: problems (-want +got):\n%s", done, d)
+		}
+		return ""
+	}
+	for i, name := range names { // each alone, whatever the generator picks
+		for seed := range uint64(40) {
+			if s := check(seed, i, 1); s != "" {
+				t.Fatalf("%s, seed %d: %s", name, seed, s)
+			}
+		}
+	}
+	ps := gopter.NewProperties(parameters(500))
+	ps.Property("one mutation, one problem", prop.ForAll(check, gen.UInt64(), gen.IntRange(0, len(names)-1), gen.IntRange(0, 3)))
+	ps.TestingRun(t)
+}
+
+// The ends of a log have less around them to go by.
+func TestTrap33_MutateEnds(t *testing.T) {
+	type lines = [][]byte
+	n := 6 // records 0 to 6
+	for _, c := range []struct {
+		name   string
+		mutate func(l lines) lines
+		want   finding
+	}{
+		{"header altered", func(l lines) lines { l[0] = bytes.Replace(l[0], []byte("ledger"), []byte("LEDGER"), 1); return l }, finding{ledger.Altered, 0, 0}},
+		{"header prev", func(l lines) lines { l[0] = withPrev(l[0], ledger.Hash{1}); return l }, finding{ledger.Altered, 0, 0}},
+		{"header removed", func(l lines) lines { return l[1:] }, finding{ledger.Removed, 0, 0}},
+		{"first two removed", func(l lines) lines { return l[2:] }, finding{ledger.Removed, 0, 1}},
+		{"garbage in front", func(l lines) lines { return slices.Insert(l, 0, []byte("x")) }, finding{ledger.Inserted, 0, 0}},
+		{"first swap", func(l lines) lines { l[0], l[1] = l[1], l[0]; return l }, finding{ledger.Reordered, 0, 1}},
+		{"last swap", func(l lines) lines { l[n-1], l[n] = l[n], l[n-1]; return l }, finding{ledger.Reordered, 5, 6}},
+		{"far swap", func(l lines) lines { l[0], l[n] = l[n], l[0]; return l }, finding{ledger.Reordered, 0, 6}},
+		{"to the end", func(l lines) lines { moved := l[2]; return append(slices.Delete(l, 2, 3), moved) }, finding{ledger.Reordered, 2, 6}},
+		{"last but one removed", func(l lines) lines { return slices.Delete(l, n-1, n) }, finding{ledger.Removed, 5, 5}},
+		{"last is a wreck", func(l lines) lines { l[n] = []byte("x"); return l }, finding{ledger.Altered, 6, 6}},
+		{"last number", func(l lines) lines { l[n] = bytes.Replace(l[n], []byte(":6,"), []byte(":9,"), 1); return l }, finding{ledger.Altered, 6, 6}},
+		{"copy at the end", func(l lines) lines { return append(l, l[3]) }, finding{ledger.Inserted, 3, 3}},
+		{"last copied", func(l lines) lines { return append(l, l[n]) }, finding{ledger.Inserted, 6, 6}},
+		{"neighbours altered", func(l lines) lines {
+			for i := 2; i <= 4; i++ {
+				l[i] = []byte("x")
+			}
+			return l
+		}, finding{ledger.Altered, 2, 4}},
+		{"neighbours broken", func(l lines) lines {
+			for i := 2; i <= 4; i++ {
+				l[i] = append(bytes.Clone(l[i]), '}') // numbers and links can still be read
+			}
+			return l
+		}, finding{ledger.Altered, 2, 4}},
+		{"two moved together", func(l lines) lines {
+			return slices.Concat(l[:2], l[4:6], l[2:4], l[6:])
+		}, finding{ledger.Reordered, 2, 5}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := c.mutate(sample(t, n))
+			rep, err := ledger.Verify(context.Background(), fsOf(join(l)), ledger.VerifyConfig{})
+			wantIs(t, err, ledger.ErrTampered)
+			var got []finding
+			for _, p := range rep.Problems {
+				got = append(got, finding{p.Kind, p.From, p.To})
+			}
+			if d := gocmp.Diff([]finding{c.want}, got); d != "" {
+				t.Errorf("problems (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// Crash: the file is cut at every offset. Oracle: the line ends before the cut.
+// What was whole stays, the log goes on, and a second Open finds nothing to do.
+func TestPropertyCrashAtEveryOffset(t *testing.T) {
+	data := join(sample(t, 2))
+	for cut := range len(data) + 1 {
+		if s := crash(t.TempDir(), data[:cut], bytes.Count(data[:cut], []byte("\n"))); s != "" {
+			t.Fatalf("cut at %d: %s", cut, s)
+		}
+	}
+}
+
+// Crash, with pages after the last sync lost in any pattern. Oracle: the records
+// before the sync.
+func TestPropertyCrashLosesPages(t *testing.T) {
+	const page = 64
+	data := join(sample(t, 12))
+	ps := gopter.NewProperties(parameters(150))
+	ps.Property("synced records survive", prop.ForAll(func(seed uint64) string {
+		r := rand.New(rand.NewPCG(seed, 5))
+		synced := r.IntN(10) + 1 // records
+		safe := len(join(split(data)[:synced]))
+		after := bytes.Clone(data[:safe+r.IntN(len(data)-safe)])
+		for p := safe / page * page; p < len(after); p += page {
+			if r.IntN(3) == 0 {
+				clear(after[max(p, safe):min(p+page, len(after))])
+			}
+		}
+		dir, err := os.MkdirTemp("", "crash")
+		if err != nil {
+			return err.Error()
+		}
+		defer os.RemoveAll(dir)
+		return crash(dir, after, synced)
+	}, gen.UInt64()))
+	ps.TestingRun(t)
+}
+
+// crash opens a log with this content twice and says what is wrong with it.
+func crash(dir string, data []byte, records int) string {
+	ctx := context.Background()
+	path := filepath.Join(dir, segment)
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		return err.Error()
+	}
+	l, err := ledger.Open(ctx, dir, never)
+	if err != nil {
+		return err.Error()
+	}
+	if err := l.WriteEvents(ctx, []*audit.Event{event("after")}); err != nil {
+		return err.Error()
+	}
+	_ = l.Close()
+	once, _ := os.ReadFile(path)
+	l, err = ledger.Open(ctx, dir, never)
+	if err != nil {
+		return "second Open: " + err.Error()
+	}
+	_ = l.Close()
+	twice, _ := os.ReadFile(path)
+	kept := join(split(data)[:records])
+	if records == 0 {
+		kept = nil
+	}
+	switch rep, err := ledger.Verify(ctx, os.DirFS(dir), ledger.VerifyConfig{}); {
+	case err != nil:
+		return err.Error()
+	case !bytes.HasPrefix(once, kept):
+		return "whole records were lost"
+	case !bytes.Equal(once, twice):
+		return "the second Open changed the log"
+	case rep.Unfinished != 0 || !strings.Contains(string(once), `"after"`):
+		return "the log did not go on"
+	}
+	return ""
+}
+
+// RoundTrip: events come back from the file as they were recorded. Oracle: the
+// events, in texts that are valid UTF-8.
+func TestPropertyRoundTrip(t *testing.T) {
+	ps := gopter.NewProperties(parameters(40))
+	ps.Property("Events(Open(write(x))) = x", prop.ForAll(func(texts []string) string {
+		dir, err := os.MkdirTemp("", "roundtrip")
+		if err != nil {
+			return err.Error()
+		}
+		defer os.RemoveAll(dir)
+		l, err := ledger.Open(context.Background(), dir, never)
+		if err != nil {
+			return err.Error()
+		}
+		var want, got []audit.Event
+		for _, s := range texts {
+			e := audit.Event{ID: s, Action: "a", Outcome: "b", Reason: s, Target: audit.Target{ID: s}}
+			want = append(want, e)
+			if err := l.WriteEvents(context.Background(), []*audit.Event{&e}); err != nil {
+				return err.Error()
+			}
+		}
+		_ = l.Close()
+		for r, err := range ledger.Events(os.DirFS(dir)) {
+			if err != nil {
+				return err.Error()
+			}
+			got = append(got, r.Event)
+		}
+		if _, err := ledger.Verify(context.Background(), os.DirFS(dir), ledger.VerifyConfig{}); err != nil {
+			return err.Error()
+		}
+		return gocmp.Diff(want, got)
+	}, gen.SliceOf(gen.AnyString().Map(func(s string) string { return strings.ToValidUTF8(s, "?") }))))
+	ps.TestingRun(t)
+}

@@ -1,0 +1,214 @@
+package audit_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/leanovate/gopter"
+	"github.com/leanovate/gopter/gen"
+	"github.com/leanovate/gopter/prop"
+
+	"github.com/redoubt-go/redoubt/audit"
+)
+
+func parameters(runs int) *gopter.TestParameters {
+	p := gopter.DefaultTestParameters()
+	p.MinSuccessfulTests = runs
+	return p
+}
+
+// FieldChain: goroutines get, set, update and delete one field over a sink that
+// fails now and then. Oracle: a replay of the log through a plain variable. Each
+// event begins where the one before ended, failures change nothing, and the end of
+// the replay is the value of the field.
+func TestPropertyFieldChain(t *testing.T) {
+	ps := gopter.NewProperties(parameters(60))
+	ps.Property("the log replays to the value", prop.ForAll(func(seed uint64) string {
+		r := rand.New(rand.NewPCG(seed, 1))
+		m := &memory{}
+		sink := &flaky{memory: m, r: rand.New(rand.NewPCG(seed, 2))}
+		attr := audit.Attr[int]{Name: "n", Check: audit.Between(0, 50)}
+		f := attr.Of(newLog(sink).Object("o", "1"))
+		var wg sync.WaitGroup
+		for range 4 {
+			ops := make([]int, 20)
+			for i := range ops {
+				ops[i] = r.IntN(80)
+			}
+			wg.Go(func() { operate(f, ops) })
+		}
+		wg.Wait()
+		return replay(m.events, f)
+	}, gen.UInt64()))
+	ps.TestingRun(t)
+}
+
+// flaky fails one batch in four.
+type flaky struct {
+	*memory
+	r  *rand.Rand
+	mu sync.Mutex
+}
+
+func (s *flaky) WriteEvents(ctx context.Context, events []*audit.Event) error {
+	s.mu.Lock()
+	fails := s.r.IntN(4) == 0
+	s.mu.Unlock()
+	if fails {
+		return errSink
+	}
+	return s.memory.WriteEvents(ctx, events)
+}
+
+func operate(f audit.Field[int], ops []int) {
+	for _, op := range ops {
+		switch op % 4 {
+		case 0:
+			_, _ = f.Get(alice())
+		case 1:
+			_ = f.Set(alice(), op)
+		case 2:
+			_ = f.Update(alice(), func(n int, _ bool) (int, error) { return n + 1, nil })
+		case 3:
+			_ = f.Delete(alice())
+		}
+	}
+}
+
+func replay(events []audit.Event, f audit.Field[int]) string {
+	value := "" // unset
+	for i, e := range events {
+		c := e.Changes[0]
+		switch {
+		case e.Action == audit.Read || e.Outcome == audit.Failure:
+			if c.Old+c.New != "" {
+				return fmt.Sprintf("event %d (%s %s) shows values", i, e.Action, e.Outcome)
+			}
+			continue
+		case c.Old != value, (e.Action == audit.Create) != (value == ""), (e.Action == audit.Delete) != (c.New == ""):
+			return fmt.Sprintf("event %d is %s %q>%q at value %q", i, e.Action, c.Old, c.New, value)
+		}
+		value = c.New
+	}
+	got := f.Masked()
+	if !f.IsSet() {
+		got = ""
+	}
+	if got != value {
+		return fmt.Sprintf("value %q, replay %q", got, value)
+	}
+	return ""
+}
+
+// RoundTrip: any event goes through its line and back. Oracle: the event itself,
+// with invalid UTF-8 replaced as strings.ToValidUTF8 does byte by byte. The line is
+// single, valid JSON, and free of what terminals obey.
+func TestPropertyRoundTrip(t *testing.T) {
+	ps := gopter.NewProperties(parameters(300))
+	texts := gen.SliceOfN(16, gen.OneGenOf(gen.AnyString(), gen.AlphaString(), gen.SliceOf(gen.UInt8()).Map(func(b []byte) string { return string(b) })))
+	ps.Property("event = decode(encode(event))", prop.ForAll(func(s []string, seed uint64) string {
+		e := audit.Event{
+			ID: s[0], Action: audit.Action(s[1]), Outcome: audit.Outcome(s[2]),
+			Actor:  audit.Actor{ID: s[3], Type: s[4], Session: s[5], OnBehalfOf: s[6]},
+			Target: audit.Target{Type: s[7], ID: s[8]}, RequestID: s[9], Source: s[10], Reason: s[11], Code: audit.Code(s[12]),
+			Changes: []audit.Change{{Field: s[13], Old: s[14], New: s[15], Sensitive: seed%2 == 0}},
+			Attrs:   randomAttrs(rand.New(rand.NewPCG(seed, 3)), s, 0),
+		}
+		line := e.AppendJSON(nil)
+		if !json.Valid(line) {
+			return "invalid JSON"
+		}
+		for _, r := range string(line) {
+			if r < 0x20 || 0x7f <= r && r < 0xa0 || r == 0x2028 || r == 0x202e {
+				return fmt.Sprintf("rune %U in the line", r)
+			}
+		}
+		var back audit.Event
+		if err := back.UnmarshalJSON(line); err != nil {
+			return err.Error()
+		}
+		equal := cmp.Comparer(func(a, b slog.Attr) bool { return a.Equal(b) })
+		return cmp.Diff(valid(e), back, equal)
+	}, texts, gen.UInt64()))
+	ps.TestingRun(t)
+}
+
+func randomAttrs(r *rand.Rand, s []string, depth int) []slog.Attr {
+	as := make([]slog.Attr, 1+r.IntN(4))
+	for i := range as {
+		key := fmt.Sprintf("%d%s", i, s[r.IntN(len(s))])
+		switch k := r.IntN(6); {
+		case k == 0:
+			as[i] = slog.Int64(key, int64(r.Uint64()))
+		case k == 1:
+			as[i] = slog.Uint64(key, r.Uint64()|1<<63)
+		case k == 2:
+			as[i] = slog.Float64(key, r.NormFloat64())
+		case k == 3:
+			as[i] = slog.Bool(key, r.IntN(2) == 0)
+		case k == 4 && depth < 3:
+			as[i] = slog.Attr{Key: key, Value: slog.GroupValue(randomAttrs(r, s, depth+1)...)}
+		default:
+			as[i] = slog.String(key, s[r.IntN(len(s))])
+		}
+	}
+	return as
+}
+
+// valid replaces every invalid byte of every text by U+FFFD.
+func valid(e audit.Event) audit.Event {
+	v := func(s string) string {
+		var b strings.Builder
+		for i := 0; i < len(s); {
+			r, n := utf8.DecodeRuneInString(s[i:])
+			b.WriteRune(r)
+			i += n
+		}
+		return b.String()
+	}
+	e.ID, e.Action, e.Outcome = v(e.ID), audit.Action(v(string(e.Action))), audit.Outcome(v(string(e.Outcome)))
+	e.Actor = audit.Actor{ID: v(e.Actor.ID), Type: v(e.Actor.Type), Session: v(e.Actor.Session), OnBehalfOf: v(e.Actor.OnBehalfOf)}
+	e.Target = audit.Target{Type: v(e.Target.Type), ID: v(e.Target.ID)}
+	e.RequestID, e.Source, e.Reason, e.Code = v(e.RequestID), v(e.Source), v(e.Reason), audit.Code(v(string(e.Code)))
+	c := e.Changes[0]
+	e.Changes = []audit.Change{{Field: v(c.Field), Old: v(c.Old), New: v(c.New), Sensitive: c.Sensitive}}
+	var attrs func([]slog.Attr) []slog.Attr
+	attrs = func(as []slog.Attr) []slog.Attr {
+		out := make([]slog.Attr, len(as))
+		for i, a := range as {
+			out[i] = slog.Attr{Key: v(a.Key), Value: a.Value}
+			switch a.Value.Kind() {
+			case slog.KindString:
+				out[i].Value = slog.StringValue(v(a.Value.String()))
+			case slog.KindGroup:
+				out[i].Value = slog.GroupValue(attrs(a.Value.Group())...)
+			}
+		}
+		return out
+	}
+	e.Attrs = attrs(e.Attrs)
+	return e
+}
+
+// Mask: Last shows at most a quarter and nothing of short texts. Oracle: the four
+// rune windows of the text.
+func TestPropertyMask(t *testing.T) {
+	ps := gopter.NewProperties(parameters(300))
+	ps.Property("masks do not tell", prop.ForAll(func(s string, n int) bool {
+		got := strings.TrimPrefix(audit.Last(n)(s), "***")
+		runes := []rune(s)
+		if len(runes) < 16 {
+			return got == ""
+		}
+		return 4*utf8.RuneCountInString(got) <= len(runes) && strings.HasSuffix(s, got)
+	}, gen.AnyString(), gen.IntRange(-1, 40)))
+	ps.TestingRun(t)
+}
