@@ -1,0 +1,138 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// weather is what the proxy does to the requests that reach it.
+type weather uint8
+
+const (
+	calm     weather = iota // answers within milliseconds
+	brownout                // answers, but slowly
+	failing                 // 503 at once
+	limiting                // 429 with Retry-After: 1
+	stalled                 // takes the request and never answers
+	dead                    // closes the connection
+)
+
+func (w weather) String() string {
+	return [...]string{"calm", "brownout", "503", "429", "stalled", "dead"}[w]
+}
+
+// A phase is one weather, from its beginning to that of the next phase.
+type phase struct {
+	weather weather
+	from    time.Duration
+}
+
+// forecast draws the storm of a run that lasts total: the same five plagues for every seed, in an order and of lengths
+// (percent of the run, give or take a fifth) that the seed decides, after a calm start and before a calm end.
+func forecast(seed uint64, total time.Duration) []phase {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	plagues := []struct {
+		weather weather
+		percent float64
+	}{{brownout, 12}, {failing, 10}, {limiting, 8}, {stalled, 8}, {dead, 15}}
+	rng.Shuffle(len(plagues), func(i, j int) { plagues[i], plagues[j] = plagues[j], plagues[i] })
+	at := total / 10
+	phases := []phase{{calm, 0}}
+	for _, p := range plagues {
+		phases = append(phases, phase{p.weather, at})
+		at += time.Duration(p.percent * (0.8 + 0.4*rng.Float64()) / 100 * float64(total))
+	}
+	return append(phases, phase{calm, at})
+}
+
+// A storm stands before a healthy handler and spoils its answers on schedule. It keeps the books of who asked when.
+type storm struct {
+	next   http.Handler
+	phases []phase // none: always calm
+	unit   time.Duration
+	began  time.Time
+
+	mu   sync.Mutex
+	seen map[string]*traffic // by User-Agent
+}
+
+// traffic counts one client's requests; wasted ones were sent while the proxy was dead.
+type traffic struct{ sent, wasted int }
+
+func newStorm(next http.Handler, phases []phase, unit time.Duration) *storm {
+	return &storm{next: next, phases: phases, unit: unit, began: time.Now(), seen: map[string]*traffic{}}
+}
+
+// now is the weather of this moment.
+func (s *storm) now() weather {
+	since, w := time.Since(s.began), calm
+	for _, p := range s.phases {
+		if since >= p.from {
+			w = p.weather
+		}
+	}
+	return w
+}
+
+func (s *storm) traffic(client string) traffic {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.seen[client]; t != nil {
+		return *t
+	}
+	return traffic{}
+}
+
+func (s *storm) count(client string, w weather) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.seen[client]
+	if t == nil {
+		t = &traffic{}
+		s.seen[client] = t
+	}
+	t.sent++
+	if w == dead {
+		t.wasted++
+	}
+}
+
+func (s *storm) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	now := s.now()
+	s.count(r.UserAgent(), now)
+	switch now {
+	case calm:
+		time.Sleep(time.Duration(rand.Int64N(int64(s.unit/10) + 1)))
+	case brownout:
+		time.Sleep(s.unit + time.Duration(rand.Int64N(int64(s.unit)+1)))
+	case failing:
+		http.Error(w, "the proxy is overloaded", http.StatusServiceUnavailable)
+		return
+	case limiting:
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "slow down", http.StatusTooManyRequests)
+		return
+	case stalled:
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	case dead:
+		panic(http.ErrAbortHandler)
+	}
+	s.next.ServeHTTP(w, r)
+}
+
+// schedule prints the phases on one line.
+func schedule(phases []phase) string {
+	var b strings.Builder
+	for i, p := range phases {
+		if i > 0 {
+			b.WriteString(" > ")
+		}
+		fmt.Fprintf(&b, "%s %.1fs", p.weather, p.from.Seconds())
+	}
+	return b.String()
+}

@@ -1,0 +1,37 @@
+// Quickstart puts three guards round one call: it is tried again when it fails, not tried at all while the other side is
+// down, and never sent more often than allowed. Run it with: go run ./examples/quickstart
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/redoubt-go/redoubt/breaker"
+	"github.com/redoubt-go/redoubt/ratelimit"
+	"github.com/redoubt-go/redoubt/retry"
+)
+
+func main() {
+	flaky := 0
+	greet := func(context.Context) (string, error) {
+		if flaky++; flaky < 3 {
+			return "", errors.New("the network hiccups")
+		}
+		return "hello", nil
+	}
+
+	policy := retry.Policy{MaxAttempts: 5, Backoff: retry.Exponential{Base: 10 * time.Millisecond}}
+	peer := breaker.New(breaker.Config{Name: "greeter"})
+	limit := ratelimit.New(ratelimit.PerSecond(100))
+	guarded := retry.Wrap(policy, breaker.Wrap(peer, ratelimit.Wrap(limit, greet)))
+
+	greeting, err := guarded(context.Background())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "quickstart:", err)
+		os.Exit(1)
+	}
+	fmt.Println(greeting, "after", flaky, "tries")
+}
