@@ -1,0 +1,65 @@
+package retry_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redoubt-go/redoubt/retry"
+)
+
+// A Deployment is the state of a rollout, as its service tells it.
+type Deployment struct {
+	Status string // "in progress", "completed" or "failed"
+	Ready  int    // instances that serve
+}
+
+// A Cluster is a service that rolls out. This one answers from a script.
+type Cluster struct{ script []answer }
+
+type answer struct {
+	state Deployment
+	err   error
+}
+
+// Status asks for the state of a deployment.
+func (c *Cluster) Status(context.Context, string) (Deployment, error) {
+	a := c.script[0]
+	c.script = c.script[1:]
+	return a.state, a.err
+}
+
+// ErrRollout means that a deployment failed.
+var ErrRollout = errors.New("rollout failed")
+
+// WaitForDeployment returns when a deployment is completed. The time of the
+// checks counts, no check starts after the timeout, a service that is away for
+// a moment does not end the wait, and the last state comes back in any case.
+func WaitForDeployment(ctx context.Context, c *Cluster, id string, timeout, interval time.Duration) (Deployment, error) {
+	policy := retry.Every(interval)
+	policy.MaxElapsed = timeout
+	return retry.Poll(ctx, policy, func(ctx context.Context) (Deployment, bool, error) {
+		d, err := c.Status(ctx, id)
+		switch {
+		case err != nil:
+			return d, false, err
+		case d.Status == "failed":
+			return d, true, ErrRollout
+		}
+		return d, d.Status == "completed", nil
+	})
+}
+
+func Example_waitForDeployment() {
+	away := answer{err: errors.New("connection refused")}
+	running := answer{state: Deployment{"in progress", 2}}
+	for _, end := range []Deployment{{"completed", 5}, {"failed", 3}} {
+		cluster := &Cluster{script: []answer{running, away, running, {state: end}}}
+		d, err := WaitForDeployment(context.Background(), cluster, "web", time.Minute, time.Millisecond)
+		fmt.Println(d.Status, d.Ready, errors.Is(err, ErrRollout))
+	}
+	// Output:
+	// completed 5 false
+	// failed 3 true
+}

@@ -1,0 +1,466 @@
+package retry_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/redoubt-go/redoubt/retry"
+)
+
+var (
+	ctx     = context.Background()
+	ErrBusy = errors.New("busy")
+)
+
+// flaky returns a function that fails with err n times, and then succeeds.
+func flaky(n int, err error) func(context.Context) (string, error) {
+	return func(context.Context) (string, error) {
+		if n--; n >= 0 {
+			return "", err
+		}
+		return "a page", nil
+	}
+}
+
+// noPause keeps the examples quick.
+var noPause = retry.Constant(0)
+
+// Example is the use in the package documentation.
+func Example() {
+	fetch := flaky(2, ErrBusy)
+	policy := retry.Policy{
+		MaxAttempts: 5,
+		Backoff:     retry.Exponential{Base: 50 * time.Millisecond, Max: 2 * time.Second},
+	}
+	page, err := retry.Do(ctx, policy, fetch)
+	fmt.Println(page, err)
+	// Output: a page <nil>
+}
+
+func ExampleDo() {
+	page, err := retry.Do(ctx, retry.Policy{Backoff: noPause}, flaky(9, ErrBusy))
+	fmt.Printf("%q %v\n", page, err)
+	fmt.Println(errors.Is(err, retry.ErrExhausted), errors.Is(err, ErrBusy))
+	// Output:
+	// "" retry: exhausted after 3 attempts: busy
+	// true true
+}
+
+// The decorator form: the same function, with retries.
+func ExampleWrap() {
+	deploy := retry.Wrap(retry.Policy{MaxAttempts: 5, Backoff: noPause}, flaky(3, ErrBusy))
+	fmt.Println(deploy(ctx))
+	// Output: a page <nil>
+}
+
+// Stacked wrappers: outside the retries a log line for the call, inside them a
+// timer that sees each attempt.
+func ExampleWrap_stacked() {
+	logged := func(name string, fn func(context.Context) (string, error)) func(context.Context) (string, error) {
+		return func(ctx context.Context) (string, error) {
+			fmt.Println("begin", name)
+			defer fmt.Println("end", name)
+			return fn(ctx)
+		}
+	}
+	timed := func(fn func(context.Context) (string, error)) func(context.Context) (string, error) {
+		attempt := 0
+		return func(ctx context.Context) (string, error) {
+			attempt++
+			begin := time.Now()
+			defer func() { fmt.Println("attempt", attempt, "measured:", time.Since(begin) >= 0) }()
+			return fn(ctx)
+		}
+	}
+	fetch := logged("fetch", retry.Wrap(retry.Policy{Backoff: noPause}, timed(flaky(2, ErrBusy))))
+	fmt.Println(fetch(ctx))
+	// Output:
+	// begin fetch
+	// attempt 1 measured: true
+	// attempt 2 measured: true
+	// attempt 3 measured: true
+	// end fetch
+	// a page <nil>
+}
+
+func ExampleWrapArg() {
+	size := retry.WrapArg(retry.Policy{}, func(_ context.Context, name string) (int, error) {
+		return len(name), nil
+	})
+	fmt.Println(size(ctx, "report.txt"))
+	// Output: 10 <nil>
+}
+
+// A callback before each retry, here with a metric.
+func ExamplePolicy() {
+	var retries, failures int
+	policy := retry.Policy{
+		MaxAttempts:    4,
+		AttemptTimeout: time.Second,
+		MaxElapsed:     10 * time.Second,
+		Backoff:        noPause,
+		OnEvent: func(_ context.Context, e retry.Event) {
+			switch {
+			case e.Kind == retry.Retry:
+				retries++
+			case e.Reason != nil:
+				failures++
+			}
+		},
+	}
+	retry.Do(ctx, policy, flaky(2, ErrBusy))
+	retry.Do(ctx, policy, flaky(9, ErrBusy))
+	fmt.Println("retries:", retries, "failures:", failures)
+	// Output: retries: 5 failures: 1
+}
+
+func ExamplePolicy_Do() {
+	n := 0
+	err := retry.Policy{Backoff: noPause}.Do(ctx, func(context.Context) error {
+		if n++; n < 3 {
+			return ErrBusy
+		}
+		return nil
+	})
+	fmt.Println(n, err)
+	// Output: 3 <nil>
+}
+
+func ExamplePolicy_Attempts() {
+	fetch := flaky(1, ErrBusy)
+	var page string
+	var err error
+	for n, ctx := range (retry.Policy{Backoff: noPause}).Attempts(ctx, &err) {
+		page, err = fetch(ctx)
+		fmt.Println("attempt", n, err)
+	}
+	fmt.Println(page, err)
+	// Output:
+	// attempt 1 busy
+	// attempt 2 <nil>
+	// a page <nil>
+}
+
+func ExamplePoll() {
+	states := []string{"queued", "running", "finished"}
+	state, err := retry.Poll(ctx, retry.Every(time.Millisecond), func(context.Context) (string, bool, error) {
+		s := states[0]
+		states = states[1:]
+		return s, s == "finished", nil
+	})
+	fmt.Println(state, err)
+	// Output: finished <nil>
+}
+
+func ExampleEvery() {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+	defer cancel()
+	// The last state is returned when the time is over.
+	state, err := retry.Poll(ctx, retry.Every(time.Millisecond), func(context.Context) (string, bool, error) {
+		return "running", false, nil
+	})
+	fmt.Println(state, errors.Is(err, context.DeadlineExceeded), errors.Is(err, retry.ErrPending))
+	// Output: running true true
+}
+
+func ExamplePermanent() {
+	_, err := retry.Do(ctx, retry.Policy{}, func(context.Context) (string, error) {
+		return "", fmt.Errorf("login: %w", retry.Permanent(errors.New("wrong password")))
+	})
+	fmt.Println(err)
+	// Output: retry: permanent error after 1 attempt: login: wrong password
+}
+
+// Retries in two layers would multiply: the outer one takes the verdict of the
+// inner one.
+func ExamplePermanent_nested() {
+	calls := 0
+	policy := retry.Policy{Backoff: noPause}
+	inner := retry.Wrap(policy, func(context.Context) (string, error) { calls++; return "", ErrBusy })
+	_, err := retry.Do(ctx, policy, func(ctx context.Context) (string, error) {
+		v, err := inner(ctx)
+		return v, retry.Permanent(err)
+	})
+	fmt.Println(calls, err)
+	// Output: 3 retry: permanent error after 1 attempt: retry: exhausted after 3 attempts: busy
+}
+
+func ExampleAfter() {
+	n := 0
+	policy := retry.Policy{OnEvent: func(_ context.Context, e retry.Event) {
+		if e.Kind == retry.Retry {
+			fmt.Println("asked for a pause:", e.Delay >= 5*time.Millisecond)
+		}
+	}}
+	policy.Do(ctx, func(context.Context) error {
+		if n++; n == 1 {
+			return retry.After(5*time.Millisecond, ErrBusy)
+		}
+		return nil
+	})
+	// Output: asked for a pause: true
+}
+
+func ExampleRetryable() {
+	fmt.Println(retry.Retryable(ErrBusy))
+	fmt.Println(retry.Retryable(fmt.Errorf("job: %w", context.Canceled)))
+	// Output:
+	// true
+	// false
+}
+
+// Filters for the errors to retry.
+func ExampleOn() {
+	policy := retry.Policy{RetryIf: retry.On(ErrBusy, os.ErrDeadlineExceeded), Backoff: noPause}
+	_, err := retry.Do(ctx, policy, flaky(2, ErrBusy))
+	fmt.Println(err)
+	_, err = retry.Do(ctx, policy, flaky(2, fs.ErrNotExist))
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// retry: permanent error after 1 attempt: file does not exist
+}
+
+func ExampleOnType() {
+	policy := retry.Policy{RetryIf: retry.OnType[*fs.PathError](), Backoff: noPause}
+	_, err := retry.Do(ctx, policy, flaky(2, &fs.PathError{Op: "open", Path: "x", Err: ErrBusy}))
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+func ExampleBackoff() {
+	// Longer pauses for one kind of error.
+	var b retry.Backoff = retry.BackoffFunc(func(s retry.Step) time.Duration {
+		if errors.Is(s.Err, ErrBusy) {
+			return time.Minute
+		}
+		return retry.Exponential{}.Delay(s)
+	})
+	fmt.Println(b.Delay(retry.Step{Retry: 1, Err: ErrBusy}))
+	// Output: 1m0s
+}
+
+func ExampleBackoffFunc() {
+	squares := retry.BackoffFunc(func(s retry.Step) time.Duration {
+		return time.Duration(s.Retry*s.Retry) * time.Second
+	})
+	fmt.Println(squares.Delay(retry.Step{Retry: 3}))
+	// Output: 9s
+}
+
+func ExampleStep() {
+	full := retry.Exponential{Base: time.Second}
+	fmt.Println(full.Delay(retry.Step{Retry: 3, Rand: 0.5}))
+	// Output: 2s
+}
+
+// print prints the first five delays of b, each from the middle of its range.
+func print(b retry.Backoff) {
+	var ds []time.Duration
+	for d := range retry.Delays(b, func() float64 { return 0.5 }) {
+		if ds = append(ds, d.Round(time.Millisecond)); len(ds) == 5 {
+			break
+		}
+	}
+	fmt.Println(ds)
+}
+
+func ExampleDelays() {
+	n := 0
+	for d := range retry.Delays(nil, func() float64 { return 0.5 }) {
+		fmt.Println(d)
+		if n++; n == 3 {
+			break
+		}
+	}
+	// Output:
+	// 50ms
+	// 100ms
+	// 200ms
+}
+
+func ExampleExponential() {
+	print(retry.Exponential{Base: time.Second, Max: 5 * time.Second})
+	print(retry.Exponential{Base: time.Second, Max: 5 * time.Second, Jitter: retry.Equal})
+	print(retry.Exponential{Base: time.Second, Factor: 3, Jitter: retry.None})
+	// Output:
+	// [500ms 1s 2s 2.5s 2.5s]
+	// [750ms 1.5s 3s 3.75s 3.75s]
+	// [1s 3s 9s 27s 1m21s]
+}
+
+func ExampleLinear() {
+	print(retry.Linear{Base: time.Second, Increment: 2 * time.Second, Jitter: retry.None})
+	// Output: [1s 3s 5s 7s 9s]
+}
+
+func ExampleConstant() {
+	print(retry.Constant(time.Second))
+	// Output: [1s 1s 1s 1s 1s]
+}
+
+func ExampleSequence() {
+	print(retry.Sequence{time.Second, 5 * time.Second, time.Minute})
+	// Output: [1s 5s 1m0s 1m0s 1m0s]
+}
+
+func ExampleDecorrelated() {
+	print(retry.Decorrelated{Base: time.Second, Max: 10 * time.Second})
+	// Output: [2s 3.5s 5.5s 5.5s 5.5s]
+}
+
+func ExampleSmooth() {
+	print(retry.Smooth{Median: time.Second})
+	// Output: [897ms 1.093s 2.036s 4.046s 8.084s]
+}
+
+func ExampleJitter() {
+	for _, j := range []retry.Jitter{retry.Full, retry.Equal, retry.None} {
+		b := retry.Exponential{Base: time.Second, Jitter: j}
+		fmt.Println(b.Delay(retry.Step{Retry: 1, Rand: 0}), b.Delay(retry.Step{Retry: 1, Rand: 0.999}))
+	}
+	// Output:
+	// 0s 999ms
+	// 500ms 999.5ms
+	// 1s 1s
+}
+
+func ExampleSpread() {
+	b := retry.Exponential{Base: time.Second, Jitter: retry.Spread(0.2)}
+	fmt.Println(b.Delay(retry.Step{Retry: 1, Rand: 0}), b.Delay(retry.Step{Retry: 1, Rand: 0.5}))
+	// Output: 800ms 1s
+}
+
+func ExampleError() {
+	_, err := retry.Do(ctx, retry.Policy{Backoff: noPause}, flaky(9, ErrBusy))
+	if e, ok := errors.AsType[*retry.Error](err); ok {
+		fmt.Println(e.Reason, e.Attempts, e.Last())
+		for n, err := range e.All() {
+			fmt.Println(n, err)
+		}
+	}
+	// Output:
+	// retry: exhausted 3 busy
+	// 1 busy
+	// 2 busy
+	// 3 busy
+}
+
+func ExampleKind() {
+	fmt.Println(retry.Retry, retry.Hedged, retry.Done)
+	// Output: retry hedged done
+}
+
+func ExampleEvent() {
+	policy := retry.Policy{Backoff: noPause, OnEvent: func(_ context.Context, e retry.Event) {
+		fmt.Println(e.Kind, e.Attempt, e.Err, e.Reason)
+	}}
+	retry.Do(ctx, policy, flaky(1, ErrBusy))
+	retry.Do(ctx, policy, flaky(1, retry.Permanent(ErrBusy)))
+	// Output:
+	// retry 1 busy <nil>
+	// done 2 <nil> <nil>
+	// done 1 busy retry: permanent error
+}
+
+func ExampleLog() {
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey || a.Key == "elapsed" {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	policy := retry.Policy{Backoff: noPause, OnEvent: retry.Log(logger)}
+	retry.Do(ctx, policy, flaky(1, ErrBusy))
+	// Output:
+	// level=WARN msg="attempt failed, will retry" kind=retry attempt=1 delay=0s error=busy
+	// level=INFO msg="succeeded after retry" kind=done attempt=2
+}
+
+func ExampleTokenBudget() {
+	// Shared by all calls to one service: a retry for ten calls, three at once.
+	budget := &retry.TokenBudget{Ratio: 0.1, PerSecond: -1, Burst: 3}
+	policy := retry.Policy{MaxAttempts: 9, Backoff: noPause, Budget: budget}
+	for range 2 {
+		_, err := retry.Do(ctx, policy, flaky(99, ErrBusy))
+		fmt.Println(err)
+	}
+	// Output:
+	// retry: budget exhausted after 4 attempts: busy
+	// retry: budget exhausted after 1 attempt: busy
+}
+
+// quota is a Budget of a fixed number of retries.
+type quota int
+
+func (q *quota) Withdraw() bool { *q--; return *q >= 0 }
+func (q *quota) Deposit()       {}
+
+func ExampleBudget() {
+	left := quota(1)
+	var b retry.Budget = &left
+	_, err := retry.Do(ctx, retry.Policy{Budget: b, Backoff: noPause}, flaky(9, ErrBusy))
+	fmt.Println(strings.TrimPrefix(err.Error(), "retry: "))
+	// Output: budget exhausted after 2 attempts: busy
+}
+
+func ExampleHedge() {
+	// The first replica does not answer; the second does.
+	replicas := make(chan string, 2)
+	replicas <- "slow"
+	replicas <- "fast"
+	h := retry.Hedge[string]{Delay: time.Millisecond, Budget: &retry.TokenBudget{}}
+	v, err := h.Do(ctx, func(ctx context.Context) (string, error) {
+		name := <-replicas
+		if name == "slow" {
+			<-ctx.Done()
+			return "", ctx.Err()
+		}
+		return "from the " + name + " replica", nil
+	})
+	fmt.Println(v, err)
+	// Output: from the fast replica <nil>
+}
+
+// A call that fails as a whole is made again, hedged again.
+func ExampleHedge_retried() {
+	h := retry.Hedge[string]{Delay: time.Second}
+	fetch := flaky(3, ErrBusy)
+	page, err := retry.Do(ctx, retry.Policy{Backoff: noPause}, func(ctx context.Context) (string, error) {
+		return h.Do(ctx, fetch)
+	})
+	fmt.Println(page, err)
+	// Output: a page <nil>
+}
+
+func ExampleHedge_DoCancel() {
+	var attempt context.Context
+	_, cancel, err := retry.Hedge[string]{Delay: time.Hour}.DoCancel(ctx, func(ctx context.Context) (string, error) {
+		attempt = ctx
+		return "a stream", nil
+	})
+	fmt.Println(err, attempt.Err())
+	cancel()
+	fmt.Println(attempt.Err())
+	// Output:
+	// <nil> <nil>
+	// context canceled
+}
+
+func ExampleQuantile() {
+	q := &retry.Quantile{P: .5}
+	for n := range 1000 {
+		q.Observe(time.Duration(90+n%21) * time.Millisecond)
+	}
+	d, ok := q.Value()
+	fmt.Println(d.Round(20*time.Millisecond), ok)
+	// Output: 100ms true
+}
