@@ -1,0 +1,250 @@
+package breaker_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/redoubt-go/redoubt/breaker"
+)
+
+func newGroup(limit int) *breaker.Group[string] {
+	return breaker.NewGroup(breaker.GroupConfig[string]{Max: limit, Config: func(key string) breaker.Config {
+		cfg := steady()
+		cfg.Name = key
+		return cfg
+	}})
+}
+
+// flood asks for n keys never seen before and makes a successful call with each.
+func flood(g *breaker.Group[string], n int) {
+	for range n {
+		g.Get(strconv.FormatUint(rand.Uint64(), 36)).Do(bg, func(context.Context) error { return nil })
+	}
+}
+
+func TestTrap29_OneBreakerPerKey(t *testing.T) {
+	g := newGroup(10)
+	got := make([]*breaker.Breaker, 64)
+	var wg sync.WaitGroup
+	for i := range got {
+		wg.Go(func() { got[i] = g.Get("key") })
+	}
+	wg.Wait()
+	if len(slices.Compact(got)) != 1 || got[0] == nil || g.Stats().Len != 1 {
+		t.Errorf("concurrent calls of Get made %d breakers", len(slices.Compact(got)))
+	}
+	if s := got[0].Stats(); s.Name != "key" {
+		t.Errorf("made for %q, want key", s.Name)
+	}
+}
+
+// TestTrap29_FloodForgetsNoHistory floods a group while some breakers have something to remember.
+func TestTrap29_FloodForgetsNoHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(1000)
+		keep := map[string]func(b *breaker.Breaker){
+			"in flight": func(b *breaker.Breaker) { mustAllow(t, b) },
+			"failures":  func(b *breaker.Breaker) { fail(b) },
+			"open":      func(b *breaker.Breaker) { b.Trip(time.Hour, nil) },
+			"half-open": func(b *breaker.Breaker) { b.Trip(1, nil); time.Sleep(1) },
+			"backoff": func(b *breaker.Breaker) {
+				b.Trip(8*time.Second, nil)
+				time.Sleep(8 * time.Second)
+				repeat(2, succeed, b)
+			},
+			"forced open":   func(b *breaker.Breaker) { b.ForceOpen() },
+			"forced closed": func(b *breaker.Breaker) { b.ForceClosed() },
+		}
+		want := map[string]*breaker.Breaker{}
+		for _, key := range slices.Sorted(maps.Keys(keep)) {
+			want[key] = g.Get(key)
+			keep[key](want[key])
+		}
+		fail(want["failures"])
+		n := 1000000
+		if raceEnabled {
+			n = 50000
+		}
+		flood(g, n)
+		for key, b := range want {
+			if got, _ := g.Peek(key); got != b {
+				t.Errorf("the breaker with %q was forgotten", key)
+			}
+		}
+		s := g.Stats()
+		if s.Len != 1000 || s.Unguarded > uint64(n/100) || s.Forgotten < uint64(n)*9/10 {
+			t.Errorf("stats %+v, want 1000 breakers and nearly all of the flood guarded", s)
+		}
+	})
+}
+
+// Keys that fail cannot fill a group for good either: their history expires.
+func TestTrap29_FloodOfFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(100)
+		for i := range 200 {
+			repeat(4, fail, g.Get(strconv.Itoa(i)))
+		}
+		if s := g.Stats(); s.Len != 100 || s.Unguarded != 100 || s.Forgotten != 0 {
+			t.Errorf("stats %+v, want 100 kept and 100 unguarded", s)
+		}
+		if b := g.Get("new"); b != nil {
+			t.Error("made room for a key among breakers that are open")
+		}
+		time.Sleep(time.Minute)
+		for i := range 100 {
+			if g.Get("new "+strconv.Itoa(i)) == nil {
+				t.Fatalf("no breaker for new key %d long after the flood", i)
+			}
+		}
+	})
+}
+
+// Keys in use stay, though they have nothing but successes.
+func TestTrap29_KeysInUseStay(t *testing.T) {
+	g := newGroup(200)
+	first := g.Get("busy")
+	for range 5000 {
+		succeed(g.Get("busy"))
+		flood(g, 1)
+	}
+	if got, _ := g.Peek("busy"); got != first {
+		t.Error("a key in constant use was forgotten")
+	}
+}
+
+// TestTrap29_ForgottenIsAsNew compares a group that forgets with one that does not: whatever happens to a key later
+// is the same, because only breakers that are as good as new are forgotten. The oracle is the larger group.
+func TestTrap29_ForgottenIsAsNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		small, large := newGroup(100), newGroup(20000)
+		for key := range 10000 {
+			for _, g := range []*breaker.Group[string]{small, large} {
+				repeat(key%3, succeed, g.Get(strconv.Itoa(key)))
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+		time.Sleep(10 * time.Second)
+		if got := small.Stats().Forgotten; got != 9900 {
+			t.Fatalf("%d breakers forgotten, want 9900", got)
+		}
+		for key := range 10000 {
+			a, b := small.Get(strconv.Itoa(key)), large.Get(strconv.Itoa(key))
+			for i := range 6 {
+				if i == key%5 {
+					succeed(a)
+					succeed(b)
+				}
+				fail(a)
+				fail(b)
+				sa, sb := a.Stats(), b.Stats()
+				sa.Total, sb.Total, sa.Since, sb.Since = breaker.Totals{}, breaker.Totals{}, 0, 0
+				if d := cmp.Diff(sb, sa); d != "" {
+					t.Fatalf("key %d, call %d: %s", key, i, d)
+				}
+			}
+			a.Reset()
+			time.Sleep(time.Millisecond)
+		}
+	})
+}
+
+func TestGroupAll(t *testing.T) {
+	g := newGroup(0)
+	for i := range 10 {
+		g.Get(strconv.Itoa(i))
+	}
+	got := map[string]bool{}
+	for key, b := range g.All() {
+		got[key] = b == g.Get(key)
+	}
+	if len(got) != 10 || got["7"] != true {
+		t.Errorf("got %v, want ten keys with their breakers", got)
+	}
+	for range g.All() {
+		break
+	}
+	if b, ok := g.Peek("none"); b != nil || ok {
+		t.Error("Peek made up a breaker")
+	}
+}
+
+func TestGroupConfig(t *testing.T) {
+	cfg := breaker.GroupConfig[int]{Max: -1}
+	err := cfg.Validate()
+	if got := fmt.Sprint(err); got != "breaker: Max -1: cannot be off" {
+		t.Errorf("Validate: got %q", got)
+	}
+	for _, f := range []func(){
+		func() { breaker.NewGroup(cfg) },
+		func() {
+			breaker.NewGroup(breaker.GroupConfig[int]{Config: func(int) breaker.Config { return breaker.Config{Window: -1} }}).Get(1)
+		},
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic for an invalid description")
+				}
+			}()
+			f()
+		}()
+	}
+	if b := breaker.NewGroup(breaker.GroupConfig[int]{}).Get(1); b == nil {
+		t.Error("the zero GroupConfig makes no breaker")
+	}
+}
+
+func TestGroupMemory(t *testing.T) {
+	const keys = 10000
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	g := breaker.NewGroup(breaker.GroupConfig[int]{Max: keys})
+	for i := range keys {
+		succeed(g.Get(i))
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	perKey := int64(after.HeapAlloc-before.HeapAlloc) / keys
+	t.Logf("%d bytes per key", perKey)
+	if perKey > 900 && !raceEnabled {
+		t.Errorf("%d bytes per key, want at most 900", perKey)
+	}
+	runtime.KeepAlive(g)
+}
+
+func TestGroupManyGoroutines(t *testing.T) {
+	g := newGroup(50)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 2000 {
+				b := g.Get(strconv.Itoa(rand.IntN(200)))
+				b.Do(bg, func(context.Context) error { return nil })
+				if g.Stats().Len > 50 {
+					t.Error("more breakers than Max")
+				}
+			}
+		})
+	}
+	wg.Wait()
+	n := 0
+	for range g.All() {
+		n++
+	}
+	if n != g.Stats().Len {
+		t.Errorf("%d keys in the map and %d in the list", n, g.Stats().Len)
+	}
+}
