@@ -81,9 +81,9 @@ func (e Exponential) ceiling(n int, limit time.Duration) time.Duration {
 		return 0
 	}
 	if f == 0 || f == 2 || math.IsNaN(f) {
-		// The usual case, in whole numbers: b<<n overflows where limit>>n is
-		// already smaller than b.
-		if n >= 63 || b > limit>>n {
+		// The usual case, in whole numbers: b<<n overflows only where limit>>n
+		// is already smaller than b.
+		if b > limit>>n {
 			return limit
 		}
 		return b << n

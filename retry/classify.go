@@ -101,7 +101,7 @@ type signs struct {
 	retry     bool // the answer of Retryable() bool
 	hint      time.Duration
 
-	spoke [3]bool // whether rejected, retry and hint are decided
+	hasRejected, hasRetry, hasHint bool // decided
 }
 
 // read walks the tree of err in the order of errors.As, which it replaces
@@ -130,14 +130,14 @@ func (s *signs) note(err error) {
 		s.permanent = true
 		return
 	}
-	if x, ok := err.(interface{ Rejected() bool }); ok && !s.spoke[0] {
-		s.rejected, s.spoke[0] = x.Rejected(), true
+	if x, ok := err.(interface{ Rejected() bool }); ok && !s.hasRejected {
+		s.rejected, s.hasRejected = x.Rejected(), true
 	}
-	if x, ok := err.(interface{ Retryable() bool }); ok && !s.spoke[1] {
-		s.retry, s.spoke[1] = x.Retryable(), true
+	if x, ok := err.(interface{ Retryable() bool }); ok && !s.hasRetry {
+		s.retry, s.hasRetry = x.Retryable(), true
 	}
-	if x, ok := err.(interface{ RetryAfter() time.Duration }); ok && !s.spoke[2] {
-		s.hint, s.spoke[2] = x.RetryAfter(), true
+	if x, ok := err.(interface{ RetryAfter() time.Duration }); ok && !s.hasHint {
+		s.hint, s.hasHint = x.RetryAfter(), true
 	}
 }
 
@@ -146,7 +146,7 @@ func (s *signs) retryable(err error) bool {
 	switch {
 	case err == nil || s.permanent:
 		return false
-	case s.spoke[1]:
+	case s.hasRetry:
 		return s.retry
 	}
 	return !errors.Is(err, context.Canceled)

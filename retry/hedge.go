@@ -18,7 +18,7 @@ import (
 // A6.
 type Hedge[T any] struct {
 	// Max is the number of attempts besides the first.
-	// 0 means 1; negative means none.
+	// 0 means 1; negative means none; more than 99 means 99.
 	Max int
 
 	// Delay is the time from the start of one attempt to that of the next. An
@@ -118,7 +118,7 @@ func (h *Hedge[T]) more() int {
 	if h.Max == 0 {
 		return 1
 	}
-	return max(h.Max, 0)
+	return min(max(h.Max, 0), 99)
 }
 
 // delay returns the time before the next attempt, negative for none.

@@ -3,6 +3,7 @@ package retry_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -87,6 +88,7 @@ func TestTrap29_WhenAttemptsStart(t *testing.T) {
 		{"all failed", retry.Hedge[int]{Delay: 2 * s}, []act{fail(3 * s), fail(4 * s)}, []time.Duration{0, 2 * s}, 6 * s, 0},
 		{"budget keeps those in flight", retry.Hedge[int]{Delay: 2 * s, Budget: empty}, []act{ok(30 * s)}, []time.Duration{0}, 30 * s, 1},
 		{"budget and failure", retry.Hedge[int]{Delay: 2 * s, Budget: empty}, []act{fail(s)}, []time.Duration{0}, s, 0},
+		{"too many", retry.Hedge[int]{Max: math.MaxInt, Delay: s}, []act{{takes: s / 2, err: errBoom}}, halves(100), 50 * s, 0},
 		{"no more", retry.Hedge[int]{Max: -1}, []act{ok(30 * s)}, []time.Duration{0}, 30 * s, 1},
 	}
 	for _, tt := range tests {
@@ -106,6 +108,15 @@ func TestTrap29_WhenAttemptsStart(t *testing.T) {
 			})
 		})
 	}
+}
+
+// halves returns n times, half a second apart.
+func halves(n int) []time.Duration {
+	ds := make([]time.Duration, n)
+	for i := range ds {
+		ds[i] = time.Duration(i) * s / 2
+	}
+	return ds
 }
 
 func TestTrap30_Losers(t *testing.T) {
@@ -230,6 +241,19 @@ func TestTrap32_LearnedDelay(t *testing.T) {
 			}
 		})
 	})
+	t.Run("a positive Delay is the longest", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			for delay, want := range map[time.Duration]time.Duration{2 * s: 2 * s, 9 * s: 5 * s, -1: 5 * s} {
+				q := &retry.Quantile{Warm: -1}
+				q.Observe(5 * s)
+				stage := newStage(act{takes: time.Hour}, act{takes: s})
+				retry.Hedge[int]{Delay: delay, Quantile: q}.Do(t.Context(), stage.call)
+				if d := cmp.Diff([]time.Duration{0, want}, stage.starts); d != "" {
+					t.Errorf("Delay %v, starts (-want +got):\n%s", delay, d)
+				}
+			}
+		})
+	})
 	t.Run("cancelled attempts are no samples", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			q := &retry.Quantile{Warm: -1}
@@ -274,6 +298,49 @@ func TestQuantile(t *testing.T) {
 	q.Observe(1<<63 - 1)
 	if _, ok := q.Value(); !ok {
 		t.Error("no Value after 20 latencies")
+	}
+}
+
+func TestHedgeAsksTheBudgetUntilItRefuses(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		left := quota(1)
+		h := retry.Hedge[int]{Max: 9, Delay: s, Budget: &left}
+		stage := newStage(act{takes: 30 * s})
+		if _, err := h.Do(t.Context(), stage.call); err != nil || len(stage.starts) != 2 || left != -1 {
+			t.Errorf("error %v, %d attempts, quota %d, want nil, 2, -1", err, len(stage.starts), left)
+		}
+	})
+}
+
+func TestHedgeDiscardsWhatNobodyReceives(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var discarded []int
+		h := retry.Hedge[int]{Discard: func(n int) { discarded = append(discarded, n) }}
+		h.OnEvent = func(_ context.Context, e retry.Event) {
+			if e.Kind == retry.Done {
+				time.Sleep(time.Minute) // the second value arrives meanwhile
+			}
+		}
+		h.Do(t.Context(), newStage(act{takes: s}, act{takes: 2 * s, blind: true}).call)
+		if d := cmp.Diff([]int{2}, discarded); d != "" {
+			t.Errorf("discarded (-want +got):\n%s", d)
+		}
+	})
+}
+
+func TestHedgeFatal(t *testing.T) {
+	h := retry.Hedge[int]{Delay: -1, Fatal: func(err error) bool { return err == errBoom }}
+	_, cancel, err := h.DoCancel(t.Context(), newStage(act{err: errBoom}).call)
+	cancel()
+	if err != errBoom {
+		t.Errorf("error = %v, want %v itself", err, errBoom)
+	}
+	ctx, stop := context.WithCancelCause(t.Context())
+	attempts := 0
+	_, err = h.Do(ctx, func(context.Context) (int, error) { attempts++; stop(errCause); return 0, errEarly })
+	wantIs(t, err, context.Canceled, errCause)
+	if attempts != 1 {
+		t.Errorf("attempts = %d, want none once the context is done", attempts)
 	}
 }
 

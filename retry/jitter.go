@@ -34,13 +34,12 @@ func Spread(f float64) Jitter {
 // draw returns a pause for ceiling c, at least floor as far as c allows and at
 // most limit; u is the draw.
 func (j Jitter) draw(c, floor, limit time.Duration, u float64) time.Duration {
-	low := time.Duration(j.low * float64(c))
-	high := c
+	low, high := c, c
+	if j.low < 1 {
+		low = time.Duration(j.low * float64(c))
+	}
 	if j.above > 0 {
 		high = limited(float64(c)*(1+j.above), limit)
-	}
-	if j == None {
-		low = c
 	}
 	return between(min(max(low, floor), high), high, u)
 }

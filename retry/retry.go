@@ -160,7 +160,7 @@ func (p *Policy) clock() time.Time {
 // refuse returns the error of a call whose context was done before it began.
 func (p *Policy) refuse(ctx context.Context) error {
 	r := run{p: *p, ctx: ctx}
-	return r.stop(ctx.Err(), 0)
+	return r.stop(nil, 0)
 }
 
 // attempts returns the largest number of attempts, or 0 for no limit.
@@ -208,13 +208,13 @@ func (r *run) failed(err error) error {
 	r.n++
 	r.history.add(r.n, err)
 	retry, s := r.p.judge(err)
-	if e := r.ctx.Err(); e != nil {
-		return r.stop(e, s.hint)
+	if r.ctx.Err() != nil {
+		return r.stop(nil, s.hint)
 	}
 	if !retry {
 		// The other side is well enough to say no, which is what the budget
-		// wants to know.
-		if r.p.Budget != nil {
+		// wants to know, unless a guard said it.
+		if r.p.Budget != nil && !s.rejected {
 			r.p.Budget.Deposit()
 		}
 		return r.stop(ErrPermanent, s.hint)
@@ -233,8 +233,8 @@ func (r *run) failed(err error) error {
 	r.pause(d)
 	// Both the hook and the pause may end with the context done, even when the
 	// timer fired in the same instant.
-	if e := r.ctx.Err(); e != nil {
-		return r.stop(e, s.hint)
+	if r.ctx.Err() != nil {
+		return r.stop(nil, s.hint)
 	}
 	return nil
 }
@@ -310,13 +310,17 @@ func (r *run) succeeded() {
 	}
 }
 
-// stop ends a call that failed, and returns its error.
+// stop ends a call that failed, and returns its error. A nil reason stands for
+// that of the context.
 func (r *run) stop(reason error, hint time.Duration) error {
 	e := &Error{
 		Reason:   reason,
 		Attempts: r.n,
 		Elapsed:  r.elapsed(),
 		Hint:     max(hint, 0),
+	}
+	if reason == nil {
+		e.Reason, e.cause = r.ctx.Err(), context.Cause(r.ctx)
 	}
 	switch {
 	case r.n > 1:
@@ -325,11 +329,8 @@ func (r *run) stop(reason error, hint time.Duration) error {
 	case r.n == 1:
 		e.last = r.history[0]
 	}
-	if r.ctx.Err() != nil {
-		e.cause = context.Cause(r.ctx)
-	}
 	if r.p.OnEvent != nil {
-		r.p.OnEvent(r.ctx, Event{Kind: Done, Attempt: r.n, Err: e.Last(), Elapsed: e.Elapsed, Reason: reason})
+		r.p.OnEvent(r.ctx, Event{Kind: Done, Attempt: r.n, Err: e.last, Elapsed: e.Elapsed, Reason: e.Reason})
 	}
 	return e
 }

@@ -105,16 +105,18 @@ func TestTrap01_DoneContextCallsNothing(t *testing.T) {
 }
 
 func TestTrap02_PauseIntoDeadlineIsNotBegun(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-		defer cancel()
-		p := failing(errBoom)
-		_, err := retry.Do(ctx, constant(10*time.Second, 5), p.call)
-		wantIs(t, err, context.DeadlineExceeded, retry.ErrDeadline, errBoom)
-		if got := time.Since(p.begin); got != 0 {
-			t.Errorf("returned after %v, want at once", got)
-		}
-	})
+	for _, pause := range []time.Duration{3 * time.Second, 10 * time.Second} {
+		bubble(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			p := failing(errBoom)
+			_, err := retry.Do(ctx, constant(pause, 5), p.call)
+			wantIs(t, err, context.DeadlineExceeded, retry.ErrDeadline, errBoom)
+			if got := time.Since(p.begin); got != 0 {
+				t.Errorf("pause of %v: returned after %v, want at once", pause, got)
+			}
+		})
+	}
 }
 
 func TestTrap03_NoAttemptOnceContextIsDone(t *testing.T) {
@@ -284,6 +286,19 @@ func TestTrap10_AttemptTimeoutIsNotTheCallersDeadline(t *testing.T) {
 			wantIs(t, err, retry.ErrExhausted, retry.ErrAttemptTimeout, context.DeadlineExceeded)
 			if got := time.Since(begin); n != 3 || got != 5*time.Second {
 				t.Errorf("attempts, time = %d, %v, want 3, 5s", n, got)
+			}
+		})
+	})
+	t.Run("a function may return the cause", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			policy := constant(0, 2)
+			policy.AttemptTimeout = time.Second
+			err := policy.Do(t.Context(), func(ctx context.Context) error {
+				<-ctx.Done()
+				return context.Cause(ctx)
+			})
+			if got := details(t, err).Last(); got != retry.ErrAttemptTimeout {
+				t.Errorf("Last = %v, want %v itself", got, retry.ErrAttemptTimeout)
 			}
 		})
 	})
@@ -589,6 +604,16 @@ func TestRejectedAttemptsAreFree(t *testing.T) {
 	}
 }
 
+func TestRejectedVerdictsAreNoDeposits(t *testing.T) {
+	deposits := 0
+	policy := constant(0, 5)
+	policy.Budget = budgetFunc(func() { deposits++ })
+	_, err := retry.Do(t.Context(), policy, failing(retry.Permanent(rejected{})).call)
+	if wantIs(t, err, retry.ErrPermanent); deposits != 0 {
+		t.Errorf("deposits = %d, want 0: the other side was not asked", deposits)
+	}
+}
+
 type rejected struct{}
 
 func (rejected) Error() string  { return "rejected" }
@@ -628,34 +653,103 @@ func TestErrorTexts(t *testing.T) {
 	}
 }
 
-func TestErrorLogValue(t *testing.T) {
+// logger returns a logger without times, and what it has written.
+func logger() (*slog.Logger, func() []string) {
+	var out bytes.Buffer
+	l := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	return l, func() []string { return strings.Split(strings.TrimSpace(out.String()), "\n") }
+}
+
+func TestLog(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var out bytes.Buffer
-		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{
-			ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-				if a.Key == slog.TimeKey {
-					return slog.Attr{}
-				}
-				return a
-			},
-		}))
+		l, lines := logger()
 		policy := constant(time.Second, 2)
-		policy.OnEvent = retry.Log(log)
-		_, err := retry.Do(t.Context(), policy, failing(errBoom, nil).call)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = retry.Do(t.Context(), policy, failing(retry.Permanent(errBoom)).call)
-		log.Info("end", "err", err)
+		policy.OnEvent = retry.Log(l)
+		retry.Do(t.Context(), policy, failing(errBoom, nil).call)
+		retry.Do(t.Context(), policy, failing(retry.Permanent(errBoom)).call)
+		h := retry.Hedge[int]{Delay: -1, OnEvent: retry.Log(l)}
+		h.Do(t.Context(), failing(errBoom, nil).call)
 		want := []string{
 			`level=WARN msg="attempt failed, will retry" kind=retry attempt=1 elapsed=0s delay=1s error=boom`,
 			`level=INFO msg="succeeded after retry" kind=done attempt=2 elapsed=1s`,
 			`level=ERROR msg="gave up" kind=done attempt=1 elapsed=0s reason="retry: permanent error" error=boom`,
-			`level=INFO msg=end err.reason="retry: permanent error" err.attempts=1 err.last=boom`,
+			`level=INFO msg=hedged kind=hedged attempt=2 elapsed=0s error=boom`,
+			`level=INFO msg="succeeded after retry" kind=done attempt=2 elapsed=0s`,
 		}
-		if d := cmp.Diff(want, strings.Split(strings.TrimSpace(out.String()), "\n")); d != "" {
+		if d := cmp.Diff(want, lines()); d != "" {
 			t.Errorf("log (-want +got):\n%s", d)
 		}
+	})
+}
+
+func TestLogDefault(t *testing.T) {
+	l, lines := logger()
+	old := slog.Default()
+	defer slog.SetDefault(old)
+	hook := retry.Log(nil)
+	slog.SetDefault(l)
+	hook(t.Context(), retry.Event{Kind: retry.Retry, Attempt: 1})
+	want := []string{`level=WARN msg="attempt failed, will retry" kind=retry attempt=1 elapsed=0s delay=0s`}
+	if d := cmp.Diff(want, lines()); d != "" {
+		t.Errorf("log (-want +got):\n%s", d)
+	}
+}
+
+func TestLogValues(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l, lines := logger()
+		policy := retry.Policy{MaxElapsed: time.Minute, Rand: func() float64 { return 0 }}
+		p := failing(retry.After(time.Second, errEarly), retry.After(time.Hour, errBoom))
+		_, err := retry.Do(t.Context(), policy, p.call)
+		l.Info("long", "err", err)
+		_, err = retry.Do(t.Context(), retry.Policy{}, failing(retry.Permanent(errBoom)).call)
+		l.Info("short", "err", err)
+		l.Info("nil", "err", (*retry.Error)(nil))
+		l.Info("event", "e", retry.Event{Kind: retry.Done, Attempt: 2, Err: errBoom, Reason: retry.ErrBudget})
+		l.Info("kind", "k", retry.Kind(0).String())
+		want := []string{
+			`level=INFO msg=long err.reason="retry: asked to wait too long" err.attempts=2 err.elapsed=1s err.retry_after=1h0m0s err.last=boom`,
+			`level=INFO msg=short err.reason="retry: permanent error" err.attempts=1 err.last=boom`,
+			`level=INFO msg=nil err=<nil>`,
+			`level=INFO msg=event e.kind=done e.attempt=2 e.elapsed=0s e.reason="retry: budget exhausted" e.error=boom`,
+			`level=INFO msg=kind k=unknown`,
+		}
+		if d := cmp.Diff(want, lines()); d != "" {
+			t.Errorf("log (-want +got):\n%s", d)
+		}
+	})
+}
+
+func TestHistoryEndsEarly(t *testing.T) {
+	for _, attempts := range []int{1, 5} {
+		_, err := retry.Do(t.Context(), constant(0, attempts), failing(errBoom).call)
+		for stop := 1; stop <= attempts; stop++ {
+			n := 0
+			for range details(t, err).All() {
+				if n++; n == stop {
+					break
+				}
+			}
+			if n != stop {
+				t.Errorf("All of %d attempts, left at %d: ran %d times", attempts, stop, n)
+			}
+		}
+	}
+}
+
+func TestZeroPolicy(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := failing(errBoom)
+		_, err := retry.Do(t.Context(), retry.Policy{Rand: func() float64 { return .5 }}, p.call)
+		wantIs(t, err, retry.ErrExhausted, errBoom)
+		wantStarts(t, p, 0, 50*time.Millisecond, 150*time.Millisecond)
 	})
 }
 
@@ -727,11 +821,19 @@ func TestAttemptsLoop(t *testing.T) {
 			policy := constant(0, 2)
 			policy.AttemptTimeout = time.Second
 			var err error
-			for _, ctx := range policy.Attempts(t.Context(), &err) {
+			var turn context.Context
+			for n, ctx := range policy.Attempts(t.Context(), &err) {
+				if n == 2 {
+					wantIs(t, context.Cause(turn), retry.ErrAttemptTimeout)
+				}
 				<-ctx.Done()
-				err = ctx.Err()
+				turn, err = ctx, ctx.Err()
 			}
 			wantIs(t, err, retry.ErrExhausted, retry.ErrAttemptTimeout)
+			for _, turn = range policy.Attempts(t.Context(), &err) {
+				err = nil
+			}
+			wantIs(t, turn.Err(), context.Canceled)
 		})
 	})
 }
@@ -815,6 +917,7 @@ func TestCosts(t *testing.T) {
 			p := retry.Policy{Backoff: retry.Exponential{Base: 2}}
 			retry.Do(context.Background(), p, thirdTime)
 		}},
+		{"two pauses under a context", 3, func() { retry.Do(ctx, constant(1, 3), thirdTime) }},
 		{"loop", 0, func() {
 			var err error
 			for range policy.Attempts(ctx, &err) {

@@ -136,6 +136,47 @@ func TestHedgeSendsOnceWhatIsNotSafe(t *testing.T) {
 	}
 }
 
+func TestHedgeReleasesContextsAndBodies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n atomic.Int32
+		var ctx [3]context.Context
+		body := [3]*tracked{nil, track("first"), track("second")}
+		rt := &retryhttp.Hedge{Base: tripper(func(r *http.Request) (*http.Response, error) {
+			i := n.Add(1)
+			ctx[i] = r.Context()
+			time.Sleep(time.Duration(3-i) * time.Second) // blind to its context
+			return response(200, body[i]), nil
+		})}
+		resp, err := get(t, rt, "http://example.com/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if ctx[2].Err() != nil || body[1].closed.Load() != 1 {
+			t.Errorf("winner's context %v, loser's body closed %d times, want nil, once", ctx[2].Err(), body[1].closed.Load())
+		}
+		if got := text(t, resp); got != "second" || ctx[2].Err() == nil {
+			t.Errorf("body %q, winner's context after it %v, want \"second\", done", got, ctx[2].Err())
+		}
+	})
+}
+
+func TestHedgeCannotReadAgain(t *testing.T) {
+	// A second body that cannot be had, and a refusal that breaks off, are
+	// failures of their attempts.
+	broken := &tracked{Reader: readerFunc(func([]byte) (int, error) { return 0, io.ErrUnexpectedEOF })}
+	rt := &retryhttp.Hedge{Base: tripper(func(*http.Request) (*http.Response, error) {
+		return response(503, broken), nil
+	})}
+	rt.Policy.Delay = -1
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://example.com/", strings.NewReader("x"))
+	req.GetBody = func() (io.ReadCloser, error) { return nil, errBoom }
+	_, err := rt.RoundTrip(req)
+	if !errors.Is(err, errBoom) || !errors.Is(err, io.ErrUnexpectedEOF) || broken.closed.Load() != 1 {
+		t.Errorf("error = %v, want %v and %v", err, errBoom, io.ErrUnexpectedEOF)
+	}
+}
+
 func TestHedgeClosesABodyItDoesNotSend(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -3,6 +3,7 @@ package retryhttp
 import (
 	"bytes"
 	"io"
+	"math"
 	"net/http"
 )
 
@@ -28,6 +29,7 @@ func newReplay(req *http.Request, limit int64) (replay, error) {
 	case limit <= 0:
 		return replay{next: req.Body}, nil
 	}
+	limit = min(limit, math.MaxInt64-1)
 	data, err := io.ReadAll(io.LimitReader(req.Body, limit+1))
 	if err != nil {
 		req.Body.Close()

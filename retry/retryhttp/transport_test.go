@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -238,6 +240,19 @@ func TestTrap34_ContractOfRoundTripper(t *testing.T) {
 			t.Errorf("error = %v, want %v itself", err, errBoom)
 		}
 	})
+	t.Run("cancelled in the attempt", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		body := track("x")
+		tr := &retryhttp.Transport{Base: tripper(func(*http.Request) (*http.Response, error) {
+			cancel()
+			return response(503, body), nil
+		})}
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://example.com/", nil)
+		resp, err := tr.RoundTrip(req)
+		if resp != nil || !errors.Is(err, context.Canceled) || body.closed.Load() != 1 {
+			t.Errorf("RoundTrip = %v, %v, want nil, %v and the body closed", resp, err, context.Canceled)
+		}
+	})
 	t.Run("cancelled in the pause", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		body := track("x")
@@ -278,6 +293,7 @@ func TestTrap35_FreshBodies(t *testing.T) {
 		{"GetBody", strings.NewReader("hello"), 0, []string{"hello", "hello", "hello"}},
 		{"no GetBody", track("hello"), 0, []string{"hello"}},
 		{"buffered", track("hello"), 5, []string{"hello", "hello", "hello"}},
+		{"any size", track("hello"), math.MaxInt64, []string{"hello", "hello", "hello"}},
 		{"too large for the buffer", track("hello"), 4, []string{"hello"}},
 		{"nil", nil, 0, []string{"", "", ""}},
 		{"NoBody", http.NoBody, 0, []string{"", "", ""}},
@@ -486,6 +502,21 @@ func TestTrap38_ContextEndsWithTheBody(t *testing.T) {
 	}
 }
 
+func TestTrap38_ResponseAfterTheTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body := track("x")
+		tr := &retryhttp.Transport{Policy: quick(1), Base: tripper(func(*http.Request) (*http.Response, error) {
+			time.Sleep(time.Minute)
+			return response(200, body), nil
+		})}
+		tr.Policy.AttemptTimeout = time.Second
+		_, err := get(t, tr, "http://example.com/")
+		if !errors.Is(err, retry.ErrAttemptTimeout) || body.closed.Load() != 1 {
+			t.Errorf("error %v, body closed %d times, want %v, once", err, body.closed.Load(), retry.ErrAttemptTimeout)
+		}
+	})
+}
+
 func TestTrap38_AllAttemptsTimeOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := tripper(func(r *http.Request) (*http.Response, error) {
@@ -646,6 +677,25 @@ func TestAttemptHeaderAndEvents(t *testing.T) {
 	}
 	if d := cmp.Diff(want, events); d != "" {
 		t.Errorf("events (-want +got):\n%s", d)
+	}
+}
+
+func TestOwnIdempotent(t *testing.T) {
+	n := 0
+	tr := &retryhttp.Transport{
+		Policy: quick(3), AttemptHeader: "Attempt",
+		Idempotent: func(r *http.Request) bool { return r.Method == http.MethodPost },
+		RetryIf:    func(_ *http.Request, resp *http.Response, _ error) bool { return resp.StatusCode == 404 },
+		Base: tripper(func(r *http.Request) (*http.Response, error) {
+			if n++; r.Header.Get("Attempt") != fmt.Sprint(n) {
+				t.Errorf("header of attempt %d = %v", n, r.Header)
+			}
+			return response(404, http.NoBody), nil
+		}),
+	}
+	req := &http.Request{Method: http.MethodPost, URL: &url.URL{Scheme: "http", Host: "example.com"}}
+	if resp, err := tr.RoundTrip(req); err != nil || resp.StatusCode != 404 || n != 3 {
+		t.Errorf("RoundTrip = %v, %v after %d attempts, want 404 after 3", resp, err, n)
 	}
 }
 
