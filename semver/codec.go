@@ -2,8 +2,8 @@ package semver
 
 import (
 	"bytes"
+	"cmp"
 	"database/sql/driver"
-	"encoding"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -12,13 +12,8 @@ import (
 )
 
 var (
-	_ encoding.TextAppender      = Version{}
-	_ encoding.TextUnmarshaler   = (*Version)(nil)
-	_ encoding.BinaryAppender    = Version{}
-	_ encoding.BinaryUnmarshaler = (*Version)(nil)
-	_ encoding.TextUnmarshaler   = (*Range)(nil)
-	_ slog.LogValuer             = Version{}
-	_ driver.Valuer              = Version{}
+	_ slog.LogValuer = Version{}
+	_ driver.Valuer  = Version{}
 )
 
 // AppendText appends the version's text to b. The error is always nil.
@@ -33,13 +28,11 @@ func (v Version) MarshalText() ([]byte, error) { return v.append(nil), nil }
 // The errors are those of [Parse]; a JSON null leaves v as it is.
 func (v *Version) UnmarshalText(text []byte) error {
 	var w Version
-	s := unsafe.String(unsafe.SliceData(text), len(text)) // only until the next line
-	at, _, err := scan(s, Strict, &w)
-	if err != nil {
-		return parseError("version", string(text), at, err)
+	s := unsafe.String(unsafe.SliceData(text), len(text)) // Clone ends its use
+	if _, at, err := scan(s, Strict, &w); err != nil {
+		return parseError("version", string(text[:min(len(text), MaxLength)]), at, err)
 	}
-	w.ext = string(text[at:])
-	*v = w
+	*v = w.Clone()
 	return nil
 }
 
@@ -142,33 +135,27 @@ func (v *Version) UnmarshalBinary(key []byte) error {
 	if len(key) > 4*MaxLength {
 		return parseError("key", "", len(key), ErrTooLong)
 	}
+	// What the reader makes of a malformed key does not matter: it is then no
+	// version, or one with another key.
 	r := keyReader{rest: key, text: make([]byte, 0, len(key))}
-	for i := range 3 {
-		if i > 0 {
-			r.text = append(r.text, '.')
-		}
-		r.number()
+	for _, mark := range []string{"", ".", "."} {
+		r.number(mark, false)
 	}
 	if !r.skip(keyRelease) {
-		r.identifiers('-', false)
+		r.identifiers("-", false)
 	}
 	if !r.skip(keyNone) {
-		r.identifiers('+', true)
+		r.identifiers("+", true)
 	}
 	w, err := Parse(string(r.text))
-	if err != nil {
-		return parseError("key", string(key), len(key)-len(r.rest), ErrSyntax)
-	}
-	if again, _ := w.AppendBinary(make([]byte, 0, len(key))); !bytes.Equal(again, key) {
+	if again, _ := w.AppendBinary(make([]byte, 0, len(key))); err != nil || !bytes.Equal(again, key) {
 		return parseError("key", string(key), len(key)-len(r.rest), ErrSyntax)
 	}
 	*v = w
 	return nil
 }
 
-// keyReader turns a key into the text of its version. What it makes of a
-// malformed key does not matter, as long as it ends: the version is encoded
-// again and compared.
+// keyReader turns a key into the text of its version.
 type keyReader struct {
 	rest []byte
 	text []byte
@@ -176,47 +163,49 @@ type keyReader struct {
 
 // skip skips c if it is next.
 func (r *keyReader) skip(c byte) bool {
-	if len(r.rest) == 0 || r.rest[0] != c {
-		return false
+	ok := len(r.rest) > 0 && r.rest[0] == c
+	if ok {
+		r.rest = r.rest[1:]
 	}
-	r.rest = r.rest[1:]
-	return true
+	return ok
 }
 
 // take returns the next n bytes, or fewer at the end.
 func (r *keyReader) take(n int) []byte {
-	n = min(n, len(r.rest))
-	b := r.rest[:n]
-	r.rest = r.rest[n:]
+	b := r.rest[:min(n, len(r.rest))]
+	r.rest = r.rest[len(b):]
 	return b
 }
 
-// length reads one byte, 0 at the end.
-func (r *keyReader) length() int {
-	if b := r.take(1); len(b) == 1 {
-		return int(b[0])
+// length reads a length of one byte, 0 at the end.
+func (r *keyReader) length() (n int) {
+	for _, b := range r.take(1) {
+		n = int(b)
 	}
-	return 0
+	return n
 }
 
-func (r *keyReader) number() { r.text = append(r.text, r.take(r.length())...) }
+// number reads a number, and how many zeros go before it, and writes it after
+// mark.
+func (r *keyReader) number(mark string, zeros bool) {
+	digits := r.take(r.length())
+	r.text = append(r.text, mark...)
+	if zeros {
+		r.text = append(r.text, strings.Repeat("0", r.length())...)
+	}
+	r.text = append(r.text, digits...)
+}
 
-// identifiers reads a list of identifiers, whose numbers may have zeros in
-// front, and writes it after mark.
-func (r *keyReader) identifiers(mark byte, zeros bool) {
-	for ; len(r.rest) > 0 && !r.skip(keyEnd); mark = '.' {
-		r.text = append(r.text, mark)
-		if !r.skip(keyNumber) {
-			r.take(1)
-			r.text = append(r.text, r.take(max(bytes.IndexByte(r.rest, keyNone), 0))...)
-			r.take(1)
+// identifiers reads a list of identifiers and writes it after mark.
+func (r *keyReader) identifiers(mark string, zeros bool) {
+	for ; len(r.rest) > 0 && !r.skip(keyEnd); mark = "." {
+		if r.skip(keyNumber) {
+			r.number(mark, zeros)
 			continue
 		}
-		digits := r.take(r.length())
-		if zeros {
-			r.text = append(r.text, strings.Repeat("0", r.length())...)
-		}
-		r.text = append(r.text, digits...)
+		r.take(len("\x03"))
+		r.text = append(append(r.text, mark...), r.take(max(bytes.IndexByte(r.rest, keyNone), 0))...)
+		r.take(len("\x00"))
 	}
 }
 
@@ -236,17 +225,15 @@ const preMark = " ; pre "
 // language if that can say it, else it is two of npm's texts in plain order,
 // the first of releases, the second of pre-releases:
 //
-//	>=1.0.0 <1.4.2 ; pre >=1.0.0-0 <1.4.2
+//	>=1.0.0 <1.4.2 ; pre >=1.0.1-0 <1.4.2
 func (r Range) Canonical() string {
-	if r.IsEmpty() {
-		return "<" + origin.String()
-	}
+	const none = "<0.0.0-0"
 	rel, pre := r.expression(false), r.expression(true)
-	npm := strings.Trim(rel+" || "+pre, " |")
+	npm := cmp.Or(strings.Trim(rel+" || "+pre, " |"), none)
 	if s, err := NPM.ParseRange(npm); err == nil && s.Equal(r) {
 		return npm
 	}
-	return rel + preMark + pre
+	return cmp.Or(rel, none) + preMark + cmp.Or(pre, none)
 }
 
 // expression writes the cuts of one kind as comparators.
@@ -298,29 +285,19 @@ func (r *Range) UnmarshalText(text []byte) error {
 
 func parseCanonical(text string) (Range, error) {
 	left, right, two := strings.Cut(text, preMark)
-	if !two {
+	if !two || len(text) > MaxRangeLength {
 		return ParseRange(text)
 	}
-	if len(text) > MaxRangeLength {
-		return Range{}, parseError("range", text, MaxRangeLength, ErrTooLong)
-	}
-	rel, err := halfRange(left)
+	order := Helm.With(PreAll) // reads what Canonical writes as NPM does, and refuses an empty half
+	rel, err := order.ParseRange(left)
 	if err != nil {
 		return Range{}, err
 	}
-	pre, err := halfRange(right)
+	pre, err := order.ParseRange(right)
 	if err != nil {
 		return Range{}, err
 	}
 	r := rel.Intersect(Releases()).Union(pre.Difference(Releases()))
 	r.text = text
 	return r, nil
-}
-
-// halfRange parses one half of a canonical text, empty for no version.
-func halfRange(s string) (Range, error) {
-	if s == "" {
-		return Range{}, nil
-	}
-	return NPM.With(PreAll).ParseRange(s)
 }

@@ -14,7 +14,9 @@ import (
 func (v Version) Compare(w Version) int {
 	switch {
 	case v.core != 0 && w.core != 0: // then the numbers may be saturated
-		return compareWide(v, w)
+		if c := compareWide(v, w); c != 0 {
+			return c
+		}
 	case v.major != w.major:
 		return order(v.major < w.major)
 	case v.minor != w.minor:
@@ -22,7 +24,10 @@ func (v Version) Compare(w Version) int {
 	case v.patch != w.patch:
 		return order(v.patch < w.patch)
 	}
-	return comparePre(v, w)
+	if v.pre == 0 || w.pre == 0 { // the one without is higher
+		return cmp.Compare(w.pre, v.pre)
+	}
+	return compareIdentifiers(v.ext[v.core+1:v.core+v.pre], w.ext[w.core+1:w.core+w.pre])
 }
 
 // order is -1 if less, else +1.
@@ -33,7 +38,7 @@ func order(less bool) int {
 	return +1
 }
 
-// compareWide compares versions that both have saturated numbers.
+// compareWide compares the numbers of versions that both have saturated ones.
 func compareWide(v, w Version) int {
 	m, n := v.decimals(), w.decimals()
 	for i := range m {
@@ -41,15 +46,7 @@ func compareWide(v, w Version) int {
 			return c
 		}
 	}
-	return comparePre(v, w)
-}
-
-// comparePre compares the pre-releases of versions with equal numbers.
-func comparePre(v, w Version) int {
-	if v.pre == 0 || w.pre == 0 { // the one without is higher
-		return cmp.Compare(w.pre, v.pre)
-	}
-	return compareIdentifiers(v.ext[v.core+1:v.core+v.pre], w.ext[w.core+1:w.core+w.pre])
+	return 0
 }
 
 // compareDecimal compares numbers, ones of equal value by length, since those
@@ -96,10 +93,10 @@ func compareIdentifiers(a, b string) int {
 		_, x := digits(a, i)
 		_, y := digits(b, i)
 		switch xn, yn := identEnds(a, x), identEnds(b, y); {
-		case xn && yn:
-			return compareDecimal(a[start:x], b[start:y])
 		case xn != yn: // a number is lower than a text
 			return order(xn)
+		case xn && x != y:
+			return compareDecimal(a[start:x], b[start:y])
 		}
 	} else if aEnds || bEnds {
 		return order(aEnds)
@@ -160,13 +157,8 @@ func CompareStrings(a, b string) int {
 
 // lenient parses what CompareStrings admits, without building an error.
 func lenient(s string) (v Version, ok bool) {
-	at, parts, err := scan(s, AllowV|AllowPartial, &v)
-	if err != nil {
+	if _, _, err := scan(s, AllowV|AllowPartial, &v); err != nil {
 		return Version{}, false
-	}
-	v.ext = s[at:]
-	if v.core != 0 && parts < 3 {
-		v = v.normal(parts)
 	}
 	return v, true
 }
@@ -216,31 +208,22 @@ const (
 
 // String returns the name: "same", "build", "pre", "patch", "minor", "major".
 func (p Part) String() string {
-	names := [...]string{"same", "build", "pre", "patch", "minor", "major"}
-	if int(p) < len(names) {
-		return names[p]
-	}
-	return "unknown"
+	return [...]string{"same", "build", "pre", "patch", "minor", "major", "unknown"}[min(p, Major+1)]
 }
 
 // Diff returns the most significant part in which v and w differ, whichever
 // is higher.
 func (v Version) Diff(w Version) Part {
-	wide := v.core != 0 && w.core != 0
-	var m, n [3]string
-	if wide {
-		m, n = v.decimals(), w.decimals()
+	m, n := v.decimals(), w.decimals()
+	for i, part := range [...]Part{Major, Minor, Patch} {
+		if m[i] != n[i] {
+			return part
+		}
 	}
 	switch {
-	case v.major != w.major || m[0] != n[0]:
-		return Major
-	case v.minor != w.minor || m[1] != n[1]:
-		return Minor
-	case v.patch != w.patch || m[2] != n[2]:
-		return Patch
 	case v.Prerelease() != w.Prerelease():
 		return Pre
-	case v.Build() != w.Build():
+	case v != w:
 		return Build
 	}
 	return Same

@@ -91,11 +91,16 @@ func (d Dialect) ParseRange(s string) (Range, error) {
 		return Range{}, parseError("range", s, MaxRangeLength, ErrTooLong)
 	}
 	var buf [4]Interval
-	p := parser{s: s, dialect: d & 0xff, grammar: grammars[d&0xff]}
+	g := &grammars[d&0xff]
+	p := parser{grammar: g, rule: g.rule, dialect: d & 0xff, s: s}
 	if d>>8 != 0 {
 		p.rule = Prereleases(d >> 8)
 	}
-	out, err := p.alternatives(buf[:0])
+	out := buf[:0]
+	if n := 1 + strings.Count(s, "||"); n > len(buf) {
+		out = make([]Interval, 0, n)
+	}
+	out, err := p.alternatives(out)
 	if err != nil {
 		return Range{}, parseError("range", s, p.i, err)
 	}
@@ -144,10 +149,33 @@ const (
 	opPessimistic // Terraform's ~>
 )
 
+// operators lists what is written for them, in the dialects of the bits
+// 1<<Dialect.
+var operators = [...]struct {
+	text string
+	op   op
+	in   uint8
+}{
+	{"^", opCaret, 1<<NPM | 1<<Cargo | 1<<Helm},
+	{">=", opGe, 1<<NPM | 1<<Cargo | 1<<Helm | 1<<Terraform},
+	{"<", opLt, 1<<NPM | 1<<Cargo | 1<<Helm | 1<<Terraform},
+	{"~", opTilde, 1<<NPM | 1<<Cargo | 1<<Helm},
+	{"=", opEq, 1<<NPM | 1<<Cargo | 1<<Helm | 1<<Terraform},
+	{"<=", opLe, 1<<NPM | 1<<Cargo | 1<<Helm | 1<<Terraform},
+	{">", opGt, 1<<NPM | 1<<Cargo | 1<<Helm | 1<<Terraform},
+	{"!=", opNe, 1<<NPM | 1<<Helm | 1<<Terraform},
+	{"~>", opTilde, 1<<NPM | 1<<Helm},
+	{"~>", opPessimistic, 1 << Terraform},
+	{"==", opEq, 1 << NPM},
+	{"=<", opLe, 1 << Helm},
+	{"=>", opGe, 1 << Helm},
+}
+
 // parser reads a range. Its methods leave i at the fault if they fail.
 type parser struct {
-	grammar
-	dialect Dialect // without the rule
+	*grammar
+	rule    Prereleases // instead of the grammar's
+	dialect Dialect     // without the rule
 	s       string
 	i       int
 	whole   bool // an alternative is npm's *
@@ -182,7 +210,7 @@ func (p *parser) alternatives(out []Interval) ([]Interval, error) {
 
 // alternative reads comparators up to || or the end.
 func (p *parser) alternative(out []Interval) ([]Interval, error) {
-	all, start := conjunction{bounds: Interval{Lo: origin, Unbounded: true}}, len(out)
+	all, start := conjunction{bounds: from(origin)}, len(out)
 	p.space()
 	for !p.empty || all.n > 0 || !p.atEnd() {
 		at := p.i
@@ -191,12 +219,11 @@ func (p *parser) alternative(out []Interval) ([]Interval, error) {
 			return out, err
 		}
 		if p.or && c.op == opNone && all.n == 0 && p.hyphen() {
-			lo, hi, err := p.hyphenRange(c)
+			hi, err := p.hyphenRange(&c)
 			if err != nil {
 				return out, err
 			}
-			out = p.add(&all, &lo, out)
-			out = p.add(&all, &hi, out)
+			out = p.add(&all, &hi, p.add(&all, &c, out))
 			break
 		}
 		spaced := p.space()
@@ -240,9 +267,8 @@ func (p *parser) atEnd() bool {
 // hyphen skips the hyphen of a hyphen range, spaces around it, if one is next.
 func (p *parser) hyphen() bool {
 	start := p.i
-	if p.space() && p.i < len(p.s) && p.s[p.i] == '-' {
-		p.i++
-		if p.space() {
+	if p.space() && strings.HasPrefix(p.s[p.i:], "-") {
+		if p.i++; p.space() {
 			return true
 		}
 	}
@@ -251,22 +277,21 @@ func (p *parser) hyphen() bool {
 }
 
 // hyphenRange reads the upper version of a hyphen range, which is all of its
-// alternative, and returns the comparators it stands for.
-func (p *parser) hyphenRange(from comparator) (lo, hi comparator, err error) {
+// alternative, and makes comparators of both.
+func (p *parser) hyphenRange(lo *comparator) (hi comparator, err error) {
 	at := p.i
-	hi, err = p.comparator()
-	if err != nil {
-		return from, hi, err
+	if hi, err = p.comparator(); err != nil {
+		return hi, err
 	}
 	if p.space(); hi.op != opNone || !p.atEnd() {
 		p.i = at
-		return from, hi, ErrSyntax
+		return hi, ErrSyntax
 	}
-	if p.rule == PreAll && from.v.pre == 0 { // npm: even if all parts are given
-		from.v = from.v.floor()
+	if p.rule == PreAll && lo.v.pre == 0 { // npm: even if all parts are given
+		lo.v = lo.v.floor()
 	}
-	from.op, hi.op = opGe, opLe
-	return from, hi, nil
+	lo.op, hi.op = opGe, opLe
+	return hi, nil
 }
 
 // comparator reads an operator and a version with wildcards or missing parts.
@@ -286,24 +311,22 @@ func (p *parser) comparator() (c comparator, err error) {
 	}
 	if text != "" || n == 0 {
 		var at int
-		if at, c.parts, err = scan(text, p.mode, &c.v); err != nil {
+		if c.parts, at, err = scan(text, p.mode, &c.v); err != nil {
 			p.i = start + at
 			return c, err
 		}
-		if c.v.ext = text[at:]; c.v.core != 0 && c.parts < 3 {
-			c.v = c.v.normal(c.parts)
-		}
-	}
-	if c.parts+n > 3 {
-		p.i = start
-		return c, ErrSyntax
-	}
-	if c.op == opPessimistic && c.parts == 1 {
-		p.i = start
-		return c, fmt.Errorf("%w: ~> needs two parts, such as 1.0,", ErrSyntax)
 	}
 	c.wild = n > 0
-	return c, nil
+	switch {
+	case c.parts+n > 3:
+		err = ErrSyntax
+	case c.op == opPessimistic && c.parts == 1:
+		err = fmt.Errorf("%w: ~> needs two parts, such as 1.0,", ErrSyntax)
+	}
+	if err != nil {
+		p.i = start
+	}
+	return c, err
 }
 
 // operator reads an operator, if there is one, and the space after it.
@@ -315,51 +338,15 @@ func (p *parser) operator() (op, error) {
 	if end == p.i {
 		return opNone, nil
 	}
-	o, in := opNone, 0
-	switch p.s[p.i:end] {
-	case "=":
-		o, in = opEq, npm|cargo|helm|terraform
-	case "<":
-		o, in = opLt, npm|cargo|helm|terraform
-	case "<=":
-		o, in = opLe, npm|cargo|helm|terraform
-	case ">":
-		o, in = opGt, npm|cargo|helm|terraform
-	case ">=":
-		o, in = opGe, npm|cargo|helm|terraform
-	case "^":
-		o, in = opCaret, npm|cargo|helm
-	case "~":
-		o, in = opTilde, npm|cargo|helm
-	case "~>":
-		o, in = opTilde, npm|helm|terraform
-	case "!=":
-		o, in = opNe, npm|helm|terraform
-	case "==":
-		o, in = opEq, npm
-	case "=<":
-		o, in = opLe, helm
-	case "=>":
-		o, in = opGe, helm
+	for _, o := range &operators {
+		if o.text == p.s[p.i:end] && o.in>>p.dialect&1 == 1 {
+			p.i = end
+			p.space()
+			return o.op, nil
+		}
 	}
-	if in>>p.dialect&1 == 0 {
-		return opNone, ErrSyntax
-	}
-	if o == opTilde && p.dialect == Terraform {
-		o = opPessimistic
-	}
-	p.i = end
-	p.space()
-	return o, nil
+	return opNone, ErrSyntax
 }
-
-// Sets of dialects, by bit.
-const (
-	npm       = 1 << NPM
-	cargo     = 1 << Cargo
-	helm      = 1 << Helm
-	terraform = 1 << Terraform
-)
 
 // trimWildcards cuts x, X and * off the end of a version and counts them.
 func trimWildcards(s string) (string, int) {
@@ -458,7 +445,6 @@ func (p *parser) finish(all *conjunction, out []Interval, start int) []Interval 
 		return out[:start]
 	}
 	b := all.bounds
-	b.Releases = true
 	b.Prereleases = p.rule == PreAll || p.rule == PreGroup && all.group
 	for i := range out[start:] {
 		out[start+i].clip(&b)

@@ -54,8 +54,8 @@
 // allocate. Parsing does not copy either: a version refers to the text
 // it was parsed from and keeps it in memory, see [Version.Clone]. A Range
 // takes 48 bytes and at most 96 for each interval and kind; parsing one
-// allocates once, for a few comparators. Contains takes logarithmic time in
-// the number of intervals, the algebra linear time.
+// allocates once, or twice beyond four alternatives, unless it has !=. Contains
+// takes logarithmic time in the number of intervals, the algebra linear time.
 //
 // # Composition
 //

@@ -56,10 +56,7 @@ func (e *ParseError) LogValue() slog.Value {
 		slog.Int("offset", e.Offset), slog.String("err", e.Err.Error()))
 }
 
-// parseError builds a ParseError. It stays out of line to keep the callers'
-// straight path small.
-//
-//go:noinline
+// parseError builds a ParseError.
 func parseError(kind, input string, offset int, err error) error {
 	return &ParseError{Kind: kind, Input: cut(input), Offset: offset, Err: err}
 }

@@ -96,31 +96,21 @@ func (e Event) parse() (change, error) {
 // schema does.
 func affected(changes []change, limited bool) Range {
 	var spans []Interval
-	on := false
-	limit := Interval{Lo: origin, Unbounded: !limited, Releases: true, Prereleases: true}
+	last := func() *Interval { return &spans[len(spans)-1] }
+	limit := plain(origin, origin)
+	limit.Unbounded = !limited
 	for _, c := range changes {
-		switch c.key {
-		case keyIntroduced:
-			if !on {
-				on = true
-				spans = append(spans, Interval{Lo: c.at, Unbounded: true, Releases: true, Prereleases: true})
-			}
-			continue
-		case keyLimit: // the highest counts
+		on := len(spans) > 0 && last().Unbounded
+		switch {
+		case c.key == keyLimit: // the highest counts
 			limit.Hi, limit.Unbounded = c.at, limit.Unbounded || c.end
-			continue
-		case keyLastAffected:
-			c.at = c.at.next()
-		}
-		if on {
-			on = false
-			last := &spans[len(spans)-1]
-			last.Hi, last.Unbounded = c.at, false
+		case c.key == keyIntroduced && !on:
+			spans = append(spans, from(c.at))
+		case c.key == keyFixed && on:
+			last().atMost(c.at)
+		case c.key == keyLastAffected && on:
+			last().atMost(c.at.next())
 		}
 	}
-	r := newRange("", spans)
-	if limit.Unbounded {
-		return r
-	}
-	return r.Intersect(newRange("", []Interval{limit}))
+	return newRange("", spans).Intersect(newRange("", []Interval{limit}))
 }

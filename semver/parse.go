@@ -59,11 +59,9 @@ func Parse(s string) (Version, error) {
 // scanned is Parse by scan alone.
 func scanned(s string) (Version, error) {
 	var v Version
-	at, _, err := scan(s, Strict, &v)
-	if err != nil {
+	if _, at, err := scan(s, Strict, &v); err != nil {
 		return Version{}, parseError("version", s, at, err)
 	}
-	v.ext = s[at:]
 	return v, nil
 }
 
@@ -95,13 +93,8 @@ func (m Mode) Parse(s string) (Version, error) {
 		text = strings.TrimRight(text, spaces)
 	}
 	var v Version
-	at, parts, err := scan(text, m, &v)
-	if err != nil {
+	if _, at, err := scan(text, m, &v); err != nil {
 		return Version{}, parseError("version", s, cut+at, err)
-	}
-	v.ext = text[at:]
-	if v.core != 0 {
-		return v.normal(parts), nil
 	}
 	return v, nil
 }
@@ -120,12 +113,12 @@ func (v Version) normal(parts int) Version {
 	return w
 }
 
-// scan reads all of s as a version by the rules of m and sets v but for
-// v.ext, which is s[at:]. It returns how many of the three numbers were
-// given. With an error, at is the offset of the fault.
-func scan(s string, m Mode, v *Version) (at, parts int, err error) {
+// scan reads all of s as a version by the rules of m into v, which was zero,
+// and returns how many of the three numbers were given. With an error, at is
+// the offset of the fault, and v is of no use.
+func scan(s string, m Mode, v *Version) (parts, at int, err error) {
 	if len(s) > MaxLength {
-		return MaxLength, 0, ErrTooLong
+		return 0, MaxLength, ErrTooLong
 	}
 	i := 0
 	if m&AllowV != 0 && len(s) > 0 && s[0] == 'v' {
@@ -136,7 +129,7 @@ func scan(s string, m Mode, v *Version) (at, parts int, err error) {
 		n, end := digits(s, i)
 		if !small(s, i, end) {
 			if n, err = number(s[i:end], m); err != nil {
-				return i, 0, err
+				return 0, i, err
 			}
 		}
 		i = end
@@ -152,23 +145,26 @@ func scan(s string, m Mode, v *Version) (at, parts int, err error) {
 			break
 		}
 		if i == len(s) || s[i] != '.' {
-			return i, 0, ErrSyntax
+			return 0, i, ErrSyntax
 		}
 		i++
 	}
-	at = i
+	core := i
 	if i < len(s) && parts == 3 {
 		pre, end, err := tail(s, i)
 		if err != nil {
-			return end, 0, err
+			return 0, end, err
 		}
 		i, v.pre = end, uint16(pre)
 	}
+	v.ext = s[core:]
 	if max(v.major, v.minor, v.patch) == math.MaxUint64 {
-		v.core = uint16(at - start)
-		at = start
+		v.ext, v.core = s[start:], uint16(core-start)
+		if m&(AllowPartial|AllowZeros) != 0 {
+			*v = v.normal(parts)
+		}
 	}
-	return at, parts, nil
+	return parts, i, nil
 }
 
 // digits reads the digits at s[i:] and returns their value, if it fits, and
@@ -271,22 +267,20 @@ const (
 var class = classes()
 
 func classes() (t [256]uint8) {
-	for c := range t {
-		if b := byte(c); b-'0' <= 9 {
-			t[c] = digit
-		} else if b|0x20-'a' < 26 {
-			t[c] = letter
-		}
-	}
 	for _, set := range [...]struct {
-		bytes string
 		class uint8
+		bytes string
 	}{
-		{"-", letter | tailed}, {"+", joint | tailed}, {".", joint}, {"*", joint | wild}, {"xX", letter | wild},
-		{spaces, space}, {"<=>!~^", comparing},
+		{digit, "0123456789"},
+		{letter, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-"},
+		{joint, ".+*"},
+		{tailed, "-+"},
+		{wild, "xX*"},
+		{space, spaces},
+		{comparing, "<=>!~^"},
 	} {
 		for _, b := range []byte(set.bytes) {
-			t[b] = set.class
+			t[b] |= set.class
 		}
 	}
 	return t

@@ -38,7 +38,12 @@ type Interval struct {
 func newRange(text string, spans []Interval) Range {
 	n := 0
 	for i := range spans {
-		n += 2 * (toInt(spans[i].Releases) + toInt(spans[i].Prereleases))
+		if spans[i].Releases {
+			n += 2
+		}
+		if spans[i].Prereleases {
+			n += 2
+		}
 	}
 	if byLo := func(a, b Interval) int { return a.Lo.Compare(b.Lo) }; !slices.IsSortedFunc(spans, byLo) {
 		slices.SortFunc(spans, byLo)
@@ -48,13 +53,6 @@ func newRange(text string, spans []Interval) Range {
 	r.rel = len(r.cuts)
 	r.cuts = appendCuts(r.cuts, spans, true)
 	return r
-}
-
-func toInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // appendCuts appends the cuts of one kind of the union of sorted intervals.
@@ -83,14 +81,18 @@ func appendCuts(dst []Version, spans []Interval, pre bool) []Version {
 
 // lift returns the lowest version at or above v of the given kind.
 func (v Version) lift(pre bool) Version {
-	switch {
-	case !pre:
-		return v.Core()
-	case v.pre != 0:
-		return v.WithoutBuild()
-	default:
-		return v.next()
+	if (v.pre != 0) == pre {
+		return v
 	}
+	return v.other()
+}
+
+// other returns the lowest version above v of the other kind.
+func (v Version) other() Version {
+	if v.pre != 0 {
+		return v.Core()
+	}
+	return v.next()
 }
 
 // All returns the set of all versions.
@@ -113,7 +115,7 @@ func Exactly(vs ...Version) Range {
 // AtLeast returns all versions at or above v in precedence, pre-releases
 // included.
 func AtLeast(v Version) Range {
-	return newRange("", []Interval{{Lo: v, Unbounded: true, Releases: true, Prereleases: true}})
+	return newRange("", []Interval{from(v)})
 }
 
 // Below returns all versions below v in precedence, pre-releases included:
@@ -126,7 +128,7 @@ func Between(lo, hi Version) Range { return newRange("", []Interval{plain(lo, hi
 
 // plain is an interval of both kinds.
 func plain(lo, hi Version) Interval {
-	return Interval{Lo: lo, Hi: hi, Releases: true, Prereleases: true}
+	return Interval{Lo: lo.WithoutBuild(), Hi: hi.WithoutBuild(), Releases: true, Prereleases: true}
 }
 
 // atLeast takes out of s what is below v.
@@ -149,6 +151,11 @@ func (s *Interval) clip(t *Interval) {
 	if !t.Unbounded {
 		s.atMost(t.Hi)
 	}
+}
+
+// from is an interval of both kinds without an upper bound.
+func from(v Version) Interval {
+	return Interval{Lo: v.WithoutBuild(), Unbounded: true, Releases: true, Prereleases: true}
 }
 
 // kind returns the cuts for releases or for pre-releases.
@@ -234,7 +241,8 @@ func (r Range) Least() (Version, bool) { return r.Ceil(origin) }
 
 // Ceil returns the lowest version in r that is at or above v, and false if
 // there is none. With a set of vulnerable versions, Complement().Ceil(v) is
-// the nearest fix at or above v.
+// the nearest fix at or above v. The version need not have been published:
+// directly above 1.4.1 is 1.4.2-0. Min and Filter choose among those that were.
 func (r Range) Ceil(v Version) (Version, bool) {
 	rel, relOK := r.ceil(v, false)
 	pre, preOK := r.ceil(v, true)
@@ -246,9 +254,7 @@ func (r Range) Ceil(v Version) (Version, bool) {
 
 // ceil is Ceil among one kind.
 func (r Range) ceil(v Version, pre bool) (Version, bool) {
-	if v.IsPrerelease() != pre {
-		v = v.lift(pre)
-	}
+	v = v.lift(pre)
 	cuts := r.kind(pre)
 	n := below(cuts, v)
 	switch {
@@ -261,25 +267,18 @@ func (r Range) ceil(v Version, pre bool) (Version, bool) {
 }
 
 // Max returns the highest version of vs that is in r, and false if none is.
-func (r Range) Max(vs iter.Seq[Version]) (best Version, ok bool) {
-	for v := range vs {
-		if ok && v.Less(best) || !r.Contains(v) {
-			continue
-		}
-		if !ok || v.CompareTotal(best) > 0 {
-			best, ok = v, true
-		}
-	}
-	return best, ok
-}
+func (r Range) Max(vs iter.Seq[Version]) (Version, bool) { return r.best(vs, +1) }
 
 // Min returns the lowest version of vs that is in r, and false if none is.
-func (r Range) Min(vs iter.Seq[Version]) (best Version, ok bool) {
+func (r Range) Min(vs iter.Seq[Version]) (Version, bool) { return r.best(vs, -1) }
+
+// best is Max if sign is +1 and Min if it is -1.
+func (r Range) best(vs iter.Seq[Version], sign int) (best Version, ok bool) {
 	for v := range vs {
-		if ok && best.Less(v) || !r.Contains(v) {
+		if ok && v.Compare(best) == -sign || !r.Contains(v) {
 			continue
 		}
-		if !ok || v.CompareTotal(best) < 0 {
+		if !ok || v.CompareTotal(best) == sign {
 			best, ok = v, true
 		}
 	}
@@ -297,9 +296,9 @@ func (r Range) Filter(vs iter.Seq[Version]) iter.Seq[Version] {
 	}
 }
 
-// Intervals returns the intervals that make up r, ascending and disjoint. A
-// set in plain order, such as the vulnerable versions of an advisory, has only
-// intervals of both kinds.
+// Intervals returns the intervals that make up r, ascending and disjoint. They
+// hold both kinds where r does not treat pre-releases apart, as the sets of
+// advisories do not.
 func (r Range) Intervals() iter.Seq[Interval] {
 	return func(yield func(Interval) bool) {
 		var run Interval // what was found and may still grow

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
@@ -507,6 +508,21 @@ func TestTrap25_VERS(t *testing.T) {
 		_, _, err := semver.ParseVERS(row.text)
 		checkParseError(t, row.text, err, row.class, row.offset)
 	}
+	for text, want := range map[string]string{
+		"1.0.0 || 1.0.1":        "vers:npm/1.0.0|1.0.1",
+		"1.0.1 - 1.0.3":         "vers:npm/1.0.1|1.0.2|1.0.3",
+		"1.0.0-rc || >=2 <1":    "vers:npm/1.0.0-rc",
+		"1.2.3-rc - 1.2.4":      "vers:npm/>=1.2.3-rc|<1.2.4-0|1.2.4",
+		">=1.0.0-0 <1.0.0 || 1": "",
+	} {
+		if got, err := semver.MustParseRange(text).VERS("npm"); got != want || (err == nil) != (want != "") {
+			t.Errorf("VERS of %s = %q, %v, want %q", text, got, err, want)
+		}
+	}
+	pres := semver.Between(semver.New(1, 0, 0), semver.New(1, 0, 2)).Difference(semver.Releases())
+	if got, err := pres.VERS("npm"); got != "vers:npm/>=1.0.1-0|<1.0.1|>=1.0.2-0|<1.0.2" {
+		t.Errorf("VERS of pre-releases = %q, %v", got, err)
+	}
 	if s, err := semver.MustParseRange("^1").VERS("npm"); !errors.Is(err, semver.ErrUnsupported) {
 		t.Errorf("VERS of a gated range = %q, %v, want ErrUnsupported", s, err)
 	}
@@ -614,6 +630,7 @@ func TestTrap28_BumpPreNeverDecreases(t *testing.T) {
 		{"1.2.3-rc9", "rc", semver.ErrOrder},
 		{"1.2.3-rc.1", "é", semver.ErrEmptyIdent},
 		{"1.2.3", "01", semver.ErrLeadingZero},
+		{"1.2.3-rc.1", "rc+b", semver.ErrSyntax},
 	} {
 		if got, err := semver.MustParse(row.from).BumpPre(row.id); !errors.Is(err, row.class) {
 			t.Errorf("%s.BumpPre(%q) = %s, %v, want %v", row.from, row.id, got, err, row.class)
@@ -672,7 +689,7 @@ func TestTrap30_Decoding(t *testing.T) {
 		t.Errorf("Value() = %v, %v", got, err)
 	}
 	for _, s := range []string{"01", "a..b", "é", "a+b"} {
-		if got, err := v.WithPrerelease(s); err == nil && got.Prerelease() != "a" {
+		if got, err := v.WithPrerelease(s); err == nil {
 			t.Errorf("WithPrerelease(%q) = %s, %v, want an error", s, got, err)
 		}
 	}
@@ -985,7 +1002,7 @@ func TestRangeText(t *testing.T) {
 			t.Errorf("Canonical(%q) = %q, want %q", text, got, want)
 		}
 	}
-	for _, text := range []string{"1 ; pre x.1", "x.1 ; pre 1", "1 ; 2", "1.2.3.4", "1 ; pre " + strings.Repeat(" ", 8192)} {
+	for _, text := range []string{"1 ; pre x.1", "x.1 ; pre 1", "1 ; pre ", " ; pre 1", "1 ; 2", "1.2.3.4", "1 ; pre " + strings.Repeat(" ", 8192)} {
 		r := semver.Releases()
 		if err := r.UnmarshalText([]byte(text)); err == nil || !r.Equal(semver.Releases()) {
 			t.Errorf("UnmarshalText(%.20q) = %v, want an error and no change", text, err)
@@ -995,8 +1012,49 @@ func TestRangeText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := osv.String(), ">=1.0.0 <1.4.2 ; pre >=1.0.1-0 <1.4.2"; got != want {
-		t.Errorf("String() = %q, want %q", got, want)
+	for want, r := range map[string]semver.Range{
+		">=1.0.0 <1.4.2 ; pre >=1.0.1-0 <1.4.2": osv,
+		"<0.0.0-0 ; pre >=1.0.1-0":              semver.AtLeast(semver.New(1, 0, 0)).Difference(semver.Releases()),
+		"<0.0.0-0":                              {},
+		">=0.0.0 ; pre >=0.0.0-0":               semver.All(),
+		"1.2.3-rc.1 || 2.0.0-0":                 semver.Exactly(semver.MustParse("2.0.0-0"), semver.MustParse("1.2.3-rc.1+b")),
+	} {
+		var back semver.Range
+		if err := back.UnmarshalText([]byte(want)); err != nil || r.String() != want || !back.Equal(r) {
+			t.Errorf("String() = %q, want %q; decoded %v, %v", r, want, back, err)
+		}
+	}
+}
+
+func TestLogValues(t *testing.T) {
+	_, err := semver.Parse("1.2")
+	parse, _ := errors.AsType[*semver.ParseError](err)
+	violation, _ := errors.AsType[*semver.Violation](semver.Stable(semver.MustParse("1.0.0-rc")))
+	for want, v := range map[string]slog.LogValuer{
+		"1.2.3": semver.New(1, 2, 3),
+		"[kind=version input=1.2 offset=3 err=syntax error]":         parse,
+		"[version=1.0.0-rc rule=stable err=pre-release not allowed]": violation,
+	} {
+		if got := v.LogValue().String(); got != want {
+			t.Errorf("LogValue() = %s, want %s", got, want)
+		}
+	}
+}
+
+func TestMustPanics(t *testing.T) {
+	for name, f := range map[string]func(){
+		"MustParse":      func() { semver.MustParse("1.2") },
+		"MustParseRange": func() { semver.MustParseRange("1.2.") },
+	} {
+		func() {
+			defer func() {
+				if err, ok := recover().(error); !ok || !errors.Is(err, semver.ErrSyntax) {
+					t.Errorf("%s: panic %v, want ErrSyntax", name, err)
+				}
+			}()
+			f()
+			t.Errorf("%s does not panic", name)
+		}()
 	}
 }
 
@@ -1033,6 +1091,7 @@ func TestAllocs(t *testing.T) {
 	key, _ := v.MarshalBinary()
 	text, buf := []byte(full), make([]byte, 0, 256)
 	bare, long := []byte("1.2.3"), []byte(wide)
+	gate := semver.Rules(semver.In(a), semver.Stable, semver.FirstPatch)
 	versions := slices.Repeat([]semver.Version{semver.New(1, 3, 0), v, w}, 10)
 	for _, row := range []struct {
 		name string
@@ -1056,7 +1115,9 @@ func TestAllocs(t *testing.T) {
 		{"UnmarshalBinary", 3, func() { _ = new(semver.Version).UnmarshalBinary(key) }},
 		{"ParseRange", 1, func() { _, _ = semver.ParseRange(">=1.2.3 <2.0.0") }},
 		{"ParseRange gated", 1, func() { _, _ = semver.ParseRange("^1.2.3-0") }},
+		{"ParseRange or", 2, func() { _, _ = semver.ParseRange("1 || 2.x || ^3.2 || 4 || 5 || 6") }},
 		{"Contains", 0, func() { a.Contains(v) }},
+		{"gate", 0, func() { _ = gate(semver.New(1, 4, 0)) }},
 		{"Max", 0, func() { a.Max(slices.Values(versions)) }},
 		{"Intersect", 1, func() { a.Intersect(b) }},
 		{"Ceil", 0, func() { a.Ceil(semver.New(1, 0, 0)) }},
@@ -1092,5 +1153,31 @@ func TestFilterStops(t *testing.T) {
 	for iv := range semver.MustParseRange("1 || 3 || 5").Intervals() {
 		_ = iv
 		break
+	}
+}
+
+// TestOfficialStrings checks the lists that semver.org publishes with its
+// regular expression, https://regex101.com/r/vkijKf/1/.
+func TestOfficialStrings(t *testing.T) {
+	const valid = `0.0.4 1.2.3 10.20.30 1.1.2-prerelease+meta 1.1.2+meta 1.1.2+meta-valid 1.0.0-alpha 1.0.0-beta
+		1.0.0-alpha.beta 1.0.0-alpha.beta.1 1.0.0-alpha.1 1.0.0-alpha0.valid 1.0.0-alpha.0valid
+		1.0.0-alpha-a.b-c-somethinglong+build.1-aef.1-its-okay 1.0.0-rc.1+build.1 2.0.0-rc.1+build.123 1.2.3-beta
+		10.2.3-DEV-SNAPSHOT 1.2.3-SNAPSHOT-123 1.0.0 2.0.0 1.1.7 2.0.0+build.1848 2.0.1-alpha.1227 1.0.0-alpha+beta
+		1.2.3----RC-SNAPSHOT.12.9.1--.12+788 1.2.3----R-S.12.9.1--.12+meta 1.2.3----RC-SNAPSHOT.12.9.1--.12
+		1.0.0+0.build.1-rc.10000aaa-kk-0.1 99999999999999999999999.999999999999999999.99999999999999999 1.0.0-0A.is.legal`
+	const invalid = `1 1.2 1.2.3-0123 1.2.3-0123.0123 1.1.2+.123 +invalid -invalid -invalid+invalid -invalid.01 alpha
+		alpha.beta alpha.beta.1 alpha.1 alpha+beta alpha_beta alpha. alpha.. beta 1.0.0-alpha_beta -alpha. 1.0.0-alpha..
+		1.0.0-alpha..1 1.0.0-alpha...1 1.0.0-alpha....1 1.0.0-alpha.....1 1.0.0-alpha......1 1.0.0-alpha.......1
+		01.1.1 1.01.1 1.1.01 1.2.3.DEV 1.2-SNAPSHOT 1.2.31.2.3----RC-SNAPSHOT.12.09.1--..12+788 1.2-RC-SNAPSHOT
+		-1.0.3-gamma+b7718 +justmeta 9.8.7+meta+meta 9.8.7-whatever+meta+meta
+		99999999999999999999999.999999999999999999.99999999999999999----RC-SNAPSHOT.12.09.1--------------------------------..12`
+	good, bad := strings.Fields(valid), strings.Fields(invalid)
+	if len(good) != 31 || len(bad) != 39 {
+		t.Errorf("%d and %d strings, want 31 and 39", len(good), len(bad))
+	}
+	for i, s := range append(good, bad...) {
+		if v, err := semver.Parse(s); (err == nil) != (i < 31) {
+			t.Errorf("Parse(%q) = %s, %v", s, v, err)
+		}
 	}
 }

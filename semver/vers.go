@@ -59,11 +59,9 @@ type versParser struct {
 func (p *versParser) constraint(s string) (off int, err error) {
 	text := strings.TrimLeft(s, "<=>!")
 	var v Version
-	at, _, err := scan(text, Strict, &v)
-	if err != nil {
+	if _, at, err := scan(text, Strict, &v); err != nil {
 		return len(s) - len(text) + at, err
 	}
-	v.ext = text[at:]
 	if p.n > 0 && v.Compare(p.version) <= 0 {
 		return 0, fmt.Errorf("%w: versions not ascending", ErrSyntax)
 	}
@@ -93,7 +91,7 @@ func (p *versParser) add(comparator string, v Version) bool {
 		if comparator == ">" {
 			v = v.next()
 		}
-		p.in = append(p.in, Interval{Lo: v, Unbounded: true, Releases: true, Prereleases: true})
+		p.in = append(p.in, from(v))
 		p.bound = opGt
 	case "<", "<=":
 		if p.equal || p.bound == opLt {
@@ -103,8 +101,7 @@ func (p *versParser) add(comparator string, v Version) bool {
 			v = v.next()
 		}
 		if p.bound == opGt { // then the last interval is still open
-			last := &p.in[len(p.in)-1]
-			last.Hi, last.Unbounded = v, false
+			p.in[len(p.in)-1].atMost(v)
 		} else {
 			p.in = append(p.in, plain(origin, v))
 		}
@@ -127,8 +124,9 @@ func (p *versParser) set() Range {
 
 // VERS returns r as a version range specifier of scheme typ, one of semver,
 // npm, cargo and golang; the empty range is vers:none/*. The error wraps
-// ErrUnsupported for another scheme, and for a range that treats
-// pre-releases apart, which vers cannot say: ^1.2 for instance.
+// ErrUnsupported for another scheme, and for a range of which vers, where
+// pre-releases are versions like others, would have to list more releases than
+// MaxRangeLength allows: ^1.2 is one.
 func (r Range) VERS(typ string) (string, error) {
 	if !slices.Contains(schemes[:], typ) {
 		return "", fmt.Errorf("semver: vers: %w: scheme %q", ErrUnsupported, cut(typ))
@@ -136,18 +134,50 @@ func (r Range) VERS(typ string) (string, error) {
 	if r.IsEmpty() {
 		return versPrefix + "none/*", nil
 	}
+	spans, ok := r.plainly()
+	if !ok {
+		return "", fmt.Errorf("semver: vers: %w: pre-releases apart", ErrUnsupported)
+	}
 	b := []byte(versPrefix + typ + "/")
-	head := len(b)
-	for s := range r.Intervals() {
-		if s.Releases != s.Prereleases {
-			return "", fmt.Errorf("semver: vers: %w: pre-releases apart", ErrUnsupported)
-		}
-		if len(b) > head {
+	for i, s := range spans {
+		if i > 0 {
 			b = append(b, '|')
 		}
 		b = s.appendVERS(b)
 	}
 	return string(b), nil
+}
+
+// plainly returns r as intervals of both kinds, if they are few enough. Where
+// r has one kind only, each release, or what is before it, is one.
+func (r Range) plainly() (out []Interval, ok bool) {
+	add := func(s Interval) {
+		if last := len(out) - 1; last >= 0 && out[last].Hi == s.Lo {
+			out[last].Hi, out[last].Unbounded = s.Hi, s.Unbounded
+		} else if s.Unbounded || s.Lo.Less(s.Hi) {
+			out = append(out, s)
+		}
+	}
+	for s := range r.Intervals() {
+		if s.Releases && s.Prereleases {
+			add(s)
+			continue
+		}
+		for lo := s.Lo; s.Unbounded || lo.Less(s.Hi); {
+			if len(out) > MaxRangeLength/len("0.0.0|") {
+				return nil, false
+			}
+			release := lo.Core()
+			piece := plain(lo, release)
+			lo = release.next()
+			if s.Releases {
+				piece = plain(release, lo)
+			}
+			piece.clip(&s)
+			add(piece)
+		}
+	}
+	return out, true
 }
 
 // appendVERS appends an interval in plain order.

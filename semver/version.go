@@ -102,14 +102,18 @@ func (v Version) Clone() Version {
 // instance; "" makes it a release. The build metadata stays. The errors are
 // those of [Parse], the offset counted in the resulting version.
 func (v Version) WithPrerelease(s string) (Version, error) {
-	return Parse(string(v.Core().append(nil)) + sign("-", s) + sign("+", v.Build()))
+	text := v.Core().String() + sign("-", s)
+	if i := strings.IndexByte(s, '+'); i >= 0 { // it would begin a build
+		return Version{}, parseError("version", text, len(text)-len(s)+i, ErrSyntax)
+	}
+	return Parse(text + sign("+", v.Build()))
 }
 
 // WithBuild returns v with the build metadata replaced by s; "" removes it.
 // The errors are those of [Parse], the offset counted in the resulting
 // version.
 func (v Version) WithBuild(s string) (Version, error) {
-	return Parse(string(v.WithoutBuild().append(nil)) + sign("+", s))
+	return Parse(v.WithoutBuild().String() + sign("+", s))
 }
 
 // sign puts mark before s, unless s is empty.
@@ -175,9 +179,7 @@ func (v Version) decimals() [3]string {
 // leading zeros.
 func fromDecimals(n [3]string) Version {
 	var v Version
-	s := n[0] + "." + n[1] + "." + n[2]
-	at, _, _ := scan(s, Strict, &v)
-	v.ext = s[at:]
+	_, _, _ = scan(n[0]+"."+n[1]+"."+n[2], Strict, &v)
 	return v
 }
 
