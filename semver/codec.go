@@ -272,10 +272,14 @@ func (v Version) bound() Version {
 // is always nil.
 func (r Range) MarshalText() ([]byte, error) { return []byte(r.Canonical()), nil }
 
-// UnmarshalText parses a canonical text or any of npm's. The errors are those
+// UnmarshalText parses a canonical text or any of npm's but the empty one: a
+// setting that is missing must not mean every release. The errors are those
 // of [ParseRange]; texts over MaxRangeLength are refused, which the canonical
 // text of a set with thousands of intervals may be.
 func (r *Range) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return parseError("range", "", 0, ErrSyntax)
+	}
 	s, err := parseCanonical(string(text))
 	if err == nil {
 		*r = s
