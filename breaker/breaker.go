@@ -14,19 +14,19 @@ type Breaker struct {
 	cfg   Config
 	start time.Time // all times inside are durations since start, on the monotonic clock
 
-	cur        atomic.Pointer[period]
-	watch      atomic.Bool // the next success may matter to more than its counter; always so unless all are admitted
-	tracked    bool        // count admissions, so that a Group knows of calls in flight
-	delivering bool        // guarded by mu, as is queue
-	meter      meter
+	cur     atomic.Pointer[period]
+	watch   atomic.Bool // the next success may matter to more than its counter; always so unless all are admitted
+	tracked bool        // count admissions, so that a Group knows of calls in flight
+	meter   meter
 
 	mu          sync.Mutex // guards what follows, the fields of the period marked so, and the window of the meter
 	last        *lastCalls // with WindowCalls only
-	consecutive int
+	failed      int        // failures in a row, up to the last one
+	successes   uint64     // total when the last failure was counted
 	lastFailure time.Duration
 	openings    int           // exponent of the backoff, survives a close
 	lastOpen    time.Duration // length of the latest open period
-	queue       []queued      // events to be delivered
+	out         *outbox       // events to be delivered; nil if there never were any
 }
 
 // New returns a closed breaker. It panics with the error of Config.Validate if that is not nil.
@@ -47,7 +47,8 @@ func newBreaker(cfg Config, tracked bool) *Breaker {
 	return b
 }
 
-// Do calls fn if the breaker admits it and records the outcome. It is the function [Do] without a result.
+// Do calls fn if the breaker admits it and records the outcome. It is the function [Do] without a result, with the same
+// errors.
 func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error {
 	_, err := Do(ctx, b, func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) })
 	return err
@@ -72,19 +73,15 @@ func (b *Breaker) State() State {
 // reported in refusals. An open breaker is only ever kept open longer, a half-open one forgets its probes. On a
 // breaker that is forced open or closed Trip has no effect.
 func (b *Breaker) Trip(d time.Duration, cause error) {
+	r := report{err: cause, wait: wait(cause)}
 	b.command(func(p *period, now time.Duration) {
-		switch p.now() {
-		case ForcedOpen, ForcedClosed:
-		case Open:
-			if left := p.until - now; left > 0 {
-				if d > left {
-					b.begin(Open, now, d, cause)
-				}
-				return
-			}
-			fallthrough
-		default:
-			b.open(context.Background(), now, d, "tripped", cause)
+		left := p.until - now
+		switch s := p.now(); {
+		case s == ForcedOpen || s == ForcedClosed:
+		case s != Open || left <= 0:
+			b.open(context.Background(), now, d, "tripped", r)
+		case d > left:
+			b.begin(Open, now, d, cause)
 		}
 	})
 }
@@ -125,7 +122,7 @@ func (b *Breaker) command(act func(p *period, now time.Duration)) {
 	act(b.settle(context.Background(), now), now)
 }
 
-// enter implements Gate. A closed breaker admits with two loads.
+// enter implements gate. A closed breaker admits with two loads.
 func (b *Breaker) enter(ctx context.Context) (ticket, error) {
 	if ctx.Err() != nil {
 		return ticket{}, contextError(ctx, b.name())
@@ -165,10 +162,10 @@ func (b *Breaker) admit(ctx context.Context) (ticket, error) {
 	if p.now() == Open && !p.running(now) {
 		p = b.move(ctx, now, HalfOpen, 0, "open period over", nil)
 	}
-	if p.admitsAll() {
+	if p.judged() && b.cfg.SlowCall > 0 {
 		b.rotate(p, now)
 		if b.cfg.Trip == nil {
-			p = b.review(ctx, p, now, nil) // calls still running may have become slow
+			p = b.review(ctx, p, now, report{}) // calls still running may have become slow
 		}
 	}
 	switch p.now() {
@@ -189,7 +186,7 @@ func (b *Breaker) admit(ctx context.Context) (ticket, error) {
 	return ticket{}, p.refusal
 }
 
-// leave implements Gate. A success in a quiet closed breaker costs one clock reading and one addition.
+// leave implements gate. A success in a quiet closed breaker costs one clock reading and one addition.
 func (b *Breaker) leave(ctx context.Context, t ticket, err error) {
 	switch {
 	case b == nil:
@@ -200,29 +197,14 @@ func (b *Breaker) leave(ctx context.Context, t ticket, err error) {
 	case t.batch == nil && b.quiet(t, time.Since(b.start)):
 		b.meter.add(success)
 		if b.watch.Load() {
-			b.record(ctx, t, Success, false, true, nil)
+			b.record(ctx, t, report{counted: true})
 		}
 	default:
 		b.end(ctx, t, Success, nil)
 	}
 }
 
-// quiet reports whether a success at now changes nothing but its counter.
-func (b *Breaker) quiet(t ticket, now time.Duration) bool {
-	return !b.watch.Load() && t.period == b.cur.Load() && b.meter.fresh(now)
-}
-
-// succeed counts a success in quiet times.
-func (b *Breaker) succeed(ctx context.Context, t ticket) {
-	b.meter.add(success)
-	// A failure being judged right now sets watch before it looks at the counters, so either it sees this success
-	// or this success sees the flag.
-	if b.watch.Load() {
-		b.record(ctx, t, Success, false, true, nil)
-	}
-}
-
-// end implements Gate.
+// end implements gate.
 func (b *Breaker) end(ctx context.Context, t ticket, o Outcome, err error) {
 	if b == nil {
 		return
@@ -231,78 +213,112 @@ func (b *Breaker) end(ctx context.Context, t ticket, o Outcome, err error) {
 		t.batch.running.Add(-1)
 	}
 	now := time.Since(b.start)
-	long := b.long(t, now)
-	if o == Success && !long && b.quiet(t, now) {
-		b.succeed(ctx, t)
-		return
+	r := report{outcome: min(o, Ignored), long: b.long(t, now), err: err}
+	if o == Success && !r.long && b.quiet(t, now) {
+		b.meter.add(success)
+		if !b.watch.Load() {
+			return
+		}
+		r.counted = true
 	}
-	if b.record(ctx, t, o, long, false, err) && b.cfg.Trip != nil {
-		b.ask(ctx, t.period, err)
+	if r.outcome == Failure {
+		r.wait = wait(err)
 	}
+	if b.record(ctx, t, r) && b.cfg.Trip != nil {
+		b.ask(ctx, t.period, r)
+	}
+}
+
+// quiet reports whether a success at now touches nothing but its counter. The caller counts it and then looks at watch
+// again: a failure being judged meanwhile sets watch before it reads the counters, so either it sees this success or
+// this success sees the flag.
+func (b *Breaker) quiet(t ticket, now time.Duration) bool {
+	return !b.watch.Load() && t.period == b.cur.Load() && b.meter.fresh(now)
+}
+
+// A report is how a call ended.
+type report struct {
+	outcome Outcome
+	long    bool // ran for SlowCall or more
+	counted bool // by the meter, already
+	err     error
+	wait    time.Duration // what err asks for
+}
+
+// wait is found out before the lock is taken, for it runs the methods of foreign errors.
+func wait(err error) time.Duration {
+	if r, ok := find[interface{ RetryAfter() time.Duration }](err); ok {
+		return r.RetryAfter()
+	}
+	return 0
 }
 
 func (b *Breaker) long(t ticket, now time.Duration) bool {
 	return b.cfg.SlowCall > 0 && now-t.start >= b.cfg.SlowCall
 }
 
-// record is end for everything that may change the breaker. It reports whether the call counted in the window.
-func (b *Breaker) record(ctx context.Context, t ticket, o Outcome, long, counted bool, err error) bool {
+// record is end for everything that may change the breaker. It reports whether the rules apply to the call.
+func (b *Breaker) record(ctx context.Context, t ticket, r report) bool {
 	b.mu.Lock()
 	defer b.unlock()
 	now := time.Since(b.start)
 	p := b.settle(ctx, now)
 	if t.period != p {
-		if !counted {
+		if !r.counted {
 			b.meter.add(late)
 		}
 		return false
 	}
-	if p.now() == HalfOpen {
-		b.probed(ctx, p, t, o, long, err)
-		return false
-	}
 	b.rotate(p, now)
-	if !counted {
-		b.count(o, long, now)
-	}
-	if o == Ignored {
+	b.count(r, now)
+	switch {
+	case p.now() == HalfOpen:
+		b.probed(ctx, p, now, t, r)
 		return false
-	}
-	if o == Success {
-		b.consecutive = 0
-	}
-	if b.cfg.Trip == nil {
-		b.review(ctx, p, now, err)
+	case r.outcome == Ignored:
+		return false
+	case b.cfg.Trip == nil:
+		b.review(ctx, p, now, r)
 	}
 	return true
 }
 
 // count adds a call to the counters.
-func (b *Breaker) count(o Outcome, long bool, now time.Duration) {
-	switch o {
-	case Success:
-		b.meter.add(success)
-	case Failure:
-		b.meter.add(failure)
-		if now-b.lastFailure > b.cfg.MaxOpenFor {
-			b.consecutive = 0
-		}
-		b.consecutive++
-		b.lastFailure = now
-	default:
+func (b *Breaker) count(r report, now time.Duration) {
+	switch r.outcome {
+	case Ignored:
 		b.meter.add(ignored)
 		return
+	case Success:
+		if !r.counted {
+			b.meter.add(success)
+		}
+	default:
+		b.failed = b.consecutive() + 1
+		if now-b.lastFailure > b.cfg.MaxOpenFor {
+			b.failed = 1
+		}
+		b.successes, b.lastFailure = b.meter.total(success), now
+		b.meter.add(failure)
 	}
-	if long {
+	if r.long {
 		b.meter.add(slow)
 	}
 	if b.last != nil {
-		b.last.push(o == Failure, long)
+		b.last.push(r.outcome == Failure, r.long)
 	}
 }
 
+// consecutive is the number of failures since the last success. Successes leave no trace but their number.
+func (b *Breaker) consecutive() int {
+	if b.meter.total(success) != b.successes {
+		return 0
+	}
+	return b.failed
+}
+
 // ask consults the custom rule, without holding the lock while it runs.
-func (b *Breaker) ask(ctx context.Context, p *period, err error) {
+func (b *Breaker) ask(ctx context.Context, p *period, r report) {
 	reason := ""
 	if b.cfg.Trip(b.Stats()) {
 		reason = "trip rule"
@@ -311,7 +327,7 @@ func (b *Breaker) ask(ctx context.Context, p *period, err error) {
 	defer b.unlock()
 	now := time.Since(b.start)
 	if b.settle(ctx, now) == p {
-		b.apply(ctx, p, now, reason, err)
+		b.apply(ctx, p, now, reason, r)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -129,7 +130,7 @@ func TestTrap03_LostProbe(t *testing.T) {
 		checkRefused(t, b)
 		time.Sleep(3*time.Second - 1)
 		checkRefused(t, b)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if r := checkRefused(t, b); r.State != breaker.Open || r.RetryAfter() != 2*time.Second {
 			t.Fatalf("refused by %v for %v, want open for 2s", r.State, r.RetryAfter())
 		}
@@ -390,6 +391,31 @@ func TestTrap12_JudgedAfterExpiry(t *testing.T) {
 	})
 }
 
+// A success that completes MinCalls without a lock, at the moment a failure is judged, is judged by one of the two.
+func TestTrap12_ConcurrentSuccess(t *testing.T) {
+	cfg := steady()
+	cfg.MinCalls, cfg.FailureRatio = 3, 0.3
+	for round := range 20000 {
+		b := breaker.New(cfg)
+		succeed(b)
+		var ready, done sync.WaitGroup
+		ready.Add(2)
+		for _, f := range []func(*breaker.Breaker) error{succeed, fail} {
+			done.Go(func() {
+				b.Do(bg, func(context.Context) error {
+					ready.Done()
+					ready.Wait()
+					return f(nil) // through no breaker, for its error only
+				})
+			})
+		}
+		done.Wait()
+		if b.State() != breaker.Open {
+			t.Fatalf("round %d: %v after one failure of three calls, want open", round, b.State())
+		}
+	}
+}
+
 func TestTrap13_NoRounding(t *testing.T) {
 	tests := []struct {
 		ratio           float64
@@ -564,7 +590,7 @@ func TestTrap16_HalfOpenWithoutACall(t *testing.T) {
 		if b.State() != breaker.Open || refusal.RetryAfter() != 1 {
 			t.Fatalf("%v with %v left, want open with 1ns left", b.State(), refusal.RetryAfter())
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		s := b.Stats()
 		if b.State() != breaker.HalfOpen || refusal.RetryAfter() != 0 || s.RetryAfter != 0 || s.State != breaker.HalfOpen {
 			t.Fatalf("%v with %v left, want half-open with nothing left", b.State(), refusal.RetryAfter())
@@ -672,7 +698,7 @@ func TestTrap19_WindowExpiry(t *testing.T) {
 		if got := b.Stats().Calls; got != 1 {
 			t.Errorf("%d calls in the window just before the end, want 1", got)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if got := b.Stats().Calls; got != 0 {
 			t.Errorf("%d calls in the window at its end, want 0", got)
 		}
@@ -685,7 +711,7 @@ func TestTrap19_WindowExpiry(t *testing.T) {
 				time.Sleep(time.Second)
 			}
 			time.Sleep(time.Duration(gap-1) * time.Second)
-			want := max(0, min(9, 3*(10-gap)))
+			want := 3 * max(0, min(3, 10-gap))
 			if got := b.Stats().Calls; got != want {
 				t.Errorf("%d calls in the window after an idle gap of %d tenths, want %d", got, gap, want)
 			}
@@ -705,7 +731,7 @@ func TestTrap20_ClockJumps(t *testing.T) {
 	prepare := map[string]func(b *breaker.Breaker){
 		"closed":    func(b *breaker.Breaker) { repeat(3, fail, b) },
 		"open":      func(b *breaker.Breaker) { b.Trip(0, nil) },
-		"half-open": func(b *breaker.Breaker) { b.Trip(1, nil); time.Sleep(1); b.Allow(bg) },
+		"half-open": func(b *breaker.Breaker) { b.Trip(1, nil); time.Sleep(time.Nanosecond); b.Allow(bg) },
 		"recovering": func(b *breaker.Breaker) {
 			b.Trip(1, nil)
 			time.Sleep(time.Millisecond)
@@ -860,7 +886,7 @@ func TestTrap24_CauseIsNotWrapped(t *testing.T) {
 	}
 }
 
-type nilableError struct{ text string }
+type nilableError struct{}
 
 func (e *nilableError) Error() string { return "nilable" }
 
@@ -948,6 +974,32 @@ func TestTrap26_Forced(t *testing.T) {
 			"transition: forced closed to closed, reset",
 		}
 		if d := cmp.Diff(want, events); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
+// A shadow ends with the first success that makes the window good again, not with the tenth.
+func TestTrap26_ShadowEndsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events []breaker.State
+		cfg := steady()
+		cfg.OpenFor = time.Nanosecond
+		cfg.OnEvent = func(_ context.Context, e breaker.Event) {
+			if e.Kind == breaker.KindShadow {
+				events = append(events, e.To)
+			}
+		}
+		b := breaker.New(cfg)
+		b.ForceClosed()
+		repeat(4, succeed, b)
+		repeat(4, fail, b)
+		time.Sleep(time.Nanosecond)
+		if d := cmp.Diff([]breaker.State{breaker.Open}, events); d != "" {
+			t.Error(d)
+		}
+		succeed(b)
+		if d := cmp.Diff([]breaker.State{breaker.Open, breaker.Closed}, events); d != "" {
 			t.Error(d)
 		}
 	})
@@ -1315,6 +1367,7 @@ func TestErrorTexts(t *testing.T) {
 		texts = append(texts, checkRefused(t, b).Error())
 		texts = append(texts, (&breaker.OpenError{State: breaker.Open}).Error())
 		texts = append(texts, (&breaker.OpenError{Name: "a\nb", State: breaker.ForcedOpen}).Error())
+		texts = append(texts, (&breaker.OpenError{Name: strings.Repeat("x", 99), State: breaker.ForcedOpen}).Error())
 		want := []string{
 			"breaker: dep: open, retry after 2.001s",
 			"breaker: dep: half-open, all probes taken",
@@ -1322,6 +1375,7 @@ func TestErrorTexts(t *testing.T) {
 			"breaker: dep: forced open",
 			"breaker: open, retry after 0s",
 			`breaker: "a\nb": forced open`,
+			"breaker: " + strings.Repeat("x", 64) + ": forced open",
 		}
 		if d := cmp.Diff(want, texts); d != "" {
 			t.Error(d)
@@ -1441,4 +1495,24 @@ func TestCosts(t *testing.T) {
 	if size := breaker.Sizes(); size > 512 {
 		t.Errorf("a new breaker has %d bytes, want at most 512", size)
 	}
+}
+
+// A selfishError calls the breaker back from its methods.
+type selfishError struct{ b *breaker.Breaker }
+
+func (e selfishError) Error() string { return "selfish" }
+func (e selfishError) Unwrap() error { e.b.Stats(); return nil }
+
+func (e selfishError) RetryAfter() time.Duration { return e.b.Stats().RetryAfter + 2*time.Second }
+
+// No lock is held while methods of a foreign error run.
+func TestErrorsMayCallBack(t *testing.T) {
+	b := breaker.New(steady())
+	for range 4 {
+		b.Do(bg, func(context.Context) error { return errors.Join(errDown, selfishError{b}) })
+	}
+	if got := b.Stats().RetryAfter; got <= time.Second || got > 2*time.Second {
+		t.Errorf("open for %v, want the 2s the error asks for", got)
+	}
+	b.Trip(0, selfishError{b})
 }

@@ -8,13 +8,13 @@ import (
 // A Call is an admitted call, to be reported once by Done or Report; the first report counts and further ones do
 // nothing. Its methods may be called from any goroutine.
 type Call struct {
-	gate   Gate
+	gate   gate
 	ctx    context.Context // kept only because its being done at the end decides the outcome
 	ticket ticket
 	done   atomic.Bool
 }
 
-func allow(ctx context.Context, g Gate) (*Call, error) {
+func allow(ctx context.Context, g gate) (*Call, error) {
 	t, err := g.enter(ctx)
 	if err != nil {
 		return nil, err

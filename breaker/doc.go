@@ -51,8 +51,8 @@
 //
 // All methods may be called at any time from any goroutine, from the hook too. There are no background goroutines
 // and no timers. A call that ends after the state has changed in which it was admitted counts for nothing: it cannot
-// decide over probes, prolong an open period or spoil a fresh window. While a failure is being counted on one
-// goroutine, successes on others may be seen a moment later; none is lost.
+// decide over probes, prolong an open period or spoil a fresh window. Only a success that ends in the very instant of
+// the change may still be counted after it. No result is lost or counted twice.
 //
 // Time is monotonic. Should the clock jump all the same, as it does for a value that enters or leaves a synctest
 // bubble, the present period begins anew.
@@ -61,11 +61,11 @@
 //
 // A successful call through a closed breaker costs one reading of the clock, which is most of it, one atomic addition
 // and no allocation; no lock is taken, and processors that collide get counters of their own. A refusal costs the same.
-// Failures take a short lock, and so do successes next to them, all calls with WindowCalls or Trip, and calls in a
-// state other than open or closed. SlowCall adds a reading of the clock and two additions on a shared counter. Allow
-// makes one allocation of 64 bytes.
+// Failures take a short lock, and so do successes while the window holds failures but not MinCalls calls, the first
+// call in each tenth of it, all calls with WindowCalls or Trip, and calls in a state other than open or closed. SlowCall
+// adds a reading of the clock and two additions on a shared counter. Allow makes one allocation of 64 bytes.
 //
-// A new breaker has about 500 bytes in two allocations, a breaker in a Group about 700 with its key, and one
+// A new breaker has about 500 bytes in two allocations, a breaker in a Group 650 to 900 with its key, and one
 // under contention adds 256 to 512 bytes per processor. WindowCalls adds a byte per call.
 //
 // # Composition

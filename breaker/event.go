@@ -64,7 +64,12 @@ func (e Event) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// A queued event waits for its turn with the context of the call that caused it.
+// An outbox holds events that wait for their turn, each with the context of the call that caused it.
+type outbox struct {
+	queue []queued
+	busy  bool // a goroutine is delivering
+}
+
 type queued struct {
 	ctx   context.Context
 	event Event
@@ -75,18 +80,21 @@ func (b *Breaker) emit(ctx context.Context, now time.Duration, e Event) {
 	if b.cfg.OnEvent == nil {
 		return
 	}
+	if b.out == nil {
+		b.out = &outbox{}
+	}
 	e.Name, e.At, e.Stats = b.cfg.Name, b.start.Add(now), b.stats(now)
-	b.queue = append(b.queue, queued{ctx, e})
+	b.out.queue = append(b.out.queue, queued{ctx, e})
 }
 
 // unlock releases the lock and delivers queued events, unless another call is at it: that one delivers these too,
 // so events keep their order, one runs at a time, and nobody waits for somebody else's hook.
 func (b *Breaker) unlock() {
-	if len(b.queue) == 0 || b.delivering {
+	if b.out == nil || b.out.busy || len(b.out.queue) == 0 {
 		b.mu.Unlock()
 		return
 	}
-	b.delivering = true
+	b.out.busy = true
 	b.mu.Unlock()
 	b.deliver()
 }
@@ -100,14 +108,14 @@ func (b *Breaker) deliver() {
 	}()
 	for {
 		b.mu.Lock()
-		if len(b.queue) == 0 {
-			b.queue, b.delivering = nil, false
+		if len(b.out.queue) == 0 {
+			b.out.queue, b.out.busy = nil, false
 			b.mu.Unlock()
 			done = true
 			return
 		}
-		q := b.queue[0]
-		b.queue = b.queue[1:]
+		q := b.out.queue[0]
+		b.out.queue = b.out.queue[1:]
 		b.mu.Unlock()
 		b.cfg.OnEvent(q.ctx, q.event)
 	}

@@ -2,34 +2,359 @@ package breaker_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
 	"time"
 
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
-var errTimeout = errors.New("timeout")
-
+// A User is what the examples fetch.
 type User struct{ Name string }
 
-func fetch(context.Context, int) (User, error) { return User{}, errTimeout }
-func cached(int) User                          { return User{"Ada, as of yesterday"} }
+var errBadRequest = errors.New("bad request")
+
+func fetch(_ context.Context, id int) (User, error) {
+	if id < 0 {
+		return User{}, errDown
+	}
+	return User{"Ada"}, nil
+}
+
+func cached(int) User { return User{"Ada, as of yesterday"} }
 
 func Example() {
 	ctx := context.Background()
-	for range 6 {
-		lookUp(ctx)
-	}
-	// Output:
-	// timeout
-}
-
-func lookUp(ctx context.Context) {
 	users := breaker.New(breaker.Config{Name: "users"})
 	user, err := breaker.Do(ctx, users, func(ctx context.Context) (User, error) { return fetch(ctx, 7) })
 	if errors.Is(err, breaker.ErrOpen) {
 		user = cached(7)
 	}
-	fmt.Println(user, err)
+	fmt.Println(user.Name, err)
+	// Output: Ada <nil>
+}
+
+func ExampleNew() {
+	b := breaker.New(breaker.Config{
+		Name:     "billing",
+		MinCalls: 3,
+		OpenFor:  time.Hour,
+		OnEvent: func(_ context.Context, e breaker.Event) {
+			fmt.Printf("%s: %v to %v because of the %s: %v\n", e.Name, e.From, e.To, e.Reason, e.Err)
+		},
+	})
+	ctx := context.Background()
+	for range 5 {
+		err := b.Do(ctx, func(context.Context) error { return errDown })
+		fmt.Println(errors.Is(err, breaker.ErrOpen))
+	}
+	// Output:
+	// false
+	// false
+	// billing: closed to open because of the failure ratio: down
+	// false
+	// true
+	// true
+}
+
+func ExampleDo() {
+	b := breaker.New(breaker.Config{})
+	user, err := breaker.Do(context.Background(), b, func(ctx context.Context) (User, error) { return fetch(ctx, 7) })
+	fmt.Println(user.Name, err)
+	// Output: Ada <nil>
+}
+
+func ExampleWrap() {
+	b := breaker.New(breaker.Config{})
+	guarded := breaker.Wrap(b, func(ctx context.Context) (User, error) { return fetch(ctx, -1) })
+	for range 8 {
+		guarded(context.Background())
+	}
+	fmt.Println(b.State(), b.Stats().Total.Failures)
+	// Output: open 5
+}
+
+func ExampleFallback() {
+	b := breaker.New(breaker.Config{Name: "users"})
+	user := breaker.Fallback(
+		breaker.Wrap(b, func(ctx context.Context) (User, error) { return fetch(ctx, 7) }),
+		func(_ context.Context, err error) (User, error) {
+			if errors.Is(err, breaker.ErrOpen) {
+				return cached(7), nil
+			}
+			return User{}, err
+		})
+	b.ForceOpen()
+	fmt.Println(user(context.Background()))
+	// Output: {Ada, as of yesterday} <nil>
+}
+
+func ExampleBreaker_ForceClosed() {
+	b := breaker.New(breaker.Config{MinCalls: 3, OnEvent: func(_ context.Context, e breaker.Event) {
+		fmt.Println(e.Kind, e.From, e.To)
+	}})
+	b.ForceClosed() // a dry run
+	for range 10 {
+		b.Do(context.Background(), func(context.Context) error { return errDown })
+	}
+	fmt.Println(b.State(), b.Stats().Failures)
+	// Output:
+	// transition closed forced closed
+	// shadow closed open
+	// forced closed 10
+}
+
+func ExampleBreaker_Trip() {
+	b := breaker.New(breaker.Config{Name: "search"})
+	b.Trip(time.Hour, errors.New("maintenance"))
+	_, err := b.Allow(context.Background())
+	var refusal *breaker.OpenError
+	if errors.As(err, &refusal) {
+		fmt.Println(refusal.State, refusal.Cause, refusal.RetryAfter() > 59*time.Minute)
+	}
+	b.Reset()
+	fmt.Println(b.State())
+	// Output:
+	// open maintenance true
+	// closed
+}
+
+func ExampleCall() {
+	b := breaker.New(breaker.Config{})
+	call, err := b.Allow(context.Background())
+	if err != nil {
+		return // refused
+	}
+	defer call.Report(breaker.Failure) // does nothing if the stream ended well
+	// Read a stream here, and at its end:
+	call.Done(nil)
+	fmt.Println(b.Stats().Successes, b.Stats().Failures)
+	// Output: 1 0
+}
+
+func ExampleGate() {
+	// What guards a dependency can be left to configuration.
+	guard := func(throttled bool) breaker.Gate {
+		if throttled {
+			return breaker.NewThrottle(breaker.ThrottleConfig{})
+		}
+		return breaker.New(breaker.Config{})
+	}
+	for _, throttled := range []bool{true, false} {
+		fmt.Println(breaker.Do(context.Background(), guard(throttled), func(ctx context.Context) (User, error) { return fetch(ctx, 7) }))
+	}
+	// Output:
+	// {Ada} <nil>
+	// {Ada} <nil>
+}
+
+func ExampleMark() {
+	b := breaker.New(breaker.Config{})
+	err := b.Do(context.Background(), func(context.Context) error {
+		return breaker.Mark(errBadRequest, breaker.Ignored) // our fault, not theirs
+	})
+	fmt.Println(err, b.Stats().Failures)
+	// Output: bad request 0
+}
+
+func ExampleClassify() {
+	b := breaker.New(breaker.Config{Classify: func(err error) breaker.Outcome {
+		if errors.Is(err, errBadRequest) {
+			return breaker.Success // an answer is an answer
+		}
+		return breaker.Classify(err)
+	}})
+	b.Do(context.Background(), func(context.Context) error { return errBadRequest })
+	fmt.Println(b.Stats().Successes)
+	// Output: 1
+}
+
+func ExampleOutcome() {
+	ctx, cancel := context.WithCancel(context.Background())
+	b := breaker.New(breaker.Config{SlowCall: time.Minute})
+	b.Do(ctx, func(ctx context.Context) error {
+		cancel() // the caller gives up, long before a call is slow
+		return ctx.Err()
+	})
+	b.Do(context.Background(), func(context.Context) error {
+		return context.Canceled // but not our caller's
+	})
+	fmt.Println(b.Stats().Total.Ignored, b.Stats().Total.Failures)
+	// Output: 1 1
+}
+
+func ExampleState() {
+	b := breaker.New(breaker.Config{})
+	fmt.Println(b.State() == breaker.Closed)
+	b.ForceOpen()
+	text, err := json.Marshal(b.State())
+	fmt.Println(b.State(), string(text), err)
+	// Output:
+	// true
+	// forced open "forced open" <nil>
+}
+
+func ExampleConfig() {
+	cfg := breaker.Config{Name: "billing", FailureRatio: 1.5, ProbeTimeout: -time.Second}
+	fmt.Println(cfg.Validate())
+	// Output:
+	// breaker: FailureRatio 1.5: want a share in (0, 1], or a negative number for off
+	// breaker: ProbeTimeout -1s: cannot be off
+}
+
+func ExampleOpenError() {
+	b := breaker.New(breaker.Config{Name: "billing"})
+	b.ForceOpen()
+	err := b.Do(context.Background(), func(context.Context) error { return nil })
+	fmt.Println(err)
+	// Output: breaker: billing: forced open
+}
+
+func ExampleEvent() {
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	b := breaker.New(breaker.Config{Name: "billing", OnEvent: func(ctx context.Context, e breaker.Event) {
+		logger.WarnContext(ctx, "breaker", "event", e)
+	}})
+	b.Trip(time.Minute, errDown)
+	// Output:
+	// level=WARN msg=breaker event.kind=transition event.name=billing event.from=closed event.to=open event.reason=tripped event.calls=0 event.failures=0 event.open_for=1m0s event.error=down
+}
+
+func ExampleKind() {
+	fmt.Println(breaker.KindTransition, breaker.KindShadow)
+	// Output: transition shadow
+}
+
+func ExampleStats() {
+	b := breaker.New(breaker.Config{Name: "users"})
+	breaker.Do(context.Background(), b, func(ctx context.Context) (User, error) { return fetch(ctx, -1) })
+	s := b.Stats()
+	s.Since = 0 // differs from run to run
+	text, err := json.MarshalIndent(s, "", " ")
+	fmt.Println(string(text), err)
+	// Output:
+	// {
+	//  "name": "users",
+	//  "state": "closed",
+	//  "since_ns": 0,
+	//  "retry_after_ns": 0,
+	//  "calls": 1,
+	//  "successes": 0,
+	//  "failures": 1,
+	//  "slow": 0,
+	//  "overdue": 0,
+	//  "consecutive": 1,
+	//  "probes": 0,
+	//  "openings": 0,
+	//  "total": {
+	//   "successes": 0,
+	//   "failures": 1,
+	//   "ignored": 0,
+	//   "slow": 0,
+	//   "late": 0,
+	//   "rejected": 0,
+	//   "openings": 0
+	//  }
+	// } <nil>
+}
+
+func ExampleTotals() {
+	b := breaker.New(breaker.Config{})
+	b.ForceOpen()
+	for range 3 {
+		b.Do(context.Background(), func(context.Context) error { return nil })
+	}
+	b.Reset() // forgets the window, not the totals
+	fmt.Println(b.Stats().Total.Rejected)
+	// Output: 3
+}
+
+func ExampleBreaker() {
+	var off *breaker.Breaker // a nil breaker admits everything
+	for range 100 {
+		off.Do(context.Background(), func(context.Context) error { return errDown })
+	}
+	fmt.Println(off.State())
+	// Output: closed
+}
+
+func ExampleNewGroup() {
+	shards := breaker.NewGroup(breaker.GroupConfig[int]{Max: 100, Config: func(shard int) breaker.Config {
+		return breaker.Config{Name: fmt.Sprint("shard ", shard)}
+	}})
+	shards.Get(3).ForceOpen()
+	for _, shard := range []int{2, 3} {
+		fmt.Println(shards.Get(shard).Do(context.Background(), func(context.Context) error { return nil }))
+	}
+	// Output:
+	// <nil>
+	// breaker: shard 3: forced open
+}
+
+func ExampleGroup() {
+	g := breaker.NewGroup(breaker.GroupConfig[string]{})
+	g.Get("a.example.com").ForceOpen()
+	g.Get("b.example.com")
+	open := 0
+	for _, b := range g.All() {
+		if b.State() != breaker.Closed {
+			open++
+		}
+	}
+	fmt.Println(open, g.Stats().Len)
+	// Output: 1 2
+}
+
+func ExampleGroupConfig() {
+	fmt.Println(breaker.GroupConfig[string]{Max: -1}.Validate())
+	// Output: breaker: Max -1: cannot be off
+}
+
+func ExampleGroupStats() {
+	g := breaker.NewGroup(breaker.GroupConfig[int]{Max: 2})
+	g.Get(1).ForceOpen()
+	for key := range 10 {
+		g.Get(key)
+	}
+	fmt.Printf("%+v\n", g.Stats()) // key 1 stays, the others take turns
+	// Output: {Len:2 Forgotten:8 Unguarded:0}
+}
+
+func ExampleNewThrottle() {
+	t := breaker.NewThrottle(breaker.ThrottleConfig{Name: "search"})
+	fmt.Println(breaker.Do(context.Background(), t, func(ctx context.Context) (User, error) { return fetch(ctx, 7) }))
+	// Output: {Ada} <nil>
+}
+
+func ExampleThrottle() {
+	t := breaker.NewThrottle(breaker.ThrottleConfig{})
+	for range 1000 {
+		t.Do(context.Background(), func(context.Context) error { return errDown })
+	}
+	s := t.Stats()
+	fmt.Println(s.TotalAttempts, s.TotalRejected > 900, s.RefuseShare > 0.99, s.RefuseShare < 1)
+	// Output: 1000 true true true
+}
+
+func ExampleThrottleConfig() {
+	fmt.Println(breaker.ThrottleConfig{K: 0.5}.Validate())
+	// Output: breaker: K 0.5: want a finite number of at least 1
+}
+
+func ExampleThrottleStats() {
+	t := breaker.NewThrottle(breaker.ThrottleConfig{Name: "search"})
+	t.Do(context.Background(), func(context.Context) error { return nil })
+	text, err := json.Marshal(t.Stats())
+	fmt.Println(string(text), err)
+	// Output: {"name":"search","attempts":1,"accepts":1,"refuse_share":0,"total_attempts":1,"total_accepts":1,"total_rejected":0} <nil>
 }

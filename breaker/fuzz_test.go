@@ -79,7 +79,7 @@ func FuzzClassify(f *testing.F) {
 			return
 		}
 		p := treeParser{data: data}
-		err, marked, rejected := p.tree(0)
+		marked, rejected, err := p.tree(0)
 		want := breaker.Failure
 		switch {
 		case err == nil:
@@ -110,41 +110,41 @@ func (p *treeParser) next() byte {
 }
 
 // tree returns an error, the marks in it in pre-order, and whether there is a refusal in it.
-func (p *treeParser) tree(depth int) (err error, marks []breaker.Outcome, rejected bool) {
+func (p *treeParser) tree(depth int) (marks []breaker.Outcome, rejected bool, err error) {
 	if depth > 20 {
-		return errDown, nil, false
+		return nil, false, errDown
 	}
 	switch c := p.next(); c % 8 {
 	case 1: // wrapped
-		err, marks, rejected = p.tree(depth + 1)
+		marks, rejected, err = p.tree(depth + 1)
 		if err != nil {
 			err = fmt.Errorf("wrapped: %w", err)
 		}
-		return err, marks, rejected
+		return marks, rejected, err
 	case 2: // joined
-		left, lm, lr := p.tree(depth + 1)
-		right, rm, rr := p.tree(depth + 1)
-		return errors.Join(left, right), append(lm, rm...), lr || rr
+		lm, lr, left := p.tree(depth + 1)
+		rm, rr, right := p.tree(depth + 1)
+		return append(lm, rm...), lr || rr, errors.Join(left, right)
 	case 3: // marked
 		o := breaker.Outcome(c / 8 % 3)
-		err, marks, rejected = p.tree(depth + 1)
+		marks, rejected, err = p.tree(depth + 1)
 		if err == nil && o == breaker.Success {
-			return nil, nil, false
+			return nil, false, nil
 		}
-		return breaker.Mark(err, o), append([]breaker.Outcome{o}, marks...), rejected
+		return append([]breaker.Outcome{o}, marks...), rejected, breaker.Mark(err, o)
 	case 4: // a refusal
-		return &breaker.OpenError{}, nil, true
+		return nil, true, &breaker.OpenError{}
 	case 5:
-		return nil, nil, false
+		return nil, false, nil
 	case 6: // its own cause
 		p.cyclic = true
 		e := &cycle{}
 		e.next = []error{e, e}
-		return e, nil, false
+		return nil, false, e
 	case 7:
-		return context.Canceled, nil, false
+		return nil, false, context.Canceled
 	}
-	return errDown, nil, false
+	return nil, false, errDown
 }
 
 type cycle struct{ next []error }

@@ -7,10 +7,14 @@ import "context"
 type Gate interface {
 	// Allow asks for admission of a call that is reported by the methods of Call.
 	Allow(ctx context.Context) (*Call, error)
+	gate
+}
 
-	// enter is Allow without the allocation; each ticket is given to leave or to end exactly once.
+// A gate is Gate without an allocation per call.
+type gate interface {
+	// enter asks for admission. The ticket is to be given to leave or to end, once.
 	enter(ctx context.Context) (ticket, error)
-	// leave takes the error of a call.
+	// leave takes the error of a call, or errGone.
 	leave(ctx context.Context, t ticket, err error)
 	// end takes the outcome of a call, and the error that led to it, if any.
 	end(ctx context.Context, t ticket, o Outcome, err error)

@@ -1,7 +1,6 @@
 package breaker
 
 import (
-	"errors"
 	"fmt"
 	"iter"
 	"sync"
@@ -21,16 +20,16 @@ type GroupConfig[K comparable] struct {
 	Config func(K) Config
 }
 
-// Validate reports every field that NewGroup would refuse, joined with errors.Join, or nil.
+// Validate reports what NewGroup would refuse, or nil.
 func (c GroupConfig[K]) Validate() error {
 	if c.Max < 0 {
-		return errors.Join(fmt.Errorf("breaker: Max %d: cannot be off", c.Max))
+		return fmt.Errorf("breaker: Max %d: cannot be off", c.Max)
 	}
 	return nil
 }
 
-// A Group is a set of breakers, one per key, made on demand: per host, shard or tenant. Its memory is bounded also
-// if others choose the keys. Make one with [NewGroup]; it needs no Close.
+// A Group is a set of breakers, one per key, made on demand: per host, shard or tenant. The number of keys is bounded
+// also if others choose them; bound their length yourself. Make one with [NewGroup]; it needs no Close.
 //
 // A full group makes room for a new key by forgetting another that it can do without: one with no calls in flight
 // and either no failure, slow call or opening to remember, or no sign of life for twice its MaxOpenFor. Keys used

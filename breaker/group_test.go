@@ -57,7 +57,7 @@ func TestTrap29_FloodForgetsNoHistory(t *testing.T) {
 			"in flight": func(b *breaker.Breaker) { mustAllow(t, b) },
 			"failures":  func(b *breaker.Breaker) { fail(b) },
 			"open":      func(b *breaker.Breaker) { b.Trip(time.Hour, nil) },
-			"half-open": func(b *breaker.Breaker) { b.Trip(1, nil); time.Sleep(1) },
+			"half-open": func(b *breaker.Breaker) { b.Trip(1, nil); time.Sleep(time.Nanosecond) },
 			"backoff": func(b *breaker.Breaker) {
 				b.Trip(8*time.Second, nil)
 				time.Sleep(8 * time.Second)

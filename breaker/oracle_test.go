@@ -306,7 +306,7 @@ func (m *oracle) allow() bool {
 	if m.state == breaker.Open && m.now >= m.until {
 		m.move(breaker.HalfOpen, m.now, 0, "open period over")
 	}
-	if m.cfg.SlowCall > 0 && (m.state == breaker.Closed || m.state == breaker.ForcedClosed) {
+	if m.cfg.SlowCall > 0 && (m.state == breaker.Closed || m.state == breaker.ForcedClosed || m.state == breaker.Recovering) {
 		m.judge()
 	}
 	ok := false

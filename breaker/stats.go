@@ -4,7 +4,7 @@ import "time"
 
 // Stats is a snapshot of a breaker. The figures of the window forget, those of Total only grow.
 type Stats struct {
-	Name        string        `json:"name"`
+	Name        string        `json:"name"`           // the Config.Name
 	State       State         `json:"state"`          // as reported by Breaker.State
 	Since       time.Duration `json:"since_ns"`       // time spent in the state
 	RetryAfter  time.Duration `json:"retry_after_ns"` // what is left of an open period
@@ -16,18 +16,18 @@ type Stats struct {
 	Consecutive int           `json:"consecutive"`    // failures since the last success
 	Probes      int           `json:"probes"`         // probes running
 	Openings    int           `json:"openings"`       // openings that the backoff remembers
-	Total       Totals        `json:"total"`
+	Total       Totals        `json:"total"`          // since New
 }
 
-// Totals count since New.
+// Totals count since New. Each call that has ended is in exactly one of Successes, Failures, Ignored and Late.
 type Totals struct {
-	Successes uint64 `json:"successes"`
-	Failures  uint64 `json:"failures"`
-	Ignored   uint64 `json:"ignored"`
-	Slow      uint64 `json:"slow"`     // of the successes and failures
-	Late      uint64 `json:"late"`     // calls that ended after the state they were admitted in, and counted for nothing
-	Rejected  uint64 `json:"rejected"` // calls refused
-	Openings  uint64 `json:"openings"` // transitions to Open
+	Successes uint64 `json:"successes"` // calls counted as such, in whatever state
+	Failures  uint64 `json:"failures"`  // likewise
+	Ignored   uint64 `json:"ignored"`   // calls that said nothing about the dependency
+	Slow      uint64 `json:"slow"`      // of the successes and failures
+	Late      uint64 `json:"late"`      // calls that ended after the state they were admitted in, and counted for nothing
+	Rejected  uint64 `json:"rejected"`  // calls refused
+	Openings  uint64 `json:"openings"`  // transitions to Open
 }
 
 // Stats returns a snapshot. It changes nothing but what time has changed already.
@@ -47,13 +47,13 @@ func (b *Breaker) stats(now time.Duration) Stats {
 	s := Stats{
 		Name:        b.cfg.Name,
 		State:       p.view(now),
-		Since:       now - p.since,
+		Since:       max(0, now-p.since),
 		Calls:       int(w[success] + w[failure]),
 		Successes:   int(w[success]),
 		Failures:    int(w[failure]),
 		Slow:        int(w[slow]),
 		Overdue:     p.overdue(now - b.cfg.SlowCall),
-		Consecutive: b.consecutive,
+		Consecutive: b.consecutive(),
 		Probes:      len(p.probes),
 		Openings:    b.openings,
 		Total: Totals{
@@ -67,7 +67,7 @@ func (b *Breaker) stats(now time.Duration) Stats {
 		},
 	}
 	if p.now() == Open {
-		s.RetryAfter = max(0, p.until-now)
+		s.RetryAfter = min(max(0, p.until-now), p.until-p.since)
 	}
 	if p.until > p.since && now >= p.until {
 		s.Since = now - p.until // the state shown began when the timed one ended

@@ -87,7 +87,8 @@ func NewThrottle(cfg ThrottleConfig) *Throttle {
 	return t
 }
 
-// Do calls fn if the throttle admits it and records the outcome. It is the function [Do] without a result.
+// Do calls fn if the throttle admits it and records the outcome. It is the function [Do] without a result, with the
+// same errors.
 func (t *Throttle) Do(ctx context.Context, fn func(context.Context) error) error {
 	_, err := Do(ctx, t, func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) })
 	return err
@@ -166,26 +167,28 @@ func (t *Throttle) end(_ context.Context, _ ticket, o Outcome, _ error) {
 	}
 }
 
-// ThrottleStats is a snapshot of a throttle.
+// ThrottleStats is a snapshot of a throttle. The totals count since NewThrottle.
 type ThrottleStats struct {
-	Name        string  `json:"name"`
-	Attempts    int     `json:"attempts"`     // calls in the window, refused ones included
-	Accepts     int     `json:"accepts"`      // calls in the window that the dependency accepted
-	RefuseShare float64 `json:"refuse_share"` // probability that the next call is refused, in [0, 1)
-	Total       struct {
-		Attempts uint64 `json:"attempts"`
-		Accepts  uint64 `json:"accepts"`
-		Rejected uint64 `json:"rejected"`
-	} `json:"total"`
+	Name          string  `json:"name"`           // the ThrottleConfig.Name
+	Attempts      int     `json:"attempts"`       // calls in the window, refused ones included
+	Accepts       int     `json:"accepts"`        // calls in the window that the dependency accepted
+	RefuseShare   float64 `json:"refuse_share"`   // probability that the next call is refused, in [0, 1)
+	TotalAttempts uint64  `json:"total_attempts"` // calls ever, refused ones included
+	TotalAccepts  uint64  `json:"total_accepts"`  // calls ever that the dependency accepted
+	TotalRejected uint64  `json:"total_rejected"` // calls refused
 }
 
 // Stats returns a snapshot.
 func (t *Throttle) Stats() ThrottleStats {
-	s := ThrottleStats{Name: t.cfg.Name, RefuseShare: t.refuseShare(time.Since(t.start))}
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	share := t.refuseShare(time.Since(t.start)) // turns the window, too
 	w := t.meter.window()
-	s.Attempts, s.Accepts = int(w[attempts]), int(w[accepts])
-	s.Total.Attempts, s.Total.Accepts, s.Total.Rejected = t.meter.total(attempts), t.meter.total(accepts), t.meter.total(rejected)
-	return s
+	return ThrottleStats{
+		Name:          t.cfg.Name,
+		Attempts:      int(w[attempts]),
+		Accepts:       int(w[accepts]),
+		RefuseShare:   share,
+		TotalAttempts: t.meter.total(attempts),
+		TotalAccepts:  t.meter.total(accepts),
+		TotalRejected: t.meter.total(rejected),
+	}
 }

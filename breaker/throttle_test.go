@@ -46,8 +46,8 @@ func TestTrap32_ThrottleFormula(t *testing.T) {
 			}
 		}
 		s := th.Stats()
-		if s.Total.Rejected != uint64(refused) || s.Total.Attempts != 2000 || s.Total.Accepts != uint64(accepts) {
-			t.Errorf("totals %+v, want %d refused of 2000 and %v accepted", s.Total, refused, accepts)
+		if s.TotalRejected != uint64(refused) || s.TotalAttempts != 2000 || s.TotalAccepts != uint64(accepts) {
+			t.Errorf("stats %+v, want %d refused of 2000 and %v accepted", s, refused, accepts)
 		}
 		// Twice as many calls as are accepted go through, at first on the credit of the hundred successes.
 		if refused < 900 || refused > 1500 {
@@ -232,7 +232,7 @@ func TestThrottleManyGoroutines(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if s := th.Stats(); s.Total.Attempts != 40000 || s.RefuseShare < 0 || s.RefuseShare >= 1 {
-		t.Errorf("%d attempts, share %v; want 40000 and a share in [0, 1)", s.Total.Attempts, s.RefuseShare)
+	if s := th.Stats(); s.TotalAttempts != 40000 || s.RefuseShare < 0 || s.RefuseShare >= 1 {
+		t.Errorf("%d attempts, share %v; want 40000 and a share in [0, 1)", s.TotalAttempts, s.RefuseShare)
 	}
 }

@@ -2,10 +2,11 @@
 //
 //	perHost := breaker.NewGroup(breaker.GroupConfig[string]{Max: 1000})
 //	client := &http.Client{Transport: &breakerhttp.Transport{Gate: breakerhttp.PerHost(perHost)}}
-//	resp, err := client.Get("https://example.com/")
-//	if errors.Is(err, breaker.ErrOpen) {
-//		// the host is failing: nothing was sent
-//	}
+//	for {
+//		resp, err := client.Get(url)
+//		if errors.Is(err, breaker.ErrOpen) {
+//			break // the host is failing: nothing was sent
+//		}
 //
 // A response with status 500, 502, 503 or 504 counts as a failure and is returned intact, its body open; status 429
 // says that the server is well and is ignored; every other response is a success. An error counts as the package

@@ -1,0 +1,91 @@
+package breakerhttp_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/redoubt-go/redoubt/breaker"
+	"github.com/redoubt-go/redoubt/breaker/breakerhttp"
+)
+
+func Example() {
+	server := httptest.NewServer(http.NotFoundHandler())
+	url := server.URL
+	server.Close() // nobody is there
+	failures := 0
+
+	perHost := breaker.NewGroup(breaker.GroupConfig[string]{Max: 1000})
+	client := &http.Client{Transport: &breakerhttp.Transport{Gate: breakerhttp.PerHost(perHost)}}
+	for {
+		resp, err := client.Get(url)
+		if errors.Is(err, breaker.ErrOpen) {
+			break // the host is failing: nothing was sent
+		}
+		if err != nil {
+			failures++
+			continue
+		}
+		resp.Body.Close()
+	}
+	fmt.Println(failures)
+	// Output: 5
+}
+
+func ExampleTransport() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer server.Close()
+
+	b := breaker.New(breaker.Config{Name: "billing", MinCalls: 3})
+	client := &http.Client{Transport: &breakerhttp.Transport{
+		Gate: func(*http.Request) breaker.Gate { return b },
+	}}
+	for range 5 {
+		resp, err := client.Get(server.URL)
+		if err != nil {
+			fmt.Println("refused:", errors.Is(err, breaker.ErrOpen))
+			continue
+		}
+		fmt.Println(resp.Status)
+		resp.Body.Close()
+	}
+	// Output:
+	// 503 Service Unavailable
+	// 503 Service Unavailable
+	// 503 Service Unavailable
+	// refused: true
+	// refused: true
+}
+
+func ExampleClassify() {
+	// Some services answer 404 when they have lost their data.
+	rt := &breakerhttp.Transport{Classify: func(resp *http.Response, err error) breaker.Outcome {
+		if err == nil && resp.StatusCode == http.StatusNotFound {
+			return breaker.Failure
+		}
+		return breakerhttp.Classify(resp, err)
+	}}
+	for _, code := range []int{200, 404, 429, 500} {
+		fmt.Println(code, rt.Classify(&http.Response{StatusCode: code}, nil))
+	}
+	// Output:
+	// 200 success
+	// 404 failure
+	// 429 ignored
+	// 500 failure
+}
+
+func ExamplePerHost() {
+	g := breaker.NewGroup(breaker.GroupConfig[string]{Config: func(host string) breaker.Config {
+		return breaker.Config{Name: host}
+	}})
+	gate := breakerhttp.PerHost(g)
+	for _, url := range []string{"http://a.example.com/x", "http://A.example.com/y", "http://b.example.com/"} {
+		gate(httptest.NewRequest(http.MethodGet, url, nil))
+	}
+	fmt.Println(g.Stats().Len)
+	// Output: 2
+}
