@@ -2,10 +2,10 @@ package breaker
 
 import (
 	"math/bits"
+	"math/rand/v2"
 	"runtime"
 	"sync/atomic"
 	"time"
-	"unsafe"
 )
 
 // A kind is what is counted. The first three also have a time window.
@@ -38,8 +38,8 @@ type cell struct {
 // or counted twice; a window is the difference between the counters now and their values at its beginning, which
 // a ring keeps for each of the last ten tenths. add, fresh and total need no lock, the others the owner's.
 //
-// One cell serves until two processors collide on it; then a row of them is made, once, and each goroutine uses
-// the one its stack address selects (the idea of java.util.concurrent's LongAdder).
+// One cell serves until two processors collide on it; then a row of them is made, once, and each addition goes to one
+// at random, so that few collide (after java.util.concurrent's LongAdder).
 type meter struct {
 	width time.Duration // a tenth of the window
 	from  atomic.Int64  // beginning of the current tenth, time since the owner's start
@@ -68,13 +68,7 @@ func (m *meter) spread(k kind) {
 		m.more.CompareAndSwap(nil, &cells)
 		row = m.more.Load()
 	}
-	(*row)[stackHash()&uint64(len(*row)-1)].n[k].Add(1)
-}
-
-// stackHash tells goroutines apart cheaply. It need not be exact: a collision costs time only.
-func stackHash() uint64 {
-	var here byte
-	return uint64(uintptr(unsafe.Pointer(&here))) >> 11 * 0x9e3779b97f4a7c15 >> 40
+	(*row)[rand.Uint64()&uint64(len(*row)-1)].n[k].Add(1)
 }
 
 // total is the number of things of one kind counted ever.
