@@ -1,0 +1,3 @@
+// Package semver compares redoubt/semver with its peers: benchmarks in one
+// run, and differential tests whose known deviations are listed with reasons.
+package semver
