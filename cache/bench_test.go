@@ -38,7 +38,7 @@ func BenchmarkGet(b *testing.B) {
 	}
 }
 
-// Hits only, uniform keys, GOMAXPROCS goroutines on the one mutex.
+// Hits only, uniform keys, GOMAXPROCS goroutines.
 func BenchmarkReadOnlyParallel(b *testing.B) {
 	c := full(0)
 	b.ReportAllocs()

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"math"
 	"math/rand/v2"
-	"sync"
+	"runtime"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,16 +16,44 @@ const NoExpiry = time.Duration(math.MaxInt64)
 
 // A Config says how much a [Cache] holds, for how long, and what it does when loading fails.
 type Config[K comparable, V any] struct {
-	// Capacity is the largest number of entries, never exceeded, not even for a moment. Required, at least 1.
+	// Capacity is the largest number of entries, never exceeded, not even for a moment. It is required, at least 1,
+	// unless there is a MaxWeight, beside which 0 means that the number is not limited.
 	Capacity int
+
+	// MaxWeight is the largest sum of the weights of all entries, never exceeded either. 0, the default, means that weights
+	// are not limited. It needs Weigh.
+	MaxWeight uint64
+
+	// Weigh returns the weight of an entry, in a unit of your choice, say bytes. It is called once for each write, before
+	// it and outside locks (but see Update); if it panics, nothing is written. A value heavier than MaxWeight is not
+	// stored: it departs at once as Evicted, and so does what its key had before, as Replaced. One of weight 0 does
+	// not leave to make room for weight. Nil, the default, gives each entry the weight 1. It needs MaxWeight.
+	Weigh func(K, V) uint32
+
+	// Policy says which entry makes room for another: Adaptive, the default, or LRU.
+	Policy Policy
 
 	// TTL is the lifetime of an entry from its last write; reads do not extend it. 0, the default, means [NoExpiry];
 	// a negative TTL is invalid.
 	TTL time.Duration
 
-	// Jitter shortens the TTL of each entry by a random part of up to this fraction, so that entries stored together
-	// do not expire together. From 0, the default and none, to 0.5. A lifetime given to SetTTL is kept as it is.
+	// IdleTTL ends the lifetime of an entry, if it has not ended by then, this long after the last write or counted
+	// lookup. 0, the default, means never; a negative value is invalid.
+	IdleTTL time.Duration
+
+	// Expiry returns the lifetime of an entry in place of TTL: 0 means the TTL, negative that it has expired already. It is
+	// called like Weigh, but not for what SetTTL and Restore store. Nil, the default, means the TTL for all.
+	Expiry func(K, V) time.Duration
+
+	// Jitter shortens the TTL of each entry, or what Expiry returns, by a random part of up to this fraction, so that
+	// entries stored together do not expire together. From 0, the default and none, to 0.5. A lifetime given to SetTTL is
+	// kept as it is.
 	Jitter float64
+
+	// Refresh is the age from which on a value that GetOrLoad returns is also loaded anew, in the background and once
+	// for all who ask. The new value replaces the old one, which lives on if the load fails; the next attempt is
+	// made not before Refresh has passed again. 0, the default, means not to; a negative value is invalid.
+	Refresh time.Duration
 
 	// StaleIfError is how long past the end of its lifetime a value still answers GetOrLoad when its load returns an
 	// error. Until then it keeps its place in the cache; everything but GetOrLoad takes it for absent. An [ErrNotFound]
@@ -34,9 +62,13 @@ type Config[K comparable, V any] struct {
 
 	// ErrorTTL returns how long the error of a failed load answers for its key without another load; [RetryAfter] is
 	// one such function. It is called outside locks, once per failed load; 0 or less means not at all. Nil, the
-	// default, remembers no error. At most Capacity errors are remembered, beside the entries, least recently stored
-	// ones leaving first.
+	// default, remembers no error. At most Capacity errors are remembered, or 65536 if that is not given, beside the
+	// entries, least recently stored ones leaving first.
 	ErrorTTL func(error) time.Duration
+
+	// Uncounted leaves the Hits and Misses of Stats at 0, which makes each lookup a few nanoseconds faster. By default
+	// they are counted.
+	Uncounted bool
 
 	// OnEvent is told of each value that leaves the cache, once, with the cause. It may be nil. It is called
 	// synchronously, outside locks, after the change it reports and in the order of the changes; it may call back into
@@ -52,171 +84,252 @@ func (c Config[K, V]) Validate() error {
 			errs = append(errs, fmt.Errorf("cache: %s is %v, want %s", field, value, want))
 		}
 	}
-	check(c.Capacity >= 1, "Capacity", c.Capacity, "at least 1")
+	if c.Weigh == nil {
+		check(c.Capacity >= 1, "Capacity", c.Capacity, "at least 1")
+		check(c.MaxWeight == 0, "MaxWeight", c.MaxWeight, "0 without Weigh")
+	} else {
+		check(c.Capacity >= 0, "Capacity", c.Capacity, "0 (not limited) or more")
+		check(c.MaxWeight >= 1 && c.MaxWeight <= math.MaxInt64, "MaxWeight", c.MaxWeight, "1 to 1<<63-1 with Weigh")
+	}
+	check(c.Policy <= LRU, "Policy", c.Policy, "Adaptive or LRU")
 	check(c.TTL >= 0, "TTL", c.TTL, "0 (no expiry) or more")
+	check(c.IdleTTL >= 0, "IdleTTL", c.IdleTTL, "0 (never) or more")
 	check(c.Jitter >= 0 && c.Jitter <= 0.5, "Jitter", c.Jitter, "0 to 0.5")
+	check(c.Refresh >= 0, "Refresh", c.Refresh, "0 (off) or more")
 	check(c.StaleIfError >= 0, "StaleIfError", c.StaleIfError, "0 (off) or more")
 	return errors.Join(errs...)
 }
 
-// A Cache is a bounded map of keys to values that drops the least recently used entry to make room. [New] makes one. It is
-// safe for use by many goroutines, must not be copied, and needs no closing: it owns no goroutine and no timer.
+// A Cache is a bounded map of keys to values that decides which entries are worth keeping. [New] makes one. It is safe for
+// use by many goroutines, must not be copied, and needs no closing: it owns no goroutine.
 type Cache[K comparable, V any] struct {
-	config Config[K, V]
-	random func() float64 // in [0, 1), for Jitter
+	config  Config[K, V]
+	hasher  hasher[K]
+	epoch   time.Time      // instants count from here
+	random  func() float64 // in [0, 1), for Jitter
+	word    word           // whether values can be overwritten in place
+	shards  []shard[K, V]  // a power of two of them
+	shift   int            // the logarithm of that
+	lookups counters
+	errs    *Cache[K, error] // the remembered errors, or nil. Those of a key change under the lock of its shard
 
-	mu      sync.Mutex // guards what follows; no function of the user's runs under it
-	entries *store[K, V]
-	errs    *store[K, error] // the remembered errors
-	flights map[K]*flight[V] // the loads whose result will be stored; see flight.go
-	stats   Stats
+	_      [64]byte // what is above is only read
+	budget budget
+	armed  atomic.Int64 // the instant of the timer that is to remove what has expired, or 0
 }
+
+// A shard is worth its fixed costs, and evicts nearly what the whole cache would, from this many entries on.
+const shardEntries = 256
+
+const maxErrors = 1 << 16 // that are remembered, if there is no Capacity
 
 // New returns an empty cache. It panics with the error of [Config.Validate] if there is one.
 func New[K comparable, V any](config Config[K, V]) *Cache[K, V] {
 	if err := config.Validate(); err != nil {
 		panic(err)
 	}
+	shards := 1
+	for config.Policy != LRU && shards < 4*runtime.GOMAXPROCS(0) && (config.Capacity == 0 || config.Capacity >= 2*shards*shardEntries) {
+		shards *= 2
+	}
+	return newCache(config, shards)
+}
+
+// newCache returns a cache with this number of shards, a power of two.
+func newCache[K comparable, V any](config Config[K, V], shards int) *Cache[K, V] {
 	if config.TTL == 0 {
 		config.TTL = NoExpiry
 	}
-	return &Cache[K, V]{
+	c := &Cache[K, V]{
 		config:  config,
+		hasher:  newHasher[K](),
+		epoch:   time.Now(),
 		random:  rand.Float64,
-		entries: newStore[K, V](config.Capacity, config.StaleIfError),
-		errs:    newStore[K, error](config.Capacity, 0),
-		flights: make(map[K]*flight[V]),
+		word:    wordOf[V](),
+		lookups: newCounters(),
+		shards:  make([]shard[K, V], shards),
 	}
+	for n := shards; n > 1; n /= 2 {
+		c.shift++
+	}
+	for i := range c.shards {
+		c.shards[i].reset(config.Policy)
+	}
+	c.budget.capacity.Store(int64(config.Capacity))
+	c.budget.maxWeight.Store(int64(config.MaxWeight))
+	if config.Capacity == 0 {
+		c.budget.capacity.Store(math.MaxInt64)
+	}
+	if config.ErrorTTL != nil {
+		n := config.Capacity
+		if n == 0 {
+			n = maxErrors
+		}
+		c.errs = newCache(Config[K, error]{Capacity: n, Policy: LRU}, 1)
+	}
+	return c
 }
 
-// Get returns the value of k and makes it the most recently used.
+// locate returns the shard of k, and its hash. It panics if k cannot be hashed; what is done under a lock does not.
+func (c *Cache[K, V]) locate(k K) (*shard[K, V], uint32) {
+	hash := c.hasher.hash(k)
+	return &c.shards[hash>>(64-c.shift)], uint32(hash)
+}
+
+// Get returns the value of k. That is a use of the entry, which makes it less likely to be evicted; with the policy LRU, it
+// becomes the most recently used one.
 func (c *Cache[K, V]) Get(k K) (V, bool) {
-	return c.get(context.Background(), k)
-}
-
-func (c *Cache[K, V]) get(ctx context.Context, k K) (V, bool) {
-	v, ok, gone := c.lookup(k)
-	c.emit(ctx, gone)
-	return v, ok
-}
-
-func (c *Cache[K, V]) lookup(k K) (v V, ok bool, gone Event[K, V]) {
-	c.mu.Lock()
-	defer c.mu.Unlock() // deferred everywhere: a key that cannot be hashed panics in the map
-	e, gone := c.peek(k)
-	if e == nil {
-		c.stats.Misses++
-		return v, false, gone
+	if n := c.get(k); n != nil {
+		return n.load(c.word), true
 	}
-	c.stats.Hits++
-	c.entries.touch(e)
-	return e.value, true, gone
+	var none V
+	return none, false
 }
 
-// peek returns the fresh entry of k, or nil, and removes a dead one. c.mu is held.
-func (c *Cache[K, V]) peek(k K) (e *entry[K, V], gone Event[K, V]) {
-	e, age := c.entries.find(k)
-	switch {
-	case e == nil || age == fresh:
-		return e, gone
-	case age == dead:
-		gone = c.entries.remove(e, age, Expired)
+func (c *Cache[K, V]) get(k K) *node[K, V] {
+	s, hash := c.locate(k)
+	if c.config.Policy == LRU {
+		return c.getLRU(s, hash, k)
 	}
-	return nil, gone
+	n := s.find(hash, k)
+	if n == nil || !c.use(n) {
+		c.count(false)
+		return nil
+	}
+	c.count(true)
+	n.warm()
+	return n
+}
+
+// getLRU is get for a cache whose order each lookup changes.
+func (c *Cache[K, V]) getLRU(s *shard[K, V], hash uint32, k K) *node[K, V] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.find(hash, k)
+	if n == nil || !c.use(n) {
+		c.count(false)
+		return nil
+	}
+	c.count(true)
+	s.queues.used(n)
+	return n
 }
 
 // Peek returns the value of k. Unlike Get it is no use of the entry and is not counted.
-func (c *Cache[K, V]) Peek(k K) (v V, ok bool) {
-	v, ok, gone := c.glance(k)
-	c.emit(context.Background(), gone)
-	return v, ok
+func (c *Cache[K, V]) Peek(k K) (V, bool) {
+	s, hash := c.locate(k)
+	return c.valueOf(s.find(hash, k))
 }
 
-func (c *Cache[K, V]) glance(k K) (v V, ok bool, gone Event[K, V]) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e, gone := c.peek(k)
-	if e == nil {
-		return v, false, gone
+// valueOf returns the value of n, if there is an n and it has not expired.
+func (c *Cache[K, V]) valueOf(n *node[K, V]) (v V, ok bool) {
+	if n == nil || c.age(n) != fresh {
+		return v, false
 	}
-	return e.value, true, gone
+	return n.load(c.word), true
 }
 
-// Set stores v under k for the TTL of the Config, as the most recently used entry. A load of k under way will not
+// Set stores v under k for the lifetime that the Config says. That is a use of the entry. A load of k under way will not
 // overwrite it.
 func (c *Cache[K, V]) Set(k K, v V) {
-	c.SetTTL(k, v, 0)
+	c.write(k, v, c.lifetime(k, v))
 }
 
-// SetTTL is Set with a lifetime of its own: 0 means the TTL of the Config, [NoExpiry] never. It panics if ttl is negative,
+// SetTTL is Set with a lifetime of its own: 0 means that of the Config, [NoExpiry] never. It panics if ttl is negative,
 // which a lifetime computed as a difference can be; such a value has expired, so do not store it.
 func (c *Cache[K, V]) SetTTL(k K, v V, ttl time.Duration) {
 	if ttl < 0 {
 		panic("cache: SetTTL: negative lifetime")
 	}
-	c.emit(context.Background(), c.write(k, v, ttl))
+	if ttl == 0 {
+		ttl = c.lifetime(k, v)
+	}
+	c.write(k, v, ttl)
 }
 
 // Swap is Set that returns the value it replaced, if there was one.
 func (c *Cache[K, V]) Swap(k K, v V) (old V, had bool) {
-	gone := c.write(k, v, 0)
-	c.emit(context.Background(), gone)
-	if gone.Cause != Replaced {
-		return old, false
+	return c.write(k, v, c.lifetime(k, v))
+}
+
+func (c *Cache[K, V]) write(k K, v V, ttl time.Duration) (old V, had bool) {
+	s, hash := c.locate(k)
+	inPlace := c.word != notWord && c.plain(ttl) && c.config.OnEvent == nil
+	var n *node[K, V]
+	if !inPlace {
+		n = c.newNode(k, v, hash, ttl)
 	}
-	return gone.Value, true
+	var gone departed[K, V]
+	c.attempt(s, &gone, func() bool {
+		c.detach(s, k)
+		present := s.find(hash, k)
+		old, had = c.valueOf(present)
+		if inPlace {
+			if present != nil && present.attrs == nil {
+				present.overwrite(c.word, v)
+				s.queues.used(present)
+				return true
+			}
+			n = c.newNode(k, v, hash, ttl)
+		}
+		return c.put(s, present, n, true, &gone)
+	})
+	c.emit(context.Background(), &gone)
+	return old, had
 }
 
-func (c *Cache[K, V]) write(k K, v V, ttl time.Duration) Event[K, V] {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.put(k, v, ttl)
-}
-
-// put stores v under k, over whatever is being loaded or remembered for k. c.mu is held.
-func (c *Cache[K, V]) put(k K, v V, ttl time.Duration) Event[K, V] {
-	c.detach(k)
-	if ttl == 0 {
-		ttl = c.ttl()
-	}
-	return c.entries.put(k, v, ttl)
-}
-
-// ttl returns the lifetime of an entry about to be stored.
-func (c *Cache[K, V]) ttl() time.Duration {
+// lifetime returns that of an entry about to be stored, as the Config says.
+func (c *Cache[K, V]) lifetime(k K, v V) time.Duration {
 	ttl := c.config.TTL
+	if c.config.Expiry != nil {
+		if own := c.config.Expiry(k, v); own != 0 {
+			ttl = max(own, 0)
+		}
+	}
 	if c.config.Jitter == 0 || ttl == NoExpiry {
 		return ttl
 	}
 	return ttl - time.Duration(float64(ttl)*c.config.Jitter*c.random())
 }
 
+// attempt runs f under the lock of s until it reports that it had the room it needs. In between, another shard makes room.
+func (c *Cache[K, V]) attempt(s *shard[K, V], gone *departed[K, V], f func() bool) {
+	for !s.locked(f) {
+		c.evictElsewhere(s, gone)
+	}
+}
+
 // detach forgets what is loaded or remembered for k: a load under way still answers those who wait for it, and nobody
-// else. c.mu is held.
-func (c *Cache[K, V]) detach(k K) {
-	delete(c.flights, k)
-	if e, age := c.errs.find(k); e != nil {
-		c.errs.remove(e, age, Deleted)
+// else. s.mu is held.
+func (c *Cache[K, V]) detach(s *shard[K, V], k K) {
+	if len(s.flights) > 0 {
+		delete(s.flights, k)
+	}
+	if c.errs != nil && c.errs.Len() > 0 {
+		c.errs.Delete(k)
 	}
 }
 
 // GetOrSet returns the value of k if there is one, as Get does, and otherwise stores v and returns it. Loaded says which.
 func (c *Cache[K, V]) GetOrSet(k K, v V) (actual V, loaded bool) {
-	actual, loaded, gone := c.lookupOrPut(k, v)
-	c.emit(context.Background(), gone)
-	return actual, loaded
-}
-
-func (c *Cache[K, V]) lookupOrPut(k K, v V) (actual V, loaded bool, gone Event[K, V]) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if e, age := c.entries.find(k); e != nil && age == fresh {
-		c.stats.Hits++
-		c.entries.touch(e)
-		return e.value, true, gone
+	if n := c.get(k); n != nil {
+		return n.load(c.word), true
 	}
-	c.stats.Misses++
-	return v, false, c.put(k, v, 0)
+	s, hash := c.locate(k)
+	n := c.newNode(k, v, hash, c.lifetime(k, v))
+	var gone departed[K, V]
+	c.attempt(s, &gone, func() bool {
+		present := s.find(hash, k)
+		if loaded = present != nil && c.use(present); loaded { // since the lookup
+			actual = present.load(c.word)
+			return true
+		}
+		c.detach(s, k)
+		actual = v
+		return c.put(s, present, n, true, &gone)
+	})
+	c.emit(context.Background(), &gone)
+	return actual, loaded
 }
 
 // Delete removes k and reports whether it had a value. A load of k under way will not bring it back, and a later GetOrLoad
@@ -228,76 +341,66 @@ func (c *Cache[K, V]) Delete(k K) bool {
 
 // Take is Delete that returns the value it removed. Neither is counted as a lookup.
 func (c *Cache[K, V]) Take(k K) (v V, had bool) {
-	gone := c.erase(k)
-	c.emit(context.Background(), gone)
-	if gone.Cause != Deleted {
-		return v, false
-	}
-	return gone.Value, true
+	s, hash := c.locate(k)
+	var gone departed[K, V]
+	s.locked(func() bool {
+		c.detach(s, k)
+		n := s.find(hash, k)
+		if v, had = c.valueOf(n); n != nil {
+			c.remove(s, n, Deleted, &gone)
+		}
+		return true
+	})
+	c.emit(context.Background(), &gone)
+	return v, had
 }
 
-func (c *Cache[K, V]) erase(k K) (gone Event[K, V]) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.detach(k)
-	if e, age := c.entries.find(k); e != nil {
-		gone = c.entries.remove(e, age, Deleted)
-	}
-	return gone
-}
-
-// Clear removes everything: entries, remembered errors, and the right of loads under way to store their results.
+// Clear removes everything that is there when it begins: entries, remembered errors, and the right of loads under way to
+// store their results. What is stored meanwhile may go too.
 func (c *Cache[K, V]) Clear() {
-	for _, gone := range c.drain() {
-		c.emit(context.Background(), gone)
+	var gone departed[K, V]
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.locked(func() bool {
+			for _, n := range s.queues.all() {
+				c.remove(s, n, Deleted, &gone)
+			}
+			s.reset(c.config.Policy)
+			return true
+		})
 	}
-}
-
-func (c *Cache[K, V]) drain() []Event[K, V] {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	clear(c.flights)
-	c.errs.reset()
-	return c.entries.drain()
+	if c.errs != nil { // after the loads that could add to them
+		c.errs.Clear()
+	}
+	c.emit(context.Background(), &gone)
 }
 
 // Len returns the number of entries, those included that have expired and have not yet been removed. It is never more than
 // Capacity.
-func (c *Cache[K, V]) Len() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.entries.items)
-}
+func (c *Cache[K, V]) Len() int { return int(c.budget.entries.Load()) }
 
-// Capacity returns the largest number of entries.
-func (c *Cache[K, V]) Capacity() int { return c.config.Capacity }
-
-// All iterates over the entries, the least recently used first. It visits the keys present when it starts, each at most
-// once and with its value at that moment, or not at all if it has gone by then. It is no use of the entries, and the loop
-// may change the cache. It copies the keys first: O(Len) memory.
-func (c *Cache[K, V]) All() iter.Seq2[K, V] {
-	return func(yield func(K, V) bool) {
-		for _, k := range c.snapshot() {
-			if v, ok := c.Peek(k); ok && !yield(k, v) {
-				return
-			}
-		}
+// Weight returns the sum of the weights of all entries: without Weigh, their number. It is never more than MaxWeight.
+func (c *Cache[K, V]) Weight() uint64 {
+	if c.config.Weigh == nil {
+		return uint64(c.Len())
 	}
+	return uint64(c.budget.weight.Load())
 }
 
-// Keys is All without the values.
-func (c *Cache[K, V]) Keys() iter.Seq[K] {
-	return func(yield func(K) bool) {
-		for k := range c.All() {
-			if !yield(k) {
-				return
-			}
-		}
+// Capacity returns the largest number of entries: the Config's, or that of the last Resize. Without either it is
+// [math.MaxInt].
+func (c *Cache[K, V]) Capacity() int { return int(min(c.budget.capacity.Load(), math.MaxInt)) }
+
+// Resize changes the Capacity, and evicts what is then too much. It panics if capacity is less than 1. How the work is
+// shared out among processors remains as the Config's Capacity has it: a cache that is to become large should begin large.
+func (c *Cache[K, V]) Resize(capacity int) {
+	if capacity < 1 {
+		panic("cache: Resize: capacity less than 1")
 	}
-}
-
-func (c *Cache[K, V]) snapshot() []K {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.entries.keys()
+	c.budget.capacity.Store(int64(capacity))
+	var gone departed[K, V]
+	for c.budget.entries.Load() > c.budget.capacity.Load() {
+		c.evictElsewhere(nil, &gone)
+	}
+	c.emit(context.Background(), &gone)
 }

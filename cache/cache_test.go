@@ -2,7 +2,6 @@ package cache_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -50,7 +49,7 @@ func (l *log) want(t *testing.T, want ...event) {
 }
 
 func newLRU(capacity int) *cache.Cache[string, int] {
-	return cache.New(cache.Config[string, int]{Capacity: capacity})
+	return cache.New(cache.Config[string, int]{Capacity: capacity, Policy: cache.LRU})
 }
 
 func keys[K comparable, V any](c *cache.Cache[K, V]) []K { return slices.Collect(c.Keys()) }
@@ -83,10 +82,20 @@ func TestConfig_Validate(t *testing.T) {
 		{"least", config{Capacity: 1}, ""},
 		{"negative TTL", config{Capacity: 1, TTL: -1}, "cache: TTL is -1ns, want 0 (no expiry) or more"},
 		{"NaN", config{Capacity: 1, Jitter: math.NaN()}, "cache: Jitter is NaN, want 0 to 0.5"},
-		{"all at once", config{-1, -1, 0.6, -1, nil, nil}, "cache: Capacity is -1, want at least 1\n" +
-			"cache: TTL is -1ns, want 0 (no expiry) or more\n" +
-			"cache: Jitter is 0.6, want 0 to 0.5\n" +
-			"cache: StaleIfError is -1ns, want 0 (off) or more"},
+		{"weights", config{MaxWeight: 1, Weigh: func(string, int) uint32 { return 1 }}, ""},
+		{"MaxWeight alone", config{Capacity: 1, MaxWeight: 9}, "cache: MaxWeight is 9, want 0 without Weigh"},
+		{
+			"all at once",
+			config{Capacity: -1, Policy: 9, TTL: -1, IdleTTL: -1, Jitter: 0.6, Refresh: -1, StaleIfError: -1, Weigh: func(string, int) uint32 { return 1 }},
+			"cache: Capacity is -1, want 0 (not limited) or more\n" +
+				"cache: MaxWeight is 0, want 1 to 1<<63-1 with Weigh\n" +
+				"cache: Policy is policy(9), want Adaptive or LRU\n" +
+				"cache: TTL is -1ns, want 0 (no expiry) or more\n" +
+				"cache: IdleTTL is -1ns, want 0 (never) or more\n" +
+				"cache: Jitter is 0.6, want 0 to 0.5\n" +
+				"cache: Refresh is -1ns, want 0 (off) or more\n" +
+				"cache: StaleIfError is -1ns, want 0 (off) or more",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := tt.config.Validate()
@@ -268,6 +277,12 @@ func TestTrap06_UncomparableKeysPanicAndUnlock(t *testing.T) {
 			"GetOrSet":  func() { c.GetOrSet(k, 1) },
 			"Delete":    func() { c.Delete(k) },
 			"GetOrLoad": func() { c.GetOrLoad(context.Background(), k, nil) },
+			"Reload":    func() { c.Reload(context.Background(), k, nil) },
+			"Update":    func() { c.Update(k, func(int, bool) (int, cache.Op) { return 1, cache.Write }) },
+			"Entry":     func() { c.Entry(k) },
+			"GetOrLoadMany": func() {
+				c.GetOrLoadMany(context.Background(), []any{"never loaded", k}, nil)
+			},
 		} {
 			func() {
 				defer func() {
@@ -281,6 +296,9 @@ func TestTrap06_UncomparableKeysPanicAndUnlock(t *testing.T) {
 		}
 	}
 	wantKeys[any](t, c, "alive")
+	if n := c.Loading(); n != 0 {
+		t.Errorf("%d flights left that nobody flies", n)
+	}
 }
 
 // awaitCleanups collects garbage until n cleanups have run.
@@ -313,7 +331,7 @@ func TestTrap07_DepartedValuesAreCollectable(t *testing.T) {
 		},
 	} {
 		var cleaned atomic.Int64
-		c := cache.New(cache.Config[int, *big]{Capacity: 2})
+		c := cache.New(cache.Config[int, *big]{Capacity: 2, Policy: cache.LRU})
 		v := new(big)
 		runtime.AddCleanup(v, func(int) { cleaned.Add(1) }, 0)
 		c.Set(1, v)
@@ -362,58 +380,108 @@ func TestTrap08_ExpiryBoundary(t *testing.T) {
 	})
 }
 
-// An expired entry that has not been removed is absent for every operation, and departs as Expired whatever removes it.
+// An expired entry that is kept for StaleIfError is absent for every operation, and departs as Expired whatever removes it.
 func TestTrap08_ExpiredIsAbsent(t *testing.T) {
-	gone := event{"a", 1, cache.Expired}
-	for name, op := range map[string]func(*testing.T, *cache.Cache[string, int]){
-		"Get":  func(t *testing.T, c *cache.Cache[string, int]) { wantGet(t, c, "a", 0) },
-		"Keys": func(t *testing.T, c *cache.Cache[string, int]) { wantKeys(t, c) },
-		"Set":  func(t *testing.T, c *cache.Cache[string, int]) { c.Set("a", 2); wantGet(t, c, "a", 2) },
-		"Peek": func(t *testing.T, c *cache.Cache[string, int]) {
+	type lru = *cache.Cache[string, int]
+	for _, tt := range []struct {
+		name    string
+		removes bool
+		op      func(*testing.T, lru)
+	}{
+		{"Get", false, func(t *testing.T, c lru) { wantGet(t, c, "a", 0) }},
+		{"Keys", false, func(t *testing.T, c lru) { wantKeys(t, c) }},
+		{"Set", true, func(t *testing.T, c lru) { c.Set("a", 2); wantGet(t, c, "a", 2) }},
+		{"Peek", false, func(t *testing.T, c lru) {
 			if v, ok := c.Peek("a"); ok {
 				t.Errorf("Peek = %v, true", v)
 			}
-		},
-		"GetOrSet": func(t *testing.T, c *cache.Cache[string, int]) {
+		}},
+		{"Entry", false, func(t *testing.T, c lru) {
+			if e, ok := c.Entry("a"); ok {
+				t.Errorf("Entry = %v, true", e)
+			}
+		}},
+		{"Entries", false, func(t *testing.T, c lru) {
+			for e := range c.Entries() {
+				t.Errorf("Entries has %v", e)
+			}
+		}},
+		{"GetOrSet", true, func(t *testing.T, c lru) {
 			if v, loaded := c.GetOrSet("a", 2); v != 2 || loaded {
 				t.Errorf("GetOrSet = %v, %v, want 2, false", v, loaded)
 			}
-		},
-		"Delete": func(t *testing.T, c *cache.Cache[string, int]) {
+		}},
+		{"Delete", true, func(t *testing.T, c lru) {
 			if c.Delete("a") {
 				t.Error("Delete = true, want false")
 			}
-		},
-		"Take": func(t *testing.T, c *cache.Cache[string, int]) {
+		}},
+		{"DeleteFunc", false, func(t *testing.T, c lru) {
+			if n := c.DeleteFunc(func(string, int) bool { return true }); n != 0 {
+				t.Errorf("DeleteFunc = %d, want 0", n)
+			}
+		}},
+		{"Take", true, func(t *testing.T, c lru) {
 			if v, ok := c.Take("a"); v != 0 || ok {
 				t.Errorf("Take = %v, %v, want 0, false", v, ok)
 			}
-		},
-		"Swap": func(t *testing.T, c *cache.Cache[string, int]) {
+		}},
+		{"Swap", true, func(t *testing.T, c lru) {
 			if old, had := c.Swap("a", 2); old != 0 || had {
 				t.Errorf("Swap = %v, %v, want 0, false", old, had)
 			}
-		},
-		"GetOrLoad": func(t *testing.T, c *cache.Cache[string, int]) {
+		}},
+		{"Update", true, func(t *testing.T, c lru) {
+			c.Update("a", func(old int, ok bool) (int, cache.Op) {
+				if old != 0 || ok {
+					t.Errorf("Update sees %v, %v, want 0, false", old, ok)
+				}
+				return 2, cache.Write
+			})
+		}},
+		{"CompareAndSwap", false, func(t *testing.T, c lru) {
+			if cache.CompareAndSwap(c, "a", 1, 2) || cache.CompareAndDelete(c, "a", 1) {
+				t.Error("it has been compared")
+			}
+		}},
+		{"Restore", true, func(t *testing.T, c lru) {
+			if n := c.Restore(slices.Values([]cache.Entry[string, int]{{Key: "a", Value: 2}})); n != 1 {
+				t.Errorf("Restore = %d, want 1", n)
+			}
+		}},
+		{"GetOrLoad", true, func(t *testing.T, c lru) {
 			load := func(context.Context, string) (int, error) { return 2, nil }
 			if v, err := c.GetOrLoad(t.Context(), "a", load); v != 2 || err != nil {
 				t.Errorf("GetOrLoad = %v, %v, want 2", v, err)
 			}
-		},
-		"Clear":   func(t *testing.T, c *cache.Cache[string, int]) { c.Clear() },
-		"evicted": func(t *testing.T, c *cache.Cache[string, int]) { c.Set("b", 2); c.Set("c", 3) },
+		}},
+		{"Clear", true, func(t *testing.T, c lru) { c.Clear() }},
+		{"evicted", true, func(t *testing.T, c lru) { c.Set("b", 2); c.Set("c", 3) }},
+		{"Resize", true, func(t *testing.T, c lru) { c.Set("b", 2); c.Resize(1) }},
+		{"Expire", false, func(t *testing.T, c lru) {
+			if n := c.Expire(); n != 0 {
+				t.Errorf("Expire = %d, want 0", n)
+			}
+		}},
+		{"time", true, func(t *testing.T, c lru) { time.Sleep(time.Hour); synctest.Wait() }},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var l log
-				c := cache.New(cache.Config[string, int]{Capacity: 2, TTL: time.Second, OnEvent: l.add})
+				c := cache.New(cache.Config[string, int]{
+					Capacity: 2, Policy: cache.LRU, TTL: time.Second, StaleIfError: time.Hour, OnEvent: l.add,
+				})
 				c.Set("a", 1)
 				time.Sleep(time.Second)
 				if n := c.Len(); n != 1 {
 					t.Errorf("Len() = %d, want 1: expired, not yet removed", n)
 				}
-				op(t, c)
-				l.want(t, gone)
+				tt.op(t, c)
+				if !tt.removes {
+					l.want(t)
+					return
+				}
+				l.want(t, event{"a", 1, cache.Expired})
 				if got := c.Stats().Expirations; got != 1 {
 					t.Errorf("Expirations = %d, want 1", got)
 				}
@@ -503,7 +571,7 @@ func TestTrap28_JitterOnlyShortens(t *testing.T) {
 func TestTrap24_EventsMayCallBack(t *testing.T) {
 	var l log
 	var c *cache.Cache[string, int]
-	c = cache.New(cache.Config[string, int]{Capacity: 2, OnEvent: func(ctx context.Context, e event) {
+	c = cache.New(cache.Config[string, int]{Capacity: 2, Policy: cache.LRU, OnEvent: func(ctx context.Context, e event) {
 		l.add(ctx, e)
 		if v, ok := c.Peek(e.Key); ok && v == e.Value {
 			t.Errorf("%v is still there when it is reported", e)
@@ -596,6 +664,16 @@ func TestTrap32_HitsAndMissesAreTheLookups(t *testing.T) {
 	}
 }
 
+func TestTrap32_Uncounted(t *testing.T) {
+	c := cache.New(cache.Config[string, int]{Capacity: 4, Uncounted: true})
+	c.GetOrSet("a", 1)
+	c.Get("a")
+	c.GetOrLoad(t.Context(), "b", func(context.Context, string) (int, error) { return 1, nil })
+	if got := c.Stats(); got.Hits+got.Misses != 0 || got.Loads != 1 {
+		t.Errorf("Stats = %+v, want a load and no lookups", got)
+	}
+}
+
 func TestEvent_LogValue(t *testing.T) {
 	var b strings.Builder
 	logger := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
@@ -613,35 +691,3 @@ func TestEvent_LogValue(t *testing.T) {
 }
 
 // ---- costs that are promised
-
-func TestCost_NoAllocation(t *testing.T) {
-	if underRace {
-		t.Skip("the race detector allocates")
-	}
-	c := cache.New(cache.Config[int, int]{Capacity: 100, TTL: time.Hour, OnEvent: func(context.Context, cache.Event[int, int]) {}})
-	for k := range 100 {
-		c.Set(k, k)
-	}
-	ctx := t.Context()
-	load := func(context.Context, int) (int, error) { return 0, errors.New("called") }
-	memo := cache.Memoize(func(_ context.Context, k int) (int, error) { return k, nil }, cache.Config[int, int]{Capacity: 1})
-	lazy := cache.NewLazy(func(context.Context) (int, error) { return 1, nil })
-	next := 100
-	for name, op := range map[string]func(){
-		"Get hit":         func() { c.Get(50) },
-		"Get miss":        func() { c.Get(-1) },
-		"Peek":            func() { c.Peek(50) },
-		"GetOrLoad hit":   func() { c.GetOrLoad(ctx, 50, load) },
-		"GetOrSet hit":    func() { c.GetOrSet(50, 1) },
-		"Set present":     func() { c.Set(50, 1) },
-		"Set when full":   func() { next++; c.Set(next, 1); c.Set(50, 1) },
-		"Memo.Get hit":    func() { memo.Get(ctx, 1) },
-		"Lazy.Get hit":    func() { lazy.Get(ctx) },
-		"Stats":           func() { c.Stats() },
-		"RetryAfter(err)": func() { cache.RetryAfter(io.EOF) },
-	} {
-		if got := testing.AllocsPerRun(100, op); got != 0 {
-			t.Errorf("%s: %v allocations, want 0", name, got)
-		}
-	}
-}

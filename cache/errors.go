@@ -123,6 +123,12 @@ func newContextError(ctx context.Context) error {
 func (e *contextError) Error() string   { return "cache: waiting for a load: " + e.err.Error() }
 func (e *contextError) Unwrap() []error { return []error{e.err, e.cause} }
 
+// Is makes the ends of two waits one error, by the same context: GetOrLoadMany reports it once.
+func (e *contextError) Is(target error) bool {
+	other, ok := target.(*contextError)
+	return ok && e.err == other.err
+}
+
 // cut returns s, or as many of its whole characters as fit in 64 bytes.
 func cut(s string) string {
 	const size = 64

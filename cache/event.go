@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 )
@@ -26,9 +25,9 @@ type Cause uint8
 // Each departure has one of these causes. A value that had expired before anything else befell it is always Expired.
 const (
 	Replaced Cause = iota + 1 // another value was stored under its key
-	Deleted                   // Delete, Take or Clear
+	Deleted                   // Delete, Take, Clear and the like
 	Expired                   // its lifetime had ended
-	Evicted                   // the cache was full and it was the least recently used
+	Evicted                   // it made room for others, or would itself not have fitted
 )
 
 // String returns the cause in lower case.
@@ -44,11 +43,4 @@ func (c Cause) String() string {
 		return "evicted"
 	}
 	return fmt.Sprintf("cause(%d)", uint8(c))
-}
-
-// emit reports a departure, unless gone is none (its Cause is 0). c.mu is not held.
-func (c *Cache[K, V]) emit(ctx context.Context, gone Event[K, V]) {
-	if gone.Cause != 0 && c.config.OnEvent != nil {
-		c.config.OnEvent(ctx, gone)
-	}
 }

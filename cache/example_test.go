@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +28,7 @@ func Example() {
 }
 
 func ExampleNew() {
-	c := cache.New(cache.Config[string, int]{Capacity: 2})
+	c := cache.New(cache.Config[string, int]{Capacity: 2, Policy: cache.LRU})
 	c.Set("a", 1)
 	c.Set("b", 2)
 	c.Get("a")    // now b is the least recently used
@@ -77,6 +78,7 @@ func ExampleCache_GetOrSet() {
 func ExampleEvent() {
 	files := cache.New(cache.Config[string, string]{
 		Capacity: 2,
+		Policy:   cache.LRU,
 		OnEvent: func(_ context.Context, e cache.Event[string, string]) {
 			fmt.Println("close", e.Value, "-", e.Cause)
 		},
@@ -215,4 +217,182 @@ func ExampleRetryAfter() {
 	// Output:
 	// 2m0s
 	// 0s
+}
+
+func ExamplePolicy() {
+	hits := func(policy cache.Policy) (n int) {
+		c := cache.New(cache.Config[int, int]{Capacity: 100, Policy: policy})
+		for i := range 10_000 { // a loop over a few keys more than there is room for
+			if _, loaded := c.GetOrSet(i%110, i); loaded {
+				n++
+			}
+		}
+		return n
+	}
+	fmt.Println(cache.Adaptive, hits(cache.Adaptive) > 5000)
+	fmt.Println(cache.LRU, hits(cache.LRU))
+	// Output:
+	// adaptive true
+	// lru 0
+}
+
+func ExampleCache_Update() {
+	visits := cache.New(cache.Config[string, int]{Capacity: 100})
+	for _, page := range []string{"/", "/about", "/"} {
+		visits.Update(page, func(n int, _ bool) (int, cache.Op) { return n + 1, cache.Write })
+	}
+	fmt.Println(visits.Get("/"))
+	// Output: 2 true
+}
+
+func ExampleOp() {
+	stock := cache.New(cache.Config[string, int]{Capacity: 100})
+	stock.Set("anvil", 1)
+	take := func(item string) (left int, ok bool) {
+		return stock.Update(item, func(n int, ok bool) (int, cache.Op) {
+			switch {
+			case !ok:
+				return 0, cache.Keep
+			case n == 1:
+				return 0, cache.Remove
+			}
+			return n - 1, cache.Write
+		})
+	}
+	fmt.Println(take("anvil"))
+	fmt.Println(take("anvil"))
+	fmt.Println(cache.Keep, cache.Write, cache.Remove)
+	// Output:
+	// 0 false
+	// 0 false
+	// keep write remove
+}
+
+func ExampleCompareAndSwap() {
+	leader := cache.New(cache.Config[string, string]{Capacity: 100})
+	leader.Set("eu", "a")
+	fmt.Println(cache.CompareAndSwap(leader, "eu", "a", "b"))
+	fmt.Println(cache.CompareAndSwap(leader, "eu", "a", "c"))
+	// Output:
+	// true
+	// false
+}
+
+func ExampleCompareAndDelete() {
+	locks := cache.New(cache.Config[string, string]{Capacity: 100, TTL: time.Minute})
+	locks.GetOrSet("report", "job 1")
+	fmt.Println(cache.CompareAndDelete(locks, "report", "job 2")) // it is not theirs
+	fmt.Println(cache.CompareAndDelete(locks, "report", "job 1"))
+	// Output:
+	// false
+	// true
+}
+
+func ExampleEntry() {
+	old := cache.New(cache.Config[string, int]{Capacity: 100, TTL: time.Hour})
+	old.Set("a", 1)
+	old.Set("b", 2)
+	snapshot := slices.Collect(old.Entries()) // to be encoded, and read again after a restart
+
+	restarted := cache.New(cache.Config[string, int]{Capacity: 100, TTL: time.Hour})
+	restarted.Set("b", 20) // what is there is newer
+	fmt.Println(restarted.Restore(slices.Values(snapshot)))
+	fmt.Println(restarted.Get("a"))
+	fmt.Println(restarted.Get("b"))
+	// Output:
+	// 1
+	// 1 true
+	// 20 true
+}
+
+func ExampleCache_GetOrLoadMany() {
+	c := cache.New(cache.Config[string, int]{Capacity: 100})
+	c.Set("a", 100)
+	lengths, err := c.GetOrLoadMany(context.Background(), []string{"a", "bb", "cc", "bb"},
+		func(_ context.Context, words []string) (map[string]int, error) {
+			fmt.Println("counting", words)
+			return map[string]int{"bb": 2}, nil // there is no cc
+		})
+	fmt.Println(lengths, err)
+	// Output:
+	// counting [bb cc]
+	// map[a:100 bb:2] <nil>
+}
+
+// A cache of files bounded by their size.
+func ExampleConfig_weigh() {
+	files := cache.New(cache.Config[string, string]{
+		MaxWeight: 20,
+		Weigh:     func(name, content string) uint32 { return uint32(len(name) + len(content)) },
+		Policy:    cache.LRU,
+	})
+	files.Set("a.txt", "first")
+	files.Set("b.txt", "second")
+	fmt.Println(slices.Collect(files.Keys()), files.Weight())
+	// Output: [b.txt] 11
+}
+
+type Font struct {
+	Name   string
+	Glyphs []byte
+}
+
+func ExampleWeak() {
+	var fonts cache.Weak[string, Font]
+	open := func(name string) *Font {
+		return fonts.GetOrMake(name, func() *Font {
+			fmt.Println("reading", name)
+			return &Font{Name: name}
+		})
+	}
+	a, b := open("Sans"), open("Sans")
+	fmt.Println(a == b) // shared for as long as somebody uses it
+	// Output:
+	// reading Sans
+	// true
+}
+
+// A shelf is a Store: it outlives the cache.
+type shelf map[string]User
+
+func (s shelf) Get(_ context.Context, id string) (User, error) {
+	if user, ok := s[id]; ok {
+		return user, nil
+	}
+	return User{}, cache.ErrNotFound
+}
+
+func (s shelf) Set(_ context.Context, id string, user User, _ time.Duration) error {
+	s[id] = user
+	return nil
+}
+
+func (s shelf) Delete(_ context.Context, ids ...string) error {
+	for _, id := range ids {
+		delete(s, id)
+	}
+	return nil
+}
+
+func ExampleStore() {
+	var s cache.Store[string, User] = shelf{"alice": {"Alice"}}
+	fmt.Println(s.Get(context.Background(), "alice"))
+	fmt.Println(s.Get(context.Background(), "bob"))
+	// Output:
+	// {Alice} <nil>
+	// {} cache: not found
+}
+
+func ExampleThrough() {
+	s := shelf{}
+	load := cache.Through(s, time.Hour, findUser)
+	for range 2 { // the second one is a new process with the same shelf
+		users := cache.Memoize(load, cache.Config[string, User]{Capacity: 100, TTL: time.Minute})
+		fmt.Println(users.Get(context.Background(), "alice"))
+	}
+	fmt.Println(len(s), "on the shelf")
+	// Output:
+	// {Alice} <nil>
+	// {Alice} <nil>
+	// 1 on the shelf
 }

@@ -1,18 +1,132 @@
 package cache
 
+import (
+	"math/rand/v2"
+	"unsafe"
+)
+
+// The bytes that an entry takes besides key and value, and what lifetimes and weights add.
+const (
+	NodeOverhead = unsafe.Sizeof(node[uint64, uint64]{}) - 16
+	AttrsSize    = unsafe.Sizeof(attrs{})
+)
+
+// NewSharded is New with a number of shards, a power of two, in place of the usual one.
+func NewSharded[K comparable, V any](config Config[K, V], shards int) *Cache[K, V] {
+	return newCache(config, shards)
+}
+
 // SetRandom replaces the source of jitter.
 func (c *Cache[K, V]) SetRandom(random func() float64) { c.random = random }
 
+// SetCoin makes the policy of a cache of one shard toss a known coin.
+func (c *Cache[K, V]) SetCoin(coin *rand.PCG) { c.shards[0].queues.coin = coin }
+
+// Hash returns the part of the hash of k that the policy sees.
+func (c *Cache[K, V]) Hash(k K) uint32 {
+	_, hash := c.locate(k)
+	return hash
+}
+
+// Window returns the length that the policy wants the window of a cache of one shard to have.
+func (c *Cache[K, V]) Window() float64 { return c.shards[0].queues.target }
+
 // Remembered returns the number of errors that are kept.
 func (c *Cache[K, V]) Remembered() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.errs.items)
+	if c.errs == nil {
+		return 0
+	}
+	return c.errs.Len()
 }
 
 // Loading returns the number of loads whose result would be stored.
-func (c *Cache[K, V]) Loading() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.flights)
+func (c *Cache[K, V]) Loading() (n int) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.locked(func() bool { n += len(s.flights); return true })
+	}
+	return n
+}
+
+// Check compares what the parts of the cache say about it, which nobody may be using, and returns the first difference.
+func (c *Cache[K, V]) Check() (problem string) {
+	entries, weight := int64(0), int64(0)
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.locked(func() bool {
+			for _, n := range s.queues.all() {
+				entries++
+				weight += c.weighed(n)
+			}
+			if p := s.check(); p != "" {
+				problem = p
+			}
+			return true
+		})
+	}
+	switch {
+	case problem != "":
+		return problem
+	case entries != c.budget.entries.Load():
+		return "the budget counts other entries"
+	case weight != c.budget.weight.Load():
+		return "the budget counts other weights"
+	}
+	return ""
+}
+
+func (s *shard[K, V]) check() string {
+	scheduled := 0
+	for _, n := range s.queues.all() {
+		if s.find(n.hash, n.key) != n {
+			return "an entry in the queues is not in the table"
+		}
+		if n.attrs != nil && n.attrs.pos >= 0 {
+			scheduled++
+			if s.schedule[n.attrs.pos] != n {
+				return "an entry is not where it should be in the expiry queue"
+			}
+		}
+	}
+	if s.table.Load().len != s.queues.len() {
+		return "the table and the queues differ in length"
+	}
+	if len(s.schedule) != scheduled {
+		return "the expiry queue has entries that are not in the queues"
+	}
+	return ""
+}
+
+// A Table is the table of a shard, for keys whose hashes are the test's choice.
+type Table struct{ table *table[int, int] }
+
+// NewTable returns an empty Table.
+func NewTable() *Table { return &Table{newTable[int, int](1)} }
+
+// Get returns the value of k.
+func (t *Table) Get(hash uint32, k int) (int, bool) {
+	if n := t.table.find(hash, k); n != nil {
+		return n.value, true
+	}
+	return 0, false
+}
+
+// Set stores v under k.
+func (t *Table) Set(hash uint32, k, v int) {
+	n := &node[int, int]{key: k, value: v, hash: hash}
+	if old := t.table.find(hash, k); old != nil {
+		t.table.replace(old, n)
+		return
+	}
+	if t.table.full() {
+		t.table = t.table.grown(2 * t.table.len)
+	}
+	t.table.insert(n)
+}
+
+// Delete removes k.
+func (t *Table) Delete(hash uint32, k int) {
+	if n := t.table.find(hash, k); n != nil {
+		t.table.remove(n)
+	}
 }

@@ -544,7 +544,7 @@ func TestTrap21_PanicIsNotHidden(t *testing.T) {
 // Serving a stale value is a use of it: an outage does not evict what it needs.
 func TestTrap21_StaleHitIsAUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := cache.New(cache.Config[string, int]{Capacity: 2, TTL: time.Minute, StaleIfError: time.Hour})
+		c := cache.New(cache.Config[string, int]{Capacity: 2, Policy: cache.LRU, TTL: time.Minute, StaleIfError: time.Hour})
 		c.Set("k", 1)
 		c.Set("cold", 2)
 		time.Sleep(time.Minute)

@@ -3,8 +3,10 @@ package cache_test
 import (
 	"context"
 	"math"
+	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/redoubt-go/redoubt/cache"
 )
@@ -30,6 +32,59 @@ func FuzzTime(f *testing.F) {
 				t.Error(problem)
 			}
 		})
+	})
+}
+
+// Oracle: the map of writes and events, as in P2.
+func FuzzBooks(f *testing.F) {
+	f.Add(uint8(3), []byte{11, 1, 0, 11, 2, 0, 4, 1, 1, 9, 0, 9, 0, 1, 0, 10, 0, 2})
+	f.Add(uint8(34), []byte{11, 1, 0, 11, 2, 0, 11, 3, 0, 3, 1, 0, 6, 2, 1, 7, 1, 0, 10, 0, 1})
+	f.Add(uint8(230), []byte{11, 9, 0, 8, 4, 0, 5, 5, 0, 8, 6, 2, 12, 9, 0, 13, 7, 0, 10, 0, 4, 2, 9, 0})
+	f.Fuzz(func(t *testing.T, kind uint8, program []byte) {
+		synctest.Test(t, func(t *testing.T) {
+			if problem := replayBooks(kind, program); problem != "" {
+				t.Error(problem)
+			}
+		})
+	})
+}
+
+// Oracle: a map, as in P7.
+func FuzzTable(f *testing.F) {
+	f.Add("all equal", []byte{1, 1, 1, 2, 1, 3, 0, 2, 1, 2})
+	f.Add("good", []byte{1, 1, 0, 1, 0, 2, 2, 2})
+	f.Fuzz(func(t *testing.T, name string, program []byte) {
+		hash, ok := hashes[name]
+		if !ok {
+			hash = hashes["low bits equal"]
+		}
+		if problem := replayTable(hash, program); problem != "" {
+			t.Error(problem)
+		}
+	})
+}
+
+// Entries from anywhere. Oracle: the bound, the books of the cache, and that what is restored can be read.
+func FuzzRestore(f *testing.F) {
+	f.Add(1.0, 2, uint32(3), int64(4), uint8(5))
+	f.Add(math.NaN(), -2, uint32(math.MaxUint32), int64(math.MinInt64), uint8(255))
+	f.Fuzz(func(t *testing.T, k float64, v int, weight uint32, expires int64, heat uint8) {
+		for _, policy := range []cache.Policy{cache.Adaptive, cache.LRU} {
+			c := cache.New(cache.Config[float64, int]{Capacity: 2, Policy: policy, IdleTTL: time.Hour})
+			e := cache.Entry[float64, int]{Key: k, Value: v, Weight: weight, Expires: time.Unix(expires, expires), Heat: heat}
+			n := c.Restore(slices.Values([]cache.Entry[float64, int]{e, {Key: 1}, e, {Key: 2, Heat: heat}, {Key: 3}}))
+			if c.Len() > 2 || n < c.Len() {
+				t.Errorf("Len() = %d after %d were restored, want at most 2", c.Len(), n)
+			}
+			for k, v := range c.All() {
+				if got, ok := c.Get(k); !ok || got != v {
+					t.Errorf("Get(%v) = %v, %v, want %v", k, got, ok, v)
+				}
+			}
+			if problem := c.Check(); problem != "" {
+				t.Error(problem)
+			}
+		}
 	})
 }
 

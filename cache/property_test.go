@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -95,7 +96,10 @@ func (m *listLRU) keys() (keys []int) {
 func replayLRU(capacity int, program []byte) string {
 	m := &listLRU{capacity: capacity, order: list.New(), items: map[int]*list.Element{}}
 	var events []pairEvent
-	c := cache.New(cache.Config[int, int]{Capacity: capacity, OnEvent: func(_ context.Context, e pairEvent) { events = append(events, e) }})
+	c := cache.New(cache.Config[int, int]{
+		Capacity: capacity, Policy: cache.LRU,
+		OnEvent: func(_ context.Context, e pairEvent) { events = append(events, e) },
+	})
 	step := func(what byte, k, v int) (got, want string) {
 		say := func(v int, ok bool) string { return fmt.Sprint(v, ok) }
 		switch what % 9 {
@@ -238,11 +242,12 @@ func (m *timeModel) load(k, v int, err error) (int, error) {
 // replayTimed runs a program, three bytes an operation (what, key, number), in a synctest bubble.
 func replayTimed(program []byte) string {
 	m := &timeModel{values: map[int]int{}, deadline: map[int]time.Duration{}, failed: map[int]time.Duration{}}
-	written, departed := 0, 0
+	var departed atomic.Int64
+	written := 0
 	c := cache.New(cache.Config[int, int]{
 		Capacity: 16, TTL: modelTTL, StaleIfError: modelGrace,
 		ErrorTTL: func(error) time.Duration { return modelKeep },
-		OnEvent:  func(context.Context, pairEvent) { departed++ },
+		OnEvent:  func(context.Context, pairEvent) { departed.Add(1) },
 	})
 	step := func(what, k, n, v int) (got, want string) {
 		say := func(v int, ok bool) string { return fmt.Sprint(v, ok) }
@@ -288,7 +293,8 @@ func replayTimed(program []byte) string {
 			return fmt.Sprintf("step %d at %v: %d loads, want %d", i/3, m.now, got, m.loads)
 		}
 	}
-	if got, want := departed, written-c.Len(); got != want {
+	synctest.Wait() // for the events of what has just expired
+	if got, want := int(departed.Load()), written-c.Len(); got != want {
 		return fmt.Sprintf("%d events, want %d: %d writes - %d residents", got, want, written, c.Len())
 	}
 	return ""
@@ -311,11 +317,11 @@ func TestP2_OwnWritesAndConservation(t *testing.T) {
 		const writers, rounds, nkeys = 8, 300, 4 // 32 keys
 		var mu sync.Mutex
 		departed := map[int]int{}
-		c := cache.New(cache.Config[int, int]{Capacity: capacity, OnEvent: func(_ context.Context, e pairEvent) {
+		c := cache.NewSharded(cache.Config[int, int]{Capacity: capacity, OnEvent: func(_ context.Context, e pairEvent) {
 			mu.Lock()
 			defer mu.Unlock()
 			departed[e.Value]++
-		}})
+		}}, 1<<(capacity%3))
 		var g errgroup.Group
 		for w := range writers {
 			g.Go(func() error { return ownWrites(c, w, rounds, nkeys) })
@@ -377,7 +383,7 @@ func ownWrites(c *cache.Cache[int, int], writer, rounds, nkeys int) error {
 func TestP2_LoadsAreLinearizable(t *testing.T) {
 	const nkeys, rounds = 4, 1000
 	for _, capacity := range []int{1, 3, 16} {
-		c := cache.New(cache.Config[int, int64]{Capacity: capacity})
+		c := cache.NewSharded(cache.Config[int, int64]{Capacity: capacity}, 1<<(capacity%3))
 		var origin, announced [nkeys]atomic.Int64 // the version at the origin; the newest whose Delete has returned
 		load := func(_ context.Context, k int) (int64, error) { return origin[k].Load(), nil }
 		g, ctx := errgroup.WithContext(t.Context())
@@ -416,38 +422,122 @@ func TestP2_LoadsAreLinearizable(t *testing.T) {
 }
 
 // Callers that come and go at random, on few keys with a short life, with failures and panics: nothing hangs, no flight
-// stays behind, and the figures add up. Oracle: conservation.
+// stays behind, and the figures add up, on however many processors. Oracle: conservation.
 func TestStress_Loads(t *testing.T) {
-	for _, capacity := range []int{1, 2, 16} {
-		var departed, stored atomic.Int64
-		c := cache.New(cache.Config[int, int]{
-			Capacity: capacity, TTL: 50 * time.Microsecond, Jitter: 0.5, StaleIfError: 50 * time.Microsecond,
-			ErrorTTL: func(error) time.Duration { return 20 * time.Microsecond },
-			OnEvent:  func(context.Context, pairEvent) { departed.Add(1) },
-		})
-		var g errgroup.Group
-		for w := range 8 {
-			g.Go(func() error { return comeAndGo(c, uint64(w), &stored) })
-		}
-		if err := g.Wait(); err != nil {
-			t.Errorf("capacity %d: %v", capacity, err)
-		}
-		for c.Loading() > 0 {
-			time.Sleep(time.Millisecond)
-		}
-		stats := c.Stats()
-		if got, want := stats.Hits+stats.Misses, uint64(8*500); got != want {
-			t.Errorf("capacity %d: %d hits and misses, want %d", capacity, got, want)
-		}
-		if got := int64(c.Len()) + departed.Load(); got > stored.Load() {
-			t.Errorf("capacity %d: %d values departed or stayed, of %d loaded", capacity, got, stored.Load())
+	for _, procs := range []int{1, 2, 8} {
+		for _, capacity := range []int{1, 2, 16} {
+			t.Run(fmt.Sprintf("procs=%d,capacity=%d", procs, capacity), func(t *testing.T) {
+				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+				stressLoads(t, capacity)
+			})
 		}
 	}
 }
 
+func stressLoads(t *testing.T, capacity int) {
+	var departed, stored atomic.Int64
+	c := cache.NewSharded(cache.Config[int, int]{
+		Capacity: capacity, TTL: 50 * time.Microsecond, Jitter: 0.5, StaleIfError: 50 * time.Microsecond,
+		Refresh:  10 * time.Microsecond,
+		ErrorTTL: func(error) time.Duration { return 20 * time.Microsecond },
+		OnEvent:  func(context.Context, pairEvent) { departed.Add(1) },
+	}, 2)
+	var g errgroup.Group
+	for w := range 8 {
+		g.Go(func() error { return comeAndGo(c, uint64(w), &stored) })
+	}
+	if err := g.Wait(); err != nil {
+		t.Error(err)
+	}
+	for c.Loading() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	stats := c.Stats()
+	if got, want := stats.Hits+stats.Misses, uint64(8*200); got != want {
+		t.Errorf("%d hits and misses, want %d", got, want)
+	}
+	if got := int64(c.Len()) + departed.Load(); got > stored.Load() {
+		t.Errorf("%d values departed or stayed, of %d loaded", got, stored.Load())
+	}
+}
+
+// All operations at once, on tiny caches of all kinds. Oracles: the bound, and the books at the end.
+func TestStress_Operations(t *testing.T) {
+	kinds := map[string]cache.Config[int, int]{
+		"plain":  {},
+		"lru":    {Policy: cache.LRU},
+		"timed":  {TTL: 100 * time.Microsecond, IdleTTL: 30 * time.Microsecond},
+		"weighs": {MaxWeight: 30, Weigh: func(_, v int) uint32 { return uint32(v % 20) }},
+		"hooked": {OnEvent: func(context.Context, pairEvent) {}},
+	}
+	for name, config := range kinds {
+		for _, procs := range []int{1, 2, 8} {
+			for _, capacity := range []int{1, 3, 16} {
+				t.Run(fmt.Sprintf("%s,procs=%d,capacity=%d", name, procs, capacity), func(t *testing.T) {
+					defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+					config.Capacity = capacity
+					shards := 4
+					if config.Policy == cache.LRU {
+						shards = 1
+					}
+					c := cache.NewSharded(config, shards)
+					var g errgroup.Group
+					for w := range 8 {
+						g.Go(func() error { return doAnything(c, uint64(w), capacity) })
+					}
+					if err := g.Wait(); err != nil {
+						t.Error(err)
+					}
+					if problem := c.Check(); problem != "" && config.TTL == 0 {
+						t.Error(problem)
+					}
+				})
+			}
+		}
+	}
+}
+
+func doAnything(c *cache.Cache[int, int], seed uint64, capacity int) error {
+	random := rand.New(rand.NewPCG(4, seed))
+	for v := range 300 {
+		k := random.IntN(24)
+		switch random.IntN(14) {
+		case 0:
+			c.Delete(k)
+		case 1:
+			c.GetOrSet(k, v)
+		case 2:
+			c.Update(k, func(old int, _ bool) (int, cache.Op) { return old + 1, cache.Op(v % 3) })
+		case 3:
+			c.GetOrLoad(context.Background(), k, func(context.Context, int) (int, error) { return v, nil })
+		case 4:
+			if v%10 == 0 {
+				c.Clear()
+			}
+		case 5:
+			c.Resize(1 + v%capacity)
+		case 6:
+			for k := range c.All() {
+				c.Entry(k)
+				break
+			}
+		case 7:
+			c.Expire()
+		case 8, 9, 10:
+			c.Get(k)
+		default:
+			c.Set(k, v)
+		}
+		if n := c.Len(); n > capacity {
+			return fmt.Errorf("Len() = %d, want at most %d", n, capacity)
+		}
+	}
+	return nil
+}
+
 func comeAndGo(c *cache.Cache[int, int], seed uint64, stored *atomic.Int64) (err error) {
 	random := rand.New(rand.NewPCG(2, seed))
-	for range 500 {
+	for range 200 {
 		k, fate, patience := random.IntN(6), random.IntN(8), time.Duration(random.IntN(100))*time.Microsecond
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		func() {

@@ -1,0 +1,2 @@
+// Package cachetest tests implementations of [cache.Store].
+package cachetest

@@ -1,0 +1,37 @@
+package cache
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"math/rand/v2"
+)
+
+// A hasher hashes keys with secrets of its own, so that nobody can choose keys that collide.
+type hasher[K comparable] struct {
+	seed maphash.Seed
+	a, b uint64
+}
+
+func newHasher[K comparable]() hasher[K] {
+	return hasher[K]{maphash.MakeSeed(), rand.Uint64(), rand.Uint64() | 1}
+}
+
+// hash panics if k holds an interface whose dynamic type is not comparable. The most common types have ways that are several
+// times faster than the general one.
+func (h *hasher[K]) hash(k K) uint64 {
+	switch k := any(k).(type) {
+	case uint64:
+		return h.fold(k)
+	case int:
+		return h.fold(uint64(k))
+	case string:
+		return maphash.String(h.seed, k)
+	}
+	return maphash.Comparable(h.seed, k)
+}
+
+// fold is the folded product of wyhash (Wang Yi, 2019).
+func (h *hasher[K]) fold(x uint64) uint64 {
+	hi, lo := bits.Mul64(x^h.a, h.b^0x9e3779b97f4a7c15)
+	return hi ^ lo
+}

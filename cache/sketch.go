@@ -1,0 +1,69 @@
+package cache
+
+import "math/bits"
+
+// A sketch estimates how often keys were seen of late, up to 15, from their hashes: a count-min sketch of 4-bit counters
+// (Cormode and Muthukrishnan, 2005) that is halved now and then, as TinyLFU has it (Einziger, Friedman and Manes, 2017).
+// Each key has one counter in each of four pairs of words within a block of eight, a cache line.
+type sketch struct {
+	words   []uint64
+	entries int // the most there ever were to be told apart
+	added   int // since the last halving, halved with it
+}
+
+const (
+	sketchBlock  = 8
+	sketchSample = 40 // additions per entry until the counters are halved
+)
+
+// fit makes room for n entries: a word for each. Every block is copied into all those that its keys may now go to.
+func (s *sketch) fit(n int) {
+	s.entries = max(s.entries, n)
+	if s.words == nil {
+		s.words = make([]uint64, sketchBlock)
+	}
+	for len(s.words) < s.entries {
+		s.words = append(s.words, s.words...)
+	}
+}
+
+// cell returns the i-th word of a hash, and its counter there as a shift.
+func (s *sketch) cell(hash uint32, i int) (word *uint64, shift uint32) {
+	block := int(hash) & (len(s.words)/sketchBlock - 1) * sketchBlock
+	x := uint32(uint64(hash)*0x9e3779b97f4a7c15>>32) >> (8 * i)
+	return &s.words[block+2*i+int(x&1)], x >> 1 & 15 * 4
+}
+
+func (s *sketch) estimate(hash uint32) int {
+	least := 15
+	for i := range 4 {
+		word, shift := s.cell(hash, i)
+		least = min(least, int(*word>>shift&15))
+	}
+	return least
+}
+
+func (s *sketch) add(hash uint32) {
+	added := false
+	for i := range 4 {
+		if word, shift := s.cell(hash, i); *word>>shift&15 != 15 {
+			*word += 1 << shift
+			added = true
+		}
+	}
+	if added {
+		if s.added++; s.added >= sketchSample*s.entries {
+			s.halve()
+		}
+	}
+}
+
+// halve halves all counters. What rounding takes from the odd ones was four counters an addition.
+func (s *sketch) halve() {
+	odd := 0
+	for i, word := range s.words {
+		odd += bits.OnesCount64(word & 0x1111111111111111)
+		s.words[i] = word >> 1 & 0x7777777777777777
+	}
+	s.added = (s.added - odd/4) / 2
+}

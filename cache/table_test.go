@@ -1,0 +1,129 @@
+package cache_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+
+	"github.com/leanovate/gopter"
+	"github.com/leanovate/gopter/gen"
+	"github.com/leanovate/gopter/prop"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/redoubt-go/redoubt/cache"
+)
+
+// hashes are ways to hash that a table must survive: some of them no adversary could do worse.
+var hashes = map[string]func(int) uint32{
+	"good":               func(k int) uint32 { return uint32(uint64(k) * 0x9e3779b97f4a7c15 >> 32) },
+	"all equal":          func(int) uint32 { return 0xffffffff },
+	"low bits equal":     func(k int) uint32 { return uint32(k) << 16 },
+	"high bits equal":    func(k int) uint32 { return uint32(k) },
+	"two, at both ends":  func(k int) uint32 { return -uint32(k & 1) },
+	"equal modulo seven": func(k int) uint32 { return uint32(k%7) << 29 },
+}
+
+// replayTable runs a program, two bytes an operation, on a table and a map.
+func replayTable(hash func(int) uint32, program []byte) string {
+	table, model := cache.NewTable(), map[int]int{}
+	for i := 0; i+1 < len(program); i += 2 {
+		k := int(program[i+1])
+		switch program[i] % 4 {
+		case 0:
+			table.Delete(hash(k), k)
+			delete(model, k)
+		default:
+			table.Set(hash(k), k, i)
+			model[k] = i
+		}
+		if problem := compareTable(table, model, hash, k); problem != "" {
+			return problem
+		}
+	}
+	for k := range 256 {
+		if problem := compareTable(table, model, hash, k); problem != "" {
+			return problem
+		}
+	}
+	return ""
+}
+
+func compareTable(table *cache.Table, model map[int]int, hash func(int) uint32, k int) string {
+	got, ok := table.Get(hash(k), k)
+	if want, wantOK := model[k]; got != want || ok != wantOK {
+		return fmt.Sprintf("key %d: %v, %v, want %v, %v", k, got, ok, want, wantOK)
+	}
+	return ""
+}
+
+func TestP7_TableEqualsMap(t *testing.T) {
+	properties := gopter.NewProperties(parameters(100))
+	for name, hash := range hashes {
+		properties.Property(name+"; oracle: a map", prop.ForAll(
+			func(program []byte) *gopter.PropResult { return holds(replayTable(hash, program)) },
+			gen.SliceOf(gen.UInt8())))
+	}
+	properties.TestingRun(t)
+}
+
+// So many nodes with the same hash that the counters of those that passed a bucket are at their end.
+func TestP7_TableWithThousandsOfCollisions(t *testing.T) {
+	table, model := cache.NewTable(), map[int]int{}
+	hash := hashes["all equal"]
+	for i := range 3000 {
+		table.Set(hash(i), i, i)
+		model[i] = i
+		if i%3 == 0 {
+			table.Delete(hash(i/2), i/2)
+			delete(model, i/2)
+		}
+	}
+	for k := range 3000 {
+		if problem := compareTable(table, model, hash, k); problem != "" {
+			t.Fatal(problem)
+		}
+	}
+}
+
+// Readers without a lock, while the table grows and shrinks under them, find each key that is always there.
+func TestTable_ReadersDuringChanges(t *testing.T) {
+	const steady, churned = 200, 5000
+	c := cache.NewSharded(cache.Config[int, int]{Capacity: 1 << 20}, 1)
+	for k := range steady {
+		c.Set(k, k+1)
+	}
+	var done atomic.Bool
+	var g errgroup.Group
+	for r := range 4 {
+		g.Go(func() error {
+			random := rand.New(rand.NewPCG(3, uint64(r)))
+			for !done.Load() {
+				k := random.IntN(steady)
+				if v, ok := c.Get(k); !ok || v%steady != (k+1)%steady {
+					return fmt.Errorf("Get(%d) = %d, %v, want it to be there", k, v, ok)
+				}
+				if v, ok := c.Get(steady + random.IntN(churned)); ok && v >= 0 {
+					return fmt.Errorf("a negative value is %d", v)
+				}
+			}
+			return nil
+		})
+	}
+	for round := range 4 {
+		for k := range churned {
+			c.Set(steady+k, -k-1)
+			c.Set(k%steady, k%steady+1+round*steady)
+		}
+		for k := range churned {
+			c.Delete(steady + k)
+		}
+	}
+	done.Store(true)
+	if err := g.Wait(); err != nil {
+		t.Error(err)
+	}
+	if problem := c.Check(); problem != "" {
+		t.Error(problem)
+	}
+}

@@ -1,0 +1,179 @@
+package cache_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/redoubt-go/redoubt/cache"
+)
+
+// byValue weighs an entry by its value.
+func byValue(_ string, v int) uint32 { return uint32(v) }
+
+func wantWeight[K comparable, V any](t *testing.T, c *cache.Cache[K, V], want uint64) {
+	t.Helper()
+	if got := c.Weight(); got != want {
+		t.Errorf("Weight() = %d, want %d", got, want)
+	}
+	if problem := c.Check(); problem != "" {
+		t.Error(problem)
+	}
+}
+
+func TestTrap18_Weights(t *testing.T) {
+	var l log
+	calls := 0
+	c := cache.New(cache.Config[string, int]{
+		MaxWeight: 10, Policy: cache.LRU, OnEvent: l.add,
+		Weigh: func(k string, v int) uint32 { calls++; return byValue(k, v) },
+	})
+	if got := c.Capacity(); got < 1<<30 {
+		t.Errorf("Capacity() = %d, want no limit", got)
+	}
+	c.Set("a", 3)
+	c.Set("b", 3)
+	c.Set("c", 4)
+	wantWeight(t, c, 10)
+	c.Set("d", 5) // a and b make room
+	l.want(t, event{"a", 3, cache.Evicted}, event{"b", 3, cache.Evicted})
+	wantWeight(t, c, 9)
+	c.Set("d", 2) // lighter
+	wantWeight(t, c, 6)
+	c.Set("e", 1)
+	l.want(t, event{"d", 5, cache.Replaced})
+	c.Set("d", 9) // heavier: the others make room, not d itself
+	l.want(t, event{"c", 4, cache.Evicted}, event{"d", 2, cache.Replaced})
+	wantKeys(t, c, "e", "d")
+	c.Set("e", 11) // never fits: e is gone, d stays
+	l.want(t, event{"e", 1, cache.Replaced}, event{"e", 11, cache.Evicted})
+	wantKeys(t, c, "d")
+	c.Set("f", 10) // exactly the whole
+	wantKeys(t, c, "f")
+	wantWeight(t, c, 10)
+	if v, ok := c.Update("g", func(int, bool) (int, cache.Op) { return 11, cache.Write }); v != 0 || ok {
+		t.Errorf("Update to what never fits = %v, %v, want 0, false", v, ok)
+	}
+	if calls != 10 {
+		t.Errorf("Weigh was called %d times for 10 writes", calls)
+	}
+	c.Clear()
+	wantWeight(t, c, 0)
+}
+
+func TestTrap18_WeightZeroIsPinned(t *testing.T) {
+	for _, policy := range []cache.Policy{cache.Adaptive, cache.LRU} {
+		c := cache.New(cache.Config[string, int]{MaxWeight: 10, Capacity: 8, Policy: policy, Weigh: byValue})
+		c.Set("pinned", 0)
+		for i := range 100 {
+			c.Set(fmt.Sprint(i), 3)
+		}
+		if _, ok := c.Peek("pinned"); !ok {
+			t.Errorf("%v: the entry of weight 0 left for weight", policy)
+		}
+		if n := c.Len(); n != 4 {
+			t.Errorf("%v: Len() = %d, want 4", policy, n)
+		}
+		for i := range 100 { // the Capacity holds for them too
+			c.Set(fmt.Sprint("pinned", i), 0)
+		}
+		if n := c.Len(); n != 8 {
+			t.Errorf("%v: Len() = %d, want 8", policy, n)
+		}
+		c.Set("pinned99", 10) // pinned no more
+		wantWeight(t, c, 10)
+		c.Set("pinned99", 0) // and again
+		wantWeight(t, c, 0)
+	}
+}
+
+func TestTrap18_WeighPanics(t *testing.T) {
+	c := cache.New(cache.Config[string, int]{MaxWeight: 10, Weigh: func(_ string, v int) uint32 {
+		if v < 0 {
+			panic("negative")
+		}
+		return uint32(v)
+	}})
+	c.Set("a", 1)
+	for name, op := range map[string]func(){
+		"Set":      func() { c.Set("a", -1) },
+		"GetOrSet": func() { c.GetOrSet("b", -1) },
+		"Update":   func() { c.Update("a", func(int, bool) (int, cache.Op) { return -1, cache.Write }) },
+	} {
+		func() {
+			defer func() {
+				if r := recover(); r != "negative" {
+					t.Errorf("%s panicked with %v, want negative", name, r)
+				}
+			}()
+			op()
+		}()
+		wantGet(t, c, "a", 1)
+	}
+	p := caught(t, func() {
+		c.GetOrLoad(t.Context(), "b", func(context.Context, string) (int, error) { return -1, nil })
+	})
+	if p.Value != "negative" || c.Loading() != 0 {
+		t.Errorf("GetOrLoad panicked with %v and left %d loads, want negative and 0", p.Value, c.Loading())
+	}
+	wantWeight(t, c, 1)
+}
+
+// Many shards with few heavy entries: the room has to be made elsewhere nearly always. Oracle: the bounds and the books.
+func TestTrap18_RoomElsewhere(t *testing.T) {
+	for _, config := range []cache.Config[int, int]{
+		{MaxWeight: 20, Weigh: func(_, v int) uint32 { return uint32(v % 15) }},
+		{MaxWeight: 20, Capacity: 3, Weigh: func(_, v int) uint32 { return uint32(v % 15) }},
+		{Capacity: 3},
+	} {
+		departed := 0
+		config.OnEvent = func(context.Context, pairEvent) { departed++ }
+		c := cache.NewSharded(config, 8)
+		random := rand.New(rand.NewPCG(1, 2))
+		const writes = 5000
+		for i := range writes {
+			k, v := random.IntN(30), i+random.IntN(15)
+			if i%3 == 0 {
+				c.Update(k, func(int, bool) (int, cache.Op) { return v, cache.Write })
+			} else {
+				c.Set(k, v)
+			}
+			if config.MaxWeight > 0 && c.Weight() > 20 || config.Capacity > 0 && c.Len() > 3 {
+				t.Fatalf("Weight() = %d, Len() = %d after %d writes", c.Weight(), c.Len(), i)
+			}
+			if got, ok := c.Get(k); ok != (v%15 <= 20) || got != v {
+				t.Fatalf("Get(%d) = %d, %v just after it was set to %d", k, got, ok, v)
+			}
+		}
+		if got, want := departed, writes-c.Len(); got != want {
+			t.Errorf("%d events, want %d", got, want)
+		}
+		if problem := c.Check(); problem != "" {
+			t.Error(problem)
+		}
+	}
+}
+
+// Two entries that each want to grow to more than the half, at the same time: neither waits for the other for ever.
+func TestTrap18_GrowingTogether(t *testing.T) {
+	c := cache.NewSharded(cache.Config[int, int]{MaxWeight: 10, Weigh: func(_, v int) uint32 { return uint32(v) }}, 8)
+	var g errgroup.Group
+	for k := range 8 {
+		g.Go(func() error {
+			for i := range 300 {
+				c.Set(k, 5+i%5)
+			}
+			return nil
+		})
+	}
+	g.Wait()
+	if w := c.Weight(); w > 10 {
+		t.Errorf("Weight() = %d, want at most 10", w)
+	}
+	if problem := c.Check(); problem != "" {
+		t.Error(problem)
+	}
+}
