@@ -786,22 +786,28 @@ func (t *tree) specLines(tok token.Token, spec ast.Spec) (lines []string) {
 		if !s.Name.IsExported() {
 			return nil
 		}
-		st, isStruct := s.Type.(*ast.StructType)
-		if !isStruct {
-			return []string{"type " + t.line(s)}
+		switch typ := s.Type.(type) {
+		case *ast.StructType:
+			return t.memberLines(s, "struct", typ.Fields)
+		case *ast.InterfaceType:
+			return t.memberLines(s, "interface", typ.Methods)
 		}
-		head := *s
-		head.Type = &ast.Ident{Name: "struct"}
-		head.Doc, head.Comment = nil, nil
-		lines = append(lines, "type "+t.line(&head))
-		for _, f := range st.Fields.List {
-			if len(f.Names) == 0 {
-				lines = append(lines, fmt.Sprintf("type %s, embeds %s", s.Name.Name, t.line(f.Type)))
-			}
-			for _, name := range f.Names {
-				if name.IsExported() {
-					lines = append(lines, fmt.Sprintf("type %s, field %s %s", s.Name.Name, name.Name, t.line(f.Type)))
-				}
+		return []string{"type " + t.line(s)}
+	}
+	return lines
+}
+
+// memberLines lists a struct or interface: a line for itself, and one for each member that others can see.
+func (t *tree) memberLines(s *ast.TypeSpec, kind string, members *ast.FieldList) []string {
+	head := &ast.TypeSpec{Name: s.Name, TypeParams: s.TypeParams, Type: &ast.Ident{Name: kind}}
+	lines := []string{"type " + t.line(head)}
+	for _, f := range members.List {
+		if len(f.Names) == 0 {
+			lines = append(lines, fmt.Sprintf("type %s, embeds %s", s.Name.Name, t.line(f.Type)))
+		}
+		for _, name := range f.Names {
+			if name.IsExported() {
+				lines = append(lines, fmt.Sprintf("type %s, member %s %s", s.Name.Name, name.Name, t.line(f.Type)))
 			}
 		}
 	}

@@ -130,6 +130,9 @@ func watch(ctx context.Context, o options, stdout, stderr io.Writer) ([]verdict,
 		return nil, err
 	}
 	fmt.Fprintf(stdout, "modwatch: %d modules, asked %d times each over %v, seed %d\n", len(modules), t.rounds, t.total, o.seed)
+	if t.storm != nil {
+		fmt.Fprintln(stdout, "storm:", schedule(t.storm.phases))
+	}
 	t.run(ctx, o.seed, stderr)
 	return report(ctx, o, t, dir, stdout)
 }

@@ -99,37 +99,57 @@ func TestJudge(t *testing.T) {
 		want     verdict
 	}{
 		{
-			"up to date", module{"example.com/m", "v1.2.3"}, "v1.0.0 v1.2.3", nil,
+			"up to date",
+			module{"example.com/m", "v1.2.3"},
+			"v1.0.0 v1.2.3", nil,
 			verdict{step: "-"},
 		}, {
-			"patch", module{"example.com/m", "v1.2.3"}, "v1.2.4 v1.2.5-rc.1", nil,
+			"patch",
+			module{"example.com/m", "v1.2.3"},
+			"v1.2.4 v1.2.5-rc.1", nil,
 			verdict{allowed: "v1.2.4", latest: "v1.2.4", step: "patch", moveTo: "v1.2.4"},
 		}, {
-			"caret of a zero major", module{"example.com/m", "v0.2.3"}, "v0.2.4 v0.3.0", nil,
+			"caret of a zero major",
+			module{"example.com/m", "v0.2.3"},
+			"v0.2.4 v0.3.0", nil,
 			verdict{allowed: "v0.2.4", latest: "v0.3.0", step: "minor", moveTo: "v0.2.4"},
 		}, {
-			"vulnerable, fixed", module{"google.golang.org/grpc", "v1.67.1"}, "v1.67.1 v1.70.0 v1.79.3 v1.82.0 v1.82.1 v1.83.0", nil,
+			"vulnerable, fixed",
+			module{"google.golang.org/grpc", "v1.67.1"},
+			"v1.67.1 v1.70.0 v1.79.3 v1.82.0 v1.82.1 v1.83.0", nil,
 			verdict{
 				allowed: "v1.83.0", latest: "v1.83.0", step: "minor", moveTo: "v1.82.1",
 				advisories: []string{"GO-2026-4762", "GO-2026-6061"},
 			},
 		}, {
-			"vulnerable, not fixed", module{"golang.org/x/crypto", "v0.54.0"}, "v0.54.0 v0.55.0", nil,
+			"vulnerable, not fixed",
+			module{"golang.org/x/crypto", "v0.54.0"},
+			"v0.54.0 v0.55.0", nil,
 			verdict{latest: "v0.55.0", step: "minor", moveTo: "none yet", advisories: []string{"GO-2026-5932"}},
 		}, {
-			"pseudo-version", module{"example.com/m", "v0.0.0-20240101000000-abcdefabcdef"}, "", nil,
+			"pseudo-version",
+			module{"example.com/m", "v0.0.0-20240101000000-abcdefabcdef"},
+			"", nil,
 			verdict{step: "- (in use: pseudo-version)"},
 		}, {
-			"incompatible", module{"example.com/m", "v2.0.0+incompatible"}, "v2.0.0+incompatible v3.0.0+incompatible", nil,
+			"incompatible",
+			module{"example.com/m", "v2.0.0+incompatible"},
+			"v2.0.0+incompatible v3.0.0+incompatible", nil,
 			verdict{latest: "v3.0.0+incompatible", step: "major (in use: +incompatible)", moveTo: "v3.0.0+incompatible"},
 		}, {
-			"unknown", module{"example.com/m", "v1.0.0"}, "", &statusError{code: 404},
+			"unknown",
+			module{"example.com/m", "v1.0.0"},
+			"", &statusError{code: 404},
 			verdict{step: "not recorded"},
 		}, {
-			"unreachable", module{"example.com/m", "v1.0.0"}, "", io.ErrUnexpectedEOF,
+			"unreachable",
+			module{"example.com/m", "v1.0.0"},
+			"", io.ErrUnexpectedEOF,
 			verdict{step: "no answer"},
 		}, {
-			"a lying proxy", module{"example.com/m", "v1.0.0"}, "v1.0.1 ../../etc v1.0", nil,
+			"a lying proxy",
+			module{"example.com/m", "v1.0.0"},
+			"v1.0.1 ../../etc v1.0", nil,
 			verdict{allowed: "v1.0.1", latest: "v1.0.1", step: "patch", moveTo: "v1.0.1"},
 		},
 	} {

@@ -127,12 +127,12 @@ func (s *storm) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // schedule prints the phases on one line.
 func schedule(phases []phase) string {
-	var b strings.Builder
-	for i, p := range phases {
-		if i > 0 {
-			b.WriteString(" > ")
-		}
-		fmt.Fprintf(&b, "%s %.1fs", p.weather, p.from.Seconds())
+	if len(phases) == 0 {
+		return "none"
 	}
-	return b.String()
+	var parts []string
+	for _, p := range phases {
+		parts = append(parts, fmt.Sprintf("%s from %.1fs", p.weather, p.from.Seconds()))
+	}
+	return strings.Join(parts, ", ")
 }
