@@ -16,7 +16,8 @@ import (
 // rounded, down to the unit before, and the error never accumulates. Instants in nanoseconds count from the
 // limiter's epoch and may be negative.
 //
-// Bounds, in units: |now| <= 2^61, burst <= 2^61, hence tat <= 2^62 and no sum of these overflows.
+// Bounds, in units: |now| <= 2^61, burst <= 2^61, tat <= 2^62 by the check of take and the cut of charge, and a cost is
+// at most 2^61, so no sum of a tat and a cost overflows.
 type bucket struct {
 	limit Limit
 	frac  uint8 // units per event, as a power of two
@@ -32,6 +33,7 @@ type bucket struct {
 const (
 	maxUnits = 1 << 61       // as nanoseconds, 73 years
 	maxRate  = 16            // events per nanosecond; leaves a horizon of two years
+	maxTat   = 1 << 62       // debts beyond it are cut
 	full     = math.MinInt64 // the tat of a bucket that was never used
 )
 
@@ -155,4 +157,73 @@ func until(ns, then int64) time.Duration {
 // tokens returns the events available at ns, with their fraction.
 func (b *bucket) tokens(tat, ns int64) float64 {
 	return math.Ldexp(float64(max(0, b.burst-b.debt(tat, ns))), -int(b.frac))
+}
+
+// units returns n events in units, at most maxUnits; a negative n counts as none.
+func (b *bucket) units(n int64) int64 {
+	if n > maxUnits>>b.frac {
+		return maxUnits
+	}
+	return max(n, 0) << b.frac
+}
+
+// charge returns tat after n events at now, allowed or not.
+func (b *bucket) charge(tat, now, n int64) int64 { return min(max(tat, now)+b.units(n), maxTat) }
+
+// credit returns tat after n events are given back at now. There is never more than the burst.
+func (b *bucket) credit(tat, now, n int64) int64 {
+	if tat <= now {
+		return tat
+	}
+	return max(tat-b.units(n), now)
+}
+
+// penalize returns the tat of a bucket that is empty until the instant ns, or longer if it would have been.
+func (b *bucket) penalize(tat, ns int64) int64 { return max(tat, b.at(ns)+b.burst) }
+
+// restore gives back units that ended at the instant end of a reservation, as if they had never been taken, and never
+// more. What has moved tat since then, m, stays taken. While others have been promised a later instant, only what lies
+// after everything since can be given back: the rest would be spent by somebody else before that promise is kept. That
+// is the rule of golang.org/x/time/rate, in exact numbers.
+func (b *bucket) restore(tat, now, end, units int64, promised bool) int64 {
+	m := tat - end
+	switch {
+	case tat <= now:
+		return tat
+	case promised:
+		return tat - min(units, max(0, units-m))
+	}
+	return min(tat, max(end-units, now)+m)
+}
+
+// inherit returns the tat with which b continues the bucket old at ns: with the same tokens, fractions and debts
+// included, as far as the burst reaches.
+func (b *bucket) inherit(old *bucket, tat, ns int64) int64 {
+	now, tokens := old.at(ns), old.burst
+	if tat > now {
+		tokens -= tat - now
+	}
+	if b.frac < old.frac {
+		tokens >>= old.frac - b.frac // rounded down, to the strict side
+	} else if shift := b.frac - old.frac; tokens > maxUnits>>shift || tokens < -maxUnits>>shift {
+		if tokens < 0 {
+			return maxTat
+		}
+		return full
+	} else {
+		tokens <<= shift
+	}
+	if tokens >= b.burst {
+		return full
+	}
+	return min(b.at(ns)+max(b.burst-tokens, 0), maxTat)
+}
+
+// above returns b without the part of its burst that a [View] leaves to others.
+func (b *bucket) above(part float64) bucket {
+	c := *b
+	if part > 0 {
+		c.burst = max(0, b.burst-int64(math.Ceil(part*float64(b.burst))))
+	}
+	return c
 }

@@ -3,8 +3,9 @@
 //
 // A server that is asked too much, or a client whose server says how much is too much, needs a bound that holds: under
 // contention, when callers give up, and whatever the clock does. A [Limiter] keeps it in one integer per limit and
-// never admits more than burst + rate × time over any stretch of time. It can refuse (Allow, Take), or make callers
-// wait in line (Wait).
+// never admits more than burst + rate × time over any stretch of time. It can refuse (Allow, Take), make callers wait in
+// line (Wait), or promise a later instant (Reserve). A [Keyed] does so for each of many keys, a [Window] or a [Counter]
+// for a number of events in any stretch of one length.
 //
 //	lim := ratelimit.New(ratelimit.PerSecond(100).WithBurst(20), ratelimit.PerHour(10_000))
 //	send := ratelimit.Wrap(lim, deliver) // each call waits for its turn
@@ -24,7 +25,10 @@
 // agree, and a refusal costs nothing in any.
 //
 // A Limiter is not a window: in the hour after a long pause PerHour(100) admits up to 200 events, the burst and what
-// comes back in the meantime. Where 100 in any hour is the rule, use half of it for the burst and for the rate.
+// comes back in the meantime. Where 100 in any hour is the rule, use a Window, or a Counter if 100 is a million.
+//
+// Of a Keyed, MaxKeys should be about twice the number of keys that are seen while a burst comes back. If the keys are
+// the choice of others, leave OnFull at [InheritDebt]: then no flood of keys makes it forget what one has used.
 //
 // # Errors
 //
@@ -45,8 +49,11 @@
 // # Cost
 //
 // Allow, Take and a Wait that need not wait allocate nothing, and cost one reading of the clock and a few
-// nanoseconds; with several limits or while callers wait, a mutex more. A Limiter has about 270 bytes and 70 for each
-// limit. A caller that waits allocates about 500 bytes. A refusal by error allocates the error.
+// nanoseconds; with several limits or while callers wait, a mutex more. A Limiter has about 380 bytes and 80 for each
+// limit. A caller that waits allocates about 500 bytes. A refusal by error allocates the error. A Keyed has 21 bytes for
+// each of MaxKeys, whatever the keys are, and allocates nothing later. A Reservation that stays in its function is not
+// allocated, except for several limits. To cancel takes time in proportion to the reservations that are cancelled and
+// were promised later instants.
 //
 // Amounts are exact at every rate; the clock is rounded down to a unit of one or two nanoseconds, once, without an
 // error that adds up. (Where filling the whole burst takes decades, the unit is longer; above 1e9 events per second it
@@ -55,11 +62,15 @@
 // # Composition
 //
 // [Do] and [Wrap] limit any func(context.Context) (T, error), and take a [Waiter]: a Limiter makes calls wait, [Reject]
-// makes them fail. Other packages recognise the refusals by their methods RetryAfter, Retryable and Rejected: a retry
-// around a limiter comes back at the right time, and a circuit breaker around one does not count them as failures.
+// makes them fail; [Pull] paces an iterator. A [Store] is a Keyed that may be elsewhere; the package storetest tests
+// one, ratelimithttp limits servers and clients of HTTP, and bulkhead limits how much happens at once.
+//
+// Other packages recognise the refusals by their methods RetryAfter, Retryable and Rejected: a retry around a limiter
+// comes back at the right time, and a circuit breaker around one does not count them as failures.
 //
 // # Source
 //
 // The generic cell rate algorithm of ITU-T Recommendation I.371 (2004), in its virtual scheduling form. It
-// is a token bucket that stores when it will be full instead of how full it is.
+// is a token bucket that stores when it will be full instead of how full it is. What a cancelled reservation gives back
+// follows golang.org/x/time/rate. The Counter is the sliding window counter of Cloudflare (2017).
 package ratelimit

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redoubt-go/redoubt/ratelimit"
@@ -186,4 +187,150 @@ func (g gate) Wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+func ExampleWindow() {
+	// At most five deployments in any minute.
+	window := ratelimit.NewWindow(5, time.Minute)
+	deploy := ratelimit.Wrap(ratelimit.Reject(window), func(context.Context) (string, error) { return "deployed", nil })
+	deployed := 0
+	for range 8 {
+		if _, err := deploy(context.Background()); err == nil {
+			deployed++
+		}
+	}
+	fmt.Println(deployed)
+	// Output: 5
+}
+
+func ExampleNewWindow() {
+	window := ratelimit.NewWindow(2, time.Hour)
+	fmt.Println(window.Allow(), window.Allow(), window.Allow())
+	// Output: true true false
+}
+
+func ExampleCounter() {
+	counter := ratelimit.NewCounter(1_000_000, time.Hour) // in two numbers
+	fmt.Println(counter.AllowN(999_999), counter.Take(1).Remaining, counter.Allow())
+	// Output: true 0 false
+}
+
+func ExampleNewCounter() {
+	counter := ratelimit.NewCounter(2, time.Hour)
+	fmt.Println(counter.Allow(), counter.Allow(), counter.Allow())
+	// Output: true true false
+}
+
+func ExampleKeyed() {
+	perUser := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(2)})
+	for _, user := range []string{"eve", "eve", "eve", "bob"} {
+		fmt.Println(user, perUser.Allow(user))
+	}
+	// Output:
+	// eve true
+	// eve true
+	// eve false
+	// bob true
+}
+
+func ExampleNewKeyed() {
+	k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(1), MaxKeys: 1000})
+	fmt.Println(k.Allow(7), k.Allow(7), k.Len())
+	// Output: true false 1
+}
+
+func ExampleKeyedConfig() {
+	err := ratelimit.KeyedConfig{Limit: ratelimit.PerSecond(1), MaxKeys: -5}.Validate()
+	fmt.Println(err)
+	// Output: ratelimit: keyed: MaxKeys is -5, want 0 to 134217728
+}
+
+func ExampleOnFull() {
+	// The keys that are known keep exact account, and new ones must wait for a place.
+	k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(1), MaxKeys: 8, OnFull: ratelimit.RejectNew})
+	admitted := 0
+	for i := range 100 {
+		if k.Allow(i) {
+			admitted++
+		}
+	}
+	fmt.Println(admitted)
+	// Output: 8
+}
+
+func ExampleEvent() {
+	k := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{
+		Limit:   ratelimit.PerHour(1),
+		OnEvent: func(_ context.Context, e ratelimit.Event) { fmt.Println(e.Kind, e.Key) },
+	})
+	k.Allow("eve")
+	k.Allow("eve")
+	// Output: refused eve
+}
+
+func ExampleKind() {
+	fmt.Println(ratelimit.KindRefused, ratelimit.KindPushedOut)
+	// Output: refused pushed out
+}
+
+func ExampleStats() {
+	k := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(1), MaxKeys: 64})
+	k.Allow("eve")
+	k.Allow("eve")
+	text, _ := json.Marshal(k.Stats())
+	fmt.Println(string(text))
+	// Output: {"allowed":1,"refused":1,"pushed_out":0,"len":1,"max_keys":64}
+}
+
+func ExampleReservation() {
+	lim := ratelimit.New(ratelimit.PerHour(1000))
+	// A request to a language model: reserve an estimate, and settle what it was.
+	r := lim.Reserve(800)
+	if !r.OK() {
+		fmt.Println(r.Err())
+		return
+	}
+	used := int64(300)
+	r.Settle(used)
+	fmt.Println(lim.Peek().Remaining)
+	// Output: 700
+}
+
+func ExampleLimiter_Set() {
+	lim := ratelimit.New(ratelimit.PerHour(10))
+	lim.AllowN(7)
+	lim.Set(ratelimit.PerHour(100))
+	fmt.Println(lim.Peek().Remaining)
+	// Output: 3
+}
+
+func ExampleView() {
+	lim := ratelimit.New(ratelimit.PerHour(10))
+	batch := lim.Above(0.5) // leaves half of the burst to others
+	fmt.Println(batch.AllowN(5), batch.Allow(), lim.Allow())
+	// Output: true false true
+}
+
+func ExampleStore() {
+	var store ratelimit.Store = ratelimit.Local(ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(2)}))
+	d, err := store.TakeKey(context.Background(), "eve", 2)
+	fmt.Println(d.OK, d.Remaining, err)
+	// Output: true 0 <nil>
+}
+
+func ExampleLocal() {
+	store := ratelimit.Local(ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(2)}))
+	d, err := store.TakeKey(context.Background(), "eve", 3)
+	fmt.Println(d.OK, d.RetryAfter == ratelimit.Never, err)
+	// Output: false true <nil>
+}
+
+func ExamplePull() {
+	lim := ratelimit.New(ratelimit.PerSecond(50).WithBurst(10))
+	for page, err := range ratelimit.Pull(context.Background(), lim, slices.Values([]string{"a", "b"})) {
+		fmt.Println(page, err)
+	}
+	// Output:
+	// a <nil>
+	// b <nil>
 }

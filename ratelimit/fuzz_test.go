@@ -73,6 +73,18 @@ func FuzzExtremes(f *testing.F) {
 			}
 		}
 		sane(t, lim, ask)
+		for _, change := range []func(){
+			func() { lim.Reserve(ask).Cancel() },
+			func() { lim.Charge(ask) },
+			func() { lim.Penalize(time.Duration(second)) },
+			func() { lim.Credit(ask) },
+			func() { lim.Set(limit.WithBurst(first), ratelimit.PerSecond(7)) },
+			func() { lim.Reserve(first).Settle(ask) },
+			func() { lim.Set(limit) },
+		} {
+			change()
+			sane(t, lim, ask)
+		}
 	})
 }
 

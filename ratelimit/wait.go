@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"container/list"
 	"context"
+	"math"
 	"time"
 )
 
@@ -22,6 +23,29 @@ type waiter struct {
 // also matches [context.DeadlineExceeded]), or never.
 func (l *Limiter) Wait(ctx context.Context) error { return l.WaitN(ctx, 1) }
 
+// Pace waits for n events in parts of at most the smallest burst, so that n may be any number: for pacing bytes, say.
+// Others may have their turn between the parts. After an error, which is one of [Limiter.WaitN], the parts before it
+// are taken.
+func (l *Limiter) Pace(ctx context.Context, n int64) error {
+	for {
+		part := max(min(n, l.burst()), min(n, 1)) // without any burst, let WaitN say so
+		if err := l.WaitN(ctx, part); err != nil || part >= n {
+			return err
+		}
+		n -= part
+	}
+}
+
+// burst returns the events that all limits can admit at once.
+func (l *Limiter) burst() int64 {
+	least := int64(math.MaxInt64)
+	buckets := l.current().buckets
+	for i := range buckets {
+		least = min(least, buckets[i].burst>>buckets[i].frac)
+	}
+	return least
+}
+
 // WaitN is [Limiter.Wait] for n events, taken all at once. For more events than the burst of a limit the error, at
 // once, also matches [ErrTooLarge]. No events are waited for by no time.
 func (l *Limiter) WaitN(ctx context.Context, n int64) error {
@@ -29,7 +53,7 @@ func (l *Limiter) WaitN(ctx context.Context, n int64) error {
 	if ctx.Err() != nil {
 		return cancelled(ctx)
 	}
-	if _, ok, _ := l.spend(l.elapsed(), n); ok {
+	if _, ok, _ := l.spend(l.elapsed(), n, 0); ok {
 		return nil
 	}
 	e, err := l.enqueue(ctx, n)
@@ -45,9 +69,9 @@ func (l *Limiter) WaitN(ctx context.Context, n int64) error {
 			l.leave(e)
 			return cancelled(ctx)
 		}
-		left := l.claim(e)
+		left, err := l.claim(e)
 		if left <= 0 {
-			return nil
+			return err
 		}
 		alarm = time.After(left)
 	}
@@ -59,7 +83,7 @@ func (l *Limiter) enqueue(ctx context.Context, n int64) (*list.Element, error) {
 	l.lock()
 	defer l.unlock()
 	ns := l.elapsed()
-	d := l.take(ns, n)
+	d := l.take(ns, n, 0)
 	switch {
 	case d.OK, d.RetryAfter == Never:
 		return nil, d.Err()
@@ -82,8 +106,12 @@ func (l *Limiter) promote(ns int64) {
 	}
 	w := e.Value.(*waiter)
 	w.due = ns
-	for i := range l.buckets {
-		w.due = max(w.due, l.buckets[i].ready(l.tats[i], ns, w.n, 0))
+	r := l.current()
+	if len(r.buckets) == 0 && !r.open {
+		w.due = math.MaxInt64
+	}
+	for i := range r.buckets {
+		w.due = max(w.due, r.buckets[i].ready(l.tats[i], ns, w.n, 0))
 	}
 	select {
 	case w.turn <- struct{}{}:
@@ -92,17 +120,22 @@ func (l *Limiter) promote(ns int64) {
 }
 
 // claim ends the wait of the waiter at the front if its turn has come, or else returns how long that will take. The
-// events are taken at the instant they were due: waking up late does not slow down those behind.
-func (l *Limiter) claim(e *list.Element) time.Duration {
+// events are taken at the instant they were due: waking up late does not slow down those behind. The wait ends with an
+// error if other limits have been set and the turn can never come.
+func (l *Limiter) claim(e *list.Element) (time.Duration, error) {
 	l.lock()
 	defer l.unlock()
 	w, ns := e.Value.(*waiter), l.elapsed()
+	if w.due == math.MaxInt64 {
+		l.remove(e, ns)
+		return 0, l.decide(ns, w.n, 0, false).Err()
+	}
 	if w.due > ns {
-		return time.Duration(w.due - ns)
+		return time.Duration(w.due - ns), nil
 	}
 	l.commit(w.due, w.n)
 	l.remove(e, ns)
-	return 0
+	return 0, nil
 }
 
 // leave takes a waiter that gives up out of the queue.

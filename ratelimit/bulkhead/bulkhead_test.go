@@ -1,0 +1,322 @@
+package bulkhead_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/redoubt-go/redoubt/ratelimit"
+	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
+)
+
+// hold acquires n places and returns their permits.
+func hold(t *testing.T, b *bulkhead.Bulkhead, n int) []*bulkhead.Permit {
+	t.Helper()
+	var ps []*bulkhead.Permit
+	for range n {
+		p, err := b.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ps = append(ps, p)
+	}
+	return ps
+}
+
+func reason(err error) string {
+	var full *bulkhead.FullError
+	if errors.As(err, &full) {
+		return full.Reason.String()
+	}
+	return fmt.Sprint(err)
+}
+
+func TestTrap23_ReleaseTwiceIsOnce(t *testing.T) {
+	b := bulkhead.New(bulkhead.Config{Limit: 2})
+	ps := hold(t, b, 2)
+	for range 3 {
+		ps[0].Release()
+		ps[0].Done(nil)
+	}
+	if got := b.Inflight(); got != 1 {
+		t.Errorf("%d inside, want 1", got)
+	}
+	new(bulkhead.Permit).Release()
+	_, err := b.AcquireN(t.Context(), 3)
+	if p, _ := b.AcquireN(t.Context(), 3); err == nil {
+		t.Error("no error")
+	} else {
+		p.Release()
+	}
+	if got := b.Inflight(); got != 1 {
+		t.Errorf("%d inside after the permit of an error, want 1", got)
+	}
+}
+
+func TestTrap23_PanicAndGoexitRelease(t *testing.T) {
+	for _, a := range []bulkhead.Algorithm{nil, bulkhead.AIMD{}} {
+		b := bulkhead.New(bulkhead.Config{Limit: 1, Algorithm: a})
+		func() {
+			defer func() {
+				if got := recover(); got != "boom" {
+					t.Errorf("recovered %v, want boom", got)
+				}
+			}()
+			_ = b.Do(t.Context(), func(context.Context) error { panic("boom") })
+		}()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			_, _ = bulkhead.Do(t.Context(), b, func(context.Context) (int, error) { runtime.Goexit(); return 0, nil })
+		})
+		if wg.Wait(); b.Inflight() != 0 {
+			t.Errorf("%d inside, want 0", b.Inflight())
+		}
+	}
+}
+
+func TestTrap24_ShrinkAndGrow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bulkhead.New(bulkhead.Config{Limit: 4, MaxQueue: 10})
+		ps := hold(t, b, 4)
+		var in atomic.Int64
+		for range 6 {
+			go func() {
+				if _, err := b.Acquire(t.Context()); err == nil {
+					in.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		b.SetLimit(-5)
+		if b.Limit() != 1 {
+			t.Errorf("limit %d, want 1", b.Limit())
+		}
+		for i, p := range ps {
+			p.Release()
+			synctest.Wait()
+			if want := int64(0); i < 3 && in.Load() != want || b.Inflight() != max(3-i, 1) {
+				t.Errorf("%d released: %d got in and %d inside", i+1, in.Load(), b.Inflight())
+			}
+		}
+		b.SetLimit(4) // three more
+		synctest.Wait()
+		if in.Load() != 4 || b.Queued() != 2 {
+			t.Errorf("%d got in and %d wait, want 4 and 2", in.Load(), b.Queued())
+		}
+		b.SetLimit(100)
+	})
+}
+
+func TestTrap25_CancelAtTheMomentOfTheGrant(t *testing.T) {
+	for range 300 {
+		b := bulkhead.New(bulkhead.Config{Limit: 1})
+		p := hold(t, b, 1)[0]
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if q, err := b.Acquire(ctx); err == nil {
+				q.Release()
+			} else if !errors.Is(err, context.Canceled) && reason(err) != "queue full" {
+				t.Error(err)
+			}
+		})
+		wg.Go(p.Release)
+		wg.Go(cancel)
+		wg.Wait()
+		if b.Inflight() != 0 || b.Queued() != 0 {
+			t.Fatalf("%d inside, %d wait, want nobody", b.Inflight(), b.Queued())
+		}
+		if _, ok := b.TryAcquire(); !ok {
+			t.Fatal("refused when empty")
+		}
+	}
+}
+
+func TestTrap25_BeyondTheLimitFailsAtOnce(t *testing.T) {
+	b := bulkhead.New(bulkhead.Config{Limit: 3})
+	for _, n := range []int{4, 0, -1, math.MaxInt, math.MinInt} {
+		_, err := b.AcquireN(t.Context(), n)
+		if got := reason(err); got != "beyond the limit" {
+			t.Errorf("AcquireN(%d): %v", n, err)
+		}
+	}
+	if b.Stats().TooLarge != 5 || b.Inflight() != 0 {
+		t.Errorf("stats %+v, want 5 too large and nobody inside", b.Stats())
+	}
+	synctest.Test(t, func(t *testing.T) {
+		b := bulkhead.New(bulkhead.Config{Limit: 3})
+		hold(t, b, 3)
+		var err error
+		go func() { _, err = b.AcquireN(t.Context(), 3) }()
+		synctest.Wait()
+		b.SetLimit(2)
+		if synctest.Wait(); reason(err) != "beyond the limit" {
+			t.Errorf("waiting for more than the new limit: %v", err)
+		}
+	})
+}
+
+func TestTrap25_MaxWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, tt := range []struct {
+			wait, took time.Duration
+			want       string
+		}{{-1, 0, "queue full"}, {time.Second, time.Second, "waited too long"}, {0, time.Minute, "bulkhead: wait: context deadline exceeded"}} {
+			b := bulkhead.New(bulkhead.Config{Limit: 1, MaxWait: tt.wait})
+			hold(t, b, 1)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			start := time.Now()
+			_, err := b.Acquire(ctx)
+			if got := reason(err); got != tt.want || time.Since(start) != tt.took {
+				t.Errorf("MaxWait %v: %v after %v, want %q after %v", tt.wait, err, time.Since(start), tt.want, tt.took)
+			}
+			cancel()
+		}
+	})
+}
+
+func TestPriorities(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bulkhead.New(bulkhead.Config{Limit: 1, MaxQueue: 6})
+		p := hold(t, b, 1)[0]
+		var mu sync.Mutex
+		var order []string
+		note := func(s string) { mu.Lock(); order = append(order, s); mu.Unlock() }
+		for i, level := range []bulkhead.Priority{-9, bulkhead.Low, 0, 0, bulkhead.High, 99, bulkhead.High, bulkhead.Background} {
+			go func() {
+				q, err := b.Acquire(bulkhead.WithPriority(t.Context(), level))
+				if err != nil {
+					note(fmt.Sprint(i, " ", reason(err)))
+					return
+				}
+				note(fmt.Sprint(i))
+				q.Release()
+			}()
+			synctest.Wait()
+		}
+		p.Release()
+		synctest.Wait()
+		want := []string{"0 queue full", "7 queue full", "5", "4", "6", "2", "3", "1"}
+		if diff := cmp.Diff(want, order); diff != "" {
+			t.Errorf("order (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestTargetSheds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bulkhead.New(bulkhead.Config{Limit: 1, MaxQueue: 1000, Target: 10 * time.Millisecond})
+		var in, shed atomic.Int64
+		var longest atomic.Int64
+		for range 2000 { // one comes every 5 ms, and takes 10 ms
+			go func() {
+				start := time.Now()
+				p, err := b.Acquire(t.Context())
+				if err != nil {
+					shed.Add(1)
+					return
+				}
+				in.Add(1)
+				longest.Store(max(longest.Load(), int64(time.Since(start))))
+				time.Sleep(10 * time.Millisecond)
+				p.Release()
+			}()
+			time.Sleep(5 * time.Millisecond)
+		}
+		time.Sleep(time.Minute)
+		if s := b.Stats(); s.Inflight != 0 || s.Queued != 0 || in.Load()+shed.Load() != 2000 || s.Shed != uint64(shed.Load()) {
+			t.Errorf("stats %+v, %d in, %d shed", s, in.Load(), shed.Load())
+		}
+		if got := time.Duration(longest.Load()); got > 250*time.Millisecond || in.Load() < 950 {
+			t.Errorf("waited %v at most, %d in; want at most 250ms and all the place used", got, in.Load())
+		}
+	})
+}
+
+func TestErrors(t *testing.T) {
+	b := bulkhead.New(bulkhead.Config{Name: "x", Limit: 1, MaxQueue: -1})
+	p := hold(t, b, 1)[0]
+	_, err := b.Acquire(t.Context())
+	if !errors.Is(err, bulkhead.ErrFull) || !errors.Is(err, ratelimit.ErrLimited) || errors.Is(err, context.Canceled) {
+		t.Errorf("%v must match ErrFull and ErrLimited", err)
+	}
+	if got := bulkhead.Classify(fmt.Errorf("a: %w", errors.Join(errors.New("b"), err))); got != bulkhead.Ignored {
+		t.Errorf("a refusal counts as %v", got)
+	}
+	why := errors.New("shutting down")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(why)
+	calls := 0
+	err = b.Do(ctx, func(context.Context) error { calls++; return nil })
+	if !errors.Is(err, why) || !errors.Is(err, context.Canceled) || calls != 0 {
+		t.Errorf("with a done context: %v after %d calls", err, calls)
+	}
+	p.Release()
+	if err := b.Do(t.Context(), func(context.Context) error { return why }); err != why {
+		t.Errorf("got %v, want the error of the work", err)
+	}
+	full := &bulkhead.FullError{Name: strings.Repeat("n", 500), Reason: 9}
+	if got := full.Error(); len(got) > 150 || !full.Rejected() || !full.Retryable() || full.LogValue().Group() == nil {
+		t.Errorf("text of %d bytes", len(got))
+	}
+}
+
+func TestValidate(t *testing.T) {
+	bad := bulkhead.Config{Limit: -1, MaxQueue: 1<<31 - 1, Interval: -1, MinLimit: -1, MaxLimit: -1, Window: -1}
+	err := bad.Validate()
+	for _, part := range []string{"Limit is -1", "MaxQueue", "Interval", "MinLimit", "MaxLimit", "Window"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("Validate = %v, want %q in it", err, part)
+		}
+	}
+	defer func() {
+		if got := recover(); got == nil || fmt.Sprint(got) != err.Error() {
+			t.Errorf("New panics with %v, want %v", got, err)
+		}
+	}()
+	bulkhead.New(bad)
+}
+
+func TestEventsInOrder(t *testing.T) {
+	var got []int
+	var b *bulkhead.Bulkhead
+	b = bulkhead.New(bulkhead.Config{OnEvent: func(_ context.Context, e bulkhead.Event) {
+		got = append(got, e.Limit)
+		if e.Limit == 2 {
+			b.SetLimit(3) // reported when this is done
+		}
+		if e.LogValue().Group() == nil {
+			t.Error("no log value")
+		}
+	}})
+	b.SetLimit(2)
+	b.SetLimit(2)
+	b.SetLimit(4)
+	if diff := cmp.Diff([]int{2, 3, 2, 3, 4}, got); diff != "" {
+		t.Errorf("limits (-want +got):\n%s", diff)
+	}
+}
+
+func TestAllocations(t *testing.T) {
+	for name, a := range map[string]bulkhead.Algorithm{"fixed": nil, "AIMD": bulkhead.AIMD{}, "Vegas": new(bulkhead.Vegas)} {
+		b := bulkhead.New(bulkhead.Config{Limit: 10, Algorithm: a})
+		ctx := t.Context()
+		if got := testing.AllocsPerRun(1000, func() {
+			p, err := b.Acquire(ctx)
+			if err == nil {
+				p.Done(nil)
+			}
+		}); got != 0 {
+			t.Errorf("%s: %v allocations, want 0", name, got)
+		}
+	}
+}

@@ -1,0 +1,183 @@
+package bulkhead_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
+)
+
+func Example() {
+	ctx := context.Background()
+	deploy := func(context.Context) error { fmt.Println("deployed"); return nil }
+
+	deployments := bulkhead.New(bulkhead.Config{Limit: 5, MaxQueue: 20, MaxWait: time.Minute})
+	err := deployments.Do(ctx, deploy)
+	if errors.Is(err, bulkhead.ErrFull) {
+		fmt.Println("try again later:", err)
+	}
+	// Output: deployed
+}
+
+func ExampleNew() {
+	b := bulkhead.New(bulkhead.Config{Name: "thumbnails", Limit: 1, MaxQueue: -1})
+	permit, _ := b.TryAcquire()
+	_, err := b.Acquire(context.Background())
+	fmt.Println(err)
+	permit.Release()
+	_, err = b.Acquire(context.Background())
+	fmt.Println(err)
+	// Output:
+	// bulkhead: thumbnails: queue full, 1 of 1 inside, 0 waiting
+	// <nil>
+}
+
+func ExampleBulkhead() {
+	b := bulkhead.New(bulkhead.Config{Limit: 8})
+	permit, err := b.AcquireN(context.Background(), 3) // a large piece of work
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer permit.Release()
+	fmt.Println(b.Inflight(), "of", b.Limit())
+	// Output: 3 of 8
+}
+
+func ExampleConfig() {
+	fmt.Println(bulkhead.Config{Limit: -1, MinLimit: 9, MaxLimit: 3}.Validate())
+	// Output:
+	// bulkhead: Limit is -1, want 0 to 1073741824
+	// bulkhead: MinLimit 9 exceeds MaxLimit 3
+}
+
+func ExamplePermit() {
+	b := bulkhead.New(bulkhead.Config{Limit: 1})
+	permit, _ := b.TryAcquire()
+	permit.Release()
+	permit.Release() // of no effect
+	fmt.Println(b.Inflight())
+	// Output: 0
+}
+
+func ExampleDo() {
+	b := bulkhead.New(bulkhead.Config{Limit: 2})
+	v, err := bulkhead.Do(context.Background(), b, func(context.Context) (int, error) { return b.Inflight(), nil })
+	fmt.Println(v, err, b.Inflight())
+	// Output: 1 <nil> 0
+}
+
+func ExampleWrap() {
+	b := bulkhead.New(bulkhead.Config{Limit: 2})
+	fetch := bulkhead.Wrap(b, func(context.Context) (string, error) { return "page", nil })
+	fmt.Println(fetch(context.Background()))
+	// Output: page <nil>
+}
+
+func ExampleFullError() {
+	b := bulkhead.New(bulkhead.Config{Limit: 3})
+	_, err := b.AcquireN(context.Background(), 5)
+	var full *bulkhead.FullError
+	if errors.As(err, &full) {
+		fmt.Println(full.Reason, full.Limit, full.Retryable())
+	}
+	// Output: beyond the limit 3 false
+}
+
+func ExampleReason() {
+	fmt.Println(bulkhead.ReasonQueue, bulkhead.ReasonWait, bulkhead.ReasonShed)
+	// Output: queue full waited too long shed
+}
+
+func ExampleWithPriority() {
+	ctx := bulkhead.WithPriority(context.Background(), bulkhead.Critical)
+	fmt.Println(bulkhead.PriorityFrom(ctx) == bulkhead.Critical)
+	// Output: true
+}
+
+func ExamplePriorityFrom() {
+	fmt.Println(bulkhead.PriorityFrom(context.Background()) == bulkhead.Normal)
+	// Output: true
+}
+
+func ExamplePriority() {
+	fmt.Println(bulkhead.Background < bulkhead.Normal, bulkhead.Normal < bulkhead.Critical)
+	// Output: true true
+}
+
+func ExampleOutcome() {
+	fmt.Println(bulkhead.Classify(context.Canceled) == bulkhead.Ignored)
+	// Output: true
+}
+
+func ExampleClassify() {
+	fmt.Println(bulkhead.Classify(nil) == bulkhead.Success, bulkhead.Classify(context.DeadlineExceeded) == bulkhead.Dropped)
+	// Output: true true
+}
+
+func ExampleEvent() {
+	b := bulkhead.New(bulkhead.Config{OnEvent: func(_ context.Context, e bulkhead.Event) { fmt.Println(e.Kind, e.Old, e.Limit) }})
+	b.SetLimit(20)
+	// Output: limit 10 20
+}
+
+func ExampleKind() {
+	fmt.Println(bulkhead.KindRefused, bulkhead.KindLimit)
+	// Output: refused limit
+}
+
+func ExampleStats() {
+	b := bulkhead.New(bulkhead.Config{Limit: 1, MaxQueue: -1})
+	b.TryAcquire()
+	_, _ = b.Acquire(context.Background())
+	text, _ := json.Marshal(b.Stats())
+	fmt.Println(string(text))
+	// Output: {"limit":1,"inflight":1,"queued":0,"queue_full":1,"too_late":0,"shed":0,"too_large":0}
+}
+
+// Half as many after every window with a drop.
+type halve struct{}
+
+func (halve) Update(limit int, s bulkhead.Sample) int {
+	if s.Dropped {
+		return limit / 2
+	}
+	return limit
+}
+
+func ExampleAlgorithm() {
+	b := bulkhead.New(bulkhead.Config{Limit: 40, Algorithm: halve{}, Window: 1})
+	for range 10 {
+		permit, _ := b.TryAcquire()
+		permit.Done(context.DeadlineExceeded)
+	}
+	fmt.Println(b.Limit())
+	// Output: 20
+}
+
+func ExampleSample() {
+	fmt.Println(bulkhead.AIMD{}.Update(100, bulkhead.Sample{RTT: time.Second, Inflight: 80, Count: 10}))
+	// Output: 101
+}
+
+func ExampleAIMD() {
+	fmt.Println(bulkhead.AIMD{}.Update(100, bulkhead.Sample{RTT: time.Second, Dropped: true, Count: 10}))
+	// Output: 90
+}
+
+func ExampleVegas() {
+	v := new(bulkhead.Vegas)
+	limit := v.Update(32, bulkhead.Sample{RTT: 10 * time.Millisecond, Inflight: 32, Count: 10})
+	fmt.Println(limit, v.Update(limit, bulkhead.Sample{RTT: 20 * time.Millisecond, Inflight: limit, Count: 10}))
+	// Output: 37 31
+}
+
+func ExampleGradient() {
+	g := new(bulkhead.Gradient)
+	limit := g.Update(36, bulkhead.Sample{RTT: 10 * time.Millisecond, Inflight: 36, Count: 10})
+	fmt.Println(limit, g.Update(limit, bulkhead.Sample{RTT: 20 * time.Millisecond, Inflight: limit, Count: 10}))
+	// Output: 39 31
+}

@@ -1,0 +1,245 @@
+package ratelimit_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/leanovate/gopter/gen"
+	"github.com/leanovate/gopter/prop"
+	"github.com/redoubt-go/redoubt/ratelimit"
+)
+
+func TestTrap17_EvictionForgivesNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for policy, want := range map[ratelimit.OnFull]bool{ratelimit.InheritDebt: false, ratelimit.RejectNew: false, ratelimit.ForgiveDebt: true} {
+			k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(2), MaxKeys: 64, OnFull: policy})
+			k.AllowN(-1, 2)
+			if k.Allow(-1) {
+				t.Fatal("the victim is not limited")
+			}
+			for i := range 640 { // ten times as many as fit, some of them twice
+				k.AllowN(i, 1+int64(i%2))
+			}
+			if got := k.Allow(-1); got != want {
+				t.Errorf("policy %d: victim admitted %v, want %v", policy, got, want)
+			}
+			s := k.Stats()
+			if s.Len > 64 || s.MaxKeys != 64 || s.Allowed+s.Refused != 643 || (s.PushedOut > 0) != (policy != ratelimit.RejectNew) {
+				t.Errorf("policy %d: stats %+v", policy, s)
+			}
+			time.Sleep(100 * time.Hour) // whatever happened, in the end all is well
+			if !k.AllowN(-1, 2) || k.Len() != 1 {
+				t.Errorf("policy %d: refused later, or %d keys", policy, k.Len())
+			}
+		}
+	})
+}
+
+func TestTrap17_FullBucketsAreFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerSecond(2), MaxKeys: 8})
+		for i := range 1000 {
+			if !k.AllowN(i, 2) || k.Allow(i) {
+				t.Fatalf("key %d: want two events", i)
+			}
+			time.Sleep(time.Second)
+		}
+		if s := k.Stats(); s.PushedOut != 0 {
+			t.Errorf("%d keys pushed out, want none: each had its burst back", s.PushedOut)
+		}
+	})
+}
+
+func TestTrap18_OneBucketPerKey(t *testing.T) {
+	for range 50 {
+		k := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(10)})
+		var n atomic.Int64
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for range 5 {
+					if k.Allow("new") {
+						n.Add(1)
+					}
+				}
+			})
+		}
+		if wg.Wait(); n.Load() != 10 {
+			t.Fatalf("admitted %d of a new key, want 10", n.Load())
+		}
+	}
+}
+
+func TestTrap18_AbsentKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerSecond(2)})
+		k.Reset("a")
+		k.Credit("a", 5)
+		if k.Len() != 0 || k.AllowN("a", 3) || !k.AllowN("a", 2) {
+			t.Error("Reset or Credit of an absent key has changed something")
+		}
+		if d := k.Charge("b", 4); d.OK || d.RetryAfter != 1500*time.Millisecond {
+			t.Errorf("Charge of an absent key: %+v, want a retry after 1.5s", d)
+		}
+		k.Penalize("c", -1)
+		k.Penalize("c", time.Minute)
+		if d := k.Take("c", 1); d.RetryAfter != time.Minute+time.Second/2 {
+			t.Errorf("Penalize of an absent key: %+v, want a retry after 1m0.5s", d)
+		}
+		k.Reset("c")
+		k.Credit("b", 3)
+		if !k.AllowN("c", 2) || !k.Allow("b") || k.Allow("b") {
+			t.Error("Reset or Credit of a known key")
+		}
+	})
+}
+
+func TestPropertyP7_FewSlotsAreNeverMorePermissive(t *testing.T) {
+	// Oracle: a Limiter for each key. Whatever is admitted with few slots would be admitted by that as well.
+	for _, policy := range []ratelimit.OnFull{ratelimit.InheritDebt, ratelimit.RejectNew} {
+		synctest.Test(t, func(t *testing.T) {
+			check(t, 100, prop.ForAll(func(seed int64) string {
+				random := rand.New(rand.NewPCG(uint64(seed), 3))
+				limit := ratelimit.PerSecond(10).WithBurst(4)
+				k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: limit, MaxKeys: 8, OnFull: policy})
+				all := make(map[int]*ratelimit.Limiter)
+				for i := range 400 {
+					key, n := random.IntN(24), 1+random.Int64N(3)
+					if all[key] == nil {
+						all[key] = ratelimit.New(limit)
+					}
+					time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
+					switch random.IntN(12) {
+					case 0:
+						k.Charge(key, n)
+						all[key].Charge(n)
+					default:
+						if k.AllowN(key, n) && !all[key].AllowN(n) {
+							return fmt.Sprintf("step %d: key %d gets %d more than without eviction", i, key, n)
+						}
+					}
+				}
+				return ""
+			}, gen.Int64()))
+		})
+	}
+}
+
+func TestKeyedConfig(t *testing.T) {
+	bad := ratelimit.KeyedConfig{Limit: ratelimit.Limit{N: -1}, MaxKeys: -1, OnFull: 7}
+	err := bad.Validate()
+	for _, part := range []string{"limit: negative", "MaxKeys is -1", "OnFull is 7"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("Validate = %v, want %q in it", err, part)
+		}
+	}
+	defer func() {
+		if got := recover(); got == nil || fmt.Sprint(got) != err.Error() {
+			t.Errorf("NewKeyed panics with %v, want %v", got, err)
+		}
+	}()
+	ratelimit.NewKeyed[int](bad)
+}
+
+func TestKeyedExtremes(t *testing.T) {
+	infinite := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.Inf})
+	if !infinite.AllowN(1, math.MaxInt64) || infinite.AllowN(1, -1) || !infinite.Charge(1, 5).OK {
+		t.Error("Inf has refused, or admitted a negative number")
+	}
+	zero := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{})
+	if zero.Allow(1) || !zero.AllowN(1, 0) {
+		t.Error("the zero Limit has admitted something")
+	}
+	k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(5), MaxKeys: 8})
+	for _, n := range []int64{6, math.MaxInt64, -1, math.MinInt64} {
+		if d := k.Take(1, n); d.OK || d.RetryAfter != ratelimit.Never || k.Len() != 0 {
+			t.Errorf("Take(%d) of 5: %+v", n, d)
+		}
+	}
+}
+
+func TestKeyedWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, start := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerSecond(2)}), time.Now()
+		for range 5 {
+			if err := k.Wait(t.Context(), "a"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := time.Since(start); got != 1500*time.Millisecond {
+			t.Errorf("5 events after %v, want 1.5s", got)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if err := k.Wait(ctx, "a"); !errors.Is(err, ratelimit.ErrLimited) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("with a near deadline: %v", err)
+		}
+		ctx, cancel = context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, cancel)
+		for range 2 {
+			if err := k.Wait(ctx, "a"); !errors.Is(err, context.Canceled) {
+				t.Errorf("cancelled: %v", err)
+			}
+		}
+	})
+}
+
+func TestKeyedEvents(t *testing.T) {
+	var got []string
+	var k *ratelimit.Keyed[int]
+	k = ratelimit.NewKeyed[int](ratelimit.KeyedConfig{
+		Limit: ratelimit.PerHour(1), MaxKeys: 8,
+		OnEvent: func(_ context.Context, e ratelimit.Event) {
+			got = append(got, fmt.Sprint(e.Kind, " ", e.Key, " ", e.LogValue()))
+			if len(got) == 1 {
+				k.Allow(0) // refused as well, and reported next
+				got = append(got, "first done")
+			}
+		},
+	})
+	for range 2 {
+		k.Allow(0)
+	}
+	refused := "refused 0 [kind=refused limit=1/h n=1 ok=false]"
+	if diff := cmp.Diff([]string{refused, "first done", refused}, got); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	var _ slog.LogValuer = ratelimit.Event{}
+	if got := fmt.Sprint(ratelimit.KindPushedOut, ratelimit.Kind(9)); got != "pushed out Kind(9)" {
+		t.Errorf("kinds %q", got)
+	}
+}
+
+func TestKeyedCosts(t *testing.T) {
+	if got := float64(ratelimit.SetSize) / 8; got > 25 {
+		t.Errorf("%v bytes for each key, want at most 25", got)
+	}
+	if raceEnabled {
+		t.Skip("maphash allocates under the race detector")
+	}
+	k, i := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(10)}), 0
+	keys := []string{"a", "b", strings.Repeat("k", 1000)}
+	if got := testing.AllocsPerRun(1000, func() { k.Allow(keys[i%3]); i++ }); got != 0 {
+		t.Errorf("Allow: %v allocations, want 0", got)
+	}
+	spray := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(10), MaxKeys: 64})
+	if got := testing.AllocsPerRun(1000, func() { spray.Allow(i); i++ }); got != 0 {
+		t.Errorf("a flood of new keys: %v allocations, want 0", got)
+	}
+	lim := ratelimit.New(ratelimit.PerHour(1e9))
+	lim.Reserve(1).Cancel()
+	if got := testing.AllocsPerRun(1000, func() { lim.Reserve(1).Cancel() }); got != 0 {
+		t.Errorf("Reserve and Cancel: %v allocations, want 0", got)
+	}
+}

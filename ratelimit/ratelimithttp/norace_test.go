@@ -1,0 +1,5 @@
+//go:build !race
+
+package ratelimithttp_test
+
+const raceEnabled = false
