@@ -22,6 +22,39 @@ var magics = []struct{ format, lo, hi string }{
 	{"zstd", "\x50\x2a\x4d\x18", "\x5f\x2a\x4d\x18"},
 }
 
+// A Decoder unpacks inputs of one format, such as zstd with
+// github.com/klauspost/compress.
+type Decoder struct {
+	// Name is the format's, for people to read.
+	Name string
+
+	// Magic is what an input of the format begins with. A format that can
+	// begin in several ways takes several Decoders. It goes before the formats
+	// built in; an empty one is never found. It should be so long that no
+	// text begins so, and must not hold a newline.
+	Magic string
+
+	// New returns a reader of what r unpacks to. It should bound the memory
+	// that an input can demand; MaxDecoded and MaxRatio bound its output. The
+	// scan closes the reader.
+	New func(r io.Reader) (io.ReadCloser, error)
+}
+
+// decoder returns the Decoder for what br holds, nil when there is none.
+func (c *scan) decoder() *Decoder {
+	for i := range c.Decoders {
+		d := &c.Decoders[i]
+		for n := 1; n <= len(d.Magic); n++ {
+			if head, _ := c.br.Peek(n); string(head) != d.Magic[:n] {
+				break
+			} else if n == len(d.Magic) {
+				return d
+			}
+		}
+	}
+	return nil
+}
+
 // sniff returns the format of what br holds, "" for text. It asks for a further byte
 // only while those before are the beginning of a magic.
 func sniff(br *bufio.Reader) string {
@@ -55,10 +88,18 @@ func within(head []byte, lo, hi string) bool {
 }
 
 // decode returns the decoded bytes of an input, counted and limited.
-func (c *scan) decode(r io.Reader) (io.Reader, error) {
+func (c *scan) decode(r io.Reader) (*decoded, error) {
 	c.raw = rawReader{c: c, r: r}
 	c.br.Reset(&c.raw)
 	d := &decoded{c: c, r: c.br, limit: c.MaxDecoded, ratio: int64(c.MaxRatio)}
+	if dec := c.decoder(); dec != nil {
+		rc, err := dec.New(c.br)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", dec.Name, err)
+		}
+		d.r, d.closer = rc, rc
+		return d, nil
+	}
 	switch format := sniff(c.br); format {
 	case "":
 		d.limit, d.ratio = -1, -1
@@ -100,6 +141,16 @@ type decoded struct {
 	n     int64 // bytes made
 	limit int64
 	ratio int64
+
+	closer io.Closer // of r, when it has one
+}
+
+// Close lets go of the decoder.
+func (d *decoded) Close() error {
+	if d.closer != nil {
+		return d.closer.Close()
+	}
+	return nil
 }
 
 // ratioFloor is the output up to which a ratio says nothing, in bytes.

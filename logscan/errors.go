@@ -12,7 +12,7 @@ var (
 	ErrMalformed = errors.New("logscan: malformed")
 
 	// ErrUnsupported is matched when an input is compressed in a way that
-	// cannot be read: xz and zstd.
+	// cannot be read: xz and zstd, when no Decoder takes them.
 	ErrUnsupported = errors.New("unsupported compression")
 
 	// ErrLimit is matched when an input exceeds MaxDecoded or MaxRatio.

@@ -283,7 +283,7 @@ func ExampleStats() {
 	b, err := json.Marshal(logscan.Stats{Inputs: 1, ReadBytes: 512, DecodedBytes: 4096, Records: 40, Delivered: 39, Malformed: 1})
 	fmt.Println(string(b), err)
 	// Output:
-	// {"inputs":1,"failed":0,"read_bytes":512,"decoded_bytes":4096,"records":40,"delivered":39,"malformed":1,"cut":0,"cut_bytes":0} <nil>
+	// {"inputs":1,"failed":0,"read_bytes":512,"decoded_bytes":4096,"records":40,"delivered":39,"prefiltered":0,"malformed":1,"cut":0,"cut_bytes":0,"joined":0} <nil>
 }
 
 // A damaged input does not end the scan.

@@ -16,7 +16,8 @@ import (
 type Inputs = iter.Seq2[Input, error]
 
 // An Input is one stream of lines. gzip and bzip2 are recognised by their first
-// bytes, whatever the name says, and unpacked; xz and zstd are recognised and refused.
+// bytes, whatever the name says, and unpacked; xz and zstd are recognised and, unless
+// there is a Decoder for them, refused.
 type Input struct {
 	// Name becomes Record.Source and InputError.Name.
 	Name string

@@ -3,9 +3,12 @@ package logscan
 import (
 	"bytes"
 	"io"
+	"math"
 )
 
 const bom = "\xef\xbb\xbf"
+
+var newline = []byte{'\n'}
 
 // lines cuts a stream into lines. It reads block by block and hands out views
 // of its buffer: only the unfinished line at the end of a block is ever moved.
@@ -16,12 +19,19 @@ type lines struct {
 	start, end int
 	off        int64 // of buf[start] in the stream
 	err        error // of src, sticky; io.EOF at a regular end
+
+	require [][]byte // lines with none of these may be skipped
+	found   []int64  // where each of them comes next, or the offset before which it does not
+	until   int64    // no line that begins here or later is wanted; the caller looks, too
+	whole   int64    // offset of the end of the last line that is whole in the buffer
+	skipped uint64   // lines that were
 }
 
 // reset makes l read src, whose first byte has the given offset. A byte order
 // mark is skipped only at the very beginning of a stream.
 func (l *lines) reset(src io.Reader, limit int, off int64) {
-	*l = lines{src: src, limit: limit, buf: l.buf, off: off}
+	*l = lines{src: src, limit: limit, buf: l.buf, off: off, require: l.require, found: l.found, until: math.MaxInt64}
+	clear(l.found)
 	if off > 0 {
 		return
 	}
@@ -38,12 +48,62 @@ func (l *lines) reset(src io.Reader, limit int, off int64) {
 // next fills in r with the next line. It reports false when there is none; l.err
 // then says why.
 func (l *lines) next(r *Record) bool {
+	if len(l.require) > 0 {
+		if l.skip(r); l.off >= l.until {
+			return false
+		}
+	}
 	i := bytes.IndexByte(l.buf[l.start:l.end], '\n')
 	if i < 0 {
 		return l.refill(r)
 	}
 	l.emit(r, i, true)
 	return true
+}
+
+// skip goes past the whole lines of the buffer before the first that has one of
+// the literals. It is for speed only: it sees neither the line that is unfinished
+// at the end of the buffer nor where a line is cut.
+func (l *lines) skip(r *Record) {
+	data := l.buf[l.start:l.end]
+	if l.off >= l.whole {
+		l.whole = l.off + int64(bytes.LastIndexByte(data, '\n')+1)
+	}
+	whole := int(l.whole - l.off)
+	if whole == 0 {
+		return
+	}
+	at := whole
+	for i, lit := range l.require {
+		at = min(at, l.find(i, lit, data[:whole]))
+	}
+	if at < whole {
+		at = bytes.LastIndexByte(data[:at], '\n') + 1
+	}
+	n := bytes.Count(data[:at], newline)
+	l.skipped += uint64(n)
+	r.Num += int64(n)
+	l.start += at
+	l.off += int64(at)
+}
+
+// find returns where literal i first occurs in data, which begins at l.off, or
+// len(data). What an earlier call has found holds until it is passed.
+func (l *lines) find(i int, lit, data []byte) int {
+	from := max(l.found[i]-l.off, 0)
+	if from >= int64(len(data)) {
+		return len(data)
+	}
+	if hit := data[from:]; len(hit) >= len(lit) && string(hit[:len(lit)]) == string(lit) {
+		return int(from)
+	}
+	at := bytes.Index(data[from:], lit)
+	if at < 0 {
+		l.found[i] = l.off + int64(len(data))
+		return len(data)
+	}
+	l.found[i] = l.off + from + int64(at)
+	return int(from) + at
 }
 
 // refill is next when the buffer holds no whole line.
@@ -82,22 +142,22 @@ func (l *lines) emit(r *Record, n int, ended bool) {
 // through behind them.
 func (l *lines) long(r *Record) {
 	l.compact()
-	n, cr, newline := int64(l.end), l.buf[l.end-1] == '\r', -1
-	for newline < 0 && l.err == nil {
+	n, cr, stop := int64(l.end), l.buf[l.end-1] == '\r', -1
+	for stop < 0 && l.err == nil {
 		l.end = l.limit
 		l.fill()
 		rest := l.buf[l.limit:l.end]
-		if newline = bytes.IndexByte(rest, '\n'); newline >= 0 {
-			rest = rest[:newline]
+		if stop = bytes.IndexByte(rest, '\n'); stop >= 0 {
+			rest = rest[:stop]
 		}
 		if n += int64(len(rest)); len(rest) > 0 {
 			cr = rest[len(rest)-1] == '\r'
 		}
 	}
-	l.record(r, n, cr, newline >= 0)
+	l.record(r, n, cr, stop >= 0)
 	l.start = l.end
-	if newline >= 0 {
-		l.start = l.limit + newline + 1
+	if stop >= 0 {
+		l.start = l.limit + stop + 1
 	}
 }
 

@@ -2,18 +2,21 @@ package logscan
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"math"
+	"runtime"
 )
 
 const (
 	defaultMaxLine    = 256 << 10
 	defaultMaxDecoded = 64 << 30
 	defaultMaxRatio   = 1000
+	defaultChunk      = 1 << 20
 	blockSize         = 64 << 10 // bytes asked of an input at a time
 )
 
@@ -23,6 +26,37 @@ const (
 type Scanner struct {
 	// Parser finds the fields of every record. Nil: records are lines only.
 	Parser Parser
+
+	// Require makes the scan deliver only records that contain one of these
+	// texts, byte by byte; the others are counted as Prefiltered and no parser
+	// sees them. Whole blocks are searched before lines are cut, which makes it
+	// much faster than a test in the loop. It is judged before Redact, on what
+	// MaxLine leaves of the record. Empty: all records; an empty text is in each.
+	Require []string
+
+	// Join makes one record of several lines, such as a message and its stack
+	// trace. Nil: a line is a record.
+	Join *Joiner
+
+	// Redact appends to dst what may be known of src, the bytes of a record, and
+	// returns the result; Mask makes such functions. The result becomes
+	// Record.Line before the parser, hooks or the loop see it, cut at MaxLine
+	// should it be longer; Offset, Next and Dropped stay those of the input. It
+	// must not keep or change src, and is called by several goroutines at once
+	// in Reduce and Map. Nil: lines are left as they are.
+	Redact func(dst, src []byte) []byte
+
+	// Decoders unpack inputs of further formats, in addition to gzip and bzip2.
+	Decoders []Decoder
+
+	// Workers is how many goroutines Reduce and Map scan with. The default,
+	// also for negative values, is GOMAXPROCS.
+	Workers int
+
+	// Chunk is how many bytes of an uncompressed file Reduce and Map give to a
+	// worker at a time. The default is 1 MiB; negative means that files are
+	// not divided.
+	Chunk int
 
 	// MaxLine is the longest line delivered, in bytes without its terminator;
 	// what is beyond it is dropped and told in Record.Dropped. The default is
@@ -44,8 +78,8 @@ type Scanner struct {
 
 	// Malformed is called for every record the parser refuses, with the parser's
 	// error and the record, which has no fields and is valid during the call. An
-	// error it returns ends the scan and is its last error. Nil: the record is
-	// counted and skipped.
+	// error it returns ends the scan and is its last error. Reduce and Map call it
+	// from several goroutines at once. Nil: the record is counted and skipped.
 	Malformed func(r *Record, err error) error
 
 	// Stats is where scans count what they do. Nil: nothing is counted.
@@ -77,12 +111,7 @@ func Lines(r io.Reader) iter.Seq2[*Record, error] {
 // interrupt a Read that blocks. However the loop ends, the open input is closed.
 func (s Scanner) Records(ctx context.Context, in Inputs) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
-		c := &scan{
-			Scanner: s.withDefaults(),
-			yield:   yield,
-			done:    ctx.Done(),
-			br:      bufio.NewReaderSize(nil, blockSize/2),
-		}
+		c := newScan(ctx, s.withDefaults(), yield)
 		defer c.flush()
 		if !c.alive(ctx) {
 			return
@@ -106,6 +135,12 @@ func (s Scanner) withDefaults() Scanner {
 	if s.MaxRatio == 0 {
 		s.MaxRatio = defaultMaxRatio
 	}
+	if s.Workers <= 0 {
+		s.Workers = runtime.GOMAXPROCS(0)
+	}
+	if s.Chunk == 0 {
+		s.Chunk = defaultChunk
+	}
 	return s
 }
 
@@ -120,26 +155,48 @@ type scan struct {
 	lines lines
 	rec   Record
 	stats Stats // what is not yet in Scanner.Stats
+
+	joiner     joiner
+	require    [][]byte // Scanner.Require
+	redacted   []byte   // what Redact has made of the record
+	unnumbered bool     // Record.Num stays 0
+}
+
+func newScan(ctx context.Context, s Scanner, yield func(*Record, error) bool) *scan {
+	c := &scan{Scanner: s, yield: yield, done: ctx.Done(), br: bufio.NewReaderSize(nil, blockSize/2)}
+	for _, text := range s.Require {
+		c.require = append(c.require, []byte(text))
+	}
+	if s.Join == nil {
+		c.lines.require = c.require
+		// What a regular expression cannot match need not be cut into lines, as
+		// long as nobody looks at it.
+		if p, ok := s.Parser.(*regexpParser); ok && len(c.require) == 0 && s.Malformed == nil && s.Redact == nil {
+			c.lines.require = p.literals
+		}
+		c.lines.found = make([]int64, len(c.lines.require))
+	}
+	return c
 }
 
 // alive ends the scan with an error when ctx is done.
 func (c *scan) alive(ctx context.Context) bool {
 	select {
 	case <-c.done:
-		return c.cancelled(ctx)
+		c.yield(nil, contextError(ctx))
+		return false
 	default:
 		return true
 	}
 }
 
-func (c *scan) cancelled(ctx context.Context) bool {
+// contextError returns an error that matches both ctx.Err() and its cause.
+func contextError(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if errors.Is(cause, err) {
-		c.yield(nil, fmt.Errorf("logscan: %w", cause))
-	} else {
-		c.yield(nil, fmt.Errorf("logscan: %w: %w", err, cause))
+		return fmt.Errorf("logscan: %w", cause)
 	}
-	return false
+	return fmt.Errorf("logscan: %w: %w", err, cause)
 }
 
 // input delivers the records of one input, or of the error that stands for one.
@@ -157,23 +214,96 @@ func (c *scan) input(ctx context.Context, in Input, err error) bool {
 	if err != nil {
 		return c.fail(in.Name, 0, err)
 	}
+	defer src.Close()
 	// An offset beyond the end is an error, not an input without records: the
 	// file was cut or exchanged since the offset was noted.
 	skip := max(in.Offset, 0)
-	if skipped, err := io.CopyN(io.Discard, src, skip); err != nil {
+	if skipped, err := c.skip(rc, src, skip); err != nil {
 		return c.fail(in.Name, skipped, noEOF(err))
 	}
 	c.lines.reset(src, c.MaxLine, skip)
 	c.rec.Source, c.rec.Num = in.Name, 0
-	for c.lines.next(&c.rec) {
+	return c.records(ctx, part{end: math.MaxInt64})
+}
+
+// skip goes past the first n bytes of src, the decoded bytes of rc. Plain files
+// need not be read for that.
+func (c *scan) skip(rc io.Reader, src *decoded, n int64) (int64, error) {
+	s, ok := rc.(io.Seeker)
+	if !ok || n == 0 || src.r != c.br {
+		return io.CopyN(io.Discard, src, n)
+	}
+	size, err := s.Seek(0, io.SeekEnd)
+	if err != nil { // a pipe
+		return io.CopyN(io.Discard, src, n)
+	}
+	if size < n {
+		return size, io.EOF
+	}
+	c.br.Reset(&c.raw)
+	c.raw.err = nil
+	return s.Seek(n, io.SeekStart)
+}
+
+// A part is the range of an input whose records a scan delivers: those that
+// begin before end and, if inside, from the first line on that begins a record.
+type part struct {
+	end    int64
+	inside bool
+}
+
+// records delivers the records of c.lines.
+func (c *scan) records(ctx context.Context, p part) bool {
+	if c.Join != nil {
+		return c.joined(ctx, p)
+	}
+	for c.lines.off < p.end && c.lines.next(&c.rec) {
+		if c.lines.skipped > 0 {
+			c.skipped()
+		}
 		if !c.alive(ctx) || !c.record() {
 			return false
 		}
 	}
-	if c.lines.err != io.EOF {
-		return c.fail(in.Name, c.lines.off, c.lines.err)
+	c.skipped()
+	return c.ended(ctx)
+}
+
+// ended reports the error that has ended c.lines, if there is one.
+func (c *scan) ended(ctx context.Context) bool {
+	if err := c.lines.err; err != nil && err != io.EOF {
+		return c.alive(ctx) && c.fail(c.rec.Source, c.lines.off, err)
 	}
 	return true
+}
+
+// skipped counts the lines over which c.lines has skipped.
+func (c *scan) skipped() {
+	n := c.lines.skipped
+	c.lines.skipped = 0
+	c.stats.Records += n
+	if len(c.require) > 0 {
+		c.stats.Prefiltered += n
+	} else {
+		c.stats.Malformed += n
+	}
+}
+
+// required reports whether line has a text of Scanner.Require.
+func (c *scan) required(line []byte) bool {
+	for _, text := range c.require {
+		if bytes.Contains(line, text) {
+			return true
+		}
+	}
+	return false
+}
+
+// redact puts what Redact makes of the record in its place.
+func (c *scan) redact() {
+	c.redacted = c.Redact(c.redacted[:0], c.rec.Line)
+	n := min(len(c.redacted), c.MaxLine)
+	c.rec.Line = c.redacted[:n:n]
 }
 
 // record parses, counts and delivers c.rec. It counts after the parser has
@@ -181,6 +311,17 @@ func (c *scan) input(ctx context.Context, in Input, err error) bool {
 func (c *scan) record() bool {
 	r := &c.rec
 	r.reset()
+	if c.unnumbered {
+		r.Num = 0
+	}
+	if len(c.require) > 0 && !c.required(r.Line) {
+		c.stats.Records++
+		c.stats.Prefiltered++
+		return true
+	}
+	if c.Redact != nil {
+		c.redact()
+	}
 	var err error
 	if c.Parser != nil {
 		err = c.Parser.Parse(r)

@@ -10,12 +10,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"testing/iotest"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/redoubt-go/redoubt/logscan"
@@ -784,6 +786,12 @@ func TestAllocsPerRecord(t *testing.T) {
 		{"JSON deep", strings.Repeat(`{"a":[`, 40), logscan.JSON("level")},
 		{"Pattern", "[ERROR] message", logscan.MustPattern("[<level>] <message>")},
 		{"Pattern malformed", "ERROR message", logscan.MustPattern("[<level>] <message>")},
+		{"Logfmt", `level=ERROR msg="a \"b\"" n=1`, logscan.Logfmt()},
+		{"Regexp malformed", "INFO message", logscan.Regexp(regexp.MustCompile(`(?P<level>ERROR)`))},
+		{"Syslog", "Mar  1 12:00:00 h sshd[1]: message repeated 2 times: [ x]", logscan.Syslog(near(time.Unix(1772000000, 0)))},
+		{"CLF", `1.2.3.4 - - [10/Oct/2026:13:55:36 +0000] "GET / HTTP/1.1" 200 1 "r" "a"`, logscan.CLF(logscan.TimeParser{})},
+		{"CSV", `a,"b ""c""",d`, logscan.CSV("a", "b", "c")},
+		{"Chain", `2026-03-01T12:00:00Z h app: {"level":"ERROR"}`, logscan.Chain(logscan.Syslog(logscan.TimeParser{}), logscan.JSON("level"))},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -295,16 +295,19 @@ func TestP7_JSONIsEncodingJSON(t *testing.T) {
 
 // Oracle: what the loop and the hook have seen.
 func TestP11_Conservation(t *testing.T) {
-	property(t, "Records = Delivered + Malformed, always", prop.ForAll(
-		func(s string, seed int64, fail bool, leave int) string {
+	property(t, "Records = Delivered + Prefiltered + Malformed, always", prop.ForAll(
+		func(s string, seed int64, fail, require bool, leave int) string {
 			var counters logscan.Counters
 			var seen, refused, failed, inputs uint64
 			sc := logscan.Scanner{
 				Parser: logscan.MustPattern("a<x>"), MaxLine: 100, Stats: &counters,
 				Malformed: func(*logscan.Record, error) error { refused++; return nil },
 			}
+			if require {
+				sc.Require = []string{"b", "é"}
+			}
 			torn := io.MultiReader(chunked(s, seed), readerFunc(func([]byte) (int, error) {
-				if st := counters.Stats(); st.Records != st.Delivered+st.Malformed {
+				if st := counters.Stats(); st.Records != st.Delivered+st.Prefiltered+st.Malformed {
 					t.Errorf("while reading: %+v", st)
 				}
 				if fail {
@@ -327,12 +330,12 @@ func TestP11_Conservation(t *testing.T) {
 				inputs = st.Inputs
 			}
 			want := logscan.Stats{
-				Inputs: inputs, Failed: failed, Records: seen + refused, Delivered: seen, Malformed: refused,
+				Inputs: inputs, Failed: failed, Records: seen + refused + st.Prefiltered, Delivered: seen, Prefiltered: st.Prefiltered, Malformed: refused,
 				ReadBytes: st.ReadBytes, DecodedBytes: st.ReadBytes, Cut: st.Cut, CutBytes: st.CutBytes,
 			}
 			if !left && st.ReadBytes != uint64(len(s)+7) {
 				return fmt.Sprintf("%d bytes read, want %d", st.ReadBytes, len(s)+7)
 			}
 			return cmp.Diff(want, st)
-		}, text(), gen.Int64(), gen.Bool(), gen.IntRange(1, 20)))
+		}, text(), gen.Int64(), gen.Bool(), gen.Bool(), gen.IntRange(1, 20)))
 }

@@ -3,24 +3,29 @@ package logscan
 import (
 	"bytes"
 	"iter"
+	"time"
 )
 
-// A Record is one line of an input and the fields a parser found in it. Its
+// A Record is one line of an input, or several that a Joiner has joined, and the
+// fields a parser found in it. Its
 // bytes are views of the scanner's buffer: a Record is valid until the next
 // iteration, and its bytes must not be changed.
 type Record struct {
 	Line    []byte // without its terminator ("\n" or "\r\n"), byte for byte as in the input; at most MaxLine bytes
 	Source  string // Input.Name
-	Num     int64  // number of the line in its input, from 1 (from Input.Offset on)
+	Num     int64  // number of the (first) line in its input, from 1 (from Input.Offset on); 0 in Reduce and Map
 	Offset  int64  // of Line in the decoded stream, in bytes
 	Next    int64  // offset of the first byte after the terminator, where a later scan can go on: see Input.Offset
-	Dropped int64  // bytes cut off the end of Line because it was longer than MaxLine
+	Dropped int64  // bytes cut off Line because it was longer than MaxLine
 	Partial bool   // the input ended, or failed, before the newline
 
+	time    time.Time
+	weight  int
 	fields  []field
 	names   map[string]string // field names seen in lines, to have them as strings
 	scratch []byte            // unescaped values
 	nesting []uint64          // of JSON values
+	sub     *Record           // what a later parser of a Chain works on
 }
 
 // A field without a value is not there.
@@ -70,11 +75,25 @@ func (r *Record) Set(key string, value []byte) {
 	r.fields = append(r.fields, field{key, value})
 }
 
+// Time returns the time the parser found, the zero time when it found none.
+func (r *Record) Time() time.Time { return r.time }
+
+// SetTime sets the time of the record. It is meant for parsers.
+func (r *Record) SetTime(t time.Time) { r.time = t }
+
+// Weight returns how many events the record stands for: N where the parser
+// found "message repeated N times", else 1.
+func (r *Record) Weight() int { return max(r.weight, 1) }
+
+// SetWeight sets the weight of the record; less than 1 means 1. It is meant for
+// parsers.
+func (r *Record) SetWeight(n int) { r.weight = n }
+
 // Clone returns a copy of the record that shares no bytes with it.
 func (r *Record) Clone() *Record {
 	c := *r
 	c.Line = bytes.Clone(r.Line)
-	c.names, c.scratch, c.nesting = nil, nil, nil
+	c.names, c.scratch, c.nesting, c.sub = nil, nil, nil, nil
 	c.fields = make([]field, len(r.fields))
 	for i, f := range r.fields {
 		c.fields[i] = field{f.name, bytes.Clone(f.value)}
@@ -82,8 +101,9 @@ func (r *Record) Clone() *Record {
 	return &c
 }
 
-// reset takes all fields away.
+// reset takes away what a parser has found.
 func (r *Record) reset() {
+	r.time, r.weight = time.Time{}, 0
 	r.fields = r.fields[:0]
 	r.scratch = r.scratch[:0]
 }
@@ -116,5 +136,8 @@ func (r *Record) poison() {
 		for i := range b {
 			b[i] = '!'
 		}
+	}
+	if r.sub != nil {
+		r.sub.poison()
 	}
 }

@@ -10,17 +10,19 @@ type Counters struct {
 }
 
 // Stats are the counts of Counters at one moment. They only grow, and
-// Records = Delivered + Malformed holds in every snapshot.
+// Records = Delivered + Prefiltered + Malformed holds in every snapshot.
 type Stats struct {
 	Inputs       uint64 `json:"inputs"`        // inputs begun, and errors of Inputs
 	Failed       uint64 `json:"failed"`        // inputs that ended with an InputError
 	ReadBytes    uint64 `json:"read_bytes"`    // bytes read from inputs, as stored
 	DecodedBytes uint64 `json:"decoded_bytes"` // the same after decompression
-	Records      uint64 `json:"records"`       // lines found
+	Records      uint64 `json:"records"`       // lines found, joined ones counted as one
 	Delivered    uint64 `json:"delivered"`     // records handed to the loop
+	Prefiltered  uint64 `json:"prefiltered"`   // records without any literal of Require
 	Malformed    uint64 `json:"malformed"`     // records the parser refused
-	Cut          uint64 `json:"cut"`           // records longer than MaxLine, among Records
+	Cut          uint64 `json:"cut"`           // records longer than MaxLine, among those delivered or seen by the parser
 	CutBytes     uint64 `json:"cut_bytes"`     // bytes they lost
+	Joined       uint64 `json:"joined"`        // lines that a Joiner added to the record before them
 }
 
 // Stats returns the counts so far. A running scan adds its own each time it
@@ -41,7 +43,9 @@ func (c *Counters) add(d Stats) {
 	s.DecodedBytes += d.DecodedBytes
 	s.Records += d.Records
 	s.Delivered += d.Delivered
+	s.Prefiltered += d.Prefiltered
 	s.Malformed += d.Malformed
 	s.Cut += d.Cut
 	s.CutBytes += d.CutBytes
+	s.Joined += d.Joined
 }

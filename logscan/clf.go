@@ -1,0 +1,112 @@
+package logscan
+
+import (
+	"bytes"
+	"fmt"
+)
+
+var errCLF = fmt.Errorf("%w: common log format", ErrMalformed)
+
+type clfParser struct{ t TimeParser }
+
+// CLF returns a parser for access logs in the common and the combined log format
+// of Apache and nginx:
+//
+//	addr ident user [time] "request" status bytes "referer" "agent" ...
+//
+// These are the fields; a request of the form "GET /path HTTP/1.1" gives
+// method, path and proto, too. What the log has as "-" is not there. Values are
+// as in the log, with its escapes. A user may contain anything but a quote:
+// what ends it is the first [time] followed by a quote. The time is Record.Time.
+func CLF(t TimeParser) Parser { return &clfParser{t} }
+
+// Parse implements Parser.
+func (p *clfParser) Parse(r *Record) error {
+	r.reset()
+	addr, b, ok1 := bytes.Cut(r.Line, space)
+	ident, b, ok2 := bytes.Cut(b, space)
+	end := bytes.Index(b, []byte("] \""))
+	if !ok1 || !ok2 || end < 0 {
+		return errCLF
+	}
+	start := bytes.LastIndexByte(b[:end], '[')
+	if start < 1 || b[start-1] != ' ' {
+		return errCLF
+	}
+	t, err := p.t.Parse(b[start+1 : end])
+	if err != nil {
+		return errCLF
+	}
+	r.SetTime(t)
+	r.value("addr", addr)
+	r.value("ident", ident)
+	r.value("user", b[:start-1])
+	request, b, ok := quoted(b[end+2:])
+	if !ok {
+		return errCLF
+	}
+	r.value("request", request)
+	r.request(request)
+	return r.response(b)
+}
+
+// value sets a field unless it is "-".
+func (r *Record) value(key string, b []byte) {
+	if string(b) != "-" {
+		r.Set(key, b[:len(b):len(b)])
+	}
+}
+
+// request sets the parts of METHOD PATH PROTO.
+func (r *Record) request(b []byte) {
+	i, j := bytes.IndexByte(b, ' '), bytes.LastIndexByte(b, ' ')
+	if i <= 0 || j <= i+1 || !bytes.HasPrefix(b[j+1:], []byte("HTTP/")) {
+		return
+	}
+	r.Set("method", b[:i:i])
+	r.Set("path", b[i+1:j:j])
+	r.Set("proto", b[j+1:len(b):len(b)])
+}
+
+// response reads ` status bytes` and perhaps ` "referer" "agent"`. What other
+// columns follow is left alone.
+func (r *Record) response(b []byte) error {
+	b, ok := cutByte(b, ' ')
+	status, b, ok2 := bytes.Cut(b, space)
+	if _, rest, isNumber := number(status, 3); !ok || !ok2 || !isNumber || len(rest) > 0 {
+		return errCLF
+	}
+	r.Set("status", status)
+	size, b, _ := bytes.Cut(b, space)
+	for _, c := range size {
+		if !digit(c) && len(size) > 1 {
+			return errCLF
+		}
+	}
+	r.value("bytes", size)
+	for _, name := range [...]string{"referer", "agent"} {
+		var v []byte
+		if v, b, ok = quoted(b); !ok {
+			return nil
+		}
+		r.value(name, v)
+		b, _ = cutByte(b, ' ')
+	}
+	return nil
+}
+
+// quoted reads a text in quotes, in which \ stands before what is not its end.
+func quoted(b []byte) (text, rest []byte, ok bool) {
+	if b, ok = cutByte(b, '"'); !ok {
+		return nil, b, false
+	}
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			return b[:i:i], b[i+1:], true
+		}
+	}
+	return nil, b, false
+}

@@ -1,0 +1,175 @@
+package detect_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/redoubt-go/redoubt/logscan"
+	"github.com/redoubt-go/redoubt/logscan/detect"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// The sixth event in ten minutes is one too many.
+func Example() {
+	type login struct {
+		time time.Time
+		addr netip.Addr
+	}
+	var events []login
+	for i := range 8 {
+		events = append(events, login{noon.Add(time.Duration(i) * time.Minute), netip.MustParseAddr("203.0.113.9")})
+	}
+	w := detect.NewWindow[netip.Addr](detect.Config{Limit: 5, Per: 10 * time.Minute})
+	for _, e := range events {
+		if alert, ok := w.Observe(e.time, e.addr, 1); ok {
+			fmt.Println(alert.Key, alert.Count)
+		}
+	}
+	// Output:
+	// 203.0.113.9 6
+}
+
+// Failed logins of an sshd log, more than five per address in ten minutes.
+func ExampleSSHAuth() {
+	var log strings.Builder
+	for i := range 3 {
+		fmt.Fprintf(&log, "Mar  1 12:00:0%d web1 sshd[9]: Failed password for invalid user test from 10.0.0.1 port 1 ssh2 from 203.0.113.9 port 22 ssh2\n", i)
+	}
+	log.WriteString("Mar  1 12:00:09 web1 sshd[9]: message repeated 3 times: [ Failed password for root from 203.0.113.9 port 22 ssh2]\n")
+	near := logscan.TimeParser{Reference: func() time.Time { return noon }}
+	sc := logscan.Scanner{Parser: logscan.Chain(logscan.Syslog(near), detect.SSHAuth())}
+	w := detect.NewWindow[netip.Prefix](detect.Config{Limit: 5, Per: 10 * time.Minute})
+	for rec := range sc.Records(context.Background(), logscan.Readers("auth.log", strings.NewReader(log.String()))) {
+		addr, ok := detect.ParseAddr(rec.Get("addr"))
+		if !ok || !rec.Is("outcome", "failed") {
+			continue
+		}
+		if alert, ok := w.Observe(rec.Time(), detect.Network(addr, 32, 64), rec.Weight()); ok {
+			fmt.Println(alert)
+		}
+	}
+	// Output:
+	// "203.0.113.9/32": 6 from 2026-03-01T12:00:00Z to 2026-03-01T12:00:09Z
+}
+
+func ExampleConfig() {
+	fmt.Println(detect.Config{Limit: -1}.Validate())
+	// Output:
+	// detect: Limit -1 is not between 0 and 65536
+	// detect: Per is required
+}
+
+func ExampleWindow() {
+	w := detect.NewWindow[string](detect.Config{Per: time.Minute})
+	_, ok := w.Observe(noon, "any", 1)
+	fmt.Println(ok, w.Stats().Keys)
+	// Output:
+	// true 1
+}
+
+func ExampleNewWindow() {
+	w := detect.NewWindow[string](detect.Config{Limit: 1, Per: time.Minute, Cooldown: -1})
+	for i := range 3 {
+		_, ok := w.Observe(noon.Add(time.Duration(i)*time.Second), "a", 1)
+		fmt.Println(ok)
+	}
+	// Output:
+	// false
+	// true
+	// true
+}
+
+func ExampleAlert() {
+	fmt.Println(detect.Alert[string]{Key: "\x1b[31mroot", Count: 6, First: noon, Last: noon})
+	// Output:
+	// "\x1b[31mroot": 6 from 2026-03-01T12:00:00Z to 2026-03-01T12:00:00Z
+}
+
+// Many names tried from one address.
+func ExampleDistinct() {
+	d := detect.NewDistinct[string](detect.Config{Limit: 2, Per: time.Hour})
+	for _, user := range []string{"root", "admin", "root", "test"} {
+		if a, ok := d.Observe(noon, "203.0.113.9", []byte(user)); ok {
+			fmt.Println(a.Key, a.Count)
+		}
+	}
+	// Output:
+	// 203.0.113.9 3
+}
+
+func ExampleNewDistinct() {
+	d := detect.NewDistinct[int](detect.Config{Per: time.Hour})
+	_, ok := d.Observe(noon, 1, []byte("x"))
+	fmt.Println(ok)
+	// Output:
+	// true
+}
+
+func ExampleLeak() {
+	l := detect.NewLeak[string](detect.Config{Limit: 2, Per: 2 * time.Second, Cooldown: -1})
+	for _, s := range []int{0, 0, 0, 1, 9} {
+		_, ok := l.Observe(noon.Add(time.Duration(s)*time.Second), "a", 1)
+		fmt.Print(ok, " ")
+	}
+	fmt.Println()
+	// Output:
+	// false false true false false
+}
+
+func ExampleNewLeak() {
+	l := detect.NewLeak[string](detect.Config{Limit: 100, Per: time.Minute})
+	_, ok := l.Observe(noon, "a", 101)
+	fmt.Println(ok)
+	// Output:
+	// true
+}
+
+// A success after many failures.
+func ExampleSequence() {
+	s := detect.NewSequence[string](detect.Config{Limit: 2, Per: time.Hour})
+	s.Fail(noon, "203.0.113.9", 3)
+	a, ok := s.Succeed(noon.Add(time.Minute), "203.0.113.9")
+	fmt.Println(a.Count, ok)
+	// Output:
+	// 3 true
+}
+
+func ExampleNewSequence() {
+	s := detect.NewSequence[string](detect.Config{Limit: 2, Per: time.Hour})
+	_, ok := s.Succeed(noon, "203.0.113.9")
+	fmt.Println(ok)
+	// Output:
+	// false
+}
+
+func ExampleStats() {
+	w := detect.NewWindow[int](detect.Config{Limit: 5, Per: time.Minute, MaxKeys: 2})
+	for i := range 3 {
+		w.Observe(noon, i, 1)
+	}
+	fmt.Printf("%+v\n", w.Stats())
+	// Output:
+	// {Observed:3 Alerts:0 Late:0 Evicted:1 Keys:2}
+}
+
+func ExampleParseAddr() {
+	for _, s := range []string{"::ffff:192.0.2.1", "fe80::1%eth0", "192.030.0.6", "host.example"} {
+		a, ok := detect.ParseAddr([]byte(s))
+		fmt.Println(a, ok)
+	}
+	// Output:
+	// 192.0.2.1 true
+	// fe80::1 true
+	// invalid IP false
+	// invalid IP false
+}
+
+func ExampleNetwork() {
+	fmt.Println(detect.Network(netip.MustParseAddr("192.0.2.1"), 24, 64), detect.Network(netip.MustParseAddr("2001:db8::1"), 24, 64))
+	// Output:
+	// 192.0.2.0/24 2001:db8::/64
+}

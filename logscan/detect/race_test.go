@@ -1,0 +1,7 @@
+//go:build race
+
+package detect_test
+
+// raceEnabled: the race runtime allocates on its own, so allocations are not
+// asserted under it.
+const raceEnabled = true

@@ -1,0 +1,145 @@
+package follow
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// ErrCheckpoint is matched when a text is not a checkpoint.
+var ErrCheckpoint = errors.New("follow: not a checkpoint")
+
+// A Checkpoint is a place in a file, and what the file is known by: its first
+// KiB and the 64 bytes before the place, as hashes. The zero Checkpoint is the
+// beginning of any file.
+type Checkpoint struct {
+	offset int64
+	sum    [16]byte // of the head and tail
+}
+
+// Offset returns the place, in bytes of the decoded stream.
+func (c Checkpoint) Offset() int64 { return c.offset }
+
+// MarshalText returns the checkpoint as one line. The error is always nil.
+func (c Checkpoint) MarshalText() ([]byte, error) {
+	return fmt.Appendf(nil, "v1 %d %x", c.offset, c.sum), nil
+}
+
+// UnmarshalText reads what MarshalText has written. The error is ErrCheckpoint.
+func (c *Checkpoint) UnmarshalText(b []byte) error {
+	var n Checkpoint
+	var sum string
+	if len(b) > 64 {
+		return ErrCheckpoint
+	}
+	_, err := fmt.Sscanf(string(b), "v1 %d %32s", &n.offset, &sum)
+	raw, err2 := hex.DecodeString(sum)
+	if err != nil || err2 != nil || len(raw) != len(n.sum) || n.offset < 0 {
+		return ErrCheckpoint
+	}
+	copy(n.sum[:], raw)
+	if again, _ := n.MarshalText(); !bytes.Equal(again, b) {
+		return ErrCheckpoint
+	}
+	*c = n
+	return nil
+}
+
+// SaveCheckpoint writes c to a file so that a crash leaves the old one or the new
+// one, never a part. The error is that of the file system.
+func SaveCheckpoint(path string, c Checkpoint) error {
+	text, _ := c.MarshalText()
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".tmp*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(text, '\n'))
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	if dir, err := os.Open(filepath.Dir(path)); err == nil { // not every system syncs directories
+		dir.Sync()
+		dir.Close()
+	}
+	return nil
+}
+
+// LoadCheckpoint reads what SaveCheckpoint has written. The error is that of the
+// file system, such as fs.ErrNotExist, or ErrCheckpoint.
+func LoadCheckpoint(path string) (Checkpoint, error) {
+	var c Checkpoint
+	f, err := os.Open(path)
+	if err != nil {
+		return c, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 128))
+	if err != nil {
+		return c, err
+	}
+	return c, c.UnmarshalText(bytes.TrimSuffix(text, []byte{'\n'}))
+}
+
+// checkpoint is Record.Checkpoint.
+func (t *tail) checkpoint(offset int64) Checkpoint { return t.gen.identity(offset) }
+
+// identity returns the checkpoint of g at offset, the zero one when g is shorter.
+func (g *generation) identity(offset int64) Checkpoint {
+	c := Checkpoint{offset: offset}
+	size := min(offset, headSize)
+	buf := make([]byte, size+min(offset, tailSize))
+	if err := g.ends(buf, int(size), offset); err != nil {
+		return Checkpoint{}
+	}
+	sum := sha256.Sum256(buf)
+	copy(c.sum[:], sum[:])
+	return c
+}
+
+// of reports whether g is the file of the checkpoint. At the beginning, all are.
+func (c Checkpoint) of(g *generation) bool {
+	return c.offset == 0 || c == g.identity(c.offset)
+}
+
+// ends reads the first size bytes of g and those before offset.
+func (g *generation) ends(buf []byte, size int, offset int64) error {
+	var magic [3]byte
+	if n, _ := g.ReadAt(magic[:], 0); n < 3 || string(magic[:]) != "\x1f\x8b\x08" {
+		n, _ := g.ReadAt(buf[:size], 0)
+		m, _ := g.ReadAt(buf[size:], offset-int64(len(buf)-size))
+		if n+m < len(buf) {
+			return io.ErrUnexpectedEOF
+		}
+		return nil
+	}
+	zr, err := gzip.NewReader(bufio.NewReader(io.NewSectionReader(g, 0, 1<<62)))
+	if err != nil {
+		return err
+	}
+	if _, err := io.ReadFull(zr, buf[:size]); err != nil {
+		return err
+	}
+	rest := len(buf) - size
+	skip := offset - int64(rest) - int64(size)
+	if skip < 0 { // the tail begins within the head
+		n := copy(buf[size:], buf[size+int(skip):size])
+		_, err = io.ReadFull(zr, buf[size+n:])
+		return err
+	}
+	if _, err := io.CopyN(io.Discard, zr, skip); err != nil {
+		return err
+	}
+	_, err = io.ReadFull(zr, buf[size:])
+	return err
+}

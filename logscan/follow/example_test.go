@@ -1,0 +1,123 @@
+package follow_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/redoubt-go/redoubt/logscan"
+	"github.com/redoubt-go/redoubt/logscan/follow"
+)
+
+// logFile writes a log for the examples.
+func logFile(text string) (path string, cleanup func()) {
+	dir, err := os.MkdirTemp("", "follow")
+	if err != nil {
+		panic(err)
+	}
+	path = filepath.Join(dir, "app.log")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		panic(err)
+	}
+	return path, func() { os.RemoveAll(dir) }
+}
+
+func Example() {
+	path, cleanup := logFile("{\"level\":\"INFO\"}\n{\"level\":\"ERROR\"}\n")
+	defer cleanup()
+	ctx, cancel := context.WithCancel(context.Background())
+	handle := func(rec follow.Record) {
+		fmt.Println(rec.Num, string(rec.Get("level")))
+		if rec.Num == 2 {
+			cancel()
+		}
+	}
+	err := func() error {
+		f := follow.Follower{Path: path, Scanner: logscan.Scanner{Parser: logscan.JSON("level")}}
+		for rec, err := range f.Records(ctx) {
+			if err != nil {
+				return err
+			}
+			handle(rec)
+		}
+		return nil
+	}()
+	fmt.Println(errors.Is(err, context.Canceled))
+	// Output:
+	// 1 INFO
+	// 2 ERROR
+	// true
+}
+
+// What a program that is started again does.
+func ExampleFollower() {
+	path, cleanup := logFile("one\ntwo\nthree\n")
+	defer cleanup()
+	run := func(n int) {
+		f := follow.Follower{Path: path}
+		if c, err := follow.LoadCheckpoint(path + "-checkpoint"); err == nil {
+			f.From = &c
+		}
+		for rec, err := range f.Records(context.Background()) {
+			if err != nil {
+				fmt.Println(err)
+				return
+			}
+			fmt.Println(string(rec.Line))
+			if err := follow.SaveCheckpoint(path+"-checkpoint", rec.Checkpoint()); err != nil {
+				fmt.Println(err)
+			}
+			if n--; n == 0 {
+				return
+			}
+		}
+	}
+	run(2)
+	run(1)
+	// Output:
+	// one
+	// two
+	// three
+}
+
+func ExampleRecord() {
+	path, cleanup := logFile("one\ntwo\n")
+	defer cleanup()
+	for rec := range (follow.Follower{Path: path}).Records(context.Background()) {
+		fmt.Println(string(rec.Line), rec.Checkpoint().Offset())
+		break
+	}
+	// Output:
+	// one 4
+}
+
+func ExampleCheckpoint() {
+	var c follow.Checkpoint
+	err := c.UnmarshalText([]byte("v1 4 2c8b08da5ce60398e1f19af0e5dccc74"))
+	fmt.Println(c.Offset(), err)
+	fmt.Println(c.UnmarshalText([]byte("v2 4")))
+	// Output:
+	// 4 <nil>
+	// follow: not a checkpoint
+}
+
+func ExampleSaveCheckpoint() {
+	fmt.Println(follow.SaveCheckpoint(filepath.Join("no", "such", "dir"), follow.Checkpoint{}) != nil)
+	// Output:
+	// true
+}
+
+func ExampleLoadCheckpoint() {
+	_, err := follow.LoadCheckpoint("missing")
+	fmt.Println(errors.Is(err, os.ErrNotExist))
+	// Output:
+	// true
+}
+
+func ExampleGapError() {
+	fmt.Println(&follow.GapError{Path: "app.log", Offset: 4096, Reason: "truncated"})
+	// Output:
+	// follow: "app.log": gap at byte 4096: truncated
+}

@@ -1,0 +1,162 @@
+package follow
+
+import (
+	"bytes"
+	"io"
+	"io/fs"
+	"time"
+)
+
+// Why an input ended.
+type reason uint8
+
+const (
+	failed    reason = iota // it cannot be read
+	rotated                 // another file has its place
+	truncated               // the file begins anew
+	flushed                 // a joined record has waited long enough
+)
+
+const (
+	headSize = 1024
+	tailSize = 64
+)
+
+// A generation is one file that has, or had, the name that is followed.
+type generation struct {
+	file
+	name  string
+	info  fs.FileInfo
+	start int64 // where the input began
+	pos   int64 // how far it was read
+	old   bool  // it was renamed before it was opened
+	why   reason
+	last  []byte // the bytes before pos, as they were read
+	kept  []byte // last, from an input that ended at start
+	head  []byte // the first bytes, as they were read
+}
+
+// lastLine returns the offset of the last unfinished line, or the end when it
+// is longer than 64 KiB.
+func (g *generation) lastLine() int64 {
+	from := max(g.info.Size()-64<<10, 0)
+	b := make([]byte, g.info.Size()-from)
+	n, _ := g.ReadAt(b, from)
+	if i := bytes.LastIndexByte(b[:n], '\n'); i >= 0 || from == 0 {
+		return from + int64(i) + 1
+	}
+	return g.info.Size()
+}
+
+// A reader reads a generation, and at its end waits for more.
+type reader struct {
+	t     *tail
+	g     *generation
+	gone  time.Time // when another file was first seen in its place
+	idle  time.Time // when the last bytes were read
+	begun bool
+	moved bool // bytes were read since the input began
+}
+
+// Close implements io.Closer. The tail closes the file.
+func (r *reader) Close() error { return nil }
+
+// Seek lets a scan begin at its offset without reading up to there.
+func (r *reader) Seek(off int64, whence int) (int64, error) {
+	if whence == io.SeekEnd {
+		info, err := r.g.Stat()
+		if err != nil {
+			return 0, err
+		}
+		return info.Size(), nil
+	}
+	r.g.pos, r.moved = off, false
+	r.g.last = append(r.g.last[:0], r.g.kept...)
+	return off, nil
+}
+
+// Read implements io.Reader. It returns io.EOF with the reason in the generation.
+func (r *reader) Read(p []byte) (int, error) {
+	g := r.g
+	if !r.begun { // wherever it begins, the format shows in the first bytes
+		r.begun, g.pos, g.last = true, 0, nil
+		if g.old {
+			r.gone = time.Now()
+		}
+	}
+	for {
+		leave := !r.gone.IsZero() && time.Since(r.gone) >= r.t.Linger
+		n, err := g.ReadAt(p, g.pos)
+		switch {
+		case !g.intact(n == len(p)), n == 0 && g.shrunk():
+			g.why = truncated
+			return 0, io.EOF
+		case n > 0:
+			r.took(p[:n])
+			return n, nil
+		case err != nil && err != io.EOF:
+			return 0, err
+		case leave:
+			g.why = rotated
+			return 0, io.EOF
+		case r.flush():
+			g.why = flushed
+			return 0, io.EOF
+		}
+		if r.gone.IsZero() && r.t.replaced() {
+			r.gone = time.Now()
+			if now, err := g.Stat(); err == nil { // before late writers
+				g.info = now
+			}
+			if r.t.Linger < 0 {
+				continue // to its end once more
+			}
+		}
+		if err := r.t.wait(r.t.Poll); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// took notes what was read.
+func (r *reader) took(b []byte) {
+	g := r.g
+	if room := headSize - len(g.head); room > 0 && g.pos == int64(len(g.head)) {
+		g.head = append(g.head, b[:min(room, len(b))]...)
+	}
+	g.last = append(g.last, b[max(0, len(b)-tailSize):]...)
+	g.last = append(g.last[:0], g.last[max(0, len(g.last)-tailSize):]...)
+	g.pos += int64(len(b))
+	r.idle, r.moved = time.Now(), true
+}
+
+// intact reports whether the bytes before pos are those that were read. It is
+// asked after further ones were read, which are then of the same file. The head
+// is compared unless more is at hand.
+func (g *generation) intact(more bool) bool {
+	return g.holds(g.last, g.pos-int64(len(g.last))) && (more || g.holds(g.head, 0))
+}
+
+func (g *generation) holds(want []byte, at int64) bool {
+	var buf [headSize]byte
+	n, _ := g.ReadAt(buf[:len(want)], at)
+	return bytes.Equal(buf[:n], want)
+}
+
+// shrunk reports whether the file is shorter than it was.
+func (g *generation) shrunk() bool {
+	info, err := g.Stat()
+	return err == nil && info.Size() < g.pos
+}
+
+// replaced reports whether another file has the name.
+func (t *tail) replaced() bool {
+	now, err := t.fsys.Stat(t.Path)
+	return err == nil && !t.fsys.Same(now, t.gen.info)
+}
+
+// flush reports whether a record that could be joined has waited long enough.
+// A line without its newline is not given up.
+func (r *reader) flush() bool {
+	return r.t.Scanner.Join != nil && r.t.Flush > 0 && r.moved && time.Since(r.idle) >= r.t.Flush && bytes.HasSuffix(r.g.last, []byte{'\n'})
+}

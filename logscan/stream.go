@@ -1,0 +1,187 @@
+package logscan
+
+import (
+	"context"
+	"iter"
+	"time"
+)
+
+// Filter returns what of seq keep accepts, and all errors.
+func Filter[T any](seq iter.Seq2[T, error], keep func(T) bool) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for v, err := range seq {
+			if (err != nil || keep(v)) && !yield(v, err) {
+				return
+			}
+		}
+	}
+}
+
+// Merge merges sequences of records that are each in the order of cmp into one
+// that is; of equal records, those of the earlier sequence come first. Errors come
+// when they are met. It holds one record of each sequence, and goes on when every
+// sequence has told its next: a live one that is silent holds up the others.
+// Each record is valid until the next iteration. A record costs two switches of
+// coroutines (iter.Pull) and the logarithm of the number of sequences in comparisons.
+func Merge(cmp func(a, b *Record) int, seqs ...iter.Seq2[*Record, error]) iter.Seq2[*Record, error] {
+	return func(yield func(*Record, error) bool) {
+		var h []queued
+		less := func(a, b *queued) bool {
+			c := cmp(a.rec, b.rec)
+			return c < 0 || c == 0 && a.seq < b.seq
+		}
+		for i, seq := range seqs {
+			next, stop := iter.Pull2(seq)
+			defer stop()
+			q := queued{seq: i, next: next}
+			more, ok := q.pull(yield)
+			if !ok {
+				return
+			}
+			if more {
+				h = push(h, q, less)
+			}
+		}
+		for len(h) > 0 {
+			if !yield(h[0].rec, nil) {
+				return
+			}
+			more, ok := h[0].pull(yield)
+			switch {
+			case !ok:
+				return
+			case !more:
+				h[0], h = h[len(h)-1], h[:len(h)-1]
+			}
+			down(h, less)
+		}
+	}
+}
+
+// queued is a record that waits for its turn.
+type queued struct {
+	rec  *Record
+	at   time.Time // of Reorder
+	seq  int       // which sequence it is of, or how many came before it
+	next func() (*Record, error, bool)
+}
+
+// pull gets the next record. more reports whether there is one, ok whether
+// yield, which gets the errors, wants more.
+func (q *queued) pull(yield func(*Record, error) bool) (more, ok bool) {
+	for {
+		rec, err, more := q.next()
+		if err == nil || !more {
+			q.rec = rec
+			return more, true
+		}
+		if !yield(nil, err) {
+			return false, false
+		}
+	}
+}
+
+// push and down keep h a heap (Williams 1964): the least is h[0].
+func push(h []queued, q queued, less func(a, b *queued) bool) []queued {
+	h = append(h, q)
+	for i := len(h) - 1; i > 0 && less(&h[i], &h[(i-1)/2]); i = (i - 1) / 2 {
+		h[i], h[(i-1)/2] = h[(i-1)/2], h[i]
+	}
+	return h
+}
+
+// down moves h[0] to its place.
+func down(h []queued, less func(a, b *queued) bool) {
+	for i := 0; ; {
+		least := i
+		for _, kid := range [2]int{2*i + 1, 2*i + 2} {
+			if kid < len(h) && less(&h[kid], &h[least]) {
+				least = kid
+			}
+		}
+		if least == i {
+			return
+		}
+		h[i], h[least] = h[least], h[i]
+		i = least
+	}
+}
+
+const defaultReorder = 10000
+
+// Reorder puts records that come slightly out of order into the order of their
+// times: a record waits until one that is later by more than slack has come, or
+// more than most records wait (0 or less: 10000). Equal times keep their order, and
+// a record without a time goes with the one before it. The records are clones,
+// which the loop may keep. Errors are not held back.
+func Reorder(seq iter.Seq2[*Record, error], slack time.Duration, most int) iter.Seq2[*Record, error] {
+	if most <= 0 {
+		most = defaultReorder
+	}
+	return func(yield func(*Record, error) bool) {
+		var h []queued
+		var last, newest time.Time
+		n := 0
+		less := func(a, b *queued) bool { return a.at.Before(b.at) || a.at.Equal(b.at) && a.seq < b.seq }
+		pop := func() bool {
+			rec := h[0].rec
+			h[0], h = h[len(h)-1], h[:len(h)-1]
+			down(h, less)
+			return yield(rec, nil)
+		}
+		for rec, err := range seq {
+			if err != nil {
+				if !yield(nil, err) {
+					return
+				}
+				continue
+			}
+			if !rec.Time().IsZero() {
+				last = rec.Time()
+			}
+			if last.After(newest) {
+				newest = last
+			}
+			h = push(h, queued{rec: rec.Clone(), at: last, seq: n}, less)
+			n++
+			for len(h) > most || len(h) > 0 && newest.Sub(h[0].at) > slack {
+				if !pop() {
+					return
+				}
+			}
+		}
+		for len(h) > 0 {
+			if !pop() {
+				return
+			}
+		}
+	}
+}
+
+// Pages returns the items of all pages that fetch returns, one page after the
+// other: fetch is called with the cursor "" first, then with what it returned as
+// next, until that is "". An error of fetch is the last of the sequence, after the
+// items that came with it; so is one of ctx, which matches both ctx.Err() and
+// context.Cause(ctx). A page is fetched when the loop has had the one before it.
+func Pages[T any](ctx context.Context, fetch func(ctx context.Context, cursor string) (items []T, next string, err error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		for cursor, more := "", true; more; more = cursor != "" {
+			if ctx.Err() != nil {
+				yield(none, contextError(ctx))
+				return
+			}
+			items, next, err := fetch(ctx, cursor)
+			for _, item := range items {
+				if !yield(item, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(none, err)
+				return
+			}
+			cursor = next
+		}
+	}
+}
