@@ -2,6 +2,7 @@ package ratelimit_test
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -200,7 +201,8 @@ func BenchmarkAllowHit(b *testing.B)         { each(b, single, plenty, time.Hour
 func BenchmarkAllowHitParallel(b *testing.B) { each(b, single, plenty, time.Hour, true, parallel) }
 
 // All of these: one event of a limit of one an hour that is used up; every one is refused.
-func BenchmarkAllowDeny(b *testing.B)         { each(b, single, little, time.Hour, false, serial) }
+func BenchmarkAllowDeny(b *testing.B) { each(b, single, little, time.Hour, false, serial) }
+
 func BenchmarkAllowDenyParallel(b *testing.B) { each(b, single, little, time.Hour, false, parallel) }
 
 // 65536 string keys in turn, or 8 of them, each with a limit of a billion an hour.
@@ -344,8 +346,14 @@ func handlers(n int64) map[string]http.Handler {
 		"throttled": th.RateLimit(ok),
 		"sethvargo": seth.Handle(ok),
 		"ulule":     ululehttp.NewMiddleware(limiter.New(ululemem.NewStore(), limiter.Rate{Period: time.Hour, Limit: n})).Handler(ok),
-		"httprate":  httprate.LimitByIP(int(n), time.Hour)(ok),
+		"httprate":  httprate.LimitBy(int(n), time.Hour, remoteIP)(ok),
 	}
+}
+
+// remoteIP is what httprate recommends as the key where clients connect directly.
+func remoteIP(r *http.Request) (string, error) {
+	ip, _, err := net.SplitHostPort(r.RemoteAddr)
+	return httprate.CanonicalizeIP(ip), err
 }
 
 // discard is a ResponseWriter that keeps the header only.
