@@ -33,6 +33,15 @@ type Attr[T any] struct {
 	// give one for maps, slices and pointers.
 	Clone func(T) T
 
+	// Token records a correlation token instead of the mask where a sensitive value
+	// changes, so that equal values can be found without being shown, see
+	// [TokenKey]. Without a key in [Config.TokenKeys] the mask stays.
+	Token bool
+
+	// Domain separates tokens: values are only seen to be equal within one domain.
+	// The default is the object's type, a dot and Name.
+	Domain string
+
 	// QuietRead leaves reads unrecorded, for attributes where only changes count.
 	QuietRead bool
 }
@@ -90,6 +99,18 @@ func (a *Attr[T]) masked(v T) string {
 		return a.Mask(v)
 	}
 	return fmt.Sprint(v)
+}
+
+// shown is the text of a value in an event.
+func (c *cell[T]) shown(v T) string {
+	if !c.attr.Sensitive || !c.attr.Token || len(c.obj.log.tokens) == 0 {
+		return c.attr.masked(v)
+	}
+	domain := c.attr.Domain
+	if domain == "" {
+		domain = c.obj.target.Type + "." + c.attr.Name
+	}
+	return c.obj.log.token(domain, v)
 }
 
 // check runs Check and makes its refusal safe to show.

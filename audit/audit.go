@@ -2,9 +2,10 @@ package audit
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -44,18 +45,46 @@ type Config struct {
 	// Timeout bounds one write to the sink. The default is 10 seconds; a negative
 	// value means no bound. A sink that ignores its context is waited for.
 	Timeout time.Duration
+
+	// TokenKeys make the tokens of attributes with [Attr.Token]: the first is the
+	// current one, the others are kept for [Log.Tokens]. To rotate, put a new key in
+	// front. The default, none, masks those values like any other.
+	TokenKeys []TokenKey
+
+	// Filter leaves out an event by returning false; the work goes on as if it had
+	// been recorded. It sees the event complete and must not change or keep it. The
+	// default, nil, records all.
+	Filter func(*Event) bool
+
+	// Enrich adds what only the program knows of a context, such as a trace ID or
+	// the source address. It runs before the names are checked and before Filter,
+	// and must not keep the event. It may be nil.
+	Enrich func(context.Context, *Event)
+
+	// MaxEvent bounds the bytes of text in one event's changes, attributes and
+	// reason, each value counted at the most it can take. What is over loses its
+	// attributes, then its changes, then its reason, and has Truncated set; who did
+	// what to which thing, and when, always stays. The default is 64 KiB; a negative
+	// value leaves it to the bounds of [Event.AppendJSON].
+	MaxEvent int
 }
 
 // Validate reports everything that is wrong with c, joined. The error matches
 // [ErrInvalid].
 func (c Config) Validate() error {
-	if c.Sink == nil {
-		return fmt.Errorf("audit: config: Sink is missing: %w", ErrInvalid)
-	}
+	var errs []error
 	if f, ok := c.Sink.(SinkFunc); ok && f == nil {
-		return fmt.Errorf("audit: config: Sink is a nil function: %w", ErrInvalid)
+		errs = append(errs, fmt.Errorf("audit: config: Sink is a nil function: %w", ErrInvalid))
+	} else if c.Sink == nil {
+		errs = append(errs, fmt.Errorf("audit: config: Sink is missing: %w", ErrInvalid))
 	}
-	return nil
+	for i, k := range c.TokenKeys {
+		errs = append(errs, k.validate())
+		if slices.ContainsFunc(c.TokenKeys[:i], func(o TokenKey) bool { return o.ID == k.ID }) {
+			errs = append(errs, fmt.Errorf("audit: config: token key ID %s is used twice: %w", quote(k.ID), ErrInvalid))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Log completes events and hands them to its sink, one at a time and in the
@@ -64,6 +93,18 @@ type Log struct {
 	sink      Sink
 	anonymous bool
 	timeout   time.Duration
+	tokens    []tokenizer // the current one first
+	filter    func(*Event) bool
+	enrich    func(context.Context, *Event)
+	maxEvent  int
+	plans     sync.Map  // of reflect.Type to []diffField
+	pool      sync.Pool // of *envelope
+}
+
+// envelope is what one call of the sink needs; sinks keep nothing of it.
+type envelope struct {
+	e    Event
+	list [1]*Event
 }
 
 // New returns a log that writes to c.Sink. It panics with the error of
@@ -75,7 +116,17 @@ func New(c Config) *Log {
 	if c.Timeout == 0 {
 		c.Timeout = defaultTimeout
 	}
-	return &Log{sink: c.Sink, anonymous: c.AllowAnonymous, timeout: c.Timeout}
+	if c.MaxEvent == 0 {
+		c.MaxEvent = maxEvent
+	}
+	l := &Log{
+		sink: c.Sink, anonymous: c.AllowAnonymous, timeout: c.Timeout, filter: c.Filter, enrich: c.Enrich,
+		maxEvent: c.MaxEvent, pool: sync.Pool{New: func() any { return new(envelope) }},
+	}
+	for _, k := range c.TokenKeys {
+		l.tokens = append(l.tokens, newTokenizer(k))
+	}
+	return l
 }
 
 // Record completes e and returns once the sink has accepted it. Time, ID, Actor
@@ -98,16 +149,33 @@ func (l *Log) Record(ctx context.Context, e Event) error {
 
 // write is Record for work that has begun, whatever became of ctx since.
 func (l *Log) write(ctx context.Context, e Event) error {
-	if err := l.complete(ctx, &e); err != nil {
+	v := l.pool.Get().(*envelope)
+	v.e, v.list[0] = e, &v.e
+	err := l.send(ctx, v)
+	v.e = Event{} // not deferred: after a panic nobody knows who still has it
+	l.pool.Put(v)
+	return err
+}
+
+func (l *Log) send(ctx context.Context, v *envelope) error {
+	if l.enrich != nil {
+		l.enrich(ctx, &v.e)
+	}
+	if err := l.complete(ctx, &v.e); err != nil {
 		return err
 	}
-	ctx = context.WithoutCancel(ctx)
+	if l.filter != nil && !l.filter(&v.e) {
+		return nil
+	}
+	if ctx.Done() != nil {
+		ctx = context.WithoutCancel(ctx)
+	}
 	if l.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, l.timeout)
 		defer cancel()
 	}
-	err := l.sink.WriteEvents(ctx, []*Event{&e})
+	err := l.sink.WriteEvents(ctx, v.list[:])
 	switch {
 	case err == nil:
 		return nil
@@ -137,15 +205,12 @@ func (l *Log) complete(ctx context.Context, e *Event) error {
 	if e.Actor == (Actor{}) {
 		return fmt.Errorf("audit: %s: %w", e.Action, ErrNoActor)
 	}
-	if e.Time.IsZero() {
-		e.Time = time.Now()
-	}
-	e.Time = e.Time.UTC()
-	if e.ID == "" {
-		e.ID = rand.Text()
-	}
 	if e.RequestID == "" {
 		e.RequestID, _ = ctx.Value(requestKey{}).(string)
+	}
+	e.fill()
+	if l.maxEvent > 0 {
+		e.fit(l.maxEvent)
 	}
 	return nil
 }

@@ -14,8 +14,11 @@
 //
 // An [Attr] describes an audited attribute and a [Field] is one such attribute of
 // one object; a [Guard] puts permission and record around any other work;
-// [Log.Record] takes events of your own. Events go to one [Sink]: [JSON], [Slog],
-// a function, or the tamper-evident file of package audit/ledger.
+// [Log.Record] takes events of your own, and [Object.Diff] records what changes in a
+// plain struct. A [Secret] is for what is configuration rather than data. Events go
+// to one [Sink]: [JSON], [Slog], a function, or the tamper-evident file of package
+// audit/ledger; [Quorum] makes one sink of several, and a [Buffer] takes the writing
+// off the caller's path.
 //
 // # Choosing values
 //
@@ -29,7 +32,16 @@
 // without a key, is a puzzle rather than a mask. Names of actions, attributes and
 // target types are chosen by the program, so they are checked; texts chosen by
 // others (identities, reasons, attributes) are escaped and bounded instead, see
-// [Event.AppendJSON].
+// [Event.AppendJSON] and [Config.MaxEvent].
+//
+// Set [Attr.Token] where the same value must be found again, such as an account
+// number: a token tells nothing while its key is secret. Rotate by putting a new
+// [TokenKey] in front. Not for values with few possibilities if the readers of the
+// log can also have values tokenised.
+//
+// Leave the Buffer out unless events may be lost with the process: what it has
+// accepted is in memory only. Block is the policy that loses nothing else; with Drop
+// the log itself says how much is missing.
 //
 // # Errors
 //
@@ -38,20 +50,21 @@
 // reports broken rules ([ErrInvalid]) and missing values ([ErrUnset]), and
 // [DeniedError] what a guard refused ([ErrDenied]). No error contains a value of a
 // field or secret. A broken rule or a denial that was itself not recorded matches
-// both classes.
+// both classes. [Opaque] hides an error of your own behind its code.
 //
 // # Concurrency
 //
 // Everything is safe for concurrent use. One field records and applies under one
 // lock, so in the log each change of a field begins where the one before it ended.
 // Different fields never wait for each other. Events are written in the calling
-// goroutine; there are no others. A hung sink that ignores its context holds up
-// its callers.
+// goroutine. Only a Buffer has one of its own, which Close ends, and a Quorum one per
+// sink and write, which ends with that write. A hung sink that ignores its context
+// holds up its callers, unless enough others in a Quorum answer.
 //
 // # Cost
 //
-// An event costs one call of the sink, about a microsecond of encoding, and, unless
-// Timeout is negative, one timer. A Field is one pointer of 8 bytes; its cell is
+// An event costs one call of the sink, about a microsecond of encoding, one
+// allocation for its ID and, unless Timeout is negative, a timer with four more. A Field is one pointer of 8 bytes; its cell is
 // 48 bytes and the value on a 64-bit machine. IsSet and Secret.Reveal allocate nothing. An event's JSON form
 // stays below 1 MiB whatever it is given.
 //

@@ -25,6 +25,10 @@ var (
 	// ErrUncertain: the sink gave no answer in time, or could not say. The event
 	// may be in the log although the work was not done.
 	ErrUncertain = errors.New("event may or may not be recorded")
+	// ErrFull: a [Buffer] has no room.
+	ErrFull = errors.New("full")
+	// ErrClosed: a [Buffer] was closed.
+	ErrClosed = errors.New("closed")
 )
 
 var (

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"crypto/rand"
 	"log/slog"
 	"time"
 )
@@ -97,6 +98,56 @@ func (e *Event) slogAttrs() []slog.Attr {
 		as = append(as, slog.Attr{Key: "attrs", Value: slog.GroupValue(e.Attrs...)})
 	}
 	return as
+}
+
+// fill sets time and ID where they are zero.
+func (e *Event) fill() {
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	e.Time = e.Time.UTC()
+	if e.ID == "" {
+		e.ID = rand.Text()
+	}
+}
+
+// fit leaves out what is over max bytes of text, the least telling first.
+func (e *Event) fit(max int) {
+	changes, attrs := 0, attrsSize(e.Attrs, 0)
+	for _, c := range e.Changes {
+		changes += len(c.Field) + min(len(c.Old), maxText) + min(len(c.New), maxText)
+	}
+	reason := min(len(e.Reason), maxText)
+	if attrs+changes+reason > max && attrs > 0 {
+		e.Attrs, attrs, e.Truncated = nil, 0, true
+	}
+	if changes+reason > max && changes > 0 {
+		e.Changes, changes, e.Truncated = nil, 0, true
+	}
+	if reason > max {
+		e.Reason, e.Truncated = cut(e.Reason, max), true
+	}
+}
+
+// attrsSize is the most text that attributes can take. What fmt would have to
+// print is not printed twice to know, but counted at its bound.
+func attrsSize(as []slog.Attr, depth int) (n int) {
+	for _, a := range as {
+		n += len(a.Key)
+		switch a.Value.Kind() {
+		case slog.KindString:
+			n += min(len(a.Value.String()), maxText)
+		case slog.KindGroup:
+			if depth < maxDepth {
+				n += attrsSize(a.Value.Group(), depth+1)
+			}
+		case slog.KindAny, slog.KindLogValuer:
+			n += maxText
+		default:
+			n += 24 // a number, a time
+		}
+	}
+	return n
 }
 
 // isName reports whether s can stand in a log line, a query and a dashboard

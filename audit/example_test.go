@@ -328,3 +328,92 @@ func ExampleSlog() {
 	_ = log.Record(ctx, audit.Event{Action: "login", Outcome: audit.Failure})
 	// Output: level=WARN msg=audit action=login outcome=failure actor=alice
 }
+
+func ExampleTokenKey() {
+	log := audit.New(audit.Config{
+		Sink:      sink,
+		TokenKeys: []audit.TokenKey{{ID: "2026", Key: audit.NewSecret([]byte("sixteen bytes at least"))}},
+	})
+	iban := audit.Attr[string]{Name: "iban", Sensitive: true, Token: true}
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
+	_ = iban.Of(log.Object("account", "a-1")).Set(ctx, "DE02120300000000202051")
+	fmt.Println(log.Tokens("account.iban", "DE02120300000000202051"))
+	// Output:
+	// alice create success account a-1 [{iban  2026:qdVkpsaG0gbR32V4RGjtpQ true}]
+	// [2026:qdVkpsaG0gbR32V4RGjtpQ]
+}
+
+func ExampleOpaque() {
+	cause := fmt.Errorf("connect to db: password %q refused", "hunter2")
+	err := audit.Opaque("db_down", cause)
+	fmt.Println(err, errors.Is(err, cause))
+	// Output: db_down true
+}
+
+func ExampleObject_Diff() {
+	type user struct {
+		Email string `audit:"email"`
+		Phone string `audit:"phone,sensitive"`
+		Cache []byte
+	}
+	log := audit.New(audit.Config{Sink: sink})
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
+	before, after := user{Email: "a@x", Phone: "1"}, user{Email: "b@x", Phone: "2", Cache: []byte("c")}
+	_, err := log.Object("user", "u-1").Diff(ctx, before, after) // then store after
+	fmt.Println(err)
+	// Output:
+	// alice modify success user u-1 [{email a@x b@x false} {phone *** *** true}]
+	// <nil>
+}
+
+func ExampleNewBuffer() {
+	buffer := audit.NewBuffer(audit.BufferConfig{Next: sink})
+	log := audit.New(audit.Config{Sink: buffer})
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
+	err := log.Record(ctx, audit.Event{Action: "login", Outcome: audit.Success})
+	fmt.Println(err, buffer.Close(ctx))
+	// Unordered output:
+	// alice login success   []
+	// <nil> <nil>
+}
+
+func ExampleBuffer() {
+	blocked := make(chan struct{})
+	buffer := audit.NewBuffer(audit.BufferConfig{
+		Next: audit.SinkFunc(func(_ context.Context, events []*audit.Event) error { <-blocked; return nil }),
+		Size: 4, Policy: audit.Drop,
+	})
+	for range 10 {
+		_ = buffer.WriteEvents(context.Background(), []*audit.Event{{Action: "a", Outcome: audit.Success}})
+	}
+	close(blocked)
+	err := buffer.Close(context.Background())
+	s := buffer.Stats()
+	fmt.Println(s.Written+s.Lost, s.Lost > 0, err)
+	// Output: 10 true <nil>
+}
+
+func ExampleBufferConfig() {
+	fmt.Println(audit.BufferConfig{Next: sink, Size: -1}.Validate())
+	// Output: audit: config: Size is negative: invalid
+}
+
+func ExampleBufferStats() {
+	b, _ := json.Marshal(audit.BufferStats{Written: 7, Lost: 1})
+	fmt.Println(string(b))
+	// Output: {"written":7,"lost":1,"waiting":0}
+}
+
+func ExamplePolicy() {
+	fmt.Println(audit.Block, audit.Drop, audit.Fail)
+	// Output: block drop fail
+}
+
+func ExampleQuorum() {
+	log := audit.New(audit.Config{Sink: audit.Quorum(1, 0, failing{}, sink)})
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
+	fmt.Println(log.Record(ctx, audit.Event{Action: "login", Outcome: audit.Success}))
+	// Output:
+	// alice login success   []
+	// <nil>
+}

@@ -84,13 +84,13 @@ func (f Field[T]) Update(ctx context.Context, fn func(old T, ok bool) (T, error)
 	oldText := ""
 	p := c.v.Load()
 	if p != nil {
-		ev.Action, old, oldText = Modify, c.attr.clone(*p), c.attr.masked(*p)
+		ev.Action, old, oldText = Modify, c.attr.clone(*p), c.shown(*p)
 	}
 	v, err := c.make(ctx, ev.Action, old, p != nil, fn)
 	if err != nil {
 		return err
 	}
-	ev.Changes = c.change(oldText, c.attr.masked(v))
+	ev.Changes = c.change(oldText, c.shown(v))
 	if err := c.emit(ctx, ev); err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (f Field[T]) Delete(ctx context.Context) error {
 	if p == nil {
 		return c.refusal("unset", ErrUnset)
 	}
-	ev := Event{Action: Delete, Outcome: Success, Changes: c.change(c.attr.masked(*p), "")}
+	ev := Event{Action: Delete, Outcome: Success, Changes: c.change(c.shown(*p), "")}
 	if err := c.emit(ctx, ev); err != nil {
 		return err
 	}

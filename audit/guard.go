@@ -45,7 +45,7 @@ func Do[T any](ctx context.Context, g Guard, fn func(context.Context) (T, error)
 	defer func() { err = both(err, g.leave(ctx, id, code)) }()
 	v, err = fn(ctx)
 	if code = ""; err != nil {
-		code = "failed" // its text may hold anything, so it is not recorded
+		code = codeOf(err) // its text may hold anything, so it is not recorded
 	}
 	return v, err
 }

@@ -21,9 +21,6 @@ const (
 	maxDepth = 8        // groups within groups
 )
 
-// timeLayout has fixed width: lines of one shape can be compared as text.
-const timeLayout = "2006-01-02T15:04:05.000000000Z"
-
 // AppendJSON appends the event as one JSON object on one line, without a line
 // end, and returns the extended buffer. The keys are time, id, action, outcome,
 // actor, target, request_id, source, reason, code, changes, attrs and truncated;
@@ -43,15 +40,15 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 	w := encoder{b: dst, limit: len(dst) + maxEvent, cut: e.Truncated}
 	w.raw(`{"time":`)
 	w.time(e.Time)
-	w.field(',', "id", e.ID)
-	w.field(',', "action", string(e.Action))
-	w.field(',', "outcome", string(e.Outcome))
-	w.object("actor", "id", e.Actor.ID, "type", e.Actor.Type, "session", e.Actor.Session, "on_behalf_of", e.Actor.OnBehalfOf)
-	w.object("target", "type", e.Target.Type, "id", e.Target.ID)
-	w.field(',', "request_id", e.RequestID)
-	w.field(',', "source", e.Source)
-	w.field(',', "reason", e.Reason)
-	w.field(',', "code", string(e.Code))
+	w.field(',', `"id":`, e.ID)
+	w.field(',', `"action":`, string(e.Action))
+	w.field(',', `"outcome":`, string(e.Outcome))
+	w.object(`"actor":`, `"id":`, e.Actor.ID, `"type":`, e.Actor.Type, `"session":`, e.Actor.Session, `"on_behalf_of":`, e.Actor.OnBehalfOf)
+	w.object(`"target":`, `"type":`, e.Target.Type, `"id":`, e.Target.ID)
+	w.field(',', `"request_id":`, e.RequestID)
+	w.field(',', `"source":`, e.Source)
+	w.field(',', `"reason":`, e.Reason)
+	w.field(',', `"code":`, string(e.Code))
 	w.changes(e.Changes)
 	if len(e.Attrs) > 0 {
 		w.raw(`,"attrs":`)
@@ -75,14 +72,14 @@ type encoder struct {
 
 func (w *encoder) raw(s string) { w.b = append(w.b, s...) }
 
-// field appends sep, a key from this file and a text, or nothing for no text.
+// field appends sep, a key from this file with its quotes and colon, and a text, or
+// nothing for no text.
 func (w *encoder) field(sep byte, key, text string) {
 	if text == "" {
 		return
 	}
-	w.b = append(w.b, sep, '"')
+	w.b = append(w.b, sep)
 	w.raw(key)
-	w.raw(`":`)
 	w.text(text)
 }
 
@@ -90,9 +87,8 @@ func (w *encoder) field(sep byte, key, text string) {
 func (w *encoder) object(key string, kv ...string) {
 	sep := byte('{')
 	mark := len(w.b)
-	w.raw(`,"`)
+	w.b = append(w.b, ',')
 	w.raw(key)
-	w.raw(`":`)
 	for i := 0; i < len(kv); i += 2 {
 		if kv[i+1] != "" {
 			w.field(sep, kv[i], kv[i+1])
@@ -121,8 +117,8 @@ func (w *encoder) changes(cs []Change) {
 		}
 		w.raw(`{"field":`)
 		w.text(c.Field)
-		w.field(',', "old", c.Old)
-		w.field(',', "new", c.New)
+		w.field(',', `"old":`, c.Old)
+		w.field(',', `"new":`, c.New)
 		if c.Sensitive {
 			w.raw(`,"sensitive":true`)
 		}
@@ -214,14 +210,35 @@ func (w *encoder) float(f float64) {
 	w.raw(".0")
 }
 
+// time has fixed width, in UTC to the nanosecond: lines of one shape can be compared
+// as text.
 func (w *encoder) time(t time.Time) {
 	t = t.UTC()
 	if y := t.Year(); y < 1 || y > 9999 {
 		t = time.Time{}
 	}
+	year, month, day := t.Date()
+	hour, min, sec := t.Clock()
 	w.b = append(w.b, '"')
-	w.b = t.AppendFormat(w.b, timeLayout)
+	w.digits(year, 4, '-')
+	w.digits(int(month), 2, '-')
+	w.digits(day, 2, 'T')
+	w.digits(hour, 2, ':')
+	w.digits(min, 2, ':')
+	w.digits(sec, 2, '.')
+	w.digits(t.Nanosecond(), 9, 'Z')
 	w.b = append(w.b, '"')
+}
+
+// digits appends n in the given width, and what follows it.
+func (w *encoder) digits(n, width int, after byte) {
+	var room [10]byte
+	room[width] = after
+	for i := width - 1; i >= 0; i-- {
+		room[i] = byte('0' + n%10)
+		n /= 10
+	}
+	w.b = append(w.b, room[:width+1]...)
 }
 
 const hex = "0123456789abcdef"
@@ -234,6 +251,10 @@ func (w *encoder) text(s string) {
 	w.b = append(w.b, '"')
 	start := 0
 	for i := 0; i < len(s); {
+		if c := s[i]; c >= 0x20 && c < 0x7f && c != '"' && c != '\\' {
+			i++ // nearly all text
+			continue
+		}
 		r, size := rune(s[i]), 1
 		if r >= utf8.RuneSelf {
 			r, size = utf8.DecodeRuneInString(s[i:])

@@ -35,7 +35,16 @@ func holders() map[string]any {
 	}
 	s := audit.NewSecret(plaintext)
 	b := audit.NewSecret([]byte(plaintext))
+	log := audit.New(audit.Config{Sink: &memory{}, TokenKeys: []audit.TokenKey{{ID: "k", Key: audit.NewSecret([]byte(plaintext))}}})
+	token, err := (&audit.Attr[string]{Name: "key", Sensitive: true, Token: true}).Load(log.Object("user", "1"), plaintext)
+	if err != nil {
+		panic(err)
+	}
+	log.Tokens("d", plaintext) // leaves a used hash state in the pool
+	opaque := audit.Opaque("code", errors.New(plaintext))
 	return map[string]any{
+		"token field": token, "token field unexported": struct{ f audit.Field[string] }{token}, "log with keys": log,
+		"token key": audit.TokenKey{ID: "k", Key: audit.NewSecret([]byte(plaintext))}, "opaque": opaque, "opaque unexported": struct{ e error }{opaque},
 		"field": f, "field pointer": &f, "field exported": struct{ F audit.Field[string] }{f},
 		"field unexported": struct{ f audit.Field[string] }{f}, "field deep": &struct {
 			p *struct{ f audit.Field[string] }

@@ -61,12 +61,15 @@ const (
 	Inserted                  // the records, or something else, stand where nothing was written
 	Reordered                 // the records are all there, in another order
 	Truncated                 // the log ends before the known head
-	Rewritten                 // the log hangs together but is not the one of the known head
+	Rewritten                 // the log hangs together but is not the one of the known head, or of a checkpoint in it
+	BadSeal                   // a checkpoint's signature does not hold, or is not by the key in office
+	Unsealed                  // too many records, or all, are under no checkpoint
+	Forked                    // the keys have sealed this log and another that has the known head
 )
 
 // String returns the kind in lower case.
 func (k Kind) String() string {
-	names := [...]string{"", "altered", "removed", "inserted", "reordered", "truncated", "rewritten"}
+	names := [...]string{"", "altered", "removed", "inserted", "reordered", "truncated", "rewritten", "badly sealed", "unsealed", "forked"}
 	if int(k) < len(names) && k > 0 {
 		return names[k]
 	}
@@ -83,11 +86,12 @@ type Problem struct {
 	Offset  int64  // byte offset of that line
 }
 
-// String returns the problem as "record 3 altered (line 4, offset 812)".
+// String returns the problem as "record 3 altered (00000000000000000000.jsonl:4,
+// offset 812)".
 func (p Problem) String() string {
 	what := "record " + strconv.FormatUint(p.From, 10)
 	if p.To > p.From {
 		what = fmt.Sprintf("records %d-%d", p.From, p.To)
 	}
-	return fmt.Sprintf("%s %s (line %d, offset %d)", what, p.Kind, p.Line, p.Offset)
+	return fmt.Sprintf("%s %s (%s:%d, offset %d)", what, p.Kind, p.Segment, p.Line, p.Offset)
 }

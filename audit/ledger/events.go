@@ -1,7 +1,7 @@
 package ledger
 
 import (
-	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,28 +21,17 @@ type Record struct {
 // records and an unfinished last line. It checks the form of each line, not the
 // chain: see [Verify]. After an error it ends.
 //
-// Errors: [ErrFormat], those of fsys.
+// Errors: [ErrFormat], fs.ErrNotExist, those of fsys.
 func Events(fsys fs.FS) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		f, err := fsys.Open(segmentName)
-		if err != nil {
-			yield(Record{}, fmt.Errorf("ledger: %w", err))
-			return
-		}
-		defer func() { _ = f.Close() }()
-		lr := newLineReader(f)
-		for {
-			line, whole, err := lr.read()
-			if errors.Is(err, io.EOF) || (err == nil && !whole) {
-				return
-			}
+		for line, err := range lines(fsys, 0) {
 			var r Record
 			service := false
 			if err == nil {
-				r, service, err = parseRecord(line)
+				r, service, err = parseRecord(line.text)
 			}
 			if err != nil {
-				yield(Record{}, fmt.Errorf("ledger: line %d: %w", lr.no, err))
+				yield(Record{}, fmt.Errorf("ledger: %s: %w", line.place, err))
 				return
 			}
 			if !service && !yield(r, nil) {
@@ -52,19 +41,76 @@ func Events(fsys fs.FS) iter.Seq2[Record, error] {
 	}
 }
 
+// textLine is a line and where it stands. The text is valid for one step.
+type textLine struct {
+	text  []byte
+	place string
+}
+
+// lines yields the lines from the segment that holds record from, or from the
+// oldest, to the last line end.
+func lines(fsys fs.FS, from uint64) iter.Seq2[textLine, error] {
+	return func(yield func(textLine, error) bool) {
+		segs, err := segments(fsys)
+		if err == nil && len(segs) == 0 {
+			err = fmt.Errorf("no segment: %w", fs.ErrNotExist)
+		}
+		if err != nil {
+			yield(textLine{}, err)
+			return
+		}
+		for len(segs) > 1 && segs[1] <= from {
+			segs = segs[1:]
+		}
+		for _, seg := range segs {
+			if !linesOf(fsys, segmentName(seg), yield) {
+				return
+			}
+		}
+	}
+}
+
+func linesOf(fsys fs.FS, name string, yield func(textLine, error) bool) (more bool) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		yield(textLine{place: name}, err)
+		return false
+	}
+	defer func() { _ = f.Close() }()
+	lr := newLineReader(f)
+	for {
+		text, whole, err := lr.read()
+		if errors.Is(err, io.EOF) || err == nil && !whole {
+			return true
+		}
+		if !yield(textLine{text, fmt.Sprintf("%s:%d", name, lr.no)}, err) || err != nil {
+			return false
+		}
+	}
+}
+
 // parseRecord reads a line, and reports whether it is a service record: those
 // have their type where events have their time.
 func parseRecord(line []byte) (r Record, service bool, err error) {
-	seq, prev, ok := parseLine(line)
+	seq, _, ok := parseLine(line)
 	if !ok {
 		return r, false, ErrFormat
 	}
 	r.Seq = seq
-	if bytes.HasPrefix(line[len(appendHead(nil, seq, prev)):], []byte(`"type":`)) {
+	if isService(line, "") {
 		return r, true, nil
 	}
 	if r.Event.UnmarshalJSON(line) != nil {
 		return r, false, ErrFormat
 	}
 	return r, false, nil
+}
+
+// noteOf is the signed note in a checkpoint line, empty if there is none.
+func noteOf(line []byte) string {
+	var c struct {
+		Note string `json:"note"`
+	}
+	_ = json.Unmarshal(line, &c)
+	return c.Note
 }

@@ -3,10 +3,12 @@ package ledger_test
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/redoubt-go/redoubt/audit"
 	"github.com/redoubt-go/redoubt/audit/ledger"
@@ -111,7 +113,7 @@ func ExampleVerifyConfig() {
 	fmt.Println(known)
 	// Output:
 	// <nil>
-	// ledger: record 1 truncated (line 1, offset 0)
+	// ledger: record 1 truncated (00000000000000000000.jsonl:1, offset 0)
 }
 
 func ExampleReport() {
@@ -131,9 +133,9 @@ func ExampleTamperError() {
 }
 
 func ExampleProblem() {
-	p := ledger.Problem{Kind: ledger.Removed, From: 7, To: 9, Line: 8, Offset: 2310}
+	p := ledger.Problem{Kind: ledger.Removed, From: 7, To: 9, Segment: "00000000000000000000.jsonl", Line: 8, Offset: 2310}
 	fmt.Println(p)
-	// Output: records 7-9 removed (line 8, offset 2310)
+	// Output: records 7-9 removed (00000000000000000000.jsonl:8, offset 2310)
 }
 
 func ExampleKind() {
@@ -175,4 +177,157 @@ func ExampleRecord() {
 	r := ledger.Record{Seq: 1, Event: audit.Event{Action: "a"}}
 	fmt.Println(r.Seq, r.Event.Action)
 	// Output: 1 a
+}
+
+// newKey is a key that is the same in every run.
+func newKey(name string) *ledger.Signer {
+	s, err := ledger.NewSigner(name, ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// sealedLog is a log with one event and a checkpoint over it.
+func sealedLog() (string, *ledger.Signer, func()) {
+	dir, remove := tempDir()
+	key := newKey("example.com/billing")
+	led, _ := ledger.Open(context.Background(), dir, ledger.Config{Signer: key})
+	_ = led.WriteEvents(context.Background(), []*audit.Event{{Action: "pay", Outcome: audit.Success}})
+	_ = led.Close()
+	return dir, key, remove
+}
+
+func ExampleSyncEvery() {
+	dir, remove := tempDir()
+	defer remove()
+	led, err := ledger.Open(context.Background(), dir, ledger.Config{Sync: ledger.SyncEvery(100 * time.Millisecond)})
+	fmt.Println(err, led.Close())
+	// Output: <nil> <nil>
+}
+
+func ExampleNewSigner() {
+	_, private, _ := ed25519.GenerateKey(nil) // or a crypto.Signer that asks a key service
+	s, err := ledger.NewSigner("example.com/billing", private)
+	fmt.Println(s, err)
+	// Output: Signer(example.com/billing) <nil>
+}
+
+func ExampleSigner() {
+	fmt.Println(newKey("example.com/billing").Verifier())
+	// Output: example.com/billing+f05ada4c+ATtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop
+}
+
+func ExampleGenerateKey() {
+	skey, vkey, err := ledger.GenerateKey("example.com/billing")
+	s, _ := ledger.ParseSigner(skey)
+	fmt.Println(s.Verifier().String() == vkey, err)
+	// Output: true <nil>
+}
+
+func ExampleParseSigner() {
+	_, err := ledger.ParseSigner("not a key")
+	fmt.Println(err)
+	// Output: ledger: private key is malformed: ledger format
+}
+
+func ExampleVerifier() {
+	dir, key, remove := sealedLog()
+	defer remove()
+	r, err := ledger.Verify(context.Background(), os.DirFS(dir), ledger.VerifyConfig{Keys: []*ledger.Verifier{key.Verifier()}})
+	fmt.Println(r.Sealed, r.Records, err)
+	// Output: 3 3 <nil>
+}
+
+func ExampleParseVerifier() {
+	v, err := ledger.ParseVerifier("example.com/billing+f05ada4c+ATtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop")
+	fmt.Println(v.Name(), err)
+	// Output: example.com/billing <nil>
+}
+
+func ExampleCheckpoint() {
+	dir, remove := tempDir()
+	defer remove()
+	var kept []string // in another system
+	led, _ := ledger.Open(context.Background(), dir, ledger.Config{
+		Signer: newKey("example.com/billing"),
+		Anchor: func(_ context.Context, cp ledger.Checkpoint) error {
+			kept = append(kept, cp.Note)
+			return nil
+		},
+	})
+	_ = led.WriteEvents(context.Background(), []*audit.Event{{Action: "pay", Outcome: audit.Success}})
+	cp, err := led.Checkpoint(context.Background())
+	fmt.Println(cp.Origin, cp.Size, err, led.Close(), kept[len(kept)-1] == cp.Note)
+	// Output: example.com/billing 2 <nil> <nil> true
+}
+
+func ExampleParseCheckpoint() {
+	dir, remove := tempDir()
+	defer remove()
+	key := newKey("example.com/billing")
+	led, _ := ledger.Open(context.Background(), dir, ledger.Config{Signer: key})
+	defer led.Close()
+	cp, _ := led.Checkpoint(context.Background())
+	back, err := ledger.ParseCheckpoint(cp.Note, key.Verifier())
+	fmt.Println(back.Head == cp.Head, err)
+	// Output: true <nil>
+}
+
+func ExampleProve() {
+	dir, key, remove := sealedLog()
+	defer remove()
+	p, err := ledger.Prove(os.DirFS(dir), 1)
+	text, _ := p.MarshalText() // goes to somebody who has the key and not the log
+
+	var received ledger.Proof
+	_ = received.UnmarshalText(text)
+	cp, verr := received.Verify(key.Verifier())
+	fmt.Println(received.Index, cp.Size, err, verr)
+	// Output: 1 2 <nil> <nil>
+}
+
+func ExampleProof() {
+	var p ledger.Proof
+	fmt.Println(p.UnmarshalText([]byte("hello")))
+	// Output: ledger: proof is malformed: ledger format
+}
+
+func ExampleProveConsistency() {
+	dir, _, remove := sealedLog()
+	defer remove()
+	proof, err := ledger.ProveConsistency(os.DirFS(dir), 1, 3)
+	fmt.Println(len(proof), err)
+	// Output: 2 <nil>
+}
+
+func ExampleCheckConsistency() {
+	dir, remove := tempDir()
+	defer remove()
+	led, _ := ledger.Open(context.Background(), dir, ledger.Config{})
+	defer led.Close()
+	older := led.Head()
+	_ = led.WriteEvents(context.Background(), []*audit.Event{{Action: "pay", Outcome: audit.Success}})
+	newer := led.Head()
+	proof, _ := ledger.ProveConsistency(os.DirFS(dir), older.Size, newer.Size)
+	fmt.Println(ledger.CheckConsistency(older, newer, proof))
+	fmt.Println(ledger.CheckConsistency(newer, older, proof))
+	// Output:
+	// <nil>
+	// ledger: no proof that 1 records begin with those 2: ledger tampered with
+}
+
+func ExampleRecovery() {
+	dir, remove := tempDir()
+	defer remove()
+	led, _ := ledger.Open(context.Background(), dir, ledger.Config{})
+	_ = led.Close()
+	f, _ := os.OpenFile(filepath.Join(dir, "00000000000000000000.jsonl"), os.O_APPEND|os.O_WRONLY, 0)
+	_, _ = f.WriteString(`{"seq":1,"pr`) // the machine went down
+	_ = f.Close()
+
+	led, _ = ledger.Open(context.Background(), dir, ledger.Config{})
+	r, ok := led.Recovered()
+	fmt.Println(r.Bytes, ok, led.Close())
+	// Output: 12 true <nil>
 }

@@ -8,6 +8,14 @@ func WrapFile(l *Ledger, wrap func(File) File) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.f = wrap(l.f)
+	create := l.create
+	l.create = func(path string) (file, error) {
+		f, err := create(path)
+		if err != nil {
+			return nil, err
+		}
+		return wrap(f), nil
+	}
 }
 
 // TreeRoot is the root over leaves by the compact range.
@@ -29,5 +37,14 @@ func Waiting(l *Ledger) int {
 	if l.joined == nil {
 		return 0
 	}
-	return len(l.joined.bodies)
+	return len(l.joined.ends)
 }
+
+// LeafHash is the hash of one line.
+func LeafHash(line []byte) Hash { return leafHash(line) }
+
+// Tree is the compact range of a growing log.
+type Tree struct{ t tree }
+
+// Push appends a line.
+func (t *Tree) Push(line []byte) { t.t.push(leafHash(line)) }

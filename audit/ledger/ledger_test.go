@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/fstest"
@@ -182,7 +183,7 @@ type faulty struct {
 	writeLimit int // bytes before ENOSPC; -1 is no limit
 	failSync   bool
 	failTrunc  bool
-	syncs      int
+	syncs      atomic.Int32
 	gate       chan struct{} // if set, each Write waits for it
 	entered    chan struct{} // if set, each Write says so before it waits
 }
@@ -202,7 +203,7 @@ func (f *faulty) Write(p []byte) (int, error) {
 }
 
 func (f *faulty) Sync() error {
-	f.syncs++
+	f.syncs.Add(1)
 	if f.failSync {
 		return syscall.EIO
 	}
@@ -215,6 +216,8 @@ func (f *faulty) Truncate(n int64) error {
 	}
 	return f.File.Truncate(n)
 }
+
+func (f *faulty) synced() int { return int(f.syncs.Load()) }
 
 func inject(l *ledger.Ledger) *faulty {
 	ff := &faulty{writeLimit: -1}
@@ -292,8 +295,8 @@ func TestTrap25_SyncErrorStops(t *testing.T) {
 	ff.failSync = false
 	err := l.WriteEvents(context.Background(), []*audit.Event{event("b")})
 	wantIs(t, err, ledger.ErrFailed)
-	if errors.Is(err, audit.ErrUncertain) || ff.syncs != 1 {
-		t.Errorf("later event: %v after %d syncs, want certain failure after 1", err, ff.syncs)
+	if errors.Is(err, audit.ErrUncertain) || ff.synced() != 1 {
+		t.Errorf("later event: %v after %d syncs, want certain failure after 1", err, ff.synced())
 	}
 	_ = l.Close()
 	write(t, open(t, dir, ledger.Config{}), "c")
@@ -388,14 +391,14 @@ func TestTrap28_SyncBeforeAcknowledge(t *testing.T) {
 	l := open(t, t.TempDir(), ledger.Config{})
 	ff := inject(l)
 	write(t, l, "a", "b")
-	if ff.syncs != 2 {
-		t.Errorf("%d syncs for 2 events one after the other, want 2", ff.syncs)
+	if ff.synced() != 2 {
+		t.Errorf("%d syncs for 2 events one after the other, want 2", ff.synced())
 	}
 	quiet := open(t, t.TempDir(), never)
 	ff = inject(quiet)
 	write(t, quiet, "a")
-	if ff.syncs != 0 {
-		t.Errorf("SyncNever synced %d times", ff.syncs)
+	if ff.synced() != 0 {
+		t.Errorf("SyncNever synced %d times", ff.synced())
 	}
 }
 
@@ -423,8 +426,8 @@ func TestTrap28_GroupCommit(t *testing.T) {
 	}
 	close(ff.gate)
 	wg.Wait()
-	if ff.syncs != 2 || l.Head().Size != 22 {
-		t.Errorf("%d syncs for %d records, want 2 for 22", ff.syncs, l.Head().Size)
+	if ff.synced() != 2 || l.Head().Size != 22 {
+		t.Errorf("%d syncs for %d records, want 2 for 22", ff.synced(), l.Head().Size)
 	}
 	verifyOK(t, dir)
 }

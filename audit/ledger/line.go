@@ -11,12 +11,14 @@ import (
 )
 
 const (
-	segmentName = "00000000000000000000.jsonl"
-	maxLine     = 1 << 20 // bytes of one line; an encoded event is far below
+	maxLine = 1 << 20 // bytes of one line; an encoded event is far below
 
 	// maxKeys bounds the keys of one object, and so the work of comparing them.
 	// The encoder writes at most 256.
 	maxKeys = 512
+
+	// maxNesting bounds objects in objects. The encoder writes at most ten.
+	maxNesting = 32
 )
 
 // appendHead begins a line; the rest of the event's object follows after it.
@@ -31,6 +33,12 @@ func appendHead(b []byte, seq uint64, prev Hash) []byte {
 // parseLine reads the two numbers that chain a line, and reports whether the
 // whole line is one that this package could have written.
 func parseLine(line []byte) (seq uint64, prev Hash, ok bool) {
+	var p objectParser
+	return p.parseLine(line)
+}
+
+// parseLine is the same for many lines in a row, in the memory of the first.
+func (p *objectParser) parseLine(line []byte) (seq uint64, prev Hash, ok bool) {
 	rest, ok := bytes.CutPrefix(line, []byte(`{"seq":`))
 	if !ok || len(line) > maxLine || line[len(line)-1] != '}' {
 		return 0, prev, false
@@ -44,61 +52,176 @@ func parseLine(line []byte) (seq uint64, prev Hash, ok bool) {
 	if err != nil || !ok || !decodeHash(&prev, text) {
 		return 0, prev, false
 	}
-	if !isPlain(line) || !json.Valid(line) || repeatsKey(line) {
+	p.b, p.i, p.keys = line, 0, p.keys[:0]
+	if !p.object(0) || p.i != len(line) {
 		return 0, Hash{}, false
 	}
 	return seq, prev, true
 }
 
-// isPlain reports whether line is free of control characters. JSON allows some
-// between its tokens; the encoder writes none.
-func isPlain(line []byte) bool {
-	for _, c := range line {
-		if c < 0x20 || c == 0x7f {
+// objectParser checks JSON in the one spelling that the encoder writes: no space
+// between tokens, no control character anywhere, and no object with one key twice,
+// of which readers would not agree what it says.
+type objectParser struct {
+	b    []byte
+	i    int
+	keys [][]byte // of all open objects, outermost first
+}
+
+// next takes c, if that is what comes.
+func (p *objectParser) next(c byte) bool {
+	if p.i < len(p.b) && p.b[p.i] == c {
+		p.i++
+		return true
+	}
+	return false
+}
+
+func (p *objectParser) object(depth int) bool {
+	if depth > maxNesting || !p.next('{') {
+		return false
+	}
+	if p.next('}') {
+		return true
+	}
+	mine := len(p.keys)
+	for {
+		start := p.i
+		if !p.text() {
+			return false
+		}
+		key := plainKey(p.b[start:p.i])
+		if len(p.keys)-mine == maxKeys || contains(p.keys[mine:], key) {
+			return false
+		}
+		p.keys = append(p.keys, key)
+		if !p.next(':') || !p.value(depth+1) {
+			return false
+		}
+		if p.next('}') {
+			p.keys = p.keys[:mine]
+			return true
+		}
+		if !p.next(',') {
 			return false
 		}
 	}
-	return true
 }
 
-// repeatsKey reports whether any object in the valid JSON of line has one key
-// twice, or more than maxKeys: readers would not agree on what it says.
-func repeatsKey(line []byte) bool {
-	var keyRoom [32][]byte
-	var openRoom [16]int
-	keys := keyRoom[:0]  // of all open objects, outermost first
-	open := openRoom[:0] // where the keys of each open object or array begin
-	for i := 0; i < len(line); i++ {
-		switch line[i] {
-		case '{', '[':
-			open = append(open, len(keys))
-		case '}', ']':
-			keys = keys[:open[len(open)-1]]
-			open = open[:len(open)-1]
-		case '"':
-			end := stringEnd(line, i)
-			if end < len(line) && line[end] == ':' {
-				mine := keys[open[len(open)-1]:]
-				key := plainKey(line[i:end])
-				if len(mine) == maxKeys || contains(mine, key) {
-					return true
-				}
-				keys = append(keys, key)
-			}
-			i = end - 1
+func (p *objectParser) array(depth int) bool {
+	if depth > maxNesting || !p.next('[') {
+		return false
+	}
+	if p.next(']') {
+		return true
+	}
+	for p.value(depth + 1) {
+		if p.next(']') {
+			return true
+		}
+		if !p.next(',') {
+			return false
 		}
 	}
 	return false
 }
 
-// stringEnd returns the index after the string that begins at line[i].
-func stringEnd(line []byte, i int) int {
-	for i++; line[i] != '"'; i++ {
-		if line[i] == '\\' {
-			i++
+func (p *objectParser) value(depth int) bool {
+	if p.i == len(p.b) {
+		return false
+	}
+	switch p.b[p.i] {
+	case '"':
+		return p.text()
+	case '{':
+		return p.object(depth)
+	case '[':
+		return p.array(depth)
+	case 't':
+		return p.word("true")
+	case 'f':
+		return p.word("false")
+	case 'n':
+		return p.word("null")
+	}
+	return p.number()
+}
+
+func (p *objectParser) word(w string) bool {
+	if len(p.b)-p.i < len(w) || string(p.b[p.i:p.i+len(w)]) != w {
+		return false
+	}
+	p.i += len(w)
+	return true
+}
+
+func (p *objectParser) text() bool {
+	if !p.next('"') {
+		return false
+	}
+	for i := p.i; i < len(p.b); i++ {
+		switch c := p.b[i]; {
+		case c == '"':
+			p.i = i + 1
+			return true
+		case c == '\\':
+			n := escapeLen(p.b[i:])
+			if n == 0 {
+				return false
+			}
+			i += n - 1
+		case c < 0x20 || c == 0x7f:
+			return false
 		}
 	}
-	return i + 1
+	return false
+}
+
+// escapeLen is the length of the escape that b begins with, 0 if it is none.
+func escapeLen(b []byte) int {
+	if len(b) < 2 {
+		return 0
+	}
+	switch b[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2
+	case 'u':
+		if len(b) < 6 {
+			return 0
+		}
+		for _, c := range b[2:6] {
+			if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'f') {
+				return 0
+			}
+		}
+		return 6
+	}
+	return 0
+}
+
+func (p *objectParser) number() bool {
+	p.next('-')
+	if !p.next('0') && p.digits() == 0 {
+		return false
+	}
+	if p.next('.') && p.digits() == 0 {
+		return false
+	}
+	if p.next('e') || p.next('E') {
+		if !p.next('+') {
+			p.next('-')
+		}
+		return p.digits() > 0
+	}
+	return true
+}
+
+func (p *objectParser) digits() (n int) {
+	for p.i < len(p.b) && '0' <= p.b[p.i] && p.b[p.i] <= '9' {
+		p.i++
+		n++
+	}
+	return n
 }
 
 // plainKey undoes escapes, because one key can be spelled in several ways.
@@ -107,7 +230,7 @@ func plainKey(quoted []byte) []byte {
 		return quoted[1 : len(quoted)-1]
 	}
 	var s string
-	_ = json.Unmarshal(quoted, &s) // the line is valid JSON, so this is a string
+	_ = json.Unmarshal(quoted, &s) // it is a valid string
 	return []byte(s)
 }
 

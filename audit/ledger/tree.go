@@ -3,6 +3,7 @@ package ledger
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"math/bits"
 )
 
 // Hash is a SHA-256 digest: of a line, or of a whole log.
@@ -62,17 +63,17 @@ func nodeHash(left, right Hash) Hash {
 // tree is the compact range of a growing log: the roots of the full subtrees
 // that the binary form of size names, nothing else.
 type tree struct {
-	size  uint64
-	roots [64]Hash // roots[i] covers 1<<i leaves, and counts if bit i of size is set
+	size uint64
+	full [64]Hash // full[i] covers 1<<i leaves, and counts if bit i of size is set
 }
 
 // push appends a leaf: every full subtree on the right edge carries into the next.
 func (t *tree) push(h Hash) {
 	i := 0
 	for ; t.size>>i&1 == 1; i++ {
-		h = nodeHash(t.roots[i], h)
+		h = nodeHash(t.full[i], h)
 	}
-	t.roots[i] = h
+	t.full[i] = h
 	t.size++
 }
 
@@ -83,16 +84,42 @@ func (t *tree) root() Hash {
 	}
 	var h Hash
 	first := true
-	for i := range t.roots {
+	for i := range t.full {
 		switch {
 		case t.size>>i&1 == 0:
 		case first:
-			h, first = t.roots[i], false
+			h, first = t.full[i], false
 		default:
-			h = nodeHash(t.roots[i], h)
+			h = nodeHash(t.full[i], h)
 		}
 	}
 	return h
+}
+
+// roots returns the subtrees from the largest, and leftmost, to the smallest.
+func (t *tree) roots() []Hash {
+	var hs []Hash
+	for i := len(t.full) - 1; i >= 0; i-- {
+		if t.size>>i&1 == 1 {
+			hs = append(hs, t.full[i])
+		}
+	}
+	return hs
+}
+
+// newTree is the tree of size leaves that has these roots; ok is false if their
+// number is wrong.
+func newTree(size uint64, roots []Hash) (t tree, ok bool) {
+	if len(roots) != bits.OnesCount64(size) {
+		return t, false
+	}
+	t.size = size
+	for i := len(t.full) - 1; i >= 0; i-- {
+		if size>>i&1 == 1 {
+			t.full[i], roots = roots[0], roots[1:]
+		}
+	}
+	return t, true
 }
 
 func (t *tree) head() Head { return Head{Size: t.size, Root: t.root()} }

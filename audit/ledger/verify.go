@@ -3,10 +3,9 @@ package ledger
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"math/bits"
 	"slices"
 )
 
@@ -14,20 +13,43 @@ import (
 // when it has seen as many faults.
 const maxProblems = 1000
 
+// defaultMaxUnsealed leaves room for what a busy ledger writes before its next
+// checkpoint.
+const defaultMaxUnsealed = 4 * defaultCheckpointEvery
+
 // VerifyConfig says what is known about a log besides its bytes.
 type VerifyConfig struct {
 	_ [0]func() // not comparable, so that fields can be added
 
+	// Keys are the public keys of the log, in the order in which they were in use;
+	// there are rarely more than one, and at most 64. Each key takes over at the
+	// first checkpoint that bears its signature beside that of the key before: a
+	// newer key says nothing about older records. The default, none, leaves
+	// signatures unchecked.
+	Keys []*Verifier
+
+	// MaxUnsealed is the number of records that may follow the last checkpoint, if
+	// there are Keys. The default is 4096, for live logs; a negative value means
+	// none, for logs that were closed.
+	MaxUnsealed int
+
 	// Known is an earlier state of the log, kept out of reach of its writer: the
-	// log must still begin with it. The default, nil, leaves a cut tail and a
-	// complete rewrite undetected.
+	// log must still begin with it. The default, nil, leaves a cut tail undetected,
+	// and without Keys a complete rewrite too.
 	Known *Head
+
+	// Pruned accepts a log whose oldest segments are gone, as [Config.Retain] does
+	// it. Otherwise their records count as removed.
+	Pruned bool
 }
 
 // Report is what [Verify] found.
 type Report struct {
+	Origin     string    // name of the log
+	First      uint64    // number of the oldest record; not 0 in a pruned log
 	Records    uint64    // complete lines read, the service records included
-	Root       Hash      // tree hash over them
+	Root       Hash      // tree hash over them and what was pruned
+	Sealed     uint64    // records that a checkpoint by Keys covers, itself counted; 0 without Keys
 	Unfinished int64     // bytes after the last line end: being written, or torn by a crash
 	Problems   []Problem // in the order of the file; at most 1000, where reading stops
 }
@@ -36,33 +58,42 @@ type Report struct {
 // change to the log is reported as one problem, by kind and records. The report
 // is returned with a [*TamperError] too, and is nil with any other error.
 //
-// Errors: a [*TamperError], which matches [ErrTampered], those of fsys, and
+// Errors: a [*TamperError], which matches [ErrTampered], fs.ErrNotExist where there
+// is no log or nothing of it that Known could be compared with, those of fsys, and
 // ctx.Err() with context.Cause(ctx).
 func Verify(ctx context.Context, fsys fs.FS, c VerifyConfig) (*Report, error) {
-	f, err := fsys.Open(segmentName)
+	segs, err := segments(fsys)
 	if err != nil {
-		return nil, fmt.Errorf("ledger: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	v := &verifier{linked: true, known: c.Known}
-	if err := v.read(ctx, newLineReader(f)); err != nil {
 		return nil, err
 	}
-	r := &Report{Records: v.tree.size, Root: v.tree.root(), Unfinished: v.unfinished, Problems: v.finish()}
+	if len(segs) == 0 {
+		return nil, fmt.Errorf("ledger: no segment: %w", fs.ErrNotExist)
+	}
+	if c.MaxUnsealed == 0 {
+		c.MaxUnsealed = defaultMaxUnsealed
+	}
+	v := &verifier{linked: true, c: c, segs: segs}
+	torn, err := readAll(ctx, fsys, segs, v.take)
+	if err != nil {
+		return nil, err
+	}
+	if v.held.line > 0 {
+		v.step(v.held, nil)
+	}
+	if c.Known != nil && c.Known.Size < v.first {
+		return nil, fmt.Errorf("ledger: known head of %d records, oldest record %d: %w", c.Known.Size, v.first, fs.ErrNotExist)
+	}
+	r := &Report{
+		Origin: v.origin, First: v.first, Records: v.tree.size - v.first, Root: v.tree.root(),
+		Unfinished: torn, Problems: v.finish(),
+	}
+	if len(c.Keys) > 0 {
+		r.Sealed = v.sealed
+	}
 	if len(r.Problems) > 0 {
 		return r, &TamperError{Problems: r.Problems}
 	}
 	return r, nil
-}
-
-// entry is what verification keeps of a line.
-type entry struct {
-	ok   bool   // a well-formed line; else seq and prev are zero
-	seq  uint64 // the number it carries
-	prev Hash
-	leaf Hash
-	line int
-	off  int64
 }
 
 // extra is a run of lines that do not continue the log where they stand.
@@ -82,11 +113,15 @@ type gap struct {
 // sequence numbers; what does not fit is put aside as an extra or a gap, and at
 // the end the two are matched: a gap filled by an extra is a change of order.
 type verifier struct {
-	tree       tree
-	known      *Head
-	rewritten  bool // the log does not begin with known
-	stopped    bool // too many faults: the rest was not read
-	unfinished int64
+	c         VerifyConfig
+	segs      []uint64
+	origin    string
+	first     uint64 // oldest record
+	tree      tree
+	rewritten bool // the log does not begin with the known head
+	stopped   bool // too many faults: the rest was not read
+
+	held entry // last line read, not yet placed: its line is 0 before the first
 
 	cur    entry  // last record in sequence
 	next   uint64 // the number after it
@@ -96,47 +131,60 @@ type verifier struct {
 	bad     int      // links that failed in a row, up to cur
 	badEnds [2]entry // the two records of the first of them
 
-	altered []Problem
-	extras  []extra
-	gaps    []gap
+	key    int    // which of c.Keys is in office
+	inUse  bool   // it has sealed something
+	sealed uint64 // records under a good seal, itself included; without keys, one that fits
+
+	altered  []Problem
+	extras   []extra
+	gaps     []gap
+	suspects []Problem // what counts unless something before it explains it
 }
 
-func (v *verifier) read(ctx context.Context, lr *lineReader) error {
-	var held entry
-	have := false
-	for {
-		if v.stopped = len(v.altered)+len(v.extras)+len(v.gaps) >= maxProblems; v.stopped {
-			break
-		}
-		line, whole, err := lr.read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err == nil && lr.no%1024 == 0 {
-			err = done(ctx)
-		}
-		if err != nil {
-			return fmt.Errorf("ledger: read: %w", err)
-		}
-		if !whole {
-			v.unfinished = lr.next - lr.off
-			break
-		}
-		e := entry{line: lr.no, off: lr.off, leaf: leafHash(line)}
-		e.seq, e.prev, e.ok = parseLine(line)
-		v.tree.push(e.leaf)
-		if v.known != nil && v.tree.size == v.known.Size {
-			v.rewritten = v.tree.root() != v.known.Root
-		}
-		if have {
-			v.step(held, &e)
-		}
-		held, have = e, true
+// take receives the next line and places the one before it.
+func (v *verifier) take(e *entry) bool {
+	if v.stopped = len(v.altered)+len(v.extras)+len(v.gaps)+len(v.suspects) >= maxProblems; v.stopped {
+		return false
 	}
-	if have {
-		v.step(held, nil)
+	if v.held.line == 0 {
+		v.begin(e)
 	}
-	return nil
+	if e.own != nil {
+		e.own.before = v.tree.head()
+		if h := e.own.header; h != nil && !slices.Equal(h.Range, v.tree.roots()) {
+			e.own.header = nil // not what a writer puts here
+		}
+	}
+	v.tree.push(e.leaf)
+	v.compareRoot()
+	if v.held.line > 0 {
+		v.step(v.held, e)
+	}
+	v.held = *e
+	return true
+}
+
+// begin takes over what the header of the oldest segment says of pruned records.
+func (v *verifier) begin(e *entry) {
+	if e.own == nil || e.own.header == nil {
+		return
+	}
+	v.origin = e.own.header.Origin
+	t, fits := newTree(e.seq, e.own.header.Range)
+	if e.seq == 0 || e.seq != v.segs[0] || !fits {
+		return
+	}
+	if !v.c.Pruned {
+		v.gaps = append(v.gaps, gap{0, e.seq - 1, *e})
+	}
+	v.tree, v.first, v.next, v.linked = t, e.seq, e.seq, false
+	v.compareRoot()
+}
+
+func (v *verifier) compareRoot() {
+	if k := v.c.Known; k != nil && v.tree.size == k.Size {
+		v.rewritten = v.tree.root() != k.Root
+	}
 }
 
 // step places line e, given the line after it, or nil at the end.
@@ -192,6 +240,49 @@ func (v *verifier) accept(e entry) {
 	}
 	v.before = v.cur.leaf
 	v.cur, v.next, v.linked = e, e.seq+1, true
+	switch {
+	case e.own != nil && e.own.note != "":
+		v.checkSeal(e)
+	case e.line == 1 && (e.own == nil || e.own.header == nil || e.seq != e.seg):
+		v.suspects = append(v.suspects, place(Altered, e.seq, e.seq, e)) // no header, or not this one's
+	}
+}
+
+// checkSeal holds a checkpoint against the records before it and the keys.
+func (v *verifier) checkSeal(e entry) {
+	suspect := func(k Kind, from, to uint64) {
+		known := func(p Problem) bool { return p.Kind == Rewritten }
+		if k != Rewritten || !slices.ContainsFunc(v.suspects, known) { // else all later roots differ too
+			v.suspects = append(v.suspects, place(k, from, to, e))
+		}
+	}
+	cp, signed, err := openCheckpoint(e.own.note, v.c.Keys)
+	switch {
+	case err != nil:
+		suspect(BadSeal, e.seq, e.seq)
+	case cp.Head != e.own.before:
+		suspect(Rewritten, min(v.sealed, e.seq-1), e.seq-1)
+	case len(v.c.Keys) == 0 || v.inOffice(signed):
+		v.sealed = e.seq + 1
+	case signed != 0:
+		suspect(BadSeal, e.seq, e.seq)
+	}
+}
+
+// inOffice reports whether the key whose turn it is has signed, and hands over to
+// the next key if that has signed too.
+func (v *verifier) inOffice(signed uint64) bool {
+	if !v.inUse && v.first > 0 && signed != 0 {
+		v.key = bits.TrailingZeros64(signed) // who was in office before is pruned
+	}
+	if signed>>v.key&1 == 0 {
+		return false
+	}
+	v.inUse = true
+	if signed>>(v.key+1)&1 == 1 {
+		v.key++
+	}
+	return true
 }
 
 // skipTo goes on at seq, whose link cannot be checked.
@@ -223,7 +314,7 @@ func (v *verifier) problem(k Kind, from, to uint64, e entry) {
 }
 
 func place(k Kind, from, to uint64, e entry) Problem {
-	return Problem{Kind: k, From: from, To: to, Segment: segmentName, Line: e.line, Offset: e.off}
+	return Problem{Kind: k, From: from, To: to, Segment: segmentName(e.seg), Line: e.line, Offset: e.off}
 }
 
 // extra puts e aside, joined to the run before it where it continues that.
@@ -231,7 +322,7 @@ func (v *verifier) extra(e entry) {
 	if n := len(v.extras) - 1; n >= 0 {
 		x := &v.extras[n]
 		length := int(x.last-x.seq) + 1 // malformed lines have number 0, and last counts them
-		if x.at == v.next && x.ok == e.ok && x.line+length == e.line && (!e.ok || x.last+1 == e.seq) {
+		if x.at == v.next && x.ok == e.ok && x.seg == e.seg && x.line+length == e.line && (!e.ok || x.last+1 == e.seq) {
 			x.last++
 			return
 		}
@@ -268,8 +359,19 @@ func (v *verifier) finish() []Problem {
 	for _, g := range v.gaps {
 		ps = append(ps, place(Removed, g.from, g.to, g.noticed))
 	}
+	for _, s := range v.suspects {
+		explained := func(p Problem) bool { return p.From <= s.To }
+		if !slices.ContainsFunc(ps, explained) {
+			ps = append(ps, s)
+		}
+	}
 	ps = v.compareKnown(ps)
-	slices.SortFunc(ps, func(a, b Problem) int { return cmp.Compare(a.Offset, b.Offset) })
+	if n := v.next - v.sealed; len(v.c.Keys) > 0 && len(ps) == 0 && (v.sealed == 0 || n > uint64(max(v.c.MaxUnsealed, 0))) {
+		ps = append(ps, place(Unsealed, max(v.sealed, v.first), max(v.next, 1)-1, v.cur))
+	}
+	slices.SortStableFunc(ps, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Segment, b.Segment), cmp.Compare(a.Offset, b.Offset))
+	})
 	return ps[:min(len(ps), maxProblems)]
 }
 
@@ -320,18 +422,23 @@ func (v *verifier) fill(from, to uint64) bool {
 }
 
 // compareKnown adds what only the known head shows. A problem found before
-// explains a different root already.
+// explains a different root already. If the keys have sealed what the log holds
+// instead, they have sealed two histories.
 func (v *verifier) compareKnown(ps []Problem) []Problem {
-	if v.known == nil {
+	if v.c.Known == nil {
 		return ps
 	}
-	size := v.known.Size
+	size := v.c.Known.Size
 	if v.next < size && !v.stopped {
 		ps = append(ps, place(Truncated, v.next, size-1, v.cur))
 	}
 	earlier := slices.ContainsFunc(ps, func(p Problem) bool { return p.From < size })
 	if v.rewritten && !earlier {
-		ps = append(ps, place(Rewritten, 0, size-1, entry{line: 1}))
+		kind := Rewritten
+		if len(v.c.Keys) > 0 && v.sealed >= size {
+			kind = Forked
+		}
+		ps = append(ps, place(kind, v.first, max(size, 1)-1, entry{seg: v.segs[0], line: 1}))
 	}
 	return ps
 }

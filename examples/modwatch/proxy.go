@@ -19,10 +19,10 @@ import (
 	"github.com/redoubt-go/redoubt/retry/retryhttp"
 )
 
-// The version lists of every module in the build list of internal/bench, which is this repository's longest: a line a
-// module, its path, the version in use, and the versions the proxy knew that day. Renew them with go generate.
+// The version lists of modules in the build list of internal/bench, which is this repository's longest: a line a module,
+// its path, the version in use, and the versions the proxy knew that day. Renew them with go generate.
 //
-//go:generate sh -c "cd ../../internal/bench && go list -e -mod=mod -m -versions -f '{{if not (or .Main .Replace)}}{{.Path}} {{.Version}}{{range .Versions}} {{.}}{{end}}{{end}}' all > ../../examples/modwatch/testdata/modules.txt"
+//go:generate sh testdata/record.sh
 //go:embed testdata/modules.txt
 var recorded string
 

@@ -1,0 +1,413 @@
+package audit_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/leanovate/gopter"
+	"github.com/leanovate/gopter/gen"
+	"github.com/leanovate/gopter/prop"
+
+	"github.com/redoubt-go/redoubt/audit"
+)
+
+func ev(id string) []*audit.Event {
+	return []*audit.Event{{ID: id, Action: "a", Outcome: audit.Success, Time: time.Unix(1, 0)}}
+}
+
+// gate is a sink that waits for a word before each batch, and notes the batches.
+type gate struct {
+	memory
+	in      chan struct{} // receives at the begin of each call
+	out     chan error    // says what the call returns
+	batches []int
+}
+
+func newGate() *gate { return &gate{in: make(chan struct{}, 100), out: make(chan error, 100)} }
+
+func (g *gate) WriteEvents(ctx context.Context, events []*audit.Event) error {
+	g.in <- struct{}{}
+	select {
+	case err := <-g.out:
+		if err != nil {
+			return err
+		}
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	g.mu.Lock()
+	g.batches = append(g.batches, len(events))
+	g.mu.Unlock()
+	return g.memory.WriteEvents(ctx, events)
+}
+
+func (m *memory) ids() (out []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range m.events {
+		out = append(out, e.ID)
+	}
+	return out
+}
+
+func TestBufferBatches(t *testing.T) {
+	g := newGate()
+	b := audit.NewBuffer(audit.BufferConfig{Next: g, MaxBatch: 3})
+	e := ev("0")
+	e[0].Attrs = []slog.Attr{slog.Int("n", 1)}
+	_ = b.WriteEvents(context.Background(), e)
+	e[0].ID, e[0].Attrs[0] = "changed", slog.Int("n", 2) // the buffer has its own
+	<-g.in
+	for i := 1; i <= 4; i++ {
+		_ = b.WriteEvents(context.Background(), ev(fmt.Sprint(i)))
+	}
+	for range 3 {
+		g.out <- nil
+	}
+	if err := b.Flush(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if d := cmp.Diff([]int{1, 3, 1}, g.batches); d != "" {
+		t.Errorf("batches (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff([]string{"0", "1", "2", "3", "4"}, g.ids()); d != "" || g.events[0].Attrs[0].Value.Int64() != 1 {
+		t.Errorf("attribute %v, events (-want +got):\n%s", g.events[0].Attrs[0], d)
+	}
+	if got := b.Stats(); got != (audit.BufferStats{Written: 5}) {
+		t.Errorf("stats %+v", got)
+	}
+	if err := b.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBufferDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &memory{}
+		b := audit.NewBuffer(audit.BufferConfig{Next: m, Delay: time.Second, MaxBatch: 3})
+		start := time.Now()
+		_ = b.WriteEvents(context.Background(), ev("a"))
+		time.Sleep(900 * time.Millisecond)
+		_ = b.WriteEvents(context.Background(), ev("b"))
+		synctest.Wait()
+		if n := len(m.ids()); n != 0 {
+			t.Errorf("%d events before the delay is over", n)
+		}
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		if n := len(m.ids()); n != 2 {
+			t.Errorf("%d events after %v, want 2", n, time.Since(start))
+		}
+		for _, id := range []string{"c", "d", "e"} { // a full batch does not wait
+			_ = b.WriteEvents(context.Background(), ev(id))
+		}
+		synctest.Wait()
+		if n := len(m.ids()); n != 5 {
+			t.Errorf("%d events, want 5", n)
+		}
+		_ = b.WriteEvents(context.Background(), ev("f"))
+		if err := b.Close(context.Background()); err != nil || len(m.ids()) != 6 || time.Since(start) != time.Second {
+			t.Errorf("%v, %d events after %v", err, len(m.ids()), time.Since(start))
+		}
+	})
+}
+
+func TestTrap22_DropLeavesACountedGap(t *testing.T) {
+	g := newGate()
+	b := audit.NewBuffer(audit.BufferConfig{Next: g, Size: 2, Policy: audit.Drop})
+	_ = b.WriteEvents(context.Background(), ev("held"))
+	<-g.in
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			for range 10 {
+				if err := b.WriteEvents(context.Background(), ev("x")); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := b.Stats(); got != (audit.BufferStats{Lost: 98, Waiting: 3}) {
+		t.Errorf("stats %+v, want 98 lost and 3 waiting", got)
+	}
+	g.out <- nil
+	g.out <- nil
+	if err := b.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	gap := g.events[1]
+	if len(g.events) != 4 || gap.Action != "audit.gap" || gap.ID == "" || gap.Attrs[0].Value.Uint64() != 98 || !gap.Attrs[1].Value.Time().Equal(time.Unix(1, 0)) {
+		t.Errorf("%d events, the second %+v", len(g.events), gap)
+	}
+}
+
+func TestTrap22_GapIsNotLostItself(t *testing.T) {
+	m := &memory{}
+	var told []int
+	b := audit.NewBuffer(audit.BufferConfig{Next: m, OnError: func(_ context.Context, events []*audit.Event, err error) {
+		wantIs(t, err, errSink)
+		told = append(told, len(events))
+	}})
+	put := func(fail error) {
+		t.Helper()
+		m.mu.Lock()
+		m.fail = fail
+		m.mu.Unlock()
+		_ = b.WriteEvents(context.Background(), ev("e"))
+		if err := b.Flush(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+	put(errSink)
+	put(errSink)
+	put(nil)
+	if len(m.events) != 2 || m.events[0].Action != "audit.gap" || m.events[0].Attrs[0].Value.Uint64() != 2 {
+		t.Errorf("events %+v", m.events)
+	}
+	put(errSink)
+	m.mu.Lock()
+	m.fail = nil
+	m.mu.Unlock()
+	// The gap is written at Close, with no event behind it.
+	if err := b.Close(context.Background()); err != nil || len(m.events) != 3 || m.events[2].Action != "audit.gap" {
+		t.Errorf("%v, events %+v", err, m.events)
+	}
+	if d := cmp.Diff([]int{1, 1, 1}, told); d != "" || b.Stats() != (audit.BufferStats{Written: 1, Lost: 3}) {
+		t.Errorf("stats %+v, OnError (-want +got):\n%s", b.Stats(), d)
+	}
+}
+
+func TestTrap23_Close(t *testing.T) {
+	m := &memory{}
+	b := audit.NewBuffer(audit.BufferConfig{Next: m})
+	var wg sync.WaitGroup
+	var accepted sync.Map
+	for i := range 4 {
+		wg.Go(func() {
+			for j := 0; ; j++ {
+				id := fmt.Sprint(i, " ", j)
+				if err := b.WriteEvents(context.Background(), ev(id)); err != nil {
+					wantIs(t, err, audit.ErrClosed)
+					return
+				}
+				accepted.Store(id, true)
+			}
+		})
+	}
+	for b.Stats().Written < 50 {
+		runtime.Gosched()
+	}
+	for range 2 {
+		if err := b.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+	wg.Wait()
+	n := 0
+	accepted.Range(func(any, any) bool { n++; return true })
+	if n != len(m.events) {
+		t.Errorf("%d events written, %d accepted", len(m.events), n)
+	}
+	wantIs(t, b.Flush(context.Background()), audit.ErrClosed)
+	wantIs(t, b.WriteEvents(context.Background(), ev("x")), audit.ErrClosed)
+}
+
+func TestTrap23_CloseIsBounded(t *testing.T) {
+	g := newGate()
+	b := audit.NewBuffer(audit.BufferConfig{Next: g, Size: 4})
+	_ = b.WriteEvents(context.Background(), ev("held"))
+	<-g.in
+	for range 3 {
+		_ = b.WriteEvents(context.Background(), ev("x"))
+	}
+	cause := errors.New("shutting down")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(cause)
+	wantIs(t, b.Flush(ctx), context.Canceled, cause)
+	err := b.Close(ctx)
+	wantIs(t, err, audit.ErrFailed, cause)
+	if !strings.Contains(err.Error(), "4 events not written") {
+		t.Errorf("error %v, want the number 4", err)
+	}
+}
+
+func TestBufferPolicies(t *testing.T) {
+	for _, p := range []audit.Policy{audit.Block, audit.Fail} {
+		t.Run(p.String(), func(t *testing.T) {
+			g := newGate()
+			b := audit.NewBuffer(audit.BufferConfig{Next: g, Size: 1, Policy: p})
+			_ = b.WriteEvents(context.Background(), ev("1"))
+			<-g.in
+			_ = b.WriteEvents(context.Background(), ev("2"))
+			cause := errors.New("no patience")
+			ctx, cancel := context.WithCancelCause(context.Background())
+			cancel(cause)
+			err := b.WriteEvents(ctx, ev("3"))
+			if p == audit.Fail {
+				wantIs(t, err, audit.ErrFull)
+			} else {
+				wantIs(t, err, context.Canceled, cause)
+			}
+			late := make(chan error, 1)
+			if p == audit.Block {
+				go func() { late <- b.WriteEvents(context.Background(), ev("4")) }()
+			} else {
+				late <- nil
+			}
+			g.out <- nil
+			if err := <-late; err != nil {
+				t.Error(err)
+			}
+			g.out <- nil
+			g.out <- nil
+			if err := b.Close(context.Background()); err != nil || g.ids()[1] != "2" {
+				t.Errorf("%v, events %v", err, g.ids())
+			}
+		})
+	}
+	if got := audit.Policy(9).String(); got != "Policy(9)" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// Accounting: what was accepted is written or counted as lost, in the order of
+// each producer. Oracle: the producers' own counts.
+func TestPropertyBuffer(t *testing.T) {
+	ps := gopter.NewProperties(parameters(60))
+	ps.Property("accepted = written + lost", prop.ForAll(func(seed uint64) string {
+		r := rand.New(rand.NewPCG(seed, 6))
+		sink := &flaky{memory: &memory{}, r: rand.New(rand.NewPCG(seed, 7))}
+		b := audit.NewBuffer(audit.BufferConfig{
+			Next: sink, Size: 1 + r.IntN(5), MaxBatch: 1 + r.IntN(4), Policy: audit.Policy(r.IntN(3)),
+		})
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		accepted := uint64(0)
+		for p := range 3 {
+			wg.Go(func() {
+				for i := range 30 {
+					if b.WriteEvents(context.Background(), ev(fmt.Sprintf("%d %03d", p, i))) == nil {
+						mu.Lock()
+						accepted++
+						mu.Unlock()
+					}
+				}
+			})
+		}
+		wg.Wait()
+		err := b.Close(context.Background())
+		s := b.Stats()
+		if s.Waiting != 0 || s.Written+s.Lost != accepted {
+			return fmt.Sprintf("%+v of %d", s, accepted)
+		}
+		reported := uint64(0)
+		last := map[string]string{}
+		for _, e := range sink.events {
+			if e.Action == "audit.gap" {
+				reported += e.Attrs[0].Value.Uint64()
+			} else if p := e.ID[:1]; e.ID <= last[p] {
+				return "out of order: " + e.ID
+			} else {
+				last[p] = e.ID
+			}
+		}
+		if reported != s.Lost && err == nil {
+			return fmt.Sprintf("%d lost, %d reported in the log", s.Lost, reported)
+		}
+		return ""
+	}, gen.UInt64()))
+	ps.TestingRun(t)
+}
+
+// ---- Quorum
+
+func TestTrap21_QuorumOfTooMany(t *testing.T) {
+	m := &memory{}
+	for name, bad := range map[string]func(){
+		"none":     func() { audit.Quorum(1, 0) },
+		"zero":     func() { audit.Quorum(0, 0, m) },
+		"too many": func() { audit.Quorum(3, 0, m, m) },
+		"nil sink": func() { audit.Quorum(1, 0, nil) },
+		"buffer":   func() { audit.NewBuffer(audit.BufferConfig{Size: -1, Policy: 7}) },
+	} {
+		func() {
+			defer func() {
+				err, _ := recover().(error)
+				wantIs(t, err, audit.ErrInvalid)
+				if name == "buffer" && strings.Count(err.Error(), "config") != 3 {
+					t.Errorf("not all problems in %v", err)
+				}
+			}()
+			bad()
+		}()
+	}
+}
+
+func TestQuorumAnswers(t *testing.T) {
+	good, bad := &memory{}, &memory{fail: errSink}
+	unsure := audit.SinkFunc(func(context.Context, []*audit.Event) error { return audit.ErrUncertain })
+	for _, c := range []struct {
+		name  string
+		n     int
+		sinks []audit.Sink
+		want  error
+		not   error
+	}{
+		{"any", 1, []audit.Sink{bad, good}, nil, nil},
+		{"all", 2, []audit.Sink{good, good}, nil, nil},
+		{"none stored", 1, []audit.Sink{bad, bad}, audit.ErrFailed, audit.ErrUncertain},
+		{"one of two stored", 2, []audit.Sink{bad, good}, audit.ErrUncertain, audit.ErrFailed},
+		{"one does not know", 1, []audit.Sink{bad, unsure}, audit.ErrUncertain, audit.ErrFailed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := newLog(audit.Quorum(c.n, 0, c.sinks...)).Record(alice(), audit.Event{Action: "a", Outcome: "b"})
+			if !errors.Is(err, c.want) || c.not != nil && errors.Is(err, c.not) {
+				t.Errorf("error %v, want %v", err, c.want)
+			}
+		})
+	}
+}
+
+// A hung sink costs nothing while enough others work, and is given up for a while.
+func TestQuorumWithHungSink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var calls atomic.Int32
+		hung := audit.SinkFunc(func(context.Context, []*audit.Event) error { calls.Add(1); <-release; return nil })
+		good := &memory{}
+		any1, all := audit.Quorum(1, time.Second, hung, good), audit.Quorum(2, time.Second, hung, good)
+		start := time.Now()
+		if err := any1.WriteEvents(context.Background(), ev("1")); err != nil || time.Since(start) != 0 {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		wantIs(t, all.WriteEvents(context.Background(), ev("2")), audit.ErrUncertain)
+		if d := time.Since(start); d != time.Second {
+			t.Errorf("gave up after %v, want 1s", d)
+		}
+		wantIs(t, all.WriteEvents(context.Background(), ev("3")), audit.ErrUncertain)
+		if d := time.Since(start); d != time.Second || calls.Load() != 2 {
+			t.Errorf("asked a hung sink again: %d calls, %v", calls.Load(), d)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+		slow := audit.Quorum(1, -1, hung)
+		wantIs(t, slow.WriteEvents(ctx, ev("4")), audit.ErrUncertain, context.DeadlineExceeded)
+		cancel()
+		close(release)
+		synctest.Wait()
+		if err := all.WriteEvents(context.Background(), ev("5")); err != nil {
+			t.Errorf("a sink that came back: %v", err)
+		}
+	})
+}

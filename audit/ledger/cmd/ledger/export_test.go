@@ -1,0 +1,4 @@
+package main
+
+// Main is the command.
+func Main() { main() }

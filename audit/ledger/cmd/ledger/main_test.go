@@ -1,0 +1,157 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redoubt-go/redoubt/audit"
+	"github.com/redoubt-go/redoubt/audit/ledger"
+	runcmd "github.com/redoubt-go/redoubt/audit/ledger/cmd/ledger"
+)
+
+// TestMain makes the test binary the command itself, when a test asks for it.
+func TestMain(m *testing.M) {
+	if os.Getenv("LEDGER_TEST_COMMAND") == "1" {
+		runcmd.Main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func command(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	c := exec.Command(os.Args[0], args...)
+	c.Env = append(os.Environ(), "LEDGER_TEST_COMMAND=1")
+	var out, errs bytes.Buffer
+	c.Stdout, c.Stderr = &out, &errs
+	if err := c.Run(); err != nil && c.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return c.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+func want(t *testing.T, status int, contains string, args ...string) string {
+	t.Helper()
+	got, stdout, stderr := command(t, args...)
+	if got != status || !strings.Contains(stdout+stderr, contains) {
+		t.Errorf("%s: status %d, want %d with %q:\n%s%s", args, got, status, contains, stdout, stderr)
+	}
+	return stdout
+}
+
+// log makes a key with the command and a log of three events sealed by it.
+func log(t *testing.T) (dir, vkey string) {
+	t.Helper()
+	secret := filepath.Join(t.TempDir(), "key")
+	vkey = strings.TrimSpace(want(t, 0, "example.com/log+", "keygen", "example.com/log", secret))
+	want(t, 2, "exists", "keygen", "example.com/log", secret)
+	if st, err := os.Stat(secret); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("mode of the key %v, %v", st.Mode(), err)
+	}
+	skey, _ := os.ReadFile(secret)
+	s, err := ledger.ParseSigner(strings.TrimSpace(string(skey)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = t.TempDir()
+	led, err := ledger.Open(context.Background(), dir, ledger.Config{Signer: s, CheckpointDelay: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, actor := range []string{"alice", "bob", "alice"} {
+		e := &audit.Event{
+			ID: fmt.Sprint(i), Time: time.Date(2026, 1, 1+i, 0, 0, 0, 0, time.UTC), Action: "pay", Outcome: audit.Success,
+			Actor: audit.Actor{ID: actor}, Target: audit.Target{Type: "invoice", ID: fmt.Sprintf("i-%d", i)}, Reason: "amount\x1b[31m 20",
+		}
+		if err := led.WriteEvents(context.Background(), []*audit.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := led.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir, vkey
+}
+
+func TestVerify(t *testing.T) {
+	dir, vkey := log(t)
+	out := want(t, 0, "example.com/log: 5 records, sealed up to 5, head 5:", "verify", "-key", vkey, "-closed", dir)
+	_, head, _ := strings.Cut(strings.TrimSpace(out), "head ")
+	keyFile := filepath.Join(t.TempDir(), "vkey")
+	_ = os.WriteFile(keyFile, []byte(vkey+"\n"), 0o600)
+	want(t, 0, "sealed up to 5", "verify", "-key", keyFile, "-known", head, dir)
+	want(t, 1, "records 5-98 truncated", "verify", "-known", "99:"+strings.TrimPrefix(head, "5:"), dir)
+
+	path := filepath.Join(dir, "00000000000000000000.jsonl")
+	data, _ := os.ReadFile(path)
+	_ = os.WriteFile(path, bytes.Replace(data, []byte("bob"), []byte("eve"), 1), 0o600)
+	want(t, 1, "record 2 altered", "verify", dir)
+	_ = os.WriteFile(path, data[:bytes.Index(data, []byte(`{"seq":4`))], 0o600)
+	want(t, 1, "unsealed", "verify", "-key", vkey, dir)
+}
+
+func TestCannotTell(t *testing.T) {
+	dir, vkey := log(t)
+	for _, args := range [][]string{
+		{},
+		{"dance"},
+		{"verify"},
+		{"verify", "-x", dir},
+		{"verify", t.TempDir()},
+		{"verify", filepath.Join(dir, "none")},
+		{"verify", "-key", "no+key", dir},
+		{"verify", "-key", "nofile", dir},
+		{"verify", "-known", "nofile", dir},
+		{"verify", "-known", "5:x", dir},
+		{"verify", "-help"},
+		{"cat", "-since", "yesterday", dir},
+		{"cat", t.TempDir()},
+		{"prove", dir, "x"},
+		{"prove", dir, "99"},
+		{"check", "-key", vkey, "nofile"},
+		{"check", dir},
+		{"keygen", "two words", "f"},
+	} {
+		if status, _, stderr := command(t, args...); status != 2 || stderr == "" {
+			t.Errorf("%q: status %d, want 2 and why: %s", args, status, stderr)
+		}
+	}
+}
+
+func TestCat(t *testing.T) {
+	dir, _ := log(t)
+	const second = `2 2026-01-02T00:00:00Z bob pay success invoice/i-1 reason="amount\x1b[31m 20"` + "\n"
+	for _, args := range [][]string{
+		{"-actor", "bob"},
+		{"-target", "i-1"},
+		{"-target", "invoice/i-1"},
+		{"-since", "2026-01-02T00:00:00Z", "-until", "2026-01-03T00:00:00Z"},
+	} {
+		if _, out, _ := command(t, append(append([]string{"cat"}, args...), dir)...); out != second {
+			t.Errorf("cat %s: got %q, want %q", args, out, second)
+		}
+	}
+	if _, out, _ := command(t, "cat", "-target", "invoice", dir); strings.Count(out, "\n") != 3 {
+		t.Errorf("by type: %s", out)
+	}
+	want(t, 0, `"actor":{"id":"bob"}`, "cat", "-json", "-actor", "bob", dir)
+}
+
+func TestProveAndCheck(t *testing.T) {
+	dir, vkey := log(t)
+	file := filepath.Join(t.TempDir(), "proof")
+	proof := want(t, 0, "c2sp.org/tlog-proof@v1", "prove", dir, "2")
+	_ = os.WriteFile(file, []byte(proof), 0o600)
+	want(t, 0, `example.com/log: record 2 of 4: {"seq":2`, "check", "-key", vkey, file)
+	_ = os.WriteFile(file, []byte(strings.Replace(proof, "index 2", "index 1", 1)), 0o600)
+	want(t, 1, "does not hold", "check", "-key", vkey, file)
+	_ = os.WriteFile(file, []byte("x"), 0o600)
+	want(t, 2, "malformed", "check", "-key", vkey, file)
+}

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package ledger
+
+import "os"
+
+// disk is a segment in the file system.
+type disk struct{ *os.File }

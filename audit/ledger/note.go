@@ -1,0 +1,200 @@
+package ledger
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// The key type of the note format, the only one this package speaks.
+const algEd25519 = 1
+
+// Bounds of a note from elsewhere.
+const (
+	maxNote       = 64 << 10 // bytes
+	maxSignatures = 100      // lines
+)
+
+// Signer signs the checkpoints of a log with an Ed25519 key. Its name is the
+// origin of the log. The key is held in a closure, where dumps do not follow.
+type Signer struct {
+	v    *Verifier
+	sign func(text []byte) ([]byte, error)
+}
+
+// NewSigner makes a signer of any Ed25519 key, also one that never leaves its
+// hardware. The name is that of the log, see [Config.Origin]. The error matches
+// [ErrFormat].
+func NewSigner(name string, key crypto.Signer) (*Signer, error) {
+	if key == nil {
+		return nil, formatError("key is missing")
+	}
+	public, ok := key.Public().(ed25519.PublicKey)
+	if !ok || len(public) != ed25519.PublicKeySize {
+		return nil, formatError("key is not an Ed25519 key")
+	}
+	v, err := newVerifier(name, public)
+	if err != nil {
+		return nil, err
+	}
+	return &Signer{v, func(text []byte) ([]byte, error) { return key.Sign(rand.Reader, text, crypto.Hash(0)) }}, nil
+}
+
+// ParseSigner reads the text of a private key as [GenerateKey] and
+// golang.org/x/mod/sumdb/note write it. The error matches [ErrFormat] and does not
+// repeat the text.
+func ParseSigner(skey string) (*Signer, error) {
+	name, hash, seed, ok := cutKey(strings.TrimPrefix(skey, "PRIVATE+KEY+"))
+	if !ok || !strings.HasPrefix(skey, "PRIVATE+KEY+") || len(seed) != ed25519.SeedSize {
+		return nil, formatError("private key is malformed")
+	}
+	s, err := NewSigner(name, ed25519.NewKeyFromSeed(seed))
+	if err != nil || s.v.hash != hash {
+		return nil, formatError("private key is malformed")
+	}
+	return s, nil
+}
+
+// GenerateKey makes a key pair for the log called name, as texts: skey, to be
+// kept secret, for [ParseSigner], and vkey for [ParseVerifier]. The error matches
+// [ErrFormat].
+func GenerateKey(name string) (skey, vkey string, err error) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return "", "", fmt.Errorf("ledger: %w", err)
+	}
+	v, err := newVerifier(name, public)
+	if err != nil {
+		return "", "", err
+	}
+	return "PRIVATE+KEY+" + keyText(name, v.hash, private.Seed()), v.String(), nil
+}
+
+// Verifier returns the public half.
+func (s *Signer) Verifier() *Verifier { return s.v }
+
+// String returns the name, never the key.
+func (s *Signer) String() string { return "Signer(" + s.v.name + ")" }
+
+// Verifier is a public key that checks signatures of one [Signer].
+type Verifier struct {
+	name string
+	hash uint32 // which key of that name
+	key  ed25519.PublicKey
+}
+
+// ParseVerifier reads the text of a public key, in the form "name+hash+key" of
+// c2sp.org/signed-note. The error matches [ErrFormat].
+func ParseVerifier(vkey string) (*Verifier, error) {
+	name, hash, key, ok := cutKey(vkey)
+	if !ok || len(key) != ed25519.PublicKeySize {
+		return nil, formatError(fmt.Sprintf("key %.64q is malformed", vkey))
+	}
+	v, err := newVerifier(name, key)
+	if err == nil && v.hash != hash {
+		err = formatError(fmt.Sprintf("key %.64q does not match its hash", vkey))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+func newVerifier(name string, key ed25519.PublicKey) (*Verifier, error) {
+	if name == "" || !isOrigin(name) {
+		return nil, formatError(fmt.Sprintf("key name %.64q is not a name", name))
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%c%s", name, algEd25519, []byte(key)))
+	return &Verifier{name: name, hash: binary.BigEndian.Uint32(sum[:]), key: bytes.Clone(key)}, nil
+}
+
+// Name returns the name of the key, which is the origin of the log it seals.
+func (v *Verifier) Name() string { return v.name }
+
+// String returns the text that [ParseVerifier] reads.
+func (v *Verifier) String() string { return keyText(v.name, v.hash, v.key) }
+
+func keyText(name string, hash uint32, key []byte) string {
+	return fmt.Sprintf("%s+%08x+%s", name, hash, base64.StdEncoding.EncodeToString(append([]byte{algEd25519}, key...)))
+}
+
+func cutKey(s string) (name string, hash uint32, key []byte, ok bool) {
+	name, rest, _ := strings.Cut(s, "+")
+	hex, data, _ := strings.Cut(rest, "+")
+	h, err1 := strconv.ParseUint(hex, 16, 32)
+	key, err2 := strictBase64.DecodeString(data)
+	if err1 != nil || err2 != nil || len(hex) != 8 || len(key) < 1 || key[0] != algEd25519 {
+		return "", 0, nil, false
+	}
+	return name, uint32(h), key[1:], true
+}
+
+// signNote returns text, which ends in a line end, with a signature by each signer.
+func signNote(text string, signers []*Signer) (string, error) {
+	var b strings.Builder
+	b.WriteString(text + "\n")
+	for _, s := range signers {
+		sig, err := s.sign([]byte(text))
+		if err != nil {
+			return "", fmt.Errorf("ledger: sign: %w", err)
+		}
+		raw := append(binary.BigEndian.AppendUint32(nil, s.v.hash), sig...)
+		fmt.Fprintf(&b, "— %s %s\n", s.v.name, base64.StdEncoding.EncodeToString(raw))
+	}
+	return b.String(), nil
+}
+
+// errBadSignature: a note names a known key whose signature does not hold.
+var errBadSignature = errors.New("signature does not hold")
+
+// openNote splits a signed note and reports which of keys have signed it, as bits
+// in the order of keys. Signatures of other keys are passed over: anybody may add
+// some. At most 64 keys are looked at. The errors are ErrFormat and errBadSignature.
+func openNote(note string, keys []*Verifier) (text string, signed uint64, err error) {
+	malformed := formatError("signed note is malformed")
+	split := strings.LastIndex(note, "\n\n")
+	if split < 0 || len(note) > maxNote || !utf8.ValidString(note) || !strings.HasSuffix(note, "\n") {
+		return "", 0, malformed
+	}
+	for _, c := range []byte(note) {
+		if c < 0x20 && c != '\n' {
+			return "", 0, malformed
+		}
+	}
+	text, sigs := note[:split+1], strings.Split(strings.TrimSuffix(note[split+2:], "\n"), "\n")
+	if len(sigs) > maxSignatures {
+		return "", 0, malformed
+	}
+	for _, line := range sigs {
+		name, raw, ok := cutSignature(line)
+		if !ok {
+			return "", 0, malformed
+		}
+		for i, k := range keys[:min(len(keys), 64)] {
+			if k.name != name || k.hash != binary.BigEndian.Uint32(raw) {
+				continue
+			}
+			if !ed25519.Verify(k.key, []byte(text), raw[4:]) {
+				return "", 0, fmt.Errorf("ledger: key %s: %w", k.name, errBadSignature)
+			}
+			signed |= 1 << i
+		}
+	}
+	return text, signed, nil
+}
+
+func cutSignature(line string) (name string, raw []byte, ok bool) {
+	rest, ok := strings.CutPrefix(line, "— ")
+	name, data, found := strings.Cut(rest, " ")
+	raw, err := strictBase64.DecodeString(data)
+	return name, raw, ok && found && name != "" && err == nil && len(raw) > 4
+}

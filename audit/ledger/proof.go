@@ -1,0 +1,353 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding"
+	"encoding/base64"
+	"fmt"
+	"io/fs"
+	"iter"
+	"math/bits"
+	"strconv"
+	"strings"
+)
+
+// proofMagic is the first line of a proof's text.
+const proofMagic = "c2sp.org/tlog-proof@v1"
+
+// noRecord is a number that no record has.
+const noRecord = 1<<64 - 1
+
+var (
+	_ encoding.TextMarshaler   = (*Proof)(nil)
+	_ encoding.TextUnmarshaler = (*Proof)(nil)
+)
+
+// Proof shows that a log holds a record, to anybody who has the log's key and
+// nothing else of the log. Its text has the form of c2sp.org/tlog-proof, with the
+// line of the record as the extra data.
+type Proof struct {
+	Index  uint64 // number of the record
+	Line   []byte // the record as it stands in the log, without the line end
+	Hashes []Hash // from the leaf's neighbour to the root, RFC 6962 section 2.1.1
+	Note   string // signed checkpoint, see [ParseCheckpoint]
+}
+
+// Prove makes the proof of record seq against the last checkpoint of the log in
+// fsys. It reads the log once, from its oldest segment on, and checks no
+// signature.
+//
+// Errors: fs.ErrNotExist for a record that the log does not hold, or that no
+// checkpoint covers yet; [ErrTampered] where the checkpoint does not fit the log;
+// [ErrFormat]; those of fsys.
+func Prove(fsys fs.FS, seq uint64) (*Proof, error) {
+	cp, err := lastCheckpoint(fsys)
+	if err != nil {
+		return nil, err
+	}
+	if cp.Size <= seq {
+		return nil, fmt.Errorf("ledger: record %d: no checkpoint covers it: %w", seq, fs.ErrNotExist)
+	}
+	p := &Proof{Index: seq, Note: cp.Note}
+	var root Hash
+	err = readLeaves(fsys, func(l *leaves) error {
+		if seq < l.first {
+			return fmt.Errorf("ledger: record %d is pruned: %w", seq, fs.ErrNotExist)
+		}
+		l.keep = seq
+		root, p.Hashes = l.path(seq, 0, cp.Size)
+		p.Line = l.kept
+		return nil
+	})
+	if err == nil && root != cp.Root {
+		err = fmt.Errorf("ledger: checkpoint of %d records does not fit the log: %w", cp.Size, ErrTampered)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// lastCheckpoint finds the newest checkpoint, looking at the newest segment first.
+func lastCheckpoint(fsys fs.FS) (cp Checkpoint, err error) {
+	segs, err := segments(fsys)
+	for i := len(segs) - 1; i >= 0 && err == nil && cp.Note == ""; i-- {
+		linesOf(fsys, segmentName(segs[i]), func(l textLine, lerr error) bool {
+			if err = lerr; err != nil {
+				return false
+			}
+			if _, _, ok := parseLine(l.text); !ok {
+				err = formatError(l.place + " is malformed")
+			} else if isService(l.text, "checkpoint") {
+				cp, _, err = openCheckpoint(noteOf(l.text), nil)
+			}
+			return err == nil
+		})
+	}
+	if err == nil && cp.Note == "" {
+		err = fmt.Errorf("ledger: no checkpoint: %w", fs.ErrNotExist)
+	}
+	return cp, err
+}
+
+// ProveConsistency makes the proof that the log of size to begins with the log of
+// size from, for [CheckConsistency]; 0 < from <= to. It reads the log once.
+//
+// Errors: fs.ErrNotExist where the log has fewer records, [ErrFormat] for sizes
+// that cannot be, those of fsys.
+func ProveConsistency(fsys fs.FS, from, to uint64) (proof []Hash, err error) {
+	if from == 0 || from > to {
+		return nil, formatError("sizes are not in order")
+	}
+	err = readLeaves(fsys, func(l *leaves) error {
+		if from < l.first {
+			return fmt.Errorf("ledger: record %d is pruned: %w", from-1, fs.ErrNotExist)
+		}
+		_, proof = l.subproof(from, 0, to, true)
+		return nil
+	})
+	return proof, err
+}
+
+// leaves hands out the hashes of a log from left to right. What is pruned is
+// known by the roots of its full subtrees only.
+type leaves struct {
+	first uint64
+	roots []Hash // of the records before first, still to be used
+	next  func() (textLine, error, bool)
+	ahead []byte // a line that was read already; may be nil
+	keep  uint64 // the line of this record goes to kept
+	kept  []byte
+	err   error
+}
+
+func readLeaves(fsys fs.FS, do func(*leaves) error) error {
+	next, stop := iter.Pull2(lines(fsys, 0))
+	defer stop()
+	l := &leaves{next: next, keep: noRecord}
+	line, err, ok := next()
+	switch {
+	case err != nil:
+		return fmt.Errorf("ledger: %w", err)
+	case !ok:
+		return fmt.Errorf("ledger: empty: %w", fs.ErrNotExist)
+	}
+	seq, _, ok := parseLine(line.text)
+	h, isHeader := parseHeader(line.text)
+	if _, fits := newTree(seq, h.Range); !ok || !isHeader || !fits {
+		return formatError(line.place + " is not a header")
+	}
+	l.first, l.roots, l.ahead = seq, h.Range, line.text
+	if err := do(l); err != nil {
+		return err
+	}
+	return l.err
+}
+
+// leaf returns the hash of record seq, which is the next one.
+func (l *leaves) leaf(seq uint64) Hash {
+	text := l.ahead
+	if l.ahead = nil; text == nil && l.err == nil {
+		line, err, ok := l.next()
+		switch {
+		case err != nil:
+			l.err = fmt.Errorf("ledger: %w", err)
+		case !ok:
+			l.err = fmt.Errorf("ledger: record %d: %w", seq, fs.ErrNotExist)
+		}
+		text = line.text
+	}
+	if l.err != nil {
+		return Hash{}
+	}
+	if seq == l.keep {
+		l.kept = bytes.Clone(text)
+	}
+	return leafHash(text)
+}
+
+// mth is the tree hash of the records lo to hi-1. A full subtree that is pruned
+// has its root in the header: it is a largest one left of first, because whatever
+// is asked for holds first or lies right of it.
+func (l *leaves) mth(lo, hi uint64) Hash {
+	switch {
+	case l.err != nil:
+		return Hash{}
+	case hi <= l.first && len(l.roots) > 0:
+		h := l.roots[0]
+		l.roots = l.roots[1:]
+		return h
+	case hi == lo+1:
+		return l.leaf(lo)
+	}
+	k := split(hi - lo)
+	left := l.mth(lo, lo+k)
+	return nodeHash(left, l.mth(lo+k, hi))
+}
+
+// split is the largest power of two below n, where RFC 6962 divides n > 1 leaves.
+func split(n uint64) uint64 { return 1 << (bits.Len64(n-1) - 1) }
+
+// path is PATH of RFC 6962 section 2.1.1, in an order that reads the leaves once.
+func (l *leaves) path(m, lo, hi uint64) (root Hash, proof []Hash) {
+	if l.err != nil {
+		return root, nil
+	}
+	if hi == lo+1 {
+		return l.leaf(lo), nil
+	}
+	k := split(hi - lo)
+	if m < lo+k {
+		left, proof := l.path(m, lo, lo+k)
+		right := l.mth(lo+k, hi)
+		return nodeHash(left, right), append(proof, right)
+	}
+	left := l.mth(lo, lo+k)
+	right, proof := l.path(m, lo+k, hi)
+	return nodeHash(left, right), append(proof, left)
+}
+
+// subproof is SUBPROOF of RFC 6962 section 2.1.2; m counts from 0, and whole says
+// that the verifier knows the root of the records lo to m-1.
+func (l *leaves) subproof(m, lo, hi uint64, whole bool) (root Hash, proof []Hash) {
+	if l.err != nil {
+		return root, nil
+	}
+	if m == hi {
+		root = l.mth(lo, hi)
+		if !whole {
+			proof = []Hash{root}
+		}
+		return root, proof
+	}
+	k := split(hi - lo)
+	if m <= lo+k {
+		left, proof := l.subproof(m, lo, lo+k, whole)
+		right := l.mth(lo+k, hi)
+		return nodeHash(left, right), append(proof, right)
+	}
+	left := l.mth(lo, lo+k)
+	right, proof := l.subproof(m, lo+k, hi, false)
+	return nodeHash(left, right), append(proof, left)
+}
+
+// Verify reports whether p proves its Line under one of keys, and returns the
+// checkpoint that it was proved against.
+//
+// Errors: those of [ParseCheckpoint], and [ErrTampered] where the hashes do not
+// lead from the line to the root.
+func (p *Proof) Verify(keys ...*Verifier) (Checkpoint, error) {
+	cp, err := ParseCheckpoint(p.Note, keys...)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	// RFC 9162 section 2.1.3.2.
+	broken := fmt.Errorf("ledger: proof of record %d does not hold: %w", p.Index, ErrTampered)
+	if p.Index >= cp.Size || len(p.Hashes) > 64 {
+		return Checkpoint{}, broken
+	}
+	fn, sn, r := p.Index, cp.Size-1, leafHash(p.Line)
+	for _, h := range p.Hashes {
+		switch {
+		case sn == 0:
+			return Checkpoint{}, broken
+		case fn&1 == 1 || fn == sn:
+			r = nodeHash(h, r)
+			for fn&1 == 0 && fn != 0 {
+				fn, sn = fn>>1, sn>>1
+			}
+		default:
+			r = nodeHash(r, h)
+		}
+		fn, sn = fn>>1, sn>>1
+	}
+	if sn != 0 || r != cp.Root {
+		return Checkpoint{}, broken
+	}
+	return cp, nil
+}
+
+// CheckConsistency reports whether proof shows that the log of newer begins with
+// the log of older. Anything begins with the empty log, by an empty proof.
+//
+// Errors: [ErrTampered].
+func CheckConsistency(older, newer Head, proof []Hash) error {
+	broken := fmt.Errorf("ledger: no proof that %d records begin with those %d: %w", newer.Size, older.Size, ErrTampered)
+	switch {
+	case older.Size > newer.Size || len(proof) > 128:
+		return broken
+	case older.Size == newer.Size || older.Size == 0:
+		var none tree
+		if len(proof) > 0 || older.Size == newer.Size && older != newer || older.Size == 0 && older != none.head() {
+			return broken
+		}
+		return nil
+	}
+	// RFC 9162 section 2.1.4.2.
+	if older.Size&(older.Size-1) == 0 {
+		proof = append([]Hash{older.Root}, proof...)
+	}
+	if len(proof) == 0 {
+		return broken
+	}
+	fn, sn := older.Size-1, newer.Size-1
+	for fn&1 == 1 {
+		fn, sn = fn>>1, sn>>1
+	}
+	fr, sr := proof[0], proof[0]
+	for _, h := range proof[1:] {
+		switch {
+		case sn == 0:
+			return broken
+		case fn&1 == 1 || fn == sn:
+			fr, sr = nodeHash(h, fr), nodeHash(h, sr)
+			for fn&1 == 0 && fn != 0 {
+				fn, sn = fn>>1, sn>>1
+			}
+		default:
+			sr = nodeHash(sr, h)
+		}
+		fn, sn = fn>>1, sn>>1
+	}
+	if sn != 0 || fr != older.Root || sr != newer.Root {
+		return broken
+	}
+	return nil
+}
+
+// MarshalText returns the text of c2sp.org/tlog-proof.
+func (p *Proof) MarshalText() ([]byte, error) {
+	b := fmt.Appendf(nil, "%s\nextra %s\nindex %d\n", proofMagic, base64.StdEncoding.EncodeToString(p.Line), p.Index)
+	for _, h := range p.Hashes {
+		b = append(b, h.String()+"\n"...)
+	}
+	return append(b, "\n"+p.Note...), nil
+}
+
+// UnmarshalText reads the text back. The error matches [ErrFormat].
+func (p *Proof) UnmarshalText(text []byte) error {
+	malformed := formatError("proof is malformed")
+	if len(text) > 2*maxLine {
+		return malformed
+	}
+	head, note, ok := strings.Cut(string(text), "\n\n")
+	lines := strings.Split(head, "\n")
+	if !ok || len(lines) < 3 || len(lines) > 3+64 || lines[0] != proofMagic {
+		return malformed
+	}
+	extra, isExtra := strings.CutPrefix(lines[1], "extra ")
+	index, isIndex := strings.CutPrefix(lines[2], "index ")
+	line, err1 := strictBase64.DecodeString(extra)
+	n, err2 := strconv.ParseUint(index, 10, 64)
+	if !isExtra || !isIndex || err1 != nil || err2 != nil || strconv.FormatUint(n, 10) != index {
+		return malformed
+	}
+	hashes := make([]Hash, len(lines)-3)
+	for i, s := range lines[3:] {
+		if !decodeHash(&hashes[i], []byte(s)) {
+			return malformed
+		}
+	}
+	*p = Proof{Index: n, Line: line, Hashes: hashes, Note: note}
+	return nil
+}

@@ -1,0 +1,339 @@
+package audit_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/leanovate/gopter"
+	"github.com/leanovate/gopter/gen"
+	"github.com/leanovate/gopter/prop"
+
+	"github.com/redoubt-go/redoubt/audit"
+)
+
+func tokenKey(id, key string) audit.TokenKey {
+	return audit.TokenKey{ID: id, Key: audit.NewSecret([]byte(key))}
+}
+
+var (
+	keyOld = tokenKey("k1", "an older key, retired")
+	keyNew = tokenKey("k2", "the current key, in use")
+)
+
+func tokenLog(s audit.Sink, keys ...audit.TokenKey) *audit.Log {
+	return audit.New(audit.Config{Sink: s, TokenKeys: keys})
+}
+
+type named string
+
+func TestTrap10_Tokens(t *testing.T) {
+	l := tokenLog(&memory{}, keyNew, keyOld)
+	token := func(domain string, v any) string { return l.Tokens(domain, v)[0] }
+	for name, pair := range map[string][2]string{
+		"int and text":           {token("d", 1), token("d", "1")},
+		"bool and text":          {token("d", true), token("d", "true")},
+		"length of the domain":   {token("ab", "c"), token("a", "bc")},
+		"domains":                {token("user.key", "x"), token("user.pin", "x")},
+		"values":                 {token("d", "x"), token("d", "y")},
+		"floats":                 {token("d", 1.0), token("d", 1)},
+		"negative zero":          {token("d", 0.0), token("d", math.Copysign(0, -1))},
+		"invalid bytes":          {token("d", "\xff"), token("d", "\xfe")},
+		"text and its marshaler": {token("d", netip.MustParseAddr("1.2.3.4")), token("d", "1.2.3.4")},
+		"structs":                {token("d", struct{ A int }{1}), token("d", struct{ A int }{2})},
+	} {
+		if pair[0] == pair[1] {
+			t.Errorf("%s: both %s", name, pair[0])
+		}
+	}
+	for name, pair := range map[string][2]string{
+		"bytes":           {token("d", "x"), token("d", []byte("x"))},
+		"named":           {token("d", "x"), token("d", named("x"))},
+		"widths":          {token("d", int8(7)), token("d", uint64(7))},
+		"another log":     {token("d", "x"), tokenLog(&memory{}, keyNew).Tokens("d", "x")[0]},
+		"the old key":     {l.Tokens("d", "x")[1], tokenLog(&memory{}, keyOld).Tokens("d", "x")[0]},
+		"by another HMAC": {token("user.key", "hunter2"), "k2:_jqujVDfonX-AKJ0mZERjg"},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("%s: %s and %s", name, pair[0], pair[1])
+		}
+	}
+	kid, sum, _ := strings.Cut(token("d", "x"), ":")
+	if raw, err := base64.RawURLEncoding.DecodeString(sum); kid != "k2" || err != nil || len(raw) != 16 {
+		t.Errorf("token %s: %d bytes, %v", token("d", "x"), len(raw), err)
+	}
+	if l.Tokens("d", nil) != nil || l.Tokens("d", func() {}) != nil || len(newLog(&memory{}).Tokens("d", "x")) != 0 {
+		t.Error("tokens of what has none")
+	}
+}
+
+type panics struct{}
+
+func (panics) MarshalText() ([]byte, error) { panic("secret") }
+
+func TestTrap10_TokensInEvents(t *testing.T) {
+	m := &memory{}
+	l := tokenLog(m, keyNew)
+	key := audit.Attr[string]{Name: "key", Sensitive: true, Token: true, Check: audit.Length(4, 20)}
+	o := l.Object("user", "1")
+	f := key.Of(o)
+	_ = f.Set(alice(), "first")
+	_ = f.Set(alice(), "second")
+	_ = f.Set(alice(), "no") // rejected: the value leaves no token
+	_, _ = f.Get(alice())
+	_ = f.Delete(alice())
+	first, second := l.Tokens("user.key", "first")[0], l.Tokens("user.key", "second")[0]
+	wantBrief(t, m, "create success >"+first, "modify success "+first+">"+second, "modify failure invalid >", "read success >", "delete success "+second+">")
+	if f.Masked() != "<unset>" {
+		t.Errorf("masked %s", f.Masked())
+	}
+	for name, attr := range map[string]string{
+		"without keys": func() string {
+			m := &memory{}
+			_ = key.Of(newLog(m).Object("user", "1")).Set(alice(), "first")
+			return m.events[0].Changes[0].New
+		}(),
+		"not canonical": func() string {
+			a := audit.Attr[panics]{Name: "key", Sensitive: true, Token: true}
+			_ = a.Of(o).Set(alice(), panics{})
+			return m.events[len(m.events)-1].Changes[0].New
+		}(),
+	} {
+		if attr != "***" {
+			t.Errorf("%s: %q, want the mask", name, attr)
+		}
+	}
+	other := audit.Attr[string]{Name: "other", Sensitive: true, Token: true, Domain: "user.key"}
+	_ = other.Of(o).Set(alice(), "first")
+	if got := m.events[len(m.events)-1].Changes[0].New; got != first {
+		t.Errorf("token %s in a shared domain, want %s", got, first)
+	}
+}
+
+func TestTrap10_TokenKeysAreChecked(t *testing.T) {
+	for name, keys := range map[string][]audit.TokenKey{
+		"short":   {tokenKey("k", "15 bytes, no mo")},
+		"no key":  {{ID: "k"}},
+		"no ID":   {tokenKey("", "sixteen bytes or more")},
+		"bad ID":  {tokenKey("a:b", "sixteen bytes or more")},
+		"long ID": {tokenKey(strings.Repeat("a", 33), "sixteen bytes or more")},
+		"twice":   {keyOld, keyOld},
+	} {
+		err := audit.Config{Sink: &memory{}, TokenKeys: keys}.Validate()
+		wantIs(t, err, audit.ErrInvalid)
+		if err != nil && strings.Contains(err.Error(), "bytes, no") {
+			t.Errorf("%s: the error shows the key: %v", name, err)
+		}
+	}
+	shown := fmt.Sprintf("%v %+v %#v", keyNew, audit.Config{TokenKeys: []audit.TokenKey{keyNew}}, keyNew)
+	if strings.Contains(shown, "current key") {
+		t.Errorf("the key shows in %s", shown)
+	}
+}
+
+// Token: injective over domain, kind and bytes, and stable. Oracle: equality of
+// the triple itself.
+func TestPropertyToken(t *testing.T) {
+	l := tokenLog(&memory{}, keyNew)
+	seen := map[string][3]string{}
+	ps := gopter.NewProperties(parameters(500))
+	ps.Property("one token, one value", prop.ForAll(func(domain, s string, n int64) string {
+		for _, v := range []any{s, []byte(s), n, n%2 == 0} {
+			kind := fmt.Sprintf("%T", v)
+			if kind == "[]uint8" {
+				kind = "string"
+			}
+			triple := [3]string{domain, kind, fmt.Sprintf("%s", v)}
+			token := l.Tokens(domain, v)[0]
+			if old, ok := seen[token]; ok && old != triple {
+				return fmt.Sprintf("%q and %q have one token", old, triple)
+			}
+			if seen[token] = triple; l.Tokens(domain, v)[0] != token {
+				return "not stable"
+			}
+		}
+		return ""
+	}, gen.AnyString(), gen.AnyString(), gen.Int64()))
+	ps.TestingRun(t)
+}
+
+// ---- Opaque
+
+func TestOpaque(t *testing.T) {
+	cause := checkError{"hunter2"}
+	err := audit.Opaque("db_down", cause)
+	var back checkError
+	if !errors.As(err, &back) || back != cause || err.Error() != "db_down" {
+		t.Errorf("error %v, cause %v", err, back)
+	}
+	if text := fmt.Sprintf("%v %+v %#v %q %x %v", err, err, err, err, err, struct{ e error }{err}); strings.Contains(text, "hunter2") || strings.Contains(text, "68756e74") {
+		t.Errorf("shows its cause: %s", text)
+	}
+	if got := slog.AnyValue(err).Resolve().String(); got != "db_down" {
+		t.Errorf("logs %q", got)
+	}
+	if got := audit.Opaque("a\nb", cause).Error(); got != `"a\nb"` {
+		t.Errorf("text %s", got)
+	}
+	m := &memory{}
+	g := audit.Guard{Log: newLog(m), Action: "d"}
+	wantIs(t, g.Do(alice(), func(context.Context) error { return fmt.Errorf("wrapped: %w", err) }), err)
+	wantBrief(t, m, "d attempt", "d failure db_down")
+}
+
+// ---- Diff
+
+type contact struct {
+	Email string `audit:"email"`
+}
+
+type profile struct {
+	contact
+	Phone   string    `audit:"phone,sensitive"`
+	Key     []byte    `audit:"key,token"`
+	Age     *int      `audit:"age"`
+	Tags    []string  `audit:"tags"`
+	Since   time.Time `audit:"since"`
+	Session string    // nobody's business
+}
+
+func TestDiff(t *testing.T) {
+	m := &memory{}
+	l := tokenLog(m, keyNew)
+	o := l.Object("profile", "1")
+	before := profile{contact: contact{"a@x"}, Phone: "123", Key: []byte("k"), Tags: []string{"a"}, Session: "s"}
+	after := before
+	if cs, err := o.Diff(alice(), before, &after); err != nil || cs != nil || len(m.events) != 0 {
+		t.Errorf("no change: %v, %v, %d events", cs, err, len(m.events))
+	}
+	after.Email, after.Phone, after.Key, after.Age, after.Session = "b@x", "456", []byte("l"), new(42), "t"
+	cs, err := o.Diff(alice(), &before, &after)
+	want := []audit.Change{
+		{Field: "email", Old: "a@x", New: "b@x"},
+		{Field: "phone", Old: "***", New: "***", Sensitive: true},
+		{Field: "key", Old: l.Tokens("profile.key", "k")[0], New: l.Tokens("profile.key", "l")[0], Sensitive: true},
+		{Field: "age", Old: "<nil>", New: "42"},
+	}
+	if d := cmp.Diff(want, cs); d != "" || err != nil {
+		t.Errorf("%v, changes (-want +got):\n%s", err, d)
+	}
+	_, _ = o.Diff(alice(), nil, contact{"c"})
+	_, _ = o.Diff(alice(), &contact{"c"}, (*contact)(nil))
+	if got := m.brief()[1:]; cmp.Diff([]string{"create success >c", "delete success c>"}, got) != "" {
+		t.Errorf("events %q", got)
+	}
+	m.fail = errSink
+	cs, err = o.Diff(alice(), before, after)
+	wantIs(t, err, audit.ErrFailed)
+	if cs != nil {
+		t.Errorf("changes %v that were not recorded", cs)
+	}
+}
+
+func TestDiffRefuses(t *testing.T) {
+	o := newLog(&memory{}).Object("o", "1")
+	for name, pair := range map[string][2]any{
+		"nothing":   {nil, nil},
+		"numbers":   {1, 2},
+		"two types": {contact{}, profile{}},
+		"bad name": {struct {
+			A int `audit:"two words"`
+		}{1}, struct {
+			A int `audit:"two words"`
+		}{2}},
+		"bad option": {struct {
+			A int `audit:"a,secret"`
+		}{1}, struct {
+			A int `audit:"a,secret"`
+		}{2}},
+		"unexported": {struct {
+			a int `audit:"a"`
+		}{1}, struct {
+			a int `audit:"a"`
+		}{2}},
+		"name twice": {struct {
+			A, B int `audit:"a"`
+		}{1, 2}, struct {
+			A, B int `audit:"a"`
+		}{2, 3}},
+		"through a nil": {struct{ *Contact }{}, struct{ *Contact }{&Contact{"x"}}},
+	} {
+		_, err := o.Diff(alice(), pair[0], pair[1])
+		if !errors.Is(err, audit.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err := o.Diff(context.Background(), contact{"a"}, contact{"b"})
+	wantIs(t, err, audit.ErrNoActor)
+}
+
+// Contact is embedded by pointer.
+type Contact struct {
+	Email string `audit:"email"`
+}
+
+// ---- Config
+
+func TestFilterAndEnrich(t *testing.T) {
+	m := &memory{}
+	type trace struct{}
+	l := audit.New(audit.Config{
+		Sink:   m,
+		Filter: func(e *audit.Event) bool { return e.Action != audit.Read && e.ID != "" },
+		Enrich: func(ctx context.Context, e *audit.Event) {
+			e.Source, _ = ctx.Value(trace{}).(string)
+		},
+	})
+	f, _ := (&audit.Attr[int]{Name: "n"}).Load(l.Object("o", "1"), 1)
+	ctx := context.WithValue(alice(), trace{}, "10.0.0.1")
+	if v, err := f.Get(ctx); v != 1 || err != nil {
+		t.Errorf("a filtered read gives %d, %v", v, err)
+	}
+	_ = f.Set(ctx, 2)
+	wantBrief(t, m, "modify success 1>2")
+	if m.events[0].Source != "10.0.0.1" {
+		t.Errorf("source %q", m.events[0].Source)
+	}
+}
+
+func TestMaxEvent(t *testing.T) {
+	m := &memory{}
+	l := audit.New(audit.Config{Sink: m, MaxEvent: 100})
+	long := strings.Repeat("x", 90)
+	e := audit.Event{Action: "a", Outcome: "b", Target: audit.Target{ID: long}}
+	attrs := []slog.Attr{slog.Group("g", "k", "v", "n", 1), slog.String("s", long)}
+	changes := []audit.Change{{Field: "f", Old: long[:40], New: long[:40]}}
+	for _, c := range []struct {
+		attrs                         []slog.Attr
+		changes                       []audit.Change
+		reason                        string
+		gotAttrs, gotChanges, gotText int
+	}{
+		{attrs[:1], nil, "", 1, 0, 0},
+		{attrs, changes, "", 0, 1, 0},
+		{attrs, changes, long, 0, 0, 90},
+		{nil, nil, long + long, 0, 0, 100},
+		{[]slog.Attr{slog.Any("x", struct{}{})}, nil, "", 0, 0, 0}, // could be 4 KiB of text
+	} {
+		e.Attrs, e.Changes, e.Reason = c.attrs, c.changes, c.reason
+		if err := l.Record(alice(), e); err != nil {
+			t.Fatal(err)
+		}
+		got := m.events[len(m.events)-1]
+		if len(got.Attrs) != c.gotAttrs || len(got.Changes) != c.gotChanges || len(got.Reason) != c.gotText ||
+			got.Truncated == (c.gotAttrs == len(c.attrs)) && c.gotText == len(c.reason) || got.Target.ID != long || got.Actor.ID != "alice" {
+			t.Errorf("%+v becomes %+v", c, got)
+		}
+	}
+	if len(attrs) != 2 || len(changes) != 1 {
+		t.Error("the caller's slices were changed")
+	}
+}
