@@ -8,3 +8,4 @@ cd ../../internal/bench
 required=$(awk '$1 ~ /\./ && $2 ~ /^v/ && !/redoubt-go/ { print $1 }' go.mod)
 go list -e -mod=mod -m -versions -f '{{if .Version}}{{.Path}} {{.Version}}{{range .Versions}} {{.}}{{end}}{{end}}' \
   $(printf '%s\n' $required $advised | sort -u) >../../examples/modwatch/testdata/modules.txt
+go mod tidy # the listing adds checksums to go.sum that nothing else needs
