@@ -73,6 +73,9 @@ func (l *lines) skip(r *Record) {
 	if whole == 0 {
 		return
 	}
+	if rest := l.until - l.off; 0 < rest && rest < int64(whole) { // a line that begins later is counted elsewhere
+		whole = int(rest) + bytes.IndexByte(data[rest-1:whole], '\n')
+	}
 	at := whole
 	for i, lit := range l.require {
 		at = min(at, l.find(i, lit, data[:whole]))

@@ -106,13 +106,17 @@ func TestTrap12_ChunkCuts(t *testing.T) {
 	long := strings.Repeat("x", 100)
 	texts := map[string]string{
 		"line at the cut": "abc\ndef\nghi\n", "longer than chunks": long + "\n" + long + "\nz", "crlf": "a\r\nb\r\n\r\nc\r",
-		"empty": "", "newlines": "\n\n\n\n", "byte order mark": "\xef\xbb\xbfab\ncd\n", "stack": "a\n x\n y\nb\n z\n", "no start": " x\n y\n",
+		"empty": "", "newlines": "\n\n\n\n", "byte order mark": "\xef\xbb\xbfab\ncd\n",
+		"empty lines after a byte order mark": "\xef\xbb\xbf\n\n\na\n", "stack": "a\n x\n y\nb\n z\n", "no start": " x\n y\n",
 	}
 	for name, text := range texts {
 		for chunk := 1; chunk <= len(text)+1; chunk++ {
 			for _, join := range []*logscan.Joiner{nil, {}} {
-				if diff := parallelCase(logscan.Scanner{Workers: 3, Chunk: chunk, Join: join}, text); diff != "" {
-					t.Fatalf("%s, chunks of %d: %s", name, chunk, diff)
+				for _, require := range [][]string{nil, {"a"}} {
+					s := logscan.Scanner{Workers: 3, Chunk: chunk, Join: join, Require: require}
+					if diff := parallelCase(s, text); diff != "" {
+						t.Fatalf("%s, chunks of %d, requiring %q: %s", name, chunk, require, diff)
+					}
 				}
 			}
 		}
