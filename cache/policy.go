@@ -217,8 +217,14 @@ func (q *queues[K, V]) mainVictim() (n *node[K, V], hot bool) {
 	return n, n.heat() > 0
 }
 
+// admits reports whether the candidate displaces the victim. A tie of two that the sketch cannot count any higher is the
+// coin's to decide: what it no longer counts does not age it either, so a queue full of such entries would stay for ever.
 func (q *queues[K, V]) admits(candidate, victim *node[K, V]) bool {
-	ahead := q.sketch.estimate(candidate.hash) - q.sketch.estimate(victim.hash)
+	mine := q.sketch.estimate(candidate.hash)
+	ahead := mine - q.sketch.estimate(victim.hash)
+	if ahead == 0 && mine == sketchMost {
+		ahead = admitMargin - 1
+	}
 	return ahead >= admitMargin || ahead == admitMargin-1 && q.coin.Uint64()%coinSides == 0
 }
 

@@ -160,8 +160,9 @@ func (m *policyModel) evictMain() {
 }
 
 func (m *policyModel) admits(candidate, victim int) bool {
-	ahead := m.sketch.estimate(m.hash(candidate)) - m.sketch.estimate(m.hash(victim))
-	return ahead > 1 || ahead == 1 && m.coin.Uint64()%4 == 0
+	mine := m.sketch.estimate(m.hash(candidate))
+	ahead := mine - m.sketch.estimate(m.hash(victim))
+	return ahead > 1 || (ahead == 1 || ahead == 0 && mine == 15) && m.coin.Uint64()%4 == 0
 }
 
 // A modelSketch has a number for each 4-bit counter: 16 in each of 8 rows in each block.

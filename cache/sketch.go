@@ -13,6 +13,7 @@ type sketch struct {
 
 const (
 	sketchBlock  = 8
+	sketchMost   = 15 // what a counter can hold
 	sketchSample = 40 // additions per entry until the counters are halved
 )
 
@@ -35,7 +36,7 @@ func (s *sketch) cell(hash uint32, i int) (word *uint64, shift uint32) {
 }
 
 func (s *sketch) estimate(hash uint32) int {
-	least := 15
+	least := sketchMost
 	for i := range 4 {
 		word, shift := s.cell(hash, i)
 		least = min(least, int(*word>>shift&15))
@@ -46,7 +47,7 @@ func (s *sketch) estimate(hash uint32) int {
 func (s *sketch) add(hash uint32) {
 	added := false
 	for i := range 4 {
-		if word, shift := s.cell(hash, i); *word>>shift&15 != 15 {
+		if word, shift := s.cell(hash, i); *word>>shift&15 != sketchMost {
 			*word += 1 << shift
 			added = true
 		}
