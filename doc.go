@@ -50,7 +50,8 @@
 // # What is the same everywhere
 //
 // The zero value of a setting is its default, a negative one switches it off. New panics on a Config that Validate
-// rejects, and nothing else panics. OnEvent hooks are called synchronously, outside locks, in order. Stats are cheap
-// values to poll. No package keeps state of its own, starts a goroutine that outlives a call, reads the environment or
-// logs. Time is read from the monotonic clock, so tests run in testing/synctest bubbles.
+// rejects, and Must functions on a bad text; bad input from others is an error. OnEvent hooks are called synchronously,
+// outside locks, in order. Stats are cheap values to poll. No package keeps state of its own, reads the environment or
+// logs. A goroutine ends with the call that started it, with the function of yours that it runs, or with Close. Time is
+// read from the monotonic clock, so tests run in testing/synctest bubbles.
 package redoubt
