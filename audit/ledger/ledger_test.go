@@ -258,8 +258,8 @@ func TestTrap24_ShortWriteIsTakenBack(t *testing.T) {
 }
 
 func TestTrap24_FullDevice(t *testing.T) {
-	// Truly partial writes need RLIMIT_FSIZE, which is for the whole process and
-	// sends a signal; /dev/full stands in for the device that is full from the start.
+	// The device is full from the start; for one that fills up in the middle of a
+	// write see crash_unix_test.go.
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Skip("no /dev/full here")

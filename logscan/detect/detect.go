@@ -87,7 +87,7 @@ func (a Alert[K]) String() string {
 
 // Stats are the counts of a detector.
 type Stats struct {
-	Observed uint64 `json:"observed"` // calls of Observe
+	Observed uint64 `json:"observed"` // calls of Observe, Fail and Succeed
 	Alerts   uint64 `json:"alerts"`   // alerts raised
 	Late     uint64 `json:"late"`     // events older than MaxSkew allows, ignored
 	Evicted  uint64 `json:"evicted"`  // keys forgotten for want of room

@@ -346,3 +346,26 @@ func FuzzSSHAuth(f *testing.F) {
 		}
 	})
 }
+
+// Each detector counts two events of one key within Limit, one beyond it, and one that is too late.
+func TestStatsOfEachDetector(t *testing.T) {
+	c := detect.Config{Limit: 2, Per: 10 * time.Second}
+	start := time.Unix(1000, 0)
+	distinct, leak, sequence := detect.NewDistinct[int](c), detect.NewLeak[int](c), detect.NewSequence[int](c)
+	for i, at := range []time.Time{start, start, start, start.Add(-time.Hour)} {
+		distinct.Observe(at, 1, []byte{byte(i)})
+		leak.Observe(at, 1, 1)
+		sequence.Fail(at, 1, 1)
+	}
+	sequence.Succeed(start, 1)
+	want := detect.Stats{Observed: 4, Alerts: 1, Late: 1, Keys: 1}
+	for name, got := range map[string]detect.Stats{"distinct": distinct.Stats(), "leak": leak.Stats()} {
+		if got != want {
+			t.Errorf("%s: got %+v, want %+v", name, got, want)
+		}
+	}
+	want.Observed++ // the success
+	if got := sequence.Stats(); got != want {
+		t.Errorf("sequence: got %+v, want %+v", got, want)
+	}
+}
