@@ -355,8 +355,8 @@ func (t *tree) packageComment(p *pkg) (name, comment string) {
 	return p.dir + "/doc.go", ""
 }
 
-// checkTwins wants the lines of use of each package comment, which are its first code, and all of the code in README.md to
-// stand, line by line, in a file that is compiled.
+// checkTwins wants the lines of use of each package comment, which are its first code, and all of the code in each
+// README.md to stand, line by line, in a file that is compiled, for a nested module's in that module.
 func checkTwins(t *tree) (bad []string) {
 	for _, p := range append(t.library(), t.rootPackage()...) {
 		name, comment := t.packageComment(p)
@@ -365,9 +365,15 @@ func checkTwins(t *tree) (bad []string) {
 			bad = append(bad, fmt.Sprintf("%s: example code is not compiled anywhere in %s:\n%s", name, p.dir, block))
 		}
 	}
-	for _, fence := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(t.text["README.md"], -1) {
-		if !t.compiled(bare(fence[1]), func(string) bool { return true }) {
-			bad = append(bad, "README.md: example code is not compiled anywhere:\n"+fence[1])
+	for name, text := range t.text {
+		if path.Base(name) != "README.md" {
+			continue
+		}
+		near := func(file string) bool { return path.Dir(name) == "." || strings.HasPrefix(file, path.Dir(name)+"/") }
+		for _, fence := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(text, -1) {
+			if !t.compiled(bare(fence[1]), near) {
+				bad = append(bad, name+": example code is not compiled anywhere:\n"+fence[1])
+			}
 		}
 	}
 	return bad
