@@ -136,6 +136,27 @@ func ExampleMemo() {
 	// Output: {Bob} <nil>
 }
 
+// What has been remembered can be looked at and dropped, all of it or one result.
+func ExampleMemo_Clear() {
+	square := cache.Memoize(func(_ context.Context, n int) (int, error) { return n * n, nil }, cache.Config[int, int]{Capacity: 100})
+	info := func(when string) {
+		st := square.Stats()
+		fmt.Println(when, "hits:", st.Hits, "misses:", st.Misses, "remembered:", square.Cache().Len())
+	}
+	for _, n := range []int{2, 3, 3, 3} {
+		square.Get(context.Background(), n)
+	}
+	info("asked, ")
+	square.Forget(3)
+	info("forgot,")
+	square.Clear()
+	info("cleared")
+	// Output:
+	// asked,  hits: 2 misses: 2 remembered: 2
+	// forgot, hits: 2 misses: 2 remembered: 1
+	// cleared hits: 2 misses: 2 remembered: 0
+}
+
 func ExampleNewLazy() {
 	attempts := 0
 	connection := cache.NewLazy(func(context.Context) (string, error) {
@@ -165,6 +186,45 @@ func ExampleLazy_Reset() {
 	// Output:
 	// 1 <nil>
 	// 0 false
+	// 2 <nil>
+}
+
+// A Document counts its words when somebody wants to know, once.
+type Document struct {
+	text  string
+	words *cache.Lazy[int]
+}
+
+func NewDocument(text string) *Document {
+	d := &Document{text: text}
+	d.words = cache.NewLazy(func(context.Context) (int, error) {
+		fmt.Println("counting")
+		return len(strings.Fields(d.text)), nil
+	})
+	return d
+}
+
+// Words is a property that is computed at its first use.
+func (d *Document) Words(ctx context.Context) (int, error) { return d.words.Get(ctx) }
+
+// Write changes what the property depends on.
+func (d *Document) Write(text string) {
+	d.text = text
+	d.words.Reset()
+}
+
+// A lazy, cached property of a struct.
+func ExampleLazy() {
+	d := NewDocument("to be or not to be")
+	fmt.Println(d.Words(context.Background()))
+	fmt.Println(d.Words(context.Background()))
+	d.Write("to be")
+	fmt.Println(d.Words(context.Background()))
+	// Output:
+	// counting
+	// 6 <nil>
+	// 6 <nil>
+	// counting
 	// 2 <nil>
 }
 

@@ -26,6 +26,37 @@ func Example() {
 	// Output: delivered <nil>
 }
 
+// Every limit can be held in three ways: as a function that says whether, as a decorator of the work, and as an object
+// with methods. A token bucket, a sliding window and a limit per key all fit in each.
+func Example_threeWays() {
+	bucket := ratelimit.New(ratelimit.PerHour(3))                                           // token bucket: 3 at once, then one in 20 minutes
+	window := ratelimit.NewWindow(3, time.Hour)                                             // sliding window: 3 in any hour
+	keyed := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(3)}) // a bucket for each key
+
+	// A closure.
+	count := func(allow func() bool) (n int) {
+		for range 5 {
+			if allow() {
+				n++
+			}
+		}
+		return n
+	}
+	fmt.Println(count(bucket.Allow), count(window.Allow), count(func() bool { return keyed.Allow("eve") }))
+
+	// A decorator.
+	greet := ratelimit.Wrap(ratelimit.Reject(window), func(context.Context) (string, error) { return "hello", nil })
+	_, err := greet(context.Background())
+	fmt.Println(errors.Is(err, ratelimit.ErrLimited))
+
+	// An object.
+	fmt.Println(bucket.Take(1).OK, window.Take(1).Remaining, keyed.Take("bob", 1).Remaining)
+	// Output:
+	// 3 3 3
+	// true
+	// false 0 2
+}
+
 func ExampleNew() {
 	// Both limits must agree. The third event is within the first, but not within the second.
 	lim := ratelimit.New(ratelimit.PerMinute(3), ratelimit.PerHour(2))
