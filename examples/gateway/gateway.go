@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redoubt-go/redoubt/audit"
+	"github.com/redoubt-go/redoubt/breaker"
+	"github.com/redoubt-go/redoubt/breaker/breakerhttp"
+	"github.com/redoubt-go/redoubt/cache"
+	"github.com/redoubt-go/redoubt/ratelimit"
+	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
+	"github.com/redoubt-go/redoubt/ratelimit/ratelimithttp"
+)
+
+// What the gateway lets through, and what it keeps.
+const (
+	maxAnswer = 1 << 20     // bytes of one answer
+	maxCached = 64 << 20    // bytes of all answers that are kept
+	slow      = time.Second // what takes as long as this is as good as broken
+)
+
+// The one attribute of an upstream that can be changed while the gateway runs. Reads are its daily work, changes are news.
+var baseURL = audit.Attr[string]{Name: "url", Check: checkURL, QuietRead: true}
+
+func checkURL(s string) error {
+	if u, err := url.Parse(s); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return errors.New("must be a URL such as http://127.0.0.1:9000")
+	}
+	return nil
+}
+
+type config struct {
+	upstreams map[string]string      // URL by name
+	users     map[string]audit.Actor // by token
+	mayChange []string               // the IDs of those who may point upstreams elsewhere
+	ttl       time.Duration          // how long an answer is good
+	transport http.RoundTripper      // to the upstreams
+	sink      audit.Sink             // where changes are recorded
+	log       *slog.Logger           // where openings of breakers are told
+}
+
+// A gateway is an http.Handler with its guards.
+type gateway struct {
+	http.Handler
+	config
+	tokens    map[[sha256.Size]byte]audit.Actor // users by the hash of their token, which tells nothing by its timing
+	upstreams map[string]audit.Field[string]
+	client    *http.Client
+	answers   *cache.Memo[page, answer]
+	audit     *audit.Log
+}
+
+// A page is what can be asked of an upstream, and the key of the cache.
+type page struct{ upstream, path string }
+
+type answer struct {
+	contentType string
+	body        []byte
+	fetched     time.Time
+}
+
+func newGateway(c config) (*gateway, error) {
+	g := &gateway{config: c, tokens: map[[sha256.Size]byte]audit.Actor{}, upstreams: map[string]audit.Field[string]{}}
+	// Strangers may not change anything, but their attempts shall be on record.
+	g.audit = audit.New(audit.Config{Sink: c.sink, AllowAnonymous: true})
+	for name, u := range c.upstreams {
+		field, err := baseURL.Load(g.audit.Object("upstream", name), u)
+		if err != nil {
+			return nil, err
+		}
+		g.upstreams[name] = field
+	}
+	for token, actor := range c.users {
+		g.tokens[sha256.Sum256([]byte(token))] = actor
+	}
+	perHost := breaker.NewGroup(breaker.GroupConfig[string]{Config: func(host string) breaker.Config {
+		return breaker.Config{Name: host, Consecutive: 3, SlowCall: slow, OnEvent: func(ctx context.Context, e breaker.Event) {
+			c.log.WarnContext(ctx, "breaker", "upstream", host, "from", e.From.String(), "to", e.To.String(), "reason", e.Reason)
+		}}
+	}})
+	g.client = &http.Client{
+		Transport: &breakerhttp.Transport{Base: c.transport, Gate: breakerhttp.PerHost(perHost)},
+		Timeout:   3 * slow,
+		// An upstream must not send the gateway elsewhere.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	g.answers = cache.Memoize(g.fetch, cache.Config[page, answer]{
+		MaxWeight:    maxCached,
+		Weigh:        func(p page, a answer) uint32 { return uint32(len(p.path) + len(a.body) + 256) }, // what an entry takes itself
+		TTL:          c.ttl,
+		StaleIfError: time.Hour, // an old answer beats none
+	})
+	g.Handler = g.routes()
+	return g, nil
+}
+
+// routes puts the guards in their order: who is it, may they ask so often, is there room. What is cheap to refuse is
+// refused first.
+func (g *gateway) routes() http.Handler {
+	byIP := ratelimithttp.ByIP(ratelimithttp.ClientIP())
+	limit := ratelimithttp.Middleware(ratelimithttp.Config{
+		Store:  ratelimit.Local(ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerMinute(60).WithBurst(20)})),
+		Policy: "per-client",
+		Key: func(r *http.Request) (string, bool) { // only a name that is proved counts; all others are their address
+			if actor, ok := audit.ActorFrom(r.Context()); ok {
+				return "user " + actor.ID, true
+			}
+			return byIP(r)
+		},
+	})
+	room := ratelimithttp.Concurrency(bulkhead.New(bulkhead.Config{Name: "gateway", Limit: 4, MaxQueue: 2, MaxWait: slow}))
+
+	mux := http.NewServeMux()
+	mux.Handle("GET /{upstream}/{path...}", limit(room(http.HandlerFunc(g.get))))
+	mux.Handle("PUT /admin/upstreams/{upstream}", limit(http.HandlerFunc(g.change)))
+	return g.identify(mux)
+}
+
+// identify signs the request with the user whose token it bears, if any.
+func (g *gateway) identify(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if actor, ok := g.tokens[sha256.Sum256([]byte(token))]; ok {
+			r = r.WithContext(audit.WithActor(r.Context(), actor))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// get answers from the cache, which asks the upstream when it must.
+func (g *gateway) get(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("upstream")
+	a, err := g.answers.Get(r.Context(), page{name, strings.TrimPrefix(r.URL.RequestURI(), "/"+name)})
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	age := time.Since(a.fetched)
+	w.Header().Set("Content-Type", a.contentType)
+	w.Header().Set("Age", strconv.Itoa(int(age.Seconds())))
+	w.Header().Set("Cache-Status", fmt.Sprintf("gateway; ttl=%.0f", math.Floor((g.ttl-age).Seconds()))) // RFC 9211: negative is stale
+	w.Write(a.body)
+}
+
+// fetch asks the upstream, through its breaker: it loads the cache.
+func (g *gateway) fetch(ctx context.Context, p page) (answer, error) {
+	base, err := g.upstreams[p.upstream].Get(ctx) // for an unknown name the zero Field: ErrUnbound
+	if err != nil {
+		return answer{}, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+p.path, nil)
+	if err != nil {
+		return answer{}, err
+	}
+	resp, err := g.client.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK:
+		body, err := io.ReadAll(http.MaxBytesReader(nil, resp.Body, maxAnswer))
+		return answer{resp.Header.Get("Content-Type"), body, time.Now()}, err
+	case http.StatusNotFound:
+		return answer{}, cache.ErrNotFound // an answer, no failure: nothing stale stands in
+	default:
+		return answer{}, fmt.Errorf("%s answered %s", p.upstream, resp.Status)
+	}
+}
+
+// change points an upstream to another URL: if the actor may, and once it is on record.
+func (g *gateway) change(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("upstream")
+	to, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 2048))
+	if err != nil {
+		http.Error(w, "no more than 2048 bytes", http.StatusRequestEntityTooLarge)
+		return
+	}
+	guard := audit.Guard{
+		Log: g.audit, Action: "upstream.change", Target: audit.Target{Type: "upstream", ID: name},
+		Allow: audit.Permission("upstream.change", func(_ context.Context, a audit.Actor, _ string) (bool, error) {
+			return slices.Contains(g.mayChange, a.ID), nil
+		}),
+	}
+	err = guard.Do(r.Context(), func(ctx context.Context) error {
+		return g.upstreams[name].Set(ctx, string(to))
+	})
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// refuse answers a request that failed. Each package says what happened by the class of its errors.
+func refuse(w http.ResponseWriter, err error) {
+	status := http.StatusBadGateway
+	switch {
+	case errors.Is(err, audit.ErrNoActor):
+		status = http.StatusUnauthorized
+	case errors.Is(err, audit.ErrDenied):
+		status = http.StatusForbidden
+	case errors.Is(err, audit.ErrInvalid):
+		status = http.StatusUnprocessableEntity
+	case errors.Is(err, audit.ErrUnbound), errors.Is(err, cache.ErrNotFound):
+		status = http.StatusNotFound
+	case errors.Is(err, audit.ErrFailed), errors.Is(err, audit.ErrUncertain), errors.Is(err, breaker.ErrOpen):
+		status = http.StatusServiceUnavailable
+	}
+	type later interface {
+		error
+		RetryAfter() time.Duration
+	}
+	if e, ok := errors.AsType[later](err); ok && e.RetryAfter() > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter().Seconds()))))
+	}
+	http.Error(w, http.StatusText(status), status) // no more: the error names hosts that are nobody's business
+}
