@@ -8,8 +8,8 @@ import (
 
 // Attr describes one audited attribute: declare it once, usually as a package
 // variable, and bind it to objects with Of or Load. It must not be changed after
-// that. Its functions are called while the field is locked and must not use the
-// same field.
+// that. Its functions may be called by several goroutines at once, some while the
+// field is locked, and must not use the same field.
 type Attr[T any] struct {
 	// Name of the attribute in events; required, a name as [Action] is.
 	Name string
@@ -79,16 +79,19 @@ func (a *Attr[T]) Load(o *Object, v T) (Field[T], error) {
 	return f, nil
 }
 
+// clone is applied on the way in and on the way out, so that the stored value has no
+// second owner.
 func (a *Attr[T]) clone(v T) T {
 	if a.Clone != nil {
 		return a.Clone(v)
 	}
-	if b, ok := any(&v).(*[]byte); ok {
+	if b, ok := any(&v).(*[]byte); ok { // the address, so that nothing is boxed
 		*b = bytes.Clone(*b)
 	}
 	return v
 }
 
+// masked is the text that may be shown of a value.
 func (a *Attr[T]) masked(v T) string {
 	switch {
 	case a.Mask != nil && a.Sensitive:
@@ -101,7 +104,8 @@ func (a *Attr[T]) masked(v T) string {
 	return fmt.Sprint(v)
 }
 
-// shown is the text of a value in an event.
+// shown is the text of a value in an event: the mask, or the token where one is
+// wanted and can be had.
 func (c *cell[T]) shown(v T) string {
 	if !c.attr.Sensitive || !c.attr.Token || len(c.obj.log.tokens) == 0 {
 		return c.attr.masked(v)
@@ -125,7 +129,7 @@ func (c *cell[T]) check(v T) error {
 	e := c.refusal("invalid", ErrInvalid)
 	e.cause = func() error { return err }
 	var rule ruleError
-	switch {
+	switch { // a foreign text may quote the value, so it is shown of open attributes only
 	case errors.As(err, &rule):
 		e.rule = string(rule)
 	case !c.attr.Sensitive:
@@ -134,6 +138,7 @@ func (c *cell[T]) check(v T) error {
 	return e
 }
 
+// refusal is an error about this field, for one of the classes of this package.
 func (c *cell[T]) refusal(code Code, class error) *FieldError {
 	return &FieldError{Target: c.obj.target, Field: c.attr.Name, Code: code, class: class}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -73,9 +74,7 @@ type Config struct {
 // [ErrInvalid].
 func (c Config) Validate() error {
 	var errs []error
-	if f, ok := c.Sink.(SinkFunc); ok && f == nil {
-		errs = append(errs, fmt.Errorf("audit: config: Sink is a nil function: %w", ErrInvalid))
-	} else if c.Sink == nil {
+	if isNil(c.Sink) {
 		errs = append(errs, fmt.Errorf("audit: config: Sink is missing: %w", ErrInvalid))
 	}
 	for i, k := range c.TokenKeys {
@@ -85,6 +84,13 @@ func (c Config) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// isNil also finds the nil pointer or function inside an interface that is not nil:
+// better found here than at the first event.
+func isNil(s Sink) bool {
+	v := reflect.ValueOf(s)
+	return !v.IsValid() || (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil()
 }
 
 // Log completes events and hands them to its sink, one at a time and in the
@@ -99,6 +105,7 @@ type Log struct {
 	maxEvent  int
 	plans     sync.Map  // of reflect.Type to []diffField
 	pool      sync.Pool // of *envelope
+	counters  counters
 }
 
 // envelope is what one call of the sink needs; sinks keep nothing of it.
@@ -144,13 +151,14 @@ func (l *Log) Record(ctx context.Context, e Event) error {
 	if err := done(ctx); err != nil {
 		return err
 	}
-	return l.write(ctx, e)
+	return l.write(ctx, &e)
 }
 
-// write is Record for work that has begun, whatever became of ctx since.
-func (l *Log) write(ctx context.Context, e Event) error {
+// write is Record for work that has begun, whatever became of ctx since. It leaves
+// e as it is, on the caller's stack.
+func (l *Log) write(ctx context.Context, e *Event) error {
 	v := l.pool.Get().(*envelope)
-	v.e, v.list[0] = e, &v.e
+	v.e, v.list[0] = *e, &v.e
 	err := l.send(ctx, v)
 	v.e = Event{} // not deferred: after a panic nobody knows who still has it
 	l.pool.Put(v)
@@ -162,39 +170,49 @@ func (l *Log) send(ctx context.Context, v *envelope) error {
 		l.enrich(ctx, &v.e)
 	}
 	if err := l.complete(ctx, &v.e); err != nil {
+		l.counters.refused.Add(1)
 		return err
 	}
 	if l.filter != nil && !l.filter(&v.e) {
+		l.counters.filtered.Add(1)
 		return nil
 	}
-	if ctx.Done() != nil {
-		ctx = context.WithoutCancel(ctx)
-	}
+	return l.store(ctx, v)
+}
+
+// store is the write itself, detached from the caller's cancellation: half an
+// event is worse than a late one.
+func (l *Log) store(ctx context.Context, v *envelope) error {
 	if l.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, l.timeout)
-		defer cancel()
+		timed := &timeoutContext{parent: ctx, at: time.Now().Add(l.timeout)}
+		defer timed.end()
+		ctx = timed
+	} else if ctx.Done() != nil {
+		ctx = context.WithoutCancel(ctx)
 	}
 	err := l.sink.WriteEvents(ctx, v.list[:])
 	switch {
 	case err == nil:
+		l.counters.stored(&v.e)
 		return nil
-	case ctx.Err() != nil && !errors.Is(err, ErrUncertain):
-		return fmt.Errorf("audit: %w: %w", ErrUncertain, err)
 	case errors.Is(err, ErrUncertain):
-		return fmt.Errorf("audit: %w", err)
+		err = fmt.Errorf("audit: %w", err)
+	case ctx.Err() != nil:
+		err = fmt.Errorf("audit: %w: %w", ErrUncertain, err)
+	default:
+		err = fmt.Errorf("audit: %w: %w", ErrFailed, err)
 	}
-	return fmt.Errorf("audit: %w: %w", ErrFailed, err)
+	l.counters.notStored(err)
+	return err
 }
 
 // complete fills in what the context and the clock know and checks the names.
 func (l *Log) complete(ctx context.Context, e *Event) error {
-	for _, n := range [...]struct{ what, name string }{
-		{"action", string(e.Action)}, {"outcome", string(e.Outcome)},
-	} {
-		if !isName(n.name) {
-			return fmt.Errorf("audit: %s %s is not a name: %w", n.what, quote(n.name), ErrInvalid)
-		}
+	if !isName(string(e.Action)) {
+		return fmt.Errorf("audit: action %s is not a name: %w", quote(string(e.Action)), ErrInvalid)
+	}
+	if !isName(string(e.Outcome)) {
+		return fmt.Errorf("audit: outcome %s is not a name: %w", quote(string(e.Outcome)), ErrInvalid)
 	}
 	if e.Target.Type != "" && !isName(e.Target.Type) {
 		return fmt.Errorf("audit: target type %s is not a name: %w", quote(e.Target.Type), ErrInvalid)

@@ -642,7 +642,13 @@ func TestEventIsBounded(t *testing.T) {
 		"depth":   {Attrs: []slog.Attr{{Key: "g", Value: deep}}},
 		"many":    {Attrs: many},
 		"changes": {Changes: make([]audit.Change, 100_000)},
+		"any":     {Attrs: []slog.Attr{slog.Any("a", struct{ S string }{huge})}},
 	} {
+		var logged bytes.Buffer
+		if err := audit.Slog(slog.NewJSONHandler(&logged, nil)).WriteEvents(alice(), []*audit.Event{&e}); err != nil ||
+			logged.Len() > 1<<20 || !bytes.HasSuffix(logged.Bytes(), []byte(`"truncated":true}`+"\n")) {
+			t.Errorf("%s: %d bytes for slog, error %v", name, logged.Len(), err)
+		}
 		line := e.AppendJSON(nil)
 		if len(line) > 1<<20 || !json.Valid(line) || !bytes.HasSuffix(line, []byte(`,"truncated":true}`)) {
 			t.Errorf("%s: %d bytes, valid %v, end %s", name, len(line), json.Valid(line), line[len(line)-30:])
@@ -667,6 +673,40 @@ func TestTrap19_IDs(t *testing.T) {
 	}
 }
 
+// A sink that is asked again sees the same event, by which stores recognise it.
+func TestTrap19_IDsSurviveARetry(t *testing.T) {
+	var ids []string
+	l := newLog(audit.SinkFunc(func(_ context.Context, events []*audit.Event) error {
+		for range 3 { // what a retry around the sink does
+			ids = append(ids, events[0].ID+events[0].Time.String())
+		}
+		return nil
+	}))
+	_ = l.Record(alice(), audit.Event{Action: "a", Outcome: "b"})
+	_ = l.Record(alice(), audit.Event{Action: "a", Outcome: "b"})
+	if ids[0] != ids[1] || ids[1] != ids[2] || ids[2] == ids[3] {
+		t.Errorf("IDs and times %q", ids)
+	}
+	seen := map[string]bool{}
+	m := &memory{}
+	l = newLog(m)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 500 {
+				_ = l.Record(alice(), audit.Event{Action: "a", Outcome: "b"})
+			}
+		})
+	}
+	wg.Wait()
+	for _, e := range m.events {
+		if seen[e.ID] || len(e.ID) != 26 || strings.Trim(e.ID, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
+			t.Fatalf("ID %q", e.ID)
+		}
+		seen[e.ID] = true
+	}
+}
+
 func TestTrap20_TimeHasFixedWidth(t *testing.T) {
 	zone := time.FixedZone("x", 3600)
 	for want, in := range map[string]time.Time{
@@ -682,7 +722,7 @@ func TestTrap20_TimeHasFixedWidth(t *testing.T) {
 }
 
 func TestTrap21_NoSinkNoLog(t *testing.T) {
-	for _, c := range []audit.Config{{}, {Sink: audit.SinkFunc(nil)}} {
+	for _, c := range []audit.Config{{}, {Sink: audit.SinkFunc(nil)}, {Sink: (*audit.Buffer)(nil)}} {
 		func() {
 			defer func() {
 				got, _ := recover().(error)
@@ -779,20 +819,28 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-// One event costs one allocation, its ID, apart from what the sink needs.
-func TestRecordAllocatesTheIDOnly(t *testing.T) {
+// One event costs two allocations, its ID and the sink's context, apart from what
+// the sink needs; and one where neither timeout nor cancellation asks for a context.
+func TestRecordAllocatesIDAndContext(t *testing.T) {
 	if raceEnabled {
 		t.Skip("under the race detector sync.Pool forgets at random")
 	}
-	buf := make([]byte, 0, 4096)
-	l := audit.New(audit.Config{Timeout: -1, Sink: audit.SinkFunc(func(_ context.Context, events []*audit.Event) error {
-		buf = events[0].AppendJSON(buf[:0])
-		return nil
-	})})
-	ctx := alice()
+	request, cancel := context.WithCancel(alice())
+	defer cancel()
 	e := audit.Event{Action: "a", Outcome: "b", Attrs: []slog.Attr{slog.Int("n", 1)}}
-	if n := testing.AllocsPerRun(100, func() { _ = l.Record(ctx, e) }); n > 1 {
-		t.Errorf("Record allocates %v times, want 1", n)
+	for _, c := range []struct {
+		ctx     context.Context
+		timeout time.Duration
+		want    float64
+	}{{alice(), -1, 1}, {request, -1, 2}, {alice(), 0, 2}, {request, 0, 2}} {
+		buf := make([]byte, 0, 4096)
+		l := audit.New(audit.Config{Timeout: c.timeout, Sink: audit.SinkFunc(func(_ context.Context, events []*audit.Event) error {
+			buf = events[0].AppendJSON(buf[:0])
+			return nil
+		})})
+		if n := testing.AllocsPerRun(100, func() { _ = l.Record(c.ctx, e) }); n > c.want {
+			t.Errorf("timeout %v: Record allocates %v times, want %v", c.timeout, n, c.want)
+		}
 	}
 }
 

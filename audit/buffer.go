@@ -66,7 +66,10 @@ type BufferConfig struct {
 // Validate reports everything that is wrong with c, joined. The error matches
 // [ErrInvalid].
 func (c BufferConfig) Validate() error {
-	err := Config{Sink: c.Next}.Validate()
+	var err error
+	if isNil(c.Next) {
+		err = fmt.Errorf("audit: config: Next is missing: %w", ErrInvalid)
+	}
 	if c.Size < 0 {
 		err = errors.Join(err, fmt.Errorf("audit: config: Size is negative: %w", ErrInvalid))
 	}
@@ -74,13 +77,6 @@ func (c BufferConfig) Validate() error {
 		err = errors.Join(err, fmt.Errorf("audit: config: Policy is unknown: %w", ErrInvalid))
 	}
 	return err
-}
-
-// BufferStats counts events. What was accepted is Written, Lost or Waiting.
-type BufferStats struct {
-	Written uint64 `json:"written"` // stored by the next sink
-	Lost    uint64 `json:"lost"`    // dropped, or in a batch that the next sink refused
-	Waiting int    `json:"waiting"` // accepted and not yet written
 }
 
 // Buffer is a sink that accepts events at once and writes them in batches, in
@@ -94,19 +90,19 @@ type Buffer struct {
 	policy   Policy
 	onError  func(context.Context, []*Event, error)
 
-	queue   chan queued
-	closing chan struct{} // closed when Close begins
-	stopped chan struct{} // closed when the goroutine is gone
-	abort   context.CancelFunc
-	once    sync.Once
-	senders sync.RWMutex // held for reading while an event goes into queue
+	queue   chan queued        // never closed, so that a late sender finds no panic
+	closing chan struct{}      // closed when Close begins
+	stopped chan struct{}      // closed when the goroutine is gone
+	abort   context.CancelFunc // ends the write under way
+	once    sync.Once          // for the first Close
+	senders sync.RWMutex       // held for reading while an event goes into queue
 
-	pool            sync.Pool // of *Event
-	written, lost   atomic.Uint64
-	accepted        atomic.Uint64
-	mu              sync.Mutex
-	gap             uint64 // lost events that no gap event has counted yet
-	gapFrom, gapTil time.Time
+	pool            sync.Pool     // of *Event, which keep their slices
+	written, lost   atomic.Uint64 // as in BufferStats
+	accepted        atomic.Uint64 // all that were ever taken
+	mu              sync.Mutex    // guards the three below
+	gap             uint64        // lost events that no gap event has counted yet
+	gapFrom, gapTil time.Time     // times of the first and the last of them
 }
 
 // queued is an event, or a mark: everything before it is written when it is
@@ -167,14 +163,14 @@ func (b *Buffer) put(ctx context.Context, e *Event) error {
 	own := b.pool.Get().(*Event)
 	own.set(e)
 	q := queued{e: own}
-	b.accepted.Add(1)
+	b.accepted.Add(1) // before it can be written: Waiting is never negative
 	select {
 	case b.queue <- q:
 		return nil
 	default:
 	}
 	if b.policy == Drop {
-		b.lose(1, e.Time, e.Time)
+		b.lose(1, e.Time, e.Time) // own is left to the collector: a full buffer has enough of them
 		return nil
 	}
 	var err error
@@ -190,7 +186,7 @@ func (b *Buffer) put(ctx context.Context, e *Event) error {
 			err = done(ctx)
 		}
 	}
-	b.accepted.Add(^uint64(0))
+	b.accepted.Add(^uint64(0)) // minus one: it was refused
 	return err
 }
 
@@ -202,6 +198,8 @@ func (b *Buffer) lose(n uint64, from, til time.Time) {
 	b.widen(n, from, til)
 }
 
+// widen adds lost events to the next gap. The times of concurrent callers come in
+// any order, so both ends may move. The caller holds mu.
 func (b *Buffer) widen(n uint64, from, til time.Time) {
 	if b.gap == 0 || from.Before(b.gapFrom) {
 		b.gapFrom = from
@@ -221,7 +219,7 @@ func (b *Buffer) run(ctx context.Context) {
 		var mark chan<- struct{}
 		batch, mark, more = b.collect(batch[:1])
 		b.write(ctx, batch)
-		for _, e := range batch[1:] {
+		for _, e := range batch[1:] { // sinks keep nothing, so the memory is free again
 			b.pool.Put(e)
 		}
 		if mark != nil {
@@ -234,7 +232,7 @@ func (b *Buffer) run(ctx context.Context) {
 // More is false after the mark of Close.
 func (b *Buffer) collect(batch []*Event) (_ []*Event, mark chan<- struct{}, more bool) {
 	q := <-b.queue
-	var timeout <-chan time.Time
+	var timeout <-chan time.Time // nil blocks for ever; here: is not waited for
 	if b.delay > 0 && q.e != nil {
 		t := time.NewTimer(b.delay)
 		defer t.Stop()
@@ -263,6 +261,8 @@ func (b *Buffer) collect(batch []*Event) (_ []*Event, mark chan<- struct{}, more
 
 // write hands a batch on, with a gap event in front where something was lost.
 func (b *Buffer) write(ctx context.Context, batch []*Event) {
+	// The gap is taken out before the write, so that what is lost during the write is
+	// counted in the next one, and put back if this one is not stored.
 	b.mu.Lock()
 	gap, from, til := b.gap, b.gapFrom, b.gapTil
 	b.gap = 0
@@ -293,7 +293,8 @@ func (b *Buffer) write(ctx context.Context, batch []*Event) {
 	}
 }
 
-// gapEvent says that events are missing.
+// gapEvent says that events are missing. Its actor is the buffer: nobody asked for
+// it, and an event must be signed.
 func gapEvent(lost uint64, from, til time.Time) *Event {
 	e := &Event{
 		Action: "audit.gap", Outcome: Failure, Code: "lost", Actor: Actor{ID: "audit.buffer", Type: "program"},
@@ -318,6 +319,7 @@ func (b *Buffer) Flush(ctx context.Context) error {
 	}
 }
 
+// mark puts a mark into the queue, behind everything accepted so far.
 func (b *Buffer) mark(ctx context.Context, mark chan<- struct{}) error {
 	b.senders.RLock()
 	defer b.senders.RUnlock()
@@ -346,10 +348,12 @@ func (b *Buffer) mark(ctx context.Context, mark chan<- struct{}) error {
 // event, with ctx.Err() and context.Cause(ctx) if ctx was the reason.
 func (b *Buffer) Close(ctx context.Context) error {
 	b.once.Do(func() {
-		close(b.closing)
+		close(b.closing) // wakes those who wait for room
 		b.senders.Lock() // all that are on their way are in, or have been refused
 		defer b.senders.Unlock()
-		go func() { b.queue <- queued{} }() // run reads until this, and it is the last
+		// run reads until this, and it is the last. It is sent from elsewhere, because
+		// the queue may be full behind a hung sink and ctx must still bound Close.
+		go func() { b.queue <- queued{} }()
 	})
 	var err error
 	select {
@@ -361,6 +365,7 @@ func (b *Buffer) Close(ctx context.Context) error {
 	b.mu.Lock()
 	missing := b.gap
 	b.mu.Unlock()
+	// What was lost and already counted by a gap event in the log is not missing.
 	if missing += uint64(b.Stats().Waiting); missing == 0 {
 		return nil
 	}
@@ -369,11 +374,4 @@ func (b *Buffer) Close(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", failed, err)
 	}
 	return failed
-}
-
-// Stats returns the counts so far.
-func (b *Buffer) Stats() BufferStats {
-	s := BufferStats{Written: b.written.Load(), Lost: b.lost.Load()}
-	s.Waiting = int(b.accepted.Load() - s.Written - s.Lost)
-	return s
 }

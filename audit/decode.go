@@ -29,7 +29,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 		Attrs     json.RawMessage `json:"attrs"`
 		Truncated bool            `json:"truncated"`
 	}
-	if json.Unmarshal(data, &in) != nil {
+	if json.Unmarshal(data, &in) != nil { // its error would show the input
 		return errors.New("audit: not the JSON form of an event")
 	}
 	attrs, err := decodeAttrs(in.Attrs)
@@ -58,6 +58,8 @@ func decodeAttrs(raw []byte) ([]slog.Attr, error) {
 	return v.Group(), nil
 }
 
+// decodeValue reads what the encoder writes, and nothing more: an event that holds
+// anything else was not written by this package.
 func decodeValue(d *json.Decoder, depth int) (slog.Value, error) {
 	t, err := d.Token()
 	if err != nil {
@@ -78,6 +80,7 @@ func decodeValue(d *json.Decoder, depth int) (slog.Value, error) {
 	return slog.Value{}, errors.ErrUnsupported // the encoder writes no arrays and no null
 }
 
+// decodeGroup reads to the closing brace, the opening one having been read.
 func decodeGroup(d *json.Decoder, depth int) (slog.Value, error) {
 	as := []slog.Attr{}
 	for d.More() {
@@ -95,6 +98,8 @@ func decodeGroup(d *json.Decoder, depth int) (slog.Value, error) {
 	return slog.GroupValue(as...), err
 }
 
+// decodeNumber gives a number the narrowest kind that holds it exactly, because JSON
+// does not say which it was.
 func decodeNumber(s string) (slog.Value, error) {
 	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return slog.Int64Value(i), nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 )
 
 // Diff records what differs between two plain structs of one type, before the
@@ -15,7 +16,8 @@ import (
 //	Phone string `audit:"phone,sensitive"`
 //	Key   string `audit:"key,token"`
 //
-// Others are left out; embedded structs count as their fields. A sensitive field
+// Others are left out; embedded structs count as their fields, pointers as what they
+// point to. A sensitive field
 // is masked, a token field gets its correlation token instead, see [TokenKey]. With
 // old nil the event is a Create, with new nil a Delete, else a Modify. Without a
 // difference nothing is recorded. Pointers to structs are followed.
@@ -29,11 +31,12 @@ func (o *Object) Diff(ctx context.Context, old, new any) ([]Change, error) {
 	before, after := structOf(old), structOf(new)
 	e := Event{Action: Modify, Outcome: Success, Target: o.target}
 	switch {
-	case !before.IsValid() && after.IsValid():
+	case !before.IsValid() && after.IsValid(): // every field that is not zero is a change
 		e.Action, before = Create, reflect.Zero(after.Type())
 	case before.IsValid() && !after.IsValid():
 		e.Action, after = Delete, reflect.Zero(before.Type())
 	}
+	// Two nils are a mistake rather than no change: nothing would ever be recorded.
 	if !before.IsValid() || before.Kind() != reflect.Struct || before.Type() != after.Type() {
 		return nil, fmt.Errorf("audit: diff: not two structs of one type: %w", ErrInvalid)
 	}
@@ -56,9 +59,9 @@ func (o *Object) Diff(ctx context.Context, old, new any) ([]Change, error) {
 		e.Changes = append(e.Changes, c)
 	}
 	if len(e.Changes) == 0 {
-		return nil, nil
+		return nil, nil // an event that says nothing only hides others
 	}
-	if err := o.log.write(ctx, e); err != nil {
+	if err := o.log.write(ctx, &e); err != nil {
 		return nil, err
 	}
 	return e.Changes, nil
@@ -73,7 +76,15 @@ func structOf(v any) reflect.Value {
 	return rv
 }
 
+// equal compares what would be shown: pointers by what they point to, times as
+// instants, and the rest as == does where it can, and else deeply.
 func equal(x, y reflect.Value) bool {
+	for x.Kind() == reflect.Pointer && !x.IsNil() && !y.IsNil() {
+		x, y = x.Elem(), y.Elem()
+	}
+	if t, ok := x.Interface().(time.Time); ok {
+		return t.Equal(y.Interface().(time.Time))
+	}
 	if x.Comparable() && y.Comparable() {
 		return x.Equal(y)
 	}
@@ -104,13 +115,14 @@ type diffField struct {
 	token     bool
 }
 
-// planOf reads the tags of a type once per log.
+// planOf reads the tags of a type once per log. A bad tag is an error each time: a
+// field that is silently left out would be the worst of outcomes.
 func (l *Log) planOf(t reflect.Type) ([]diffField, error) {
 	if plan, ok := l.plans.Load(t); ok {
 		return plan.([]diffField), nil
 	}
 	var plan []diffField
-	seen := map[string]bool{}
+	seen := map[string]bool{} // two fields of one name could not be told apart in the log
 	for _, f := range reflect.VisibleFields(t) {
 		tag, ok := f.Tag.Lookup("audit")
 		if !ok || tag == "-" {

@@ -18,7 +18,9 @@
 // plain struct. A [Secret] is for what is configuration rather than data. Events go
 // to one [Sink]: [JSON], [Slog], a function, or the tamper-evident file of package
 // audit/ledger; [Quorum] makes one sink of several, and a [Buffer] takes the writing
-// off the caller's path.
+// off the caller's path. Package audit/siem has the formats of security monitoring,
+// and audit/audittest tests sinks of your own. [Log.Stats] counts what was recorded,
+// and what was not.
 //
 // # Choosing values
 //
@@ -63,10 +65,13 @@
 //
 // # Cost
 //
-// An event costs one call of the sink, about a microsecond of encoding, one
-// allocation for its ID and, unless Timeout is negative, a timer with four more. A Field is one pointer of 8 bytes; its cell is
-// 48 bytes and the value on a 64-bit machine. IsSet and Secret.Reveal allocate nothing. An event's JSON form
-// stays below 1 MiB whatever it is given.
+// An event costs one call of the sink, about half a microsecond of encoding and two
+// allocations, for its ID and for the sink's context, whose timer is made only if the
+// sink asks for it; a Field's event has one more, for its change. A Field is one
+// pointer of 8 bytes; its cell is 48 bytes and the value on a 64-bit machine. A quiet
+// read takes no lock. IsSet, quiet reads and Secret.Reveal allocate nothing. A token
+// is one HMAC and one allocation. An event's JSON form stays below 1 MiB whatever it
+// is given.
 //
 // # Composition
 //
@@ -77,7 +82,8 @@
 // [SinkFunc] can itself be wrapped by any of them; [Event.ID] stays the same.
 //
 // Not masked is what a program prints after Reveal or Get, and what it writes into
-// Reason and Attrs. Memory is not wiped.
+// Reason and Attrs. Memory is not wiped: where that matters, hold the value in locked
+// memory and make a Secret of the pointer, or use it inside runtime/secret.
 //
 // # Source
 //

@@ -1,8 +1,8 @@
 package audit
 
 import (
-	"crypto/rand"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 )
 
@@ -68,14 +68,16 @@ type Event struct {
 	Truncated bool        // something was left out of the JSON form, see [Event.AppendJSON]
 }
 
-// LogValue returns the event as a group with the keys of its JSON form.
+// LogValue returns the event as a group, within the bounds of [Event.AppendJSON].
+// Actor and target are spread out: actor, actor_type, target, target_type and so on.
 func (e Event) LogValue() slog.Value { return slog.GroupValue(e.slogAttrs()...) }
 
 func (e *Event) slogAttrs() []slog.Attr {
-	as := make([]slog.Attr, 0, 12)
+	as := make([]slog.Attr, 0, 16)
+	l := attrLimit{left: maxEvent, cut: e.Truncated}
 	add := func(key, text string) {
 		if text != "" {
-			as = append(as, slog.String(key, text))
+			as = append(as, slog.String(key, l.text(text)))
 		}
 	}
 	add("id", e.ID)
@@ -92,10 +94,17 @@ func (e *Event) slogAttrs() []slog.Attr {
 	add("reason", e.Reason)
 	add("code", string(e.Code))
 	for _, c := range e.Changes {
-		as = append(as, slog.Group("change."+c.Field, "old", c.Old, "new", c.New, "sensitive", c.Sensitive))
+		if l.left < 0 {
+			l.cut = true
+			break
+		}
+		as = append(as, slog.Group("change."+l.text(c.Field), "old", l.text(c.Old), "new", l.text(c.New), "sensitive", c.Sensitive))
 	}
 	if len(e.Attrs) > 0 {
-		as = append(as, slog.Attr{Key: "attrs", Value: slog.GroupValue(e.Attrs...)})
+		as = append(as, slog.Attr{Key: "attrs", Value: slog.GroupValue(l.group(e.Attrs, 1)...)})
+	}
+	if l.cut {
+		as = append(as, slog.Bool("truncated", true))
 	}
 	return as
 }
@@ -107,11 +116,29 @@ func (e *Event) fill() {
 	}
 	e.Time = e.Time.UTC()
 	if e.ID == "" {
-		e.ID = rand.Text()
+		e.ID = newID()
 	}
 }
 
-// fit leaves out what is over max bytes of text, the least telling first.
+// newID returns 130 random bits in base 32, the form of crypto/rand.Text. An ID
+// has to be unique and not secret, so the bits come from the generator of the
+// runtime, ChaCha8 with a seed from the system, which costs no system call.
+func newID() string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+	var id [26]byte
+	var bits uint64
+	for i := range id {
+		if i%12 == 0 {
+			bits = rand.Uint64() // enough for twelve digits of five bits
+		}
+		id[i] = alphabet[bits%32]
+		bits /= 32
+	}
+	return string(id[:])
+}
+
+// fit leaves out what is over max bytes of text, the least telling first. Who did
+// what to which thing is never left out, and never long: see [Event.AppendJSON].
 func (e *Event) fit(max int) {
 	changes, attrs := 0, attrsSize(e.Attrs, 0)
 	for _, c := range e.Changes {
@@ -132,7 +159,8 @@ func (e *Event) fit(max int) {
 // attrsSize is the most text that attributes can take. What fmt would have to
 // print is not printed twice to know, but counted at its bound.
 func attrsSize(as []slog.Attr, depth int) (n int) {
-	for _, a := range as {
+	for i := range as {
+		a := &as[i]
 		n += len(a.Key)
 		switch a.Value.Kind() {
 		case slog.KindString:
@@ -157,12 +185,17 @@ func isName(s string) bool {
 		return false
 	}
 	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case c == '.' || c == '_' || c == '-' || c == ':' || c == '/':
-		default:
+		if !nameByte[s[i]] {
 			return false
 		}
 	}
 	return true
 }
+
+// nameByte are the bytes of names.
+var nameByte = func() (t [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:/") {
+		t[c] = true
+	}
+	return t
+}()

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"regexp"
@@ -416,4 +417,24 @@ func ExampleQuorum() {
 	// Output:
 	// alice login success   []
 	// <nil>
+}
+
+func ExampleStats() {
+	log := audit.New(audit.Config{Sink: audit.JSON(io.Discard)})
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
+	_ = log.Record(ctx, audit.Event{Action: "login", Outcome: audit.Success})
+	_ = log.Record(ctx, audit.Event{Action: "login", Outcome: audit.Denied})
+	_ = log.Record(context.Background(), audit.Event{Action: "login", Outcome: audit.Success}) // nobody signs
+	s := log.Stats()
+	fmt.Println(s.Recorded, s.Denied, s.Refused, s.Failed)
+	// Output: 2 1 1 0
+}
+
+func ExampleLines() {
+	sink := audit.Lines(os.Stdout, func(e *audit.Event, dst []byte) []byte {
+		return fmt.Appendf(dst, "%q did %s: %s", e.Actor.ID, e.Action, e.Outcome)
+	})
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
+	_ = audit.New(audit.Config{Sink: sink}).Record(ctx, audit.Event{Action: "login", Outcome: audit.Success})
+	// Output: "alice" did login: success
 }

@@ -36,24 +36,39 @@ type cell[T any] struct {
 // Errors: [*FieldError] matching [ErrUnset], [ErrUnbound], and those of
 // [Log.Record]; the value is then zero.
 func (f Field[T]) Get(ctx context.Context) (T, error) {
-	var zero T
-	c, err := f.begin(ctx)
-	if err != nil {
-		return zero, err
+	if c := f.c; c != nil && c.err == nil && ctx.Err() == nil {
+		if c.attr.QuietRead {
+			return c.value() // needs no lock: what is stored was recorded, and is never changed
+		}
+		return c.get(ctx)
 	}
+	var zero T
+	_, err := f.begin(ctx)
+	return zero, err
+}
+
+// get is a read that has its place among the recorded changes.
+func (c *cell[T]) get(ctx context.Context) (T, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p := c.v.Load()
-	if p == nil {
-		return zero, c.refusal("unset", ErrUnset)
+	v, err := c.value()
+	if err != nil {
+		return v, err
 	}
-	v := c.attr.clone(*p)
-	if !c.attr.QuietRead {
-		if err := c.emit(ctx, Event{Action: Read, Outcome: Success, Changes: c.change("", "")}); err != nil {
-			return zero, err
-		}
+	if err := c.emit(ctx, Event{Action: Read, Outcome: Success, Changes: c.change("", "")}); err != nil {
+		var zero T
+		return zero, err
 	}
 	return v, nil
+}
+
+// value is a copy of the value.
+func (c *cell[T]) value() (v T, err error) {
+	p := c.v.Load()
+	if p == nil {
+		return v, c.refusal("unset", ErrUnset)
+	}
+	return c.attr.clone(*p), nil
 }
 
 // Set checks v, records the change, as Create or Modify, and applies it. A
@@ -92,7 +107,7 @@ func (f Field[T]) Update(ctx context.Context, fn func(old T, ok bool) (T, error)
 	}
 	ev.Changes = c.change(oldText, c.shown(v))
 	if err := c.emit(ctx, ev); err != nil {
-		return err
+		return err // not recorded, so not done
 	}
 	c.v.Store(&v)
 	return nil
@@ -100,6 +115,8 @@ func (f Field[T]) Update(ctx context.Context, fn func(old T, ok bool) (T, error)
 
 // make runs fn and the check, and records a failure if either refuses.
 func (c *cell[T]) make(ctx context.Context, a Action, old T, ok bool, fn func(T, bool) (T, error)) (v T, err error) {
+	// Deferred, and not recovered: a panic or Goexit of fn passes on unchanged, and
+	// leaves the failure in the log and the lock free.
 	code := Code("panic")
 	defer func() {
 		if code != "" {
@@ -185,6 +202,8 @@ func (f *Field[T]) UnmarshalText([]byte) error {
 // UnmarshalJSON always fails, as UnmarshalText does.
 func (f *Field[T]) UnmarshalJSON([]byte) error { return f.UnmarshalText(nil) }
 
+// begin reports why an operation cannot begin. What it reports is not an event: a
+// program that is put together wrongly has nothing to say about an actor.
 func (f Field[T]) begin(ctx context.Context) (*cell[T], error) {
 	switch {
 	case f.c == nil:
@@ -195,6 +214,7 @@ func (f Field[T]) begin(ctx context.Context) (*cell[T], error) {
 	return f.c, done(ctx)
 }
 
+// change is the list of changes of an event of one field.
 func (c *cell[T]) change(from, to string) []Change {
 	return []Change{{Field: c.attr.Name, Old: from, New: to, Sensitive: c.attr.Sensitive}}
 }
@@ -203,7 +223,7 @@ func (c *cell[T]) change(from, to string) []Change {
 // when the operation began.
 func (c *cell[T]) emit(ctx context.Context, e Event) error {
 	e.Target = c.obj.target
-	if err := c.obj.log.write(ctx, e); err != nil {
+	if err := c.obj.log.write(ctx, &e); err != nil {
 		return fmt.Errorf("%w (field %s)", err, strconv.Quote(c.attr.Name))
 	}
 	return nil

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"log/slog"
 )
@@ -41,7 +40,7 @@ func Do[T any](ctx context.Context, g Guard, fn func(context.Context) (T, error)
 	if err != nil {
 		return v, err
 	}
-	code := Code("panic")
+	code := Code("panic") // until fn has returned
 	defer func() { err = both(err, g.leave(ctx, id, code)) }()
 	v, err = fn(ctx)
 	if code = ""; err != nil {
@@ -68,22 +67,24 @@ func (g Guard) enter(ctx context.Context) (id string, err error) {
 	if allow == nil {
 		allow = Authenticated
 	}
-	e := Event{ID: rand.Text(), Action: g.Action, Outcome: Attempt, Target: g.Target}
-	if err := allow(ctx); err != nil {
+	e := Event{ID: newID(), Action: g.Action, Outcome: Attempt, Target: g.Target}
+	if err := allow(ctx); err != nil { // an undecided question is a no
 		denied := &DeniedError{Action: g.Action, Target: g.Target, Err: err}
 		e.Outcome, e.Code = Denied, denied.code()
-		return "", both(denied, g.Log.write(ctx, e))
+		return "", both(denied, g.Log.write(ctx, &e))
 	}
-	return e.ID, g.Log.write(ctx, e)
+	return e.ID, g.Log.write(ctx, &e)
 }
 
+// leave records what came of it, even where the caller's context has ended meanwhile:
+// the work is done or not, whoever still waits for it.
 func (g Guard) leave(ctx context.Context, attempt string, code Code) error {
 	e := Event{Action: g.Action, Outcome: Success, Target: g.Target, Code: code}
 	if code != "" {
 		e.Outcome = Failure
 	}
 	e.Attrs = []slog.Attr{slog.String("attempt", attempt)}
-	return g.Log.write(ctx, e)
+	return g.Log.write(ctx, &e)
 }
 
 // Authenticated allows whoever the context names. Errors: [ErrNoActor].

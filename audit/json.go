@@ -40,15 +40,15 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 	w := encoder{b: dst, limit: len(dst) + maxEvent, cut: e.Truncated}
 	w.raw(`{"time":`)
 	w.time(e.Time)
-	w.field(',', `"id":`, e.ID)
-	w.field(',', `"action":`, string(e.Action))
-	w.field(',', `"outcome":`, string(e.Outcome))
-	w.object(`"actor":`, `"id":`, e.Actor.ID, `"type":`, e.Actor.Type, `"session":`, e.Actor.Session, `"on_behalf_of":`, e.Actor.OnBehalfOf)
-	w.object(`"target":`, `"type":`, e.Target.Type, `"id":`, e.Target.ID)
-	w.field(',', `"request_id":`, e.RequestID)
-	w.field(',', `"source":`, e.Source)
-	w.field(',', `"reason":`, e.Reason)
-	w.field(',', `"code":`, string(e.Code))
+	w.field(`,"id":`, e.ID)
+	w.field(`,"action":`, string(e.Action))
+	w.field(`,"outcome":`, string(e.Outcome))
+	w.object(`,"actor":{`, `"id":`, e.Actor.ID, `"type":`, e.Actor.Type, `"session":`, e.Actor.Session, `"on_behalf_of":`, e.Actor.OnBehalfOf)
+	w.object(`,"target":{`, `"type":`, e.Target.Type, `"id":`, e.Target.ID)
+	w.field(`,"request_id":`, e.RequestID)
+	w.field(`,"source":`, e.Source)
+	w.field(`,"reason":`, e.Reason)
+	w.field(`,"code":`, string(e.Code))
 	w.changes(e.Changes)
 	if len(e.Attrs) > 0 {
 		w.raw(`,"attrs":`)
@@ -70,38 +70,42 @@ type encoder struct {
 	cut   bool // something was left out
 }
 
+// raw appends what needs no escape.
 func (w *encoder) raw(s string) { w.b = append(w.b, s...) }
 
-// field appends sep, a key from this file with its quotes and colon, and a text, or
-// nothing for no text.
-func (w *encoder) field(sep byte, key, text string) {
-	if text == "" {
-		return
+// field appends a key from this file, with its comma, quotes and colon, and a text,
+// or nothing for no text.
+func (w *encoder) field(key, text string) {
+	if text != "" {
+		w.raw(key)
+		w.text(text)
 	}
-	w.b = append(w.b, sep)
-	w.raw(key)
-	w.text(text)
 }
 
-// object appends an object of texts given as key, text, key, text.
-func (w *encoder) object(key string, kv ...string) {
-	sep := byte('{')
+// object appends an object of texts given as key, text, key, text, or nothing where
+// all texts are empty.
+func (w *encoder) object(open string, kv ...string) {
 	mark := len(w.b)
-	w.b = append(w.b, ',')
-	w.raw(key)
+	w.raw(open)
+	begin := len(w.b)
 	for i := 0; i < len(kv); i += 2 {
-		if kv[i+1] != "" {
-			w.field(sep, kv[i], kv[i+1])
-			sep = ','
+		if kv[i+1] == "" {
+			continue
 		}
+		if len(w.b) > begin {
+			w.b = append(w.b, ',')
+		}
+		w.field(kv[i], kv[i+1])
 	}
-	if sep == '{' {
+	if len(w.b) == begin {
 		w.b = w.b[:mark]
 		return
 	}
 	w.b = append(w.b, '}')
 }
 
+// changes are a list rather than an object, because their order can tell something and
+// their names are not always names.
 func (w *encoder) changes(cs []Change) {
 	if len(cs) == 0 {
 		return
@@ -117,8 +121,8 @@ func (w *encoder) changes(cs []Change) {
 		}
 		w.raw(`{"field":`)
 		w.text(c.Field)
-		w.field(',', `"old":`, c.Old)
-		w.field(',', `"new":`, c.New)
+		w.field(`,"old":`, c.Old)
+		w.field(`,"new":`, c.New)
 		if c.Sensitive {
 			w.raw(`,"sensitive":true`)
 		}
@@ -130,7 +134,7 @@ func (w *encoder) changes(cs []Change) {
 // group appends attributes as an object. Keys are compared as they are written,
 // because different invalid keys can become one.
 func (w *encoder) group(as []slog.Attr, depth int) {
-	var room [16][2]int
+	var room [16][2]int // where each key begins and ends in b; more than 16 are rare
 	keys := room[:0]
 	w.b = append(w.b, '{')
 	for _, a := range as {
@@ -156,6 +160,7 @@ func (w *encoder) group(as []slog.Attr, depth int) {
 	w.b = append(w.b, '}')
 }
 
+// repeated is a search through a short list, which is faster than a map would be.
 func (w *encoder) repeated(keys [][2]int, key [2]int) bool {
 	for _, k := range keys {
 		if string(w.b[k[0]:k[1]]) == string(w.b[key[0]:key[1]]) {
@@ -165,6 +170,8 @@ func (w *encoder) repeated(keys [][2]int, key [2]int) bool {
 	return false
 }
 
+// value appends v by its kind. A LogValuer that panics or never ends is made harmless
+// by Resolve.
 func (w *encoder) value(v slog.Value, depth int) {
 	v = v.Resolve()
 	switch v.Kind() {
@@ -201,7 +208,7 @@ func (w *encoder) float(f float64) {
 		return
 	}
 	mark := len(w.b)
-	w.b = strconv.AppendFloat(w.b, f, 'g', -1, 64)
+	w.b = strconv.AppendFloat(w.b, f, 'g', -1, 64) // the shortest that reads back the same
 	for _, c := range w.b[mark:] {
 		if c == '.' || c == 'e' {
 			return
@@ -214,34 +221,43 @@ func (w *encoder) float(f float64) {
 // as text.
 func (w *encoder) time(t time.Time) {
 	t = t.UTC()
-	if y := t.Year(); y < 1 || y > 9999 {
-		t = time.Time{}
-	}
 	year, month, day := t.Date()
+	if year < 1 || year > 9999 { // it would not keep the width
+		w.time(time.Time{})
+		return
+	}
 	hour, min, sec := t.Clock()
-	w.b = append(w.b, '"')
-	w.digits(year, 4, '-')
-	w.digits(int(month), 2, '-')
-	w.digits(day, 2, 'T')
-	w.digits(hour, 2, ':')
-	w.digits(min, 2, ':')
-	w.digits(sec, 2, '.')
-	w.digits(t.Nanosecond(), 9, 'Z')
-	w.b = append(w.b, '"')
+	mark := len(w.b)
+	w.raw(`"0000-00-00T00:00:00.000000000Z"`)
+	b := w.b[mark:]
+	digits(b[1:5], year)
+	digits(b[6:8], int(month))
+	digits(b[9:11], day)
+	digits(b[12:14], hour)
+	digits(b[15:17], min)
+	digits(b[18:20], sec)
+	digits(b[21:30], t.Nanosecond())
 }
 
-// digits appends n in the given width, and what follows it.
-func (w *encoder) digits(n, width int, after byte) {
-	var room [10]byte
-	room[width] = after
-	for i := width - 1; i >= 0; i-- {
-		room[i] = byte('0' + n%10)
-		n /= 10
+// digits writes n over all of b.
+func digits(b []byte, n int) {
+	u := uint32(n) // divided faster than an int
+	for i := len(b) - 1; i >= 0; i-- {
+		b[i] = byte('0' + u%10)
+		u /= 10
 	}
-	w.b = append(w.b, room[:width+1]...)
 }
 
 const hex = "0123456789abcdef"
+
+// plain are the bytes that stand for themselves in a JSON string and in a terminal:
+// nearly all of nearly all texts.
+var plain = func() (t [256]bool) {
+	for c := byte(0x20); c < 0x7f; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
 
 // text appends s as a JSON string. Runs that need no escape are copied whole.
 func (w *encoder) text(s string) {
@@ -251,8 +267,8 @@ func (w *encoder) text(s string) {
 	w.b = append(w.b, '"')
 	start := 0
 	for i := 0; i < len(s); {
-		if c := s[i]; c >= 0x20 && c < 0x7f && c != '"' && c != '\\' {
-			i++ // nearly all text
+		if plain[s[i]] {
+			i++
 			continue
 		}
 		r, size := rune(s[i]), 1
@@ -271,6 +287,8 @@ func (w *encoder) text(s string) {
 	w.b = append(w.b, '"')
 }
 
+// escape appends an unsafe rune. The long form is used for all but the two
+// characters of JSON's own syntax: one form is easier to search for.
 func (w *encoder) escape(r rune) {
 	if r == '"' || r == '\\' {
 		w.b = append(w.b, '\\', byte(r))
@@ -308,20 +326,31 @@ func cut(s string, n int) string {
 }
 
 // JSON returns a sink that writes each event as one line to w, in the form of
-// [Event.AppendJSON], with one Write per batch. It promises no more than w does:
-// nothing is synced. After a Write that failed part-way the next batch begins on
-// a new line; the failed batch, sent again, repeats whole events with their IDs.
-func JSON(w io.Writer) Sink { return &jsonSink{w: w} }
+// [Event.AppendJSON]; see [Lines].
+func JSON(w io.Writer) Sink { return Lines(w, (*Event).AppendJSON) }
 
-type jsonSink struct {
-	mu   sync.Mutex
-	w    io.Writer
-	buf  []byte
-	torn bool // the last Write stopped inside a line
+// Lines returns a sink that writes each event as one line to w, with one Write per
+// batch. Encode appends an event to a buffer, without a line end; it must escape the
+// line ends within. The sink promises no more than w does: nothing is synced. After a
+// Write that failed part-way the next batch begins on a new line; the failed batch,
+// sent again, repeats whole events with their IDs.
+func Lines(w io.Writer, encode func(e *Event, dst []byte) []byte) Sink {
+	return &lineSink{w: w, encode: encode}
 }
 
-// WriteEvents writes all events with one Write.
-func (s *jsonSink) WriteEvents(_ context.Context, events []*Event) error {
+type lineSink struct {
+	encode func(*Event, []byte) []byte
+	mu     sync.Mutex
+	w      io.Writer
+	buf    []byte
+	torn   bool // the last Write stopped inside a line
+}
+
+// WriteEvents writes all events with one Write, and none with none.
+func (s *lineSink) WriteEvents(_ context.Context, events []*Event) error {
+	if len(events) == 0 {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.buf[:0]
@@ -329,7 +358,7 @@ func (s *jsonSink) WriteEvents(_ context.Context, events []*Event) error {
 		b = append(b, '\n')
 	}
 	for _, e := range events {
-		b = append(e.AppendJSON(b), '\n')
+		b = append(s.encode(e, b), '\n')
 	}
 	if cap(b) <= maxEvent {
 		s.buf = b // a rare giant is left to the collector

@@ -2,19 +2,27 @@ package audit_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/gob"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"flag"
 	"fmt"
+	htmltemplate "html/template"
+	"log"
 	"log/slog"
 	"os"
 	"os/exec"
 	"reflect"
 	"runtime/debug"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"text/template"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/redoubt-go/redoubt/audit"
 )
@@ -56,8 +64,25 @@ func holders() map[string]any {
 			p *struct{ s audit.Secret[string] }
 		}{&struct{ s audit.Secret[string] }{s}},
 		"secret slice": []audit.Secret[string]{s}, "secret map": map[string]audit.Secret[string]{"k": s},
+		"field array": [2]audit.Field[string]{f, f}, "secret array": [2]audit.Secret[string]{s, s},
+		"field in a context": context.WithValue(context.Background(), traceKey{}, f), "secret in a context": context.WithValue(context.Background(), traceKey{}, s),
+		"secret in atomic.Pointer": pointerTo(s), "field in sync.Map": mapOf(f), "secret in sync.Map": mapOf(s),
+		"field in an error": fmt.Errorf("refused: %v", f), "secret in errors": errors.Join(fmt.Errorf("a: %s", s), fmt.Errorf("b: %+v", &s)),
+		"event":      audit.Event{Action: "a", Attrs: []slog.Attr{slog.Any("f", f), slog.Any("s", &s), slog.Any("deep", struct{ s audit.Secret[string] }{s})}},
 		"secret any": []any{s}, "secret embedded": embedsSecret{s}, "secret bytes": b, "secret bytes unexported": struct{ b audit.Secret[[]byte] }{b},
 	}
+}
+
+func pointerTo(s audit.Secret[string]) *atomic.Pointer[audit.Secret[string]] {
+	p := new(atomic.Pointer[audit.Secret[string]])
+	p.Store(&s)
+	return p
+}
+
+func mapOf(v any) *sync.Map {
+	m := new(sync.Map)
+	m.Store("k", v)
+	return m
 }
 
 // surfaces are the ways in which values get out by accident.
@@ -90,6 +115,43 @@ func surfaces() map[string]func(any) string {
 			_ = template.Must(template.New("").Parse("{{.}}")).Execute(&b, v)
 			return b.String()
 		},
+		"html template": func(v any) string {
+			var b bytes.Buffer
+			_ = htmltemplate.Must(htmltemplate.New("").Parse("<a title={{.}} onclick='f({{.}})'>{{.}}</a>")).Execute(&b, v)
+			return b.String()
+		},
+		"json indent": func(v any) string { b, err := json.MarshalIndent(v, "", " "); return string(b) + fmt.Sprint(err) },
+		"json key": func(v any) string {
+			b, err := json.Marshal(map[string]any{fmt.Sprint(v): v})
+			return string(b) + fmt.Sprint(err)
+		},
+		"log": func(v any) string {
+			var b bytes.Buffer
+			log.New(&b, "", 0).Printf("%v %+v", v, v)
+			return b.String()
+		},
+		"slog groups": func(v any) string {
+			var b bytes.Buffer
+			slog.New(slog.NewJSONHandler(&b, nil)).With("w", v).WithGroup("g").Info("m", slog.Group("h", "v", v))
+			return b.String()
+		},
+		"audit log value": func(v any) string {
+			return audit.Event{Attrs: []slog.Attr{slog.Any("v", v)}}.LogValue().String()
+		},
+		"flag default": func(v any) string {
+			s, ok := v.(audit.Secret[string])
+			if !ok {
+				return ""
+			}
+			var b bytes.Buffer
+			fs := flag.NewFlagSet("", flag.ContinueOnError)
+			fs.SetOutput(&b)
+			fs.TextVar(&s, "v", s, "")
+			fs.PrintDefaults()
+			return b.String()
+		},
+		"cmp":        func(v any) string { return cmp.Diff(nil, v, cmp.Exporter(func(reflect.Type) bool { return true })) },
+		"too many":   func(v any) string { format := "%d %[2]*[1]d"; return fmt.Sprintf(format, 1, v, v) },
 		"scan error": func(v any) string { _, err := fmt.Sscan("x", v); return fmt.Sprint(err) },
 		"reflect":    func(v any) string { return dump(reflect.ValueOf(v), 0) },
 	}
@@ -151,6 +213,21 @@ func TestTrap01_02_NothingLeaks(t *testing.T) {
 	}
 	if !leaks(dump(reflect.ValueOf(struct{ p *string }{new(plaintext)}), 0)) {
 		t.Error("the dump of this test would not see a leak")
+	}
+}
+
+// Go has a second JSON engine, which also takes the place of the first where it is
+// switched on. The whole matrix runs again under it, in a child process.
+func TestTrap02_NothingLeaksThroughTheOtherJSONEngine(t *testing.T) {
+	goTool, err := exec.LookPath("go")
+	if err != nil || testing.Short() || os.Getenv("AUDIT_TEST_CHILD") != "" {
+		t.Skip("needs the go command and some seconds of compiling")
+	}
+	c := exec.Command(goTool, "test", "-count=1", "-v", "-run=^TestTrap0[1-6]", ".")
+	c.Env = append(os.Environ(), "AUDIT_TEST_CHILD=1", "GOEXPERIMENT=jsonv2")
+	out, err := c.CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestTrap02_NothingLeaksThroughJSONv2")) {
+		t.Errorf("with GOEXPERIMENT=jsonv2: %v\n%s", err, out)
 	}
 }
 

@@ -36,6 +36,7 @@ func safeMask[T any](mask func(T) string, v T) (s string) {
 		}
 	}()
 	s = mask(v)
+	// Both forms, because a String method may hide what the mask was given.
 	for _, plain := range [...]string{fmt.Sprint(v), plainText(v)} {
 		if plain != "" && strings.Contains(s, plain) {
 			return fullMask

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 )
@@ -22,6 +23,9 @@ const defaultPerSink = 5 * time.Second
 // asked again before it has come back: it holds at most as many goroutines as
 // there were writes in that time.
 //
+// While enough sinks answer, nobody hears of the others: wrap each in a [SinkFunc]
+// that counts its errors.
+//
 // Errors: those of the sinks; [ErrUncertain] too where too few have stored the
 // events but one has, or did not say.
 func Quorum(n int, perSink time.Duration, sinks ...Sink) Sink {
@@ -32,9 +36,9 @@ func Quorum(n int, perSink time.Duration, sinks ...Sink) Sink {
 		perSink = defaultPerSink
 	}
 	q := &quorum{need: n}
-	for _, s := range sinks {
-		if err := (Config{Sink: s}).Validate(); err != nil {
-			panic(err)
+	for i, s := range sinks {
+		if isNil(s) {
+			panic(fmt.Errorf("audit: quorum: sink %d is missing: %w", i, ErrInvalid))
 		}
 		q.members = append(q.members, &member{sink: s, timeout: perSink})
 	}
@@ -53,10 +57,11 @@ type member struct {
 	hung    atomic.Int64 // writes that are over their time and not back
 }
 
-// WriteEvents asks all members and waits for enough of them.
+// WriteEvents asks all members at once and waits for enough of them: the slowest
+// that is needed decides how long it takes, and not the slowest of all.
 func (q *quorum) WriteEvents(ctx context.Context, events []*Event) error {
-	events = cloneEvents(events) // a slow member reads them after the return
-	answers := make(chan error, len(q.members))
+	events = cloneEvents(events)                // a slow member reads them after the return
+	answers := make(chan error, len(q.members)) // room for all: nobody waits to be heard
 	for _, m := range q.members {
 		go func() { answers <- m.write(context.WithoutCancel(ctx), events) }()
 	}
@@ -75,7 +80,7 @@ func (q *quorum) WriteEvents(ctx context.Context, events []*Event) error {
 		}
 	}
 	err := errors.Join(errs...)
-	if stored > 0 {
+	if stored > 0 { // too few for a promise, and still it is in somebody's log
 		err = fmt.Errorf("audit: %d of %d sinks: %w: %w", stored, q.need, ErrUncertain, err)
 	}
 	return err
@@ -83,14 +88,14 @@ func (q *quorum) WriteEvents(ctx context.Context, events []*Event) error {
 
 // write is one write, in a goroutine of its own once its time is over.
 func (m *member) write(ctx context.Context, events []*Event) error {
-	if m.hung.Load() > 0 {
+	if m.hung.Load() > 0 { // one more call would hang too, and hold its events
 		return errors.New("audit: sink still hangs")
 	}
 	if m.timeout < 0 {
 		return m.sink.WriteEvents(ctx, events)
 	}
 	ctx, cancel := context.WithTimeout(ctx, m.timeout)
-	answer := make(chan error, 1)
+	answer := make(chan error, 1) // room for an answer that nobody waits for any more
 	go func() {
 		defer cancel()
 		answer <- m.sink.WriteEvents(ctx, events)
@@ -124,9 +129,19 @@ func cloneEvents(events []*Event) []*Event {
 	return out
 }
 
-// set makes e a copy of from, in the memory it has.
+// set makes e a copy of from, in the memory it has. Attributes that refer to memory of
+// the caller become what the encoder would make of them now: later they may say
+// something else, or be changed while they are read.
 func (e *Event) set(from *Event) {
 	changes, attrs := append(e.Changes[:0], from.Changes...), append(e.Attrs[:0], from.Attrs...)
 	*e = *from
 	e.Changes, e.Attrs = changes, attrs
+	l := attrLimit{left: maxEvent, cut: from.Truncated}
+	for i := range attrs {
+		switch v := &attrs[i].Value; v.Kind() {
+		case slog.KindAny, slog.KindLogValuer, slog.KindGroup:
+			*v = l.value(*v, 1)
+		}
+	}
+	e.Truncated = l.cut
 }

@@ -18,7 +18,8 @@ import (
 // compared with ==. The zero Secret holds the zero T.
 type Secret[T any] struct{ reveal func() T }
 
-// NewSecret hides v. A slice, map or pointer is held as it is, not copied.
+// NewSecret hides v. A slice, map or pointer is held as it is, not copied, so that
+// clear(s.Reveal()) wipes a Secret of bytes.
 func NewSecret[T any](v T) Secret[T] { return Secret[T]{func() T { return v }} }
 
 // Reveal returns the value.

@@ -36,6 +36,7 @@ func (k TokenKey) validate() error {
 	return nil
 }
 
+// containsAny reports whether s has a byte of chars. Names are ASCII.
 func containsAny(s, chars string) bool {
 	for i := range len(s) {
 		for j := range len(chars) {
@@ -47,36 +48,44 @@ func containsAny(s, chars string) bool {
 	return false
 }
 
-// tokenizer is the token function of one key. The key and its hash states live in
-// a closure, where dumps of a Log or a Field do not follow.
-type tokenizer func(domain string, kind byte, value []byte) string
+// tokenizer is the token function of one key; it reports false for what has no
+// canonical form. The key and its hash states live in a closure, where dumps of a
+// Log or a Field do not follow.
+type tokenizer func(domain string, v any) (string, bool)
 
 func newTokenizer(k TokenKey) tokenizer {
 	key := append([]byte(nil), k.Key.Reveal()...)
 	pool := sync.Pool{New: func() any { return &tokenState{mac: hmac.New(sha256.New, key)} }}
-	return func(domain string, kind byte, value []byte) string {
+	return func(domain string, v any) (string, bool) {
 		s := pool.Get().(*tokenState)
 		defer pool.Put(s)
-		// The length in front keeps ("ab", "c") apart from ("a", "bc").
-		b := binary.BigEndian.AppendUint64(s.buf[:0], uint64(len(domain)))
-		b = append(append(b, domain...), kind)
-		s.mac.Reset()
-		_, _ = s.mac.Write(b)
-		_, _ = s.mac.Write(value)
-		b = s.mac.Sum(b[:0])
-		sum := b[:16]
-		b = append(append(b, k.ID...), ':')
-		b = base64.RawURLEncoding.AppendEncode(b, sum)
-		if s.buf = b; cap(b) > maxText {
-			s.buf = nil
-		}
-		return string(b[sha256.Size:])
+		return s.token(k.ID, domain, v)
 	}
 }
 
+// tokenState is what one token at a time needs.
 type tokenState struct {
-	mac hash.Hash
-	buf []byte
+	mac  hash.Hash
+	buf  []byte // holds the value only while token runs
+	sum  [sha256.Size]byte
+	text [32 + 1 + 22]byte // the longest ID, a colon, 128 bits in base 64
+}
+
+func (s *tokenState) token(id, domain string, v any) (string, bool) {
+	// The length in front keeps ("ab", "c") apart from ("a", "bc").
+	b := binary.BigEndian.AppendUint64(s.buf[:0], uint64(len(domain)))
+	b, ok := canonical(append(b, domain...), v)
+	if !ok {
+		return "", false
+	}
+	s.mac.Reset() // cheaper than a new one: the two key blocks are hashed already
+	_, _ = s.mac.Write(b)
+	clear(b)
+	if s.buf = b; cap(b) > maxText {
+		s.buf = nil // a rare giant is left to the collector
+	}
+	text := append(append(s.text[:0], id...), ':')
+	return string(base64.RawURLEncoding.AppendEncode(text, s.mac.Sum(s.sum[:0])[:16])), true
 }
 
 // Tokens returns the tokens of v under every key of [Config.TokenKeys], the
@@ -88,13 +97,12 @@ type tokenState struct {
 // value. Strings and byte slices of equal bytes have equal tokens; the number 1
 // and the text "1" have not.
 func (l *Log) Tokens(domain string, v any) []string {
-	kind, value, ok := canonical(v)
-	if !ok {
-		return nil
-	}
 	tokens := make([]string, len(l.tokens))
 	for i, token := range l.tokens {
-		tokens[i] = token(domain, kind, value)
+		var ok bool
+		if tokens[i], ok = token(domain, v); !ok {
+			return nil
+		}
 	}
 	return tokens
 }
@@ -102,46 +110,45 @@ func (l *Log) Tokens(domain string, v any) []string {
 // token returns the token of v under the current key, or the mask if there can be
 // none: a hash without a key would be a puzzle.
 func (l *Log) token(domain string, v any) string {
-	if len(l.tokens) == 0 {
-		return fullMask
+	if len(l.tokens) > 0 {
+		if token, ok := l.tokens[0](domain, v); ok {
+			return token
+		}
 	}
-	kind, value, ok := canonical(v)
-	if !ok {
-		return fullMask
-	}
-	return l.tokens[0](domain, kind, value)
+	return fullMask
 }
 
-// canonical is v as bytes, and what sort of bytes. Numbers count by value, not by
-// the width of their type. A type that panics has no canonical form.
-func canonical(v any) (kind byte, value []byte, ok bool) {
+// canonical appends v as a letter for its sort and bytes. Numbers count by value,
+// not by the width of their type. A type that panics has no canonical form.
+func canonical(dst []byte, v any) (b []byte, ok bool) {
 	defer func() {
 		if recover() != nil {
-			kind, value, ok = 0, nil, false // the panic value may hold the secret
+			b, ok = nil, false // the panic value may hold the secret
 		}
 	}()
 	switch rv := reflect.ValueOf(v); rv.Kind() {
 	case reflect.Invalid:
-		return 0, nil, false
+		return nil, false
 	case reflect.String:
-		return 's', []byte(rv.String()), true
+		return append(append(dst, 's'), rv.String()...), true
 	case reflect.Bool:
-		return 'b', strconv.AppendBool(nil, rv.Bool()), true
+		return strconv.AppendBool(append(dst, 'b'), rv.Bool()), true
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return 'i', strconv.AppendInt(nil, rv.Int(), 10), true
+		return strconv.AppendInt(append(dst, 'i'), rv.Int(), 10), true
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		return 'i', strconv.AppendUint(nil, rv.Uint(), 10), true
+		return strconv.AppendUint(append(dst, 'i'), rv.Uint(), 10), true
 	case reflect.Float32, reflect.Float64:
-		return 'f', binary.BigEndian.AppendUint64(nil, math.Float64bits(rv.Float())), true
+		return binary.BigEndian.AppendUint64(append(dst, 'f'), math.Float64bits(rv.Float())), true
 	case reflect.Slice:
 		if rv.Type().Elem().Kind() == reflect.Uint8 {
-			return 's', rv.Bytes(), true
+			return append(append(dst, 's'), rv.Bytes()...), true
 		}
 	}
+	// The letters keep a value apart from the text of another kind that looks like it.
 	if t, isText := v.(encoding.TextMarshaler); isText {
 		text, err := t.MarshalText()
-		return 't', text, err == nil
+		return append(append(dst, 't'), text...), err == nil
 	}
 	text, err := json.Marshal(v)
-	return 'j', text, err == nil
+	return append(append(dst, 'j'), text...), err == nil
 }

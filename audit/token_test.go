@@ -214,6 +214,12 @@ func TestDiff(t *testing.T) {
 	if cs, err := o.Diff(alice(), before, &after); err != nil || cs != nil || len(m.events) != 0 {
 		t.Errorf("no change: %v, %v, %d events", cs, err, len(m.events))
 	}
+	before.Age, before.Since = new(41), time.Now()
+	after.Age, after.Since = new(41), before.Since.UTC().Round(0) // the same number and instant
+	if cs, err := o.Diff(alice(), before, &after); err != nil || cs != nil {
+		t.Errorf("no change behind pointers: %v, %v", cs, err)
+	}
+	before.Age, after.Since = nil, before.Since
 	after.Email, after.Phone, after.Key, after.Age, after.Session = "b@x", "456", []byte("l"), new(42), "t"
 	cs, err := o.Diff(alice(), &before, &after)
 	want := []audit.Change{
