@@ -40,7 +40,8 @@ func Network(a netip.Addr, v4, v6 int) netip.Prefix {
 	return p
 }
 
-// parse4 reads 192.0.2.1.
+// parse4 reads 192.0.2.1: four numbers up to 255 without leading zeros, which some
+// systems read as octal.
 func parse4(b []byte) (a [4]byte, ok bool) {
 	for i := range a {
 		n, digits := 0, 0
@@ -62,7 +63,9 @@ func parse4(b []byte) (a [4]byte, ok bool) {
 	return a, len(b) == 0
 }
 
-// parse6 reads 2001:db8::1 and ::ffff:192.0.2.1.
+// parse6 reads 2001:db8::1 and ::ffff:192.0.2.1 (RFC 4291, section 2.2): groups
+// of up to four digits; one gap of at least a group; and IPv4 in place of the last
+// two groups.
 func parse6(b []byte) (a [16]byte, ok bool) {
 	i, gap := 0, -1
 	if bytes.HasPrefix(b, []byte("::")) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redoubt-go/redoubt/logscan"
@@ -18,19 +19,23 @@ func Example() {
 	type login struct {
 		time time.Time
 		addr netip.Addr
+		line []byte
 	}
 	var events []login
 	for i := range 8 {
-		events = append(events, login{noon.Add(time.Duration(i) * time.Minute), netip.MustParseAddr("203.0.113.9")})
+		events = append(events, login{noon.Add(time.Duration(i) * time.Minute), netip.MustParseAddr("203.0.113.9"), fmt.Append(nil, "attempt ", i+1)})
 	}
 	w := detect.NewWindow[netip.Addr](detect.Config{Limit: 5, Per: 10 * time.Minute})
 	for _, e := range events {
-		if alert, ok := w.Observe(e.time, e.addr, 1); ok {
-			fmt.Println(alert.Key, alert.Count)
+		if alert, ok := w.Observe(e.time, e.addr, 1, e.line); ok {
+			fmt.Println(alert)
 		}
 	}
 	// Output:
-	// 203.0.113.9 6
+	// "203.0.113.9": 6 from 2026-03-01T12:00:00Z to 2026-03-01T12:05:00Z
+	// 	"attempt 4"
+	// 	"attempt 5"
+	// 	"attempt 6"
 }
 
 // Failed logins of an sshd log, more than five per address in ten minutes.
@@ -48,12 +53,15 @@ func ExampleSSHAuth() {
 		if !ok || !rec.Is("outcome", "failed") {
 			continue
 		}
-		if alert, ok := w.Observe(rec.Time(), detect.Network(addr, 32, 64), rec.Weight()); ok {
+		if alert, ok := w.Observe(rec.Time(), detect.Network(addr, 32, 64), rec.Weight(), rec.Line); ok {
 			fmt.Println(alert)
 		}
 	}
 	// Output:
 	// "203.0.113.9/32": 6 from 2026-03-01T12:00:00Z to 2026-03-01T12:00:09Z
+	// 	"Mar  1 12:00:01 web1 sshd[9]: Failed password for invalid user test from 10.0.0.1 port 1 ssh2 from 203.0.113.9 port 22 ssh2"
+	// 	"Mar  1 12:00:02 web1 sshd[9]: Failed password for invalid user test from 10.0.0.1 port 1 ssh2 from 203.0.113.9 port 22 ssh2"
+	// 	"Mar  1 12:00:09 web1 sshd[9]: message repeated 3 times: [ Failed password for root from 203.0.113.9 port 22 ssh2]"
 }
 
 func ExampleConfig() {
@@ -154,6 +162,29 @@ func ExampleStats() {
 	fmt.Printf("%+v\n", w.Stats())
 	// Output:
 	// {Observed:3 Alerts:0 Late:0 Evicted:1 Keys:2}
+}
+
+// Each of four detectors sees the events of its own keys.
+func ExampleShard() {
+	var mu [4]sync.Mutex
+	var w [4]*detect.Window[string]
+	for i := range w {
+		w[i] = detect.NewWindow[string](detect.Config{Limit: 1, Per: time.Minute, MaxKeys: 10000})
+	}
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			i := detect.Shard("203.0.113.9", len(w))
+			mu[i].Lock()
+			defer mu[i].Unlock()
+			if a, ok := w[i].Observe(noon, "203.0.113.9", 1); ok {
+				fmt.Println(a.Key, a.Count)
+			}
+		})
+	}
+	wg.Wait()
+	// Output:
+	// 203.0.113.9 2
 }
 
 func ExampleParseAddr() {

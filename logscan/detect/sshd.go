@@ -21,7 +21,8 @@ type sshAuth struct{}
 // writes comes: a port, the protocol and what follows its colon.
 func SSHAuth() logscan.Parser { return sshAuth{} }
 
-// heads are what the messages begin with, before the user.
+// heads are what the messages begin with, before the user (auth.c and auth-pam.c
+// of OpenSSH). The first two have the method of authentication and "for" in between.
 var heads = []struct{ head, outcome []byte }{
 	{[]byte("Failed "), failed},
 	{[]byte("Accepted "), []byte("accepted")},
@@ -62,21 +63,26 @@ func (sshAuth) Parse(r *logscan.Record) error {
 	return errSSH
 }
 
-// from divides USER from ADDR [port N [ssh2[: ...]]] at the last place it can.
+// from divides USER from ADDR [port N [ssh2[: ...]]] at the last place it can:
+// what sshd writes after the address cannot be chosen, but whatever comes before, a user
+// name, may hold a whole message of its own.
 func from(b []byte) (user, addr []byte, ok bool) {
-	sep := []byte(" from ")
-	for end := len(b); ; {
-		i := bytes.LastIndex(b[:end], sep)
-		if i < 0 {
-			return nil, nil, false
+	first := bytes.Index(b, sep)
+	for at := first; at >= 0; {
+		after := at + len(sep)
+		word, rest, _ := bytes.Cut(b[after:], space)
+		if len(word) > 0 && tail(rest, at == first) {
+			user, addr, ok = b[:at:at], word[:len(word):len(word)], true
 		}
-		addr, rest, _ := bytes.Cut(b[i+len(sep):], []byte{' '})
-		if len(addr) > 0 && tail(rest, i == bytes.Index(b, sep)) {
-			return b[:i:i], addr[:len(addr):len(addr)], true
+		i := bytes.Index(b[after-1:], sep) // " from from " is two
+		if at = after - 1 + i; i < 0 {
+			break
 		}
-		end = i
 	}
+	return user, addr, ok
 }
+
+var sep, space = []byte(" from "), []byte{' '}
 
 // tail reports whether b is what sshd writes after an address. only says that
 // the address is the first of the line: older versions write no port.
@@ -102,7 +108,8 @@ func tail(b []byte, only bool) bool {
 	return len(b) == 5 || b[5] == ':' || string(b[5:]) == " [preauth]"
 }
 
-// pamMore reads N more authentication failures; ... rhost=ADDR  user=USER.
+// pamMore reads N more authentication failures; ... rhost=ADDR  user=USER, which
+// libpam writes once for all failures of a connection after the first.
 func pamMore(r *logscan.Record, b []byte) error {
 	n, i := 0, 0
 	for i < len(b) && i < 6 && b[i]-'0' <= 9 {

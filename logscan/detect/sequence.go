@@ -1,0 +1,44 @@
+package detect
+
+import "time"
+
+// A Sequence raises an alert when a key succeeds after more than Limit failures
+// in Per: a password that was found.
+type Sequence[K comparable] struct{ t table[K] }
+
+// NewSequence returns a Sequence. It panics with the error of Config.Validate.
+func NewSequence[K comparable](c Config) *Sequence[K] { return &Sequence[K]{newTable[K](c)} }
+
+// Fail notes n failures of key at time at; n below 1 counts as 1; evidence is as
+// in Window.
+func (s *Sequence[K]) Fail(at time.Time, key K, n int, evidence ...[]byte) {
+	e, ns := s.t.get(key), nanos(at)
+	if !s.t.late(e, ns) {
+		s.t.note(e, evidence)
+		s.t.insert(e, event{ns, weight(n)}, true)
+	}
+}
+
+// Succeed reports whether the success of key at time at follows more than Limit
+// failures. They are then forgotten. A key that never failed takes no room.
+func (s *Sequence[K]) Succeed(at time.Time, key K, evidence ...[]byte) (Alert[K], bool) {
+	e, ns := s.t.known(key), nanos(at)
+	if e == nil {
+		return Alert[K]{}, false
+	}
+	s.t.note(e, evidence)
+	since := ns - int64(s.t.Per)
+	in, count := e.events[after(e.events, since):after(e.events, ns)], uint64(0)
+	for _, ev := range in {
+		count += ev.n
+	}
+	a, ok := s.t.alert(e, ns, since, count, in)
+	if ok {
+		s.t.held -= len(e.events)
+		e.events = e.events[:0]
+	}
+	return a, ok
+}
+
+// Stats returns the counts so far.
+func (s *Sequence[K]) Stats() Stats { return s.t.snapshot() }

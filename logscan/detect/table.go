@@ -1,0 +1,346 @@
+package detect
+
+import (
+	"hash/maphash"
+	"slices"
+	"time"
+)
+
+// An event of a key: when, and how many or which value. Window and Sequence
+// have the number of events of one time, Distinct the hash of a value, Leak, in
+// its only event, what is in the bucket.
+type event struct {
+	at int64 // Unix time in ns
+	n  uint64
+}
+
+// An entry is what is held of a key. The first event has its place in it, so that
+// a key that comes once, as most do, costs no more.
+type entry[K comparable] struct {
+	key        K
+	events     []event // by time
+	one        [1]event
+	quiet      int64 // no alert before this time
+	blind      int64 // events up to this time may have been forgotten
+	evidence   *[][]byte
+	hash       uint32
+	late       uint32 // how many in a row were late
+	chain      int32  // the next in its bucket
+	prev, next int32  // in the list, from the oldest on
+}
+
+const (
+	pageSize  = 64 // entries that are allocated together and never move
+	perKey    = 16 // events held for each of MaxKeys, on average
+	maxWeight = 1 << 31
+	maxEvents = 1 << 40 // at one time
+	never     = -1 << 63
+)
+
+// A table holds the latest keys. It is a hash table with chains whose entries are
+// in a list as well, the one that was silent for longest first; entry 0 is the ends
+// of the list and of the chains, and has no key. The seed is its own, so that nobody
+// can choose keys that collide. With a map beside the entries each key would be
+// held twice, and hashed a second time when it is evicted.
+//
+// What is forgotten is never made good, but remembered by its time: lost is the
+// time of the latest event of any key that was evicted, blind that of an entry the
+// same for itself. An alert whose window reaches back beyond it is not Exact.
+type table[K comparable] struct {
+	Config
+	seed    maphash.Seed
+	buckets []int32
+	pages   [][]entry[K]
+	made    int32 // entries, with entry 0
+	free    int32 // the first entry without a key, chained
+	keys    int
+	held    int   // events of all keys
+	most    int   // events of one key
+	lost    int64 // latest event of an evicted key
+	stats   Stats
+}
+
+// newTable panics with the error of Config.Validate.
+func newTable[K comparable](c Config) table[K] {
+	t := table[K]{Config: c.withDefaults(), seed: maphash.MakeSeed(), buckets: make([]int32, pageSize), lost: never}
+	// Without an alert, Limit is the most in any window, and late events reach
+	// MaxSkew back; what exceeds that is dropped, and the alert is not Exact.
+	t.most = (t.Limit + 1) * int(2+min(t.MaxSkew/t.Per, 64))
+	t.pages, t.made = [][]entry[K]{make([]entry[K], pageSize)}, 1
+	return t
+}
+
+func (t *table[K]) at(i int32) *entry[K] { return &t.pages[i/pageSize][i%pageSize] }
+
+// find returns the entry of key, 0 when there is none.
+func (t *table[K]) find(hash uint32, key K) int32 {
+	i := t.buckets[hash&uint32(len(t.buckets)-1)]
+	for i != 0 {
+		e := t.at(i)
+		if e.hash == hash && e.key == key {
+			break
+		}
+		i = e.chain
+	}
+	return i
+}
+
+// known returns the entry of key, nil when there is none.
+func (t *table[K]) known(key K) *entry[K] {
+	t.stats.Observed++
+	if i := t.find(uint32(maphash.Comparable(t.seed, key)), key); i != 0 {
+		return t.at(i)
+	}
+	return nil
+}
+
+// get returns the entry of key, made when there is none, as the latest. A new
+// one has been blind as long as anything was evicted: it may have been this key.
+func (t *table[K]) get(key K) *entry[K] {
+	t.stats.Observed++
+	hash := uint32(maphash.Comparable(t.seed, key))
+	i := t.find(hash, key)
+	if i != 0 {
+		if e := t.at(i); e.next != 0 {
+			t.unlink(e)
+			t.link(i, e)
+		}
+		return t.at(i)
+	}
+	if t.keys == t.MaxKeys {
+		t.evict()
+	}
+	if t.keys == len(t.buckets) {
+		t.grow()
+	}
+	i = t.room()
+	e := t.at(i)
+	e.key, e.hash, e.quiet, e.blind, e.late = key, hash, never, t.lost, 0
+	b := &t.buckets[hash&uint32(len(t.buckets)-1)]
+	e.chain, *b = *b, i
+	t.link(i, e)
+	t.keys++
+	return e
+}
+
+// room returns an entry for a new key: one that was evicted, or the next of the
+// last page.
+func (t *table[K]) room() int32 {
+	if i := t.free; i != 0 {
+		t.free = t.at(i).chain
+		return i
+	}
+	i := t.made
+	if i%pageSize == 0 {
+		t.pages = append(t.pages, make([]entry[K], pageSize))
+	}
+	t.made++
+	e := t.at(i)
+	e.events = e.one[:0]
+	return i
+}
+
+// grow doubles the buckets.
+func (t *table[K]) grow() {
+	t.buckets = make([]int32, 2*len(t.buckets))
+	for i := t.at(0).next; i != 0; i = t.at(i).next {
+		e := t.at(i)
+		b := &t.buckets[e.hash&uint32(len(t.buckets)-1)]
+		e.chain, *b = *b, i
+	}
+}
+
+// evict forgets the key that has been silent for longest. The room its events
+// had beyond the first is given back: most keys have one, and the room of those that
+// had many would add up.
+func (t *table[K]) evict() {
+	i := t.at(0).next
+	e := t.at(i)
+	if n := len(e.events); n > 0 {
+		t.lost = max(t.lost, e.events[n-1].at)
+		t.held -= n
+	}
+	e.events = e.one[:0]
+	if e.evidence != nil {
+		*e.evidence = (*e.evidence)[:0]
+	}
+	b := &t.buckets[e.hash&uint32(len(t.buckets)-1)]
+	for *b != i {
+		b = &t.at(*b).chain
+	}
+	*b = e.chain
+	t.unlink(e)
+	var zero K
+	e.key, e.chain, t.free = zero, t.free, i
+	t.keys--
+	t.stats.Evicted++
+}
+
+func (t *table[K]) unlink(e *entry[K]) {
+	t.at(e.prev).next = e.next
+	t.at(e.next).prev = e.prev
+}
+
+func (t *table[K]) link(i int32, e *entry[K]) {
+	ends := t.at(0)
+	e.prev, e.next = ends.prev, 0
+	t.at(e.prev).next = i
+	ends.prev = i
+}
+
+// late reports whether at is too early for e, and counts it. When too many in a
+// row were, what is known of the key is of another time and is forgotten, the
+// cooldown too; else one line with a wrong year would make its key safe until then.
+func (t *table[K]) late(e *entry[K], at int64) bool {
+	n := len(e.events)
+	if n == 0 || e.events[n-1].at-at <= int64(t.MaxSkew) {
+		e.late = 0
+		return false
+	}
+	t.stats.Late++
+	if e.late++; int(e.late) <= t.Limit+1 {
+		return true
+	}
+	// The clock has been set back, or was ahead for a while.
+	t.held -= n
+	e.events, e.late, e.quiet, e.blind = e.events[:0], 0, never, e.events[n-1].at
+	return false
+}
+
+// insert adds an event in its place, together with one of the same time if
+// counts, and drops those that no window of a coming event can hold.
+func (t *table[K]) insert(e *entry[K], ev event, counts bool) {
+	i, before := len(e.events), len(e.events)
+	for i > 0 && e.events[i-1].at > ev.at {
+		i--
+	}
+	if counts && i > 0 && e.events[i-1].at == ev.at {
+		e.events[i-1].n = min(e.events[i-1].n+ev.n, maxEvents)
+		return
+	}
+	e.events = slices.Insert(e.events, i, ev)
+	n := len(e.events)
+	old := after(e.events, e.events[n-1].at-int64(t.Per)-int64(t.MaxSkew))
+	if over := n - t.most; over > old {
+		old = over
+		e.blind = max(e.blind, e.events[old-1].at)
+	}
+	if old > 0 {
+		e.events = slices.Delete(e.events, 0, old)
+	}
+	t.held += len(e.events) - before
+	for t.held > max(perKey*t.MaxKeys, t.most) && t.keys > 1 {
+		t.evict() // not e, which is the latest
+	}
+}
+
+// after returns the index of the first event after at.
+func after(events []event, at int64) int {
+	lo, hi := 0, len(events)
+	for lo < hi {
+		if mid := (lo + hi) / 2; events[mid].at > at {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	return lo
+}
+
+// note keeps pieces of evidence of e, the latest, in the arrays of those before.
+func (t *table[K]) note(e *entry[K], pieces [][]byte) {
+	if len(pieces) == 0 || t.Evidence < 0 {
+		return
+	}
+	if e.evidence == nil {
+		e.evidence = new([][]byte)
+	}
+	held := *e.evidence
+	for _, p := range pieces[max(0, len(pieces)-t.Evidence):] {
+		switch n := len(held); {
+		case n == t.Evidence:
+			first := held[0]
+			copy(held, held[1:])
+			held[n-1] = first
+		case n < cap(held):
+			held = held[:n+1]
+		default:
+			held = append(held, nil)
+		}
+		last := &held[len(held)-1]
+		*last = append((*last)[:0], p[:min(len(p), evidenceSize)]...)
+	}
+	*e.evidence = held
+}
+
+// check raises an alert when a window with the event at ns in it has too many.
+// A late event may complete the window of one that came before it. Events count
+// as often as they say, or else once.
+func (t *table[K]) check(e *entry[K], ns int64, counts bool) (Alert[K], bool) {
+	weight := func(ev event) uint64 {
+		if counts {
+			return ev.n
+		}
+		return 1
+	}
+	in, per := e.events, int64(t.Per)
+	first, count := after(in, ns-per), uint64(0)
+	for i := first; i < len(in) && in[i].at-ns < per; i++ {
+		for ; in[first].at <= in[i].at-per; first++ {
+			count -= weight(in[first])
+		}
+		count += weight(in[i])
+		if in[i].at < ns || i+1 < len(in) && in[i+1].at == in[i].at {
+			continue
+		}
+		if a, ok := t.alert(e, in[i].at, in[i].at-per, count, in[first:i+1]); ok {
+			return a, true
+		}
+	}
+	return Alert[K]{}, false
+}
+
+// alert raises an alert unless the key is in its cooldown. Events after since
+// matter for the count.
+func (t *table[K]) alert(e *entry[K], at, since int64, count uint64, in []event) (Alert[K], bool) {
+	if count <= uint64(t.Limit) || at < e.quiet {
+		return Alert[K]{}, false
+	}
+	if t.Cooldown > 0 {
+		e.quiet = at + int64(t.Cooldown)
+	}
+	t.stats.Alerts++
+	a := Alert[K]{Key: e.key, Count: int(min(count, 1<<31-1)), First: time.Unix(0, at).UTC(), Last: time.Unix(0, at).UTC(), Exact: since >= e.blind}
+	if len(in) > 0 {
+		a.First, a.Last = time.Unix(0, in[0].at).UTC(), time.Unix(0, in[len(in)-1].at).UTC()
+	}
+	if e.evidence != nil {
+		for _, piece := range *e.evidence {
+			a.Evidence = append(a.Evidence, string(piece))
+		}
+	}
+	return a, true
+}
+
+// snapshot returns the counts so far.
+func (t *table[K]) snapshot() Stats {
+	s := t.stats
+	s.Keys = t.keys
+	return s
+}
+
+// nanos is the Unix time of t in ns. Times that are 146 years or more from 1970
+// are taken for the last before them, which leaves room for sums.
+func nanos(t time.Time) int64 {
+	const most = 1 << 62 / 1000000000 // in seconds
+	switch s := t.Unix(); {
+	case s >= most:
+		return most * 1000000000
+	case s <= -most:
+		return -most * 1000000000
+	}
+	return t.UnixNano()
+}
+
+// weight is how many events n says there are.
+func weight(n int) uint64 { return uint64(min(max(n, 1), maxWeight-1)) }
