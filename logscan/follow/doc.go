@@ -14,12 +14,16 @@
 // the one in its place; files that came and were renamed in between are found
 // among the rotated ones, compressed or not. A file that has become shorter, or
 // has other bytes where there were known ones (copytruncate), is read again from
-// its beginning and reported as a *GapError: what was written last before
-// it was cut may be lost, which no reader can prevent or know.
+// its beginning, after the rest of the copy that was made of it, where that is
+// found among the rotated ones and not yet compressed. It is reported as a
+// *GapError: what was written between the copy and the cut is lost, which no
+// reader can prevent or know.
 //
 // What a file is, is told by its bytes: the first KiB and the 64 bytes before
 // the place reached. So a file that is renamed or compressed is found again, and
-// one that has taken over a number or a name is not mistaken.
+// one that has taken over a number or a name is not mistaken. Among files that
+// are equal up to the place, the numbers of device and inode decide, where the system
+// has them.
 //
 // # Choosing values
 //
@@ -37,6 +41,12 @@
 // # Concurrency
 //
 // A Follower is a value and can be used by many loops. It starts no goroutines.
+//
+// # Cost
+//
+// A look at a file in which nothing was written takes five system calls and no
+// more memory. While there is something to read, a line costs what it costs
+// logscan, and each 32 KiB the reading again of a KiB, to know the file.
 //
 // # Restarts
 //

@@ -117,7 +117,9 @@ func ExampleLoadCheckpoint() {
 }
 
 func ExampleGapError() {
-	fmt.Println(&follow.GapError{Path: "app.log", Offset: 4096, Reason: "truncated"})
+	fmt.Println(&follow.GapError{Path: "app.log", Offset: 4096, Lost: -1, Reason: "truncated"})
+	fmt.Println(&follow.GapError{Path: "app.log", Offset: 4096, Lost: 100, Reason: "truncated"})
 	// Output:
 	// follow: "app.log": gap at byte 4096: truncated
+	// follow: "app.log": gap at byte 4096: truncated, 100 bytes lost
 }

@@ -36,9 +36,9 @@ type Follower struct {
 	// has told of a change. It must not be closed. Nil: there is none.
 	Wake <-chan struct{}
 
-	// Linger is how long a file is read on after another has taken its place,
-	// or it was found among the rotated ones. What is written to it later is not
-	// read. The default is 2 s; negative means that it is read to its end once.
+	// Linger is how long a file is read on after its end was reached and another
+	// was seen in its place. What is written to it later is not read. The default is
+	// 2 s; negative means that it is read to its end once more.
 	Linger time.Duration
 
 	// Flush is how long a record that Scanner.Join may still lengthen waits for
@@ -63,27 +63,35 @@ type Record struct {
 }
 
 // Checkpoint returns the place behind the record. It reads about 1 KiB of the
-// file, so it should not be asked for at every record. It may be asked for until the
-// next iteration.
+// file, and of a compressed one all up to the place, so it should not be asked for
+// at every record. It may be asked for until the next iteration. Of a file that was
+// cut since the record was read it is a place that is not found again: the next
+// run begins with a *GapError, at the beginning of what is there then.
 func (r Record) Checkpoint() Checkpoint { return r.t.checkpoint(r.Next) }
 
 // A GapError reports that records may have been lost.
 type GapError struct {
 	Path   string // Follower.Path
 	Offset int64  // how far the file had been read
+	Lost   int64  // bytes beyond Offset that were there and were not read; -1 when it is not known
 	Reason string // what has happened
 }
 
 var _ slog.LogValuer = (*GapError)(nil)
 
-// Error returns a text such as `follow: "app.log": gap at byte 4096: truncated`.
+// Error returns a text such as `follow: "app.log": gap at byte 4096: truncated`,
+// with the bytes lost when they are known.
 func (e *GapError) Error() string {
-	return fmt.Sprintf("follow: %.66q: gap at byte %d: %s", e.Path, e.Offset, e.Reason)
+	text := fmt.Sprintf("follow: %.66q: gap at byte %d: %s", e.Path, e.Offset, e.Reason)
+	if e.Lost >= 0 {
+		text += fmt.Sprintf(", %d bytes lost", e.Lost)
+	}
+	return text
 }
 
 // LogValue returns the fields as a group.
 func (e *GapError) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("path", e.Path), slog.Int64("offset", e.Offset), slog.String("reason", e.Reason))
+	return slog.GroupValue(slog.String("path", e.Path), slog.Int64("offset", e.Offset), slog.Int64("lost", e.Lost), slog.String("reason", e.Reason))
 }
 
 // A file is what is read of an open file.
@@ -93,12 +101,14 @@ type file interface {
 	Stat() (fs.FileInfo, error)
 }
 
-// A fileSystem is what a Follower needs of one.
+// A fileSystem is what a Follower needs of one. Tests have one in memory, in
+// which they can do what real ones do only now and then.
 type fileSystem interface {
 	Open(name string) (file, error)
 	Stat(name string) (fs.FileInfo, error)
 	Glob(pattern string) ([]string, error)
 	Same(a, b fs.FileInfo) bool
+	ID(fs.FileInfo) (dev, ino uint64) // 0 and 0 when files have no numbers
 }
 
 type osFS struct{}
@@ -107,6 +117,7 @@ func (osFS) Open(name string) (file, error)        { return os.Open(name) }
 func (osFS) Stat(name string) (fs.FileInfo, error) { return os.Stat(name) }
 func (osFS) Glob(pattern string) ([]string, error) { return filepath.Glob(pattern) }
 func (osFS) Same(a, b fs.FileInfo) bool            { return os.SameFile(a, b) }
+func (osFS) ID(info fs.FileInfo) (dev, ino uint64) { return fileID(info) }
 
 func (f Follower) withDefaults() Follower {
 	if f.Rotated == nil {
@@ -147,7 +158,7 @@ func (f Follower) Records(ctx context.Context) iter.Seq2[Record, error] {
 type tail struct {
 	Follower
 	ctx  context.Context
-	gen  *generation  // which is read
+	gen  *generation  // which is read; nil: the file that has the name is opened next
 	seen []Checkpoint // the ends of the last that were
 }
 
@@ -159,7 +170,9 @@ func (t *tail) close() {
 }
 
 // inputs yields the file, again from its beginning when it was truncated, and
-// what takes its place, until ctx ends.
+// what takes its place, until ctx ends. An input is a stretch of a file without
+// a break: it ends where the reader tells the scanner of an end, and the generation
+// says why.
 func (t *tail) inputs(yield func(logscan.Input, error) bool) {
 	if !t.begin(yield) {
 		return
@@ -174,15 +187,14 @@ func (t *tail) inputs(yield func(logscan.Input, error) bool) {
 		if !yield(in, nil) {
 			return
 		}
-		if g.why == failed && !g.old {
+		if g.why == failed {
 			g.why = t.cured()
 		}
 		switch g.why {
 		case flushed:
 			g.start, g.kept = g.pos, append([]byte(nil), g.last...)
 		case truncated:
-			gap := &GapError{Path: t.Path, Offset: g.pos, Reason: "truncated"}
-			*g = generation{file: g.file, name: g.name, info: g.info}
+			gap := g.again(t.Path)
 			if !yield(logscan.Input{Name: t.Path}, gap) {
 				return
 			}
@@ -190,6 +202,21 @@ func (t *tail) inputs(yield func(logscan.Input, error) bool) {
 			t.next()
 		}
 	}
+}
+
+// again makes g begin anew, and returns what has happened. Where the end of the
+// file had not been reached, what was seen beyond is known to be lost.
+func (g *generation) again(path string) *GapError {
+	gap := &GapError{Path: path, Offset: g.pos, Lost: -1, Reason: "truncated"}
+	if g.cut != nil { // all that is known to have been there was in the copy
+		g.file.Close()
+		g.file, g.cut = g.cut, nil
+	} else if g.size > g.pos {
+		gap.Lost = g.size - g.pos
+	}
+	*g = generation{file: g.file, name: g.name, info: g.info}
+	g.look()
+	return gap
 }
 
 // begin opens the file of From, or the end of the file.
@@ -205,19 +232,28 @@ func (t *tail) begin(yield func(logscan.Input, error) bool) bool {
 		return true
 	}
 	names := append([]string{t.Path}, t.siblings()...)
+	if t.resume(names, true) || t.resume(names, false) {
+		return true
+	}
+	return yield(logscan.Input{Name: t.Path}, &GapError{Path: t.Path, Offset: t.From.offset, Lost: -1, Reason: "the file of the checkpoint is not there"})
+}
+
+// resume opens the first of the files that has the bytes of From and, if numbered,
+// its numbers. A file that was copied or compressed has only the bytes.
+func (t *tail) resume(names []string, numbered bool) bool {
 	for _, name := range names {
 		g, err := t.open(name)
 		if err != nil {
 			continue
 		}
-		if t.From.of(g) {
-			g.start, g.old = t.From.offset, name != t.Path
-			t.gen = g
+		dev, ino := t.fsys.ID(g.info)
+		if (!numbered || dev == t.From.dev && ino == t.From.ino) && t.From.of(g) {
+			g.start, t.gen = t.From.offset, g
 			return true
 		}
 		g.Close()
 	}
-	return yield(logscan.Input{Name: t.Path}, &GapError{Path: t.Path, Offset: t.From.offset, Reason: "the file of the checkpoint is not there"})
+	return false
 }
 
 // openCurrent waits until the file is there. An error other than that it is
@@ -254,7 +290,7 @@ func (t *tail) open(name string) (*generation, error) {
 		f.Close()
 		return nil, err
 	}
-	return &generation{file: f, name: name, info: info}, nil
+	return &generation{file: f, name: name, info: info, size: info.Size(), at: info.ModTime()}, nil
 }
 
 // siblings returns the names of the rotated files.
@@ -290,9 +326,7 @@ func (t *tail) next() {
 	if id := prev.identity(prev.pos); id.offset > 0 {
 		t.seen = append(t.seen, id)
 	}
-	if t.gen = t.after(prev); t.gen != nil {
-		t.gen.old = true
-	}
+	t.gen = t.after(prev)
 }
 
 // maxSeen is how many files that were read are known again by their bytes, when

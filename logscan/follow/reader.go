@@ -22,18 +22,32 @@ const (
 	tailSize = 64
 )
 
-// A generation is one file that has, or had, the name that is followed.
+// A generation is one file that has, or had, the name that is followed. It
+// remembers the first bytes and the last that were read of it. Before more is
+// taken they are compared with what is there now: so a file that was cut and has grown
+// again is found out, also when it is longer than before and begins with the same KiB
+// of header.
 type generation struct {
 	file
 	name  string
 	info  fs.FileInfo
 	start int64 // where the input began
 	pos   int64 // how far it was read
-	old   bool  // it was renamed before it was opened
 	why   reason
-	last  []byte // the bytes before pos, as they were read
-	kept  []byte // last, from an input that ended at start
-	head  []byte // the first bytes, as they were read
+	size  int64     // as it was last seen, if that was more than was read
+	at    time.Time // its time, when it was last seen
+	cut   file      // the file, while its rest is read in a copy
+	last  []byte    // the bytes before pos, as they were read
+	kept  []byte    // last, from an input that ended at start
+	head  []byte    // the first bytes, as they were read
+}
+
+// Close closes the file, and the copy.
+func (g *generation) Close() error {
+	if g.cut != nil {
+		g.cut.Close()
+	}
+	return g.file.Close()
 }
 
 // lastLine returns the offset of the last unfinished line, or the end when it
@@ -48,7 +62,9 @@ func (g *generation) lastLine() int64 {
 	return g.info.Size()
 }
 
-// A reader reads a generation, and at its end waits for more.
+// A reader reads a generation, and at its end waits for more. The scanner cannot
+// tell it from a pipe with a slow writer: io.EOF comes only when the file is left, or
+// when a joined record is to be given up.
 type reader struct {
 	t     *tail
 	g     *generation
@@ -72,6 +88,10 @@ func (r *reader) Seek(off int64, whence int) (int64, error) {
 	}
 	r.g.pos, r.moved = off, false
 	r.g.last = append(r.g.last[:0], r.g.kept...)
+	if len(r.g.kept) == 0 { // of an earlier run, or skipped
+		r.g.last = make([]byte, min(off, tailSize))
+		r.g.ReadAt(r.g.last, off-int64(len(r.g.last)))
+	}
 	return off, nil
 }
 
@@ -80,22 +100,28 @@ func (r *reader) Read(p []byte) (int, error) {
 	g := r.g
 	if !r.begun { // wherever it begins, the format shows in the first bytes
 		r.begun, g.pos, g.last = true, 0, nil
-		if g.old {
-			r.gone = time.Now()
-		}
 	}
 	for {
 		leave := !r.gone.IsZero() && time.Since(r.gone) >= r.t.Linger
 		n, err := g.ReadAt(p, g.pos)
 		switch {
-		case !g.intact(n == len(p)), n == 0 && g.shrunk():
+		case !g.intact(n == len(p)):
+			if r.t.copied(g) {
+				continue // what had not been read is there
+			}
 			g.why = truncated
 			return 0, io.EOF
 		case n > 0:
 			r.took(p[:n])
+			if n == len(p) {
+				g.look()
+			}
 			return n, nil
 		case err != nil && err != io.EOF:
 			return 0, err
+		case g.cut != nil:
+			g.why = truncated
+			return 0, io.EOF
 		case leave:
 			g.why = rotated
 			return 0, io.EOF
@@ -103,13 +129,11 @@ func (r *reader) Read(p []byte) (int, error) {
 			g.why = flushed
 			return 0, io.EOF
 		}
+		g.look()
 		if r.gone.IsZero() && r.t.replaced() {
 			r.gone = time.Now()
 			if now, err := g.Stat(); err == nil { // before late writers
 				g.info = now
-			}
-			if r.t.Linger < 0 {
-				continue // to its end once more
 			}
 		}
 		if err := r.t.wait(r.t.Poll); err != nil {
@@ -118,7 +142,9 @@ func (r *reader) Read(p []byte) (int, error) {
 	}
 }
 
-// took notes what was read.
+// took notes what was read: the head until it is full, and the tail, which moves
+// on. A scanner that begins elsewhere reads the head first, to see whether the file is
+// compressed.
 func (r *reader) took(b []byte) {
 	g := r.g
 	if room := headSize - len(g.head); room > 0 && g.pos == int64(len(g.head)) {
@@ -143,10 +169,34 @@ func (g *generation) holds(want []byte, at int64) bool {
 	return bytes.Equal(buf[:n], want)
 }
 
-// shrunk reports whether the file is shorter than it was.
-func (g *generation) shrunk() bool {
-	info, err := g.Stat()
-	return err == nil && info.Size() < g.pos
+// look notes how large the file is, which tells what is lost when it is cut.
+func (g *generation) look() {
+	if info, err := g.Stat(); err == nil && info.Size() >= g.pos {
+		g.size, g.at = info.Size(), info.ModTime()
+	}
+}
+
+// copied looks for the copy that was made of g before it was cut: a rotated file
+// that begins with what was read and goes on, and was written to no earlier, which
+// an older copy of a log that always begins alike was. g then reads on in it, so that
+// a line of which a part was read is not torn.
+func (t *tail) copied(g *generation) bool {
+	if g.cut != nil || g.pos == 0 {
+		return false
+	}
+	for _, name := range t.siblings() {
+		c, err := t.open(name)
+		if err != nil {
+			continue
+		}
+		was := generation{file: c.file, pos: g.pos, last: g.last, head: g.head}
+		if !t.fsys.Same(c.info, g.info) && !c.info.ModTime().Before(g.at) && c.info.Size() > g.pos && was.intact(false) {
+			g.file, g.cut = c.file, g.file
+			return true
+		}
+		c.Close()
+	}
+	return false
 }
 
 // replaced reports whether another file has the name.
