@@ -22,10 +22,12 @@ func byCount(items []Item) []Item {
 	return items
 }
 
-// Counts are exact counts of the first so many keys; the others are one.
+// Counts are exact counts of the first so many keys; the others are one. They are
+// for what has few values by its nature, such as levels and status codes, where more
+// are a mistake or an attack.
 type Counts struct {
-	max   int
-	n     map[string]*uint64
+	max   int                // keys held at most
+	n     map[string]*uint64 // pointers, so that counting a key that is held does not allocate
 	other uint64
 }
 

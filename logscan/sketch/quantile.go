@@ -25,6 +25,7 @@ type Quantile struct {
 // NewQuantile returns an empty Quantile.
 func NewQuantile() *Quantile { return new(Quantile) }
 
+// logGamma turns the logarithm of a value into the index of its bin.
 var logGamma = math.Log(gamma)
 
 // Add adds a value, such as a duration or a size. Negative values count as 0,
@@ -41,7 +42,11 @@ func (q *Quantile) Add(v float64) {
 	q.count++
 }
 
-// bin returns the bin with the given index, or the lowest that is held.
+// bin returns the bin with the given index, or the lowest that is held. The bins
+// are those from the lowest index to the highest; when they are more than maxBins,
+// the lowest become one. So the high quantiles, for which one looks, stay exact to
+// 1 %, and what is lumped together depends on the highest index only, not on the
+// order in which values come.
 func (q *Quantile) bin(i int) *uint64 {
 	if len(q.bins) == 0 {
 		q.low, q.bins = i, make([]uint64, 1, 64)
@@ -73,7 +78,7 @@ func (q *Quantile) Value(p float64) float64 {
 	if q.count == 0 {
 		return 0
 	}
-	rank := uint64(min(max(p, 0), 1) * float64(q.count-1))
+	rank := uint64(min(max(p, 0), 1) * float64(q.count-1)) // of the value, from 0
 	seen := q.zero
 	if rank < seen {
 		return 0
@@ -84,6 +89,7 @@ func (q *Quantile) Value(p float64) float64 {
 			break
 		}
 	}
+	// The middle of a bin, in ratio, is at most 1 % from either bound.
 	return min(math.Exp(float64(q.low+i)*logGamma)*2/(gamma+1), math.MaxFloat64)
 }
 
@@ -92,11 +98,11 @@ func (q *Quantile) Merge(o *Quantile) error {
 	for i := len(o.bins) - 1; i >= 0; i-- {
 		if n := o.bins[i]; n > 0 {
 			b := q.bin(o.low + i)
-			*b += n
+			*b = add(*b, n)
 		}
 	}
-	q.zero += o.zero
-	q.count += o.count
+	q.zero = add(q.zero, o.zero)
+	q.count = add(q.count, o.count)
 	return nil
 }
 

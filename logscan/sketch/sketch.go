@@ -17,19 +17,23 @@ var (
 
 const maxKey = 256 // bytes of a key that count
 
+// cut bounds a key, which may be what a stranger has written. Keys that differ
+// only behind that are one.
 func cut(key []byte) []byte { return key[:min(len(key), maxKey)] }
 
-// The binary form is the letter of the kind, the version 1, and unsigned varints,
-// byte strings with their length before them.
+// version is the second byte of every binary form, which the package comment
+// describes.
 const version = 1
 
 // A decoder reads the binary form. bad is set when there is less than was asked
-// for.
+// for, or something else, and stays set; what is read then is 0. So callers need
+// not ask after every number, only before they believe what they have read.
 type decoder struct {
 	b   []byte
 	bad bool
 }
 
+// newDecoder reads the letter and the version.
 func newDecoder(b []byte, kind byte) *decoder {
 	d := &decoder{b: b}
 	d.bad = len(b) < 2 || b[0] != kind || b[1] != version
@@ -39,6 +43,7 @@ func newDecoder(b []byte, kind byte) *decoder {
 	return d
 }
 
+// uint reads a number.
 func (d *decoder) uint() uint64 {
 	v, n := binary.Uvarint(d.b)
 	if n <= 0 || d.bad {
@@ -49,7 +54,8 @@ func (d *decoder) uint() uint64 {
 	return v
 }
 
-// count reads how many items follow, each of which takes a byte at least.
+// count reads how many items follow, each of which takes a byte at least: what is
+// allocated for them is in proportion to the input, whatever it says.
 func (d *decoder) count(most int) int {
 	n := d.uint()
 	if n > uint64(len(d.b)) || n > uint64(most) {
@@ -59,6 +65,7 @@ func (d *decoder) count(most int) int {
 	return int(n)
 }
 
+// key reads a key.
 func (d *decoder) key() string {
 	n := d.count(maxKey)
 	s := string(d.b[:n])
@@ -66,6 +73,7 @@ func (d *decoder) key() string {
 	return s
 }
 
+// err returns ErrFormat unless all was read, to the end of the input.
 func (d *decoder) err() error {
 	if d.bad || len(d.b) > 0 {
 		return ErrFormat
@@ -73,11 +81,13 @@ func (d *decoder) err() error {
 	return nil
 }
 
+// appendKey is the opposite of decoder.key.
 func appendKey(b []byte, key string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(key))), key...)
 }
 
-// add is a+b, at most what fits.
+// add is a+b, at most what fits: counts can come from strangers' forms, and a
+// count that wraps would make the most frequent key the least.
 func add(a, b uint64) uint64 {
 	sum, carry := bits.Add64(a, b, 0)
 	if carry != 0 {

@@ -1,11 +1,16 @@
 package sketch_test
 
 import (
+	"crypto/sha256"
 	"encoding"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -58,10 +63,45 @@ func TestP9_TopK(t *testing.T) {
 	}
 }
 
+// Oracle: the least count before a key takes its place. Counts add up to what was
+// added.
+func TestTopKReplacesTheLeast(t *testing.T) {
+	for seed := range uint64(100) {
+		r := rand.New(rand.NewPCG(seed, 6))
+		k := sketch.NewTopK(1 + r.IntN(20))
+		held, total := map[string]sketch.Item{}, uint64(0)
+		size := 0
+		for range 300 {
+			key, n := fmt.Sprint(r.IntN(60)), r.Uint64N(5)
+			least, known := uint64(math.MaxUint64), held[key].Key != ""
+			for _, it := range held {
+				least = min(least, it.Count)
+			}
+			if k.Add([]byte(key), n); !known && len(held) == size && size > 0 && size == len(k.Items()) {
+				for _, it := range k.Items() {
+					if it.Key == key && it.Err != least {
+						t.Fatalf("seed %d: %s took the place of a key with %d, want that of the least, %d", seed, key, it.Err, least)
+					}
+				}
+			}
+			total += n
+			size, held = len(k.Items()), map[string]sketch.Item{}
+			sum := uint64(0)
+			for _, it := range k.Items() {
+				held[it.Key] = it
+				sum += it.Count
+			}
+			if sum != total || held[key].Key != key {
+				t.Fatalf("seed %d: got %d in all, want %d with %s", seed, sum, total, key)
+			}
+		}
+	}
+}
+
 // Oracle: the number of keys, at five standard errors.
 func TestP9_Distinct(t *testing.T) {
 	for seed := range uint64(100) {
-		n := []int{0, 1, 50, 3000, 30000}[seed%5]
+		n := []int{0, 1, 50, 1536, 1537, 3000, 30000}[seed%7] // it becomes dense beyond 1536
 		a, b, c := sketch.NewDistinct(seed), sketch.NewDistinct(seed), sketch.NewDistinct(seed)
 		for i := range n {
 			key := fmt.Appendf(nil, "key-%d-and-%d", i, seed)
@@ -77,7 +117,7 @@ func TestP9_Distinct(t *testing.T) {
 		if form(ab) != form(ba) || form(ab) != form(c) {
 			t.Fatalf("seed %d: merging is not a union", seed)
 		}
-		if got := float64(c.Estimate()); math.Abs(got-float64(n)) > 0.0081*5*float64(n)+1 {
+		if got := float64(c.Estimate()); math.Abs(got-float64(n)) > 0.0081*5*float64(n) || n <= 1536 && math.Abs(got-float64(n)) > 1 {
 			t.Errorf("seed %d: got %v, want about %d", seed, got, n)
 		}
 	}
@@ -108,6 +148,94 @@ func TestP9_Quantile(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What the values span is more than can be held, so the lowest are lumped
+// together, in whatever order they come.
+func TestP9_QuantileCollapse(t *testing.T) {
+	for seed := range uint64(100) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		parts := make([]*sketch.Quantile, 3)
+		for i := range parts {
+			parts[i] = sketch.NewQuantile()
+		}
+		all := sketch.NewQuantile()
+		for range 100 {
+			v := math.Pow(10, r.Float64()*60-30)
+			parts[r.IntN(3)].Add(v)
+			all.Add(v)
+		}
+		left, right := sketch.NewQuantile(), sketch.NewQuantile()
+		for _, i := range []int{0, 1, 2} {
+			left.Merge(parts[i])
+			right.Merge(parts[2-i])
+		}
+		if form(left) != form(right) || form(left) != form(all) {
+			t.Fatalf("seed %d: merging is not adding", seed)
+		}
+	}
+}
+
+// Oracle: the maximum of each register, which is what a dense sketch holds. However
+// keys are divided, and whichever parts are dense, the form is the same.
+func TestP9_DistinctForms(t *testing.T) {
+	for seed := range uint64(50) {
+		r := rand.New(rand.NewPCG(seed, 4))
+		parts := make([]*sketch.Distinct, 4)
+		for i := range parts {
+			parts[i] = sketch.NewDistinct(seed)
+		}
+		all := sketch.NewDistinct(seed)
+		for i := range 1 + r.IntN(4000) {
+			key := fmt.Append(nil, i)
+			all.Add(key)
+			parts[min(r.IntN(30), 3)].Add(key) // one of them has nearly all
+		}
+		merged := sketch.NewDistinct(seed)
+		for _, i := range r.Perm(len(parts)) {
+			before := form(parts[i])
+			merged.Merge(parts[i])
+			if form(parts[i]) != before {
+				t.Fatalf("seed %d: merging changed its source", seed)
+			}
+		}
+		merged.Merge(merged)
+		read := sketch.NewDistinct(seed)
+		if err := read.UnmarshalBinary([]byte(form(all))); err != nil {
+			t.Fatal(err)
+		}
+		if form(merged) != form(all) || form(read) != form(all) || merged.Estimate() != all.Estimate() || read.Estimate() != all.Estimate() {
+			t.Fatalf("seed %d: %d, %d and %d are not the same", seed, merged.Estimate(), read.Estimate(), all.Estimate())
+		}
+	}
+}
+
+// A sketch of few keys is small, and none is larger than 16 KiB.
+func TestDistinctMemory(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race runtime allocates")
+	}
+	for _, tt := range []struct{ keys, most int }{{0, 64}, {1, 128}, {6, 128}, {100, 64 + 11*100}, {1536, 64 + 11*1500}, {100000, 17 << 10}} {
+		sketches := make([]*sketch.Distinct, 20)
+		before := heap()
+		for i := range sketches {
+			sketches[i] = sketch.NewDistinct(0)
+			for k := range tt.keys {
+				sketches[i].Add(strconv.AppendInt(nil, int64(k), 10))
+			}
+		}
+		if got := int(heap()-before) / len(sketches); got > tt.most {
+			t.Errorf("%d keys: got %d bytes, want at most %d", tt.keys, got, tt.most)
+		}
+		runtime.KeepAlive(sketches)
+	}
+}
+
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 func TestQuantileLimits(t *testing.T) {
@@ -143,12 +271,144 @@ func TestTrap34_Mismatch(t *testing.T) {
 	}
 }
 
-// The hash is the same on every machine and in every version of the format.
-func TestTrap34_HashIsFixed(t *testing.T) {
-	d := sketch.NewDistinct(42)
-	d.Add([]byte("a key that is longer than sixteen bytes"))
-	if got, want := fmt.Sprintf("%x", form(d)), "4401ec8aabf5b2fcee889701b44601"; got != want {
-		t.Errorf("got %s, want %s", got, want)
+// The hash and the forms are the same on every machine and in every version of the
+// format.
+func TestTrap34_FormsAreFixed(t *testing.T) {
+	c, k, q, d := sketch.NewCounts(2), sketch.NewTopK(2), sketch.NewQuantile(), sketch.NewDistinct(42)
+	for _, key := range []string{"b", "b", "a", "a key that is longer than sixteen bytes"} {
+		c.Add([]byte(key), 1)
+		k.Add([]byte(key[:1]), 200)
+		d.Add([]byte(key))
+	}
+	q.Add(0)
+	q.Add(1)
+	q.Add(1.02)
+	dense := sketch.NewDistinct(42)
+	for i := range 5000 {
+		dense.Add(strconv.AppendInt(nil, int64(i), 10))
+	}
+	for name, tt := range map[string]struct {
+		s    encoding.BinaryMarshaler
+		want string
+	}{
+		"counts":          {c, "4301020102016101016202"},
+		"topk":            {k, "5401020201619003000162900300"},
+		"quantile":        {q, "510101808004020101"},
+		"distinct":        {d, "4401ec8aabf5b2fcee8897010481c8e1fc02c0bdc4b60180a0d69102"},
+		"distinct, dense": {dense, "4401ec8aabf5b2fcee8897010000090300010100... 10689 c3ecc3ed9548163452b42691c18cf53827435f35868cb03e0927d60490224728"},
+	} {
+		got := fmt.Sprintf("%x", form(tt.s))
+		if len(got) > 100 {
+			got = fmt.Sprintf("%s... %d %x", got[:40], len(got)/2, sha256.Sum256([]byte(got)))
+		}
+		if got != tt.want {
+			t.Errorf("%s: got %s, want %s", name, got, tt.want)
+		}
+	}
+}
+
+// Oracle: a map. What is held is exact, and nothing is lost.
+func TestCountsIsAMap(t *testing.T) {
+	for seed := range uint64(100) {
+		r := rand.New(rand.NewPCG(seed, 5))
+		room := 1 + r.IntN(20)
+		parts := []*sketch.Counts{sketch.NewCounts(room), sketch.NewCounts(room)}
+		exact, total := map[string]uint64{}, uint64(0)
+		for range 300 {
+			key, n := fmt.Sprint(r.IntN(15)), r.Uint64N(4)
+			parts[r.IntN(2)].Add([]byte(key), n)
+			exact[key] += n
+			total += n
+		}
+		before := form(parts[1])
+		parts[0].Merge(parts[1])
+		sum := parts[0].Other()
+		for _, it := range parts[0].Items() {
+			if it.Count > exact[it.Key] || room >= 15 && it.Count != exact[it.Key] || it.Count != parts[0].Count([]byte(it.Key)) {
+				t.Fatalf("seed %d, %s: got %d of %d", seed, it.Key, it.Count, exact[it.Key])
+			}
+			sum += it.Count
+		}
+		if sum != total || len(parts[0].Items()) > room || form(parts[1]) != before {
+			t.Fatalf("seed %d: got %d in all, %d keys, want %d and at most %d", seed, sum, len(parts[0].Items()), total, room)
+		}
+	}
+}
+
+// Forms that were made up.
+func TestUnmarshalDistinct(t *testing.T) {
+	empty := form(sketch.NewDistinct(0))
+	head := empty[:len(empty)-1] // without the number of registers
+	// sparse is a form of n fine registers, first and then each next one.
+	sparse := func(first uint64, n int) []byte {
+		b := binary.AppendUvarint([]byte(head), uint64(n)+1)
+		for i := range n {
+			if i > 0 {
+				first = 1 << 6
+			}
+			b = binary.AppendUvarint(b, first)
+		}
+		return b
+	}
+	// Of one register in two sketches, the higher rank counts.
+	a, b := sketch.NewDistinct(0), sketch.NewDistinct(0)
+	if err := errors.Join(a.UnmarshalBinary(sparse(5<<6|3, 1)), b.UnmarshalBinary(sparse(5<<6|7, 1))); err != nil {
+		t.Fatal(err)
+	}
+	a.Merge(b)
+	if got, want := form(a), string(sparse(5<<6|7, 1)); got != want {
+		t.Errorf("got %x, want %x", got, want)
+	}
+	for name, tt := range map[string]struct {
+		b  []byte
+		ok bool
+	}{
+		"as many as can be":  {sparse(1, 1536), true},
+		"one more":           {sparse(1, 1537), false},
+		"rank 0":             {sparse(5<<6, 1), false},
+		"rank 41":            {sparse(5<<6|41, 1), false},
+		"register 2^25":      {sparse(1<<31|1, 1), false},
+		"beyond 32 bits":     {sparse(1<<32|1, 1), false},
+		"all zeros":          {append([]byte(head), 0, 0, 0xff, 0x7f), true},
+		"a zero less":        {append([]byte(head), 0, 0, 0xfe, 0x7f), false},
+		"a zero more":        {append([]byte(head), 0, 0, 0x80, 0x80, 0x01), false},
+		"a register of 52":   {append([]byte(head), 0, 52, 0, 0xfe, 0x7f), false},
+		"bytes after it":     {append([]byte(head), 0, 0, 0xff, 0x7f, 1), false},
+		"nothing":            {nil, false},
+		"of another version": {append([]byte{'D', 2}, head[2:]...), false},
+	} {
+		if err := sketch.NewDistinct(0).UnmarshalBinary(tt.b); (err == nil) != tt.ok {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	q := binary.AppendUvarint(binary.AppendUvarint([]byte{'Q', 1, 0, 0, 2}, 1<<63), 1<<63)
+	if err := sketch.NewQuantile().UnmarshalBinary(q); !errors.Is(err, sketch.ErrFormat) {
+		t.Errorf("more values than can be counted: got %v", err)
+	}
+}
+
+// A form that promises much is not believed.
+func TestUnmarshalAllocatesInProportion(t *testing.T) {
+	huge := []byte{0xff, 0xff, 0xff, 0xff, 0x07} // 2^31 - 1
+	for _, s := range []interface {
+		encoding.BinaryMarshaler
+		encoding.BinaryUnmarshaler
+	}{sketch.NewCounts(1), sketch.NewTopK(1), sketch.NewQuantile(), sketch.NewDistinct(0)} {
+		before := form(s)
+		b := []byte(before)[:2]
+		for range 5 {
+			b = append(b, huge...)
+		}
+		var m0, m1 runtime.MemStats
+		runtime.ReadMemStats(&m0)
+		err := s.UnmarshalBinary(b)
+		runtime.ReadMemStats(&m1)
+		if got := m1.TotalAlloc - m0.TotalAlloc; !errors.Is(err, sketch.ErrFormat) || got > 64<<10 {
+			t.Errorf("%T: got %v and %d bytes, want ErrFormat and few", s, err, got)
+		}
+		if form(s) != before {
+			t.Errorf("%T: changed by a form that is none", s)
+		}
 	}
 }
 

@@ -1,15 +1,32 @@
 package sketch
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"math/bits"
+)
 
-// A TopK finds the keys that occur most among any number of keys.
+// A TopK finds the keys that occur most among any number of keys. A key that is
+// not held takes the place of the least frequent, and its count as the error: so no
+// count is too low, and who is not held has occurred no more often than the least that is.
 type TopK struct {
-	k     int
-	index map[string]int32
-	items []Item
+	k     int // keys held at most
+	items []tracked
 	// heap has the items by the counts they had when they were last put in
 	// order; counts only grow, so a fresh one on top is the least.
 	heap []slot
+	// buckets are the first items of the chains of a hash table, plus one. Its
+	// seed is its own, so that nobody can choose keys that collide.
+	buckets []int32
+	seed    maphash.Seed
+}
+
+// A tracked key. Its array serves the next key in its place.
+type tracked struct {
+	key        []byte
+	count, err uint64
+	hash       uint32
+	chain      int32 // the next in the bucket, plus one
 }
 
 type slot struct {
@@ -21,42 +38,88 @@ const maxK = 1 << 20
 
 // NewTopK returns a TopK that holds k keys, from 1 to 1048576. To find the ten
 // most frequent, hold a hundred or more.
-func NewTopK(k int) *TopK { return &TopK{k: min(max(k, 1), maxK), index: map[string]int32{}} }
+func NewTopK(k int) *TopK { return newTopK(min(max(k, 1), maxK), 0) }
+
+// newTopK makes room for n keys.
+func newTopK(k, n int) *TopK {
+	t := &TopK{k: k, seed: maphash.MakeSeed(), buckets: make([]int32, 8)}
+	for len(t.buckets) < n {
+		t.buckets = make([]int32, 2*len(t.buckets))
+	}
+	return t
+}
 
 // Add counts key n times.
 func (t *TopK) Add(key []byte, n uint64) {
 	key = cut(key)
-	if i, ok := t.index[string(key)]; ok {
-		t.items[i].Count = add(t.items[i].Count, n)
+	hash := uint32(maphash.Bytes(t.seed, key))
+	if it := t.find(hash, key); it != nil {
+		it.count = add(it.count, n)
 		return
 	}
 	if len(t.items) < t.k {
-		t.put(Item{Key: string(key), Count: n})
+		t.put(tracked{key: append([]byte(nil), key...), count: n, hash: hash})
 		return
 	}
 	i := t.least()
 	it := &t.items[i]
-	delete(t.index, it.Key)
-	*it = Item{Key: string(key), Count: add(it.Count, n), Err: it.Count}
-	t.index[it.Key] = i
+	t.unchain(i)
+	it.key = append(it.key[:0], key...)
+	it.err, it.count, it.hash = it.count, add(it.count, n), hash
+	t.chain(i)
+}
+
+// find returns the item of key, nil when there is none.
+func (t *TopK) find(hash uint32, key []byte) *tracked {
+	for i := t.buckets[hash&uint32(len(t.buckets)-1)]; i > 0; i = t.items[i-1].chain {
+		if it := &t.items[i-1]; it.hash == hash && string(it.key) == string(key) {
+			return it
+		}
+	}
+	return nil
+}
+
+// chain puts item i into its bucket.
+func (t *TopK) chain(i int32) {
+	it := &t.items[i]
+	b := &t.buckets[it.hash&uint32(len(t.buckets)-1)]
+	it.chain, *b = *b, i+1
+}
+
+// unchain takes item i out of its bucket.
+func (t *TopK) unchain(i int32) {
+	b := &t.buckets[t.items[i].hash&uint32(len(t.buckets)-1)]
+	for *b != i+1 {
+		b = &t.items[*b-1].chain
+	}
+	*b = t.items[i].chain
 }
 
 // put adds an item for which there is room.
-func (t *TopK) put(it Item) {
+func (t *TopK) put(it tracked) {
 	i := int32(len(t.items))
 	t.items = append(t.items, it)
-	t.index[it.Key] = i
-	t.heap = append(t.heap, slot{it.Count, i})
+	if len(t.items) > len(t.buckets) {
+		t.buckets = make([]int32, 2*len(t.buckets))
+		for old := range i {
+			t.chain(old)
+		}
+	}
+	t.chain(i)
+	t.heap = append(t.heap, slot{it.count, i})
 	for c := len(t.heap) - 1; c > 0 && t.heap[c].count < t.heap[(c-1)/2].count; c = (c - 1) / 2 {
 		t.heap[c], t.heap[(c-1)/2] = t.heap[(c-1)/2], t.heap[c]
 	}
 }
 
-// least returns the item with the least count.
+// least returns the item with the least count. The counts in the heap are brought
+// up to date only when they come to the top, so that counting a key that is held does
+// not touch the heap: of a heap that is too low everywhere, a top that is right is the
+// least.
 func (t *TopK) least() int32 {
 	for {
 		top := &t.heap[0]
-		now := t.items[top.item].Count
+		now := t.items[top.item].count
 		if now == top.count {
 			return top.item
 		}
@@ -67,32 +130,42 @@ func (t *TopK) least() int32 {
 
 // down moves the top of the heap to its place.
 func (t *TopK) down() {
-	h := t.heap
-	for i := 0; ; {
-		kid := 2*i + 1
-		if kid+1 < len(h) && h[kid+1].count < h[kid].count {
-			kid++
+	h, i := t.heap, 0
+	top := h[0]
+	for kid := 1; kid < len(h); kid = 2*i + 1 {
+		if kid+1 < len(h) { // a difference costs less than a branch that is guessed wrong half the time
+			_, less := bits.Sub64(h[kid+1].count, h[kid].count, 0)
+			kid += int(less)
 		}
-		if kid >= len(h) || h[i].count <= h[kid].count {
-			return
+		if top.count <= h[kid].count {
+			break
 		}
-		h[i], h[kid] = h[kid], h[i]
+		h[i] = h[kid]
 		i = kid
 	}
+	h[i] = top
 }
 
 // Items returns the keys held, the most frequent first, equal ones by key.
-func (t *TopK) Items() []Item { return byCount(append([]Item(nil), t.items...)) }
+func (t *TopK) Items() []Item {
+	items := make([]Item, len(t.items))
+	for i, it := range t.items {
+		items[i] = Item{string(it.key), it.count, it.err}
+	}
+	return byCount(items)
+}
 
 // floor is how often a key that is not held may have occurred.
 func (t *TopK) floor() uint64 {
 	if len(t.items) < t.k {
 		return 0
 	}
-	return t.items[t.least()].Count
+	return t.items[t.least()].count
 }
 
-// Merge adds what o has counted; o stays as it is. The error is ErrMismatch.
+// Merge adds what o has counted; o stays as it is. A key that one of them does not
+// hold may have occurred there as often as its least frequent one: that is added to
+// the count and the error. The error is ErrMismatch.
 func (t *TopK) Merge(o *TopK) error {
 	if t.k != o.k {
 		return ErrMismatch
@@ -101,26 +174,29 @@ func (t *TopK) Merge(o *TopK) error {
 	all := make([]Item, 0, len(t.items)+len(o.items))
 	for _, it := range t.items {
 		more, err := others, others
-		if j, ok := o.index[it.Key]; ok {
-			more, err = o.items[j].Count, o.items[j].Err
+		if other := o.find(uint32(maphash.Bytes(o.seed, it.key)), it.key); other != nil {
+			more, err = other.count, other.err
 		}
-		all = append(all, Item{it.Key, add(it.Count, more), add(it.Err, err)})
+		all = append(all, Item{string(it.key), add(it.count, more), add(it.err, err)})
 	}
 	for _, it := range o.items {
-		if _, ok := t.index[it.Key]; !ok {
-			all = append(all, Item{it.Key, add(it.Count, mine), add(it.Err, mine)})
+		if t.find(uint32(maphash.Bytes(t.seed, it.key)), it.key) == nil {
+			all = append(all, Item{string(it.key), add(it.count, mine), add(it.err, mine)})
 		}
 	}
-	t.reset(byCount(all))
+	*t = *holding(t.k, byCount(all))
 	return nil
 }
 
-// reset makes t hold the first of items.
-func (t *TopK) reset(items []Item) {
-	*t = TopK{k: t.k, index: make(map[string]int32, min(len(items), t.k))}
-	for _, it := range items[:min(len(items), t.k)] {
-		t.put(it)
+// holding returns a TopK that holds the first k of items.
+func holding(k int, items []Item) *TopK {
+	items = items[:min(len(items), k)]
+	t := newTopK(k, len(items))
+	for _, it := range items {
+		key := []byte(it.Key)
+		t.put(tracked{key: key, count: it.Count, err: it.Err, hash: uint32(maphash.Bytes(t.seed, key))})
 	}
+	return t
 }
 
 // AppendBinary appends the binary form. The error is always nil.
@@ -158,7 +234,6 @@ func (t *TopK) UnmarshalBinary(b []byte) error {
 	if err := d.err(); err != nil {
 		return err
 	}
-	t.k = int(k)
-	t.reset(items)
+	*t = *holding(int(k), items)
 	return nil
 }
