@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,18 +17,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/DataDog/sketches-go/ddsketch"
-	"github.com/axiomhq/hyperloglog"
 	"github.com/buger/jsonparser"
 	"github.com/elastic/go-grok"
 	"github.com/go-logfmt/logfmt"
-	"github.com/nxadm/tail"
 	"github.com/valyala/fastjson"
 
 	"github.com/redoubt-go/redoubt/logscan"
-	"github.com/redoubt-go/redoubt/logscan/detect"
-	"github.com/redoubt-go/redoubt/logscan/follow"
-	"github.com/redoubt-go/redoubt/logscan/sketch"
 )
 
 var corpusMiB = flag.Int("corpus", 32, "size of each corpus in MiB")
@@ -273,56 +266,6 @@ func BenchmarkLogfmt(b *testing.B) {
 	)
 }
 
-// BenchmarkFailedLogins: the address of each failed login is found and counted.
-func BenchmarkFailedLogins(b *testing.B) {
-	c := authLines()
-	re := regexp.MustCompile(`sshd\[\d+\]: Failed password for (?:invalid user )?(.*) from (\S+) port \d+ ssh2$`)
-	near := logscan.TimeParser{Reference: func() time.Time { return time.Unix(1772366400, 0) }}
-	impls := []any{
-		"redoubt", scan(logscan.Scanner{Require: []string{"Failed "}, Parser: logscan.Chain(logscan.Syslog(near), detect.SSHAuth())}, func(r *logscan.Record) bool {
-			_, ok := detect.ParseAddr(r.Get("addr"))
-			return ok && r.Is("outcome", "failed")
-		}),
-		"regexp", lines(func(l []byte) bool {
-			m := re.FindSubmatch(l)
-			if m == nil {
-				return false
-			}
-			_, err := netip.ParseAddr(string(m[2]))
-			return err == nil
-		}),
-	}
-	compare(b, c, impls...)
-}
-
-// BenchmarkFail2banRegex: fail2ban-regex over the first 20000 lines; it prints what it has matched.
-func BenchmarkFail2banRegex(b *testing.B) {
-	if _, err := exec.LookPath("fail2ban-regex"); err != nil {
-		b.Skip("fail2ban-regex is not installed")
-	}
-	text := authLines().text
-	n := 0
-	for i, c := range text {
-		if c == '\n' {
-			if n++; n == 20000 {
-				text = text[:i+1]
-				break
-			}
-		}
-	}
-	name := filepath.Join(b.TempDir(), "auth.log")
-	if err := os.WriteFile(name, text, 0o600); err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		out, err := exec.Command("fail2ban-regex", name, `^\s*\S+ sshd\[\d+\]: Failed password for .* from <HOST> port \d+ ssh2$`).CombinedOutput()
-		if err != nil || !bytes.Contains(out, []byte("5000 matched")) {
-			b.Fatalf("%v: %.300s", err, out)
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/20000, "ns/line")
-}
-
 // BenchmarkTimeParse: one time in each form, 1000 times.
 func BenchmarkTimeParse(b *testing.B) {
 	p := logscan.TimeParser{Reference: func() time.Time { return time.Unix(1772366400, 0) }}
@@ -349,130 +292,4 @@ func BenchmarkTimeParse(b *testing.B) {
 				})
 		})
 	}
-}
-
-// BenchmarkDetector: 200000 events, nine in ten of a key that comes once; a map of times is the plain way, and unbounded.
-func BenchmarkDetector(b *testing.B) {
-	const events = 200000
-	at := time.Unix(1772366400, 0)
-	addr := func(i int) netip.Addr {
-		if i%10 == 0 {
-			i = i / 10 % 50
-		}
-		return netip.AddrFrom4([4]byte{byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)})
-	}
-	c := corpus{lines: events, want: 50}
-	compare(b, c,
-		"redoubt", func(corpus) (n int) {
-			w := detect.NewWindow[netip.Addr](detect.Config{Limit: 5, Per: time.Hour, Cooldown: 1 << 60})
-			for i := range events {
-				if _, ok := w.Observe(at, addr(i), 1); ok {
-					n++
-				}
-			}
-			return n
-		},
-		"map-of-times", func(corpus) (n int) {
-			m := map[netip.Addr][]time.Time{}
-			for i := range events {
-				a := addr(i)
-				m[a] = append(m[a], at)
-				if len(m[a]) == 6 {
-					n++
-				}
-			}
-			return n
-		})
-}
-
-// BenchmarkDistinct: 100000 keys are added; the estimates must be within 5 %.
-func BenchmarkDistinct(b *testing.B) {
-	keys := make([][]byte, 100000)
-	for i := range keys {
-		keys[i] = fmt.Appendf(nil, "user-%d", i)
-	}
-	near := func(n uint64) int {
-		if n > 95000 && n < 105000 {
-			return 1
-		}
-		return 0
-	}
-	compare(b, corpus{lines: len(keys), want: 1},
-		"redoubt", func(corpus) int {
-			d := sketch.NewDistinct(0)
-			for _, k := range keys {
-				d.Add(k)
-			}
-			return near(d.Estimate())
-		},
-		"axiomhq", func(corpus) int {
-			d := hyperloglog.New14()
-			for _, k := range keys {
-				d.Insert(k)
-			}
-			return near(d.Estimate())
-		})
-}
-
-// BenchmarkQuantile: 100000 values are added; p50 must be within 2 %.
-func BenchmarkQuantile(b *testing.B) {
-	near := func(v float64) int {
-		if v > 49000 && v < 51000 {
-			return 1
-		}
-		return 0
-	}
-	compare(b, corpus{lines: 100000, want: 1},
-		"redoubt", func(corpus) int {
-			q := sketch.NewQuantile()
-			for i := range 100000 {
-				q.Add(float64(i + 1))
-			}
-			return near(q.Value(0.5))
-		},
-		"DataDog", func(corpus) int {
-			q, err := ddsketch.NewDefaultDDSketch(0.01)
-			if err != nil {
-				return 0
-			}
-			for i := range 100000 {
-				q.Add(float64(i + 1))
-			}
-			v, _ := q.GetValueAtQuantile(0.5)
-			return near(v)
-		})
-}
-
-// BenchmarkFollow: a file that is there is read through a follower.
-func BenchmarkFollow(b *testing.B) {
-	c := levels()
-	c.text = c.text[:bytes.LastIndexByte(c.text[:min(len(c.text), 8<<20)], '\n')+1]
-	c.lines = bytes.Count(c.text, []byte("\n"))
-	c.want = c.lines
-	name := filepath.Join(b.TempDir(), "app.log")
-	if err := os.WriteFile(name, c.text, 0o600); err != nil {
-		b.Fatal(err)
-	}
-	compare(b, c,
-		"redoubt", func(c corpus) (n int) {
-			for range (follow.Follower{Path: name}).Records(context.Background()) {
-				if n++; n == c.lines {
-					break
-				}
-			}
-			return n
-		},
-		"nxadm", func(c corpus) (n int) {
-			t, err := tail.TailFile(name, tail.Config{Follow: true, Logger: tail.DiscardingLogger})
-			if err != nil {
-				b.Fatal(err)
-			}
-			for range t.Lines {
-				if n++; n == c.lines {
-					break
-				}
-			}
-			t.Stop()
-			return n
-		})
 }

@@ -1,0 +1,150 @@
+package logscan
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"iter"
+	"runtime"
+	"testing"
+
+	"github.com/redoubt-go/redoubt/logscan"
+)
+
+// BenchmarkGzipLines: the lines of one gzip stream in memory are counted, or, with gzip.Reader alone, only unpacked: that is the least
+// it can take with the standard library's decoder.
+func BenchmarkGzipLines(b *testing.B) {
+	c := levels()
+	c.want = c.lines
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	w.Write(c.text)
+	w.Close()
+	unpack := func() *gzip.Reader {
+		r, err := gzip.NewReader(bytes.NewReader(packed.Bytes()))
+		if err != nil {
+			b.Fatal(err)
+		}
+		return r
+	}
+	count := func(s logscan.Scanner) func(corpus) int {
+		return func(corpus) (n int) {
+			for _, err := range s.Records(context.Background(), logscan.Readers("", bytes.NewReader(packed.Bytes()))) {
+				if err == nil {
+					n++
+				}
+			}
+			return n
+		}
+	}
+	compare(b, c,
+		"redoubt", count(logscan.Scanner{}),
+		"redoubt-pattern", count(logscan.Scanner{Parser: logscan.MustPattern("[<level>] <message>")}),
+		"gzip.Reader", func(corpus) int {
+			n, err := io.Copy(io.Discard, unpack())
+			if err != nil || n != int64(len(c.text)) {
+				b.Fatal(n, err)
+			}
+			return c.want
+		},
+		"gzip.Reader+bufio.Scanner", func(corpus) (n int) {
+			sc := bufio.NewScanner(unpack())
+			for sc.Scan() {
+				n++
+			}
+			return n
+		})
+}
+
+// BenchmarkStages: four stages, each of which looks at a byte of the line, before the records are counted: written into one loop, as
+// functions that wrap an iterator, and with logscan.Filter. The difference to the loop, by the stages, is what one costs.
+func BenchmarkStages(b *testing.B) {
+	c := levels()
+	c.want = c.lines
+	stage := func(r *logscan.Record) bool { return len(r.Line) > 0 && r.Line[0] == '[' }
+	wrap := func(seq iter.Seq2[*logscan.Record, error]) iter.Seq2[*logscan.Record, error] {
+		return func(yield func(*logscan.Record, error) bool) {
+			for r, err := range seq {
+				if (err != nil || stage(r)) && !yield(r, err) {
+					return
+				}
+			}
+		}
+	}
+	count := func(seq iter.Seq2[*logscan.Record, error]) (n int) {
+		for _, err := range seq {
+			if err == nil {
+				n++
+			}
+		}
+		return n
+	}
+	records := func(c corpus) iter.Seq2[*logscan.Record, error] {
+		return logscan.Scanner{}.Records(context.Background(), in(c))
+	}
+	compare(b, c,
+		"loop", scan(logscan.Scanner{}, func(r *logscan.Record) bool {
+			ok := true
+			for range 4 {
+				ok = ok && stage(r)
+			}
+			return ok
+		}),
+		"wrapped", func(c corpus) int { return count(wrap(wrap(wrap(wrap(records(c)))))) },
+		"Filter", func(c corpus) int {
+			seq := records(c)
+			for range 4 {
+				seq = logscan.Filter(seq, stage)
+			}
+			return count(seq)
+		})
+}
+
+var gib = flag.Int("gib", 4, "the larger input of BenchmarkPeakHeap in GiB; the other has 1")
+
+// A source makes lines without end, up to n bytes.
+type source struct {
+	n    int64
+	text []byte
+	at   int
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	if s.n <= 0 {
+		return 0, io.EOF
+	}
+	n := copy(p[:min(int64(len(p)), s.n)], s.text[s.at:])
+	s.at = (s.at + n) % len(s.text)
+	s.n -= int64(n)
+	return n, nil
+}
+
+// BenchmarkPeakHeap: the most memory in use above that before, looked at 64 times in the course of a scan.
+func BenchmarkPeakHeap(b *testing.B) {
+	text := levels().text[:1<<20]
+	for _, size := range []int{1, *gib} {
+		b.Run(fmt.Sprintf("GiB=%d", size), func(b *testing.B) {
+			var peak uint64
+			for b.Loop() {
+				before, step := inUse(), int64(size)<<24
+				next := step
+				src := &source{n: int64(size) << 30, text: text}
+				for rec, err := range logscan.Lines(src) {
+					if err != nil {
+						b.Fatal(err)
+					}
+					if rec.Next >= next {
+						next += step
+						peak = max(peak, inUse()-before)
+					}
+				}
+			}
+			b.ReportMetric(float64(peak)/(1<<20), "peak-MiB")
+			runtime.KeepAlive(text)
+		})
+	}
+}
