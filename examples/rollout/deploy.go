@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
+	"github.com/redoubt-go/redoubt/retry"
+	"github.com/redoubt-go/redoubt/semver"
+)
+
+// A change is what is wanted of one service.
+type change struct {
+	service  string
+	from, to semver.Version
+}
+
+// A strategy brings a change about. After an error the service runs what it ran before, unless that error is errBroken.
+type strategy func(ctx context.Context, p *client, c change) error
+
+var errBroken = errors.New("NOT ROLLED BACK, see to it")
+
+// rollOut brings all changes about and says what came of each: its status is that of the program.
+func rollOut(ctx context.Context, o options, p *client, stdout, stderr io.Writer) int {
+	var failed []result
+	fmt.Fprintf(stdout, "%d services, %d at a time\n", len(o.plan), o.atOnce)
+	err := p.within(ctx, "/lock", func() error { // whoever else rolls out now is told to come back later
+		for r := range each(ctx, o.plan, o.atOnce, func(ctx context.Context, c change) error {
+			if err := gate(c); err != nil {
+				return fmt.Errorf("refused: %w", err)
+			}
+			return o.strategy(ctx, p, c)
+		}) {
+			if r.err != nil {
+				failed = append(failed, r)
+				continue
+			}
+			fmt.Fprintf(stdout, "  %-10s %v -> %v\n", r.service, r.from, r.to)
+		}
+		return nil
+	})
+	err = errors.Join(err, p.close(ctx))
+	if len(failed) > 0 {
+		fmt.Fprintf(stdout, "%d do not run what was wanted:\n", len(failed))
+	}
+	for _, r := range failed {
+		fmt.Fprintf(stdout, "  %-10s %v -> %v: %s\n", r.service, r.from, r.to, oneLine(r.err))
+		if errors.Is(r.err, errBroken) {
+			err = errors.Join(err, fmt.Errorf("%s: %w", r.service, errBroken))
+		}
+	}
+	if err == nil {
+		err = context.Cause(ctx) // after Ctrl-C
+	}
+	switch {
+	case err != nil:
+		fmt.Fprintln(stderr, "rollout:", oneLine(err))
+		return 1
+	case o.strict && len(failed) > 0:
+		return 3
+	}
+	return 0
+}
+
+// A result is what came of one change.
+type result struct {
+	change
+	err error
+}
+
+// each does the work for all changes, so many at a time, and delivers the results as they come. One that fails does not
+// stop the others; when ctx ends, those that have not begun fail with its error.
+func each(ctx context.Context, changes []change, atOnce int, work func(context.Context, change) error) <-chan result {
+	room := bulkhead.New(bulkhead.Config{Name: "rollout", Limit: atOnce, MaxQueue: len(changes)})
+	results := make(chan result, len(changes)) // has room for all, so that nobody waits for the reader
+	var all sync.WaitGroup
+	for _, c := range changes {
+		all.Go(func() {
+			err := room.Do(ctx, func(ctx context.Context) error { return work(ctx, c) })
+			results <- result{c, err}
+		})
+	}
+	go func() {
+		all.Wait()
+		close(results)
+	}()
+	return results
+}
+
+// gate refuses versions that must not be deployed, and says everything that is wrong with one.
+func gate(c change) error {
+	rules := []semver.Rule{semver.Stable, semver.NoBuild, semver.NoDowngrade(c.from), semver.MaxStep(c.from, semver.Minor)}
+	if c.service == "ledger" { // its versions from 1.6.0 to before 1.6.3 lose cents
+		rules = append(rules, semver.NotIn(semver.Between(semver.New(1, 6, 0), semver.New(1, 6, 3))))
+	}
+	return semver.Rules(rules...)(c.to)
+}
+
+// canary tries the new version in an environment of its own, which goes away again, and then replaces the old one.
+func canary(ctx context.Context, p *client, c change) error {
+	env := "/environments/canary-" + c.service
+	err := p.within(ctx, env, func() error { return p.deploy(ctx, env, c.service, c.to) })
+	if err != nil {
+		return fmt.Errorf("stopped by its canary: %w", err)
+	}
+	return replace(ctx, p, c)
+}
+
+// replace puts the new version in the place of the old one, and goes back if it does not become healthy.
+func replace(ctx context.Context, p *client, c change) error {
+	const production = "/environments/production"
+	err := p.deploy(ctx, production, c.service, c.to)
+	if err == nil {
+		return nil
+	}
+	ctx, cancel := detach(ctx)
+	defer cancel()
+	if back := p.deploy(ctx, production, c.service, c.from); back != nil {
+		return fmt.Errorf("%w: %w, after: %w", errBroken, back, err)
+	}
+	return fmt.Errorf("rolled back: %w", err)
+}
+
+// detach returns a context in which to put things right, for which there are 5 s even after Ctrl-C.
+func detach(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+}
+
+// untilHealthy is how a deployment is watched.
+var untilHealthy = retry.Policy{Backoff: retry.Constant(20 * time.Millisecond), MaxElapsed: 500 * time.Millisecond}
+
+// deploy puts a version of a service into an environment and asks until it is healthy there, or is not going to be.
+func (p *client) deploy(ctx context.Context, env, service string, v semver.Version) error {
+	path := env + "/services/" + service
+	if _, err := p.call(ctx, http.MethodPut, path, v.String()); err != nil {
+		return err
+	}
+	s, err := retry.Poll(ctx, untilHealthy, func(ctx context.Context) (s status, done bool, err error) {
+		text, err := p.call(ctx, http.MethodGet, path, "")
+		if err == nil {
+			err = json.Unmarshal(text, &s)
+		}
+		return s, s.Version == v && s.State != "starting", err // an error only says that the state is not known
+	})
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, retry.ErrElapsed) && s.State != "":
+		return fmt.Errorf("%v is still %s after %v", v, s.State, untilHealthy.MaxElapsed)
+	case err == nil && s.State != "healthy":
+		return fmt.Errorf("%v %s", v, s.State)
+	}
+	return err
+}
