@@ -75,8 +75,8 @@
 // Inputs are an iterator, so that any function can list, filter or change them.
 // An Input opens any stream: a part of a file, a decompressor, an HTTP body. A
 // Parser can be written by the user, and can call another one's Parse before it
-// sets fields of its own; Chain makes one of several. Filter, Merge, Reorder and
-// the standard library's iterators work on what Records yields. Package follow
+// sets fields of its own; Chain makes one of several. Filter, Merge, MergeLive,
+// Reorder and the standard library's iterators work on what Records yields. Package follow
 // reads a log as it grows, detect finds who does something too often, and the
 // sketches of package sketch count in bounded memory and merge across machines.
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"regexp"
 	"slices"
@@ -208,6 +209,31 @@ func ExampleMerge() {
 	// b 2
 	// a 3
 	// b 4
+}
+
+// Two logs that are still written: one that has nothing to tell does not hold up the other.
+func ExampleMergeLive() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	byTime := func(a, b *logscan.Record) int { return a.Time().Compare(b.Time()) }
+	busy := func(context.Context) iter.Seq2[*logscan.Record, error] {
+		return timed("a", "2026-03-01T12:00:00Z h x: 1\n2026-03-01T12:00:02Z h x: 2\n")
+	}
+	silent := func(ctx context.Context) iter.Seq2[*logscan.Record, error] {
+		return func(func(*logscan.Record, error) bool) { <-ctx.Done() }
+	}
+	for rec, err := range logscan.MergeLive(ctx, 10*time.Millisecond, byTime, busy, silent) {
+		if err != nil {
+			break
+		}
+		fmt.Printf("%s %s\n", rec.Source, rec.Get("message"))
+		if rec.Is("message", "2") {
+			break
+		}
+	}
+	// Output:
+	// a 1
+	// a 2
 }
 
 func ExampleReorder() {

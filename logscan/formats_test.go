@@ -3,6 +3,7 @@ package logscan_test
 import (
 	"context"
 	"encoding/csv"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -363,6 +364,22 @@ func TestTrap36_Redact(t *testing.T) {
 	}
 	rows(sc, strings.NewReader("k token=secret and more\n"))
 	check(t, "cut secret in the hook", hook, "k **********")
+}
+
+// What a mask makes of JSON is JSON, of the same length, and the parser sees the mask.
+func TestTrap36_RedactedJSON(t *testing.T) {
+	sc := logscan.Scanner{Parser: logscan.JSON("user", "note"), Redact: logscan.Mask(regexp.MustCompile(`tok-[a-z]+`), regexp.MustCompile(`[a-z]+@[a-z.]+`))}
+	log := `{"user":"eve@example.org","note":"tok-abc, then \"tok-def\" \u00e9 \\tok-g"}` + "\n"
+	for rec, err := range sc.Records(t.Context(), logscan.Readers("", strings.NewReader(log))) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !json.Valid(rec.Line) || len(rec.Line) != len(log)-1 {
+			t.Errorf("got %s, want JSON of %d bytes", rec.Line, len(log)-1)
+		}
+		check(t, "user", string(rec.Get("user")), "***************")
+		check(t, "note", string(rec.Get("note")), `*******, then "*******" é \*****`)
+	}
 }
 
 func FuzzFormats(f *testing.F) {

@@ -605,6 +605,58 @@ func TestTrap11_Limits(t *testing.T) {
 	}
 }
 
+// A decoder's own limit, such as zstd's largest window, ends its input and no other; and its output has the limits of all.
+func TestTrap11_DecoderLimits(t *testing.T) {
+	tooWide := errors.New("window of 2 GiB, 8 MiB are allowed")
+	var closed int
+	wide := logscan.Decoder{Name: "wide", Magic: "WIDE", New: func(io.Reader) (io.ReadCloser, error) { return nil, tooWide }}
+	later := logscan.Decoder{Name: "later", Magic: "LATER", New: func(io.Reader) (io.ReadCloser, error) {
+		return closer{io.MultiReader(strings.NewReader("good\n"), iotest.ErrReader(tooWide)), &closed}, nil
+	}}
+	endless := logscan.Decoder{Name: "endless", Magic: "ENDLESS", New: func(r io.Reader) (io.ReadCloser, error) {
+		return closer{repeat("more\n"), &closed}, nil
+	}}
+	var counters logscan.Counters
+	sc := logscan.Scanner{Decoders: []logscan.Decoder{wide, later, endless}, MaxDecoded: 12, Stats: &counters}
+	var got []string
+	for rec, err := range sc.Records(t.Context(), logscan.Readers("in", strings.NewReader("WIDE"), strings.NewReader("LATER"), strings.NewReader("ENDLESS"), strings.NewReader("text"))) {
+		var in *logscan.InputError
+		switch {
+		case err == nil:
+			got = append(got, string(rec.Line))
+		case errors.As(err, &in) && in.Name == "in":
+			got = append(got, fmt.Sprintf("%d %v", in.Offset, in.Err))
+		default:
+			t.Errorf("got %v, want an InputError with the name", err)
+		}
+	}
+	check(t, "records and errors", got, []string{
+		"0 wide: " + tooWide.Error(), "good", "5 " + tooWide.Error(), "more", "more", "mo", "12 " + logscan.ErrLimit.Error(), "text",
+	})
+	stats := counters.Stats()
+	check(t, "closed, inputs, failed, delivered", []int{closed, int(stats.Inputs), int(stats.Failed), int(stats.Delivered)}, []int{2, 4, 3, 5})
+}
+
+type closer struct {
+	io.Reader
+	closed *int
+}
+
+func (c closer) Close() error {
+	*c.closed++
+	return nil
+}
+
+// repeat is an endless reader of a text.
+type repeat string
+
+func (r repeat) Read(p []byte) (n int, err error) {
+	for n+len(r) <= len(p) {
+		n += copy(p[n:], r)
+	}
+	return n, nil
+}
+
 // The ratio is judged by what was used of the input, not by what was read ahead.
 func TestTrap11_RatioIsEarly(t *testing.T) {
 	var counters logscan.Counters

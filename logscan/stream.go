@@ -17,23 +17,23 @@ func Filter[T any](seq iter.Seq2[T, error], keep func(T) bool) iter.Seq2[T, erro
 	}
 }
 
-// Merge merges sequences of records that are each in the order of cmp into one
-// that is; of equal records, those of the earlier sequence come first. Errors come
-// when they are met. It holds one record of each sequence, and goes on when every
-// sequence has told its next: a live one that is silent holds up the others.
-// Each record is valid until the next iteration. A record costs two switches of
-// coroutines (iter.Pull) and the logarithm of the number of sequences in comparisons.
-func Merge(cmp func(a, b *Record) int, seqs ...iter.Seq2[*Record, error]) iter.Seq2[*Record, error] {
-	return func(yield func(*Record, error) bool) {
-		var h []queued
-		less := func(a, b *queued) bool {
-			c := cmp(a.rec, b.rec)
+// Merge merges sequences that are each in the order of cmp into one that is; of
+// equal elements, those of the earlier sequence come first. Errors come when they are
+// met. It holds one element of each sequence, and goes on when every sequence has told
+// its next: MergeLive is for those that may be silent. A record is valid until the
+// next iteration. An element costs two switches of coroutines (iter.Pull) and the
+// logarithm of the number of sequences in comparisons.
+func Merge[T any](cmp func(a, b T) int, seqs ...iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var h []queued[T]
+		less := func(a, b *queued[T]) bool {
+			c := cmp(a.v, b.v)
 			return c < 0 || c == 0 && a.seq < b.seq
 		}
 		for i, seq := range seqs {
 			next, stop := iter.Pull2(seq)
 			defer stop()
-			q := queued{seq: i, next: next}
+			q := queued[T]{seq: i, next: next}
 			more, ok := q.pull(yield)
 			if !ok {
 				return
@@ -43,46 +43,47 @@ func Merge(cmp func(a, b *Record) int, seqs ...iter.Seq2[*Record, error]) iter.S
 			}
 		}
 		for len(h) > 0 {
-			if !yield(h[0].rec, nil) {
+			if !yield(h[0].v, nil) {
 				return
 			}
 			more, ok := h[0].pull(yield)
 			switch {
 			case !ok:
 				return
-			case !more:
-				h[0], h = h[len(h)-1], h[:len(h)-1]
+			case more:
+				down(h, less)
+			default:
+				h = pop(h, less)
 			}
-			down(h, less)
 		}
 	}
 }
 
-// queued is a record that waits for its turn.
-type queued struct {
-	rec  *Record
+// queued is an element that waits for its turn.
+type queued[T any] struct {
+	v    T
 	at   time.Time // of Reorder
 	seq  int       // which sequence it is of, or how many came before it
-	next func() (*Record, error, bool)
+	next func() (T, error, bool)
 }
 
-// pull gets the next record. more reports whether there is one, ok whether
+// pull gets the next element. more reports whether there is one, ok whether
 // yield, which gets the errors, wants more.
-func (q *queued) pull(yield func(*Record, error) bool) (more, ok bool) {
+func (q *queued[T]) pull(yield func(T, error) bool) (more, ok bool) {
 	for {
-		rec, err, more := q.next()
+		v, err, more := q.next()
 		if err == nil || !more {
-			q.rec = rec
+			q.v = v
 			return more, true
 		}
-		if !yield(nil, err) {
+		if !yield(v, err) {
 			return false, false
 		}
 	}
 }
 
-// push and down keep h a heap (Williams 1964): the least is h[0].
-func push(h []queued, q queued, less func(a, b *queued) bool) []queued {
+// push, pop and down keep h a heap (Williams 1964): the least is h[0].
+func push[T any](h []queued[T], q queued[T], less func(a, b *queued[T]) bool) []queued[T] {
 	h = append(h, q)
 	for i := len(h) - 1; i > 0 && less(&h[i], &h[(i-1)/2]); i = (i - 1) / 2 {
 		h[i], h[(i-1)/2] = h[(i-1)/2], h[i]
@@ -90,8 +91,17 @@ func push(h []queued, q queued, less func(a, b *queued) bool) []queued {
 	return h
 }
 
+// pop takes away h[0].
+func pop[T any](h []queued[T], less func(a, b *queued[T]) bool) []queued[T] {
+	last := len(h) - 1
+	h[0], h[last] = h[last], queued[T]{} // which keeps nothing alive
+	h = h[:last]
+	down(h, less)
+	return h
+}
+
 // down moves h[0] to its place.
-func down(h []queued, less func(a, b *queued) bool) {
+func down[T any](h []queued[T], less func(a, b *queued[T]) bool) {
 	for i := 0; ; {
 		least := i
 		for _, kid := range [2]int{2*i + 1, 2*i + 2} {
@@ -119,14 +129,13 @@ func Reorder(seq iter.Seq2[*Record, error], slack time.Duration, most int) iter.
 		most = defaultReorder
 	}
 	return func(yield func(*Record, error) bool) {
-		var h []queued
+		var h []queued[*Record]
 		var last, newest time.Time
 		n := 0
-		less := func(a, b *queued) bool { return a.at.Before(b.at) || a.at.Equal(b.at) && a.seq < b.seq }
-		pop := func() bool {
-			rec := h[0].rec
-			h[0], h = h[len(h)-1], h[:len(h)-1]
-			down(h, less)
+		less := func(a, b *queued[*Record]) bool { return a.at.Before(b.at) || a.at.Equal(b.at) && a.seq < b.seq }
+		deliver := func() bool {
+			rec := h[0].v
+			h = pop(h, less)
 			return yield(rec, nil)
 		}
 		for rec, err := range seq {
@@ -142,16 +151,16 @@ func Reorder(seq iter.Seq2[*Record, error], slack time.Duration, most int) iter.
 			if last.After(newest) {
 				newest = last
 			}
-			h = push(h, queued{rec: rec.Clone(), at: last, seq: n}, less)
+			h = push(h, queued[*Record]{v: rec.Clone(), at: last, seq: n}, less)
 			n++
 			for len(h) > most || len(h) > 0 && newest.Sub(h[0].at) > slack {
-				if !pop() {
+				if !deliver() {
 					return
 				}
 			}
 		}
 		for len(h) > 0 {
-			if !pop() {
+			if !deliver() {
 				return
 			}
 		}
