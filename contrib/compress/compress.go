@@ -1,0 +1,82 @@
+package compress
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/redoubt-go/redoubt/logscan"
+	"github.com/ulikunitz/xz"
+)
+
+// DefaultWindow is the largest window that is read where 0 is given, in bytes.
+const DefaultWindow = 64 << 20
+
+// minWindow is the least that makes sense: the smallest window of zstd. That of xz is 4 KiB.
+const minWindow = zstd.MinWindowSize
+
+// ErrWindow is matched when an input demands a window larger than allowed, or a zstd frame refers back beyond its own.
+var ErrWindow = errors.New("compress: window too large")
+
+// window returns the bound that n stands for: n, but the default below 1.
+func window(n int64) int64 {
+	if n < 1 {
+		return DefaultWindow
+	}
+	return max(n, minWindow)
+}
+
+// Zstd returns the decoders of zstd, which also begins with sixteen sorts of frames to skip. A frame with a window larger
+// than maxWindow bytes is an error that matches [ErrWindow]; 0 and less mean [DefaultWindow], and the least is 1 KiB.
+func Zstd(maxWindow int64) []logscan.Decoder {
+	open := func(r io.Reader) (io.ReadCloser, error) {
+		zr, err := zstd.NewReader(r,
+			zstd.WithDecoderMaxWindow(uint64(window(maxWindow))),
+			zstd.WithDecoderConcurrency(1), // no goroutines
+			zstd.WithDecoderLowmem(true),
+			zstd.WithDecodeBuffersBelow(0))
+		if err != nil {
+			return nil, err
+		}
+		return &zstdReader{zr}, nil
+	}
+	ds := []logscan.Decoder{{Name: "zstd", Magic: "\x28\xb5\x2f\xfd", New: open}}
+	for b := byte(0x50); b <= 0x5f; b++ {
+		ds = append(ds, logscan.Decoder{Name: "zstd", Magic: string([]byte{b, 0x2a, 0x4d, 0x18}), New: open})
+	}
+	return ds
+}
+
+// A zstdReader names the error of a window in the words of this package.
+type zstdReader struct{ *zstd.Decoder }
+
+func (r *zstdReader) Read(p []byte) (int, error) {
+	n, err := r.Decoder.Read(p)
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		err = fmt.Errorf("%w: %w", ErrWindow, err)
+	}
+	return n, err
+}
+
+func (r *zstdReader) Close() error {
+	r.Decoder.Close()
+	return nil
+}
+
+// XZ returns the decoder of xz. A block with a dictionary larger than maxWindow bytes is an error that matches
+// [ErrWindow]; 0 and less mean [DefaultWindow].
+func XZ(maxWindow int64) []logscan.Decoder {
+	open := func(r io.Reader) (io.ReadCloser, error) {
+		// The library takes as much as a header says, but no less than DictCap. A stream without a block is common enough
+		// (an empty file) for the least.
+		g := &guard{r: bufio.NewReader(r), max: window(maxWindow), next: (*guard).stream}
+		zr, err := xz.ReaderConfig{DictCap: 1 << 12}.NewReader(g)
+		if err != nil {
+			return nil, err
+		}
+		return io.NopCloser(zr), nil
+	}
+	return []logscan.Decoder{{Name: "xz", Magic: "\xfd7zXZ\x00", New: open}}
+}

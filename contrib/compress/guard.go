@@ -1,0 +1,218 @@
+package compress
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+var errFormat = errors.New("compress: malformed xz stream")
+
+// A guard hands an xz file on to a reader that trusts it, and looks at what passes: the dictionary that each block asks for
+// must not be larger than max, and the end of the file must be the end of a stream. It follows the lengths alone, and
+// checks nothing else: what it cannot follow is an error, and what it can, the reader behind it reads the same way.
+//
+// The layout is that of the .xz file format 1.1.0, sections 2 to 4; the chunks in a block are those of LZMA2 in XZ for
+// Java and liblzma.
+type guard struct {
+	r    *bufio.Reader
+	max  int64 // bytes of dictionary
+	pass int64 // bytes to hand on before the next look
+	next func(*guard) error
+
+	check int64 // bytes of check after each block
+	asked int64 // bytes of all dictionaries
+	made  int64 // bytes that the chunks unpack to
+	size  int64 // bytes of the block, or of the index, so far
+	nums  int64 // numbers of the index still to come
+	num   uint64
+	shift uint // of the next seven bits of num
+	begun bool // the first number of the index, which tells how many follow, was read
+}
+
+// Read hands on what is looked at already. At an end inside a stream it returns io.ErrUnexpectedEOF.
+func (g *guard) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for g.pass == 0 {
+		if err := g.next(g); err != nil {
+			return 0, err
+		}
+	}
+	n, err := g.r.Read(p[:min(int64(len(p)), g.pass)])
+	g.pass -= int64(n)
+	return n, noEOF(err)
+}
+
+// noEOF is for the middle of something.
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// peek returns the next n bytes without taking them.
+func (g *guard) peek(n int) ([]byte, error) {
+	b, err := g.r.Peek(n)
+	if len(b) < n {
+		return nil, noEOF(err)
+	}
+	return b, nil
+}
+
+// checkSizes are the bytes of each check by its number, of which the reader knows 0, 1, 4 and 10.
+var checkSizes = [16]int64{0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64}
+
+// stream looks at the header of a stream, at padding, or at the end.
+func (g *guard) stream() error {
+	if _, err := g.r.Peek(1); err != nil {
+		return err // io.EOF here is the end
+	}
+	b, err := g.peek(4)
+	if err != nil {
+		return err
+	}
+	if binary.LittleEndian.Uint32(b) == 0 {
+		g.pass = 4
+		return nil
+	}
+	if b, err = g.peek(12); err != nil {
+		return err
+	}
+	g.check = checkSizes[b[7]&15]
+	g.pass, g.next = 12, (*guard).block
+	return nil
+}
+
+// block looks at the header of a block, or at the mark of an index.
+func (g *guard) block() error {
+	b, err := g.peek(1)
+	if err != nil {
+		return err
+	}
+	g.size = 0
+	if b[0] == 0 {
+		g.pass, g.size, g.begun, g.nums, g.next = 1, 1, false, 1, (*guard).index
+		return nil
+	}
+	size := (int(b[0]) + 1) * 4
+	if b, err = g.peek(size); err != nil {
+		return err
+	}
+	dict, err := dictionary(b)
+	if err != nil {
+		return err
+	}
+	if dict > g.max {
+		return fmt.Errorf("%w: xz dictionary of %d bytes, at most %d are allowed", ErrWindow, dict, g.max)
+	}
+	// The reader makes a new dictionary for each block. Blocks without much in them could so take time without end.
+	if g.asked += dict; g.asked/manyWindows > g.max && g.asked/manyBytes > g.made {
+		return fmt.Errorf("%w: xz dictionaries of %d bytes for %d bytes of text", ErrWindow, g.asked, g.made)
+	}
+	g.pass, g.next = int64(size), (*guard).chunk
+	return nil
+}
+
+// The dictionaries of a file may add up to manyWindows of the largest allowed, and beyond that to manyBytes times what it
+// unpacks to. What xz writes has at most the dictionary of its level, up to 64 MiB, in each file of a concatenation.
+const manyWindows, manyBytes = 64, 4096
+
+// dictionary returns the size of the dictionary that the header b of a block asks for. LZMA2 must be its only filter.
+func dictionary(b []byte) (int64, error) {
+	flags, rest := b[1], b[2:]
+	if flags&^0xc0 != 0 {
+		return 0, fmt.Errorf("%w: filters other than LZMA2", errFormat)
+	}
+	for _, bit := range []byte{0x40, 0x80} { // the compressed size, and that after decompression
+		if flags&bit != 0 {
+			_, n := binary.Uvarint(rest)
+			if n <= 0 {
+				return 0, errFormat
+			}
+			rest = rest[n:]
+		}
+	}
+	if len(rest) < 3 || rest[0] != 0x21 || rest[1] != 1 || rest[2] > 40 {
+		return 0, fmt.Errorf("%w: filters other than LZMA2", errFormat)
+	}
+	if rest[2] == 40 {
+		return 1<<32 - 1, nil
+	}
+	return int64(2|rest[2]&1) << (rest[2]/2 + 11), nil
+}
+
+// chunk looks at the header of a chunk, or at the end of the block's data.
+func (g *guard) chunk() error {
+	b, err := g.peek(1)
+	if err != nil {
+		return err
+	}
+	control := b[0]
+	switch {
+	case control == 0:
+		g.size++
+		g.pass, g.next = 1+-g.size&3+g.check, (*guard).block
+		return nil
+	case control <= 2: // stored
+		if b, err = g.peek(3); err == nil {
+			n := int64(binary.BigEndian.Uint16(b[1:])) + 1
+			g.pass, g.made = 3+n, g.made+n
+		}
+	case control < 0x80:
+		return errFormat
+	default:
+		err = g.packed(control)
+	}
+	g.size += g.pass
+	return err
+}
+
+// packed looks at the header of a compressed chunk. Its properties make the size of the tables, which the format bounds and
+// the reader does not: they could take 6 MiB for each chunk.
+func (g *guard) packed(control byte) error {
+	header := 5
+	if control >= 0xc0 { // new properties
+		header = 6
+	}
+	b, err := g.peek(header)
+	if err != nil {
+		return err
+	}
+	if header == 6 && (b[5] >= 225 || b[5]%9+b[5]/9%5 > 4) { // lc+lp
+		return fmt.Errorf("%w: LZMA2 properties %#x", errFormat, b[5])
+	}
+	g.pass = int64(header) + int64(binary.BigEndian.Uint16(b[3:])) + 1
+	g.made += int64(control&0x1f)<<16 + int64(binary.BigEndian.Uint16(b[1:])) + 1
+	return nil
+}
+
+// index looks at a byte of the numbers in an index: how many records, and two for each.
+func (g *guard) index() error {
+	b, err := g.peek(1)
+	if err != nil {
+		return err
+	}
+	if g.shift > 56 {
+		return errFormat
+	}
+	g.num |= uint64(b[0]&0x7f) << g.shift
+	g.shift += 7
+	g.pass = 1
+	g.size++
+	if b[0] >= 0x80 {
+		return nil
+	}
+	if g.nums--; !g.begun {
+		g.begun, g.nums = true, int64(min(g.num, 1<<60))*2
+	}
+	g.num, g.shift = 0, 0
+	if g.nums == 0 { // then padding, the check of the index, and the footer
+		g.pass, g.next = 1+-g.size&3+4+12, (*guard).stream
+	}
+	return nil
+}
