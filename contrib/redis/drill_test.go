@@ -1,0 +1,367 @@
+package redis_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redoubt-go/redoubt/contrib/redis"
+	"github.com/redoubt-go/redoubt/contrib/redis/redistest"
+	"github.com/redoubt-go/redoubt/ratelimit"
+)
+
+const (
+	timeout = 50 * time.Millisecond // what drills wait for a server
+	// slack is what a loaded machine may add to that: still far less than the 2 s of a stopped server, and than the 3 to 5 s
+	// after which clients give up by themselves.
+	slack = time.Second
+)
+
+// A drill asks for an event of one key again and again, in several goroutines, and keeps the longest time that a call
+// has taken.
+type drill struct {
+	*testing.T
+	limiter  *redis.Limiter
+	longest  atomic.Int64
+	admitted atomic.Int64
+	refused  atomic.Int64
+	stop     chan struct{}
+	wg       sync.WaitGroup
+}
+
+// startDrill begins to ask a limiter of 10 per hour, or of what c says.
+func startDrill(t *testing.T, c redis.Config) *drill {
+	t.Helper()
+	c.Timeout = timeout
+	if c.Limits == nil {
+		c.Limits = limits(ratelimit.PerHour(10))
+	}
+	c.OnEvent = func(_ context.Context, e redis.Event) { t.Log(e.Kind, e.Err, e.For) }
+	d := &drill{T: t, limiter: newLimiter(t, c), stop: make(chan struct{})}
+	d.ask() // connected, and the script is known
+	for range 4 {
+		d.wg.Go(func() {
+			for {
+				select {
+				case <-d.stop:
+					return
+				case <-time.After(time.Millisecond):
+					d.ask()
+				}
+			}
+		})
+	}
+	t.Cleanup(d.end)
+	return d
+}
+
+func (d *drill) ask() {
+	begun := time.Now()
+	decision, err := d.limiter.TakeKey(context.Background(), "k", 1)
+	took := int64(time.Since(begun))
+	for old := d.longest.Load(); took > old && !d.longest.CompareAndSwap(old, took); old = d.longest.Load() {
+	}
+	switch {
+	case err != nil:
+		d.Error(err)
+	case decision.OK:
+		d.admitted.Add(1)
+	default:
+		d.refused.Add(1)
+	}
+}
+
+func (d *drill) end() {
+	select {
+	case <-d.stop:
+		return
+	default:
+	}
+	close(d.stop)
+	d.wg.Wait()
+	took := time.Duration(d.longest.Load())
+	d.Logf("admitted %d, refused %d, no call took longer than %v", d.admitted.Load(), d.refused.Load(), took)
+	if took > timeout+slack {
+		d.Errorf("a caller was blocked for %v, want %v at most", took, timeout)
+	}
+}
+
+// down and up wait for an outage, and for its end.
+func (d *drill) down() {
+	d.Helper()
+	until(d, "down", func() bool { return d.limiter.Stats().Down })
+}
+
+func (d *drill) up() {
+	d.Helper()
+	until(d, "up", func() bool { return !d.limiter.Stats().Down })
+	before := d.limiter.Stats().RoundTrips
+	until(d, "asking the server", func() bool { return d.limiter.Stats().RoundTrips > before })
+}
+
+// A server that is stopped for 2 s, with a limiter of each policy.
+func TestDrill_Stopped(t *testing.T) {
+	t.Parallel()
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+		t.Parallel()
+		server := redistest.Start(t)
+		client := connect(t, server.Addr)
+		var drills []*drill
+		for _, policy := range []redis.Outage{redis.Local, redis.Closed, redis.Open} {
+			drills = append(drills, startDrill(t, redis.Config{Client: client, Name: string(rune('a' + policy)), Outage: policy, Nodes: 2, Denied: -1}))
+		}
+		for _, d := range drills {
+			until(t, "used up", func() bool { return d.refused.Load() > 0 })
+		}
+		stopped := time.Now()
+		server.Stop()
+		admitted, refused := make([]int64, 3), make([]int64, 3)
+		for i, d := range drills {
+			d.down()
+			admitted[i], refused[i] = d.admitted.Load(), d.refused.Load()
+		}
+		time.Sleep(time.Until(stopped.Add(2 * time.Second)))
+		for i, d := range drills {
+			admitted[i], refused[i] = d.admitted.Load()-admitted[i], d.refused.Load()-refused[i]
+		}
+		server.Continue()
+		for _, d := range drills {
+			d.up()
+			d.end()
+		}
+		// The share of 2 nodes in 10 per hour is 5, all of it used before: the local share is kept warm. Calls that
+		// were under way at the end may count for either side.
+		few, many := int64(4), int64(50)
+		if admitted[redis.Local] > few || refused[redis.Local] < many ||
+			admitted[redis.Closed] > few || refused[redis.Closed] < many ||
+			admitted[redis.Open] < many || refused[redis.Open] > few {
+			t.Errorf("while the server was stopped, Local, Closed and Open admitted %d and refused %d", admitted, refused)
+		}
+	})
+}
+
+// What the server has admitted counts in an outage too, from leases or not; more than the share of a burst at once
+// has to wait for the server, and what is over the burst for ever.
+func TestDrill_Share(t *testing.T) {
+	_, good := mini(t)
+	for _, lease := range []int64{0, 4} {
+		var fail atomic.Bool
+		l := newLimiter(t, redis.Config{
+			Client: client(func(ctx context.Context, cmds ...[]string) []redis.Reply {
+				if fail.Load() {
+					return []redis.Reply{{Err: context.DeadlineExceeded}}
+				}
+				return good.Do(ctx, cmds...)
+			}),
+			Name: string(rune('a' + lease)), Limits: limits(ratelimit.PerHour(10), ratelimit.PerHour(20)), Nodes: 2, Lease: lease, LeaseFor: time.Minute,
+			OnEvent: func(context.Context, redis.Event) {},
+		})
+		for range 5 {
+			take(t, l, "used", 1)
+		}
+		fail.Store(true)
+		for range 5 {
+			if d := take(t, l, "new", 1); !d.OK {
+				t.Errorf("%+v, want the share of 5", d)
+			}
+		}
+		if d := take(t, l, "new", 1); d.OK || d.Limit.String() != "10/2h burst 5" {
+			t.Errorf("%+v, want the share used up", d)
+		}
+		if d := take(t, l, "used", 3); d.OK || l.Stats().Alone < 7 {
+			t.Errorf("%+v, want the share used up before the outage", d)
+		}
+		if d := take(t, l, "other", 6); d.OK || d.RetryAfter <= 0 || d.RetryAfter > maxPause {
+			t.Errorf("%+v, want the next try of the server", d)
+		}
+		if d := take(t, l, "other", 11); d.OK || d.RetryAfter != ratelimit.Never {
+			t.Errorf("%+v, want Never", d)
+		}
+	}
+}
+
+// maxPause is the longest pause between tries of a server that is down.
+const maxPause = 2 * time.Second
+
+// A server that is killed, and comes back empty: without state and without scripts.
+func TestDrill_Killed(t *testing.T) {
+	t.Parallel()
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+		t.Parallel()
+		server := redistest.Start(t)
+		d := startDrill(t, redis.Config{Client: connect(t, server.Addr), Outage: redis.Closed, Denied: -1})
+		until(t, "used up", func() bool { return d.refused.Load() > 0 })
+		if n := d.admitted.Load(); n != 10 {
+			t.Errorf("admitted %d, want 10", n)
+		}
+		server.Kill()
+		d.down()
+		server.Restart()
+		d.up()
+		until(t, "admitting again", func() bool { return d.admitted.Load() == 20 })
+		refused := d.refused.Load()
+		until(t, "refusing again", func() bool { return d.refused.Load() > refused+10 })
+		d.end()
+		if n := d.admitted.Load(); n != 20 {
+			t.Errorf("admitted %d, want the burst of 10 of each life of the server", n)
+		}
+	})
+}
+
+// SCRIPT FLUSH is not noticed. FLUSHALL gives every key its burst back.
+func TestDrill_Flushed(t *testing.T) {
+	t.Parallel()
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+		t.Parallel()
+		server := redistest.Start(t)
+		l := newLimiter(t, redis.Config{Client: connect(t, server.Addr), Denied: -1, Limits: limits(ratelimit.PerHour(10))})
+		for i := range int64(10) {
+			if i%3 == 0 {
+				server.MustDo("SCRIPT", "FLUSH")
+			}
+			if d := take(t, l, "k", 1); !d.OK || d.Remaining != 9-i {
+				t.Errorf("event %d: %+v", i, d)
+			}
+		}
+		if d := take(t, l, "k", 1); d.OK {
+			t.Error("11th event of 10 admitted")
+		}
+		server.MustDo("FLUSHALL")
+		if d := take(t, l, "k", 1); !d.OK || d.Remaining != 9 {
+			t.Errorf("after FLUSHALL: %+v", d)
+		}
+		if s := l.Stats(); s.Errors != 0 || s.Outages != 0 || s.RoundTrips != 12 {
+			t.Errorf("%+v, want 12 round trips and no error", s)
+		}
+	})
+}
+
+// A replica refuses to write. When it becomes the master, the limiter goes on.
+func TestDrill_Replica(t *testing.T) {
+	t.Parallel()
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+		t.Parallel()
+		server := redistest.Start(t)
+		d := startDrill(t, redis.Config{Client: connect(t, server.Addr), Outage: redis.Open, Denied: -1})
+		until(t, "used up", func() bool { return d.refused.Load() > 0 })
+		server.MustDo("REPLICAOF", "127.0.0.1", "1") // there is no such master
+		// A refusal does not write and is still decided; the first event that is to be admitted would write.
+		admitted := d.admitted.Load()
+		until(t, "admitting by its policy", func() bool {
+			d.other()
+			return d.limiter.Stats().Down && d.admitted.Load() > admitted
+		})
+		server.MustDo("REPLICAOF", "NO", "ONE")
+		d.up()
+		refused := d.refused.Load()
+		until(t, "refusing again", func() bool { return d.refused.Load() > refused+10 })
+	})
+}
+
+// other asks for an event of a key that has not been used.
+func (d *drill) other() { _, _ = d.limiter.TakeKey(context.Background(), time.Now().String(), 1) }
+
+// An answer that takes 50 ms when 20 are allowed is none, and one of 50 ms when there is time is one.
+func TestDrill_Slow(t *testing.T) {
+	t.Parallel()
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+		t.Parallel()
+		server := redistest.Start(t)
+		proxy := server.Slow()
+		client := connect(t, proxy.Addr)
+		hasty := redis.New(redis.Config{Client: client, Timeout: 20 * time.Millisecond, Outage: redis.Open, Limits: limits(ratelimit.PerHour(1)), Denied: -1})
+		relaxed := newLimiter(t, redis.Config{Client: client, Limits: limits(ratelimit.PerHour(2))})
+		until(t, "used up", func() bool { return !take(t, hasty, "k", 1).OK })
+		take(t, relaxed, "k", 1)
+		proxy.SetDelay(50 * time.Millisecond)
+		for range 20 {
+			begun := time.Now()
+			if d := take(t, hasty, "k", 1); !d.OK {
+				t.Errorf("%+v, want the policy to admit: 50 ms are too slow", d)
+			}
+			if took := time.Since(begun); took > 20*time.Millisecond+slack {
+				t.Errorf("blocked for %v, want 20ms", took)
+			}
+		}
+		if s := hasty.Stats(); !s.Down || s.Outages != 1 {
+			t.Errorf("%+v, want one outage", s)
+		}
+		if d := take(t, relaxed, "k", 1); !d.OK || relaxed.Stats().Alone != 0 {
+			t.Errorf("%+v, %+v, want an answer of the server", d, relaxed.Stats())
+		}
+		proxy.SetDelay(0)
+		until(t, "recovered", func() bool { return !take(t, hasty, "k", 1).OK })
+	})
+}
+
+// On a cluster every key has a slot, whatever its text, and all of a key's limits are in it.
+func TestDrill_Cluster(t *testing.T) {
+	t.Parallel()
+	nodes := redistest.Cluster(t)
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+		client := connect(t, nodes[0].Addr, nodes[1].Addr, nodes[2].Addr)
+		rules := limits(ratelimit.PerHour(3), ratelimit.Per(4, 24*time.Hour))
+		l := newLimiter(t, redis.Config{Client: client, Name: strings.ReplaceAll(t.Name(), "/", ":"), Limits: rules, Lease: 2, LeaseFor: time.Minute})
+		keys := []string{"", "}", "a}b", "{a", "{}", "{a}b", "a{b}c", strings.Repeat("}", 1000)}
+		for _, key := range keys {
+			if d := take(t, l, key, 3); !d.OK || d.Remaining != 0 {
+				t.Errorf("key %.9q: %+v", key, d)
+			}
+			if d := take(t, l, key, 1); d.OK {
+				t.Errorf("key %.9q is not limited", key)
+			}
+		}
+		// Many keys in one go, on all nodes, also where these do not know the script yet.
+		for _, n := range nodes {
+			n.MustDo("SCRIPT", "FLUSH")
+		}
+		for _, admitted := range []bool{true, false} {
+			many := make([]string, 60)
+			for i := range many {
+				many[i] = strings.Repeat("k", i)[:i] + "}"
+			}
+			many = many[2:]
+			ds, err := l.TakeKeys(t.Context(), many, 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, d := range ds {
+				if d.OK != admitted {
+					t.Errorf("key %q: %+v, want admitted %v", many[i], d, admitted)
+				}
+			}
+		}
+		for _, n := range nodes {
+			if size := n.MustDo("DBSIZE"); size == "0" {
+				t.Errorf("node %s has no key: names do not spread", n.Addr)
+			}
+		}
+	})
+}
+
+// An answer that is lost on the way is not asked for again: the server has executed the command, once.
+func TestDrill_NeverTwice(t *testing.T) {
+	t.Parallel()
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+		server := redistest.Start(t)
+		proxy := server.Slow()
+		l := redis.New(redis.Config{Client: connect(t, proxy.Addr), Timeout: patient, Outage: redis.Closed, Limits: limits(ratelimit.PerHour(100)), Denied: -1})
+		take(t, l, "k", 1) // the script is known
+		before := server.Calls("evalsha")
+		proxy.Lose()
+		if d := take(t, l, "k", 1); d.OK || !l.Stats().Down {
+			t.Errorf("%+v, %+v, want an outage", d, l.Stats())
+		}
+		executed := server.Calls("evalsha") - before // none if it was an answer to what clients ask by themselves
+		if executed > 1 {
+			t.Errorf("executed %d times, want once", executed)
+		}
+		until(t, "recovered", func() bool { take(t, l, "k", 0); return !l.Stats().Down })
+		if d := take(t, l, "k", 0); d.Remaining != int64(99-executed) {
+			t.Errorf("%d left, want %d", d.Remaining, 99-executed)
+		}
+	})
+}

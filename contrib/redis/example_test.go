@@ -1,0 +1,177 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/redoubt-go/redoubt/breaker"
+	"github.com/redoubt-go/redoubt/cache"
+	"github.com/redoubt-go/redoubt/contrib/redis"
+	"github.com/redoubt-go/redoubt/contrib/redis/goredisclient"
+	"github.com/redoubt-go/redoubt/ratelimit"
+)
+
+// A server in this process takes the place of a real one, so that the examples need none.
+func exampleServer() (rdb *goredis.Client, stop func()) {
+	server, err := miniredis.Run()
+	if err != nil {
+		panic(err)
+	}
+	server.SetTime(time.Unix(1_800_000_000, 0))
+	rdb = goredis.NewClient(&goredis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true})
+	return rdb, func() { rdb.Close(); server.Close() }
+}
+
+// exampleTimeout is longer than anybody should choose, so that no example fails on a busy machine.
+const exampleTimeout = 10 * time.Second
+
+func Example() {
+	rdb, stop := exampleServer()
+	defer stop()
+	ctx, user := context.Background(), "alice"
+
+	limiter := redis.New(redis.Config{
+		Client: goredisclient.New(rdb),
+		Limits: []ratelimit.Limit{ratelimit.PerSecond(5), ratelimit.PerHour(1000)}, // of each user
+		Nodes:  4,                                                                  // processes
+	})
+	if d, err := limiter.TakeKey(ctx, user, 1); err == nil && !d.OK {
+		fmt.Println("too many requests, retry after", d.RetryAfter)
+	}
+
+	fmt.Println("served")
+	// Output: served
+}
+
+func ExampleNew() {
+	rdb, stop := exampleServer()
+	defer stop()
+	limiter := redis.New(redis.Config{
+		Client:  goredisclient.New(rdb),
+		Limits:  []ratelimit.Limit{ratelimit.PerMinute(3)},
+		Outage:  redis.Closed,
+		Timeout: exampleTimeout,
+	})
+	for range 5 {
+		d, err := limiter.TakeKey(context.Background(), "alice", 1)
+		fmt.Println(d.OK, d.Remaining, err)
+	}
+	s := limiter.Stats()
+	fmt.Println(s.RoundTrips, "round trips,", s.Denied, "refused without one")
+	// Output:
+	// true 2 <nil>
+	// true 1 <nil>
+	// true 0 <nil>
+	// false 0 <nil>
+	// false 0 <nil>
+	// 4 round trips, 1 refused without one
+}
+
+func ExampleLimiter_Close() {
+	rdb, stop := exampleServer()
+	defer stop()
+	config := redis.Config{
+		Client: goredisclient.New(rdb), Limits: []ratelimit.Limit{ratelimit.PerHour(1000)},
+		Nodes: 4, Timeout: exampleTimeout, Lease: 100, LeaseFor: time.Minute,
+	}
+	a, b := redis.New(config), redis.New(config)
+	for range 300 {
+		_, _ = a.TakeKey(context.Background(), "k", 1)
+	}
+	fmt.Println(a.Stats().RoundTrips, "round trips for 300 events")
+	d, _ := b.TakeKey(context.Background(), "k", 0)
+	fmt.Println(d.Remaining, "left while some are taken ahead")
+	fmt.Println(a.Close())
+	d, _ = b.TakeKey(context.Background(), "k", 0)
+	fmt.Println(d.Remaining, "left after Close")
+	// Output:
+	// 9 round trips for 300 events
+	// 673 left while some are taken ahead
+	// <nil>
+	// 700 left after Close
+}
+
+func ExampleEvent() {
+	limiter := redis.New(redis.Config{
+		Client: lost{}, Limits: []ratelimit.Limit{ratelimit.PerMinute(40)}, Nodes: 20,
+		OnEvent: func(_ context.Context, e redis.Event) { fmt.Println(e.Kind, "of", e.Name, "because of:", e.Err) },
+	})
+	for range 3 {
+		d, _ := limiter.TakeKey(context.Background(), "alice", 1)
+		fmt.Println(d.OK, d.Limit)
+	}
+	fmt.Println("down:", limiter.Stats().Down)
+	// Output:
+	// outage of ratelimit because of: connection refused
+	// true 40/20m burst 2
+	// true 40/20m burst 2
+	// false 40/20m burst 2
+	// down: true
+}
+
+// lost is a Client without a server. Each Client has one method.
+type lost struct{}
+
+func (lost) Do(_ context.Context, cmds ...[]string) []redis.Reply {
+	replies := make([]redis.Reply, len(cmds))
+	for i := range replies {
+		replies[i].Err = errors.New("connection refused")
+	}
+	return replies
+}
+
+func ExampleClient() {
+	var c redis.Client = lost{}
+	replies := c.Do(context.Background(), []string{"GET", "k"}, []string{"DEL", "k"})
+	fmt.Println(len(replies), replies[0].Err)
+	// Output: 2 connection refused
+}
+
+func ExampleNewCache() {
+	rdb, stop := exampleServer()
+	defer stop()
+	type user struct{ Name string }
+	find := func(_ context.Context, id string) (user, error) {
+		fmt.Println("asking the database")
+		return user{"Alice"}, nil
+	}
+	second := redis.NewCache(redis.CacheConfig[user]{Client: goredisclient.New(rdb), Name: "users", Timeout: exampleTimeout})
+	for range 2 { // two processes, each with a first level of its own
+		users := cache.Memoize(cache.Through(second, time.Hour, find), cache.Config[string, user]{Capacity: 1000, TTL: time.Minute})
+		u, err := users.Get(context.Background(), "7")
+		fmt.Println(u.Name, err)
+	}
+	// Output:
+	// asking the database
+	// Alice <nil>
+	// Alice <nil>
+}
+
+func ExampleForget() {
+	users := cache.New(cache.Config[string, int]{Capacity: 10})
+	users.Set("alice", 1)
+	users.Set("bob", 2)
+	changed := redis.Forget(users) // for rueidisclient.Track
+	changed([]string{"alice"})
+	fmt.Println(users.Len())
+	changed(nil) // the connection is lost
+	fmt.Println(users.Len())
+	// Output:
+	// 1
+	// 0
+}
+
+func ExampleNewOpenings() {
+	rdb, stop := exampleServer()
+	defer stop()
+	openings := redis.NewOpenings(redis.OpeningsConfig{Client: goredisclient.New(rdb)})
+	defer openings.Close()
+	billing := openings.Breaker(breaker.Config{Name: "billing"})
+	fmt.Println(billing.State())
+	// Output: closed
+}

@@ -1,0 +1,71 @@
+package goredisclient
+
+import (
+	"context"
+	"errors"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/redoubt-go/redoubt/contrib/redis"
+)
+
+// New returns a client that sends its commands by c: to a server, to a cluster or, with Sentinel, to the master of the
+// moment. It panics if the options of c lack ContextTimeoutEnabled. It does not close c.
+func New(c goredis.UniversalClient) redis.Client {
+	obeys := true
+	switch c := c.(type) {
+	case *goredis.Client:
+		obeys = c.Options().ContextTimeoutEnabled
+	case *goredis.ClusterClient:
+		obeys = c.Options().ContextTimeoutEnabled
+	case *goredis.Ring:
+		obeys = c.Options().ContextTimeoutEnabled
+	}
+	if !obeys {
+		panic(errors.New("goredisclient: ContextTimeoutEnabled is not set, so calls could outlast their contexts"))
+	}
+	return client{c}
+}
+
+type client struct{ c goredis.UniversalClient }
+
+// A command is one that is sent once.
+type command struct{ *goredis.Cmd }
+
+func (command) NoRetry() bool { return true }
+
+func (c client) Do(ctx context.Context, cmds ...[]string) []redis.Reply {
+	replies := make([]redis.Reply, len(cmds))
+	if len(cmds) == 1 {
+		cmd := newCommand(ctx, cmds[0])
+		_ = c.c.Process(ctx, cmd) // the error is in the command
+		replies[0] = cmd.reply()
+		return replies
+	}
+	pipe, sent := c.c.Pipeline(), make([]command, len(cmds))
+	for i, words := range cmds {
+		sent[i] = newCommand(ctx, words)
+		_ = pipe.Process(ctx, sent[i]) // only queues
+	}
+	_, _ = pipe.Exec(ctx) // the errors are in the commands
+	for i, cmd := range sent {
+		replies[i] = cmd.reply()
+	}
+	return replies
+}
+
+func newCommand(ctx context.Context, words []string) command {
+	args := make([]any, len(words))
+	for i := range words {
+		args[i] = &words[i] // a pointer is not copied to the heap, and counts as its string
+	}
+	return command{goredis.NewCmd(ctx, args...)}
+}
+
+func (c command) reply() redis.Reply {
+	v, err := c.Result()
+	if errors.Is(err, goredis.Nil) {
+		return redis.Reply{}
+	}
+	return redis.Reply{Value: v, Err: err}
+}

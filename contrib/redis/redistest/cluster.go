@@ -1,0 +1,33 @@
+//go:build unix
+
+package redistest
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// Cluster starts a cluster of three masters, each with a third of the slots.
+func Cluster(t testing.TB) []*Server {
+	t.Helper()
+	nodes := make([]*Server, 3)
+	for i := range nodes {
+		nodes[i] = Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "5000")
+		nodes[i].MustDo("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
+		nodes[i].MustDo("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(i*16384/3), strconv.Itoa((i+1)*16384/3-1))
+	}
+	for _, n := range nodes[1:] {
+		host, port, _ := net.SplitHostPort(n.Addr)
+		nodes[0].MustDo("CLUSTER", "MEET", host, port)
+	}
+	for _, n := range nodes {
+		n.until("part of the cluster", func() bool {
+			info, _ := n.Do("CLUSTER", "INFO")
+			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d", len(nodes)))
+		})
+	}
+	return nodes
+}

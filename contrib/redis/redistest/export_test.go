@@ -1,0 +1,8 @@
+//go:build unix
+
+package redistest
+
+import "bufio"
+
+// ReadReply reads one reply of the protocol.
+func ReadReply(r *bufio.Reader) (string, error) { return readReply(r) }
