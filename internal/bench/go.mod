@@ -24,6 +24,7 @@ require (
 	github.com/go-chi/httprate v0.16.1
 	github.com/go-kratos/aegis v0.2.0
 	github.com/go-logfmt/logfmt v0.6.1
+	github.com/go-redis/redis_rate/v10 v10.0.1
 	github.com/hashicorp/eventlogger v0.2.10
 	github.com/hashicorp/go-retryablehttp v0.7.8
 	github.com/hashicorp/go-version v1.9.0
@@ -33,6 +34,8 @@ require (
 	github.com/mercari/go-circuitbreaker v0.0.2
 	github.com/nxadm/tail v1.4.11
 	github.com/puzpuzpuz/xsync/v4 v4.5.0
+	github.com/redis/go-redis/v9 v9.23.0
+	github.com/redis/rueidis v1.0.79
 	github.com/redoubt-go/redoubt v0.0.0
 	github.com/rs/zerolog v1.35.1
 	github.com/sethvargo/go-limiter v0.7.1
@@ -53,6 +56,8 @@ require (
 	k8s.io/apimachinery v0.37.2
 )
 
+require go.uber.org/atomic v1.12.0 // indirect
+
 require (
 	github.com/aws/smithy-go v1.28.8 // indirect
 	github.com/bits-and-blooms/bitset v1.24.4 // indirect
@@ -69,11 +74,12 @@ require (
 	github.com/hashicorp/golang-lru v0.5.4 // indirect
 	github.com/influxdata/tdigest v0.0.1 // indirect
 	github.com/kamstrup/intmap v0.5.2 // indirect
-	github.com/klauspost/cpuid/v2 v2.2.10 // indirect
+	github.com/klauspost/cpuid/v2 v2.4.0 // indirect
 	github.com/magefile/mage v1.15.0 // indirect
 	github.com/mattn/go-colorable v0.1.14 // indirect
 	github.com/mattn/go-isatty v0.0.20 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
+	github.com/redoubt-go/redoubt/contrib/redis v0.0.0
 	github.com/spaolacci/murmur3 v1.1.0 // indirect
 	github.com/stretchr/objx v0.5.3 // indirect
 	github.com/tidwall/gjson v1.10.2 // indirect
@@ -85,7 +91,7 @@ require (
 	go.opentelemetry.io/otel/trace v1.40.0 // indirect
 	go.uber.org/automaxprocs v1.6.0 // indirect
 	go.uber.org/multierr v1.10.0 // indirect
-	golang.org/x/sys v0.47.0 // indirect
+	golang.org/x/sys v0.48.0 // indirect
 	gonum.org/v1/gonum v0.17.0 // indirect
 	google.golang.org/protobuf v1.36.12-0.20260120151049-f2248ac996af // indirect
 	gopkg.in/tomb.v1 v1.0.0-20141024135613-dd632973f1e7 // indirect
@@ -94,3 +100,5 @@ require (
 )
 
 replace github.com/redoubt-go/redoubt => ../..
+
+replace github.com/redoubt-go/redoubt/contrib/redis => ../../contrib/redis
