@@ -163,11 +163,11 @@ func TestHouseBites(t *testing.T) {
 	}
 }
 
-// A tree is the checkout as the rules see it: the text of each file, and the Go packages of the root module.
+// A tree is the checkout as the rules see it: the text of each file, and the Go packages of the root module and of contrib.
 type tree struct {
 	fset  *token.FileSet
 	text  map[string]string // every file but those of .git, by slash-separated path
-	pkgs  []*pkg            // the packages of the root module, by folder
+	pkgs  []*pkg            // the packages of the root module and of those in contrib, by folder
 	mods  []string          // the folders of the nested modules
 	names map[*ast.File]string
 }
@@ -201,7 +201,7 @@ func load(fsys fs.FS) (*tree, error) {
 	return t, t.parse()
 }
 
-// parse reads the Go files of the root module into t.pkgs.
+// parse reads the Go files of the root module and of those in contrib into t.pkgs.
 func (t *tree) parse() error {
 	byDir := map[string]*pkg{}
 	for _, name := range slices.Sorted(maps.Keys(t.text)) {
@@ -227,14 +227,16 @@ func (t *tree) parse() error {
 	return nil
 }
 
+// nested reports whether a file belongs to a module that nobody imports.
 func (t *tree) nested(name string) bool {
-	return slices.ContainsFunc(t.mods, func(dir string) bool { return strings.HasPrefix(name, dir+"/") })
+	return topDir(name) != "contrib" && slices.ContainsFunc(t.mods, func(dir string) bool { return strings.HasPrefix(name, dir+"/") })
 }
 
-// library yields the packages that a user imports: not the root's map, not the examples, not the commands.
+// library yields the packages that a user imports: not the root's map, not the examples, not the commands, not internals.
 func (t *tree) library() []*pkg {
 	return slices.DeleteFunc(slices.Clone(t.pkgs), func(p *pkg) bool {
-		return !slices.Contains(seven, topDir(p.dir)) || strings.Contains(p.dir, "/cmd/") || len(p.code) == 0
+		return topDir(p.dir) != "contrib" && !slices.Contains(seven, topDir(p.dir)) ||
+			strings.Contains(p.dir, "/cmd/") || strings.Contains(p.dir, "/internal/") || len(p.code) == 0
 	})
 }
 
@@ -429,6 +431,9 @@ func checkImports(t *tree) (bad []string) {
 }
 
 func mayImport(dir, imp string) bool {
+	if topDir(dir) == "contrib" {
+		return true
+	}
 	if topDir(dir) == "examples" {
 		return std(imp) || strings.HasPrefix(imp, module+"/")
 	}
@@ -510,6 +515,9 @@ func receiver(d *ast.FuncDecl) string {
 
 func checkExamples(t *tree) (bad []string) {
 	for _, p := range t.library() {
+		if topDir(p.dir) == "contrib" { // whose examples may need a server
+			continue
+		}
 		shown := map[string]bool{}
 		for _, e := range doc.Examples(p.tests...) {
 			symbol, _, _ := strings.Cut(e.Name, "_")
