@@ -109,6 +109,8 @@ func (l *Ledger) seal(signers ...*Signer) (cp Checkpoint, fresh bool, err error)
 		return l.sealed, false, err
 	}
 	l.sealed, l.unsealed = cp, 0
+	l.counters.sealed.Store(cp.Size)
+	l.counters.checkpoints.Add(1)
 	return cp, true, l.prune()
 }
 
@@ -118,6 +120,7 @@ func (l *Ledger) anchored(ctx context.Context, cp Checkpoint, fresh bool) error 
 		return nil
 	}
 	if err := l.anchor(ctx, cp); err != nil {
+		l.counters.adrift.Add(1)
 		return fmt.Errorf("ledger: anchor: %w", err)
 	}
 	return nil

@@ -100,7 +100,8 @@
 // A commit is one write, two stats and, with SyncAlways, one fsync, whatever the
 // number of events in it; a checkpoint is one more, and a signature. Open reads the
 // last segment, Verify all of them on all processors, Prove all of them on one, in
-// memory that does not grow with the log.
+// memory that does not grow with the log. [Ledger.Stats] takes no lock: it answers
+// also while the disk hangs, and a mean of SyncTime over Syncs that grows says so.
 //
 // # Source
 //

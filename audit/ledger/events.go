@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"strconv"
 
 	"github.com/redoubt-go/redoubt/audit"
 )
@@ -31,7 +32,10 @@ func Events(fsys fs.FS) iter.Seq2[Record, error] {
 				r, service, err = parseRecord(line.text)
 			}
 			if err != nil {
-				yield(Record{}, fmt.Errorf("ledger: %s: %w", line.place, err))
+				if line.file != "" {
+					err = fmt.Errorf("%s: %w", line.place(), err)
+				}
+				yield(Record{}, fmt.Errorf("ledger: %w", err))
 				return
 			}
 			if !service && !yield(r, nil) {
@@ -43,8 +47,17 @@ func Events(fsys fs.FS) iter.Seq2[Record, error] {
 
 // textLine is a line and where it stands. The text is valid for one step.
 type textLine struct {
-	text  []byte
-	place string
+	text []byte
+	file string // empty where there is none to speak of
+	no   int    // in that file, from 1; 0 if it could not be opened
+}
+
+// place is made when somebody asks, which is for the rare line that is in error.
+func (l textLine) place() string {
+	if l.no == 0 {
+		return l.file
+	}
+	return l.file + ":" + strconv.Itoa(l.no)
 }
 
 // lines yields the lines from the segment that holds record from, or from the
@@ -73,7 +86,7 @@ func lines(fsys fs.FS, from uint64) iter.Seq2[textLine, error] {
 func linesOf(fsys fs.FS, name string, yield func(textLine, error) bool) (more bool) {
 	f, err := fsys.Open(name)
 	if err != nil {
-		yield(textLine{place: name}, err)
+		yield(textLine{file: name}, err)
 		return false
 	}
 	defer func() { _ = f.Close() }()
@@ -83,7 +96,7 @@ func linesOf(fsys fs.FS, name string, yield func(textLine, error) bool) (more bo
 		if errors.Is(err, io.EOF) || err == nil && !whole {
 			return true
 		}
-		if !yield(textLine{text, fmt.Sprintf("%s:%d", name, lr.no)}, err) || err != nil {
+		if !yield(textLine{text, name, lr.no}, err) || err != nil {
 			return false
 		}
 	}

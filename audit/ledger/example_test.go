@@ -57,6 +57,17 @@ func ExampleLedger() {
 	// Output: 3 <nil> <nil>
 }
 
+func ExampleStats() {
+	dir, remove := tempDir()
+	defer remove()
+	led, _ := ledger.Open(context.Background(), dir, ledger.Config{})
+	_ = led.WriteEvents(context.Background(), []*audit.Event{{Action: "a", Outcome: audit.Success}, {Action: "b", Outcome: audit.Success}})
+	s := led.Stats()
+	fmt.Println(s.Events, "events in", s.Commits, "commit,", s.Size, "records,", s.Sealed, "sealed,", s.Failed, "failed")
+	_ = led.Close()
+	// Output: 2 events in 1 commit, 3 records, 0 sealed, 0 failed
+}
+
 func ExampleConfig() {
 	fmt.Println(ledger.Config{Origin: "no spaces"}.Validate())
 	// Output: ledger: config: Origin is not a name: ledger format

@@ -1,5 +1,33 @@
 package ledger
 
+import (
+	"context"
+	"io/fs"
+)
+
+// MaxLine is the bound of a line, and ChunkSize of what one read takes.
+const (
+	MaxLine   = maxLine
+	ChunkSize = chunkSize
+)
+
+// Place is where a line stands and what it hashes to.
+type Place struct {
+	Segment uint64
+	Line    int
+	Offset  int64
+	Leaf    Hash
+}
+
+// Places reads segments as Verify does.
+func Places(fsys fs.FS, segs ...uint64) (places []Place, torn int64, err error) {
+	torn, err = readAll(context.Background(), fsys, segs, func(e *entry) bool {
+		places = append(places, Place{e.seg, e.line, e.off, e.leaf})
+		return true
+	})
+	return places, torn, err
+}
+
 // File is the seam for faults of the file system.
 type File = file
 

@@ -166,6 +166,8 @@ type Ledger struct {
 	unlock    io.Closer
 	recovered Recovery
 
+	counters counters
+
 	chores         sync.WaitGroup
 	endChores      context.CancelFunc
 	syncer, sealer *chore // nil where there is nothing to do later
@@ -259,7 +261,10 @@ func (l *Ledger) lead(b *batch) {
 	l.joinMu.Lock()
 	l.joined = nil
 	l.joinMu.Unlock()
+	// From here on nobody joins: whoever comes now leads the next batch, and gathers
+	// company for as long as this commit takes.
 	b.err = l.commit(b)
+	l.counters.answered(uint64(len(b.ends)), b.err)
 	if cap(b.text) <= maxLine {
 		l.joinMu.Lock()
 		l.spare = b.text // a rare giant is left to the collector
@@ -288,13 +293,14 @@ func (l *Ledger) append(text []byte, ends []int) error {
 	if err := l.unchanged(); err != nil {
 		return l.stop(err)
 	}
+	// All is computed on a copy of the position, which counts once the write holds.
 	next := l.at
 	b := l.buf[:0]
 	from := 0
 	for _, end := range ends {
 		start := len(b)
 		b = appendHead(b, next.tree.size, next.prev)
-		b = append(b, text[from+1:end]...)
+		b = append(b, text[from+1:end]...) // without its brace, which the head has
 		next.add(b[start:])
 		b = append(b, '\n')
 		from = end
@@ -315,13 +321,13 @@ func (l *Ledger) append(text []byte, ends []int) error {
 	}
 	l.unsynced = l.sync > 0
 	if l.sync == SyncAlways {
-		if err := l.f.Sync(); err != nil {
+		if err := l.flush(l.f); err != nil {
 			// The pages may be gone although the next sync would succeed: never repeat it.
 			return fmt.Errorf("%w: %w", l.stop(err), audit.ErrUncertain)
 		}
 	}
-	l.at = next
 	l.unsealed += len(ends)
+	l.moved(next, uint64(len(ends)), uint64(len(b)))
 	return nil
 }
 
@@ -330,11 +336,30 @@ func (l *Ledger) settle() error {
 	if l.fail != nil || !l.unsynced {
 		return l.fail
 	}
-	if err := l.f.Sync(); err != nil {
+	if err := l.flush(l.f); err != nil {
 		return l.stop(err)
 	}
 	l.unsynced = false
 	return nil
+}
+
+// moved makes the lines that were written part of the log.
+func (l *Ledger) moved(to position, records, bytes uint64) {
+	l.at = to
+	l.counters.size.Store(to.tree.size)
+	l.counters.records.Add(records)
+	l.counters.bytes.Add(bytes)
+}
+
+// flush makes what was written to f durable, and counts it.
+func (l *Ledger) flush(f file) error {
+	start := time.Now()
+	err := l.sync.file(f)
+	if l.sync != SyncNever {
+		l.counters.syncs.Add(1)
+		l.counters.syncTime.Add(int64(time.Since(start)))
+	}
+	return err
 }
 
 // unchanged reports whether the file is still the one at the path and as long as
@@ -359,6 +384,7 @@ func (l *Ledger) unchanged() error {
 // stop refuses everything from now on.
 func (l *Ledger) stop(err error) error {
 	l.fail = fmt.Errorf("ledger: %w: %w", ErrFailed, err)
+	l.counters.stopped.Store(true)
 	return l.fail
 }
 
@@ -396,6 +422,7 @@ func (l *Ledger) shut() (cp Checkpoint, fresh bool, err error) {
 		}
 	}
 	l.fail = fmt.Errorf("ledger: %w", ErrClosed)
+	l.counters.stopped.Store(true)
 	if cerr := errors.Join(l.f.Close(), l.unlock.Close()); cerr != nil {
 		err = errors.Join(err, fmt.Errorf("ledger: close: %w", cerr))
 	}

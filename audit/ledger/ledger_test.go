@@ -10,12 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -512,6 +514,40 @@ func TestTrap30_FileChangedUnderneath(t *testing.T) {
 	}
 }
 
+// Clocks are set back. The order is that of the numbers, and no verdict hangs on a
+// time.
+func TestTrap20_TimeMayGoBackwards(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir, never)
+	var events []*audit.Event
+	for i := range 3 {
+		e := event(strconv.Itoa(i))
+		e.Time = time.Date(2026, 1, 3-i, 0, 0, 0, 0, time.UTC)
+		events = append(events, e)
+	}
+	if err := l.WriteEvents(context.Background(), events); err != nil {
+		t.Fatal(err)
+	}
+	verifyOK(t, dir)
+	if d := cmp.Diff([]string{"0", "1", "2"}, ids(t, os.DirFS(dir))); d != "" {
+		t.Errorf("events (-want +got):\n%s", d)
+	}
+}
+
+// The close of a segment can be where a file system says that it lost what was
+// written, so it stops the ledger as a failed sync does.
+func TestTrap25_CloseErrorStops(t *testing.T) {
+	l := open(t, t.TempDir(), never)
+	ledger.WrapFile(l, func(f ledger.File) ledger.File { return badClose{f} })
+	write(t, l, "a")
+	wantIs(t, l.Rotate(context.Background()), ledger.ErrFailed, syscall.EIO)
+	wantIs(t, l.WriteEvents(context.Background(), []*audit.Event{event("b")}), ledger.ErrFailed)
+}
+
+type badClose struct{ ledger.File }
+
+func (f badClose) Close() error { return errors.Join(f.File.Close(), syscall.EIO) }
+
 func TestTrap31_CloseWritesNothing(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir, never)
@@ -535,6 +571,11 @@ func TestTrap32_StrictLines(t *testing.T) {
 		"CR at the end":    ok + "\r",
 		"CR inside":        strings.Replace(ok, ",", ",\r", 1),
 		"space at the end": ok + " ",
+		"bad escape":       strings.Replace(ok, "1}", `"\x"}`, 1),
+		"escaped end":      strings.Replace(ok, "1}", `"\"}`, 1),
+		"comma in seq":     strings.Replace(ok, ":1,", ":1,2,", 1),
+		"nothing more":     `{"seq":1,"prev":"` + prev + `",}`,
+		"repeated prev":    strings.Replace(ok, `"a":1`, `"prev":"x"`, 1),
 		"NUL":              strings.Replace(ok, "1}", "1\x00}", 1),
 		"leading zero":     strings.Replace(ok, ":1,", ":01,", 1),
 		"negative":         strings.Replace(ok, ":1,", ":-1,", 1),
@@ -552,6 +593,13 @@ func TestTrap32_StrictLines(t *testing.T) {
 	} {
 		if _, _, good := ledger.ParseLine([]byte(line)); good {
 			t.Errorf("%s: taken", name)
+		}
+	}
+	for c := range 256 { // each byte within a text, where JSON lets fewer stand than we refuse
+		line := strings.Replace(ok, "1}", `"`+string([]byte{byte(c)})+`"}`, 1)
+		want := c >= 0x20 && c != 0x7f && c != '"' && c != '\\'
+		if _, _, good := ledger.ParseLine([]byte(line)); good != want {
+			t.Errorf("byte %#x in a text: taken %t, want %t", c, good, want)
 		}
 	}
 	same := strings.Replace(ok, `1}`, `{"a":"\"a\":","b":[{"a":1},{"a":2}]},"b":"{"}`, 1)

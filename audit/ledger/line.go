@@ -30,6 +30,28 @@ func appendHead(b []byte, seq uint64, prev Hash) []byte {
 	return append(b, `",`...)
 }
 
+// The beginning of a line is {"seq":N,"prev":"H", and only N varies in length.
+const (
+	seqPart  = `{"seq":`
+	prevPart = `,"prev":"`
+	hashLen  = (len(Hash{}) + 2) / 3 * 4
+	prevLen  = len(prevPart) + hashLen + len(`",`)
+)
+
+// bodyOf is where the part of a line begins that comes from elsewhere, behind the
+// two numbers; -1 if it does not begin with two.
+func bodyOf(line []byte) int {
+	if len(line) < len(seqPart) || string(line[:len(seqPart)]) != seqPart {
+		return -1
+	}
+	i := len(seqPart) + bytes.IndexByte(line[len(seqPart):], ',')
+	if body := i + prevLen; i >= len(seqPart) && body <= len(line) &&
+		string(line[i:i+len(prevPart)]) == prevPart && string(line[body-len(`",`):body]) == `",` {
+		return body
+	}
+	return -1
+}
+
 // parseLine reads the two numbers that chain a line, and reports whether the
 // whole line is one that this package could have written.
 func parseLine(line []byte) (seq uint64, prev Hash, ok bool) {
@@ -39,21 +61,21 @@ func parseLine(line []byte) (seq uint64, prev Hash, ok bool) {
 
 // parseLine is the same for many lines in a row, in the memory of the first.
 func (p *objectParser) parseLine(line []byte) (seq uint64, prev Hash, ok bool) {
-	rest, ok := bytes.CutPrefix(line, []byte(`{"seq":`))
-	if !ok || len(line) > maxLine || line[len(line)-1] != '}' {
+	body := bodyOf(line)
+	if body < 0 || len(line) > maxLine || line[len(line)-1] != '}' {
 		return 0, prev, false
 	}
-	digits, rest, ok := bytes.Cut(rest, []byte(`,"prev":"`))
-	if !ok || len(digits) > 20 || (len(digits) > 1 && digits[0] == '0') {
+	digits, text := line[len(seqPart):body-prevLen], line[body-len(`",`)-hashLen:body-len(`",`)]
+	if len(digits) > 20 || (len(digits) > 1 && digits[0] == '0') || !decodeHash(&prev, text) {
 		return 0, prev, false
 	}
 	seq, err := strconv.ParseUint(string(digits), 10, 64)
-	text, _, ok := bytes.Cut(rest, []byte(`",`))
-	if err != nil || !ok || !decodeHash(&prev, text) {
+	if err != nil {
 		return 0, prev, false
 	}
-	p.b, p.i, p.keys = line, 0, p.keys[:0]
-	if !p.object(0) || p.i != len(line) {
+	// The beginning is checked: go on behind it, in an object with two keys.
+	p.b, p.i, p.keys = line, body, append(p.keys[:0], line[2:5], line[body-prevLen+2:body-prevLen+6])
+	if !p.members(0, 0) || p.i != len(line) {
 		return 0, Hash{}, false
 	}
 	return seq, prev, true
@@ -66,6 +88,8 @@ type objectParser struct {
 	b    []byte
 	i    int
 	keys [][]byte // of all open objects, outermost first
+
+	escaped bool // the last text has an escape
 }
 
 // next takes c, if that is what comes.
@@ -77,6 +101,7 @@ func (p *objectParser) next(c byte) bool {
 	return false
 }
 
+// object checks an object, from its brace on.
 func (p *objectParser) object(depth int) bool {
 	if depth > maxNesting || !p.next('{') {
 		return false
@@ -84,13 +109,21 @@ func (p *objectParser) object(depth int) bool {
 	if p.next('}') {
 		return true
 	}
-	mine := len(p.keys)
+	return p.members(len(p.keys), depth)
+}
+
+// members checks the keys and values of an object, of whose keys the ones from mine
+// on have been read, and its end.
+func (p *objectParser) members(mine, depth int) bool {
 	for {
 		start := p.i
 		if !p.text() {
 			return false
 		}
-		key := plainKey(p.b[start:p.i])
+		key := p.b[start+1 : p.i-1]
+		if p.escaped {
+			key = plainKey(p.b[start:p.i])
+		}
 		if len(p.keys)-mine == maxKeys || contains(p.keys[mine:], key) {
 			return false
 		}
@@ -108,6 +141,7 @@ func (p *objectParser) object(depth int) bool {
 	}
 }
 
+// array checks an array, from its bracket on.
 func (p *objectParser) array(depth int) bool {
 	if depth > maxNesting || !p.next('[') {
 		return false
@@ -126,6 +160,7 @@ func (p *objectParser) array(depth int) bool {
 	return false
 }
 
+// value checks any value; depth is that of the objects and arrays around it.
 func (p *objectParser) value(depth int) bool {
 	if p.i == len(p.b) {
 		return false
@@ -155,27 +190,42 @@ func (p *objectParser) word(w string) bool {
 	return true
 }
 
+// text checks a string. Bytes that are no UTF-8 pass: the hash is over bytes, and
+// the encoder writes none.
 func (p *objectParser) text() bool {
-	if !p.next('"') {
+	if p.escaped = false; !p.next('"') {
 		return false
 	}
 	for i := p.i; i < len(p.b); i++ {
-		switch c := p.b[i]; {
-		case c == '"':
+		if plain[p.b[i]] {
+			continue
+		}
+		switch p.b[i] {
+		case '"':
 			p.i = i + 1
 			return true
-		case c == '\\':
+		case '\\':
+			p.escaped = true
 			n := escapeLen(p.b[i:])
 			if n == 0 {
 				return false
 			}
 			i += n - 1
-		case c < 0x20 || c == 0x7f:
+		default:
 			return false
 		}
 	}
 	return false
 }
+
+// plain are the bytes that stand for themselves in a text. Nearly all are, and one
+// look in a table is half the work of four comparisons.
+var plain = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c >= 0x20 && c != 0x7f && c != '"' && c != '\\'
+	}
+	return t
+}()
 
 // escapeLen is the length of the escape that b begins with, 0 if it is none.
 func escapeLen(b []byte) int {
@@ -199,6 +249,7 @@ func escapeLen(b []byte) int {
 	return 0
 }
 
+// number checks a number by the grammar of RFC 8259, which knows no leading zeros.
 func (p *objectParser) number() bool {
 	p.next('-')
 	if !p.next('0') && p.digits() == 0 {
@@ -216,6 +267,7 @@ func (p *objectParser) number() bool {
 	return true
 }
 
+// digits takes the digits that come and counts them.
 func (p *objectParser) digits() (n int) {
 	for p.i < len(p.b) && '0' <= p.b[p.i] && p.b[p.i] <= '9' {
 		p.i++
@@ -226,14 +278,13 @@ func (p *objectParser) digits() (n int) {
 
 // plainKey undoes escapes, because one key can be spelled in several ways.
 func plainKey(quoted []byte) []byte {
-	if bytes.IndexByte(quoted, '\\') < 0 {
-		return quoted[1 : len(quoted)-1]
-	}
 	var s string
 	_ = json.Unmarshal(quoted, &s) // it is a valid string
 	return []byte(s)
 }
 
+// contains compares one by one: keys are few, see maxKeys, and a set would cost an
+// allocation for every object.
 func contains(keys [][]byte, key []byte) bool {
 	for _, k := range keys {
 		if bytes.Equal(k, key) {

@@ -123,10 +123,13 @@ func (v *Verifier) Name() string { return v.name }
 // String returns the text that [ParseVerifier] reads.
 func (v *Verifier) String() string { return keyText(v.name, v.hash, v.key) }
 
+// keyText is the form that both halves of a key have.
 func keyText(name string, hash uint32, key []byte) string {
 	return fmt.Sprintf("%s+%08x+%s", name, hash, base64.StdEncoding.EncodeToString(append([]byte{algEd25519}, key...)))
 }
 
+// cutKey takes the text of a key apart. The hash is checked by whoever knows the
+// public key.
 func cutKey(s string) (name string, hash uint32, key []byte, ok bool) {
 	name, rest, _ := strings.Cut(s, "+")
 	hex, data, _ := strings.Cut(rest, "+")
@@ -192,6 +195,8 @@ func openNote(note string, keys []*Verifier) (text string, signed uint64, err er
 	return text, signed, nil
 }
 
+// cutSignature takes a signature line apart: the first four of its bytes say which
+// key of that name it is by.
 func cutSignature(line string) (name string, raw []byte, ok bool) {
 	rest, ok := strings.CutPrefix(line, "— ")
 	name, data, found := strings.Cut(rest, " ")

@@ -50,6 +50,8 @@ func Open(ctx context.Context, dir string, c Config) (*Ledger, error) {
 		_ = lock.Close()
 		return nil, err
 	}
+	l.counters.size.Store(l.at.tree.size)
+	l.counters.sealed.Store(l.sealed.Size)
 	l.startChores(c)
 	return l, nil
 }
@@ -68,12 +70,14 @@ func newLedger(dir string, c Config) *Ledger {
 	return l
 }
 
+// open reads what is in the directory, or begins a log, under the lock.
 func (l *Ledger) open(ctx context.Context, c Config) error {
 	fsys := os.DirFS(l.dir)
 	segs, err := segments(fsys)
 	if err != nil {
 		return err
 	}
+	// Known says nothing about the last segment alone, so all of them are read.
 	if c.Known != nil && len(segs) > 0 {
 		if _, err := Verify(ctx, fsys, VerifyConfig{Known: c.Known, Pruned: true}); err != nil {
 			return err
@@ -117,6 +121,7 @@ func (l *Ledger) resume(ctx context.Context, c Config) error {
 		case err != nil:
 			return err
 		case tail == tampered:
+			// The scan knows that something is wrong; Verify knows what and where.
 			_, err := Verify(ctx, os.DirFS(l.dir), VerifyConfig{Pruned: true})
 			return errors.Join(err, errIf(err == nil, fmt.Errorf("ledger: log does not hang together: %w", ErrTampered)))
 		case tail == clean && l.at.off > 0:
@@ -136,6 +141,7 @@ func (l *Ledger) resume(ctx context.Context, c Config) error {
 	return nil
 }
 
+// errIf is err where cond holds.
 func errIf(cond bool, err error) error {
 	if cond {
 		return err
@@ -165,6 +171,7 @@ const (
 func (l *Ledger) scan(ctx context.Context, r io.Reader, c Config) (tailState, error) {
 	l.at = position{}
 	lr := newLineReader(r)
+	var p objectParser
 	for {
 		line, whole, err := lr.read()
 		if errors.Is(err, io.EOF) {
@@ -179,7 +186,7 @@ func (l *Ledger) scan(ctx context.Context, r io.Reader, c Config) (tailState, er
 		if !whole || bytes.IndexByte(line, 0) >= 0 {
 			return l.tornOrWorse(lr, c)
 		}
-		seq, prev, ok := parseLine(line)
+		seq, prev, ok := p.parseLine(line)
 		if ok && lr.no == 1 {
 			if err := l.adopt(line, seq, prev, c); err != nil {
 				return clean, err
@@ -287,6 +294,7 @@ func (l *Ledger) cutTail(f *os.File) error {
 	return errors.Join(l.sync.dir(l.dir), f.Truncate(l.at.off), l.sync.file(disk{f}))
 }
 
+// save writes what is taken off to a file of its own, durably, before it is.
 func (l *Ledger) save(path string, r io.Reader) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {

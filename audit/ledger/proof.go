@@ -71,13 +71,14 @@ func Prove(fsys fs.FS, seq uint64) (*Proof, error) {
 // lastCheckpoint finds the newest checkpoint, looking at the newest segment first.
 func lastCheckpoint(fsys fs.FS) (cp Checkpoint, err error) {
 	segs, err := segments(fsys)
+	var p objectParser
 	for i := len(segs) - 1; i >= 0 && err == nil && cp.Note == ""; i-- {
 		linesOf(fsys, segmentName(segs[i]), func(l textLine, lerr error) bool {
 			if err = lerr; err != nil {
 				return false
 			}
-			if _, _, ok := parseLine(l.text); !ok {
-				err = formatError(l.place + " is malformed")
+			if _, _, ok := p.parseLine(l.text); !ok {
+				err = formatError(l.place() + " is malformed")
 			} else if isService(l.text, "checkpoint") {
 				cp, _, err = openCheckpoint(noteOf(l.text), nil)
 			}
@@ -121,6 +122,8 @@ type leaves struct {
 	err   error
 }
 
+// readLeaves gives do the leaves of a log whose oldest segment has a header that
+// fits, and reports the first error of either.
 func readLeaves(fsys fs.FS, do func(*leaves) error) error {
 	next, stop := iter.Pull2(lines(fsys, 0))
 	defer stop()
@@ -135,7 +138,7 @@ func readLeaves(fsys fs.FS, do func(*leaves) error) error {
 	seq, _, ok := parseLine(line.text)
 	h, isHeader := parseHeader(line.text)
 	if _, fits := newTree(seq, h.Range); !ok || !isHeader || !fits {
-		return formatError(line.place + " is not a header")
+		return formatError(line.place() + " is not a header")
 	}
 	l.first, l.roots, l.ahead = seq, h.Range, line.text
 	if err := do(l); err != nil {

@@ -1,13 +1,15 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"iter"
 	"runtime"
+	"slices"
 	"sync"
 )
 
@@ -34,28 +36,40 @@ type ownLine struct {
 	before Head    // the log up to here, filled in by the verifier
 }
 
-// chunk is some lines in a row of one segment.
+// chunk is some lines in a row of one segment. It goes from the reader to a worker
+// to the verifier and back: nothing may point into it for longer.
 type chunk struct {
-	text    []byte // the lines without their ends
-	ends    []int  // where each of them ends in text
+	text    []byte // one byte of room, then lines with their ends
+	seg     uint64
+	off     int64 // of the first line
+	first   bool  // the first of its segment
+	unended bool  // the end of the last line was put there by the reader
 	entries []entry
-	torn    int64 // bytes of a last line without an end, which is not in entries
+	torn    int64 // bytes of a last line without an end, which is not in text
 	err     error // why there is nothing more
 	done    chan struct{}
 }
 
-// check fills in what can be known of each line alone.
-func (c *chunk) check() {
+// check fills in what can be known of each line alone. The line end before a line,
+// which has done its work, makes room for the 0 that a leaf hash begins with: so a
+// line is hashed where it stands, in one go.
+func (c *chunk) check(p *objectParser) {
 	defer close(c.done)
-	var p objectParser
-	from := 0
-	for i, end := range c.ends {
-		line, e := c.text[from:end], &c.entries[i]
-		from = end
-		e.leaf = leafHash(line)
+	c.entries = c.entries[:0]
+	for start := 1; start < len(c.text); {
+		end := start + bytes.IndexByte(c.text[start:], '\n')
+		next := end + 1
+		if c.unended && next == len(c.text) {
+			end = next // no well-formed line has a line end in it
+		}
+		c.text[start-1] = 0
+		e := entry{seg: c.seg, off: c.off + int64(start-1), leaf: sha256.Sum256(c.text[start-1 : end])}
+		line := c.text[start:end]
 		if e.seq, e.prev, e.ok = p.parseLine(line); e.ok {
 			e.own = parseOwn(line)
 		}
+		c.entries = append(c.entries, e)
+		start = next
 	}
 }
 
@@ -80,29 +94,35 @@ func readAll(ctx context.Context, fsys fs.FS, segs []uint64, take func(*entry) b
 	workers := runtime.GOMAXPROCS(0)
 	inner, cancel := context.WithCancel(ctx)
 	todo, ordered := make(chan *chunk), make(chan *chunk, 2*workers)
+	used := make(chan *chunk, cap(ordered)+workers+2) // to be filled again: as many as can be under way
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() {
 		defer close(ordered)
 		defer close(todo)
-		for c := range chunks(fsys, segs) {
+		readChunks(fsys, segs, used, func(c *chunk) bool {
 			for _, to := range [...]chan *chunk{ordered, todo} {
 				select {
 				case to <- c:
 				case <-inner.Done():
-					return
+					return false
 				}
 			}
-		}
+			return true
+		})
 	})
+	// Hashing and parsing need nothing but the line; links and the tree need the order,
+	// which is that of the second channel.
 	for range workers {
 		wg.Go(func() {
+			var p objectParser
 			for c := range todo {
-				c.check()
+				c.check(&p)
 			}
 		})
 	}
+	line := 0
 	for c := range ordered {
 		select {
 		case <-c.done:
@@ -112,62 +132,116 @@ func readAll(ctx context.Context, fsys fs.FS, segs []uint64, take func(*entry) b
 		if c.err != nil {
 			return 0, fmt.Errorf("ledger: read: %w", c.err)
 		}
+		if c.first {
+			line = 0
+		}
 		for i := range c.entries {
+			line++
+			c.entries[i].line = line
 			if !take(&c.entries[i]) {
 				return 0, nil
 			}
 		}
 		torn = c.torn
+		select {
+		case used <- c:
+		default:
+		}
 	}
 	return torn, done(ctx)
 }
 
-// chunks reads the segments. Only the last line of the last of them may lack its
-// end; elsewhere that is a fault, which the verifier finds in the line.
-func chunks(fsys fs.FS, segs []uint64) iter.Seq[*chunk] {
-	return func(yield func(*chunk) bool) {
-		for i, seg := range segs {
-			f, err := fsys.Open(segmentName(seg))
-			if err != nil {
-				yield(failedChunk(err))
-				return
+// readChunks reads the segments until yield has enough or something fails. Only the
+// last line of the last of them may lack its end; elsewhere that is a fault, which
+// the verifier finds in the line.
+func readChunks(fsys fs.FS, segs []uint64, used <-chan *chunk, yield func(*chunk) bool) {
+	for i, seg := range segs {
+		r := segmentReader{last: i == len(segs)-1}
+		f, err := fsys.Open(segmentName(seg))
+		for first, more := true, true; more; first = false {
+			c := recycled(used)
+			c.seg, c.first, c.err = seg, first, err
+			if r.r = f; err == nil {
+				more = r.next(c)
 			}
-			lr := newLineReader(f)
-			for more := true; more && err == nil; {
-				var c *chunk
-				if c, more = readChunk(lr, seg, i == len(segs)-1); !yield(c) {
-					err = fs.ErrClosed
-				}
+			if !yield(c) || c.err != nil {
+				err, more = errStopped, false
 			}
-			if _ = f.Close(); err != nil {
-				return
-			}
+		}
+		if f != nil {
+			_ = f.Close()
+		}
+		if err != nil {
+			return
 		}
 	}
 }
 
-func failedChunk(err error) *chunk { return &chunk{err: err, done: make(chan struct{})} }
+// errStopped ends reading when nobody wants more.
+var errStopped = errors.New("enough")
 
-func readChunk(lr *lineReader, seg uint64, last bool) (c *chunk, more bool) {
-	c = &chunk{text: make([]byte, 0, chunkSize+chunkSize/8), done: make(chan struct{})}
-	for len(c.text) < chunkSize {
-		line, whole, err := lr.read()
-		switch {
-		case errors.Is(err, io.EOF):
-			return c, false
-		case err != nil:
-			c.err = err
-			return c, false
-		case !whole && last:
-			c.torn = lr.next - lr.off
-			return c, false
-		}
-		c.text = append(c.text, line...)
-		if !whole {
-			c.text = append(c.text, '\n') // no well-formed line has one
-		}
-		c.ends = append(c.ends, len(c.text))
-		c.entries = append(c.entries, entry{seg: seg, line: lr.no, off: lr.off})
+// recycled is a chunk to be filled, in the memory of a used one if there is any.
+func recycled(used <-chan *chunk) *chunk {
+	c := &chunk{}
+	select {
+	case c = <-used:
+	default:
 	}
-	return c, true
+	*c = chunk{text: c.text, entries: c.entries, done: make(chan struct{})}
+	return c
+}
+
+// segmentReader cuts a segment into chunks of whole lines.
+type segmentReader struct {
+	r    io.Reader
+	last bool   // the last segment, where a line may be unfinished
+	off  int64  // of the next line
+	rest []byte // what was read of it
+}
+
+// next fills c up to the last line end in sight and reports whether there is more.
+// It reads until there is one, and keeps no more of a line than shows that it is
+// over maxLine.
+func (r *segmentReader) next(c *chunk) (more bool) {
+	c.off = r.off
+	c.text = append(append(c.text[:0], 0), r.rest...)
+	r.rest = r.rest[:0]
+	dropped := 0
+	for {
+		from := min(len(c.text), maxLine+2)
+		dropped += len(c.text) - from
+		c.text = slices.Grow(c.text[:from], chunkSize)
+		n, err := io.ReadFull(r.r, c.text[from:from+chunkSize])
+		c.text = c.text[:from+n]
+		end := bytes.LastIndexByte(c.text, '\n')
+		if dropped > 0 {
+			end = bytes.IndexByte(c.text, '\n') // those behind it have other places than in text
+		}
+		ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		switch {
+		case err != nil && !ended:
+			c.err, c.text = err, c.text[:0]
+			return false
+		case ended && (dropped == 0 || end < 0):
+			r.finish(c, max(end, 0), dropped)
+			return false
+		case end > 0:
+			r.rest = append(r.rest, c.text[end+1:]...)
+			r.off += int64(end + dropped)
+			c.text = c.text[:end+1]
+			return true
+		}
+	}
+}
+
+// finish deals with what stands behind the last line end of the segment.
+func (r *segmentReader) finish(c *chunk, end, dropped int) {
+	switch unended := len(c.text) - (end + 1); {
+	case unended == 0:
+	case r.last:
+		c.torn = int64(unended + dropped)
+		c.text = c.text[:end+1]
+	default:
+		c.text, c.unended = append(c.text, '\n'), true
+	}
 }

@@ -31,6 +31,7 @@ func segments(fsys fs.FS) ([]uint64, error) {
 	return slices.DeleteFunc(all, func(first uint64) bool { return first > seen[len(seen)-1] }), err
 }
 
+// listSegments is one look at the directory.
 func listSegments(fsys fs.FS) (firsts []uint64, err error) {
 	entries, err := fs.ReadDir(fsys, ".") // sorted by name
 	if err != nil {
@@ -137,7 +138,7 @@ func (l *Ledger) begin() error {
 	}
 	_, err = f.Write(append(line, '\n'))
 	if err == nil {
-		err = errors.Join(l.sync.file(f), l.sync.dir(l.dir))
+		err = errors.Join(l.flush(f), l.sync.dir(l.dir))
 	}
 	if err != nil {
 		_ = f.Close()
@@ -147,7 +148,9 @@ func (l *Ledger) begin() error {
 		return fmt.Errorf("ledger: new segment: %w", err)
 	}
 	old := l.f
-	l.f, l.path, l.at, l.born = f, path, next, time.Now()
+	l.f, l.path, l.born = f, path, time.Now()
+	l.moved(next, 1, uint64(next.off))
+	l.counters.segments.Add(1)
 	l.segs = append(l.segs, first)
 	l.unsealed++
 	if old != nil {
@@ -176,6 +179,7 @@ func (l *Ledger) prune() error {
 			return fmt.Errorf("ledger: prune: %w", err)
 		}
 		l.segs = l.segs[1:]
+		l.counters.pruned.Add(1)
 		removed = true
 	}
 	if !removed {
@@ -187,8 +191,7 @@ func (l *Ledger) prune() error {
 // isService reports whether a well-formed line is of this package's own type, as
 // told by what stands where events have their time.
 func isService(line []byte, typ string) bool {
-	i := bytes.Index(line, []byte(`",`)) // ends prev, before which there is no text from elsewhere
-	rest, ok := bytes.CutPrefix(line[i+2:], []byte(`"type":"`))
+	rest, ok := bytes.CutPrefix(line[max(bodyOf(line), 0):], []byte(`"type":"`))
 	return ok && (typ == "" || bytes.HasPrefix(rest, []byte(typ+`"`)))
 }
 

@@ -135,6 +135,8 @@ type verifier struct {
 	inUse  bool   // it has sealed something
 	sealed uint64 // records under a good seal, itself included; without keys, one that fits
 
+	// What was found. The first is certain at once; extras and gaps wait for the end,
+	// where one can explain the other.
 	altered  []Problem
 	extras   []extra
 	gaps     []gap
@@ -155,7 +157,7 @@ func (v *verifier) take(e *entry) bool {
 			e.own.header = nil // not what a writer puts here
 		}
 	}
-	v.tree.push(e.leaf)
+	v.tree.push(e.leaf) // the tree is of what is there, in order or not
 	v.compareRoot()
 	if v.held.line > 0 {
 		v.step(v.held, e)
@@ -258,15 +260,15 @@ func (v *verifier) checkSeal(e entry) {
 	}
 	cp, signed, err := openCheckpoint(e.own.note, v.c.Keys)
 	switch {
-	case err != nil:
+	case err != nil: // a signature that does not hold, or no note at all
 		suspect(BadSeal, e.seq, e.seq)
 	case cp.Head != e.own.before:
 		suspect(Rewritten, min(v.sealed, e.seq-1), e.seq-1)
 	case len(v.c.Keys) == 0 || v.inOffice(signed):
 		v.sealed = e.seq + 1
-	case signed != 0:
+	case signed != 0: // by a known key that is not, or no longer, in office
 		suspect(BadSeal, e.seq, e.seq)
-	}
+	} // signed by strangers alone: it seals nothing, and Unsealed may follow
 }
 
 // inOffice reports whether the key whose turn it is has signed, and hands over to
@@ -359,12 +361,15 @@ func (v *verifier) finish() []Problem {
 	for _, g := range v.gaps {
 		ps = append(ps, place(Removed, g.from, g.to, g.noticed))
 	}
+	// A seal does not fit a log of which a record before it is known to be changed:
+	// that is the same deed, and one deed is reported once.
 	for _, s := range v.suspects {
 		explained := func(p Problem) bool { return p.From <= s.To }
 		if !slices.ContainsFunc(ps, explained) {
 			ps = append(ps, s)
 		}
 	}
+	// The rest is said only of a log that is otherwise in order, for the same reason.
 	ps = v.compareKnown(ps)
 	if n := v.next - v.sealed; len(v.c.Keys) > 0 && len(ps) == 0 && (v.sealed == 0 || n > uint64(max(v.c.MaxUnsealed, 0))) {
 		ps = append(ps, place(Unsealed, max(v.sealed, v.first), max(v.next, 1)-1, v.cur))
@@ -378,6 +383,7 @@ func (v *verifier) finish() []Problem {
 // reordered reports the extras that fill gaps, closes those gaps, and returns the
 // other extras. Two that stand in each other's place are one exchange.
 func (v *verifier) reordered(ps *[]Problem) (left []extra) {
+	// An extra whose number is missing elsewhere was moved, not added.
 	var moved []extra
 	for _, x := range v.extras {
 		if x.ok && v.fill(x.seq, x.last) {

@@ -7,7 +7,9 @@
 //	ledger keygen NAME FILE
 //
 // Verify checks every line of the log in DIR and prints what it found, a problem a
-// line. With -key it also checks the seals; keys are given in the order in which
+// line, and at the end one line that begins with the verdict, clean or tampered with,
+// and ends with the head: the number of records and their root, to be kept elsewhere
+// for the next time. With -key it also checks the seals; keys are given in the order in which
 // they were in use, each as a text or as a file that holds one. -known is an earlier
 // state of the log: SIZE:ROOT as verify prints it, or a file with a signed
 // checkpoint. -closed accepts no record behind the last seal, -pruned accepts that
@@ -27,5 +29,6 @@
 // # Exit status
 //
 // 0 means clean, 1 tampered with, 2 that it cannot be told: a file is missing or
-// unreadable, or the command line is wrong.
+// unreadable, or the command line is wrong; one line on standard error says what.
+// The command help, which prints the flags, also ends with 0.
 package main

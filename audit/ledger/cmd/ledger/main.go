@@ -6,8 +6,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,12 +26,39 @@ const (
 	cannotTell = 2
 )
 
-const usage = `usage: ledger verify [-key K]... [-known H] [-closed] [-pruned] DIR
-       ledger cat [-since T] [-until T] [-actor A] [-target X] [-json] DIR
-       ledger prove DIR SEQ
-       ledger check -key K... FILE
-       ledger keygen NAME FILE
-`
+// Forms of the commands, for the help and for complaints about one of them.
+var forms = map[string]string{
+	"verify": "verify [-key K]... [-known H] [-closed] [-pruned] DIR",
+	"cat":    "cat [-since T] [-until T] [-actor A] [-target X] [-json] DIR",
+	"prove":  "prove DIR SEQ",
+	"check":  "check -key K... FILE",
+	"keygen": "keygen NAME FILE",
+}
+
+// help is for people who have forgotten the flags; the whole is in doc.go.
+func help(w io.Writer) {
+	fmt.Fprintf(w, `usage: ledger %s
+           check every line, and with -key every seal, and name what was changed
+             -key K     public key, or a file that holds it; in the order of use
+             -known H   earlier state: SIZE:ROOT, or a file with a checkpoint
+             -closed    nothing may follow the last seal
+             -pruned    the oldest segments may be gone
+       ledger %s
+           print the events, one a line
+             -since T   from this time on, such as 2026-01-02T15:04:05Z
+             -until T   before this time
+             -actor A   of this actor, or on its behalf
+             -target X  of this target: id, type, or type/id
+             -json      as they were recorded
+       ledger %s
+           print the proof that record SEQ is in the log
+       ledger %s
+           check such a proof, without the log, and print the record
+       ledger %s
+           write a new private key to FILE, print the public key
+exit status: 0 clean, 1 tampered with, 2 cannot tell
+`, forms["verify"], forms["cat"], forms["prove"], forms["check"], forms["keygen"])
+}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -42,8 +71,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 	commands := map[string]func(context.Context, []string, io.Writer) error{
 		"verify": verify, "cat": cat, "prove": prove, "check": check, "keygen": keygen,
 	}
-	if len(args) == 0 || commands[args[0]] == nil {
-		fmt.Fprint(stderr, usage)
+	switch {
+	case len(args) == 0:
+		help(stderr)
+		return cannotTell
+	case slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]):
+		help(stdout)
+		return clean
+	case commands[args[0]] == nil:
+		fmt.Fprintf(stderr, "ledger: no command %q; it is one of cat, check, keygen, prove, verify\n", args[0])
 		return cannotTell
 	}
 	err := commands[args[0]](ctx, args[1:], stdout)
@@ -51,36 +87,60 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 	case err == nil:
 		return clean
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stderr, usage)
+		help(stderr)
+	case errors.As(err, new(*ledger.TamperError)):
+		return tampered // verify has printed it
 	case errors.Is(err, ledger.ErrTampered):
-		fmt.Fprintln(stderr, err)
+		fmt.Fprintln(stderr, complaint(args[0], err))
 		return tampered
 	default:
-		fmt.Fprintln(stderr, err)
+		fmt.Fprintln(stderr, complaint(args[0], err))
 	}
 	return cannotTell
 }
 
+// complaint is err on one line that begins with the command it is about.
+func complaint(command string, err error) string {
+	what := strings.TrimPrefix(strings.ReplaceAll(err.Error(), "\n", "; "), "ledger: ")
+	return "ledger " + command + ": " + what
+}
+
 // parse reads flags and wants n arguments after them.
-func parse(fs *flag.FlagSet, args []string, n int) error {
-	fs.SetOutput(io.Discard)
-	if err := fs.Parse(args); err != nil {
-		return fmt.Errorf("ledger %s: %w", fs.Name(), err)
+func parse(flags *flag.FlagSet, args []string, n int) error {
+	flags.SetOutput(io.Discard)
+	err := flags.Parse(args)
+	if err == nil && flags.NArg() != n {
+		err = fmt.Errorf("%d arguments instead of %d", flags.NArg(), n)
 	}
-	if fs.NArg() != n {
-		return fmt.Errorf("ledger %s: %d arguments instead of %d", fs.Name(), fs.NArg(), n)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		return fmt.Errorf("%w; usage: ledger %s", err, forms[flags.Name()])
 	}
-	return nil
+	return err
+}
+
+// logIn is the log in dir. What the file system says of a directory that is none
+// names a file that nobody has asked for.
+func logIn(dir string) (fs.FS, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".jsonl") {
+			return os.DirFS(dir), nil
+		}
+	}
+	return nil, fmt.Errorf("%s holds no log: no file like %020d.jsonl", dir, 0)
 }
 
 // keyFlags collects the public keys of repeated -key flags.
-func keyFlags(fs *flag.FlagSet) *[]*ledger.Verifier {
+func keyFlags(flags *flag.FlagSet) *[]*ledger.Verifier {
 	var keys []*ledger.Verifier
-	fs.Func("key", "public key, or a file that holds one", func(s string) error {
+	flags.Func("key", "public key, or a file that holds one", func(s string) error {
 		if !strings.Contains(s, "+") {
 			data, err := os.ReadFile(s)
 			if err != nil {
-				return err
+				return fmt.Errorf("neither a key nor a file that holds one: %w", err)
 			}
 			s = strings.TrimSpace(string(data))
 		}
@@ -100,7 +160,10 @@ func parseKnown(s string, keys []*ledger.Verifier) (*ledger.Head, error) {
 	}
 	data, err := os.ReadFile(s)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("neither SIZE:ROOT nor the file of a checkpoint: %w", err)
+	}
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("%s needs a -key to be checked with", s)
 	}
 	cp, err := ledger.ParseCheckpoint(string(data), keys...)
 	if err != nil {
@@ -110,13 +173,15 @@ func parseKnown(s string, keys []*ledger.Verifier) (*ledger.Head, error) {
 	return &cp.Head, nil
 }
 
+// verify prints the problems and the verdict. What it returns with a report was
+// printed.
 func verify(ctx context.Context, args []string, w io.Writer) error {
-	fs := flag.NewFlagSet("verify", flag.ContinueOnError)
-	keys := keyFlags(fs)
-	known := fs.String("known", "", "")
-	closed := fs.Bool("closed", false, "")
-	pruned := fs.Bool("pruned", false, "")
-	if err := parse(fs, args, 1); err != nil {
+	flags := flag.NewFlagSet("verify", flag.ContinueOnError)
+	keys := keyFlags(flags)
+	known := flags.String("known", "", "")
+	closed := flags.Bool("closed", false, "")
+	pruned := flags.Bool("pruned", false, "")
+	if err := parse(flags, args, 1); err != nil {
 		return err
 	}
 	c := ledger.VerifyConfig{Keys: *keys, Pruned: *pruned}
@@ -126,23 +191,33 @@ func verify(ctx context.Context, args []string, w io.Writer) error {
 	if *known != "" {
 		h, err := parseKnown(*known, *keys)
 		if err != nil {
-			return fmt.Errorf("ledger verify: known: %w", err)
+			return fmt.Errorf("-known: %w", err)
 		}
 		c.Known = h
 	}
-	r, err := ledger.Verify(ctx, os.DirFS(fs.Arg(0)), c)
+	dir, err := logIn(flags.Arg(0))
+	if err != nil {
+		return err
+	}
+	r, err := ledger.Verify(ctx, dir, c)
 	if r == nil {
 		return err
 	}
 	for _, p := range r.Problems {
 		fmt.Fprintln(w, p)
 	}
-	fmt.Fprintf(w, "%s: %d records", text(r.Origin), r.Records)
+	verdict := "clean"
+	if err != nil {
+		verdict = "tampered with"
+	}
+	fmt.Fprintf(w, "%s: %s: %d records", verdict, text(r.Origin), r.Records)
 	if r.First > 0 {
 		fmt.Fprintf(w, " from %d on", r.First)
 	}
 	if len(*keys) > 0 {
 		fmt.Fprintf(w, ", sealed up to %d", r.Sealed)
+	} else {
+		fmt.Fprint(w, ", seals not checked without -key")
 	}
 	if r.Unfinished > 0 {
 		fmt.Fprintf(w, ", %d bytes unfinished", r.Unfinished)
@@ -157,6 +232,8 @@ type filter struct {
 	actor, target string
 }
 
+// takes reports whether e is asked for. Actors are also found by those on whose
+// behalf somebody else acted.
 func (f filter) takes(e *audit.Event) bool {
 	t := e.Target
 	return !e.Time.Before(f.since) && (f.until.IsZero() || e.Time.Before(f.until)) &&
@@ -164,22 +241,29 @@ func (f filter) takes(e *audit.Event) bool {
 		(f.target == "" || f.target == t.ID || f.target == t.Type || f.target == t.Type+"/"+t.ID)
 }
 
+// cat prints the events that pass the filter, in the order of the log.
 func cat(ctx context.Context, args []string, w io.Writer) error {
-	fs := flag.NewFlagSet("cat", flag.ContinueOnError)
+	flags := flag.NewFlagSet("cat", flag.ContinueOnError)
 	var f filter
 	for name, t := range map[string]*time.Time{"since": &f.since, "until": &f.until} {
-		fs.Func(name, "", func(s string) (err error) {
-			*t, err = time.Parse(time.RFC3339, s)
+		flags.Func(name, "", func(s string) (err error) {
+			if *t, err = time.Parse(time.RFC3339, s); err != nil {
+				err = errors.New("not a time like 2026-01-02T15:04:05Z")
+			}
 			return err
 		})
 	}
-	fs.StringVar(&f.actor, "actor", "", "")
-	fs.StringVar(&f.target, "target", "", "")
-	asJSON := fs.Bool("json", false, "")
-	if err := parse(fs, args, 1); err != nil {
+	flags.StringVar(&f.actor, "actor", "", "")
+	flags.StringVar(&f.target, "target", "", "")
+	asJSON := flags.Bool("json", false, "")
+	if err := parse(flags, args, 1); err != nil {
 		return err
 	}
-	for r, err := range ledger.Events(os.DirFS(fs.Arg(0))) {
+	dir, err := logIn(flags.Arg(0))
+	if err != nil {
+		return err
+	}
+	for r, err := range ledger.Events(dir) {
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -242,16 +326,21 @@ func text(s string) string {
 	return s
 }
 
+// prove prints the proof of one record.
 func prove(_ context.Context, args []string, w io.Writer) error {
-	fs := flag.NewFlagSet("prove", flag.ContinueOnError)
-	if err := parse(fs, args, 2); err != nil {
+	flags := flag.NewFlagSet("prove", flag.ContinueOnError)
+	if err := parse(flags, args, 2); err != nil {
 		return err
 	}
-	seq, err := strconv.ParseUint(fs.Arg(1), 10, 64)
+	seq, err := strconv.ParseUint(flags.Arg(1), 10, 64)
 	if err != nil {
-		return fmt.Errorf("ledger prove: %q is not the number of a record", fs.Arg(1))
+		return fmt.Errorf("%q is not the number of a record", flags.Arg(1))
 	}
-	p, err := ledger.Prove(os.DirFS(fs.Arg(0)), seq)
+	dir, err := logIn(flags.Arg(0))
+	if err != nil {
+		return err
+	}
+	p, err := ledger.Prove(dir, seq)
 	if err != nil {
 		return err
 	}
@@ -262,16 +351,17 @@ func prove(_ context.Context, args []string, w io.Writer) error {
 	return err
 }
 
+// check reads a proof and prints what it proves.
 func check(_ context.Context, args []string, w io.Writer) error {
-	fs := flag.NewFlagSet("check", flag.ContinueOnError)
-	keys := keyFlags(fs)
-	if err := parse(fs, args, 1); err != nil {
+	flags := flag.NewFlagSet("check", flag.ContinueOnError)
+	keys := keyFlags(flags)
+	if err := parse(flags, args, 1); err != nil {
 		return err
 	}
 	if len(*keys) == 0 {
-		return errors.New("ledger check: needs a -key")
+		return errors.New("needs the -key of the log; usage: ledger " + forms["check"])
 	}
-	data, err := os.ReadFile(fs.Arg(0))
+	data, err := os.ReadFile(flags.Arg(0))
 	if err != nil {
 		return err
 	}
@@ -287,16 +377,18 @@ func check(_ context.Context, args []string, w io.Writer) error {
 	return err
 }
 
+// keygen writes the private key to a file, never to the terminal, and not over
+// another: a lost key cannot seal its log any more.
 func keygen(_ context.Context, args []string, w io.Writer) error {
-	fs := flag.NewFlagSet("keygen", flag.ContinueOnError)
-	if err := parse(fs, args, 2); err != nil {
+	flags := flag.NewFlagSet("keygen", flag.ContinueOnError)
+	if err := parse(flags, args, 2); err != nil {
 		return err
 	}
-	skey, vkey, err := ledger.GenerateKey(fs.Arg(0))
+	skey, vkey, err := ledger.GenerateKey(flags.Arg(0))
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(fs.Arg(1), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(flags.Arg(1), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

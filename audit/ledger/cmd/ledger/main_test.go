@@ -111,6 +111,8 @@ func TestCannotTell(t *testing.T) {
 		{"verify", "-known", "nofile", dir},
 		{"verify", "-known", "5:x", dir},
 		{"verify", "-help"},
+		{"verify", os.Args[0]},
+		{"verify", "-known", os.Args[0], dir},
 		{"cat", "-since", "yesterday", dir},
 		{"cat", t.TempDir()},
 		{"prove", dir, "x"},
@@ -119,8 +121,22 @@ func TestCannotTell(t *testing.T) {
 		{"check", dir},
 		{"keygen", "two words", "f"},
 	} {
-		if status, _, stderr := command(t, args...); status != 2 || stderr == "" {
-			t.Errorf("%q: status %d, want 2 and why: %s", args, status, stderr)
+		status, stdout, stderr := command(t, args...)
+		if status != 2 || stderr == "" || stdout != "" {
+			t.Errorf("%q: status %d, want 2 and why: %s%s", args, status, stdout, stderr)
+		}
+		isHelp := len(args) == 0 || args[len(args)-1] == "-help"
+		if !isHelp && (strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "ledger") || strings.Contains(stderr, ": :")) {
+			t.Errorf("%q: not one line that names the command: %s", args, stderr)
+		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	out := want(t, 0, "exit status: 0 clean, 1 tampered with, 2 cannot tell", "help")
+	for _, name := range []string{"verify", "cat", "prove", "check", "keygen"} {
+		if !strings.Contains(out, "ledger "+name+" ") {
+			t.Errorf("help does not name %s", name)
 		}
 	}
 }
