@@ -1,0 +1,397 @@
+package otel
+
+import (
+	"context"
+	"errors"
+
+	"github.com/redoubt-go/redoubt/audit"
+	"github.com/redoubt-go/redoubt/audit/ledger"
+	"github.com/redoubt-go/redoubt/breaker"
+	"github.com/redoubt-go/redoubt/cache"
+	"github.com/redoubt-go/redoubt/logscan"
+	"github.com/redoubt-go/redoubt/ratelimit"
+	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
+	"github.com/redoubt-go/redoubt/retry"
+)
+
+// This file is the same in contrib/otel and contrib/prometheus but for its first line, so that both name the same things; a
+// test of the latter compares them. Two modules cannot share it otherwise without one importing what the other exports to.
+
+// A kind is what can be done with the values of a metric.
+type kind uint8
+
+const (
+	counter   kind = iota // only grows: rates
+	sum                   // how many there are: sums over processes
+	gauge                 // means nothing in a sum
+	histogram             // how often what size
+)
+
+// A metric is a name for values.
+type metric struct {
+	name   string // by OpenTelemetry: redoubt.<package>.<thing>
+	kind   kind
+	unit   string   // by UCUM: s, By, 1 for a ratio, and in braces what is counted
+	help   string   // one line
+	key    string   // of the label that tells values apart; "" if there is one value
+	values []string // all there can be of that label
+}
+
+// A figure is a metric and its values in the statistics S, in the order of metric.values.
+type figure[S any] struct {
+	metric
+	of func(S) []float64
+}
+
+// A source is something with statistics.
+type source struct {
+	metrics []metric
+	read    func() [][]float64 // by metric, all of one moment
+}
+
+// bind makes a source of a table and what it is about.
+func bind[S any](table []figure[S], stats func() S) *source {
+	src := &source{read: func() [][]float64 {
+		s := stats()
+		all := make([][]float64, len(table))
+		for i, f := range table {
+			all[i] = f.of(s)
+		}
+		return all
+	}}
+	for _, f := range table {
+		src.metrics = append(src.metrics, f.metric)
+	}
+	return src
+}
+
+// sourceOf returns the source that x is, nil if it is none. Types with parameters are known by their methods.
+func sourceOf(x any) *source {
+	switch x := x.(type) {
+	case interface{ Stats() breaker.Stats }:
+		return bind(breakerFigures(), x.Stats)
+	case interface{ Stats() breaker.GroupStats }:
+		return bind(groupFigures(), x.Stats)
+	case interface{ Stats() breaker.ThrottleStats }:
+		return bind(throttleFigures(), x.Stats)
+	case interface{ Stats() ratelimit.Stats }:
+		return bind(keyedFigures(), x.Stats)
+	case interface{ Stats() bulkhead.Stats }:
+		return bind(bulkheadFigures(), x.Stats)
+	case *ratelimit.Limiter:
+		return bind(limiterFigures(), x.Tokens)
+	case interface{ Stats() cache.Stats }:
+		return bind(cacheFigures(), x.Stats)
+	case interface{ Stats() audit.Stats }:
+		return bind(auditFigures(), x.Stats)
+	case interface{ Stats() audit.BufferStats }:
+		return bind(bufferFigures(), x.Stats)
+	case interface{ Stats() ledger.Stats }:
+		return bind(ledgerFigures(), x.Stats)
+	case interface{ Stats() logscan.Stats }:
+		return bind(logscanFigures(), x.Stats)
+	}
+	return nil
+}
+
+// number is any type of a field of statistics that is not a time.
+type number interface{ ~int | ~uint64 | ~float64 }
+
+// list returns numbers as values.
+func list[N number](ns ...N) []float64 {
+	vs := make([]float64, len(ns))
+	for i, n := range ns {
+		vs[i] = float64(n)
+	}
+	return vs
+}
+
+// names returns the texts of values.
+func names[T interface{ String() string }](values ...T) []string {
+	var texts []string
+	for _, v := range values {
+		texts = append(texts, v.String())
+	}
+	return texts
+}
+
+// states are those a breaker can be in.
+func states() []breaker.State {
+	return []breaker.State{
+		breaker.Closed, breaker.HalfOpen, breaker.Recovering, breaker.Open, breaker.ForcedOpen, breaker.ForcedClosed,
+	}
+}
+
+func breakerFigures() []figure[breaker.Stats] {
+	type S = breaker.Stats
+	outcomes := []string{"success", "failure", "ignored", "late"}
+	return []figure[S]{
+		{metric{"redoubt.breaker.state", sum, "{breaker}", "Whether the breaker is in the state: 1 for one of them, 0 for the others.", "state", names(states()...)}, stateBits},
+		{metric{"redoubt.breaker.state_age", gauge, "s", "Time since the breaker entered its state.", "", nil}, func(s S) []float64 { return list(s.Since.Seconds()) }},
+		{metric{"redoubt.breaker.retry_after", gauge, "s", "What is left of an open period.", "", nil}, func(s S) []float64 { return list(s.RetryAfter.Seconds()) }},
+		{metric{"redoubt.breaker.calls", counter, "{call}", "Calls that ended, by what they say of the dependency; late ones outlived the state they were admitted in.", "outcome", outcomes}, func(s S) []float64 {
+			return list(s.Total.Successes, s.Total.Failures, s.Total.Ignored, s.Total.Late)
+		}},
+		{metric{"redoubt.breaker.slow_calls", counter, "{call}", "Successes and failures that took long.", "", nil}, func(s S) []float64 { return list(s.Total.Slow) }},
+		{metric{"redoubt.breaker.rejections", counter, "{call}", "Calls refused.", "", nil}, func(s S) []float64 { return list(s.Total.Rejected) }},
+		{metric{"redoubt.breaker.openings", counter, "{opening}", "Transitions to open.", "", nil}, func(s S) []float64 { return list(s.Total.Openings) }},
+		{metric{"redoubt.breaker.window.calls", sum, "{call}", "Calls that the breaker judges by now.", "outcome", outcomes[:2]}, func(s S) []float64 { return list(s.Successes, s.Failures) }},
+		{metric{"redoubt.breaker.window.slow_calls", sum, "{call}", "Those of them that took long.", "", nil}, func(s S) []float64 { return list(s.Slow) }},
+		{metric{"redoubt.breaker.overdue_calls", sum, "{call}", "Calls that still run and are slow already.", "", nil}, func(s S) []float64 { return list(s.Overdue) }},
+		{metric{"redoubt.breaker.consecutive_failures", gauge, "{call}", "Failures since the last success.", "", nil}, func(s S) []float64 { return list(s.Consecutive) }},
+		{metric{"redoubt.breaker.probes", sum, "{call}", "Probes running.", "", nil}, func(s S) []float64 { return list(s.Probes) }},
+		{metric{"redoubt.breaker.remembered_openings", gauge, "{opening}", "Openings by which the next open period is lengthened.", "", nil}, func(s S) []float64 { return list(s.Openings) }},
+	}
+}
+
+// stateBits is 1 for the present state and 0 for each other.
+func stateBits(s breaker.Stats) []float64 {
+	var bits []float64
+	for _, state := range states() {
+		bits = append(bits, bit(s.State == state))
+	}
+	return bits
+}
+
+// bit is 1 for yes.
+func bit(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+func groupFigures() []figure[breaker.GroupStats] {
+	type S = breaker.GroupStats
+	return []figure[S]{
+		{metric{"redoubt.breaker.group.breakers", sum, "{breaker}", "Breakers kept.", "", nil}, func(s S) []float64 { return list(s.Len) }},
+		{metric{"redoubt.breaker.group.forgotten", counter, "{breaker}", "Breakers that made room for others.", "", nil}, func(s S) []float64 { return list(s.Forgotten) }},
+		{metric{"redoubt.breaker.group.unguarded", counter, "{call}", "Requests for a breaker for which there was no room.", "", nil}, func(s S) []float64 { return list(s.Unguarded) }},
+	}
+}
+
+func throttleFigures() []figure[breaker.ThrottleStats] {
+	type S = breaker.ThrottleStats
+	return []figure[S]{
+		{metric{"redoubt.breaker.throttle.attempts", counter, "{call}", "Calls, refused ones included.", "", nil}, func(s S) []float64 { return list(s.TotalAttempts) }},
+		{metric{"redoubt.breaker.throttle.accepts", counter, "{call}", "Calls that the dependency accepted.", "", nil}, func(s S) []float64 { return list(s.TotalAccepts) }},
+		{metric{"redoubt.breaker.throttle.rejections", counter, "{call}", "Calls refused by the throttle.", "", nil}, func(s S) []float64 { return list(s.TotalRejected) }},
+		{metric{"redoubt.breaker.throttle.window.attempts", sum, "{call}", "Calls that the throttle judges by now.", "", nil}, func(s S) []float64 { return list(s.Attempts) }},
+		{metric{"redoubt.breaker.throttle.window.accepts", sum, "{call}", "Those of them that the dependency accepted.", "", nil}, func(s S) []float64 { return list(s.Accepts) }},
+		{metric{"redoubt.breaker.throttle.refusal", gauge, "1", "Probability that the next call is refused.", "", nil}, func(s S) []float64 { return list(s.RefuseShare) }},
+	}
+}
+
+func keyedFigures() []figure[ratelimit.Stats] {
+	type S = ratelimit.Stats
+	return []figure[S]{
+		{metric{"redoubt.ratelimit.requests", counter, "{request}", "Requests of all keys, whatever their number of events.", "outcome", []string{"allowed", "refused"}}, func(s S) []float64 { return list(s.Allowed, s.Refused) }},
+		{metric{"redoubt.ratelimit.pushed_out", counter, "{key}", "Keys that had events to pay back and were pushed out by others.", "", nil}, func(s S) []float64 { return list(s.PushedOut) }},
+		{metric{"redoubt.ratelimit.keys", sum, "{key}", "Keys that have events to pay back.", "", nil}, func(s S) []float64 { return list(s.Len) }},
+		{metric{"redoubt.ratelimit.max_keys", sum, "{key}", "Keys for which there is room.", "", nil}, func(s S) []float64 { return list(s.MaxKeys) }},
+	}
+}
+
+func limiterFigures() []figure[float64] {
+	return []figure[float64]{
+		{metric{"redoubt.ratelimit.tokens", gauge, "{event}", "Events that could happen at once.", "", nil}, func(n float64) []float64 { return list(n) }},
+	}
+}
+
+func bulkheadFigures() []figure[bulkhead.Stats] {
+	type S = bulkhead.Stats
+	reasons := []string{"queue_full", "too_late", "shed", "too_large"}
+	return []figure[S]{
+		{metric{"redoubt.bulkhead.limit", sum, "{place}", "Places.", "", nil}, func(s S) []float64 { return list(s.Limit) }},
+		{metric{"redoubt.bulkhead.inflight", sum, "{place}", "Places taken.", "", nil}, func(s S) []float64 { return list(s.Inflight) }},
+		{metric{"redoubt.bulkhead.queued", sum, "{call}", "Callers that wait.", "", nil}, func(s S) []float64 { return list(s.Queued) }},
+		{metric{"redoubt.bulkhead.rejections", counter, "{call}", "Callers refused.", "reason", reasons}, func(s S) []float64 { return list(s.QueueFull, s.TooLate, s.Shed, s.TooLarge) }},
+	}
+}
+
+func cacheFigures() []figure[cache.Stats] {
+	type S = cache.Stats
+	return []figure[S]{
+		{metric{"redoubt.cache.lookups", counter, "{lookup}", "Lookups; a hit found a fresh value.", "outcome", []string{"hit", "miss"}}, func(s S) []float64 { return list(s.Hits, s.Misses) }},
+		{metric{"redoubt.cache.stale_hits", counter, "{lookup}", "Misses answered with an expired value, because loading failed.", "", nil}, func(s S) []float64 { return list(s.StaleHits) }},
+		{metric{"redoubt.cache.error_hits", counter, "{lookup}", "Misses answered with a remembered error.", "", nil}, func(s S) []float64 { return list(s.ErrorHits) }},
+		{metric{"redoubt.cache.loads", counter, "{load}", "Loads that have ended.", "", nil}, func(s S) []float64 { return list(s.Loads) }},
+		{metric{"redoubt.cache.load_errors", counter, "{load}", "Loads that failed.", "", nil}, func(s S) []float64 { return list(s.LoadErrors) }},
+		{metric{"redoubt.cache.load_time", counter, "s", "Time spent in loads that have ended.", "", nil}, func(s S) []float64 { return list(s.LoadTime.Seconds()) }},
+		{metric{"redoubt.cache.evictions", counter, "{entry}", "Values that made room for others.", "", nil}, func(s S) []float64 { return list(s.Evictions) }},
+		{metric{"redoubt.cache.expirations", counter, "{entry}", "Values that expired.", "", nil}, func(s S) []float64 { return list(s.Expirations) }},
+	}
+}
+
+func auditFigures() []figure[audit.Stats] {
+	type S = audit.Stats
+	results := []string{"recorded", "filtered", "refused", "failed", "uncertain"}
+	return []figure[S]{
+		{metric{"redoubt.audit.events", counter, "{event}", "Events that were to be recorded, by what came of it.", "result", results}, func(s S) []float64 {
+			return list(s.Recorded, s.Filtered, s.Refused, s.Failed, s.Uncertain)
+		}},
+		{metric{"redoubt.audit.denials", counter, "{event}", "Recorded events of something denied.", "", nil}, func(s S) []float64 { return list(s.Denied) }},
+		{metric{"redoubt.audit.failures", counter, "{event}", "Recorded events of something that failed.", "", nil}, func(s S) []float64 { return list(s.Failures) }},
+		{metric{"redoubt.audit.truncated", counter, "{event}", "Recorded events that were too large.", "", nil}, func(s S) []float64 { return list(s.Truncated) }},
+	}
+}
+
+func bufferFigures() []figure[audit.BufferStats] {
+	type S = audit.BufferStats
+	return []figure[S]{
+		{metric{"redoubt.audit.buffer.events", counter, "{event}", "Events that have left the buffer.", "result", []string{"written", "lost"}}, func(s S) []float64 { return list(s.Written, s.Lost) }},
+		{metric{"redoubt.audit.buffer.waiting", sum, "{event}", "Events in the buffer.", "", nil}, func(s S) []float64 { return list(s.Waiting) }},
+	}
+}
+
+func ledgerFigures() []figure[ledger.Stats] {
+	type S = ledger.Stats
+	results := []string{"written", "failed", "uncertain"}
+	return []figure[S]{
+		{metric{"redoubt.ledger.events", counter, "{event}", "Events that were to be written, by what came of it.", "result", results}, func(s S) []float64 { return list(s.Events, s.Failed, s.Uncertain) }},
+		{metric{"redoubt.ledger.records", counter, "{record}", "Lines written: the events and the records of the ledger itself.", "", nil}, func(s S) []float64 { return list(s.Records) }},
+		{metric{"redoubt.ledger.written", counter, "By", "The bytes of these lines.", "", nil}, func(s S) []float64 { return list(s.Bytes) }},
+		{metric{"redoubt.ledger.commits", counter, "{commit}", "Groups of events that were written together.", "", nil}, func(s S) []float64 { return list(s.Commits) }},
+		{metric{"redoubt.ledger.syncs", counter, "{sync}", "Syncs to the disk.", "", nil}, func(s S) []float64 { return list(s.Syncs) }},
+		{metric{"redoubt.ledger.sync_time", counter, "s", "What they took.", "", nil}, func(s S) []float64 { return list(s.SyncTime.Seconds()) }},
+		{metric{"redoubt.ledger.checkpoints", counter, "{checkpoint}", "Checkpoints written.", "", nil}, func(s S) []float64 { return list(s.Checkpoints) }},
+		{metric{"redoubt.ledger.unanchored", counter, "{checkpoint}", "Checkpoints that were not taken where heads are kept.", "", nil}, func(s S) []float64 { return list(s.Unanchored) }},
+		{metric{"redoubt.ledger.segments", counter, "{segment}", "Segments begun.", "", nil}, func(s S) []float64 { return list(s.Segments) }},
+		{metric{"redoubt.ledger.pruned", counter, "{segment}", "Segments removed.", "", nil}, func(s S) []float64 { return list(s.Pruned) }},
+		{metric{"redoubt.ledger.size", sum, "{record}", "Records in the log, those pruned included.", "", nil}, func(s S) []float64 { return list(s.Size) }},
+		{metric{"redoubt.ledger.sealed", sum, "{record}", "Records before the last checkpoint, 0 while none is known.", "", nil}, func(s S) []float64 { return list(s.Sealed) }},
+		{metric{"redoubt.ledger.largest_commit", gauge, "{event}", "Most events in one commit so far.", "", nil}, func(s S) []float64 { return list(s.LargestGroup) }},
+		{metric{"redoubt.ledger.stopped", sum, "{ledger}", "Whether nothing is written any more: 1 for yes.", "", nil}, func(s S) []float64 { return list(bit(s.Stopped)) }},
+	}
+}
+
+func logscanFigures() []figure[logscan.Stats] {
+	type S = logscan.Stats
+	results := []string{"delivered", "prefiltered", "malformed"}
+	return []figure[S]{
+		{metric{"redoubt.logscan.inputs", counter, "{input}", "Inputs begun.", "", nil}, func(s S) []float64 { return list(s.Inputs) }},
+		{metric{"redoubt.logscan.failed_inputs", counter, "{input}", "Inputs that ended with an error.", "", nil}, func(s S) []float64 { return list(s.Failed) }},
+		{metric{"redoubt.logscan.read", counter, "By", "What was read, as stored.", "", nil}, func(s S) []float64 { return list(s.ReadBytes) }},
+		{metric{"redoubt.logscan.decoded", counter, "By", "The same after decompression.", "", nil}, func(s S) []float64 { return list(s.DecodedBytes) }},
+		{metric{"redoubt.logscan.records", counter, "{record}", "Records found, by what came of them.", "result", results}, func(s S) []float64 { return list(s.Delivered, s.Prefiltered, s.Malformed) }},
+		{metric{"redoubt.logscan.cut_records", counter, "{record}", "Records that were too long.", "", nil}, func(s S) []float64 { return list(s.Cut) }},
+		{metric{"redoubt.logscan.cut", counter, "By", "What they lost.", "", nil}, func(s S) []float64 { return list(s.CutBytes) }},
+		{metric{"redoubt.logscan.joined_lines", counter, "{line}", "Lines added to the record before them.", "", nil}, func(s S) []float64 { return list(s.Joined) }},
+	}
+}
+
+// Event is what the hooks report that tell more than the statistics. That of a cache is not among them: its statistics
+// count what leaves, and to tell each departure would cost more than the departure.
+type Event interface {
+	retry.Event | breaker.Event | ratelimit.Event | bulkhead.Event
+}
+
+// An action is a metric and what an event adds to it: a label, if the metric has one, and a number; or nothing.
+type action[E Event] struct {
+	metric
+	of func(E) (label string, v float64, ok bool)
+}
+
+// actions returns the table of the events E.
+func actions[E Event]() []action[E] {
+	var table any
+	switch any(*new(E)).(type) {
+	case retry.Event:
+		table = retryActions()
+	case breaker.Event:
+		table = breakerActions()
+	case ratelimit.Event:
+		table = ratelimitActions()
+	case bulkhead.Event:
+		table = bulkheadActions()
+	}
+	return table.([]action[E])
+}
+
+// bounds are the upper bounds of the buckets of each histogram, in seconds. More than the last is rare enough.
+func bounds() []float64 {
+	return []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300}
+}
+
+// reasons tell how a call of retry can end, with the errors that say so. The first that is matched counts; with none it is
+// "other", as for the failure of a hedged call that is no retry's.
+func reasons() []struct {
+	label string
+	err   error
+} {
+	return []struct {
+		label string
+		err   error
+	}{
+		{"exhausted", retry.ErrExhausted},
+		{"permanent", retry.ErrPermanent},
+		{"budget", retry.ErrBudget},
+		{"elapsed", retry.ErrElapsed},
+		{"retry_after", retry.ErrRetryAfter},
+		{"deadline", context.DeadlineExceeded}, // retry.ErrDeadline too
+		{"cancelled", context.Canceled},
+	}
+}
+
+// outcome returns the label for the reason of a call's end.
+func outcome(reason error) string {
+	if reason == nil {
+		return "success"
+	}
+	for _, r := range reasons() {
+		if errors.Is(reason, r.err) {
+			return r.label
+		}
+	}
+	return "other"
+}
+
+func retryActions() []action[retry.Event] {
+	type E = retry.Event
+	outcomes := []string{"success"}
+	for _, r := range reasons() {
+		outcomes = append(outcomes, r.label)
+	}
+	outcomes = append(outcomes, "other")
+	return []action[E]{
+		{metric{"redoubt.retry.calls", counter, "{call}", "Calls that ended after more than one attempt or without success.", "outcome", outcomes}, func(e E) (string, float64, bool) { return outcome(e.Reason), 1, e.Kind == retry.Done }},
+		{metric{"redoubt.retry.retries", counter, "{attempt}", "Attempts after one that failed.", "", nil}, func(e E) (string, float64, bool) { return "", 1, e.Kind == retry.Retry }},
+		{metric{"redoubt.retry.hedges", counter, "{attempt}", "Attempts beside one that took long.", "", nil}, func(e E) (string, float64, bool) { return "", 1, e.Kind == retry.Hedged }},
+		{metric{"redoubt.retry.delay", histogram, "s", "Pauses before retries.", "", nil}, func(e E) (string, float64, bool) { return "", e.Delay.Seconds(), e.Kind == retry.Retry }},
+		{metric{"redoubt.retry.duration", histogram, "s", "How long the calls counted here took, pauses included.", "", nil}, func(e E) (string, float64, bool) { return "", e.Elapsed.Seconds(), e.Kind == retry.Done }},
+	}
+}
+
+func breakerActions() []action[breaker.Event] {
+	type E = breaker.Event
+	shadows := names(breaker.Closed, breaker.Open)
+	return []action[E]{
+		{metric{"redoubt.breaker.transitions", counter, "{transition}", "Changes of state, by the new one.", "to", names(states()...)}, func(e E) (string, float64, bool) { return e.To.String(), 1, e.Kind == breaker.KindTransition }},
+		{metric{"redoubt.breaker.shadow_transitions", counter, "{transition}", "Changes that a breaker which is forced closed would have made.", "to", shadows}, func(e E) (string, float64, bool) { return e.To.String(), 1, e.Kind == breaker.KindShadow }},
+		{metric{"redoubt.breaker.open_period", histogram, "s", "How long the breaker was to stay open, told when it opened.", "", nil}, func(e E) (string, float64, bool) {
+			return "", e.OpenFor.Seconds(), e.Kind == breaker.KindTransition && e.To == breaker.Open
+		}},
+	}
+}
+
+func ratelimitActions() []action[ratelimit.Event] {
+	type E = ratelimit.Event
+	return []action[E]{
+		{metric{"redoubt.ratelimit.retry_after", histogram, "s", "How long refused requests were told to wait, without those that can never be allowed.", "", nil}, func(e E) (string, float64, bool) {
+			after := e.Decision.RetryAfter
+			return "", after.Seconds(), e.Kind == ratelimit.KindRefused && after != ratelimit.Never
+		}},
+	}
+}
+
+func bulkheadActions() []action[bulkhead.Event] {
+	type E = bulkhead.Event
+	return []action[E]{
+		{metric{"redoubt.bulkhead.limit_changes", counter, "{change}", "Changes of an adaptive limit.", "direction", []string{"up", "down"}}, func(e E) (string, float64, bool) {
+			if e.Limit > e.Old {
+				return "up", 1, e.Kind == bulkhead.KindLimit
+			}
+			return "down", 1, e.Kind == bulkhead.KindLimit
+		}},
+	}
+}

@@ -1,0 +1,157 @@
+package prometheus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// nameLabel is the label with the name that the user gives, the only one that is not from a list.
+const nameLabel = "name"
+
+// NewCollector returns a collector of the statistics of x, to be registered. Each has the label name, which should be a
+// word of the program and not of its input, and must differ among things of one type. x is one of
+//
+//   - *breaker.Breaker, *breaker.Group, *breaker.Throttle
+//   - *ratelimit.Limiter, *ratelimit.Keyed, *bulkhead.Bulkhead
+//   - *cache.Cache, *cache.Memo
+//   - *audit.Log, *audit.Buffer, *ledger.Ledger
+//   - *logscan.Counters
+//
+// or another with the method Stats of one of these. It panics if x is none of them. If two collectors have the same type
+// and name, the Registerer refuses the second.
+func NewCollector(name string, x any) prometheus.Collector {
+	src := sourceOf(x)
+	if src == nil {
+		panic(fmt.Errorf("prometheus: %T has no statistics of redoubt", x))
+	}
+	c := collector{source: src}
+	for _, m := range src.metrics {
+		c.descs = append(c.descs, prometheus.NewDesc(fullName(m), m.help, labels(m)[1:], prometheus.Labels{nameLabel: name}))
+	}
+	return c
+}
+
+type collector struct {
+	source *source
+	descs  []*prometheus.Desc // of source.metrics
+}
+
+// Describe implements prometheus.Collector.
+func (c collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range c.descs {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector. All values are of one call of Stats.
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	for i, values := range c.source.read() {
+		m := c.source.metrics[i]
+		valueType := prometheus.GaugeValue
+		if m.kind == counter {
+			valueType = prometheus.CounterValue
+		}
+		for j, v := range values {
+			ch <- prometheus.MustNewConstMetric(c.descs[i], valueType, v, labelValue(m, j)...)
+		}
+	}
+}
+
+// labels returns the names of all labels of m.
+func labels(m metric) []string {
+	if m.key == "" {
+		return []string{nameLabel}
+	}
+	return []string{nameLabel, m.key}
+}
+
+// labelValue returns the label of value i of m, none if it has none.
+func labelValue(m metric, i int) []string {
+	if m.key == "" {
+		return nil
+	}
+	return m.values[i : i+1]
+}
+
+// fullName translates the name of m as OpenTelemetry's "Prometheus and OpenMetrics Compatibility" has it: the unit behind,
+// unless it only says what is counted, and _total behind that of a counter.
+func fullName(m metric) string {
+	name := strings.ReplaceAll(m.name, ".", "_")
+	switch m.unit {
+	case "s":
+		name += "_seconds"
+	case "By":
+		name += "_bytes"
+	case "1":
+		name += "_ratio"
+	}
+	if m.kind == counter {
+		name += "_total"
+	}
+	return name
+}
+
+// OnEvent returns a hook that counts and measures the events it is told of and then calls next, which may be nil. Put it
+// in place of the hook that is there, if any:
+//
+//	policy.OnEvent = prometheus.OnEvent(registry, "fetch", policy.OnEvent)
+//
+// For the name see [NewCollector]; hooks with the same name add up. Like MustRegister it panics if reg refuses the metrics
+// because others have their names.
+func OnEvent[E Event](reg prometheus.Registerer, name string, next func(context.Context, E)) func(context.Context, E) {
+	table := actions[E]()
+	add := make([]func(label string, v float64), len(table))
+	for i, a := range table {
+		add[i] = adder(reg, name, a.metric)
+	}
+	return func(ctx context.Context, e E) {
+		for i, a := range table {
+			if label, v, ok := a.of(e); ok {
+				add[i](label, v)
+			}
+		}
+		if next != nil {
+			next(ctx, e)
+		}
+	}
+}
+
+// adder returns what adds to the value of m with a label. All are there from the start, with zeros.
+func adder(reg prometheus.Registerer, name string, m metric) func(string, float64) {
+	if m.kind == histogram {
+		opts := prometheus.HistogramOpts{Name: fullName(m), Help: m.help, Buckets: bounds()}
+		h := register(reg, prometheus.NewHistogramVec(opts, labels(m))).WithLabelValues(name)
+		return func(_ string, v float64) { h.Observe(v) }
+	}
+	opts := prometheus.CounterOpts{Name: fullName(m), Help: m.help}
+	vec := register(reg, prometheus.NewCounterVec(opts, labels(m)))
+	byLabel := map[string]prometheus.Counter{}
+	for i := range max(1, len(m.values)) {
+		label := labelValue(m, i)
+		byLabel[strings.Join(label, "")] = vec.WithLabelValues(append([]string{name}, label...)...)
+	}
+	return func(label string, v float64) {
+		if c, ok := byLabel[label]; ok { // a label that is not in the list would be one too many
+			c.Add(v)
+		}
+	}
+}
+
+// register registers c, or returns what was registered in its place before, for another name.
+func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
+	err := reg.Register(c)
+	var before prometheus.AlreadyRegisteredError
+	if errors.As(err, &before) {
+		if existing, ok := before.ExistingCollector.(C); ok {
+			return existing
+		}
+	}
+	if err != nil {
+		panic(fmt.Errorf("prometheus: %w", err))
+	}
+	return c
+}
