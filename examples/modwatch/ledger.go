@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -29,10 +28,10 @@ func recordVerdicts(ctx context.Context, dir string, verdicts []verdict) (err er
 		err := log.Record(ctx, audit.Event{
 			Action:  "module.verdict",
 			Outcome: audit.Success,
-			Target:  audit.Target{Type: "module", ID: v.path},
+			Target:  audit.Target{Type: "module", ID: v.Path},
 			Attrs: []slog.Attr{
-				slog.String("version", v.version), slog.String("latest", v.latest), slog.String("step", v.step),
-				slog.String("advisories", strings.Join(v.advisories, " ")), slog.String("move_to", v.moveTo),
+				slog.String("version", v.Version), slog.String("latest", v.Latest), slog.String("step", v.Step),
+				slog.String("advisories", strings.Join(v.Advisories, " ")), slog.String("move_to", v.MoveTo),
 			},
 		})
 		if err != nil {
@@ -42,14 +41,28 @@ func recordVerdicts(ctx context.Context, dir string, verdicts []verdict) (err er
 	return nil
 }
 
-// printLedger verifies the ledger from its files alone and says what came out.
-func printLedger(ctx context.Context, w io.Writer, dir string) error {
+// A ledgerSummary is what the verification of the ledger says.
+type ledgerSummary struct {
+	Records uint64 `json:"records"`
+	Root    string `json:"root"`
+	Problem string `json:"problem,omitempty"` // none: it verifies
+}
+
+func (s *ledgerSummary) String() string {
+	if s.Problem != "" {
+		return s.Problem
+	}
+	return fmt.Sprintf("%d records, root %s, verified", s.Records, s.Root)
+}
+
+// verifyLedger reads the ledger from its files alone. That it does not verify is told by the error and by the summary.
+func verifyLedger(ctx context.Context, dir string) (*ledgerSummary, error) {
 	report, err := ledger.Verify(ctx, os.DirFS(dir), ledger.VerifyConfig{})
 	if err != nil {
-		return fmt.Errorf("the ledger does not verify: %w", err)
+		err = fmt.Errorf("the ledger does not verify: %w", err)
+		return &ledgerSummary{Problem: err.Error()}, err
 	}
-	fmt.Fprintf(w, "ledger: %d records, root %v, verified\n", report.Records, report.Root)
-	return nil
+	return &ledgerSummary{Records: report.Records, Root: report.Root.String()}, nil
 }
 
 // tamper forges record n of the ledger in dir, as somebody would who wants a verdict to read better than it was.

@@ -5,11 +5,13 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -36,40 +38,39 @@ func (p inProcess) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 }
 
 // simulate runs a trial in virtual time.
-func simulate(t *testing.T, o options) (done *trial) {
+func simulate(t *testing.T, o options) (shown state) {
 	synctest.Test(t, func(t *testing.T) {
-		done = newTrial(o, ownModules(), slog.New(slog.DiscardHandler), func(h http.Handler) (string, http.RoundTripper) {
+		done := newTrial(o, question{ownModules(), builtIn()}, slog.New(slog.DiscardHandler), func(h http.Handler) (string, http.RoundTripper) {
 			return "http://proxy.test", inProcess{h}
 		})
-		done.run(t.Context(), o.seed, io.Discard)
+		done.run(t.Context(), nil)
+		shown = done.state()
 	})
-	return done
+	return shown
 }
 
 // Whatever the storm, the guarded client gets at least as many answers with fewer requests, wastes fewer of them, and
 // finds what it finds on a calm day.
 func TestGuardedClientWeathersEveryStorm(t *testing.T) {
-	calm := simulate(t, options{storm: "off"}).guarded().verdicts(ownModules())
+	calm := simulate(t, options{storm: "off"}).Verdicts
 	for seed := range uint64(10) {
-		trial := simulate(t, options{seed: seed})
-		bare, guarded := trial.contestants[0], trial.guarded()
-		bareSent, sent := trial.storm.traffic(bare.name), trial.storm.traffic(guarded.name)
-		_, bareAnswered := bare.score()
-		_, answered := guarded.score()
+		s := simulate(t, options{seed: seed})
+		bareAnswered, answered := s.bare().Answered, s.guarded().Answered
+		bareSum, sum := s.bare().Sum(), s.guarded().Sum()
 		if answered <= bareAnswered {
 			t.Errorf("seed %d: %d answers, the bare client got %d", seed, answered, bareAnswered)
 		}
-		if sent.sent >= bareSent.sent {
-			t.Errorf("seed %d: sent %d requests, the bare client %d", seed, sent.sent, bareSent.sent)
+		if sum.Sent >= bareSum.Sent {
+			t.Errorf("seed %d: sent %d requests, the bare client %d", seed, sum.Sent, bareSum.Sent)
 		}
-		if sent.wasted >= bareSent.wasted {
-			t.Errorf("seed %d: wasted %d requests, the bare client %d", seed, sent.wasted, bareSent.wasted)
+		if sum.Wasted >= bareSum.Wasted {
+			t.Errorf("seed %d: wasted %d requests, the bare client %d", seed, sum.Wasted, bareSum.Wasted)
 		}
-		if got := guarded.verdicts(ownModules()); !reflect.DeepEqual(got, calm) {
+		if got := s.Verdicts; !reflect.DeepEqual(got, calm) {
 			t.Errorf("seed %d: the verdicts differ from those of a calm run", seed)
 		}
 		t.Logf("seed %d: answers %d/%d, requests %d/%d, wasted %d/%d (redoubt/bare)", seed,
-			answered, bareAnswered, sent.sent, bareSent.sent, sent.wasted, bareSent.wasted)
+			answered, bareAnswered, sum.Sent, bareSum.Sent, sum.Wasted, bareSum.Wasted)
 	}
 }
 
@@ -78,13 +79,13 @@ func TestForecastCoversEveryPlagueAndEndsCalm(t *testing.T) {
 		phases := forecast(seed, 100)
 		seen := map[weather]bool{}
 		for i, p := range phases {
-			seen[p.weather] = true
-			if i > 0 && p.from <= phases[i-1].from {
+			seen[p.Weather] = true
+			if i > 0 && p.From <= phases[i-1].From {
 				t.Fatalf("seed %d: phase %d does not come after the one before: %v", seed, i, phases)
 			}
 		}
 		last := phases[len(phases)-1]
-		if len(seen) != 6 || last.weather != calm || last.from > 75 {
+		if len(seen) != 6 || last.Weather != calm || last.From > 75 {
 			t.Fatalf("seed %d: want five plagues and a calm last quarter, got %v", seed, phases)
 		}
 	}
@@ -102,60 +103,60 @@ func TestJudge(t *testing.T) {
 			"up to date",
 			module{"example.com/m", "v1.2.3"},
 			"v1.0.0 v1.2.3", nil,
-			verdict{step: "-"},
+			verdict{Step: "-"},
 		}, {
 			"patch",
 			module{"example.com/m", "v1.2.3"},
 			"v1.2.4 v1.2.5-rc.1", nil,
-			verdict{allowed: "v1.2.4", latest: "v1.2.4", step: "patch", moveTo: "v1.2.4"},
+			verdict{Allowed: "v1.2.4", Latest: "v1.2.4", Step: "patch", MoveTo: "v1.2.4"},
 		}, {
 			"caret of a zero major",
 			module{"example.com/m", "v0.2.3"},
 			"v0.2.4 v0.3.0", nil,
-			verdict{allowed: "v0.2.4", latest: "v0.3.0", step: "minor", moveTo: "v0.2.4"},
+			verdict{Allowed: "v0.2.4", Latest: "v0.3.0", Step: "minor", MoveTo: "v0.2.4"},
 		}, {
 			"vulnerable, fixed",
 			module{"google.golang.org/grpc", "v1.67.1"},
 			"v1.67.1 v1.70.0 v1.79.3 v1.82.0 v1.82.1 v1.83.0", nil,
 			verdict{
-				allowed: "v1.83.0", latest: "v1.83.0", step: "minor", moveTo: "v1.82.1",
-				advisories: []string{"GO-2026-4762", "GO-2026-6061"},
+				Allowed: "v1.83.0", Latest: "v1.83.0", Step: "minor", MoveTo: "v1.82.1",
+				Advisories: []string{"GO-2026-4762", "GO-2026-6061"},
 			},
 		}, {
 			"vulnerable, not fixed",
 			module{"golang.org/x/crypto", "v0.54.0"},
 			"v0.54.0 v0.55.0", nil,
-			verdict{latest: "v0.55.0", step: "minor", moveTo: "none yet", advisories: []string{"GO-2026-5932"}},
+			verdict{Latest: "v0.55.0", Step: "minor", MoveTo: "none yet", Advisories: []string{"GO-2026-5932"}},
 		}, {
 			"pseudo-version",
 			module{"example.com/m", "v0.0.0-20240101000000-abcdefabcdef"},
 			"", nil,
-			verdict{step: "- (in use: pseudo-version)"},
+			verdict{Step: "- (in use: pseudo-version)"},
 		}, {
 			"incompatible",
 			module{"example.com/m", "v2.0.0+incompatible"},
 			"v2.0.0+incompatible v3.0.0+incompatible", nil,
-			verdict{latest: "v3.0.0+incompatible", step: "major (in use: +incompatible)", moveTo: "v3.0.0+incompatible"},
+			verdict{Latest: "v3.0.0+incompatible", Step: "major (in use: +incompatible)", MoveTo: "v3.0.0+incompatible"},
 		}, {
 			"unknown",
 			module{"example.com/m", "v1.0.0"},
 			"", &statusError{code: 404},
-			verdict{step: "not recorded"},
+			verdict{Step: "not recorded"},
 		}, {
 			"unreachable",
 			module{"example.com/m", "v1.0.0"},
 			"", io.ErrUnexpectedEOF,
-			verdict{step: "no answer"},
+			verdict{Step: "no answer"},
 		}, {
 			"a lying proxy",
 			module{"example.com/m", "v1.0.0"},
 			"v1.0.1 ../../etc v1.0", nil,
-			verdict{allowed: "v1.0.1", latest: "v1.0.1", step: "patch", moveTo: "v1.0.1"},
+			verdict{Allowed: "v1.0.1", Latest: "v1.0.1", Step: "patch", MoveTo: "v1.0.1"},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.want.module = tt.m
-			if got := judge(tt.m, strings.Fields(tt.versions), tt.err); !reflect.DeepEqual(got, tt.want) {
+			if got := judge(tt.m, builtIn(), strings.Fields(tt.versions), tt.err); !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("\n got %+v\nwant %+v", got, tt.want)
 			}
 		})
@@ -192,41 +193,104 @@ func TestTamperedLedgerNamesTheRecord(t *testing.T) {
 	}
 }
 
+// The requirements of internal/bench are the recorded ones, but for this repository's own modules.
 func TestModAsksAboutAnotherProject(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "go.mod")
-	text := "module example.com/m\n\ngo 1.26\n\nrequire (\n\tgolang.org/x/mod v0.30.0\n\texample.com/unheard/of v1.0.0\n)\n"
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	dir := t.TempDir()
+	page, picture := filepath.Join(dir, "out.html"), filepath.Join(dir, "out.svg")
+	status, stdout, stderr := command(t, "-fast", "-storm", "off", "-mod", "../../internal/bench/go.mod", "-html", page, "-svg", picture)
+	if status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	known := map[string]string{}
+	for _, m := range ownModules() {
+		known[m.Path] = m.Version
+	}
+	asked, err := modulesOf(t.Context(), "../../internal/bench/go.mod")
+	if err != nil {
 		t.Fatal(err)
 	}
-	status, stdout, stderr := command(t, "-fast", "-storm", "off", "-mod", file)
-	if status != 0 || !strings.Contains(stdout, "GO-2026-6179") || !strings.Contains(stdout, "not recorded") {
-		t.Errorf("status %d, want an advisory for x/mod and a row 'not recorded':\n%s%s", status, stdout, stderr)
+	for _, m := range asked {
+		row := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(m.Path) + ` .*$`).FindString(stdout)
+		if _, ok := known[m.Path]; ok == strings.Contains(row, "not recorded") {
+			t.Errorf("%s: recorded %v, and the report says %q", m.Path, ok, row)
+		}
+	}
+	for name, want := range map[string]string{page: "not recorded", picture: "</svg>"} {
+		if text, err := os.ReadFile(name); err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s lacks %q: %v", name, want, err)
+		}
+	}
+}
+
+// A live run asks the proxy of GOPROXY; here that is one without a storm.
+func TestLiveAsksTheProxyOfGOPROXY(t *testing.T) {
+	proxy := httptest.NewServer(recordedProxy())
+	defer proxy.Close()
+	t.Setenv("GOPROXY", proxy.URL+",direct")
+	dir := folder(t, map[string]string{"go.mod": "module example.com/m\n\ngo 1.26\n\nrequire golang.org/x/mod v0.30.0\n\nrequire example.com/unheard/of v1.0.0\n"})
+	page := filepath.Join(dir, "out.html")
+	status, stdout, stderr := command(t, "-live", "-mod", filepath.Join(dir, "go.mod"), "-html", page)
+	if status != 0 || !strings.Contains(stdout, "GO-2026-6179") || !strings.Contains(stdout, "not recorded") || strings.Contains(stdout, "storm:") {
+		t.Errorf("status %d, want an advisory for x/mod, a row 'not recorded' and no storm:\n%s%s", status, stdout, stderr)
+	}
+	if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "2 of 2 questions answered") {
+		t.Errorf("the page lacks its headline: %v", err)
+	}
+}
+
+func TestHelpNamesEveryFlag(t *testing.T) {
+	status, stdout, stderr := command(t, "-help")
+	if status != 0 || stderr != "" {
+		t.Errorf("status %d, want 0 and nothing to complain of: %s", status, stderr)
+	}
+	for _, name := range strings.Fields("fast live seed storm mod osv html svg http ledger tamper fail-on") {
+		if !strings.Contains(stdout, "\n  -"+name+" ") && !strings.Contains(stdout, "\n  -"+name+"\n") {
+			t.Errorf("the usage lacks -%s:\n%s", name, stdout)
+		}
 	}
 }
 
 func TestBadInputIsAnsweredInOneLine(t *testing.T) {
-	dir := t.TempDir()
-	notMod := filepath.Join(dir, "go.mod")
-	if err := os.WriteFile(notMod, []byte("hello\n"), 0o600); err != nil {
+	t.Setenv("GOPROXY", "http://user:hush@127.0.0.1:1") // nobody listens there
+	dir := folder(t, map[string]string{"go.mod": "hello\n", "empty/go.mod": "module example.com/m\n", "osv/GO-1.json": "{", "none/README": ""})
+	in := func(name string) string { return filepath.Join(dir, name) }
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer ln.Close()
 	for _, tt := range []struct {
-		name   string
 		args   []string
 		status int
 		want   string
 	}{
-		{"argument", []string{"please"}, 2, `unexpected argument "please"`},
-		{"storm", []string{"-storm", "perhaps"}, 2, "must be on or off"},
-		{"fail-on", []string{"-fail-on", "always"}, 2, "must be vuln"},
-		{"tamper", []string{"-tamper", "-1"}, 2, "must be the number of a verdict"},
-		{"no such file", []string{"-mod", filepath.Join(dir, "none")}, 1, "no such file"},
-		{"not a go.mod", []string{"-mod", notMod}, 1, "is not a go.mod file"},
+		{[]string{"please"}, 2, `unexpected argument "please"`},
+		{[]string{"-please"}, 2, "see -help"},
+		{[]string{"-seed", "x"}, 2, "see -help"},
+		{[]string{"-seed", "-1"}, 2, "see -help"},
+		{[]string{"-fast=perhaps"}, 2, "see -help"},
+		{[]string{"-mod"}, 2, "see -help"},
+		{[]string{"-storm", "perhaps"}, 2, "must be on or off"},
+		{[]string{"-fail-on", "always"}, 2, "must be vuln"},
+		{[]string{"-tamper", "-1"}, 2, "must be the number of a verdict"},
+		{[]string{"-http", "6060"}, 2, "must be an address such as 127.0.0.1:6060"},
+		{[]string{"-http", ln.Addr().String()}, 1, "choose another port"},
+		{[]string{"-mod", in("none.mod")}, 1, "name a go.mod file"},
+		{[]string{"-mod", in("go.mod")}, 1, "is not a go.mod file"},
+		{[]string{"-mod", in("empty/go.mod")}, 1, "nothing to ask"},
+		{[]string{"-osv", in("osv")}, 1, "GO-1.json"},
+		{[]string{"-osv", in("none")}, 1, "unpack"},
+		{[]string{"-osv", in("nowhere")}, 1, "no such file"},
+		{[]string{"-html", in("nowhere/out.html")}, 1, "name a file that can be written"},
+		{[]string{"-svg", in("nowhere/out.svg")}, 1, "name a file that can be written"},
+		{[]string{"-ledger", in("go.mod")}, 1, "name a folder that can be written"},
+		{[]string{"-live"}, 1, "set GOPROXY"},
+		{[]string{"-tamper", "1000"}, 1, "there are only"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(tt.args[0]+" "+tt.want, func(t *testing.T) {
 			status, _, stderr := command(t, tt.args...)
-			if status != tt.status || !strings.Contains(stderr, tt.want) || strings.Count(stderr, "\n") != 1 {
+			if status != tt.status || !strings.Contains(stderr, tt.want) || strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "hush") {
 				t.Errorf("status %d, want %d and one line with %q: %s", status, tt.status, tt.want, stderr)
 			}
 		})
@@ -238,7 +302,7 @@ func TestInterruptedRunStillReports(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var stdout, stderr bytes.Buffer
-	if status := run(ctx, []string{"-fast"}, &stdout, &stderr); status != 1 || !strings.Contains(stdout.String(), "MODULE") {
+	if status := run(ctx, []string{"-fast"}, &stdout, &stderr); status != 1 || !strings.Contains(stdout.String(), "not asked about") {
 		t.Errorf("status %d, want 1 and the report so far:\n%s%s", status, stdout.String(), stderr.String())
 	}
 }

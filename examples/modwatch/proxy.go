@@ -27,7 +27,10 @@ import (
 var recorded string
 
 // A module is a question: which versions are there of it, and is the one in use any good?
-type module struct{ path, version string }
+type module struct {
+	Path    string `json:"path"`
+	Version string `json:"version"`
+}
 
 // ownModules are the recorded ones, the question asked when no -mod names another project.
 func ownModules() (modules []module) {
@@ -42,7 +45,7 @@ func ownModules() (modules []module) {
 // modulesOf reads the requirements of a go.mod file through the go command, whose word on the format is final.
 func modulesOf(ctx context.Context, file string) (modules []module, err error) {
 	if _, err := os.Stat(file); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("-mod: %w: name a go.mod file", err)
 	}
 	out, err := exec.CommandContext(ctx, "go", "mod", "edit", "-json", file).Output()
 	if err != nil {

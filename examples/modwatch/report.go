@@ -2,78 +2,162 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
-	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
-
-	"github.com/redoubt-go/redoubt/logscan"
+	"time"
 )
 
-// printVerdicts lists the modules that something is to be said of, the vulnerable ones first.
-func printVerdicts(w io.Writer, verdicts []verdict) {
-	notable := slices.DeleteFunc(slices.Clone(verdicts), func(v verdict) bool {
-		return !v.vulnerable() && !v.outdated() && v.step != "no answer" && v.step != "not recorded"
-	})
-	if len(notable) == 0 {
-		fmt.Fprintf(w, "All %d modules are up to date, and no known advisory names them.\n", len(verdicts))
-		return
+// text is the report as it is printed, and as curl gets it from -http.
+func text(s state) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "modwatch: %s\n", subject(s))
+	if !s.Live {
+		fmt.Fprintf(&b, "storm: %s\n", schedule(s.Phases))
 	}
-	slices.SortStableFunc(notable, func(a, b verdict) int { return cmp.Compare(len(b.advisories), len(a.advisories)) })
-	fmt.Fprintf(w, "%d of %d modules are outdated, vulnerable or unknown:\n", len(notable), len(verdicts))
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "MODULE\tIN USE\tALLOWED BY ^\tLATEST\tSTEP\tADVISORIES\tMOVE TO")
-	for _, v := range notable {
-		fmt.Fprintln(tw, strings.Join([]string{
-			v.path, v.version, dash(v.allowed), dash(v.latest), v.step, dash(strings.Join(v.advisories, " ")), dash(v.moveTo),
-		}, "\t"))
+	b.WriteByte('\n')
+	if !s.Done {
+		fmt.Fprintf(&b, "%s\n\n", progress(s))
+	}
+	fmt.Fprintf(&b, "%s\n\n", headline(s))
+	textScores(&b, s)
+	b.WriteByte('\n')
+	textVerdicts(&b, s.Verdicts)
+	b.WriteByte('\n')
+	if s.Log != nil {
+		fmt.Fprintf(&b, "log: %v\n", s.Log)
+	}
+	if s.Ledger != nil {
+		fmt.Fprintf(&b, "ledger: %v\n", s.Ledger)
+	}
+	return b.String()
+}
+
+// subject says what the run is about.
+func subject(s state) string {
+	about := fmt.Sprintf("%d modules, asked %s each over %v", s.Modules, times(s.Rounds), s.Total)
+	if s.Live {
+		return about + ", live"
+	}
+	return fmt.Sprintf("%s, seed %d", about, s.Seed)
+}
+
+// headline says in a sentence what the guards were good for.
+func headline(s state) string {
+	g, bare := s.guarded(), s.bare()
+	if bare == nil {
+		return fmt.Sprintf("%d of %d questions answered.", g.Answered, g.Asked)
+	}
+	less := ""
+	if sent, bareSent := g.Sum().Sent, bare.Sum().Sent; sent < bareSent {
+		less = fmt.Sprintf(", with %d %% fewer requests", 100-sent*100/bareSent)
+	}
+	return fmt.Sprintf("Same questions, same storm: the bare client got %d of %d answers, redoubt's %d%s.",
+		bare.Answered, bare.Asked, g.Answered, less)
+}
+
+// times says how often.
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+// columns are the headings of the scores, and cells what stands under them. Only the loopback proxy counts what
+// reaches it.
+var columns = []string{"client", "asked", "answered", "stale", "requests", "wasted", "p50", "p99"}
+
+func cells(s state, c score) []string {
+	sum, sent, wasted := c.Sum(), "-", "-"
+	if !s.Live {
+		sent, wasted = fmt.Sprint(sum.Sent), fmt.Sprint(sum.Wasted)
+	}
+	return []string{
+		c.Name, fmt.Sprint(c.Asked), fmt.Sprint(c.Answered), fmt.Sprint(c.Stale), sent, wasted, ms(c.P50), ms(c.P99),
+	}
+}
+
+// ms prints a duration to what the eye can use of it.
+func ms(d time.Duration) string {
+	switch {
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d >= 10*time.Millisecond:
+		return d.Round(time.Millisecond).String()
+	}
+	return d.Round(100 * time.Microsecond).String()
+}
+
+func textScores(b *strings.Builder, s state) {
+	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tw, strings.Join(columns, "\t")+"\t")
+	for _, c := range s.Clients {
+		fmt.Fprintln(tw, strings.Join(cells(s, c), "\t")+"\t")
+	}
+	tw.Flush()
+}
+
+// notable picks the verdicts that something is to be said of, the vulnerable modules first.
+func notable(verdicts []verdict) []verdict {
+	some := slices.DeleteFunc(slices.Clone(verdicts), func(v verdict) bool { return !v.notable() })
+	slices.SortStableFunc(some, func(a, b verdict) int { return cmp.Compare(len(b.Advisories), len(a.Advisories)) })
+	return some
+}
+
+// summary says how the modules fare, in a sentence.
+func summary(verdicts []verdict) string {
+	count := func(is func(verdict) bool) (n int) {
+		for _, v := range verdicts {
+			if is(v) {
+				n++
+			}
+		}
+		return n
+	}
+	vulnerable, outdated := count(verdict.vulnerable), count(verdict.outdated)
+	unheard := count(func(v verdict) bool { return v.Step == "not asked" })
+	unknown := count(func(v verdict) bool { return v.Step == "no answer" || v.Step == "not recorded" })
+	s := fmt.Sprintf("Of %d modules, %d have a known advisory and %d are outdated", len(verdicts), vulnerable, outdated)
+	if unknown > 0 {
+		s += fmt.Sprintf("; of %d nothing is known", unknown)
+	}
+	if unheard > 0 {
+		s += fmt.Sprintf("; %d are not asked about yet", unheard)
+	}
+	return s + "."
+}
+
+// headings are those of the table of modules, and row what stands under them.
+var headings = []string{"module", "in use", "move to", "advisories", "step", "latest", "allowed by ^"}
+
+func (v verdict) row() []string {
+	return []string{
+		v.Path, v.Version, dash(v.MoveTo), dash(strings.Join(v.Advisories, " ")), v.Step, dash(v.Latest), dash(v.Allowed),
+	}
+}
+
+func textVerdicts(b *strings.Builder, verdicts []verdict) {
+	fmt.Fprintln(b, summary(verdicts))
+	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	for i, v := range notable(verdicts) {
+		if i == 0 {
+			fmt.Fprintln(tw, strings.ToUpper(strings.Join(headings, "\t")))
+		}
+		fmt.Fprintln(tw, strings.Join(v.row(), "\t"))
 	}
 	tw.Flush()
 }
 
 func dash(s string) string { return cmp.Or(s, "-") }
 
-// printLog closes the report with what the run's own log says of the guarded client's requests.
-func printLog(ctx context.Context, w io.Writer, file string) error {
-	var (
-		scanner         = logscan.Scanner{Parser: logscan.JSON("msg", "module", "status", "ms", "to")}
-		statuses        = map[string]int{}
-		waits, openings int
-		slowest         float64
-		slowModule      string
-	)
-	for rec, err := range scanner.Records(ctx, logscan.Files(file)) {
-		switch {
-		case err != nil:
-			return err
-		case rec.Is("msg", "request"):
-			statuses[string(rec.Get("status"))]++
-			if ms, err := strconv.ParseFloat(string(rec.Get("ms")), 64); err == nil && ms > slowest {
-				slowest, slowModule = ms, string(rec.Get("module"))
-			}
-		case rec.Is("msg", "attempt failed, will retry"):
-			waits++
-		case rec.Is("to", "open"):
-			openings++
-		}
+// progress tells where the run is, in a line: what a pipe sees of it.
+func progress(s state) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%5.1fs  %-8s", s.Elapsed.Seconds(), s.Weather)
+	for _, c := range s.Clients {
+		fmt.Fprintf(&b, "  %s %d of %d", c.Name, c.Answered, c.Asked)
 	}
-	fmt.Fprintf(w, "log: %s; %d waits before another try; the breaker opened %d times; slowest call %.0f ms (%s)\n",
-		mix(statuses), waits, openings, slowest, slowModule)
-	return nil
-}
-
-// mix prints how often each status was seen; 0 stands for a request without an answer.
-func mix(statuses map[string]int) string {
-	var parts []string
-	for status, n := range statuses {
-		if status == "0" {
-			status = "no answer"
-		}
-		parts = append(parts, fmt.Sprintf("%s x%d", status, n))
-	}
-	slices.Sort(parts)
-	return strings.Join(parts, ", ")
+	return b.String() + ", breaker " + s.Breaker
 }

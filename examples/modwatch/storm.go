@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -25,10 +24,13 @@ func (w weather) String() string {
 	return [...]string{"calm", "brownout", "503", "429", "stalled", "dead"}[w]
 }
 
+// MarshalText puts a weather into JSON by its name.
+func (w weather) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
+
 // A phase is one weather, from its beginning to that of the next phase.
 type phase struct {
-	weather weather
-	from    time.Duration
+	Weather weather       `json:"weather"`
+	From    time.Duration `json:"from_ns"`
 }
 
 // forecast draws the storm of a run that lasts total: the same five plagues for every seed, in an order and of lengths
@@ -49,61 +51,33 @@ func forecast(seed uint64, total time.Duration) []phase {
 	return append(phases, phase{calm, at})
 }
 
-// A storm stands before a healthy handler and spoils its answers on schedule. It keeps the books of who asked when.
+// A storm stands before a healthy handler and spoils its answers on schedule. It takes down who asked when.
 type storm struct {
-	next   http.Handler
-	phases []phase // none: always calm
-	unit   time.Duration
-	began  time.Time
-
-	mu   sync.Mutex
-	seen map[string]*traffic // by User-Agent
-}
-
-// traffic counts one client's requests; wasted ones were sent while the proxy was dead.
-type traffic struct{ sent, wasted int }
-
-func newStorm(next http.Handler, phases []phase, unit time.Duration) *storm {
-	return &storm{next: next, phases: phases, unit: unit, began: time.Now(), seen: map[string]*traffic{}}
+	next    http.Handler
+	phases  []phase // none: always calm
+	unit    time.Duration
+	history *history
+	began   time.Time
 }
 
 // now is the weather of this moment.
 func (s *storm) now() weather {
 	since, w := time.Since(s.began), calm
 	for _, p := range s.phases {
-		if since >= p.from {
-			w = p.weather
+		if since >= p.From {
+			w = p.Weather
 		}
 	}
 	return w
 }
 
-func (s *storm) traffic(client string) traffic {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t := s.seen[client]; t != nil {
-		return *t
-	}
-	return traffic{}
-}
-
-func (s *storm) count(client string, w weather) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t := s.seen[client]
-	if t == nil {
-		t = &traffic{}
-		s.seen[client] = t
-	}
-	t.sent++
-	if w == dead {
-		t.wasted++
-	}
-}
-
 func (s *storm) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	now := s.now()
-	s.count(r.UserAgent(), now)
+	what := tick{Sent: 1}
+	if now == dead {
+		what.Wasted = 1
+	}
+	s.history.note(r.UserAgent(), what)
 	switch now {
 	case calm:
 		time.Sleep(time.Duration(rand.Int64N(int64(s.unit/10) + 1)))
@@ -132,7 +106,7 @@ func schedule(phases []phase) string {
 	}
 	var parts []string
 	for _, p := range phases {
-		parts = append(parts, fmt.Sprintf("%s from %.1fs", p.weather, p.from.Seconds()))
+		parts = append(parts, fmt.Sprintf("%s from %.1fs", p.Weather, p.From.Seconds()))
 	}
 	return strings.Join(parts, ", ")
 }

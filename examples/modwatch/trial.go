@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -11,55 +11,63 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"text/tabwriter"
 	"time"
 
 	"github.com/redoubt-go/redoubt/audit"
 )
 
+// A question is what a run is to answer: of which modules, and by which advisories.
+type question struct {
+	modules []module
+	hazards hazards
+}
+
 // A trial is one run: the questions, who answers them, and what stands in the way.
 type trial struct {
-	modules     []module
+	question
 	rounds      int           // how often each question is asked
 	total       time.Duration // in which the questions are asked, evenly
 	unit        time.Duration // the guards' measure: a hundredth of a run through the storm
-	storm       *storm        // nil when the proxy is a real one
+	seed        uint64
+	storm       *storm // nil when the proxy is a real one
+	history     *history
+	served      string        // where -http shows the run
 	contestants []*contestant // the guarded client is the last
 }
 
 // newTrial sets both clients before the recorded lists behind a storm. transport reaches handler; it is a function of it
 // so that tests can do without sockets.
-func newTrial(o options, modules []module, log *slog.Logger, transport func(http.Handler) (base string, rt http.RoundTripper)) *trial {
+func newTrial(o options, q question, log *slog.Logger, transport func(http.Handler) (base string, rt http.RoundTripper)) *trial {
 	total := 12 * time.Second
 	if o.fast {
 		total = 2 * time.Second
 	}
-	t := &trial{modules: modules, rounds: min(max(4, 400/len(modules)), 50), total: total, unit: total / 100}
+	t := &trial{question: q, rounds: min(max(4, 400/len(q.modules)), 50), total: total, unit: total / 100, seed: o.seed, history: newHistory(total)}
 	var phases []phase
 	if o.storm != "off" {
 		phases = forecast(o.seed, total)
 	}
-	t.storm = newStorm(recordedProxy(), phases, t.unit)
+	t.storm = &storm{next: recordedProxy(), phases: phases, unit: t.unit, history: t.history}
 	base, rt := transport(t.storm)
 	at := func(agent string, timeout time.Duration) proxy {
 		return proxy{audit.NewSecret(base), &http.Client{Transport: rt, Timeout: timeout}, agent}
 	}
-	perSecond := int64(4 * float64(t.rounds*len(modules)) / total.Seconds())
+	perSecond := int64(4 * float64(t.rounds*len(q.modules)) / total.Seconds())
 	t.contestants = []*contestant{
-		{name: "bare", client: bare{at("bare", 4*t.unit)}},
-		{name: "redoubt", client: newGuarded(at("redoubt", 0), t.unit, perSecond, log)},
+		{name: "bare", history: t.history, client: bare{at("bare", 4*t.unit)}},
+		{name: guardedName, history: t.history, client: newGuarded(at(guardedName, 0), t.unit, perSecond, log, t.history)},
 	}
 	return t
 }
 
 // loopbackTrial serves the storm on a free port of loopback until stop is called.
-func loopbackTrial(o options, modules []module, log *slog.Logger) (t *trial, stop func(), err error) {
+func loopbackTrial(o options, q question, log *slog.Logger) (t *trial, stop func(), err error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, func() {}, err
 	}
 	server := &http.Server{ReadHeaderTimeout: time.Minute}
-	t = newTrial(o, modules, log, func(h http.Handler) (string, http.RoundTripper) {
+	t = newTrial(o, q, log, func(h http.Handler) (string, http.RoundTripper) {
 		server.Handler = h
 		return "http://" + ln.Addr().String(), &http.Transport{MaxIdleConnsPerHost: 100}
 	})
@@ -68,31 +76,65 @@ func loopbackTrial(o options, modules []module, log *slog.Logger) (t *trial, sto
 }
 
 // liveTrial asks the first proxy of GOPROXY, each question once and five a second.
-func liveTrial(ctx context.Context, modules []module, log *slog.Logger) (*trial, error) {
+func liveTrial(ctx context.Context, q question, log *slog.Logger) (*trial, error) {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOPROXY").Output()
 	if err != nil {
 		return nil, fmt.Errorf("asking the go command for GOPROXY: %w", err)
 	}
 	base, _, _ := strings.Cut(strings.TrimSpace(strings.ReplaceAll(string(out), "|", ",")), ",")
 	if !strings.HasPrefix(base, "http://") && !strings.HasPrefix(base, "https://") {
-		return nil, fmt.Errorf("-live needs a proxy's URL first in GOPROXY, it has %q", base)
+		return nil, fmt.Errorf("-live needs a proxy's URL first in GOPROXY, it has %q: set it to https://proxy.golang.org", base)
+	}
+	if err := reach(ctx, base); err != nil {
+		return nil, err
 	}
 	unit := 2 * time.Second
 	p := proxy{audit.NewSecret(strings.TrimSuffix(base, "/")), &http.Client{}, "redoubt-modwatch"}
+	total := time.Duration(len(q.modules)) * time.Second / 5
+	h := newHistory(total)
 	return &trial{
-		modules: modules, rounds: 1, total: time.Duration(len(modules)) * time.Second / 5, unit: unit,
-		contestants: []*contestant{{name: "redoubt", client: newGuarded(p, unit, 5, log)}},
+		question: q, rounds: 1, total: total, unit: unit, history: h,
+		contestants: []*contestant{{name: guardedName, history: h, client: newGuarded(p, unit, 5, log, h)}},
 	}, nil
 }
 
-// guarded is the contestant whose verdicts count.
-func (t *trial) guarded() *contestant { return t.contestants[len(t.contestants)-1] }
+// reach asks the proxy for anything at all, so that a wrong address is not retried for minutes.
+func reach(ctx context.Context, base string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, base, nil)
+	if err != nil {
+		return errors.New("-live: GOPROXY is no URL that can be asked")
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("-live: the proxy cannot be reached: %w: check the network, or set GOPROXY", err)
+	}
+	return resp.Body.Close()
+}
+
+// newTrialFor sets up the run that o asks for. Stop ends what it has started.
+func newTrialFor(ctx context.Context, o options, q question, log *slog.Logger) (t *trial, stop func(), err error) {
+	if o.live {
+		t, err = liveTrial(ctx, q, log)
+		return t, func() {}, err
+	}
+	return loopbackTrial(o, q, log)
+}
+
+// guarded is the contestant whose verdicts count, with its guards.
+func (t *trial) guarded() (*contestant, *guarded) {
+	c := t.contestants[len(t.contestants)-1]
+	return c, c.client.(*guarded)
+}
 
 // run asks all contestants each question at the same moments: every module once a round, in an order that the seed
-// decides, evenly over the whole time. It returns when all have answered, or ctx ends.
-func (t *trial) run(ctx context.Context, seed uint64, progress io.Writer) {
-	rng := rand.New(rand.NewPCG(seed, 1))
+// decides, evenly over the whole time. It returns when all have answered, or ctx ends. It calls changed, if not nil, when
+// the weather has.
+func (t *trial) run(ctx context.Context, changed func(state)) {
+	rng := rand.New(rand.NewPCG(t.seed, 1))
 	began, asked, before := time.Now(), 0, ""
+	t.history.start(began)
 	if t.storm != nil {
 		t.storm.began = began
 	}
@@ -108,17 +150,17 @@ func (t *trial) run(ctx context.Context, seed uint64, progress io.Writer) {
 			}
 			asked++
 			for _, c := range t.contestants {
-				waiting.Go(func() { c.ask(ctx, t.modules[i].path) })
+				waiting.Go(func() { c.ask(ctx, t.modules[i].Path) })
 			}
-			if now := t.weather(); now != before {
+			if now := t.weather(); changed != nil && now != before {
 				before = now
-				fmt.Fprintln(progress, t.progress(time.Since(began)))
+				changed(t.state())
 			}
 		}
 	}
 }
 
-// weather is what the progress lines are about.
+// weather is what the proxy is like now.
 func (t *trial) weather() string {
 	if t.storm == nil {
 		return "live"
@@ -126,36 +168,20 @@ func (t *trial) weather() string {
 	return t.storm.now().String()
 }
 
-// progress tells where the run is, in a line.
-func (t *trial) progress(since time.Duration) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%5.1fs  %-8s", since.Seconds(), t.weather())
-	for _, c := range t.contestants {
-		asked, answered := c.score()
-		fmt.Fprintf(&b, "  %s %d of %d", c.name, answered, asked)
-		if g, ok := c.client.(*guarded); ok {
-			fmt.Fprintf(&b, ", breaker %v", g.breaker.State())
-		}
+// state takes a picture of the run as it is now.
+func (t *trial) state() state {
+	c, guards := t.guarded()
+	s := t.history.state()
+	s.Seed, s.Modules, s.Rounds, s.Total = t.seed, len(t.modules), t.rounds, t.total
+	s.Live, s.Weather, s.Breaker = t.storm == nil, t.weather(), guards.breaker.State().String()
+	s.Served = t.served
+	s.Hits = guards.cache.Stats().Hits
+	if t.storm != nil {
+		s.Phases = t.storm.phases
 	}
-	return b.String()
-}
-
-// printScores tells how the contestants came through.
-func (t *trial) printScores(w io.Writer) {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "client\tasked\tanswered\tof them stale\trequests\twasted\tp50\tp99\t")
 	for _, c := range t.contestants {
-		asked, answered := c.score()
-		stale, sent, wasted := "-", "-", "-"
-		if g, ok := c.client.(*guarded); ok {
-			stale = fmt.Sprint(g.cache.Stats().StaleHits)
-		}
-		if t.storm != nil { // only the loopback proxy counts what reaches it
-			books := t.storm.traffic(c.name)
-			sent, wasted = fmt.Sprint(books.sent), fmt.Sprint(books.wasted)
-		}
-		fmt.Fprintf(tw, "%s\t%d\t%d\t%s\t%s\t%s\t%v\t%v\t\n", c.name, asked, answered, stale, sent, wasted,
-			c.quantile(0.50).Round(100*time.Microsecond), c.quantile(0.99).Round(100*time.Microsecond))
+		s.Clients = append(s.Clients, c.score())
 	}
-	tw.Flush()
+	s.Verdicts, s.Recent = c.verdicts(t.question)
+	return s
 }

@@ -13,62 +13,68 @@ import (
 // A verdict is the answer to a question.
 type verdict struct {
 	module
-	allowed    string // the newest version that ^current admits
-	latest     string // the newest release of all
-	step       string // how far latest is: "patch", "minor", "major", "-"; "no answer" or "not recorded" if unknown
-	advisories []string
-	moveTo     string // the lowest published version that no advisory names, or "none yet"; without advisories, the newest
+	Allowed    string   `json:"allowed,omitempty"` // the newest version that ^current admits
+	Latest     string   `json:"latest,omitempty"`  // the newest release of all
+	Step       string   `json:"step"`              // how far Latest is: "patch", "minor", "major", "-"; "no answer", "not asked" or "not recorded" if unknown
+	Advisories []string `json:"advisories,omitempty"`
+	MoveTo     string   `json:"move_to,omitempty"` // the lowest published version that no advisory names, or "none yet"; without advisories, the newest
 }
 
-func (v verdict) vulnerable() bool { return len(v.advisories) > 0 }
-func (v verdict) outdated() bool   { return v.latest != "" && v.step != "-" }
+func (v verdict) vulnerable() bool { return len(v.Advisories) > 0 }
+func (v verdict) outdated() bool   { return v.Latest != "" && v.Step != "-" }
+
+// errNotAsked stands for the answer that is not there because a run was interrupted.
+var errNotAsked = errors.New("not asked")
+
+// notable says whether there is anything to tell.
+func (v verdict) notable() bool {
+	return v.vulnerable() || v.outdated() || v.Step == "no answer" || v.Step == "not recorded"
+}
 
 // judge weighs what is known of a module: its published versions, or why they are not known.
-func judge(m module, versions []string, err error) verdict {
-	v := verdict{module: m, step: "-"}
-	current, parseErr := semver.AllowV.Parse(m.version)
+func judge(m module, known hazards, versions []string, err error) verdict {
+	v := verdict{module: m, Step: "-"}
+	current, parseErr := semver.AllowV.Parse(m.Version)
 	if parseErr != nil {
-		v.step = "unreadable version"
+		v.Step = "unreadable version"
 		return v
 	}
-	known := parseAll(versions)
-	if bad := weak(m.path, current, &v); !bad.IsEmpty() {
-		v.moveTo = "none yet"
-		if safe, ok := bad.Complement().Intersect(semver.AtLeast(current)).Min(slices.Values(known)); ok {
-			v.moveTo = "v" + safe.String()
+	published := parseAll(versions)
+	if bad := weak(known[m.Path], current, &v); !bad.IsEmpty() {
+		v.MoveTo = "none yet"
+		if safe, ok := bad.Complement().Intersect(semver.AtLeast(current)).Min(slices.Values(published)); ok {
+			v.MoveTo = "v" + safe.String()
 		}
 	}
 	switch {
 	case errors.Is(err, cache.ErrNotFound):
-		v.step = "not recorded"
+		v.Step = "not recorded"
+	case errors.Is(err, errNotAsked):
+		v.Step = "not asked"
 	case err != nil:
-		v.step = "no answer"
+		v.Step = "no answer"
 	}
 	caret := semver.MustParseRange("^" + current.WithoutBuild().String())
-	if best, ok := caret.Max(slices.Values(known)); ok && current.Less(best) {
-		v.allowed = "v" + best.String()
+	if best, ok := caret.Max(slices.Values(published)); ok && current.Less(best) {
+		v.Allowed = "v" + best.String()
 	}
-	if latest, ok := semver.Releases().Max(slices.Values(known)); ok && current.Less(latest) {
-		v.latest, v.step = "v"+latest.String(), strings.ToLower(current.Diff(latest).String())
+	if latest, ok := semver.Releases().Max(slices.Values(published)); ok && current.Less(latest) {
+		v.Latest, v.Step = "v"+latest.String(), strings.ToLower(current.Diff(latest).String())
 	}
-	v.moveTo = cmp.Or(v.moveTo, v.allowed, v.latest)
+	v.MoveTo = cmp.Or(v.MoveTo, v.Allowed, v.Latest)
 	if kind := kindOf(current); kind != "" {
-		v.step += " (in use: " + kind + ")"
+		v.Step += " (in use: " + kind + ")"
 	}
 	return v
 }
 
 // weak notes the advisories that name the current version, and returns the versions that those of its module name.
-func weak(path string, current semver.Version, v *verdict) (bad semver.Range) {
-	for _, a := range advisories {
-		affected, err := semver.ParseOSV(a.events...)
-		if a.module != path || err != nil {
-			continue
+func weak(known []hazard, current semver.Version, v *verdict) (bad semver.Range) {
+	for _, h := range known {
+		if h.affected.Contains(current) && !slices.Contains(v.Advisories, h.id) { // a record may have several ranges
+			v.Advisories = append(v.Advisories, h.id)
 		}
-		if affected.Contains(current) {
-			v.advisories = append(v.advisories, a.id)
-		}
-		bad = bad.Union(affected)
+		bad = bad.Union(h.affected)
 	}
 	if !v.vulnerable() {
 		return semver.Range{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -24,6 +25,9 @@ type bare struct{ proxy }
 
 func (b bare) versions(ctx context.Context, path string) ([]string, error) { return b.list(ctx, path) }
 
+// guardedName is what the guarded client is called in the report.
+const guardedName = "redoubt"
+
 // guarded asks through the cache, which asks through retry, which asks through the breaker, which asks through the limiter.
 type guarded struct {
 	proxy
@@ -35,7 +39,8 @@ type guarded struct {
 }
 
 // newGuarded fits the guards to a run whose hundredth is unit, asking at most perSecond times a second.
-func newGuarded(p proxy, unit time.Duration, perSecond int64, log *slog.Logger) *guarded {
+func newGuarded(p proxy, unit time.Duration, perSecond int64, log *slog.Logger, h *history) *guarded {
+	logRetry := retry.Log(log)
 	return &guarded{
 		proxy: p,
 		log:   log,
@@ -56,7 +61,15 @@ func newGuarded(p proxy, unit time.Duration, perSecond int64, log *slog.Logger) 
 			AttemptTimeout: 4 * unit,
 			Backoff:        retry.Exponential{Base: unit, Max: 5 * unit},
 			Budget:         &retry.TokenBudget{Burst: 200, PerSecond: 20},
-			OnEvent:        retry.Log(log),
+			OnEvent: func(ctx context.Context, e retry.Event) {
+				logRetry(ctx, e)
+				if e.Kind == retry.Retry {
+					h.waited()
+				}
+				if errors.Is(e.Err, breaker.ErrOpen) {
+					h.note(guardedName, tick{Refused: 1})
+				}
+			},
 		},
 		breaker: breaker.New(breaker.Config{
 			Name:       "proxy",
@@ -67,6 +80,9 @@ func newGuarded(p proxy, unit time.Duration, perSecond int64, log *slog.Logger) 
 			Classify:   healthOf,
 			OnEvent: func(ctx context.Context, e breaker.Event) {
 				log.LogAttrs(ctx, slog.LevelInfo, "breaker", slog.String("from", e.From.String()), slog.String("to", e.To.String()))
+				if e.To == breaker.Open {
+					h.opened()
+				}
 			},
 		}),
 		limiter: ratelimit.New(ratelimit.PerSecond(perSecond).WithBurst(max(perSecond/10, 1))),
@@ -107,13 +123,15 @@ func (g *guarded) logged(ctx context.Context, path string) ([]string, error) {
 // A contestant is a client and what it got for its questions.
 type contestant struct {
 	client
-	name string
+	name    string
+	history *history
 
 	mu       sync.Mutex
 	asked    int
 	answered int
 	took     []time.Duration // of the answered questions
 	last     map[string]reply
+	heard    []string // the modules, as they were first heard of
 }
 
 // A reply is what a client heard last of a module: a list, or why there was none.
@@ -131,46 +149,61 @@ func (c *contestant) ask(ctx context.Context, path string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	answered := err == nil || errors.Is(err, cache.ErrNotFound) // that there is no such module is an answer
-	if answered {
+	if !answered && ctx.Err() != nil {
+		return // Ctrl-C took the question back
+	}
+	if !answered {
+		c.history.note(c.name, tick{Failures: 1})
+	} else {
+		c.history.note(c.name, tick{Answers: 1})
 		c.answered++
 		c.took = append(c.took, time.Since(began))
 	}
 	if c.last == nil {
 		c.last = map[string]reply{}
 	}
-	if _, known := c.last[path]; answered || !known {
+	_, known := c.last[path]
+	if !known {
+		c.heard = append(c.heard, path)
+	}
+	if answered || !known {
 		c.last[path] = reply{versions, err}
 	}
 }
 
-// score returns how many questions were asked and answered so far.
-func (c *contestant) score() (asked, answered int) {
+// score tells how the client has come through so far.
+func (c *contestant) score() score {
+	ticks := c.history.of(c.name)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.asked, c.answered
-}
-
-// quantile is the time within which the share q of the answers came.
-func (c *contestant) quantile(q float64) time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.took) == 0 {
-		return 0
+	s := score{Name: c.name, Asked: c.asked, Answered: c.answered, Ticks: ticks}
+	if n := len(c.took); n > 0 {
+		slices.Sort(c.took)
+		s.P50, s.P99 = c.took[n/2], c.took[n*99/100]
 	}
-	slices.Sort(c.took)
-	return c.took[min(int(q*float64(len(c.took))), len(c.took)-1)]
+	if g, ok := c.client.(*guarded); ok {
+		s.Stale = g.cache.Stats().StaleHits
+	}
+	return s
 }
 
-// verdicts judges every module by the last that was heard of it, in the order of the paths.
-func (c *contestant) verdicts(modules []module) (all []verdict) {
+// verdicts judges every module by the last that was heard of it, in the order of the paths. The recent ones are those
+// heard of first a moment ago.
+func (c *contestant) verdicts(q question) (all, recent []verdict) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, m := range modules {
-		r, asked := c.last[m.path]
+	last, heard := maps.Clone(c.last), c.heard[max(0, len(c.heard)-8):]
+	c.mu.Unlock()
+	byPath := map[string]verdict{}
+	for _, m := range q.modules {
+		r, asked := last[m.Path]
 		if !asked {
-			r.err = errors.New("not asked")
+			r.err = errNotAsked
 		}
-		all = append(all, judge(m, r.versions, r.err))
+		v := judge(m, q.hazards, r.versions, r.err)
+		all, byPath[m.Path] = append(all, v), v
 	}
-	return all
+	for _, path := range heard {
+		recent = append(recent, byPath[path])
+	}
+	return all, recent
 }

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"io"
+	"strings"
+)
+
+var (
+	//go:embed page/page.css
+	pageCSS string
+	//go:embed page/page.tmpl
+	pageText string
+	//go:embed page/live.js
+	liveJS string
+
+	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
+		"headline": headline, "summary": summary, "notable": notable, "cells": cells, "called": called,
+		"columns": func() []string { return columns }, "headings": func() []string { return headings },
+		"timelines": func(s state, width int, id string) template.HTML {
+			return template.HTML(timelines(s, width, id)) // numbers and names of our own, nothing from outside
+		},
+		"breakable": func(s string) template.HTML { // long names may go on in the next line after / and -
+			s = template.HTMLEscapeString(s)
+			return template.HTML(strings.NewReplacer("/", "/<wbr>", "-", "-<wbr>").Replace(s))
+		},
+		"style":    func() template.CSS { return template.CSS(style()) },
+		"progress": progress, "percent": percent, "times": times, "subject": subject,
+	}).Parse(pageText))
+)
+
+// style is all that the page looks like: self-contained, it needs no file besides itself.
+func style() string { return pageCSS + pictureCSS }
+
+// policy is the Content-Security-Policy of the page: its own style, our script, and nothing else.
+func policy() string {
+	sum := sha256.Sum256([]byte(style()))
+	return fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; script-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+		base64.StdEncoding.EncodeToString(sum[:]))
+}
+
+// pageData is what the template sees: a state, and whether it is a page that goes on.
+type pageData struct {
+	Run    state
+	Served bool
+}
+
+// page writes s as an HTML page: by itself, or served, when it follows the run.
+func page(w io.Writer, s state, served bool) error {
+	return pageTemplate.ExecuteTemplate(w, "page", pageData{s, served})
+}
+
+// fragment writes the part of the page that changes.
+func fragment(w io.Writer, s state) error {
+	return pageTemplate.ExecuteTemplate(w, "main", s)
+}
+
+// percent is how many of what was asked was answered.
+func percent(c score) string {
+	if c.Asked == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%d %%", c.Answered*100/c.Asked)
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/redoubt-go/redoubt/logscan"
+)
+
+// A logSummary is what the run's own log says of the guarded client's requests.
+type logSummary struct {
+	Statuses   map[string]int `json:"statuses"` // how often each was seen; 0 stands for a request without an answer
+	Waits      int            `json:"waits"`    // before another try
+	Openings   int            `json:"openings"` // of the breaker
+	SlowestMS  float64        `json:"slowest_ms"`
+	SlowModule string         `json:"slow_module"`
+}
+
+// readLog reads the run's log, in the JSON of log/slog.
+func readLog(ctx context.Context, file string) (*logSummary, error) {
+	scanner := logscan.Scanner{Parser: logscan.JSON("msg", "module", "status", "ms", "to")}
+	s := &logSummary{Statuses: map[string]int{}}
+	for rec, err := range scanner.Records(ctx, logscan.Files(file)) {
+		switch {
+		case err != nil:
+			return nil, err
+		case rec.Is("msg", "request"):
+			s.Statuses[string(rec.Get("status"))]++
+			if ms, err := strconv.ParseFloat(string(rec.Get("ms")), 64); err == nil && ms > s.SlowestMS {
+				s.SlowestMS, s.SlowModule = ms, string(rec.Get("module"))
+			}
+		case rec.Is("msg", "attempt failed, will retry"):
+			s.Waits++
+		case rec.Is("to", "open"):
+			s.Openings++
+		}
+	}
+	return s, nil
+}
+
+func (s *logSummary) String() string {
+	var parts []string
+	for status, n := range s.Statuses {
+		if status == "0" {
+			status = "no answer"
+		}
+		parts = append(parts, fmt.Sprintf("%s x%d", status, n))
+	}
+	slices.Sort(parts)
+	return fmt.Sprintf("%s; %d waits before another try; the breaker opened %s; slowest call %.0f ms (%s)",
+		dash(strings.Join(parts, ", ")), s.Waits, times(s.Openings), s.SlowestMS, dash(s.SlowModule))
+}

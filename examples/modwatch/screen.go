@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// show lets the run happen before the user's eyes: as a live view on a terminal, else as a line for every change of the
+// weather. A terminal is put right again whatever ends the run.
+func show(ctx context.Context, t *trial, stdout, stderr io.Writer) {
+	file, ok := stdout.(*os.File)
+	if !ok || !isTerminal(file) {
+		t.run(ctx, func(s state) { fmt.Fprintln(stderr, progress(s)) })
+		return
+	}
+	colour := os.Getenv("NO_COLOR") == ""
+	io.WriteString(file, "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J")       // another screen, no cursor, no wrapped lines
+	defer io.WriteString(file, "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l") // and back
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		t.run(ctx, nil)
+	}()
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		io.WriteString(file, paint(frame(t.state()), colour))
+		select {
+		case <-ended:
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func isTerminal(file *os.File) bool {
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+}
+
+// The size of a frame.
+const (
+	rows   = 24
+	cols   = 80
+	margin = "         " // as wide as the names at the timelines
+)
+
+// frame draws a state as rows lines of at most cols characters. Between \x0e and \x0f stand marks that paint turns into
+// colours: g good, b bad, d dim, h heading.
+func frame(s state) []string {
+	lines := []string{
+		mark('h', "modwatch") + "  " + subject(s),
+		fmt.Sprintf("%5.1fs of %v  %s  %s", s.Elapsed.Seconds(), s.Total, gauge(s), s.Weather),
+		margin + mark('d', s.Served),
+	}
+	for _, strip := range strips(s) {
+		lines = append(lines, margin+mark('d', strip))
+	}
+	for _, c := range s.Clients {
+		lines = append(lines, clientLines(s, c)...)
+	}
+	state := 'g'
+	if s.Breaker != "closed" {
+		state = 'b'
+	}
+	lines = append(
+		lines,
+		fmt.Sprintf("breaker  %s, opened %s", mark(state, s.Breaker), times(len(s.Openings))),
+		fmt.Sprintf("guards   %d tries held back, %d waits, %d cache hits, %d stale answers",
+			s.guarded().Sum().Refused, s.Waits, s.Hits, s.guarded().Stale),
+		"",
+		mark('h', "verdicts")+" "+mark('d', brief(s.Verdicts)),
+	)
+	room := rows - len(lines)
+	for _, v := range s.Recent[max(0, len(s.Recent)-room):] {
+		lines = append(lines, verdictLine(v))
+	}
+	for len(lines) < rows {
+		lines = append(lines, "")
+	}
+	return lines[:rows]
+}
+
+// clientLines are a client's figures and its timeline, a character a tick.
+func clientLines(s state, c score) []string {
+	var good, bad, sent []int
+	for _, t := range c.Ticks {
+		good, bad, sent = append(good, t.Answers), append(bad, t.Failures), append(sent, t.Sent)
+	}
+	sum := c.Sum()
+	lines := []string{
+		mark('h', fmt.Sprintf("%-9s", c.Name)) + mark('g', spark(good)) + fmt.Sprintf(" %4d answered", sum.Answers),
+		margin + mark('b', spark(bad)) + fmt.Sprintf(" %4d failed", sum.Failures),
+	}
+	if !s.Live {
+		lines = append(lines, margin+mark('d', spark(sent))+fmt.Sprintf(" %4d sent, %d wasted", sum.Sent, sum.Wasted))
+	}
+	return append(lines, "")
+}
+
+// spark draws numbers as columns an eighth of a line high and more.
+func spark(numbers []int) string {
+	var b strings.Builder
+	for _, n := range numbers {
+		b.WriteRune([]rune(" ▁▂▃▄▅▆▇█")[min((n+1)/2, 8)])
+	}
+	return b.String()
+}
+
+// strips name the phases along the timelines, each where it begins, by turns on two lines so that short ones have room.
+func strips(s state) (lines [2]string) {
+	for i, p := range s.Phases {
+		line := &lines[i%2]
+		*line += strings.Repeat(" ", max(0, int(p.From*parts/s.Total)-utf8.RuneCountInString(*line))) + "╷" + p.Weather.String()
+	}
+	return lines
+}
+
+// gauge shows how much of the run is over.
+func gauge(s state) string {
+	full := min(int(s.Elapsed*30/s.Total), 30)
+	return mark('g', strings.Repeat("━", full)) + mark('d', strings.Repeat("─", 30-full))
+}
+
+// brief counts the verdicts.
+func brief(verdicts []verdict) string {
+	heard, vulnerable, outdated := 0, 0, 0
+	for _, v := range verdicts {
+		if v.Step != "not asked" {
+			heard++
+		}
+		if v.vulnerable() {
+			vulnerable++
+		}
+		if v.outdated() {
+			outdated++
+		}
+	}
+	return fmt.Sprintf("%d of %d: %d vulnerable, %d outdated", heard, len(verdicts), vulnerable, outdated)
+}
+
+func verdictLine(v verdict) string {
+	what, kind := "up to date", 'd'
+	switch {
+	case v.vulnerable():
+		what, kind = v.Advisories[0]+", move to "+v.MoveTo, 'b'
+	case v.outdated():
+		what, kind = v.Step+", move to "+v.MoveTo, 'g'
+	case v.Step != "-":
+		what = v.Step
+	}
+	return fmt.Sprintf("  %-40s ", clip(v.Path, 40)) + mark(kind, clip(what, cols-44))
+}
+
+// clip cuts a text after n characters.
+func clip(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	return string([]rune(s)[:n])
+}
+
+func mark(kind rune, s string) string { return "\x0e" + string(kind) + s + "\x0f" }
+
+// paint makes the control sequences that put a frame on the screen.
+func paint(lines []string, colour bool) string {
+	var b strings.Builder
+	for i, line := range lines {
+		fmt.Fprintf(&b, "\x1b[%d;1H\x1b[2K%s", i+1, colours(line, colour))
+	}
+	return b.String()
+}
+
+// colours turns the marks of a line into control sequences, or takes them away.
+func colours(line string, on bool) string {
+	if on {
+		return strings.NewReplacer("\x0eg", "\x1b[32m", "\x0eb", "\x1b[31m", "\x0ed", "\x1b[2m", "\x0eh", "\x1b[1m", "\x0f", "\x1b[0m").Replace(line)
+	}
+	return strings.NewReplacer("\x0eg", "", "\x0eb", "", "\x0ed", "", "\x0eh", "", "\x0f", "").Replace(line)
+}
