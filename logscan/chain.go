@@ -47,7 +47,7 @@ func parseChain(r *Record, ps []Parser) error {
 	}
 	r.fields = append(r.fields, s.fields...)
 	if !s.time.IsZero() {
-		r.time = s.time
+		r.time, r.skipped = s.time, s.skipped
 	}
 	r.weight = r.Weight() * s.Weight()
 	return nil

@@ -33,11 +33,9 @@ func (p *clfParser) Parse(r *Record) error {
 	if start < 1 || b[start-1] != ' ' {
 		return errCLF
 	}
-	t, err := p.t.Parse(b[start+1 : end])
-	if err != nil {
+	if p.t.Set(r, b[start+1:end]) != nil {
 		return errCLF
 	}
-	r.SetTime(t)
 	r.value("addr", addr)
 	r.value("ident", ident)
 	r.value("user", b[:start-1])

@@ -1,6 +1,7 @@
 package logscan_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -103,9 +104,71 @@ func TestTrap22_ClockChange(t *testing.T) {
 		got = append(got, last.UTC().Format("15:04"))
 	}
 	check(t, "second pass", strings.Join(got, " "), "23:59 00:10 00:59 01:24 01:50 02:00")
-	last = time.Date(2026, 3, 29, 1, 0, 0, 0, berlin)
-	gap, err := p.Parse([]byte("Mar 29 02:30:00"))
-	check(t, "in the gap", fmt.Sprint(gap.UTC().Format("15:04"), err), fmt.Sprint(time.Date(2026, 3, 29, 2, 30, 0, 0, berlin).UTC().Format("15:04"), nil))
+}
+
+// Oracle: the clock that was not put forward, one hour behind UTC+2, and the
+// statutes: Berlin skips 02:00 to 03:00, Lord Howe half an hour.
+func TestTrap22_SkippedTime(t *testing.T) {
+	for _, c := range []struct {
+		zone, layout, text, want string
+		skipped                  bool
+	}{
+		{"Europe/Berlin", "", "Mar 29 01:59:59", "00:59:59", false},
+		{"Europe/Berlin", "", "Mar 29 02:00:00", "01:00:00", true},
+		{"Europe/Berlin", "", "2026-03-29 02:30:00", "01:30:00", true},
+		{"Europe/Berlin", "", "Mar 29 02:59:59.5", "01:59:59.5", true},
+		{"Europe/Berlin", "", "Mar 29 03:00:00", "01:00:00", false},
+		{"Europe/Berlin", "", "2026-03-29T02:30:00+02:00", "00:30:00", false},
+		{"Europe/Berlin", "", "2026-10-25 03:30:00", "02:30:00", false},
+		{"Europe/Berlin", "02.01.2006 15:04", "29.03.2026 02:30", "01:30:00", true},
+		{"Europe/Berlin", "02.01.2006 15:04", "29.03.2026 03:30", "01:30:00", false},
+		{"Europe/Berlin", "02.01. 15:04", "29.03. 02:30", "01:30:00", true},
+		{"America/New_York", "", "2026-03-08 02:30:00", "07:30:00", true},
+		{"America/New_York", "", "2026-03-08 03:30:00", "07:30:00", false},
+		{"Australia/Lord_Howe", "", "2026-10-04 02:10:00", "15:40:00", true},
+		{"UTC", "", "2026-03-29 02:30:00", "02:30:00", false},
+	} {
+		loc, err := time.LoadLocation(c.zone)
+		if err != nil {
+			t.Skip("no time zones here")
+		}
+		p := logscan.TimeParser{Location: loc, Reference: func() time.Time { return utc("2026-03-28T00:00:00Z") }}
+		if c.layout != "" {
+			p.Layouts = []string{c.layout}
+		}
+		var rec logscan.Record
+		err = p.Set(&rec, []byte(c.text))
+		check(t, c.zone+" "+c.text+": error", err, nil)
+		check(t, c.zone+" "+c.text, rec.Time().UTC().Format("15:04:05.9"), c.want)
+		check(t, c.zone+" "+c.text+": skipped", rec.TimeSkipped(), c.skipped)
+		got, _ := p.Parse([]byte(c.text))
+		check(t, c.zone+" "+c.text+": Parse", got.Equal(rec.Time()), true)
+	}
+}
+
+// The flag goes with the record, and no further than it.
+func TestTrap22_SkippedRecords(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Skip("no time zones here")
+	}
+	syslog := logscan.Syslog(logscan.TimeParser{Location: berlin, Reference: func() time.Time { return utc("2026-03-28T00:00:00Z") }})
+	log := "Mar 29 02:30:00 web1 a: x\nMar 29 03:30:00 web1 a: x\n<13>1 2026-03-29T02:10:00 web1 a - - - x\n<13>1 - web1 a - - - x\n"
+	for name, p := range map[string]logscan.Parser{"alone": syslog, "first of a chain": logscan.Chain(syslog, logscan.MustPattern("<x>")), "last of a chain": logscan.Chain(logscan.MustPattern("<message>"), syslog)} {
+		var got []bool
+		for rec := range (logscan.Scanner{Parser: p}).Records(t.Context(), logscan.Readers("", strings.NewReader(log))) {
+			got = append(got, rec.TimeSkipped(), rec.Clone().TimeSkipped())
+		}
+		check(t, name, got, []bool{true, true, false, false, true, true, false, false})
+	}
+	var rec logscan.Record
+	if err := syslog.Parse(&logscan.Record{}); err == nil {
+		t.Error("an empty line: got no error")
+	}
+	rec.Line = []byte("Mar 29 02:30:00 web1 a: x")
+	check(t, "parse", syslog.Parse(&rec), nil)
+	rec.SetTime(time.Unix(0, 0))
+	check(t, "after SetTime", rec.TimeSkipped(), false)
 }
 
 // Oracle: time.Time.Format.
@@ -121,6 +184,37 @@ func TestP12_TimeFormats(t *testing.T) {
 			}
 			return ""
 		}, gen.Int64Range(-182*86400, 182*86400), gen.IntRange(0, 4)))
+}
+
+// Oracle: time.Time.Format, and that no year would bring a time nearer than one
+// next to it, which is 366 days away.
+func TestP12_AllYears(t *testing.T) {
+	const first, last = -62135596800 + 366*86400, 253402300799 - 366*86400 // years 2 to 9998
+	property(t, "any year, any offset", prop.ForAll(
+		func(sec int64, ns, quarter int) string {
+			at := time.Unix(sec, int64(ns)).In(time.FixedZone("", quarter*900))
+			for _, layout := range []string{time.RFC3339Nano, "02/Jan/2006:15:04:05.999999999 -0700"} {
+				got, err := new(logscan.TimeParser).Parse([]byte(at.Format(layout)))
+				if err != nil || !got.Equal(at) || got.Format(layout) != at.Format(layout) {
+					return fmt.Sprintf("%s: got %v, %v", at.Format(layout), got, err)
+				}
+			}
+			return ""
+		}, gen.Int64Range(first, last), gen.IntRange(0, 999999999), gen.IntRange(-60, 60)))
+	property(t, "the nearest year", prop.ForAll(
+		func(ref, sec int64) string {
+			text := time.Unix(sec, 0).UTC().Format(time.Stamp)
+			p := near(time.Unix(ref, 0))
+			got, err := p.Parse([]byte(text))
+			most := 183 * 24 * time.Hour
+			if strings.HasPrefix(text, "Feb 29") {
+				most = 4 * 366 * 24 * time.Hour
+			}
+			if diff := got.Sub(time.Unix(ref, 0)).Abs(); err != nil || diff > most || got.Format(time.Stamp) != text {
+				return fmt.Sprintf("%s at %v: got %v, %v", text, time.Unix(ref, 0).UTC(), got, err)
+			}
+			return ""
+		}, gen.Int64Range(first, last), gen.Int64Range(first, last)))
 }
 
 func TestTrap24_CLF(t *testing.T) {
@@ -227,6 +321,27 @@ func TestRequire(t *testing.T) {
 			}
 			return cmp.Diff(want, got)
 		}, text(), gen.Int64(), gen.IntRange(1, 250)))
+}
+
+// Oracle: bytes.Index. Texts of few bytes have many near misses.
+func TestRequire_Index(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	random := func(n int) []byte {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = "AAAAAAab 1[\xff"[rng.IntN(12)]
+		}
+		return b
+	}
+	for range 20000 {
+		data, text := random(rng.IntN(200)), random(rng.IntN(9))
+		if rng.IntN(2) == 0 && len(data) > 20 {
+			copy(data[len(data)-len(text)-rng.IntN(10):], text)
+		}
+		if got, want := logscan.Index(data, text), bytes.Index(data, text); got != want {
+			t.Fatalf("%q in %q: got %d, want %d", text, data, got, want)
+		}
+	}
 }
 
 func TestTrap30_RepeatedMessage(t *testing.T) {

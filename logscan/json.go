@@ -26,7 +26,9 @@ var (
 )
 
 type jsonParser struct {
-	paths []string
+	paths  []string
+	fields []field // the same, as they are when nothing is found
+	firsts uint64  // sieves of the outermost keys that lead to a field
 }
 
 // JSON returns a parser for lines that are one JSON object each (RFC 8259).
@@ -45,114 +47,164 @@ type jsonParser struct {
 // object is malformed, whether the fault is in a value that is wanted or not. A line
 // longer than MaxLine, of which the end is missing, is therefore malformed.
 func JSON(paths ...string) Parser {
-	return &jsonParser{append([]string(nil), paths...)}
+	p := &jsonParser{paths: append([]string(nil), paths...)}
+	if len(paths) == 0 {
+		p.firsts = ^p.firsts
+	}
+	for _, path := range p.paths {
+		p.fields = append(p.fields, field{name: path})
+		for i := range len(path) + 1 { // a key may end at any dot
+			if i == len(path) || path[i] == '.' {
+				p.firsts |= sieve(path[:i])
+			}
+		}
+	}
+	return p
+}
+
+// sieve returns one bit of 64 for a key. Keys of different bits are different,
+// which spares most keys of a line the comparison with every path.
+func sieve[S string | []byte](key S) uint64 {
+	if len(key) == 0 {
+		return 1
+	}
+	return 1 << ((uint(key[0]) + 5*uint(len(key))) % 64)
 }
 
 // Parse implements Parser.
 func (p *jsonParser) Parse(r *Record) error {
 	r.reset()
-	for _, path := range p.paths {
-		r.Set(path, nil)
-	}
-	d := jsonDecoder{b: r.Line, r: r, paths: p.paths, depth: 1}
-	if d.next() != '{' {
+	r.fields = append(r.fields, p.fields...)
+	d := jsonDecoder{b: r.Line, r: r, paths: p.paths, firsts: p.firsts, depth: 1}
+	i, c := next(d.b, 0)
+	if c != '{' {
 		return errJSONObject
 	}
-	if err := d.object(""); err != nil {
+	i, err := d.object(i, "")
+	if err != nil {
 		return err
 	}
-	if d.next(); d.i < len(d.b) {
+	if i, _ = next(d.b, i); i < len(d.b) {
 		return errJSONTrail
 	}
 	return nil
 }
 
-// A jsonDecoder goes over a line once, from b[i] on.
+// A jsonDecoder goes over a line once. Its methods read what begins at b[i] and
+// return the index of what follows: in a field, that would be stored and loaded
+// again for every byte or two.
 type jsonDecoder struct {
-	b     []byte
-	i     int
-	r     *Record
-	paths []string
-	depth int // objects that object has entered
+	b      []byte
+	r      *Record
+	paths  []string
+	firsts uint64 // jsonParser.firsts
+	depth  int    // objects that object has entered
 }
 
-// next skips white space and returns the byte after it, 0 at the end. No JSON
-// text has a 0 there.
-func (d *jsonDecoder) next() byte {
-	for ; d.i < len(d.b); d.i++ {
-		if c := d.b[d.i]; c != ' ' && c != '\t' && c != '\r' && c != '\n' {
-			return c
+// next skips white space, of which most logs have none, and returns the byte
+// after it and its index; the byte is 0 at the end. No JSON text has a 0 there.
+func next(b []byte, i int) (int, byte) {
+	if i < len(b) && b[i] > ' ' {
+		return i, b[i]
+	}
+	return afterSpace(b, i)
+}
+
+func afterSpace(b []byte, i int) (int, byte) {
+	for ; i < len(b); i++ {
+		if c := b[i]; c != ' ' && c != '\t' && c != '\r' && c != '\n' {
+			return i, c
 		}
 	}
-	return 0
+	return i, 0
 }
 
 // bad returns err, or that the line is at its end.
-func (d *jsonDecoder) bad(err error) error {
-	if d.i >= len(d.b) {
-		return errJSONEnd
+func (d *jsonDecoder) bad(i int, err error) (int, error) {
+	if i >= len(d.b) {
+		return i, errJSONEnd
 	}
-	return err
+	return i, err
 }
 
 // object reads an object of which fields are wanted. prefix is the part of their
 // paths that has led here. It calls itself once per key of a path, no deeper.
-func (d *jsonDecoder) object(prefix string) error {
-	d.i++
-	if d.next() == '}' {
-		d.i++
-		return nil
+func (d *jsonDecoder) object(i int, prefix string) (int, error) {
+	i, c := next(d.b, i+1)
+	if c == '}' {
+		return i + 1, nil
 	}
 	for {
-		key, escaped, err := d.key()
-		if err != nil {
-			return err
+		if c != '"' {
+			return d.bad(i, errJSONSyntax)
 		}
+		end, escaped, err := str(d.b, i+1)
+		if err != nil {
+			return end, err
+		}
+		key := d.b[i+1 : end]
 		if escaped {
 			key = d.unescape(key)
 		}
-		if err := d.member(key, prefix); err != nil {
-			return err
+		if i = end + 2; i >= len(d.b) || d.b[i-1] != ':' || d.b[i] <= ' ' {
+			if i, err = d.colon(end + 1); err != nil {
+				return i, err
+			}
 		}
-		switch d.next() {
-		case ',':
-			d.i++
-			d.next()
-		case '}':
-			d.i++
-			return nil
-		default:
-			return d.bad(errJSONSyntax)
+		if i, err = d.member(i, key, prefix); err != nil {
+			return i, err
 		}
+		if i, c = next(d.b, i); c == '}' {
+			return i + 1, nil
+		}
+		if c != ',' {
+			return d.bad(i, errJSONSyntax)
+		}
+		i, c = next(d.b, i+1)
 	}
 }
 
+// colon reads a colon and goes up to the value after it.
+func (d *jsonDecoder) colon(i int) (int, error) {
+	i, c := next(d.b, i)
+	if c != ':' {
+		return d.bad(i, errJSONSyntax)
+	}
+	if i, _ = next(d.b, i+1); i >= len(d.b) {
+		return i, errJSONEnd
+	}
+	return i, nil
+}
+
 // member reads the value of key, and sets the field when it is one.
-func (d *jsonDecoder) member(key []byte, prefix string) error {
-	slot, below := d.match(key, prefix)
-	start := d.i
-	if d.b[d.i] == '"' {
-		text, escaped, err := d.str()
+func (d *jsonDecoder) member(i int, key []byte, prefix string) (end int, err error) {
+	slot, below := -1, ""
+	if prefix != "" || d.firsts&sieve(key) != 0 {
+		slot, below = d.match(key, prefix)
+	}
+	c := d.b[i]
+	switch {
+	case c == '"':
+		end, escaped, err := str(d.b, i+1)
 		if err == nil && slot >= 0 {
+			text := d.b[i+1 : end : end]
 			if escaped {
 				text = d.unescape(text)
 			}
 			d.r.fields[slot].value = text
 		}
-		return err
-	}
-	var err error
-	if below != "" && d.b[d.i] == '{' {
+		return end + 1, err
+	case c == '{' && below != "":
 		d.depth++
-		err = d.object(below)
+		end, err = d.object(i, below)
 		d.depth--
-	} else {
-		err = d.skip()
+	default:
+		end, err = d.skip(i, c)
 	}
 	if err == nil && slot >= 0 {
-		d.r.fields[slot].value = d.b[start:d.i:d.i]
+		d.r.fields[slot].value = d.b[i:end:end]
 	}
-	return err
+	return end, err
 }
 
 // match returns the index of the field that key is, or -1, and the prefix of
@@ -179,62 +231,52 @@ func (d *jsonDecoder) match(key []byte, prefix string) (slot int, below string) 
 	return slot, below
 }
 
-// key reads a key and its colon, up to the value.
-func (d *jsonDecoder) key() (key []byte, escaped bool, err error) {
-	if d.i >= len(d.b) || d.b[d.i] != '"' {
-		return nil, false, d.bad(errJSONSyntax)
+// key reads a key that is not wanted and its colon, up to the value.
+func (d *jsonDecoder) key(i int, c byte) (int, error) {
+	if c != '"' {
+		return d.bad(i, errJSONSyntax)
 	}
-	if key, escaped, err = d.str(); err != nil {
-		return nil, false, err
+	end, _, err := str(d.b, i+1)
+	if err != nil {
+		return end, err
 	}
-	if d.next() != ':' {
-		return nil, false, d.bad(errJSONSyntax)
-	}
-	d.i++
-	if d.next(); d.i >= len(d.b) {
-		return nil, false, errJSONEnd
-	}
-	return key, escaped, nil
+	return d.colon(end + 1)
 }
 
-// skipKey reads a key that is not wanted.
-func (d *jsonDecoder) skipKey() error {
-	_, _, err := d.key()
-	return err
-}
-
-// skip reads a value of which no part is wanted. It keeps the nesting as bits,
-// 1 for an object, in place of calling itself.
-func (d *jsonDecoder) skip() error {
+// skip reads a value that begins with c and of which no part is wanted. It keeps
+// the nesting as bits, 1 for an object, in place of calling itself.
+func (d *jsonDecoder) skip(i int, c byte) (int, error) {
 	for depth := 0; ; {
-		c := d.next()
-		if c != '{' && c != '[' {
-			if err := d.scalar(c); err != nil {
-				return err
-			}
-		} else if empty, err := d.enter(c, depth); err != nil {
-			return err
-		} else if !empty {
-			depth++
-			continue
-		}
 		var err error
-		if depth, err = d.leave(depth); depth == 0 || err != nil {
-			return err
+		if c != '{' && c != '[' {
+			i, err = d.scalar(i, c)
+		} else {
+			var empty bool
+			if i, empty, err = d.enter(i, c, depth); !empty && err == nil {
+				depth++
+				i, c = next(d.b, i)
+				continue
+			}
 		}
+		if depth == 0 || err != nil {
+			return i, err
+		}
+		if i, depth, err = d.leave(i, depth); depth == 0 || err != nil {
+			return i, err
+		}
+		i, c = next(d.b, i)
 	}
 }
 
 // enter reads the beginning of an object or array, up to its first value, or
 // all of it when it is empty.
-func (d *jsonDecoder) enter(c byte, depth int) (empty bool, err error) {
+func (d *jsonDecoder) enter(i int, c byte, depth int) (end int, empty bool, err error) {
 	if d.depth+depth >= maxNesting {
-		return false, errJSONNesting
+		return i, false, errJSONNesting
 	}
-	d.i++
-	if d.next() == c+2 { // '}' or ']'
-		d.i++
-		return true, nil
+	i, first := next(d.b, i+1)
+	if first == c+2 { // '}' or ']'
+		return i + 1, true, nil
 	}
 	if depth/64 == len(d.r.nesting) {
 		d.r.nesting = append(d.r.nesting, 0)
@@ -242,132 +284,142 @@ func (d *jsonDecoder) enter(c byte, depth int) (empty bool, err error) {
 	word, bit := &d.r.nesting[depth/64], uint64(1)<<(depth%64)
 	if c == '[' {
 		*word &^= bit
-		return false, nil
+		return i, false, nil
 	}
 	*word |= bit
-	return false, d.skipKey()
+	i, err = d.key(i, first)
+	return i, false, err
 }
 
 // leave reads what follows a value: the ends of the objects and arrays it is
 // the last of, then a comma and the way to the next value. It returns how many are
 // still open.
-func (d *jsonDecoder) leave(depth int) (int, error) {
+func (d *jsonDecoder) leave(i, depth int) (int, int, error) {
 	for ; depth > 0; depth-- {
 		top := depth - 1
 		inObject := d.r.nesting[top/64]>>(top%64)&1 == 1
-		switch c := d.next(); {
+		var c byte
+		i, c = next(d.b, i)
+		switch {
 		case c == ',':
-			d.i++
-			if d.next(); inObject {
-				return depth, d.skipKey()
+			var err error
+			if i, c = next(d.b, i+1); inObject {
+				i, err = d.key(i, c)
 			}
-			return depth, nil
+			return i, depth, err
 		case c == '}' && inObject, c == ']' && !inObject:
-			d.i++
+			i++
 		default:
-			return depth, d.bad(errJSONSyntax)
+			i, err := d.bad(i, errJSONSyntax)
+			return i, depth, err
 		}
 	}
-	return 0, nil
+	return i, 0, nil
 }
 
 // scalar reads a value that begins with c and is neither object nor array.
-func (d *jsonDecoder) scalar(c byte) error {
+func (d *jsonDecoder) scalar(i int, c byte) (int, error) {
 	switch c {
 	case '"':
-		_, _, err := d.str()
-		return err
+		end, _, err := str(d.b, i+1)
+		return end + 1, err
 	case 't':
-		return d.word("true")
+		return d.word(i, "true")
 	case 'f':
-		return d.word("false")
+		return d.word(i, "false")
 	case 'n':
-		return d.word("null")
+		return d.word(i, "null")
 	}
-	return d.number()
+	return d.number(i)
 }
 
-func (d *jsonDecoder) word(w string) error {
-	if end := d.i + len(w); end > len(d.b) || string(d.b[d.i:end]) != w {
-		return errJSONSyntax
+func (d *jsonDecoder) word(i int, w string) (int, error) {
+	end := i + len(w)
+	if end > len(d.b) || string(d.b[i:end]) != w {
+		return i, errJSONSyntax
 	}
-	d.i += len(w)
-	return nil
+	return end, nil
 }
 
 // number reads -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?
-func (d *jsonDecoder) number() error {
-	d.accept('-', '-')
-	if !d.accept('0', '0') && !d.digits() {
-		return d.bad(errJSONSyntax)
+func (d *jsonDecoder) number(i int) (int, error) {
+	b := d.b
+	if i < len(b) && b[i] == '-' {
+		i++
 	}
-	if d.accept('.', '.') && !d.digits() {
-		return d.bad(errJSONSyntax)
+	start := i
+	if i = digits(b, i); i == start || i > start+1 && b[start] == '0' {
+		return d.bad(i, errJSONSyntax)
 	}
-	if d.accept('e', 'E') {
-		d.accept('+', '-')
-		if !d.digits() {
-			return d.bad(errJSONSyntax)
+	if i < len(b) && b[i] == '.' {
+		start = i + 1
+		if i = digits(b, start); i == start {
+			return d.bad(i, errJSONSyntax)
 		}
 	}
-	return nil
-}
-
-// accept reads one byte if it is a or b.
-func (d *jsonDecoder) accept(a, b byte) bool {
-	ok := d.i < len(d.b) && (d.b[d.i] == a || d.b[d.i] == b)
-	if ok {
-		d.i++
-	}
-	return ok
-}
-
-// digits reads a run of digits and reports whether there was any.
-func (d *jsonDecoder) digits() bool {
-	start := d.i
-	for d.i < len(d.b) && d.b[d.i]-'0' <= 9 {
-		d.i++
-	}
-	return d.i > start
-}
-
-// str reads a string and returns what is between the quotes.
-func (d *jsonDecoder) str() (text []byte, escaped bool, err error) {
-	b, start := d.b, d.i+1
-	for i := plain(b, start); i < len(b); i++ {
-		switch c := b[i]; {
-		case c == '"':
-			d.i = i + 1
-			return b[start:i:i], escaped, nil
-		case c == '\\':
-			escaped = true
-			_, n := escape(b[i:])
-			if n == 0 {
-				return nil, false, errJSONString
-			}
-			i = plain(b, i+n) - 1
-		case c < ' ':
-			return nil, false, errJSONString
+	if i < len(b) && b[i]|0x20 == 'e' {
+		i++
+		if i < len(b) && (b[i] == '+' || b[i] == '-') {
+			i++
+		}
+		start = i
+		if i = digits(b, i); i == start {
+			return d.bad(i, errJSONSyntax)
 		}
 	}
-	return nil, false, errJSONEnd
+	return i, nil
 }
 
-// plain returns the index of the first byte from b[i] on that may not stand for
-// itself in a string. It looks at eight bytes at a time: the high bit of a byte
-// of w-n is set when the byte is less than n, and in bytes above such a one at
-// random (Warren, Hacker's Delight, 6-1). The last seven bytes are not looked at.
-func plain(b []byte, i int) int {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
-	for ; i+8 <= len(b); i += 8 {
-		w := binary.LittleEndian.Uint64(b[i:])
-		quote, slash := w^ones*'"', w^ones*'\\'
-		special := ((w-ones*' ')&^w | (quote-ones)&^quote | (slash-ones)&^slash) & high
-		if special != 0 {
-			return i + bits.TrailingZeros64(special)/8
-		}
+// digits goes past a run of digits.
+func digits(b []byte, i int) int {
+	for i < len(b) && digit(b[i]) {
+		i++
 	}
 	return i
+}
+
+const ones, high = 0x0101010101010101, 0x8080808080808080
+
+// str reads a string whose text begins at b[i], up to the quote that ends it. It
+// looks at eight bytes at a time: the high bit of a byte of w-n is set when the
+// byte is less than n, and in bytes above such a one at random (Warren, Hacker's
+// Delight, 6-1).
+func str(b []byte, i int) (end int, escaped bool, err error) {
+	for {
+		if i+8 <= len(b) {
+			w := binary.LittleEndian.Uint64(b[i:])
+			quote, slash := w^ones*'"', w^ones*'\\'
+			ends := (quote - ones) &^ quote & high
+			other := ((w-ones*' ')&^w | (slash-ones)&^slash) & high
+			switch upTo := ends ^ (ends - 1); { // all of it when there is no quote
+			case other&upTo != 0:
+				i += bits.TrailingZeros64(other) / 8
+			case ends != 0:
+				return i + bits.TrailingZeros64(ends)/8, escaped, nil
+			default:
+				i += 8
+				continue
+			}
+		}
+		if i >= len(b) {
+			return i, escaped, errJSONEnd
+		}
+		switch c := b[i]; {
+		case c == '"':
+			return i, escaped, nil
+		case c == '\\':
+			_, n := escape(b[i:])
+			if n == 0 {
+				return i, escaped, errJSONString
+			}
+			escaped = true
+			i += n
+		case c < ' ':
+			return i, escaped, errJSONString
+		default:
+			i++
+		}
+	}
 }
 
 // escape returns what the escape that b begins with stands for, and its length,

@@ -20,8 +20,7 @@ type lines struct {
 	off        int64 // of buf[start] in the stream
 	err        error // of src, sticky; io.EOF at a regular end
 
-	require [][]byte // lines with none of these may be skipped
-	found   []int64  // where each of them comes next, or the offset before which it does not
+	require []needle // lines with none of these may be skipped
 	until   int64    // no line that begins here or later is wanted; the caller looks, too
 	whole   int64    // offset of the end of the last line that is whole in the buffer
 	skipped uint64   // lines that were
@@ -30,8 +29,10 @@ type lines struct {
 // reset makes l read src, whose first byte has the given offset. A byte order
 // mark is skipped only at the very beginning of a stream.
 func (l *lines) reset(src io.Reader, limit int, off int64) {
-	*l = lines{src: src, limit: limit, buf: l.buf, off: off, require: l.require, found: l.found, until: math.MaxInt64}
-	clear(l.found)
+	*l = lines{src: src, limit: limit, buf: l.buf, off: off, require: l.require, until: math.MaxInt64}
+	for i := range l.require {
+		l.require[i].next = 0
+	}
 	if off > 0 {
 		return
 	}
@@ -53,11 +54,22 @@ func (l *lines) next(r *Record) bool {
 			return false
 		}
 	}
-	i := bytes.IndexByte(l.buf[l.start:l.end], '\n')
-	if i < 0 {
+	line := l.buf[l.start:l.end]
+	n := bytes.IndexByte(line, '\n')
+	if n < 0 || n > l.limit {
 		return l.refill(r)
 	}
-	l.emit(r, i, true)
+	// The usual line, which is not cut: what emit does, without its questions.
+	l.start += n + 1
+	r.Offset = l.off
+	l.off += int64(n) + 1
+	r.Next = l.off
+	if n > 0 && line[n-1] == '\r' {
+		n--
+	}
+	r.Line = line[:n:n]
+	r.Num++
+	r.Dropped, r.Partial = 0, false
 	return true
 }
 
@@ -77,8 +89,8 @@ func (l *lines) skip(r *Record) {
 		whole = int(rest) + bytes.IndexByte(data[rest-1:whole], '\n')
 	}
 	at := whole
-	for i, lit := range l.require {
-		at = min(at, l.find(i, lit, data[:whole]))
+	for i := range l.require {
+		at = min(at, l.require[i].find(data[:whole], l.off))
 	}
 	if at < whole {
 		at = bytes.LastIndexByte(data[:at], '\n') + 1
@@ -90,27 +102,12 @@ func (l *lines) skip(r *Record) {
 	l.off += int64(at)
 }
 
-// find returns where literal i first occurs in data, which begins at l.off, or
-// len(data). What an earlier call has found holds until it is passed.
-func (l *lines) find(i int, lit, data []byte) int {
-	from := max(l.found[i]-l.off, 0)
-	if from >= int64(len(data)) {
-		return len(data)
-	}
-	if hit := data[from:]; len(hit) >= len(lit) && string(hit[:len(lit)]) == string(lit) {
-		return int(from)
-	}
-	at := bytes.Index(data[from:], lit)
-	if at < 0 {
-		l.found[i] = l.off + int64(len(data))
-		return len(data)
-	}
-	l.found[i] = l.off + from + int64(at)
-	return int(from) + at
-}
-
-// refill is next when the buffer holds no whole line.
+// refill is next when the buffer holds no whole line, or one that may be cut.
 func (l *lines) refill(r *Record) bool {
+	if i := bytes.IndexByte(l.buf[l.start:l.end], '\n'); i >= 0 {
+		l.emit(r, i, true)
+		return true
+	}
 	for l.err == nil {
 		searched := l.end - l.start
 		if searched > l.limit {

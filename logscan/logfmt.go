@@ -1,7 +1,9 @@
 package logscan
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"slices"
 )
 
@@ -20,22 +22,23 @@ func Logfmt(keys ...string) Parser { return &logfmtParser{slices.Clone(keys)} }
 func (p *logfmtParser) Parse(r *Record) error {
 	r.reset()
 	d := jsonDecoder{b: r.Line, r: r}
-	for {
-		for d.i < len(d.b) && d.b[d.i] <= ' ' {
-			d.i++
+	for i, b := 0, r.Line; ; {
+		for i < len(b) && b[i] <= ' ' {
+			i++
 		}
-		if d.i == len(d.b) {
+		if i == len(b) {
 			return nil
 		}
-		key := d.bare(true)
-		value := d.b[d.i:d.i:d.i]
-		if d.accept('=', '=') {
+		start := i
+		i = bareKey(b, i)
+		key, value := b[start:i], b[i:i:i]
+		if i < len(b) && b[i] == '=' {
 			var ok bool
-			if value, ok = d.logfmtValue(); !ok {
+			if i, value, ok = d.logfmtValue(i + 1); !ok {
 				return errLogfmt
 			}
 		}
-		if len(key) == 0 || d.i < len(d.b) && d.b[d.i] > ' ' {
+		if len(key) == 0 || i < len(b) && b[i] > ' ' {
 			return errLogfmt
 		}
 		p.set(r, key, value)
@@ -56,25 +59,41 @@ func (p *logfmtParser) set(r *Record, key, value []byte) {
 	}
 }
 
-// bare reads a word up to a space, a quote or, in a key, a "=".
-func (d *jsonDecoder) bare(key bool) []byte {
-	b := d.b[d.i:]
-	i := 0
-	for i < len(b) && b[i] > ' ' && b[i] != '"' && (b[i] != '=' || !key) {
+// bareKey goes past a word, up to a space, a quote or a "=".
+func bareKey(b []byte, i int) int {
+	for i < len(b) && b[i] > ' ' && b[i] != '"' && b[i] != '=' {
 		i++
 	}
-	d.i += i
-	return b[:i:i]
+	return i
+}
+
+// bareValue goes past a word, up to a space or a quote.
+func bareValue(b []byte, i int) int {
+	for ; i+8 <= len(b); i += 8 {
+		w := binary.LittleEndian.Uint64(b[i:])
+		quote := w ^ ones*'"'
+		if stop := ((w-ones*(' '+1))&^w | (quote-ones)&^quote) & high; stop != 0 {
+			return i + bits.TrailingZeros64(stop)/8
+		}
+	}
+	for i < len(b) && b[i] > ' ' && b[i] != '"' {
+		i++
+	}
+	return i
 }
 
 // logfmtValue reads what follows "=".
-func (d *jsonDecoder) logfmtValue() ([]byte, bool) {
-	if d.i == len(d.b) || d.b[d.i] != '"' {
-		return d.bare(false), true
+func (d *jsonDecoder) logfmtValue(i int) (end int, text []byte, ok bool) {
+	if i == len(d.b) || d.b[i] != '"' {
+		end = bareValue(d.b, i)
+		return end, d.b[i:end:end], true
 	}
-	text, escaped, err := d.str()
-	if err == nil && escaped {
+	end, escaped, err := str(d.b, i+1)
+	if err != nil {
+		return end, nil, false
+	}
+	if text = d.b[i+1 : end : end]; escaped {
 		text = d.unescape(text)
 	}
-	return text, err == nil
+	return end + 1, text, true
 }

@@ -149,7 +149,6 @@ func (s Scanner) withDefaults() Scanner {
 type scan struct {
 	Scanner
 	yield func(*Record, error) bool
-	done  <-chan struct{}
 	raw   rawReader     // the open input, as it is stored
 	br    *bufio.Reader // reads raw; decoders need its ReadByte
 	lines lines
@@ -160,34 +159,39 @@ type scan struct {
 	require    [][]byte // Scanner.Require
 	redacted   []byte   // what Redact has made of the record
 	unnumbered bool     // Record.Num stays 0
+	mayEnd     bool     // the context
 }
 
 func newScan(ctx context.Context, s Scanner, yield func(*Record, error) bool) *scan {
-	c := &scan{Scanner: s, yield: yield, done: ctx.Done(), br: bufio.NewReaderSize(nil, blockSize/2)}
+	c := &scan{Scanner: s, yield: yield, mayEnd: ctx.Done() != nil, br: bufio.NewReaderSize(nil, blockSize/2)}
 	for _, text := range s.Require {
 		c.require = append(c.require, []byte(text))
 	}
 	if s.Join == nil {
-		c.lines.require = c.require
+		texts := c.require
 		// What a regular expression cannot match need not be cut into lines, as
 		// long as nobody looks at it.
 		if p, ok := s.Parser.(*regexpParser); ok && len(c.require) == 0 && s.Malformed == nil && s.Redact == nil {
-			c.lines.require = p.literals
+			texts = p.literals
 		}
-		c.lines.found = make([]int64, len(c.lines.require))
+		c.lines.require = needles(texts)
 	}
 	return c
 }
 
 // alive ends the scan with an error when ctx is done.
 func (c *scan) alive(ctx context.Context) bool {
-	select {
-	case <-c.done:
-		c.yield(nil, contextError(ctx))
-		return false
-	default:
+	return !c.mayEnd || c.running(ctx)
+}
+
+// running is alive for a context that may end. Err is an atomic load in those of
+// the standard library, and costs less than a look at Done.
+func (c *scan) running(ctx context.Context) bool {
+	if ctx.Err() == nil {
 		return true
 	}
+	c.yield(nil, contextError(ctx))
+	return false
 }
 
 // contextError returns an error that matches both ctx.Err() and its cause.

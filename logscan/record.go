@@ -20,6 +20,7 @@ type Record struct {
 	Partial bool   // the input ended, or failed, before the newline
 
 	time    time.Time
+	skipped bool // TimeSkipped
 	weight  int
 	fields  []field
 	names   map[string]string // field names seen in lines, to have them as strings
@@ -78,8 +79,15 @@ func (r *Record) Set(key string, value []byte) {
 // Time returns the time the parser found, the zero time when it found none.
 func (r *Record) Time() time.Time { return r.time }
 
-// SetTime sets the time of the record. It is meant for parsers.
-func (r *Record) SetTime(t time.Time) { r.time = t }
+// SetTime sets the time of the record. It is meant for parsers, which use
+// TimeParser.Set where the line has the time as text.
+func (r *Record) SetTime(t time.Time) { r.time, r.skipped = t, false }
+
+// TimeSkipped reports whether the line has a time that never was: its clock was
+// put forward over it, as over 02:30 in the night in which summer time begins in
+// Europe. Time is then what a clock that was not put forward would have meant.
+// Either the clock of the log is not that of TimeParser.Location, or the time was made up.
+func (r *Record) TimeSkipped() bool { return r.skipped }
 
 // Weight returns how many events the record stands for: N where the parser
 // found "message repeated N times", else 1.
@@ -103,7 +111,7 @@ func (r *Record) Clone() *Record {
 
 // reset takes away what a parser has found.
 func (r *Record) reset() {
-	r.time, r.weight = time.Time{}, 0
+	r.time, r.skipped, r.weight = time.Time{}, false, 0
 	r.fields = r.fields[:0]
 	r.scratch = r.scratch[:0]
 }
@@ -114,8 +122,14 @@ const (
 	maxNameLen = 64
 )
 
-// intern returns name as a string, without allocating when it has been seen.
+// intern returns name, of the next field, as a string, without allocating when it
+// has been seen. Most often it was that field's in the record before.
 func (r *Record) intern(name []byte) string {
+	if n := len(r.fields); n < cap(r.fields) {
+		if last := r.fields[:n+1][n].name; last == string(name) {
+			return last
+		}
+	}
 	if s, ok := r.names[string(name)]; ok {
 		return s
 	}

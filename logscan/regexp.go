@@ -24,8 +24,10 @@ type regexpParser struct {
 // A text that every match must contain is derived from re, where there is one, and
 // looked for first; in a Scanner without Malformed, Require, Join and Redact
 // whole blocks are searched for it. That changes the speed, never the result.
-// For a line that matches, package regexp allocates the list of its groups: the
-// one parser here that allocates. Where Pattern will do it is ten times as fast.
+// For a line that matches, package regexp allocates the list of its groups, 16
+// bytes for each and for the whole, and offers no way to give it one: one
+// allocation, where other parsers have none. Where Pattern will do it is ten
+// times as fast.
 func Regexp(re *regexp.Regexp) Parser {
 	p := &regexpParser{re: re, names: re.SubexpNames()}
 	// The expression has been parsed once already, as Perl or as POSIX.

@@ -49,15 +49,13 @@ func (p *syslogParser) rfc3164(r *Record, b []byte) error {
 	} else {
 		stamp, b = stampOf(b)
 	}
-	t, err := p.t.Parse(stamp)
-	if err != nil {
+	if p.t.Set(r, stamp) != nil {
 		return errSyslogTime
 	}
 	host, b, ok := bytes.Cut(b, space)
 	if !ok || len(host) == 0 {
 		return errSyslog
 	}
-	r.SetTime(t)
 	r.Set("host", host[:len(host):len(host)])
 	r.message(tag(r, b))
 	return nil
@@ -108,12 +106,8 @@ func tag(r *Record, b []byte) []byte {
 // rfc5424 reads TIME HOST APP PID MSGID DATA [MESSAGE].
 func (p *syslogParser) rfc5424(r *Record, b []byte) error {
 	stamp, b, _ := bytes.Cut(b, space)
-	if string(stamp) != "-" {
-		t, err := p.t.Parse(stamp)
-		if err != nil {
-			return errSyslogTime
-		}
-		r.SetTime(t)
+	if string(stamp) != "-" && p.t.Set(r, stamp) != nil {
+		return errSyslogTime
 	}
 	for _, name := range [...]string{"host", "app", "pid", "msgid"} {
 		v, rest, ok := bytes.Cut(b, space)

@@ -3,7 +3,9 @@ package logscan
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -17,7 +19,8 @@ var errTime = fmt.Errorf("%w: time", ErrMalformed)
 // and seconds, milli-, micro- or nanoseconds since 1970, told apart by their
 // size. Zones are Z, +01:00, +0100 and +01. The leap second :60 is the second after it.
 type TimeParser struct {
-	// Layouts are tried in order before the known forms, as by time.Parse.
+	// Layouts are tried in order before the known forms, as by time.Parse,
+	// which allocates an error for each that does not fit.
 	Layouts []string
 
 	// Location is that of times without a zone. Nil: UTC.
@@ -36,13 +39,29 @@ type TimeParser struct {
 	Reference func() time.Time
 }
 
-// Parse reads the time that b is. Its errors match ErrMalformed: b has no known
-// form, a date that does not exist, or a zone by a name other than UTC, GMT or
-// that of Location, whose offset nobody can know.
+// Set sets the time of r to the one that b is, and whether that was skipped. The
+// errors are those of Parse.
+func (p *TimeParser) Set(r *Record, b []byte) error {
+	t, skipped, err := p.parse(b)
+	if err == nil {
+		r.time, r.skipped = t, skipped
+	}
+	return err
+}
+
+// Parse reads the time that b is. A time that a clock change skips is later by as
+// much as the clock was put forward; Set tells of it. The errors of Parse match
+// ErrMalformed: b has no known form, a date that does not exist, or a zone by a
+// name other than UTC, GMT or that of Location, whose offset nobody can know.
 func (p *TimeParser) Parse(b []byte) (time.Time, error) {
+	t, _, err := p.parse(b)
+	return t, err
+}
+
+func (p *TimeParser) parse(b []byte) (t time.Time, skipped bool, err error) {
 	for _, layout := range p.Layouts {
-		if t, err := p.layout(layout, string(b)); err == nil {
-			return t, nil
+		if t, skipped, err = p.layout(layout, string(b)); err == nil {
+			return t, skipped, nil
 		}
 	}
 	d, rest := date{loc: p.location()}, b
@@ -55,12 +74,14 @@ func (p *TimeParser) Parse(b []byte) (time.Time, error) {
 	case len(b) > 3 && b[2] == '/':
 		rest, ok = d.clf(b)
 	default:
-		return epoch(b)
+		t, err = epoch(b)
+		return t, false, err
 	}
-	if !ok || len(rest) > 0 {
-		return time.Time{}, errTime
+	if !ok || len(rest) > 0 || !d.valid() {
+		return time.Time{}, false, errTime
 	}
-	return d.time(p)
+	t = d.time(p)
+	return t, d.skipped, nil
 }
 
 func (p *TimeParser) location() *time.Location {
@@ -77,20 +98,37 @@ func (p *TimeParser) reference() time.Time {
 	return p.Reference()
 }
 
-// layout is time.ParseInLocation, except that it does not invent offsets.
-func (p *TimeParser) layout(layout, s string) (time.Time, error) {
-	t, err := time.ParseInLocation(layout, s, p.location())
-	if err != nil {
-		return t, err
+// layout is time.ParseInLocation, except that it does not invent offsets and
+// tells of skipped times.
+func (p *TimeParser) layout(layout, s string) (t time.Time, skipped bool, err error) {
+	loc := p.location()
+	if t, err = time.ParseInLocation(layout, s, loc); err != nil {
+		return t, false, err
 	}
-	if name, off := t.Zone(); t.Location() != p.location() && off == 0 && strings.Contains(layout, "MST") && name != "UTC" && name != "GMT" {
-		return t, errTime
+	if name, off := t.Zone(); t.Location() != loc && off == 0 && strings.Contains(layout, "MST") && name != "UTC" && name != "GMT" {
+		return t, false, errTime
 	}
 	if t.Year() == 0 && !strings.Contains(layout, "06") {
-		d := date{yearless: true, mon: int(t.Month()), day: t.Day(), hour: t.Hour(), min: t.Minute(), sec: t.Second(), ns: t.Nanosecond(), loc: t.Location()}
-		return d.time(p)
+		d := clockOf(t, t.Location())
+		d.yearless = true
+		t = d.time(p)
+		return t, d.skipped, nil
 	}
-	return t, nil
+	if loc != time.UTC && t.Location() == loc {
+		// Only where no clock is changed does it show what the text says.
+		if text, err := time.ParseInLocation(layout, s, time.UTC); err == nil {
+			d := clockOf(text, loc)
+			if moved := d.in(d.year); d.skipped {
+				return moved, true, nil
+			}
+		}
+	}
+	return t, false, nil
+}
+
+// clockOf returns what t shows, as a date in loc.
+func clockOf(t time.Time, loc *time.Location) date {
+	return date{year: t.Year(), mon: int(t.Month()), day: t.Day(), hour: t.Hour(), min: t.Minute(), sec: t.Second(), ns: t.Nanosecond(), loc: loc}
 }
 
 // A date is the numbers of a time. loc is nil when there is an offset.
@@ -100,38 +138,38 @@ type date struct {
 	offset   int // east of UTC, in seconds
 	loc      *time.Location
 	yearless bool
+	skipped  bool // no clock of loc ever shows it; set by in
 }
 
 // stamp reads Jan _2 15:04:05[.999].
 func (d *date) stamp(b []byte) ([]byte, bool) {
-	d.mon = month(b[:3])
-	b, sp := cutByte(b[3:], ' ')
-	b, _ = cutByte(b, ' ')
-	d.yearless = true
-	n := 1
-	if len(b) > 1 && digit(b[1]) {
-		n = 2
-	}
-	day, b, ok := number(b, n)
-	d.day = day
-	b, sp2 := cutByte(b, ' ')
-	if !ok || !sp || !sp2 {
+	if len(b) < 14 || b[3] != ' ' {
 		return b, false
 	}
-	return d.clock(b)
+	d.yearless, d.mon = true, month(b)
+	b = b[4:]
+	if b[0] == ' ' {
+		b = b[1:]
+	}
+	n := 1
+	if d.day = int(b[0] - '0'); digit(b[1]) {
+		d.day, n = two(b, 0), 2
+	}
+	if !digit(b[0]) || b[n] != ' ' {
+		return b, false
+	}
+	return d.clock(b[n+1:])
 }
 
 // iso reads 2006-01-02T15:04:05[.999][zone].
 func (d *date) iso(b []byte) ([]byte, bool) {
-	if len(b) < 11 || b[4] != '-' || b[7] != '-' || b[10] != 'T' && b[10] != 't' && b[10] != ' ' {
+	if len(b) < 19 || b[4] != '-' || b[7] != '-' || b[10] != 'T' && b[10] != 't' && b[10] != ' ' {
 		return b, false
 	}
-	var ok [3]bool
-	d.year, _, ok[0] = number(b, 4)
-	d.mon, _, ok[1] = number(b[5:], 2)
-	d.day, _, ok[2] = number(b[8:], 2)
-	b, clock := d.clock(b[11:])
-	if !clock || ok != [3]bool{true, true, true} {
+	century, year := two(b, 0), two(b, 2)
+	d.year, d.mon, d.day = century*100+year, two(b, 5), two(b, 8)
+	b, ok := d.clock(b[11:])
+	if !ok || max(century, year) > 99 {
 		return b, false
 	}
 	if len(b) > 1 && b[0] == ' ' {
@@ -142,16 +180,14 @@ func (d *date) iso(b []byte) ([]byte, bool) {
 
 // clf reads 02/Jan/2006:15:04:05[.999] -0700.
 func (d *date) clf(b []byte) ([]byte, bool) {
-	if len(b) < 12 || b[6] != '/' || b[11] != ':' {
+	if len(b) < 21 || b[6] != '/' || b[11] != ':' {
 		return b, false
 	}
-	var ok [2]bool
-	d.day, _, ok[0] = number(b, 2)
-	d.mon = month(b[3:6])
-	d.year, _, ok[1] = number(b[7:], 4)
-	b, clock := d.clock(b[12:])
+	century, year := two(b, 7), two(b, 9)
+	d.year, d.mon, d.day = century*100+year, month(b[3:]), two(b, 0)
+	b, ok := d.clock(b[12:])
 	b, sp := cutByte(b, ' ')
-	if !ok[0] || !ok[1] || !clock || !sp {
+	if !ok || !sp || max(century, year) > 99 {
 		return b, false
 	}
 	return d.zone(b)
@@ -162,23 +198,21 @@ func (d *date) clock(b []byte) ([]byte, bool) {
 	if len(b) < 8 || b[2] != ':' || b[5] != ':' {
 		return b, false
 	}
-	var ok [3]bool
-	d.hour, _, ok[0] = number(b, 2)
-	d.min, _, ok[1] = number(b[3:], 2)
-	d.sec, b, ok[2] = number(b[6:], 2)
-	if ok != [3]bool{true, true, true} || d.hour > 23 || d.min > 59 || d.sec > 60 {
+	d.hour, d.min, d.sec = two(b, 0), two(b, 3), two(b, 6)
+	if d.hour > 23 || d.min > 59 || d.sec > 60 {
 		return b, false
 	}
+	b = b[8:]
 	if len(b) == 0 || b[0] != '.' && b[0] != ',' {
 		return b, true
 	}
 	b = b[1:]
-	n, scale := 0, 1_000_000_000
-	for n < len(b) && digit(b[n]) && scale > 1 {
-		scale /= 10
-		d.ns += int(b[n]-'0') * scale
+	n := 0
+	for n < len(b) && n < 9 && digit(b[n]) {
+		d.ns = d.ns*10 + int(b[n]-'0')
 		n++
 	}
+	d.ns *= [...]int{0, 1e8, 1e7, 1e6, 1e5, 1e4, 1e3, 100, 10, 1}[n]
 	return b[n:], n > 0
 }
 
@@ -191,17 +225,18 @@ func (d *date) zone(b []byte) ([]byte, bool) {
 	if b[0] == 'Z' || b[0] == 'z' {
 		return b[1:], true
 	}
-	if b[0] != '+' && b[0] != '-' {
+	if len(b) < 3 || b[0] != '+' && b[0] != '-' {
 		return b, false
 	}
 	sign := 44 - int(b[0]) // '+' is 43, '-' is 45
-	h, b, ok := number(b[1:], 2)
-	m := 0
-	if b, _ = cutByte(b, ':'); ok && len(b) > 0 {
-		m, b, ok = number(b, 2)
+	h, m := two(b, 1), 0
+	if b, _ = cutByte(b[3:], ':'); len(b) == 1 {
+		return b, false
+	} else if len(b) > 1 {
+		m, b = two(b, 0), b[2:]
 	}
 	d.offset = sign * (h*3600 + m*60)
-	return b, ok && h < 24 && m < 60
+	return b, h < 24 && m < 60
 }
 
 // valid reports whether the date exists, in some year if it has none.
@@ -213,59 +248,101 @@ func (d *date) valid() bool {
 
 func leap(year int) bool { return year%4 == 0 && (year%100 != 0 || year%400 == 0) }
 
-// time returns the time that d is.
-func (d *date) time(p *TimeParser) (time.Time, error) {
-	if !d.valid() {
-		return time.Time{}, errTime
-	}
+// time returns the time that d is, which is valid.
+func (d *date) time(p *TimeParser) time.Time {
 	if d.yearless {
-		return d.near(p.reference()), nil
+		return d.near(p.reference())
 	}
 	t := d.in(d.year)
 	if d.loc != nil && d.loc != time.UTC {
 		t = first(t, p.reference())
 	}
-	return t, nil
+	return t
 }
+
+// seconds returns the seconds from 1970 to what the clock shows at d. Years are
+// counted from March on, so that leap days are the last of theirs
+// (Hinnant, chrono-Compatible Low-Level Date Algorithms).
+func (d *date) seconds(year int) int64 {
+	y, m := uint(year+400), uint(d.mon+9) // 400 years more: none is negative
+	if m >= 12 {
+		m -= 12
+	} else {
+		y--
+	}
+	century := y / 100
+	days := y*365 + y/4 - century + century/4 + (153*m+2)/5 + uint(d.day-1)
+	return (int64(days)-daysTo1970)*86400 + int64(d.hour*3600+d.min*60+d.sec)
+}
+
+// daysTo1970 is from March 1 of the year -400 to 1970.
+const daysTo1970 = 146097 + 719468
 
 // in returns the time of d in a year.
 func (d *date) in(year int) time.Time {
-	if d.loc != nil {
-		return time.Date(year, time.Month(d.mon), d.day, d.hour, d.min, d.sec, d.ns, d.loc)
+	if d.loc != nil && d.loc != time.UTC {
+		t := time.Date(year, time.Month(d.mon), d.day, d.hour, d.min, d.sec, d.ns, d.loc)
+		_, off := t.Zone()
+		missing := d.seconds(year) - t.Unix() - int64(off)
+		d.skipped = missing != 0
+		// Date has taken the offset before the change or, and then it is early, the
+		// one after it.
+		return t.Add(time.Duration(max(missing, 0)) * time.Second)
 	}
-	t := time.Date(year, time.Month(d.mon), d.day, d.hour, d.min, d.sec-d.offset, d.ns, time.UTC)
-	if d.offset != 0 {
-		t = t.In(time.FixedZone("", d.offset))
+	t := time.Unix(d.seconds(year)-int64(d.offset), int64(d.ns))
+	if d.offset == 0 {
+		return t.UTC()
 	}
-	return t
+	return t.In(fixed(d.offset))
+}
+
+// quarters are the zones of -12:00 to +14:00 in steps of a quarter of an hour, of
+// which all that are in use are. FixedZone allocates but for whole hours.
+var quarters = sync.OnceValue(func() (zones []*time.Location) {
+	for offset := -12 * 3600; offset <= 14*3600; offset += 900 {
+		zones = append(zones, time.FixedZone("", offset))
+	}
+	return zones
+})
+
+// fixed is time.FixedZone without a name.
+func fixed(offset int) *time.Location {
+	if offset%3600 != 0 && offset%900 == 0 && offset > -12*3600 && offset < 14*3600 {
+		return quarters()[(offset+12*3600)/900]
+	}
+	return time.FixedZone("", offset)
 }
 
 // near returns the time of d in the year that brings it nearest to ref (the rule
 // of rsyslog).
 func (d *date) near(ref time.Time) time.Time {
-	const half = 365 * 24 * time.Hour / 2
 	if d.mon == 2 && d.day == 29 {
 		return d.nearLeap(ref)
 	}
-	t := d.in(ref.Year())
-	switch diff := t.Sub(ref); {
-	case diff > half:
-		t = d.in(ref.Year() - 1)
-	case diff < -half:
-		t = d.in(ref.Year() + 1)
+	const day, mean = 86400, 365.2425 * 86400
+	// It may be one off within two days of New Year, which is as good.
+	year := int((ref.Unix() + 1970*mean) / mean)
+	if diff := d.seconds(year) - ref.Unix(); max(diff, -diff) > 182*day {
+		other := year + 1
+		if diff > 0 {
+			other = year - 1
+		}
+		if diff2 := d.seconds(other) - ref.Unix(); max(diff2, -diff2) < max(diff, -diff) {
+			year = other
+		}
 	}
-	return first(t, ref)
+	return first(d.in(year), ref)
 }
 
 // nearLeap is near for February 29. Leap years are up to eight years apart.
 func (d *date) nearLeap(ref time.Time) time.Time {
-	var best time.Time
+	best, least := 0, int64(math.MaxInt64)
 	for year := ref.Year() - 8; year <= ref.Year()+8; year++ {
-		if t := d.in(year); leap(year) && t.Sub(ref).Abs() < best.Sub(ref).Abs() {
-			best = t
+		if diff := d.seconds(year) - ref.Unix(); leap(year) && max(diff, -diff) < least {
+			best, least = year, max(diff, -diff)
 		}
 	}
-	return first(best, ref)
+	return first(d.in(best), ref)
 }
 
 // first returns the first of the times with the wall clock of t that is not more
@@ -318,15 +395,46 @@ func epoch(b []byte) (time.Time, error) {
 	return time.Unix(n/perSecond, ns).UTC(), nil
 }
 
-// month returns the number of an English month, 0 when b is none.
+// month returns the number of the English month that b begins with, 0 when it
+// is none. b has three bytes or more.
 func month(b []byte) int {
-	const names = "JanFebMarAprMayJunJulAugSepOctNovDec"
-	for i := 0; i < len(names); i += 3 {
-		if names[i] == b[0] && names[i+1] == b[1] && names[i+2] == b[2] {
-			return i/3 + 1
-		}
+	switch string(b[:3]) {
+	case "Jan":
+		return 1
+	case "Feb":
+		return 2
+	case "Mar":
+		return 3
+	case "Apr":
+		return 4
+	case "May":
+		return 5
+	case "Jun":
+		return 6
+	case "Jul":
+		return 7
+	case "Aug":
+		return 8
+	case "Sep":
+		return 9
+	case "Oct":
+		return 10
+	case "Nov":
+		return 11
+	case "Dec":
+		return 12
 	}
 	return 0
+}
+
+// two returns the number that the two digits from b[i] on are, more than 99 if
+// they are none.
+func two(b []byte, i int) int {
+	tens, ones := b[i]-'0', b[i+1]-'0'
+	if tens > 9 || ones > 9 {
+		return 100
+	}
+	return int(tens)*10 + int(ones)
 }
 
 // number reads n digits.

@@ -98,8 +98,12 @@ func in(c corpus) logscan.Inputs { return logscan.Readers("", bytes.NewReader(c.
 
 // scan counts the records that counts accepts.
 func scan(s logscan.Scanner, counts func(*logscan.Record) bool) func(corpus) int {
+	return scanIn(context.Background(), s, counts)
+}
+
+func scanIn(ctx context.Context, s logscan.Scanner, counts func(*logscan.Record) bool) func(corpus) int {
 	return func(c corpus) (n int) {
-		for rec, err := range s.Records(context.Background(), in(c)) {
+		for rec, err := range s.Records(ctx, in(c)) {
 			if err == nil && counts(rec) {
 				n++
 			}
@@ -124,11 +128,11 @@ func lines(counts func([]byte) bool) func(corpus) int {
 	}
 }
 
-// BenchmarkLines: the lines of a corpus in memory are counted.
+// BenchmarkLines: the lines of a corpus in memory are counted. A context that can end is looked at before each.
 func BenchmarkLines(b *testing.B) {
 	c := levels()
 	c.want = c.lines
-	compare(b, c, "redoubt", scan(logscan.Scanner{}, all), "bufio.Scanner.Bytes", lines(func([]byte) bool { return true }))
+	compare(b, c, "redoubt", scan(logscan.Scanner{}, all), "redoubt-cancellable", scanIn(b.Context(), logscan.Scanner{}, all), "bufio.Scanner.Bytes", lines(func([]byte) bool { return true }))
 }
 
 // onFile writes the corpus to a file for programs, and runs one that prints a number.

@@ -1,0 +1,85 @@
+package logscan
+
+import "bytes"
+
+// A needle is a text that is searched for in one block after the other.
+type needle struct {
+	text []byte
+	rare int   // index of the byte of text that logs have least often
+	next int64 // where text comes next, or the offset before which it does not
+}
+
+func needles(texts [][]byte) []needle {
+	ns := make([]needle, len(texts))
+	for i, text := range texts {
+		ns[i] = needle{text: text, rare: rarest(text)}
+	}
+	return ns
+}
+
+// rarest returns the index of the byte that is worth looking for first. That is a
+// guess, and matters for the speed only: logs have few capitals and many small
+// letters, spaces and digits.
+func rarest(text []byte) int {
+	best, least := 0, 4
+	for i, c := range text {
+		often := 1
+		switch {
+		case c >= 'A' && c <= 'Z', c >= 0x80:
+			often = 0
+		case c == ' ', digit(c), bytes.IndexByte([]byte("etaoinsrhld"), c) >= 0:
+			often = 3
+		case c >= 'a' && c <= 'z':
+			often = 2
+		}
+		if often <= least {
+			best, least = i, often
+		}
+	}
+	return best
+}
+
+// find returns where the text first occurs in data, which begins at the offset
+// off, or len(data). What an earlier call has found holds until it is passed.
+func (n *needle) find(data []byte, off int64) int {
+	from := max(n.next-off, 0)
+	if from >= int64(len(data)) {
+		return len(data)
+	}
+	if bytes.HasPrefix(data[from:], n.text) {
+		return int(from)
+	}
+	at := n.index(data[from:])
+	if at < 0 {
+		n.next = off + int64(len(data))
+		return len(data)
+	}
+	n.next = off + from + int64(at)
+	return int(from) + at
+}
+
+// index is bytes.Index, which looks for the first byte, with the rarest one. When
+// that turns out to come once in 32 bytes or more often, it is bytes.Index.
+func (n *needle) index(data []byte) int {
+	if len(n.text) == 0 {
+		return 0
+	}
+	for i, misses := n.rare, 0; i < len(data); i++ {
+		at := bytes.IndexByte(data[i:], n.text[n.rare])
+		if at < 0 {
+			return -1
+		}
+		i += at
+		start := i - n.rare
+		if bytes.HasPrefix(data[start:], n.text) {
+			return start
+		}
+		if misses++; misses > 4+i/32 {
+			if at = bytes.Index(data[start:], n.text); at >= 0 {
+				at += start
+			}
+			return at
+		}
+	}
+	return -1
+}
