@@ -23,8 +23,9 @@
 // files alone are:
 //
 //   - a cut tail: a log without its last records is a shorter valid log;
-//   - without a key, a rewrite from some record to the end, or another log in
-//     place of this one; with one, changes behind the last checkpoint;
+//   - without a key, a rewrite from some record to the end; with one, changes
+//     behind the last checkpoint, and of the time that stands beside its note;
+//   - another log in place of this one, or an older copy, if the same key sealed it;
 //   - anything done by whoever has the private key, which a program that is taken
 //     over gives away.
 //

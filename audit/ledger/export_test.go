@@ -76,3 +76,11 @@ type Tree struct{ t tree }
 
 // Push appends a line.
 func (t *Tree) Push(line []byte) { t.t.push(leafHash(line)) }
+
+// Roots is what a header says of it.
+func (t *Tree) Roots() []Hash { return t.t.roots() }
+
+// SignHead is the note of a checkpoint, over whatever head.
+func SignHead(origin string, h Head, signers ...*Signer) (note string, err error) {
+	return signNote(Checkpoint{Head: h, Origin: origin}.text(), signers)
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"strconv"
+	"time"
 )
 
 const (
@@ -66,7 +67,8 @@ func (p *objectParser) parseLine(line []byte) (seq uint64, prev Hash, ok bool) {
 		return 0, prev, false
 	}
 	digits, text := line[len(seqPart):body-prevLen], line[body-len(`",`)-hashLen:body-len(`",`)]
-	if len(digits) > 20 || (len(digits) > 1 && digits[0] == '0') || !decodeHash(&prev, text) {
+	// Nineteen digits: no log gets there, and no sum with such a number overflows.
+	if len(digits) > 19 || (len(digits) > 1 && digits[0] == '0') || !decodeHash(&prev, text) {
 		return 0, prev, false
 	}
 	seq, err := strconv.ParseUint(string(digits), 10, 64)
@@ -79,6 +81,20 @@ func (p *objectParser) parseLine(line []byte) (seq uint64, prev Hash, ok bool) {
 		return 0, Hash{}, false
 	}
 	return seq, prev, true
+}
+
+// timeOf is the time that a well-formed line of an event or of this package names,
+// zero if it names none.
+func timeOf(line []byte) (t time.Time) {
+	rest := line[bodyOf(line):]
+	if own, ok := bytes.CutPrefix(rest, []byte(`"type":"`)); ok {
+		rest = own[bytes.IndexByte(own, ',')+1:]
+	}
+	if rest, ok := bytes.CutPrefix(rest, []byte(`"time":"`)); ok {
+		text, _, _ := bytes.Cut(rest, []byte{'"'})
+		t, _ = time.Parse(time.RFC3339Nano, string(text))
+	}
+	return t
 }
 
 // objectParser checks JSON in the one spelling that the encoder writes: no space

@@ -173,6 +173,7 @@ func openNote(note string, keys []*Verifier) (text string, signed uint64, err er
 			return "", 0, malformed
 		}
 	}
+	// The last blank line divides: the text may have others, as the format allows.
 	text, sigs := note[:split+1], strings.Split(strings.TrimSuffix(note[split+2:], "\n"), "\n")
 	if len(sigs) > maxSignatures {
 		return "", 0, malformed

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 )
 
 // chunkSize is how many bytes of lines one worker is given at a time: enough that
@@ -23,8 +24,9 @@ type entry struct {
 	seq  uint64 // the number it carries
 	prev Hash
 	leaf Hash
-	seg  uint64 // its segment
-	line int    // in that segment, from 1
+	time time.Time // zero if there is none
+	seg  uint64    // its segment
+	line int       // in that segment, from 1
 	off  int64
 	own  *ownLine // nil for events and malformed lines
 }
@@ -66,13 +68,15 @@ func (c *chunk) check(p *objectParser) {
 		e := entry{seg: c.seg, off: c.off + int64(start-1), leaf: sha256.Sum256(c.text[start-1 : end])}
 		line := c.text[start:end]
 		if e.seq, e.prev, e.ok = p.parseLine(line); e.ok {
-			e.own = parseOwn(line)
+			e.own, e.time = parseOwn(line), timeOf(line)
 		}
 		c.entries = append(c.entries, e)
 		start = next
 	}
 }
 
+// parseOwn reads what the verifier must know of a line of this package's own; a
+// header that says nothing sensible leaves both fields empty.
 func parseOwn(line []byte) *ownLine {
 	switch {
 	case !isService(line, ""):

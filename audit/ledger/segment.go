@@ -138,6 +138,7 @@ func (l *Ledger) begin() error {
 	}
 	_, err = f.Write(append(line, '\n'))
 	if err == nil {
+		// The file before the name: a name that lasts must not stand for an empty file.
 		err = errors.Join(l.flush(f), l.sync.dir(l.dir))
 	}
 	if err != nil {

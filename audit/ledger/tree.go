@@ -52,6 +52,8 @@ func leafHash(line []byte) (h Hash) {
 	return h
 }
 
+// nodeHash is the RFC 6962 hash of two subtrees. Its first byte differs from that of
+// a leaf, so that no line can pass for a node.
 func nodeHash(left, right Hash) Hash {
 	var b [1 + 2*sha256.Size]byte
 	b[0] = 1

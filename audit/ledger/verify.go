@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math/bits"
 	"slices"
+	"time"
 )
 
 // maxProblems bounds the memory that a hostile log can take: verification stops
@@ -43,15 +44,21 @@ type VerifyConfig struct {
 	Pruned bool
 }
 
-// Report is what [Verify] found.
+// Report is what [Verify] found. Times that go back are no problem: clocks are set,
+// and callers that write at once come in any order. The order of a log is that of
+// its numbers, and what its times are worth is for its reader to judge.
 type Report struct {
-	Origin     string    // name of the log
-	First      uint64    // number of the oldest record; not 0 in a pruned log
-	Records    uint64    // complete lines read, the service records included
-	Root       Hash      // tree hash over them and what was pruned
-	Sealed     uint64    // records that a checkpoint by Keys covers, itself counted; 0 without Keys
-	Unfinished int64     // bytes after the last line end: being written, or torn by a crash
-	Problems   []Problem // in the order of the file; at most 1000, where reading stops
+	Origin     string // name of the log
+	First      uint64 // number of the oldest record; not 0 in a pruned log
+	Records    uint64 // complete lines read, the service records included
+	Root       Hash   // tree hash over them and what was pruned
+	Sealed     uint64 // records that a checkpoint by Keys covers, itself counted; 0 without Keys
+	Unfinished int64  // bytes after the last line end: being written, or torn by a crash
+
+	Backward   time.Duration // the most that a record is earlier than one before it
+	BackwardAt uint64        // that record, if Backward is not 0
+
+	Problems []Problem // in the order of the file; at most 1000, where reading stops
 }
 
 // Verify reads the log in fsys, as with os.DirFS(dir), and checks every line. One
@@ -85,7 +92,7 @@ func Verify(ctx context.Context, fsys fs.FS, c VerifyConfig) (*Report, error) {
 	}
 	r := &Report{
 		Origin: v.origin, First: v.first, Records: v.tree.size - v.first, Root: v.tree.root(),
-		Unfinished: torn, Problems: v.finish(),
+		Unfinished: torn, Backward: v.backward, BackwardAt: v.backwardAt, Problems: v.finish(),
 	}
 	if len(c.Keys) > 0 {
 		r.Sealed = v.sealed
@@ -135,6 +142,10 @@ type verifier struct {
 	inUse  bool   // it has sealed something
 	sealed uint64 // records under a good seal, itself included; without keys, one that fits
 
+	latest     time.Time // of the records so far
+	backward   time.Duration
+	backwardAt uint64
+
 	// What was found. The first is certain at once; extras and gaps wait for the end,
 	// where one can explain the other.
 	altered  []Problem
@@ -168,13 +179,16 @@ func (v *verifier) take(e *entry) bool {
 
 // begin takes over what the header of the oldest segment says of pruned records.
 func (v *verifier) begin(e *entry) {
-	if e.own == nil || e.own.header == nil {
+	h := &header{}
+	if e.own != nil && e.own.header != nil {
+		h = e.own.header
+	}
+	if v.origin = h.Origin; e.seq == 0 || e.seq != v.segs[0] {
 		return
 	}
-	v.origin = e.own.header.Origin
-	t, fits := newTree(e.seq, e.own.header.Range)
-	if e.seq == 0 || e.seq != v.segs[0] || !fits {
-		return
+	t, fits := newTree(e.seq, h.Range)
+	if !fits {
+		t.size = e.seq // go on with a root that fits nothing: take and accept blame the header
 	}
 	if !v.c.Pruned {
 		v.gaps = append(v.gaps, gap{0, e.seq - 1, *e})
@@ -183,6 +197,8 @@ func (v *verifier) begin(e *entry) {
 	v.compareRoot()
 }
 
+// compareRoot looks at the tree in the one moment when it has the size of the known
+// head: a compact range cannot be asked for an older root afterwards.
 func (v *verifier) compareRoot() {
 	if k := v.c.Known; k != nil && v.tree.size == k.Size {
 		v.rewritten = v.tree.root() != k.Root
@@ -240,6 +256,12 @@ func (v *verifier) accept(e entry) {
 	default:
 		v.flush()
 	}
+	if by := v.latest.Sub(e.time); !e.time.IsZero() && by > v.backward {
+		v.backward, v.backwardAt = by, e.seq
+	}
+	if e.time.After(v.latest) {
+		v.latest = e.time
+	}
 	v.before = v.cur.leaf
 	v.cur, v.next, v.linked = e, e.seq+1, true
 	switch {
@@ -277,6 +299,8 @@ func (v *verifier) inOffice(signed uint64) bool {
 	if !v.inUse && v.first > 0 && signed != 0 {
 		v.key = bits.TrailingZeros64(signed) // who was in office before is pruned
 	}
+	// A newer key alone is refused, even where it will be in office later: who stole
+	// it could otherwise seal older records anew (CVE-2023-31439).
 	if signed>>v.key&1 == 0 {
 		return false
 	}
@@ -311,10 +335,12 @@ func (v *verifier) flush() {
 	v.bad = 0
 }
 
+// problem notes what is certain, whatever is found later.
 func (v *verifier) problem(k Kind, from, to uint64, e entry) {
 	v.altered = append(v.altered, place(k, from, to, e))
 }
 
+// place is a problem that shows at the line e.
 func place(k Kind, from, to uint64, e entry) Problem {
 	return Problem{Kind: k, From: from, To: to, Segment: segmentName(e.seg), Line: e.line, Offset: e.off}
 }
@@ -364,7 +390,11 @@ func (v *verifier) finish() []Problem {
 	// A seal does not fit a log of which a record before it is known to be changed:
 	// that is the same deed, and one deed is reported once.
 	for _, s := range v.suspects {
-		explained := func(p Problem) bool { return p.From <= s.To }
+		upTo := s.To
+		if s.Kind == Rewritten {
+			upTo++ // the seal itself: one put in its place covers other records
+		}
+		explained := func(p Problem) bool { return p.From <= upTo }
 		if !slices.ContainsFunc(ps, explained) {
 			ps = append(ps, s)
 		}

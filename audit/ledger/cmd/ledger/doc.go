@@ -9,8 +9,11 @@
 // Verify checks every line of the log in DIR and prints what it found, a problem a
 // line, and at the end one line that begins with the verdict, clean or tampered with,
 // and ends with the head: the number of records and their root, to be kept elsewhere
-// for the next time. With -key it also checks the seals; keys are given in the order in which
-// they were in use, each as a text or as a file that holds one. -known is an earlier
+// for the next time. Times that go back by a second or more are a warning, not a
+// verdict: clocks are set, and the numbers say the order.
+//
+// With -key it also checks the seals; keys are given in the order in which they were
+// in use, each as a text or as a file that holds one. -known is an earlier
 // state of the log: SIZE:ROOT as verify prints it, or a file with a signed
 // checkpoint. -closed accepts no record behind the last seal, -pruned accepts that
 // the oldest segments are gone.
@@ -30,5 +33,7 @@
 //
 // 0 means clean, 1 tampered with, 2 that it cannot be told: a file is missing or
 // unreadable, or the command line is wrong; one line on standard error says what.
+// A file that has the name of a segment and holds something else is tampered with:
+// overwriting a log must not pass for a slip of the command line.
 // The command help, which prints the flags, also ends with 0.
 package main

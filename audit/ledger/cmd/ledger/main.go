@@ -206,6 +206,9 @@ func verify(ctx context.Context, args []string, w io.Writer) error {
 	for _, p := range r.Problems {
 		fmt.Fprintln(w, p)
 	}
+	if r.Backward >= time.Second { // less is what callers at once do
+		fmt.Fprintf(w, "warning: record %d is %s earlier than one before it\n", r.BackwardAt, r.Backward)
+	}
 	verdict := "clean"
 	if err != nil {
 		verdict = "tampered with"

@@ -132,6 +132,24 @@ func TestCannotTell(t *testing.T) {
 	}
 }
 
+// Whoever overwrites a log must not get away with a shrug.
+func TestForeignFileIsTampering(t *testing.T) {
+	for _, data := range []string{"hello\n", "\x7fELF\x02\n\x00\n", `{"level":"info"}` + "\n"} {
+		dir := t.TempDir()
+		_ = os.WriteFile(filepath.Join(dir, "00000000000000000000.jsonl"), []byte(data), 0o600)
+		want(t, 1, "tampered with", "verify", dir)
+		want(t, 2, "format", "cat", dir)
+	}
+}
+
+func TestTimeWarning(t *testing.T) {
+	dir, vkey := log(t) // its events are of January 2026, its header of now
+	out := want(t, 0, "warning: record 1 is ", "verify", "-key", vkey, dir)
+	if !strings.Contains(out, "\nclean: ") {
+		t.Errorf("a warning is no verdict: %s", out)
+	}
+}
+
 func TestHelp(t *testing.T) {
 	out := want(t, 0, "exit status: 0 clean, 1 tampered with, 2 cannot tell", "help")
 	for _, name := range []string{"verify", "cat", "prove", "check", "keygen"} {
