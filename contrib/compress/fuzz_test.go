@@ -86,8 +86,8 @@ func FuzzXZHeader(f *testing.F) {
 	})
 }
 
-// FuzzGzip compares with the decoder that is built into logscan: the same lines, and an error of both or of neither, but for
-// headers.
+// FuzzGzip compares with the decoder that is built into logscan: an error of both or of neither, but for headers; without one
+// the same lines, and with one the same as far as each has got: the two notice damage at different places.
 func FuzzGzip(f *testing.F) {
 	f.Add(gzipped(f, "one\n"))
 	f.Add(slices.Concat(gzipped(f, "one\n"), gzipped(f, "two\n"), make([]byte, 7)))
@@ -103,7 +103,8 @@ func FuzzGzip(f *testing.F) {
 		if errors.Is(err, gzip.ErrHeader) && strings.HasPrefix(want, got) {
 			return // RFC 1952 forbids the reserved bits of the header's flags; the standard library does not mind them
 		}
-		if got != want || (err == nil) != (wantErr == nil) {
+		same := got == want || err != nil && (strings.HasPrefix(got, want) || strings.HasPrefix(want, got))
+		if !same || (err == nil) != (wantErr == nil) {
 			t.Errorf("%q, %v; the built-in decoder: %q, %v", got, err, want, wantErr)
 		}
 	})

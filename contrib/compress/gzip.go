@@ -8,7 +8,8 @@ import (
 	"github.com/redoubt-go/redoubt/logscan"
 )
 
-// Gzip returns a decoder of gzip that reads what the one built into logscan reads, and faster.
+// Gzip returns a decoder of gzip that reads what the one built into logscan reads, and faster. Both refuse a member that is
+// damaged, but may have delivered more or less of it by then.
 func Gzip() []logscan.Decoder {
 	open := func(r io.Reader) (io.ReadCloser, error) {
 		return io.NopCloser(&gzipReader{br: bufio.NewReader(r)}), nil
