@@ -83,7 +83,7 @@ func liveTrial(ctx context.Context, q question, log *slog.Logger) (*trial, error
 	}
 	base, _, _ := strings.Cut(strings.TrimSpace(strings.ReplaceAll(string(out), "|", ",")), ",")
 	if !strings.HasPrefix(base, "http://") && !strings.HasPrefix(base, "https://") {
-		return nil, fmt.Errorf("-live needs a proxy's URL first in GOPROXY, it has %q: set it to https://proxy.golang.org", base)
+		return nil, fmt.Errorf("-live needs a proxy's URL first in GOPROXY, it has %q: set GOPROXY to one such as https://proxy.example.com", base)
 	}
 	if err := reach(ctx, base); err != nil {
 		return nil, err
