@@ -1,0 +1,156 @@
+// Package errtree walks the tree of an error: the error, the errors it wraps,
+// and the errors joined into it.
+//
+// An error is foreign code. Its tree may be cyclic, its methods may panic, and
+// it may be a nil pointer. So every walk visits at most Max errors, and a
+// method that panics counts as a method that the error does not have. The
+// functions allocate nothing of their own.
+package errtree
+
+import (
+	"reflect"
+	"time"
+)
+
+// Max bounds the errors that a walk visits.
+const Max = 1000
+
+// Walk calls visit with each error of the tree of err, in the order of
+// errors.Is: an error before the errors that it wraps. It stops when visit
+// returns false. Walk reports whether every call of visit returned true.
+func Walk(err error, visit func(error) bool) bool {
+	left := Max
+	return walk(err, visit, &left)
+}
+
+func walk(err error, visit func(error) bool, left *int) bool {
+	for err != nil && *left > 0 {
+		*left--
+		if !visit(err) {
+			return false
+		}
+		next, joined := unwrap(err)
+		for _, e := range joined {
+			if !walk(e, visit, left) {
+				return false
+			}
+		}
+		err = next
+	}
+	return true
+}
+
+func unwrap(err error) (next error, joined []error) {
+	defer func() {
+		if recover() != nil {
+			next, joined = nil, nil
+		}
+	}()
+	switch x := err.(type) {
+	case interface{ Unwrap() error }:
+		next = x.Unwrap()
+	case interface{ Unwrap() []error }:
+		joined = x.Unwrap()
+	}
+	return next, joined
+}
+
+// Find returns the first error of type T, which may be an interface. Unlike
+// errors.As it does not call As methods.
+func Find[T any](err error) (found T, ok bool) {
+	Walk(err, func(e error) bool {
+		found, ok = e.(T)
+		return !ok
+	})
+	return found, ok
+}
+
+// Is is errors.Is for a tree that may be cyclic.
+func Is(err, target error) bool {
+	if err == nil || target == nil {
+		return err == target
+	}
+	comparable := reflect.TypeOf(target).Comparable()
+	return !Walk(err, func(e error) bool { return !matches(e, target, comparable) })
+}
+
+func matches(err, target error, comparable bool) (is bool) {
+	defer func() {
+		if recover() != nil {
+			is = false
+		}
+	}()
+	if comparable && err == target {
+		return true
+	}
+	x, ok := err.(interface{ Is(error) bool })
+	return ok && x.Is(target)
+}
+
+// Signs are what the guards of this library read from an error. Of each method
+// the first error that has it decides.
+type Signs struct {
+	Rejected      bool          // Rejected() bool: a guard refused, the work was not tried
+	Retryable     bool          // Retryable() bool
+	HasRetryable  bool          // an error has that method
+	RetryAfter    time.Duration // RetryAfter() time.Duration
+	HasRetryAfter bool          // an error has that method
+}
+
+// Read returns the signs of err.
+func Read(err error) Signs {
+	var s Signs
+	hasRejected := false
+	Walk(err, func(e error) bool {
+		if !hasRejected {
+			s.Rejected, hasRejected = rejected(e)
+		}
+		if !s.HasRetryable {
+			s.Retryable, s.HasRetryable = retryable(e)
+		}
+		if !s.HasRetryAfter {
+			s.RetryAfter, s.HasRetryAfter = retryAfter(e)
+		}
+		return true
+	})
+	return s
+}
+
+func rejected(err error) (value, ok bool) {
+	x, ok := err.(interface{ Rejected() bool })
+	if !ok {
+		return false, false
+	}
+	defer func() {
+		if recover() != nil {
+			value, ok = false, false
+		}
+	}()
+	return x.Rejected(), true
+}
+
+func retryable(err error) (value, ok bool) {
+	x, ok := err.(interface{ Retryable() bool })
+	if !ok {
+		return false, false
+	}
+	defer func() {
+		if recover() != nil {
+			value, ok = false, false
+		}
+	}()
+	return x.Retryable(), true
+}
+
+func retryAfter(err error) (value time.Duration, ok bool) {
+	x, ok := err.(interface{ RetryAfter() time.Duration })
+	if !ok {
+		return 0, false
+	}
+	defer func() {
+		if recover() != nil {
+			value, ok = 0, false
+		}
+	}()
+	return x.RetryAfter(), true
+}
