@@ -7,6 +7,12 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	otelmetric "go.opentelemetry.io/otel/metric"
+
+	"github.com/redoubt-go/redoubt/breaker"
+	"github.com/redoubt-go/redoubt/internal/metrics"
+	"github.com/redoubt-go/redoubt/ratelimit"
+	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
+	"github.com/redoubt-go/redoubt/retry"
 )
 
 // nameKey is the attribute with the name that the user gives, the only one that is not from a list.
@@ -24,14 +30,14 @@ const nameKey = "name"
 //
 // or another with the method Stats of one of these. The error says that x is none of them, or is that of the meter.
 func Observe(meter otelmetric.Meter, name string, x any) (otelmetric.Registration, error) {
-	src := sourceOf(x)
+	src := metrics.SourceOf(x)
 	if src == nil {
 		return nil, fmt.Errorf("otel: %T has no statistics of redoubt", x)
 	}
 	var instruments []otelmetric.Observable
 	var outlets []outlet
 	var errs []error
-	for _, m := range src.metrics {
+	for _, m := range src.Metrics {
 		instrument, err := observable(meter, m)
 		errs = append(errs, err)
 		instruments = append(instruments, instrument)
@@ -45,7 +51,7 @@ func Observe(meter otelmetric.Meter, name string, x any) (otelmetric.Registratio
 		return nil, fmt.Errorf("otel: %w", err)
 	}
 	return meter.RegisterCallback(func(_ context.Context, o otelmetric.Observer) error {
-		for i, values := range src.read() {
+		for i, values := range src.Read() {
 			outlets[i].observe(o, values)
 		}
 		return nil
@@ -65,29 +71,35 @@ func (out outlet) observe(o otelmetric.Observer, values []float64) {
 }
 
 // options returns the attributes of each value of m.
-func options(name string, m metric) []otelmetric.MeasurementOption {
+func options(name string, m metrics.Metric) []otelmetric.MeasurementOption {
 	own := attribute.String(nameKey, name)
-	if m.key == "" {
+	if m.Key == "" {
 		return []otelmetric.MeasurementOption{otelmetric.WithAttributeSet(attribute.NewSet(own))}
 	}
 	var all []otelmetric.MeasurementOption
-	for _, v := range m.values {
-		all = append(all, otelmetric.WithAttributeSet(attribute.NewSet(own, attribute.String(m.key, v))))
+	for _, v := range m.Values {
+		all = append(all, otelmetric.WithAttributeSet(attribute.NewSet(own, attribute.String(m.Key, v))))
 	}
 	return all
 }
 
 // observable makes the instrument of m. Meters return the same one for the same name.
-func observable(meter otelmetric.Meter, m metric) (otelmetric.Float64Observable, error) {
-	unit, help := otelmetric.WithUnit(m.unit), otelmetric.WithDescription(m.help)
-	switch m.kind {
-	case counter:
-		return meter.Float64ObservableCounter(m.name, unit, help)
-	case sum:
-		return meter.Float64ObservableUpDownCounter(m.name, unit, help)
+func observable(meter otelmetric.Meter, m metrics.Metric) (otelmetric.Float64Observable, error) {
+	unit, help := otelmetric.WithUnit(m.Unit), otelmetric.WithDescription(m.Help)
+	switch m.Kind {
+	case metrics.KindCounter:
+		return meter.Float64ObservableCounter(m.Name, unit, help)
+	case metrics.KindSum:
+		return meter.Float64ObservableUpDownCounter(m.Name, unit, help)
 	default:
-		return meter.Float64ObservableGauge(m.name, unit, help)
+		return meter.Float64ObservableGauge(m.Name, unit, help)
 	}
+}
+
+// An Event is an event of a guard that its statistics do not contain. Events of
+// a cache are not among them: its statistics count every departure.
+type Event interface {
+	retry.Event | breaker.Event | ratelimit.Event | bulkhead.Event
 }
 
 // OnEvent returns a hook that counts and measures the events it is told of and then calls next, which may be nil. Put it
@@ -98,17 +110,17 @@ func observable(meter otelmetric.Meter, m metric) (otelmetric.Float64Observable,
 // For the name see [Observe]. The context of the event goes to the SDK, so that histograms may point to its trace. The error
 // is that of the meter.
 func OnEvent[E Event](meter otelmetric.Meter, name string, next func(context.Context, E)) (func(context.Context, E), error) {
-	table := actions[E]()
+	table := metrics.Actions[E]()
 	add := make([]func(ctx context.Context, label string, v float64), len(table))
 	for i, a := range table {
 		var err error
-		if add[i], err = adder(meter, name, a.metric); err != nil {
+		if add[i], err = adder(meter, name, a.Metric); err != nil {
 			return nil, fmt.Errorf("otel: %w", err)
 		}
 	}
 	return func(ctx context.Context, e E) {
 		for i, a := range table {
-			if label, v, ok := a.of(e); ok {
+			if label, v, ok := a.Of(e); ok {
 				add[i](ctx, label, v)
 			}
 		}
@@ -119,14 +131,14 @@ func OnEvent[E Event](meter otelmetric.Meter, name string, next func(context.Con
 }
 
 // adder returns what adds to the value of m with a label. The counters are there from the start, with zeros.
-func adder(meter otelmetric.Meter, name string, m metric) (func(context.Context, string, float64), error) {
-	unit, help := otelmetric.WithUnit(m.unit), otelmetric.WithDescription(m.help)
-	if m.kind == histogram {
-		h, err := meter.Float64Histogram(m.name, unit, help, otelmetric.WithExplicitBucketBoundaries(bounds()...))
+func adder(meter otelmetric.Meter, name string, m metrics.Metric) (func(context.Context, string, float64), error) {
+	unit, help := otelmetric.WithUnit(m.Unit), otelmetric.WithDescription(m.Help)
+	if m.Kind == metrics.KindHistogram {
+		h, err := meter.Float64Histogram(m.Name, unit, help, otelmetric.WithExplicitBucketBoundaries(metrics.Bounds()...))
 		own := []otelmetric.RecordOption{options(name, m)[0]}
 		return func(ctx context.Context, _ string, v float64) { h.Record(ctx, v, own...) }, err
 	}
-	c, err := meter.Float64Counter(m.name, unit, help)
+	c, err := meter.Float64Counter(m.Name, unit, help)
 	if err != nil {
 		return nil, err
 	}
@@ -135,8 +147,8 @@ func adder(meter otelmetric.Meter, name string, m metric) (func(context.Context,
 		own := []otelmetric.AddOption{o}
 		c.Add(context.Background(), 0, own...)
 		label := ""
-		if m.key != "" {
-			label = m.values[i]
+		if m.Key != "" {
+			label = m.Values[i]
 		}
 		byLabel[label] = own
 	}

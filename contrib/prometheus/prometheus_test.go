@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -31,6 +30,7 @@ import (
 	"github.com/redoubt-go/redoubt/breaker"
 	"github.com/redoubt-go/redoubt/cache"
 	"github.com/redoubt-go/redoubt/contrib/prometheus"
+	"github.com/redoubt-go/redoubt/internal/metrics"
 	"github.com/redoubt-go/redoubt/logscan"
 	"github.com/redoubt-go/redoubt/ratelimit"
 	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
@@ -147,7 +147,7 @@ func TestScrapeListsAllMetrics(t *testing.T) {
 		}
 	}
 	golden(t, "testdata/metrics.txt", got.Bytes())
-	if rows := prometheus.Rows(); len(rows) != len(families) {
+	if rows := metrics.All(); len(rows) != len(families) {
 		t.Errorf("%d metrics scraped, %d in the tables", len(families), len(rows))
 	}
 }
@@ -177,56 +177,6 @@ func TestLint(t *testing.T) {
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
-}
-
-// The table of contrib/otel is the same: the names of both can be translated into each other.
-func TestTableIsThatOfOtel(t *testing.T) {
-	const theirs = "../otel/table.go"
-	want, err1 := os.ReadFile(theirs)
-	got, err2 := os.ReadFile("table.go")
-	if err := errors.Join(err1, err2); err != nil {
-		t.Fatal(err)
-	}
-	_, want, _ = bytes.Cut(want, []byte("\n"))
-	_, got, _ = bytes.Cut(got, []byte("\n"))
-	if d := cmp.Diff(string(want), string(got)); d != "" {
-		t.Errorf("table.go and %s differ:\n%s", theirs, d)
-	}
-}
-
-// Every field of the statistics has its part in some value. Its oracle is the struct itself.
-func TestAllFieldsAreReported(t *testing.T) {
-	sums := []string{"Stats.Name", "ThrottleStats.Name", "Stats.Calls", "Stats.Records"} // no figures, and sums of others
-	prometheus.Figures(func(zero any, values func(any) []float64) {
-		var walk func(v reflect.Value, whole reflect.Value)
-		walk = func(v, whole reflect.Value) {
-			for i := range v.NumField() {
-				field, name := v.Field(i), v.Type().Name()+"."+v.Type().Field(i).Name
-				if field.Kind() == reflect.Struct {
-					walk(field, whole)
-					continue
-				}
-				before := values(whole.Interface())
-				switch {
-				case slices.Contains(sums, name):
-					continue
-				case field.Kind() == reflect.Bool:
-					field.SetBool(true)
-				case field.CanUint():
-					field.SetUint(1)
-				case field.CanInt():
-					field.SetInt(int64(time.Second))
-				default:
-					field.SetFloat(0.5)
-				}
-				if slices.Equal(before, values(whole.Interface())) {
-					t.Errorf("%s of %T shows nowhere", name, zero)
-				}
-			}
-		}
-		s := reflect.New(reflect.TypeOf(zero)).Elem()
-		walk(s, s)
-	})
 }
 
 func TestBreakerStates(t *testing.T) {

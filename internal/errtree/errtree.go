@@ -3,8 +3,8 @@
 //
 // An error is foreign code. Its tree may be cyclic, its methods may panic, and
 // it may be a nil pointer. So every walk visits at most Max errors, and a
-// method that panics counts as a method that the error does not have. The
-// functions allocate nothing of their own.
+// method or a comparison that panics counts as absent. The functions allocate
+// nothing of their own.
 package errtree
 
 import (
@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Max bounds the errors that a walk visits.
+// Max is the number of errors that a walk visits at most.
 const Max = 1000
 
 // Walk calls visit with each error of the tree of err, in the order of
@@ -31,6 +31,9 @@ func walk(err error, visit func(error) bool, left *int) bool {
 		}
 		next, joined := unwrap(err)
 		for _, e := range joined {
+			if *left == 0 {
+				break // a cycle of wide joins costs Max steps, not Max times their width
+			}
 			if !walk(e, visit, left) {
 				return false
 			}
@@ -65,30 +68,44 @@ func Find[T any](err error) (found T, ok bool) {
 	return found, ok
 }
 
-// Is is errors.Is for a tree that may be cyclic.
+// Is reports whether an error of the tree of err is target or matches it, as errors.Is
+// does.
 func Is(err, target error) bool {
 	if err == nil || target == nil {
 		return err == target
 	}
 	comparable := reflect.TypeOf(target).Comparable()
-	return !Walk(err, func(e error) bool { return !matches(e, target, comparable) })
+	return !Walk(err, func(e error) bool {
+		return !(comparable && equal(e, target)) && !matches(e, target)
+	})
 }
 
-func matches(err, target error, comparable bool) (is bool) {
+// equal compares two errors. The comparison panics if they are of one type
+// that contains an interface with an incomparable value.
+func equal(err, target error) (is bool) {
 	defer func() {
 		if recover() != nil {
 			is = false
 		}
 	}()
-	if comparable && err == target {
-		return true
-	}
-	x, ok := err.(interface{ Is(error) bool })
-	return ok && x.Is(target)
+	return err == target
 }
 
-// Signs are what the guards of this library read from an error. Of each method
-// the first error that has it decides.
+func matches(err, target error) (is bool) {
+	x, ok := err.(interface{ Is(error) bool })
+	if !ok {
+		return false
+	}
+	defer func() {
+		if recover() != nil {
+			is = false
+		}
+	}()
+	return x.Is(target)
+}
+
+// Signs are the properties that the guards of this library read from an error.
+// If several errors of the tree have a method, the first of them decides.
 type Signs struct {
 	Rejected      bool          // Rejected() bool: a guard refused, the work was not tried
 	Retryable     bool          // Retryable() bool

@@ -1,4 +1,4 @@
-package prometheus
+package metrics
 
 import (
 	"context"
@@ -14,85 +14,18 @@ import (
 	"github.com/redoubt-go/redoubt/retry"
 )
 
-// This file is the same in contrib/otel and contrib/prometheus but for its first line, so that both name the same things; a
-// test of the latter compares them. Two modules cannot share it otherwise without one importing what the other exports to.
-
-// A kind is what can be done with the values of a metric.
-type kind uint8
-
-const (
-	counter   kind = iota // only grows: rates
-	sum                   // how many there are: sums over processes
-	gauge                 // means nothing in a sum
-	histogram             // how often what size
+// Short names for the tables below.
+type (
+	metric          = Metric
+	action[E Event] = Action[E]
 )
 
-// A metric is a name for values.
-type metric struct {
-	name   string // by OpenTelemetry: redoubt.<package>.<thing>
-	kind   kind
-	unit   string   // by UCUM: s, By, 1 for a ratio, and in braces what is counted
-	help   string   // one line
-	key    string   // of the label that tells values apart; "" if there is one value
-	values []string // all there can be of that label
-}
-
-// A figure is a metric and its values in the statistics S, in the order of metric.values.
-type figure[S any] struct {
-	metric
-	of func(S) []float64
-}
-
-// A source is something with statistics.
-type source struct {
-	metrics []metric
-	read    func() [][]float64 // by metric, all of one moment
-}
-
-// bind makes a source of a table and what it is about.
-func bind[S any](table []figure[S], stats func() S) *source {
-	src := &source{read: func() [][]float64 {
-		s := stats()
-		all := make([][]float64, len(table))
-		for i, f := range table {
-			all[i] = f.of(s)
-		}
-		return all
-	}}
-	for _, f := range table {
-		src.metrics = append(src.metrics, f.metric)
-	}
-	return src
-}
-
-// sourceOf returns the source that x is, nil if it is none. Types with parameters are known by their methods.
-func sourceOf(x any) *source {
-	switch x := x.(type) {
-	case interface{ Stats() breaker.Stats }:
-		return bind(breakerFigures(), x.Stats)
-	case interface{ Stats() breaker.GroupStats }:
-		return bind(groupFigures(), x.Stats)
-	case interface{ Stats() breaker.ThrottleStats }:
-		return bind(throttleFigures(), x.Stats)
-	case interface{ Stats() ratelimit.Stats }:
-		return bind(keyedFigures(), x.Stats)
-	case interface{ Stats() bulkhead.Stats }:
-		return bind(bulkheadFigures(), x.Stats)
-	case *ratelimit.Limiter:
-		return bind(limiterFigures(), x.Tokens)
-	case interface{ Stats() cache.Stats }:
-		return bind(cacheFigures(), x.Stats)
-	case interface{ Stats() audit.Stats }:
-		return bind(auditFigures(), x.Stats)
-	case interface{ Stats() audit.BufferStats }:
-		return bind(bufferFigures(), x.Stats)
-	case interface{ Stats() ledger.Stats }:
-		return bind(ledgerFigures(), x.Stats)
-	case interface{ Stats() logscan.Stats }:
-		return bind(logscanFigures(), x.Stats)
-	}
-	return nil
-}
+const (
+	counter   = KindCounter
+	sum       = KindSum
+	gauge     = KindGauge
+	histogram = KindHistogram
+)
 
 // number is any type of a field of statistics that is not a time.
 type number interface{ ~int | ~uint64 | ~float64 }
@@ -278,39 +211,6 @@ func logscanFigures() []figure[logscan.Stats] {
 		{metric{"redoubt.logscan.cut", counter, "By", "What they lost.", "", nil}, func(s S) []float64 { return list(s.CutBytes) }},
 		{metric{"redoubt.logscan.joined_lines", counter, "{line}", "Lines added to the record before them.", "", nil}, func(s S) []float64 { return list(s.Joined) }},
 	}
-}
-
-// Event is what the hooks report that tell more than the statistics. That of a cache is not among them: its statistics
-// count what leaves, and to tell each departure would cost more than the departure.
-type Event interface {
-	retry.Event | breaker.Event | ratelimit.Event | bulkhead.Event
-}
-
-// An action is a metric and what an event adds to it: a label, if the metric has one, and a number; or nothing.
-type action[E Event] struct {
-	metric
-	of func(E) (label string, v float64, ok bool)
-}
-
-// actions returns the table of the events E.
-func actions[E Event]() []action[E] {
-	var table any
-	switch any(*new(E)).(type) {
-	case retry.Event:
-		table = retryActions()
-	case breaker.Event:
-		table = breakerActions()
-	case ratelimit.Event:
-		table = ratelimitActions()
-	case bulkhead.Event:
-		table = bulkheadActions()
-	}
-	return table.([]action[E])
-}
-
-// bounds are the upper bounds of the buckets of each histogram, in seconds. More than the last is rare enough.
-func bounds() []float64 {
-	return []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300}
 }
 
 // reasons tell how a call of retry can end, with the errors that say so. The first that is matched counts; with none it is

@@ -15,6 +15,23 @@ import (
 	"github.com/redoubt-go/redoubt/semver"
 )
 
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func parsed[T any](texts []string, parse func(string) (T, error)) []T {
+	out := make([]T, len(texts))
+	for i, s := range texts {
+		out[i] = must(parse(s))
+	}
+	return out
+}
+
+func parseHashicorp(s string) (*hashicorp.Version, error) { return hashicorp.NewVersion(s) }
+
 // generated returns n different results of f, the same ones every time.
 func generated(n int, f func(generator) string) []string {
 	g := generator{rand.New(rand.NewPCG(5, 6))}
