@@ -197,7 +197,7 @@ func hooks(t testing.TB, meter otelmetric.Meter, name string) {
 	onRetry := mustHook[retry.Event](t, meter, name)
 	onRetry(ctx, retry.Event{Kind: retry.Retry})
 	onRetry(ctx, retry.Event{Kind: retry.Done})
-	mustHook[breaker.Event](t, meter, name)(ctx, breaker.Event{To: breaker.Open})
+	mustHook[breaker.Event](t, meter, name)(ctx, breaker.Event{To: breaker.StateOpen})
 	mustHook[ratelimit.Event](t, meter, name)(ctx, ratelimit.Event{})
 	mustHook[bulkhead.Event](t, meter, name)
 }
@@ -283,7 +283,7 @@ func TestSeriesAreBounded(t *testing.T) {
 	mustObserve(t, meter, "users", keyed)
 	for i := range 500 {
 		key := fmt.Sprint("secret", i)
-		group.Get(key).Trip(time.Minute, errors.New("for "+key))
+		group.For(key).Trip(time.Minute, errors.New("for "+key))
 		keyed.Allow(key)
 		keyed.Allow(key)
 	}
@@ -334,7 +334,7 @@ func TestOtherEvents(t *testing.T) {
 	meter, reader := newMeter()
 	ctx := t.Context()
 	onBreaker := mustHook[breaker.Event](t, meter, "b")
-	onBreaker(ctx, breaker.Event{Kind: breaker.KindShadow, To: breaker.Open, OpenFor: time.Second})
+	onBreaker(ctx, breaker.Event{Kind: breaker.KindShadow, To: breaker.StateOpen, OpenFor: time.Second})
 	onBreaker(ctx, breaker.Event{Kind: breaker.KindTransition, To: breaker.State(99)}) // not in the list: no series
 	wantValues(t, reader, "redoubt.breaker.shadow_transitions", "b", map[string]float64{"open": 1, "closed": 0})
 	if got := values(reader, "redoubt.breaker.transitions", "b"); len(got) != 6 || got["open"] != 0 {
@@ -456,7 +456,7 @@ func TestHookAllocatesNothing(t *testing.T) {
 	}
 	meter, _ := newMeter()
 	hook := mustHook[breaker.Event](t, meter, "b")
-	e := breaker.Event{To: breaker.Open, OpenFor: time.Second}
+	e := breaker.Event{To: breaker.StateOpen, OpenFor: time.Second}
 	ctx := t.Context()
 	if got := testing.AllocsPerRun(200, func() { hook(ctx, e) }); got > 0 {
 		t.Errorf("%v allocations, want none", got)

@@ -226,7 +226,7 @@ func TestFiguresOfRealUse(t *testing.T) {
 	for range 3 {
 		_, _ = memo.Get(ctx, "k")
 	}
-	all["group"].(*breaker.Group[string]).Get("host")
+	all["group"].(*breaker.Group[string]).For("host")
 	_ = all["log"].(*audit.Log).Record(ctx, audit.Event{Action: audit.Create, Outcome: audit.Success})
 	s := logscan.Scanner{Stats: all["logscan"].(*logscan.Counters)}
 	for _, err := range s.Records(ctx, logscan.Readers("in", strings.NewReader("a\nb\n"))) {
@@ -276,7 +276,7 @@ func TestSeriesAreBounded(t *testing.T) {
 	before := count()
 	for i := range 500 {
 		key := fmt.Sprint("secret", i)
-		group.Get(key).Trip(time.Minute, errors.New("for "+key))
+		group.For(key).Trip(time.Minute, errors.New("for "+key))
 		keyed.Allow(key)
 		keyed.Allow(key)
 	}
@@ -364,7 +364,7 @@ func TestRetryOutcomes(t *testing.T) {
 func TestOtherEvents(t *testing.T) {
 	reg, ctx := client.NewRegistry(), t.Context()
 	onBreaker := prometheus.OnEvent[breaker.Event](reg, "b", nil)
-	onBreaker(ctx, breaker.Event{Kind: breaker.KindShadow, To: breaker.Open, OpenFor: time.Second})
+	onBreaker(ctx, breaker.Event{Kind: breaker.KindShadow, To: breaker.StateOpen, OpenFor: time.Second})
 	onBreaker(ctx, breaker.Event{Kind: breaker.KindTransition, To: breaker.State(99)}) // not in the list: no series
 	wantValue(t, reg, 1, "redoubt_breaker_shadow_transitions_total", "name=b", "to=open")
 	wantValue(t, reg, 0, "redoubt_breaker_transitions_total", "name=b", "to=open")
@@ -441,7 +441,7 @@ func TestOneNameOnce(t *testing.T) {
 // A hook allocates nothing.
 func TestHookAllocatesNothing(t *testing.T) {
 	hook := prometheus.OnEvent[breaker.Event](client.NewRegistry(), "b", nil)
-	e := breaker.Event{To: breaker.Open, OpenFor: time.Second}
+	e := breaker.Event{To: breaker.StateOpen, OpenFor: time.Second}
 	ctx := t.Context()
 	if got := testing.AllocsPerRun(200, func() { hook(ctx, e) }); got > 0 {
 		t.Errorf("%v allocations, want none", got)

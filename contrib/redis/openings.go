@@ -144,7 +144,7 @@ func (s *sharedBreaker) note(e breaker.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.until = time.Time{}
-	if e.To == breaker.Open && !errors.Is(e.Err, ErrQuorum) {
+	if e.To == breaker.StateOpen && !errors.Is(e.Err, ErrQuorum) {
 		s.until = time.Now().Add(e.OpenFor)
 	}
 }

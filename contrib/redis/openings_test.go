@@ -52,11 +52,11 @@ func TestOpenings(t *testing.T) {
 		fail(all[1])
 		calls := server.Calls("evalsha")
 		until(t, "exchanged ten times each", func() bool { return server.Calls("evalsha") > calls+60 })
-		if n := count(all, breaker.Open); n != 2 {
+		if n := count(all, breaker.StateOpen); n != 2 {
 			t.Fatalf("%d are open, want the 2 of 6 that have failed", n)
 		}
 		fail(all[2])
-		until(t, "open everywhere", func() bool { return count(all, breaker.Open) == 6 })
+		until(t, "open everywhere", func() bool { return count(all, breaker.StateOpen) == 6 })
 		err := all[5].Do(t.Context(), func(context.Context) error { return nil })
 		var open *breaker.OpenError
 		if !errors.As(err, &open) || !errors.Is(open.Cause, redis.ErrQuorum) || open.RetryAfter() > 72*time.Second {
@@ -75,7 +75,7 @@ func TestOpenings(t *testing.T) {
 		}
 		calls = server.Calls("evalsha")
 		until(t, "exchanged ten times each", func() bool { return server.Calls("evalsha") > calls+60 })
-		if n := count(all, breaker.Open); n != 2 {
+		if n := count(all, breaker.StateOpen); n != 2 {
 			t.Errorf("%d are open, want the 2 that have failed: the others hold each other open", n)
 		}
 	})
@@ -114,7 +114,7 @@ func TestOpenings_Outage(t *testing.T) {
 	begun := time.Now()
 	fail(all[0])
 	time.Sleep(100 * time.Millisecond)
-	if n := count(all, breaker.Open); n != 1 || time.Since(begun) > 100*time.Millisecond+slack {
+	if n := count(all, breaker.StateOpen); n != 1 || time.Since(begun) > 100*time.Millisecond+slack {
 		t.Errorf("%d open after %v, want the 1 that has failed", n, time.Since(begun))
 	}
 }
@@ -126,7 +126,7 @@ func TestOpenings_Hook(t *testing.T) {
 	var events []breaker.Event
 	b := o.Breaker(breaker.Config{OnEvent: func(_ context.Context, e breaker.Event) { events = append(events, e) }})
 	fail(b)
-	if len(events) != 1 || events[0].To != breaker.Open {
+	if len(events) != 1 || events[0].To != breaker.StateOpen {
 		t.Errorf("events %v, want one opening", events)
 	}
 }

@@ -80,7 +80,7 @@ func newGuarded(p proxy, unit time.Duration, perSecond int64, log *slog.Logger, 
 			Classify:   healthOf,
 			OnEvent: func(ctx context.Context, e breaker.Event) {
 				log.LogAttrs(ctx, slog.LevelInfo, "breaker", slog.String("from", e.From.String()), slog.String("to", e.To.String()))
-				if e.To == breaker.Open {
+				if e.To == breaker.StateOpen {
 					h.opened()
 				}
 			},
@@ -92,7 +92,7 @@ func newGuarded(p proxy, unit time.Duration, perSecond int64, log *slog.Logger, 
 // healthOf judges the proxy's health by an error: that a module is unknown, or that we ask too fast, is no sickness.
 func healthOf(err error) breaker.Outcome {
 	if status, ok := errors.AsType[*statusError](err); ok && status.code < 500 {
-		return breaker.Success
+		return breaker.OutcomeSuccess
 	}
 	return breaker.Classify(err)
 }

@@ -51,7 +51,7 @@ func names[T interface{ String() string }](values ...T) []string {
 // states are those a breaker can be in.
 func states() []breaker.State {
 	return []breaker.State{
-		breaker.Closed, breaker.HalfOpen, breaker.Recovering, breaker.Open, breaker.ForcedOpen, breaker.ForcedClosed,
+		breaker.StateClosed, breaker.StateHalfOpen, breaker.StateRecovering, breaker.StateOpen, breaker.StateForcedOpen, breaker.StateForcedClosed,
 	}
 }
 
@@ -60,20 +60,20 @@ func breakerFigures() []figure[breaker.Stats] {
 	outcomes := []string{"success", "failure", "ignored", "late"}
 	return []figure[S]{
 		{metric{"redoubt.breaker.state", sum, "{breaker}", "Whether the breaker is in the state: 1 for one of them, 0 for the others.", "state", names(states()...)}, stateBits},
-		{metric{"redoubt.breaker.state_age", gauge, "s", "Time since the breaker entered its state.", "", nil}, func(s S) []float64 { return list(s.Since.Seconds()) }},
+		{metric{"redoubt.breaker.state_age", gauge, "s", "Time since the breaker entered its state.", "", nil}, func(s S) []float64 { return list(s.StateFor.Seconds()) }},
 		{metric{"redoubt.breaker.retry_after", gauge, "s", "What is left of an open period.", "", nil}, func(s S) []float64 { return list(s.RetryAfter.Seconds()) }},
 		{metric{"redoubt.breaker.calls", counter, "{call}", "Calls that ended, by what they say of the dependency; late ones outlived the state they were admitted in.", "outcome", outcomes}, func(s S) []float64 {
-			return list(s.Total.Successes, s.Total.Failures, s.Total.Ignored, s.Total.Late)
+			return list(s.Successes, s.Failures, s.Ignored, s.Late)
 		}},
-		{metric{"redoubt.breaker.slow_calls", counter, "{call}", "Successes and failures that took long.", "", nil}, func(s S) []float64 { return list(s.Total.Slow) }},
-		{metric{"redoubt.breaker.rejections", counter, "{call}", "Calls refused.", "", nil}, func(s S) []float64 { return list(s.Total.Rejected) }},
-		{metric{"redoubt.breaker.openings", counter, "{opening}", "Transitions to open.", "", nil}, func(s S) []float64 { return list(s.Total.Openings) }},
-		{metric{"redoubt.breaker.window.calls", sum, "{call}", "Calls that the breaker judges by now.", "outcome", outcomes[:2]}, func(s S) []float64 { return list(s.Successes, s.Failures) }},
-		{metric{"redoubt.breaker.window.slow_calls", sum, "{call}", "Those of them that took long.", "", nil}, func(s S) []float64 { return list(s.Slow) }},
+		{metric{"redoubt.breaker.slow_calls", counter, "{call}", "Successes and failures that took long.", "", nil}, func(s S) []float64 { return list(s.Slow) }},
+		{metric{"redoubt.breaker.rejections", counter, "{call}", "Calls refused.", "", nil}, func(s S) []float64 { return list(s.Rejected) }},
+		{metric{"redoubt.breaker.openings", counter, "{opening}", "Transitions to open.", "", nil}, func(s S) []float64 { return list(s.Openings) }},
+		{metric{"redoubt.breaker.window.calls", sum, "{call}", "Calls that the breaker judges by now.", "outcome", outcomes[:2]}, func(s S) []float64 { return list(s.WindowCalls-s.WindowFailures, s.WindowFailures) }},
+		{metric{"redoubt.breaker.window.slow_calls", sum, "{call}", "Those of them that took long.", "", nil}, func(s S) []float64 { return list(s.WindowSlow) }},
 		{metric{"redoubt.breaker.overdue_calls", sum, "{call}", "Calls that still run and are slow already.", "", nil}, func(s S) []float64 { return list(s.Overdue) }},
 		{metric{"redoubt.breaker.consecutive_failures", gauge, "{call}", "Failures since the last success.", "", nil}, func(s S) []float64 { return list(s.Consecutive) }},
 		{metric{"redoubt.breaker.probes", sum, "{call}", "Probes running.", "", nil}, func(s S) []float64 { return list(s.Probes) }},
-		{metric{"redoubt.breaker.remembered_openings", gauge, "{opening}", "Openings by which the next open period is lengthened.", "", nil}, func(s S) []float64 { return list(s.Openings) }},
+		{metric{"redoubt.breaker.remembered_openings", gauge, "{opening}", "Openings by which the next open period is lengthened.", "", nil}, func(s S) []float64 { return list(s.Backoff) }},
 	}
 }
 
@@ -106,11 +106,11 @@ func groupFigures() []figure[breaker.GroupStats] {
 func throttleFigures() []figure[breaker.ThrottleStats] {
 	type S = breaker.ThrottleStats
 	return []figure[S]{
-		{metric{"redoubt.breaker.throttle.attempts", counter, "{call}", "Calls, refused ones included.", "", nil}, func(s S) []float64 { return list(s.TotalAttempts) }},
-		{metric{"redoubt.breaker.throttle.accepts", counter, "{call}", "Calls that the dependency accepted.", "", nil}, func(s S) []float64 { return list(s.TotalAccepts) }},
-		{metric{"redoubt.breaker.throttle.rejections", counter, "{call}", "Calls refused by the throttle.", "", nil}, func(s S) []float64 { return list(s.TotalRejected) }},
-		{metric{"redoubt.breaker.throttle.window.attempts", sum, "{call}", "Calls that the throttle judges by now.", "", nil}, func(s S) []float64 { return list(s.Attempts) }},
-		{metric{"redoubt.breaker.throttle.window.accepts", sum, "{call}", "Those of them that the dependency accepted.", "", nil}, func(s S) []float64 { return list(s.Accepts) }},
+		{metric{"redoubt.breaker.throttle.attempts", counter, "{call}", "Calls, refused ones included.", "", nil}, func(s S) []float64 { return list(s.Attempts) }},
+		{metric{"redoubt.breaker.throttle.accepts", counter, "{call}", "Calls that the dependency accepted.", "", nil}, func(s S) []float64 { return list(s.Accepts) }},
+		{metric{"redoubt.breaker.throttle.rejections", counter, "{call}", "Calls refused by the throttle.", "", nil}, func(s S) []float64 { return list(s.Rejected) }},
+		{metric{"redoubt.breaker.throttle.window.attempts", sum, "{call}", "Calls that the throttle judges by now.", "", nil}, func(s S) []float64 { return list(s.WindowAttempts) }},
+		{metric{"redoubt.breaker.throttle.window.accepts", sum, "{call}", "Those of them that the dependency accepted.", "", nil}, func(s S) []float64 { return list(s.WindowAccepts) }},
 		{metric{"redoubt.breaker.throttle.refusal", gauge, "1", "Probability that the next call is refused.", "", nil}, func(s S) []float64 { return list(s.RefuseShare) }},
 	}
 }
@@ -264,12 +264,12 @@ func retryActions() []action[retry.Event] {
 
 func breakerActions() []action[breaker.Event] {
 	type E = breaker.Event
-	shadows := names(breaker.Closed, breaker.Open)
+	shadows := names(breaker.StateClosed, breaker.StateOpen)
 	return []action[E]{
 		{metric{"redoubt.breaker.transitions", counter, "{transition}", "Changes of state, by the new one.", "to", names(states()...)}, func(e E) (string, float64, bool) { return e.To.String(), 1, e.Kind == breaker.KindTransition }},
 		{metric{"redoubt.breaker.shadow_transitions", counter, "{transition}", "Changes that a breaker which is forced closed would have made.", "to", shadows}, func(e E) (string, float64, bool) { return e.To.String(), 1, e.Kind == breaker.KindShadow }},
 		{metric{"redoubt.breaker.open_period", histogram, "s", "How long the breaker was to stay open, told when it opened.", "", nil}, func(e E) (string, float64, bool) {
-			return "", e.OpenFor.Seconds(), e.Kind == breaker.KindTransition && e.To == breaker.Open
+			return "", e.OpenFor.Seconds(), e.Kind == breaker.KindTransition && e.To == breaker.StateOpen
 		}},
 	}
 }

@@ -301,13 +301,13 @@ func BenchmarkGroup(b *testing.B) {
 	b.Run("impl=redoubt", func(b *testing.B) {
 		g := breaker.NewGroup(breaker.GroupConfig[string]{Max: len(keys)})
 		for _, k := range keys {
-			breaker.Do(bg, g.Get(k), ok)
+			breaker.Do(bg, g.For(k), ok)
 		}
 		i := 0
 		b.ReportAllocs()
 		for b.Loop() {
 			i = (i + 7919) % len(keys)
-			breaker.Do(bg, g.Get(keys[i]), ok)
+			breaker.Do(bg, g.For(keys[i]), ok)
 		}
 	})
 	b.Run("impl=syncmap", func(b *testing.B) {
