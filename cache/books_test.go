@@ -62,7 +62,7 @@ func (b *books) enter() {
 			continue
 		}
 		end, ends := b.deadline[e.Key]
-		if expired := ends && !e.at.Before(end); expired != (e.Cause == cache.Expired) {
+		if expired := ends && !e.at.Before(end); expired != (e.Cause == cache.CauseExpired) {
 			b.errorf("%v departs, expired is %v", e.pairEvent, expired)
 		}
 		delete(b.alive, e.Key)
@@ -112,8 +112,8 @@ func (b *books) step(what, k, n, v int) {
 		e, ok := c.Entry(k)
 		b.want("Entry", k, e.Value, ok, old, fresh)
 	case 2:
-		got, ok := c.Take(k)
-		b.want("Take", k, got, ok, old, fresh)
+		got, ok := c.GetAndDelete(k)
+		b.want("GetAndDelete", k, got, ok, old, fresh)
 	case 3:
 		got, ok := c.Swap(k, v)
 		b.want("Swap", k, got, ok, old, fresh)

@@ -30,8 +30,8 @@ type Config[K comparable, V any] struct {
 	// not leave to make room for weight. Nil, the default, gives each entry the weight 1. It needs MaxWeight.
 	Weigh func(K, V) uint32
 
-	// Policy says which entry makes room for another: Adaptive, the default, or LRU.
-	Policy Policy
+	// Eviction says which entry makes room for another: Adaptive, the default, or LRU.
+	Eviction Eviction
 
 	// TTL is the lifetime of an entry from its last write; reads do not extend it. 0, the default, means [NoExpiry];
 	// a negative TTL is invalid.
@@ -91,7 +91,7 @@ func (c Config[K, V]) Validate() error {
 		check(c.Capacity >= 0, "Capacity", c.Capacity, "0 (not limited) or more")
 		check(c.MaxWeight >= 1 && c.MaxWeight <= math.MaxInt64, "MaxWeight", c.MaxWeight, "1 to 1<<63-1 with Weigh")
 	}
-	check(c.Policy <= LRU, "Policy", c.Policy, "Adaptive or LRU")
+	check(c.Eviction <= LRU, "Eviction", c.Eviction, "Adaptive or LRU")
 	check(c.TTL >= 0, "TTL", c.TTL, "0 (no expiry) or more")
 	check(c.IdleTTL >= 0, "IdleTTL", c.IdleTTL, "0 (never) or more")
 	check(c.Jitter >= 0 && c.Jitter <= 0.5, "Jitter", c.Jitter, "0 to 0.5")
@@ -129,7 +129,7 @@ func New[K comparable, V any](config Config[K, V]) *Cache[K, V] {
 		panic(err)
 	}
 	shards := 1
-	for config.Policy != LRU && shards < 4*runtime.GOMAXPROCS(0) && (config.Capacity == 0 || config.Capacity >= 2*shards*shardEntries) {
+	for config.Eviction != LRU && shards < 4*runtime.GOMAXPROCS(0) && (config.Capacity == 0 || config.Capacity >= 2*shards*shardEntries) {
 		shards *= 2
 	}
 	return newCache(config, shards)
@@ -153,7 +153,7 @@ func newCache[K comparable, V any](config Config[K, V], shards int) *Cache[K, V]
 		c.shift++
 	}
 	for i := range c.shards {
-		c.shards[i].reset(config.Policy)
+		c.shards[i].reset(config.Eviction)
 	}
 	c.budget.capacity.Store(int64(config.Capacity))
 	c.budget.maxWeight.Store(int64(config.MaxWeight))
@@ -165,7 +165,7 @@ func newCache[K comparable, V any](config Config[K, V], shards int) *Cache[K, V]
 		if n == 0 {
 			n = maxErrors
 		}
-		c.errs = newCache(Config[K, error]{Capacity: n, Policy: LRU}, 1)
+		c.errs = newCache(Config[K, error]{Capacity: n, Eviction: LRU}, 1)
 	}
 	return c
 }
@@ -188,7 +188,7 @@ func (c *Cache[K, V]) Get(k K) (V, bool) {
 
 func (c *Cache[K, V]) get(k K) *node[K, V] {
 	s, hash := c.locate(k)
-	if c.config.Policy == LRU {
+	if c.config.Eviction == LRU {
 		return c.getLRU(s, hash, k)
 	}
 	n := s.find(hash, k)
@@ -335,19 +335,19 @@ func (c *Cache[K, V]) GetOrSet(k K, v V) (actual V, loaded bool) {
 // Delete removes k and reports whether it had a value. A load of k under way will not bring it back, and a later GetOrLoad
 // does not join that load.
 func (c *Cache[K, V]) Delete(k K) bool {
-	_, had := c.Take(k)
+	_, had := c.GetAndDelete(k)
 	return had
 }
 
-// Take is Delete that returns the value it removed. Neither is counted as a lookup.
-func (c *Cache[K, V]) Take(k K) (v V, had bool) {
+// GetAndDelete is Delete that returns the value it removed. Neither is counted as a lookup.
+func (c *Cache[K, V]) GetAndDelete(k K) (v V, had bool) {
 	s, hash := c.locate(k)
 	var gone departed[K, V]
 	s.locked(func() bool {
 		c.detach(s, k)
 		n := s.find(hash, k)
 		if v, had = c.valueOf(n); n != nil {
-			c.remove(s, n, Deleted, &gone)
+			c.remove(s, n, CauseDeleted, &gone)
 		}
 		return true
 	})
@@ -363,9 +363,9 @@ func (c *Cache[K, V]) Clear() {
 		s := &c.shards[i]
 		s.locked(func() bool {
 			for _, n := range s.queues.all() {
-				c.remove(s, n, Deleted, &gone)
+				c.remove(s, n, CauseDeleted, &gone)
 			}
-			s.reset(c.config.Policy)
+			s.reset(c.config.Eviction)
 			return true
 		})
 	}

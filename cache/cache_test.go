@@ -25,6 +25,11 @@ import (
 
 type event = cache.Event[string, int]
 
+// departed returns the event of a value that has left.
+func departed(k string, v int, cause cache.Cause) event {
+	return event{Cause: cause, Key: k, Value: v}
+}
+
 // log is a hook that keeps the events.
 type log struct {
 	mu     sync.Mutex
@@ -49,7 +54,7 @@ func (l *log) want(t *testing.T, want ...event) {
 }
 
 func newLRU(capacity int) *cache.Cache[string, int] {
-	return cache.New(cache.Config[string, int]{Capacity: capacity, Policy: cache.LRU})
+	return cache.New(cache.Config[string, int]{Capacity: capacity, Eviction: cache.LRU})
 }
 
 func keys[K comparable, V any](c *cache.Cache[K, V]) []K { return slices.Collect(c.Keys()) }
@@ -86,10 +91,10 @@ func TestConfig_Validate(t *testing.T) {
 		{"MaxWeight alone", config{Capacity: 1, MaxWeight: 9}, "cache: MaxWeight is 9, want 0 without Weigh"},
 		{
 			"all at once",
-			config{Capacity: -1, Policy: 9, TTL: -1, IdleTTL: -1, Jitter: 0.6, Refresh: -1, StaleIfError: -1, Weigh: func(string, int) uint32 { return 1 }},
+			config{Capacity: -1, Eviction: 9, TTL: -1, IdleTTL: -1, Jitter: 0.6, Refresh: -1, StaleIfError: -1, Weigh: func(string, int) uint32 { return 1 }},
 			"cache: Capacity is -1, want 0 (not limited) or more\n" +
 				"cache: MaxWeight is 0, want 1 to 1<<63-1 with Weigh\n" +
-				"cache: Policy is policy(9), want Adaptive or LRU\n" +
+				"cache: Eviction is Eviction(9), want Adaptive or LRU\n" +
 				"cache: TTL is -1ns, want 0 (no expiry) or more\n" +
 				"cache: IdleTTL is -1ns, want 0 (never) or more\n" +
 				"cache: Jitter is 0.6, want 0 to 0.5\n" +
@@ -160,7 +165,7 @@ func TestTrap03_OverwriteEvictsNothing(t *testing.T) {
 	c.Set("a", 1)
 	c.Set("b", 2)
 	c.Set("a", 3)
-	l.want(t, event{"a", 1, cache.Replaced})
+	l.want(t, departed("a", 1, cache.CauseReplaced))
 	wantKeys(t, c, "b", "a") // the overwrite was a use
 }
 
@@ -209,16 +214,16 @@ func TestTrap05_DeleteThenSet(t *testing.T) {
 	if !c.Delete("a") || c.Delete("a") {
 		t.Error("Delete twice, want true and then false")
 	}
-	l.want(t, event{"a", 1, cache.Deleted})
+	l.want(t, departed("a", 1, cache.CauseDeleted))
 	c.Set("a", 2)
 	wantGet(t, c, "a", 2)
-	if v, ok := c.Take("a"); v != 2 || !ok {
-		t.Errorf("Take = %v, %v, want 2, true", v, ok)
+	if v, ok := c.GetAndDelete("a"); v != 2 || !ok {
+		t.Errorf("GetAndDelete = %v, %v, want 2, true", v, ok)
 	}
-	if v, ok := c.Take("a"); v != 0 || ok {
-		t.Errorf("Take of an absent key = %v, %v, want 0, false", v, ok)
+	if v, ok := c.GetAndDelete("a"); v != 0 || ok {
+		t.Errorf("GetAndDelete of an absent key = %v, %v, want 0, false", v, ok)
 	}
-	l.want(t, event{"a", 2, cache.Deleted})
+	l.want(t, departed("a", 2, cache.CauseDeleted))
 	if old, had := c.Swap("a", 3); old != 0 || had {
 		t.Errorf("Swap of an absent key = %v, %v, want 0, false", old, had)
 	}
@@ -230,7 +235,7 @@ func TestTrap05_DeleteThenSet(t *testing.T) {
 func TestTrap06_NaNKeysStayBounded(t *testing.T) {
 	events := 0
 	c := cache.New(cache.Config[float64, int]{Capacity: 4, OnEvent: func(_ context.Context, e cache.Event[float64, int]) {
-		if events++; e.Cause != cache.Evicted || e.Key == e.Key {
+		if events++; e.Cause != cache.CauseEvicted || e.Key == e.Key {
 			t.Errorf("event %v, want the eviction of a NaN", e)
 		}
 	}})
@@ -321,7 +326,7 @@ func TestTrap07_DepartedValuesAreCollectable(t *testing.T) {
 	for name, depart := range map[string]func(*cache.Cache[int, *big]){
 		"replaced": func(c *cache.Cache[int, *big]) { c.Set(1, nil) },
 		"deleted":  func(c *cache.Cache[int, *big]) { c.Delete(1) },
-		"taken":    func(c *cache.Cache[int, *big]) { c.Take(1) },
+		"taken":    func(c *cache.Cache[int, *big]) { c.GetAndDelete(1) },
 		"cleared":  func(c *cache.Cache[int, *big]) { c.Clear() },
 		"evicted":  func(c *cache.Cache[int, *big]) { c.Set(2, nil); c.Set(3, nil) },
 		"reloaded": func(c *cache.Cache[int, *big]) {
@@ -331,7 +336,7 @@ func TestTrap07_DepartedValuesAreCollectable(t *testing.T) {
 		},
 	} {
 		var cleaned atomic.Int64
-		c := cache.New(cache.Config[int, *big]{Capacity: 2, Policy: cache.LRU})
+		c := cache.New(cache.Config[int, *big]{Capacity: 2, Eviction: cache.LRU})
 		v := new(big)
 		runtime.AddCleanup(v, func(int) { cleaned.Add(1) }, 0)
 		c.Set(1, v)
@@ -421,9 +426,9 @@ func TestTrap08_ExpiredIsAbsent(t *testing.T) {
 				t.Errorf("DeleteFunc = %d, want 0", n)
 			}
 		}},
-		{"Take", true, func(t *testing.T, c lru) {
-			if v, ok := c.Take("a"); v != 0 || ok {
-				t.Errorf("Take = %v, %v, want 0, false", v, ok)
+		{"GetAndDelete", true, func(t *testing.T, c lru) {
+			if v, ok := c.GetAndDelete("a"); v != 0 || ok {
+				t.Errorf("GetAndDelete = %v, %v, want 0, false", v, ok)
 			}
 		}},
 		{"Swap", true, func(t *testing.T, c lru) {
@@ -469,7 +474,7 @@ func TestTrap08_ExpiredIsAbsent(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var l log
 				c := cache.New(cache.Config[string, int]{
-					Capacity: 2, Policy: cache.LRU, TTL: time.Second, StaleIfError: time.Hour, OnEvent: l.add,
+					Capacity: 2, Eviction: cache.LRU, TTL: time.Second, StaleIfError: time.Hour, OnEvent: l.add,
 				})
 				c.Set("a", 1)
 				time.Sleep(time.Second)
@@ -481,7 +486,7 @@ func TestTrap08_ExpiredIsAbsent(t *testing.T) {
 					l.want(t)
 					return
 				}
-				l.want(t, event{"a", 1, cache.Expired})
+				l.want(t, departed("a", 1, cache.CauseExpired))
 				if got := c.Stats().Expirations; got != 1 {
 					t.Errorf("Expirations = %d, want 1", got)
 				}
@@ -571,22 +576,22 @@ func TestTrap28_JitterOnlyShortens(t *testing.T) {
 func TestTrap24_EventsMayCallBack(t *testing.T) {
 	var l log
 	var c *cache.Cache[string, int]
-	c = cache.New(cache.Config[string, int]{Capacity: 2, Policy: cache.LRU, OnEvent: func(ctx context.Context, e event) {
+	c = cache.New(cache.Config[string, int]{Capacity: 2, Eviction: cache.LRU, OnEvent: func(ctx context.Context, e event) {
 		l.add(ctx, e)
 		if v, ok := c.Peek(e.Key); ok && v == e.Value {
 			t.Errorf("%v is still there when it is reported", e)
 		}
-		if e.Cause == cache.Evicted && e.Value == 1 {
+		if e.Cause == cache.CauseEvicted && e.Value == 1 {
 			c.Set("z", 26) // evicts b
 		}
 	}})
 	c.Set("a", 1)
 	c.Set("b", 2)
 	c.Set("c", 3)
-	l.want(t, event{"a", 1, cache.Evicted}, event{"b", 2, cache.Evicted})
+	l.want(t, departed("a", 1, cache.CauseEvicted), departed("b", 2, cache.CauseEvicted))
 	wantKeys(t, c, "c", "z")
 	c.Clear()
-	l.want(t, event{"c", 3, cache.Deleted}, event{"z", 26, cache.Deleted})
+	l.want(t, departed("c", 3, cache.CauseDeleted), departed("z", 26, cache.CauseDeleted))
 }
 
 func TestTrap24_EventOfALoadHasItsContext(t *testing.T) {
@@ -645,7 +650,7 @@ func TestTrap32_HitsAndMissesAreTheLookups(t *testing.T) {
 	c.Peek("a")
 	c.Peek("x")
 	c.Swap("x", 1)
-	c.Take("x")
+	c.GetAndDelete("x")
 	keys(c)
 	done, cancel := context.WithCancel(ctx)
 	cancel()
@@ -682,9 +687,9 @@ func TestEvent_LogValue(t *testing.T) {
 		}
 		return a
 	}}))
-	logger.Info("gone", "event", cache.Event[string, string]{strings.Repeat("é", 40) + "\n", "secret", cache.Evicted})
-	logger.Info("gone", "event", event{"k", 1, 9})
-	want := "msg=gone event.cause=evicted event.key=" + strings.Repeat("é", 32) + "\nmsg=gone event.cause=cause(9) event.key=k\n"
+	logger.Info("gone", "event", cache.Event[string, string]{Cause: cache.CauseEvicted, Key: strings.Repeat("é", 40) + "\n", Value: "secret"})
+	logger.Info("gone", "event", departed("k", 1, 9))
+	want := "msg=gone event.cause=evicted event.key=" + strings.Repeat("é", 32) + "\nmsg=gone event.cause=Cause(9) event.key=k\n"
 	if got := b.String(); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -110,7 +110,7 @@ func (c *Cache[K, V]) Restore(entries iter.Seq[Entry[K, V]]) int {
 func (c *Cache[K, V]) restore(e Entry[K, V], ttl time.Duration) (stored bool) {
 	s, hash := c.locate(e.Key)
 	n := c.newNode(e.Key, e.Value, hash, ttl)
-	if c.config.Policy != LRU {
+	if c.config.Eviction != LRU {
 		n.meta.Store(uint32(e.Heat) & (heatMask | inMain))
 	}
 	var gone departed[K, V]

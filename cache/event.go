@@ -7,9 +7,10 @@ import (
 
 // An Event tells of one value that has left a [Cache].
 type Event[K comparable, V any] struct {
-	Key   K     // the key it was stored under
-	Value V     // the value that left
-	Cause Cause // why
+	Cause Cause  // why
+	Name  string // Config.Name
+	Key   K      // the key it was stored under
+	Value V      // the value that left
 }
 
 var _ slog.LogValuer = Event[int, int]{}
@@ -24,23 +25,23 @@ type Cause uint8
 
 // Each departure has one of these causes. A value that had expired before anything else befell it is always Expired.
 const (
-	Replaced Cause = iota + 1 // another value was stored under its key
-	Deleted                   // Delete, Take, Clear and the like
-	Expired                   // its lifetime had ended
-	Evicted                   // it made room for others, or would itself not have fitted
+	CauseReplaced Cause = iota // another value was stored under its key
+	CauseDeleted               // Delete, GetAndDelete, Clear and the like
+	CauseExpired               // its lifetime had ended
+	CauseEvicted               // it made room for others, or would itself not have fitted
 )
 
 // String returns the cause in lower case.
 func (c Cause) String() string {
 	switch c {
-	case Replaced:
+	case CauseReplaced:
 		return "replaced"
-	case Deleted:
+	case CauseDeleted:
 		return "deleted"
-	case Expired:
+	case CauseExpired:
 		return "expired"
-	case Evicted:
+	case CauseEvicted:
 		return "evicted"
 	}
-	return fmt.Sprintf("cause(%d)", uint8(c))
+	return fmt.Sprintf("Cause(%d)", uint8(c))
 }

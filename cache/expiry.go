@@ -71,7 +71,7 @@ func (c *Cache[K, V]) expireSome(s *shard[K, V], gone *departed[K, V]) (next int
 			return n.attrs.due, false
 		}
 		if c.age(n) == dead {
-			c.remove(s, n, Expired, gone)
+			c.remove(s, n, CauseExpired, gone)
 			continue
 		}
 		n.attrs.due = add(n.attrs.end(0), c.config.StaleIfError)

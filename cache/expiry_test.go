@@ -31,15 +31,15 @@ func TestTrap10_TimelyExpiry(t *testing.T) {
 		l.want(t)
 		time.Sleep(time.Millisecond)
 		synctest.Wait()
-		l.want(t, event{"b", 2, cache.Expired})
+		l.want(t, departed("b", 2, cache.CauseExpired))
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		l.want(t, event{"a", 1, cache.Expired})
+		l.want(t, departed("a", 1, cache.CauseExpired))
 		wantKeys(t, c, "c")
 		c.Set("d", 4) // it wakes up again after all had gone
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		l.want(t, event{"d", 4, cache.Expired})
+		l.want(t, departed("d", 4, cache.CauseExpired))
 		if problem := c.Check(); problem != "" {
 			t.Error(problem)
 		}
@@ -108,12 +108,12 @@ func TestTrap11_Idle(t *testing.T) {
 			c.Peek("peeked")
 			c.Entry("peeked")
 		}
-		l.want(t, event{"peeked", 2, cache.Expired})
+		l.want(t, departed("peeked", 2, cache.CauseExpired))
 		wantGet(t, c, "used", 1)
 		time.Sleep(10*time.Second + 5) // a minute after the write, though it was not idle
 		wantGet(t, c, "used", 0)
 		synctest.Wait()
-		l.want(t, event{"used", 1, cache.Expired})
+		l.want(t, departed("used", 1, cache.CauseExpired))
 	})
 }
 
@@ -190,7 +190,7 @@ type deadline struct {
 func (a *agenda) event(_ context.Context, e pairEvent) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if e.Cause != cache.Expired || a.problem != "" {
+	if e.Cause != cache.CauseExpired || a.problem != "" {
 		return
 	}
 	now := time.Since(a.start)

@@ -331,7 +331,7 @@ func (c *Cache[K, V]) fail(f *flight[K, V], present *node[K, V], gone *departed[
 	switch {
 	case present == nil:
 	case f.missing:
-		c.remove(f.shard, present, Expired, gone)
+		c.remove(f.shard, present, CauseExpired, gone)
 	case !f.forced && c.age(present) == stale:
 		c.serveStale(present, f)
 	}

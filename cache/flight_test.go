@@ -68,7 +68,7 @@ func TestTrap12_WritesWinOverLoads(t *testing.T) {
 		{"Swap", func(c *cache.Cache[string, int]) { c.Swap("k", 2) }, 2},
 		{"GetOrSet", func(c *cache.Cache[string, int]) { c.GetOrSet("k", 2) }, 2},
 		{"Delete", func(c *cache.Cache[string, int]) { c.Delete("k") }, 0},
-		{"Take", func(c *cache.Cache[string, int]) { c.Take("k") }, 0},
+		{"GetAndDelete", func(c *cache.Cache[string, int]) { c.GetAndDelete("k") }, 0},
 		{"Set and Delete", func(c *cache.Cache[string, int]) { c.Set("k", 2); c.Delete("k") }, 0},
 		{"Clear", func(c *cache.Cache[string, int]) { c.Clear() }, 0}, // trap 27
 	} {
@@ -391,14 +391,14 @@ func TestTrap15_ValueWithErrorIsNotStored(t *testing.T) {
 
 func TestTrap16_LoadWithinALoad(t *testing.T) {
 	var fib *cache.Memo[int, int64]
-	fib = cache.Memoize(func(ctx context.Context, n int) (int64, error) {
+	fib = cache.Memoize(cache.Config[int, int64]{Capacity: 100}, func(ctx context.Context, n int) (int64, error) {
 		if n < 2 {
 			return int64(n), nil
 		}
 		a, errA := fib.Get(ctx, n-1)
 		b, errB := fib.Get(ctx, n-2)
 		return a + b, errors.Join(errA, errB)
-	}, cache.Config[int, int64]{Capacity: 100})
+	})
 	if v, err := fib.Get(t.Context(), 80); v != 23416728348467685 || err != nil {
 		t.Errorf("fib(80) = %v, %v", v, err)
 	}
@@ -493,10 +493,10 @@ func TestTrap19_EvictionCancelsNoLoad(t *testing.T) {
 		time.Sleep(time.Minute)
 		got := ask(t.Context(), c, "k", sleeper(2))
 		c.Set("other", 9) // evicts the stale value of k
-		l.want(t, event{"k", 1, cache.Expired})
+		l.want(t, departed("k", 1, cache.CauseExpired))
 		(<-got).want(t, 2, nil)
 		wantKeys(t, c, "k")
-		l.want(t, event{"other", 9, cache.Evicted})
+		l.want(t, departed("other", 9, cache.CauseEvicted))
 	})
 }
 
@@ -524,7 +524,7 @@ func TestTrap21_StaleIfError(t *testing.T) {
 		l.want(t)
 		time.Sleep(time.Nanosecond)
 		(<-ask(t.Context(), c, "k", bad)).want(t, 0, io.ErrUnexpectedEOF) // the grace is over
-		l.want(t, event{"k", 1, cache.Expired})
+		l.want(t, departed("k", 1, cache.CauseExpired))
 	})
 }
 
@@ -544,7 +544,7 @@ func TestTrap21_PanicIsNotHidden(t *testing.T) {
 // Serving a stale value is a use of it: an outage does not evict what it needs.
 func TestTrap21_StaleHitIsAUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := cache.New(cache.Config[string, int]{Capacity: 2, Policy: cache.LRU, TTL: time.Minute, StaleIfError: time.Hour})
+		c := cache.New(cache.Config[string, int]{Capacity: 2, Eviction: cache.LRU, TTL: time.Minute, StaleIfError: time.Hour})
 		c.Set("k", 1)
 		c.Set("cold", 2)
 		time.Sleep(time.Minute)
@@ -562,7 +562,7 @@ func TestTrap21_NotFoundIsNoFailure(t *testing.T) {
 		time.Sleep(time.Minute)
 		gone := fmt.Errorf("user 7: %w", cache.ErrNotFound)
 		(<-ask(t.Context(), c, "k", failing(gone))).want(t, 0, cache.ErrNotFound)
-		l.want(t, event{"k", 1, cache.Expired})
+		l.want(t, departed("k", 1, cache.CauseExpired))
 		// The value does not come back when the origin fails afterwards.
 		(<-ask(t.Context(), c, "k", failing(io.EOF))).want(t, 0, io.EOF)
 	})
@@ -751,10 +751,10 @@ func TestTrap30_Lazy(t *testing.T) {
 
 func TestMemo(t *testing.T) {
 	calls := 0
-	m := cache.Memoize(func(_ context.Context, k string) (string, error) {
+	m := cache.Memoize(cache.Config[string, string]{Capacity: 2}, func(_ context.Context, k string) (string, error) {
 		calls++
 		return strings.ToUpper(k), nil
-	}, cache.Config[string, string]{Capacity: 2})
+	})
 	var get func(context.Context, string) (string, error) = m.Get
 	for range 2 {
 		if v, err := get(t.Context(), "a"); v != "A" || err != nil {

@@ -11,7 +11,7 @@ type Lazy[T any] struct {
 // NewLazy returns a Lazy whose value fn makes.
 func NewLazy[T any](fn func(context.Context) (T, error)) *Lazy[T] {
 	load := func(ctx context.Context, _ struct{}) (T, error) { return fn(ctx) }
-	return &Lazy[T]{Memoize(load, Config[struct{}, T]{Capacity: 1})}
+	return &Lazy[T]{Memoize(Config[struct{}, T]{Capacity: 1}, load)}
 }
 
 // Get returns the value, making it if there is none. Goroutines that ask at the same time share one call of fn,

@@ -10,7 +10,7 @@ type Memo[K comparable, V any] struct {
 
 // Memoize returns load with a cache of the given configuration before it. It panics if the configuration is invalid, as
 // [New] does.
-func Memoize[K comparable, V any](load func(context.Context, K) (V, error), config Config[K, V]) *Memo[K, V] {
+func Memoize[K comparable, V any](config Config[K, V], load func(context.Context, K) (V, error)) *Memo[K, V] {
 	return &Memo[K, V]{New(config), load}
 }
 

@@ -5,13 +5,13 @@ import (
 	"math/rand/v2"
 )
 
-// A Policy decides which entry makes room for another.
-type Policy uint8
+// An Eviction decides which entry makes room for another.
+type Eviction uint8
 
 const (
 	// Adaptive, the default, keeps what is used often and what is used again soon, and learns from its mistakes how much
 	// room each of the two deserves. Passes over many keys once do not flush it. Reads need no lock.
-	Adaptive Policy = iota
+	Adaptive Eviction = iota
 
 	// LRU evicts the least recently used entry, exactly. Its order is the only thing that recommends it: it has fewer
 	// hits than Adaptive, and all operations share one lock.
@@ -19,14 +19,14 @@ const (
 )
 
 // String returns the name in lower case.
-func (p Policy) String() string {
-	switch p {
+func (e Eviction) String() string {
+	switch e {
 	case Adaptive:
 		return "adaptive"
 	case LRU:
 		return "lru"
 	}
-	return fmt.Sprintf("policy(%d)", uint8(p))
+	return fmt.Sprintf("Eviction(%d)", uint8(e))
 }
 
 // A queues is the eviction policy of one shard.
@@ -65,9 +65,9 @@ const (
 	coinSides   = 4
 )
 
-func newQueues[K comparable, V any](policy Policy) queues[K, V] {
+func newQueues[K comparable, V any](eviction Eviction) queues[K, V] {
 	return queues[K, V]{
-		window: newList[K, V](), main: newList[K, V](), pinned: newList[K, V](), lru: policy == LRU,
+		window: newList[K, V](), main: newList[K, V](), pinned: newList[K, V](), lru: eviction == LRU,
 		coin: rand.NewPCG(rand.Uint64(), rand.Uint64()),
 	}
 }

@@ -302,8 +302,8 @@ func TestAdaptive_BeatsLRU(t *testing.T) {
 		}},
 		{"loop", func(i int) int { return i % 1200 }},
 	} {
-		hits := func(policy cache.Policy) (n int) {
-			c := cache.New(cache.Config[int, int]{Capacity: capacity, Policy: policy})
+		hits := func(policy cache.Eviction) (n int) {
+			c := cache.New(cache.Config[int, int]{Capacity: capacity, Eviction: policy})
 			for i := range 40_000 {
 				if _, ok := c.Get(tt.key(i)); ok {
 					n++

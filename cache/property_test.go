@@ -63,10 +63,10 @@ func (m *listLRU) peek(k int) (int, bool) {
 
 func (m *listLRU) set(k, v int) {
 	if e := m.items[k]; e != nil {
-		m.depart(e, cache.Replaced)
+		m.depart(e, cache.CauseReplaced)
 		m.order.Remove(e)
 	} else if len(m.items) == m.capacity {
-		m.remove(m.order.Back(), cache.Evicted)
+		m.remove(m.order.Back(), cache.CauseEvicted)
 	}
 	m.items[k] = m.order.PushFront(pair{k, v})
 }
@@ -79,7 +79,7 @@ func (m *listLRU) remove(e *list.Element, cause cache.Cause) {
 func (m *listLRU) take(k int) (int, bool) {
 	v, ok := m.peek(k)
 	if ok {
-		m.remove(m.items[k], cache.Deleted)
+		m.remove(m.items[k], cache.CauseDeleted)
 	}
 	return v, ok
 }
@@ -97,7 +97,7 @@ func replayLRU(capacity int, program []byte) string {
 	m := &listLRU{capacity: capacity, order: list.New(), items: map[int]*list.Element{}}
 	var events []pairEvent
 	c := cache.New(cache.Config[int, int]{
-		Capacity: capacity, Policy: cache.LRU,
+		Capacity: capacity, Eviction: cache.LRU,
 		OnEvent: func(_ context.Context, e pairEvent) { events = append(events, e) },
 	})
 	step := func(what byte, k, v int) (got, want string) {
@@ -108,7 +108,7 @@ func replayLRU(capacity int, program []byte) string {
 		case 1:
 			return say(c.Peek(k)), say(m.peek(k))
 		case 2:
-			return say(c.Take(k)), say(m.take(k))
+			return say(c.GetAndDelete(k)), say(m.take(k))
 		case 3:
 			old, had := m.peek(k)
 			m.set(k, v)
@@ -132,7 +132,7 @@ func replayLRU(capacity int, program []byte) string {
 			if k%8 == 0 { // rarely
 				c.Clear()
 				for e := m.order.Back(); e != nil; e = m.order.Back() {
-					m.remove(e, cache.Deleted)
+					m.remove(e, cache.CauseDeleted)
 				}
 			}
 		default:
@@ -258,7 +258,7 @@ func replayTimed(program []byte) string {
 		case 1:
 			return say(c.Get(k)), say(m.get(k))
 		case 2:
-			return say(c.Take(k)), say(m.take(k))
+			return say(c.GetAndDelete(k)), say(m.take(k))
 		case 3:
 			written++
 			ttl := time.Duration(n+1) * time.Second
@@ -465,7 +465,7 @@ func stressLoads(t *testing.T, capacity int) {
 func TestStress_Operations(t *testing.T) {
 	kinds := map[string]cache.Config[int, int]{
 		"plain":  {},
-		"lru":    {Policy: cache.LRU},
+		"lru":    {Eviction: cache.LRU},
 		"timed":  {TTL: 100 * time.Microsecond, IdleTTL: 30 * time.Microsecond},
 		"weighs": {MaxWeight: 30, Weigh: func(_, v int) uint32 { return uint32(v % 20) }},
 		"hooked": {OnEvent: func(context.Context, pairEvent) {}},
@@ -477,7 +477,7 @@ func TestStress_Operations(t *testing.T) {
 					defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 					config.Capacity = capacity
 					shards := 4
-					if config.Policy == cache.LRU {
+					if config.Eviction == cache.LRU {
 						shards = 1
 					}
 					c := cache.NewSharded(config, shards)

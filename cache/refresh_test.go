@@ -19,7 +19,7 @@ type loader = func(context.Context, string) (int, error)
 
 // refreshing returns a cache whose values are to be loaded anew after a minute.
 func refreshing(config cache.Config[string, int]) *cache.Cache[string, int] {
-	config.Capacity, config.Policy, config.Refresh = 2, cache.LRU, time.Minute
+	config.Capacity, config.Eviction, config.Refresh = 2, cache.LRU, time.Minute
 	return cache.New(config)
 }
 
@@ -50,7 +50,7 @@ func TestTrap20_RefreshServesTheOldValue(t *testing.T) {
 		c.Get("other")
 		time.Sleep(time.Second)
 		synctest.Wait()
-		l.want(t, event{"k", 1, cache.Replaced})
+		l.want(t, departed("k", 1, cache.CauseReplaced))
 		wantKeys(t, c, "k", "other") // the refresh was no use
 		(<-ask(t.Context(), c, "k", unwanted(t))).want(t, 2, nil)
 		if got := c.Stats(); got.Loads != 2 || got.Misses != 1 {
@@ -106,7 +106,7 @@ func TestTrap19_RefreshOfWhatHasGone(t *testing.T) {
 		"cleared":         func(c *cache.Cache[string, int]) { c.Clear() },
 		"set and deleted": func(c *cache.Cache[string, int]) { c.Set("k", 3); c.Delete("k") },
 		"removed by Op": func(c *cache.Cache[string, int]) {
-			c.Update("k", func(int, bool) (int, cache.Op) { return 0, cache.Remove })
+			c.Update("k", func(int, bool) (int, cache.Op) { return 0, cache.Delete })
 		},
 		"by DeleteFunc":    func(c *cache.Cache[string, int]) { c.DeleteFunc(func(string, int) bool { return true }) },
 		"CompareAndDelete": func(c *cache.Cache[string, int]) { cache.CompareAndDelete(c, "k", 1) },
@@ -156,7 +156,7 @@ func TestReload(t *testing.T) {
 		wantGet(t, c, "k", 2)
 		l.want(t)
 		reload(sleeper(3)).want(t, 3, nil)
-		l.want(t, event{"k", 2, cache.Replaced})
+		l.want(t, departed("k", 2, cache.CauseReplaced))
 
 		time.Sleep(time.Minute)
 		reload(failing(io.EOF)).want(t, 0, io.EOF) // nothing stands in
@@ -164,7 +164,7 @@ func TestReload(t *testing.T) {
 			t.Errorf("panic value %v, want r", p.Value)
 		}
 		reload(failing(cache.ErrNotFound)).want(t, 0, cache.ErrNotFound)
-		l.want(t, event{"k", 3, cache.Expired})
+		l.want(t, departed("k", 3, cache.CauseExpired))
 		reload(func(ctx context.Context, k string) (int, error) { return c.Reload(ctx, k, nil) }).want(t, 0, cache.ErrRecursive)
 
 		ctx, cancel := context.WithCancel(t.Context())

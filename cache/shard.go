@@ -19,9 +19,9 @@ type shard[K comparable, V any] struct {
 }
 
 // reset makes s empty and forgetful.
-func (s *shard[K, V]) reset(policy Policy) {
+func (s *shard[K, V]) reset(eviction Eviction) {
 	s.table.Store(newTable[K, V](1))
-	s.queues = newQueues[K, V](policy)
+	s.queues = newQueues[K, V](eviction)
 	s.schedule = nil
 	s.flights = make(map[K]*flight[K, V])
 }
@@ -88,9 +88,9 @@ func (c *Cache[K, V]) put(s *shard[K, V], old, n *node[K, V], use bool, gone *de
 	switch weight := c.weighed(n); {
 	case !equal(n.key, n.key) || c.config.Weigh != nil && weight > c.budget.maxWeight.Load():
 		if old != nil {
-			c.remove(s, old, Replaced, gone)
+			c.remove(s, old, CauseReplaced, gone)
 		}
-		c.depart(s, n, Evicted, gone)
+		c.depart(s, n, CauseEvicted, gone)
 	case old != nil:
 		if !c.outweigh(s, old, weight-c.weighed(old), gone) {
 			return false
@@ -121,7 +121,7 @@ func (c *Cache[K, V]) makeRoom(s *shard[K, V], weight int64, gone *departed[K, V
 		if victim == nil {
 			return false
 		}
-		c.drop(s, victim, Evicted, gone)
+		c.drop(s, victim, CauseEvicted, gone)
 		if c.config.Weigh == nil {
 			return true // one out, one in: what all shards share is not touched
 		}
@@ -142,7 +142,7 @@ func (c *Cache[K, V]) outweigh(s *shard[K, V], old *node[K, V], weight int64, go
 		if victim == nil {
 			return false
 		}
-		c.drop(s, victim, Evicted, gone)
+		c.drop(s, victim, CauseEvicted, gone)
 		c.budget.give(1, int64(victim.weight()))
 	}
 	return true
@@ -170,7 +170,7 @@ func (c *Cache[K, V]) evictElsewhere(here *shard[K, V], gone *departed[K, V]) {
 		richest.mu.Lock()
 		defer richest.mu.Unlock()
 		if victim := richest.queues.evict(nil); victim != nil {
-			c.drop(richest, victim, Evicted, gone)
+			c.drop(richest, victim, CauseEvicted, gone)
 			c.budget.give(1, c.weighed(victim))
 		}
 	}
@@ -203,7 +203,7 @@ func (c *Cache[K, V]) replace(s *shard[K, V], old, n *node[K, V], gone *departed
 	s.queues.replace(old, n)
 	s.schedule.remove(old)
 	c.enroll(s, n)
-	c.depart(s, old, Replaced, gone)
+	c.depart(s, old, CauseReplaced, gone)
 }
 
 // remove takes n out for the given cause.
@@ -223,12 +223,12 @@ func (c *Cache[K, V]) drop(s *shard[K, V], n *node[K, V], cause Cause, gone *dep
 // depart counts the departure of n's value, and keeps it to be reported. If it had expired before, that is the cause.
 func (c *Cache[K, V]) depart(s *shard[K, V], n *node[K, V], cause Cause, gone *departed[K, V]) {
 	if c.age(n) != fresh {
-		cause = Expired
+		cause = CauseExpired
 	}
 	switch cause {
-	case Evicted:
+	case CauseEvicted:
 		s.stats.Evictions++
-	case Expired:
+	case CauseExpired:
 		s.stats.Expirations++
 	}
 	if gone.len++; c.config.OnEvent != nil {

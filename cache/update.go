@@ -9,16 +9,8 @@ type Op uint8
 const (
 	Keep   Op = iota // leave everything as it is
 	Write            // store the value returned
-	Remove           // remove the entry
+	Delete           // delete the entry
 )
-
-// String returns the operation in lower case.
-func (o Op) String() string {
-	if names := [...]string{"keep", "write", "remove"}; int(o) < len(names) {
-		return names[o]
-	}
-	return "op(?)"
-}
 
 // Update changes the value of k by a function of it, in one step: nobody else writes k in between. F gets the value, and
 // whether there is one, and returns another with what to do. Update returns the value that k has afterwards, and whether it
@@ -47,11 +39,11 @@ func (c *Cache[K, V]) Update(k K, f func(old V, ok bool) (V, Op)) (v V, ok bool)
 			if ok = s.find(hash, k) == n; !ok { // too heavy, or a NaN
 				v = none
 			}
-		case Remove:
+		case Delete:
 			v, ok = none, false
 			c.detach(s, k)
 			if present != nil {
-				c.remove(s, present, Deleted, &gone)
+				c.remove(s, present, CauseDeleted, &gone)
 			}
 		default:
 			v = old
@@ -78,7 +70,7 @@ func CompareAndSwap[K, V comparable](c *Cache[K, V], k K, old, v V) (swapped boo
 func CompareAndDelete[K, V comparable](c *Cache[K, V], k K, old V) (deleted bool) {
 	c.Update(k, func(now V, ok bool) (V, Op) {
 		if deleted = ok && now == old; deleted {
-			return now, Remove
+			return now, Delete
 		}
 		return now, Keep
 	})
@@ -94,7 +86,7 @@ func (c *Cache[K, V]) DeleteFunc(del func(K, V) bool) int {
 		c.Update(k, func(v V, ok bool) (V, Op) {
 			if ok && del(k, v) {
 				deleted++
-				return v, Remove
+				return v, Delete
 			}
 			return v, Keep
 		})

@@ -14,7 +14,7 @@ import (
 
 func TestTrap25_Update(t *testing.T) {
 	var l log
-	c := cache.New(cache.Config[string, int]{Capacity: 2, Policy: cache.LRU, OnEvent: l.add})
+	c := cache.New(cache.Config[string, int]{Capacity: 2, Eviction: cache.LRU, OnEvent: l.add})
 	update := func(k string, wantOld int, v int, op cache.Op) (int, bool) {
 		calls := 0
 		defer func() {
@@ -35,18 +35,18 @@ func TestTrap25_Update(t *testing.T) {
 		want       int
 	}{
 		{0, 9, cache.Keep, 0},
-		{0, 9, cache.Remove, 0},
+		{0, 9, cache.Delete, 0},
 		{0, 1, cache.Write, 1},
 		{1, 9, cache.Keep, 1},
 		{1, 2, cache.Write, 2},
-		{2, 9, cache.Remove, 0},
+		{2, 9, cache.Delete, 0},
 	} {
 		if got, ok := update("k", tt.wantOld, tt.v, tt.op); got != tt.want || ok != (tt.want != 0) {
 			t.Errorf("Update(%v) of %v = %v, %v, want %v", tt.op, tt.wantOld, got, ok, tt.want)
 		}
 		wantGet(t, c, "k", tt.want)
 	}
-	l.want(t, event{"k", 1, cache.Replaced}, event{"k", 2, cache.Deleted})
+	l.want(t, departed("k", 1, cache.CauseReplaced), departed("k", 2, cache.CauseDeleted))
 
 	c.Set("a", 1)
 	c.Set("b", 2)
@@ -126,26 +126,26 @@ func TestCompareAnd(t *testing.T) {
 
 func TestDeleteFunc(t *testing.T) {
 	var l log
-	c := cache.New(cache.Config[string, int]{Capacity: 8, Policy: cache.LRU, OnEvent: l.add})
+	c := cache.New(cache.Config[string, int]{Capacity: 8, Eviction: cache.LRU, OnEvent: l.add})
 	for i, k := range []string{"a", "b", "c", "d"} {
 		c.Set(k, i+1)
 	}
 	if n := c.DeleteFunc(func(_ string, v int) bool { return v%2 == 0 }); n != 2 {
 		t.Errorf("DeleteFunc = %d, want 2", n)
 	}
-	l.want(t, event{"b", 2, cache.Deleted}, event{"d", 4, cache.Deleted})
+	l.want(t, departed("b", 2, cache.CauseDeleted), departed("d", 4, cache.CauseDeleted))
 	wantKeys(t, c, "a", "c")
 }
 
 func TestTrap27_Resize(t *testing.T) {
 	var l log
-	c := cache.New(cache.Config[string, int]{Capacity: 4, Policy: cache.LRU, OnEvent: l.add})
+	c := cache.New(cache.Config[string, int]{Capacity: 4, Eviction: cache.LRU, OnEvent: l.add})
 	for i, k := range []string{"a", "b", "c", "d"} {
 		c.Set(k, i+1)
 	}
 	c.Get("a")
 	c.Resize(2)
-	l.want(t, event{"b", 2, cache.Evicted}, event{"c", 3, cache.Evicted})
+	l.want(t, departed("b", 2, cache.CauseEvicted), departed("c", 3, cache.CauseEvicted))
 	wantKeys(t, c, "d", "a")
 	c.Set("e", 5)
 	wantKeys(t, c, "a", "e")
@@ -222,8 +222,8 @@ func TestEntry(t *testing.T) {
 
 func TestP5_RestoreEqualsOriginal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, policy := range []cache.Policy{cache.Adaptive, cache.LRU} {
-			config := cache.Config[int, int]{Capacity: 100, Policy: policy, TTL: time.Hour}
+		for _, policy := range []cache.Eviction{cache.Adaptive, cache.LRU} {
+			config := cache.Config[int, int]{Capacity: 100, Eviction: policy, TTL: time.Hour}
 			original := cache.New(config)
 			for i := range 1000 {
 				k := i * i % 131
@@ -256,7 +256,7 @@ func sorted(c *cache.Cache[int, int]) []cache.Entry[int, int] {
 }
 
 func TestRestore_WhatIsThereWins(t *testing.T) {
-	c := cache.New(cache.Config[string, int]{Capacity: 2, Policy: cache.LRU})
+	c := cache.New(cache.Config[string, int]{Capacity: 2, Eviction: cache.LRU})
 	c.Set("a", 1)
 	entries := []cache.Entry[string, int]{
 		{Key: "a", Value: 2},

@@ -28,7 +28,7 @@ func TestTrap18_Weights(t *testing.T) {
 	var l log
 	calls := 0
 	c := cache.New(cache.Config[string, int]{
-		MaxWeight: 10, Policy: cache.LRU, OnEvent: l.add,
+		MaxWeight: 10, Eviction: cache.LRU, OnEvent: l.add,
 		Weigh: func(k string, v int) uint32 { calls++; return byValue(k, v) },
 	})
 	if got := c.Capacity(); got < 1<<30 {
@@ -39,17 +39,17 @@ func TestTrap18_Weights(t *testing.T) {
 	c.Set("c", 4)
 	wantWeight(t, c, 10)
 	c.Set("d", 5) // a and b make room
-	l.want(t, event{"a", 3, cache.Evicted}, event{"b", 3, cache.Evicted})
+	l.want(t, departed("a", 3, cache.CauseEvicted), departed("b", 3, cache.CauseEvicted))
 	wantWeight(t, c, 9)
 	c.Set("d", 2) // lighter
 	wantWeight(t, c, 6)
 	c.Set("e", 1)
-	l.want(t, event{"d", 5, cache.Replaced})
+	l.want(t, departed("d", 5, cache.CauseReplaced))
 	c.Set("d", 9) // heavier: the others make room, not d itself
-	l.want(t, event{"c", 4, cache.Evicted}, event{"d", 2, cache.Replaced})
+	l.want(t, departed("c", 4, cache.CauseEvicted), departed("d", 2, cache.CauseReplaced))
 	wantKeys(t, c, "e", "d")
 	c.Set("e", 11) // never fits: e is gone, d stays
-	l.want(t, event{"e", 1, cache.Replaced}, event{"e", 11, cache.Evicted})
+	l.want(t, departed("e", 1, cache.CauseReplaced), departed("e", 11, cache.CauseEvicted))
 	wantKeys(t, c, "d")
 	c.Set("f", 10) // exactly the whole
 	wantKeys(t, c, "f")
@@ -65,8 +65,8 @@ func TestTrap18_Weights(t *testing.T) {
 }
 
 func TestTrap18_WeightZeroIsPinned(t *testing.T) {
-	for _, policy := range []cache.Policy{cache.Adaptive, cache.LRU} {
-		c := cache.New(cache.Config[string, int]{MaxWeight: 10, Capacity: 8, Policy: policy, Weigh: byValue})
+	for _, policy := range []cache.Eviction{cache.Adaptive, cache.LRU} {
+		c := cache.New(cache.Config[string, int]{MaxWeight: 10, Capacity: 8, Eviction: policy, Weigh: byValue})
 		c.Set("pinned", 0)
 		for i := range 100 {
 			c.Set(fmt.Sprint(i), 3)
