@@ -108,7 +108,7 @@ func ExampleStats() {
 	fmt.Println(string(text))
 	fmt.Println(c.Stats().HitRatio())
 	// Output:
-	// {"hits":1,"misses":1,"stale_hits":0,"error_hits":0,"loads":0,"load_errors":0,"load_time_ns":0,"evictions":0,"expirations":0}
+	// {"name":"","len":1,"weight":1,"capacity":1,"hits":1,"misses":1,"stale_hits":0,"error_hits":0,"loads":0,"load_errors":0,"load_time_ns":0,"evictions":0,"expirations":0}
 	// 0.5
 }
 

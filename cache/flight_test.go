@@ -130,7 +130,7 @@ func TestTrap14_FirstCallerCancelled(t *testing.T) {
 		r := <-first
 		r.want(t, 0, context.Canceled)
 		r.want(t, 0, reason)
-		if got, want := r.err.Error(), "cache: waiting for a load: context canceled"; got != want {
+		if got, want := r.err.Error(), "cache: wait: context canceled: went away"; got != want {
 			t.Errorf("error text %q, want %q", got, want)
 		}
 		(<-second).want(t, 1, nil)
@@ -374,7 +374,7 @@ func TestTrap15_Goexit(t *testing.T) {
 		}
 		first, second := ask(t.Context(), c, "k", load), ask(t.Context(), c, "k", load)
 		for _, got := range []<-chan result{first, second} {
-			if r := <-got; fmt.Sprint(r.err) != "cache: the loader called runtime.Goexit" {
+			if r := <-got; fmt.Sprint(r.err) != "cache: loader called runtime.Goexit" {
 				t.Errorf("error %v, want one that names Goexit", r.err)
 			}
 		}

@@ -276,7 +276,7 @@ func TestTrap23_BulkPanicAndGoexit(t *testing.T) {
 			runtime.Goexit()
 			return nil, nil
 		})
-		if fmt.Sprint(err) != "cache: the loader called runtime.Goexit" {
+		if fmt.Sprint(err) != "cache: loader called runtime.Goexit" {
 			t.Errorf("error %v, want one that names Goexit, once", err)
 		}
 	})
@@ -296,7 +296,7 @@ func TestTrap23_BulkCancelled(t *testing.T) {
 			return nil, ctx.Err()
 		}
 		got, err := c.GetOrLoadMany(ctx, keys, wait)
-		if text := "cache: waiting for a load: context deadline exceeded"; len(got) != 1 || fmt.Sprint(err) != text || !errors.Is(err, context.DeadlineExceeded) {
+		if text := "cache: wait: context deadline exceeded"; len(got) != 1 || fmt.Sprint(err) != text || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("GetOrLoadMany = %v, %v, want what was there and %q", got, err, text)
 		}
 		synctest.Wait()
