@@ -18,7 +18,7 @@ import (
 	"github.com/redoubt-go/redoubt/cache"
 )
 
-// ---- P2: everything the adaptive cache does, in virtual time. Oracle: the map that its writes and its events describe.
+// ---- everything the adaptive cache does, in virtual time. Oracle: the map that its writes and its events describe.
 
 // The books are that map. All values differ, so each has one entry and one departure.
 type books struct {
@@ -253,12 +253,11 @@ func replayBooks(kind byte, program []byte) string {
 	return b.problem
 }
 
-func TestP2_AdaptiveEqualsItsBooks(t *testing.T) {
+func TestAdaptiveEqualsItsBooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		properties := gopter.NewProperties(parameters(300))
-		properties.Property("oracle: the map of writes and events", prop.ForAll(
+		// Oracle: the map of writes and events.
+		checkProperty(t, 300, prop.ForAll(
 			func(kind byte, program []byte) *gopter.PropResult { return holds(replayBooks(kind, program)) },
 			gen.UInt8(), gen.SliceOf(gen.UInt8())))
-		properties.TestingRun(t)
 	})
 }
