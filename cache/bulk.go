@@ -3,23 +3,34 @@ package cache
 import (
 	"context"
 	"errors"
+	"reflect"
 	"sync/atomic"
+
+	"github.com/redoubt-go/redoubt/internal/errtree"
 )
 
-// GetOrLoadMany returns the values of those keys that have one. For the others it calls load once, with those that nobody
-// else is loading; it joins the loads of those that somebody is. Load returns a map of the values. A key that is not in it
-// does not exist: its other waiters get an [ErrNotFound], and the result of GetOrLoadMany has no entry for it. If load returns
-// an error too, that is the result of the missing keys. Keys that load was not asked for are ignored.
+// GetOrLoadMany returns the values of those keys that have one. It joins the
+// loads in progress, and calls load once with all other missing keys.
 //
-// Everything else is as in [Cache.GetOrLoad], for each key: an error of some does not take away the values of others.
-// GetOrLoadMany returns the errors of all keys joined, but for those that are an ErrNotFound, each once, and with them the
-// values there are.
+// load returns a map of values. A requested key that is not in the map does
+// not exist: the result of GetOrLoadMany does not contain it, and other
+// callers that wait for it get [ErrNotFound]. If load also returns an error,
+// the missing keys have that error instead. Values of keys that were not
+// requested are ignored.
+//
+// Each key follows the rules of [Cache.GetOrLoad], except that GetOrLoadMany
+// never starts a refresh. An error of some keys does not remove the values of
+// other keys from the result.
+//
+// Errors: the errors of all keys joined, without errors that match
+// [ErrNotFound]. An error that several keys share is reported once.
 func (c *Cache[K, V]) GetOrLoadMany(ctx context.Context, keys []K, load func(context.Context, []K) (map[K]V, error)) (map[K]V, error) {
 	values := make(map[K]V, len(keys))
-	flights, first, err := c.joinMany(ctx, keys, values)
+	var failed failures
+	flights, first, ended := c.joinMany(ctx, keys, values, &failed)
 	c.launchMany(ctx, first, load)
 	rest := flights
-	defer func() { // there is a rest only if a load has panicked
+	defer func() { // rest is empty unless a load has panicked
 		for _, f := range rest {
 			if !f.landed() {
 				f.leave(ctx)
@@ -27,22 +38,45 @@ func (c *Cache[K, V]) GetOrLoadMany(ctx context.Context, keys []K, load func(con
 		}
 	}()
 	for _, f := range flights {
-		v, failure := c.wait(ctx, f)
 		rest = rest[1:]
-		switch {
-		case failure == nil:
+		if !f.await(ctx) {
+			ended = true
+		} else if v, err := f.result(); err == nil {
 			values[f.key] = v
-		case !errors.Is(failure, ErrNotFound) && !errors.Is(err, failure):
-			err = errors.Join(err, failure)
+		} else if !errtree.Is(err, ErrNotFound) {
+			failed.add(err)
 		}
 	}
-	return values, err
+	if ended {
+		failed.add(c.newWaitError(ctx))
+	}
+	return values, errors.Join(failed.errs...)
 }
 
-// joinMany puts the values at hand into values, and returns the flights to wait for, those the caller is to launch
-// being first, and why some keys cannot be waited for. All that is the user's runs, and may panic, before the first flight is
-// registered.
-func (c *Cache[K, V]) joinMany(ctx context.Context, keys []K, values map[K]V) (flights, first []*flight[K, V], err error) {
+// Failures are the errors of several keys, each error once.
+type failures struct {
+	errs []error
+	seen map[error]bool
+}
+
+func (f *failures) add(err error) {
+	if reflect.ValueOf(err).Comparable() {
+		if f.seen[err] {
+			return
+		}
+		if f.seen == nil {
+			f.seen = make(map[error]bool)
+		}
+		f.seen[err] = true
+	}
+	f.errs = append(f.errs, err)
+}
+
+// joinMany adds the present values to values, and returns the flights of the
+// other keys. First are the flights that the caller must launch. Ended reports
+// whether some keys have no flight because ctx has ended. All functions of the
+// user run, and may panic, before the first flight is registered.
+func (c *Cache[K, V]) joinMany(ctx context.Context, keys []K, values map[K]V, failed *failures) (flights, first []*flight[K, V], ended bool) {
 	var missing []K
 	seen := make(map[K]bool, len(keys))
 	for _, k := range keys {
@@ -52,8 +86,10 @@ func (c *Cache[K, V]) joinMany(ctx context.Context, keys []K, values map[K]V) (f
 		seen[k] = true
 		if n := c.get(k); n != nil {
 			values[k] = n.load(c.word)
-		} else if failure := c.mayWait(ctx, k); failure != nil {
-			err = failure
+		} else if err := c.mayWait(ctx, k); err == ErrRecursive {
+			failed.add(err)
+		} else if err != nil {
+			ended = true
 		} else {
 			missing = append(missing, k)
 		}
@@ -65,10 +101,10 @@ func (c *Cache[K, V]) joinMany(ctx context.Context, keys []K, values map[K]V) (f
 			first = append(first, f)
 		}
 	}
-	return flights, first, err
+	return flights, first, ended
 }
 
-// launchMany begins one load for all the flights.
+// launchMany starts one load for all the flights.
 func (c *Cache[K, V]) launchMany(ctx context.Context, flights []*flight[K, V], load func(context.Context, []K) (map[K]V, error)) {
 	if len(flights) == 0 {
 		return
@@ -80,7 +116,7 @@ func (c *Cache[K, V]) launchMany(ctx context.Context, flights []*flight[K, V], l
 	wanted.Store(int64(len(flights)))
 	for i, f := range flights {
 		keys[i], loading.flights[f.key] = f.key, f
-		f.cancel = func(cause error) { // by the last waiter of f
+		f.cancel = func(cause error) { // called by the last waiter of f
 			if wanted.Add(-1) == 0 {
 				cancel(cause)
 			}
@@ -102,14 +138,16 @@ func (c *Cache[K, V]) launchMany(ctx context.Context, flights []*flight[K, V], l
 	})
 }
 
-// A bulkContext is the context of a loader that loads several keys, and leads it to the flights of all of them.
+// A bulkContext is the context of a loader of several keys. Its frames lead to
+// the flights of all these keys.
 type bulkContext[K comparable, V any] struct {
 	context.Context
 	cache   *Cache[K, V]
 	flights map[K]*flight[K, V]
 }
 
-// Value returns what the context has for key.
+// Value returns the flight if key is the frame of a key that is loaded,
+// otherwise the value of the parent context.
 func (b *bulkContext[K, V]) Value(key any) any {
 	if frame, ok := key.(frame[K, V]); ok && frame.cache == b.cache {
 		if f := b.flights[frame.key]; f != nil {

@@ -18,14 +18,14 @@ func TestCost_Allocations(t *testing.T) {
 	}
 	ctx := t.Context()
 	load := func(context.Context, int) (int, error) { return 0, errors.New("called") }
-	memo := cache.Memoize(func(_ context.Context, k int) (int, error) { return k, nil }, cache.Config[int, int]{Capacity: 1})
+	memo := cache.Memoize(cache.Config[int, int]{Capacity: 1}, func(_ context.Context, k int) (int, error) { return k, nil })
 	lazy := cache.NewLazy(func(context.Context) (int, error) { return 1, nil })
 	var weak cache.Weak[int, big]
 	kept := new(big)
 	weak.Set(1, kept)
 	plain, lasting := cache.Config[int, int]{Capacity: 100}, cache.Config[int, int]{Capacity: 100, TTL: time.Hour, IdleTTL: time.Hour}
 	lru := plain
-	lru.Policy = cache.LRU
+	lru.Eviction = cache.LRU
 	check := func(what string, want float64, op func()) {
 		t.Helper()
 		op()

@@ -4,7 +4,7 @@
 // cache never holds more than its capacity, learns which entries are worth keeping, shares one load among all who wait
 // for it, and can answer with an expired value while the origin fails.
 //
-//	users := cache.Memoize(findUser, cache.Config[string, User]{Capacity: 10_000, TTL: time.Minute})
+//	users := cache.Memoize(cache.Config[string, User]{Capacity: 10_000, TTL: time.Minute}, findUser)
 //	alice, err := users.Get(ctx, "alice") // one query, however many goroutines ask
 //	users.Forget("alice")                 // after a write
 //	fmt.Println(alice.Name, err, users.Stats().HitRatio())

@@ -33,12 +33,12 @@ func (s *rateServer) rate(_ context.Context, currency string) (float64, error) {
 // answer.
 func Example_outage() {
 	server := &rateServer{rates: map[string]float64{"EUR": 1.08, "GBP": 1.27}}
-	rates := cache.Memoize(server.rate, cache.Config[string, float64]{
+	rates := cache.Memoize(cache.Config[string, float64]{
 		Capacity:     200,
 		TTL:          time.Nanosecond, // every rate has expired by the next line; a shop would say ten minutes
 		StaleIfError: 24 * time.Hour,
 		ErrorTTL:     func(error) time.Duration { return time.Minute },
-	})
+	}, server.rate)
 	price := func(currency string) {
 		rate, err := rates.Get(context.Background(), currency)
 		switch {

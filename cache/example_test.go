@@ -20,7 +20,7 @@ func findUser(_ context.Context, id string) (User, error) {
 
 func Example() {
 	ctx := context.Background()
-	users := cache.Memoize(findUser, cache.Config[string, User]{Capacity: 10_000, TTL: time.Minute})
+	users := cache.Memoize(cache.Config[string, User]{Capacity: 10_000, TTL: time.Minute}, findUser)
 	alice, err := users.Get(ctx, "alice") // one query, however many goroutines ask
 	users.Forget("alice")                 // after a write
 	fmt.Println(alice.Name, err, users.Stats().HitRatio())
@@ -28,7 +28,7 @@ func Example() {
 }
 
 func ExampleNew() {
-	c := cache.New(cache.Config[string, int]{Capacity: 2, Policy: cache.LRU})
+	c := cache.New(cache.Config[string, int]{Capacity: 2, Eviction: cache.LRU})
 	c.Set("a", 1)
 	c.Set("b", 2)
 	c.Get("a")    // now b is the least recently used
@@ -78,7 +78,7 @@ func ExampleCache_GetOrSet() {
 func ExampleEvent() {
 	files := cache.New(cache.Config[string, string]{
 		Capacity: 2,
-		Policy:   cache.LRU,
+		Eviction: cache.LRU,
 		OnEvent: func(_ context.Context, e cache.Event[string, string]) {
 			fmt.Println("close", e.Value, "-", e.Cause)
 		},
@@ -95,7 +95,7 @@ func ExampleEvent() {
 }
 
 func ExampleCause() {
-	fmt.Println(cache.Replaced, cache.Deleted, cache.Expired, cache.Evicted)
+	fmt.Println(cache.CauseReplaced, cache.CauseDeleted, cache.CauseExpired, cache.CauseEvicted)
 	// Output: replaced deleted expired evicted
 }
 
@@ -108,20 +108,20 @@ func ExampleStats() {
 	fmt.Println(string(text))
 	fmt.Println(c.Stats().HitRatio())
 	// Output:
-	// {"hits":1,"misses":1,"stale_hits":0,"error_hits":0,"loads":0,"load_errors":0,"load_time_ns":0,"evictions":0,"expirations":0}
+	// {"name":"","len":1,"weight":1,"capacity":1,"hits":1,"misses":1,"stale_hits":0,"error_hits":0,"loads":0,"load_errors":0,"load_time_ns":0,"evictions":0,"expirations":0}
 	// 0.5
 }
 
 func ExampleMemoize() {
 	var fib *cache.Memo[int, int64]
-	fib = cache.Memoize(func(ctx context.Context, n int) (int64, error) {
+	fib = cache.Memoize(cache.Config[int, int64]{Capacity: 100}, func(ctx context.Context, n int) (int64, error) {
 		if n < 2 {
 			return int64(n), nil
 		}
 		a, _ := fib.Get(ctx, n-1)
 		b, _ := fib.Get(ctx, n-2)
 		return a + b, nil
-	}, cache.Config[int, int64]{Capacity: 100})
+	})
 	fmt.Println(fib.Get(context.Background(), 50))
 	fmt.Println(fib.Stats().Loads, "calls")
 	// Output:
@@ -131,14 +131,14 @@ func ExampleMemoize() {
 
 func ExampleMemo() {
 	var find func(context.Context, string) (User, error) = findUser
-	find = cache.Memoize(find, cache.Config[string, User]{Capacity: 100}).Get // of the same type
+	find = cache.Memoize(cache.Config[string, User]{Capacity: 100}, find).Get // of the same type
 	fmt.Println(find(context.Background(), "bob"))
 	// Output: {Bob} <nil>
 }
 
 // What has been remembered can be looked at and dropped, all of it or one result.
 func ExampleMemo_Clear() {
-	square := cache.Memoize(func(_ context.Context, n int) (int, error) { return n * n, nil }, cache.Config[int, int]{Capacity: 100})
+	square := cache.Memoize(cache.Config[int, int]{Capacity: 100}, func(_ context.Context, n int) (int, error) { return n * n, nil })
 	info := func(when string) {
 		st := square.Stats()
 		fmt.Println(when, "hits:", st.Hits, "misses:", st.Misses, "remembered:", square.Cache().Len())
@@ -279,9 +279,9 @@ func ExampleRetryAfter() {
 	// 0s
 }
 
-func ExamplePolicy() {
-	hits := func(policy cache.Policy) (n int) {
-		c := cache.New(cache.Config[int, int]{Capacity: 100, Policy: policy})
+func ExampleEviction() {
+	hits := func(policy cache.Eviction) (n int) {
+		c := cache.New(cache.Config[int, int]{Capacity: 100, Eviction: policy})
 		for i := range 10_000 { // a loop over a few keys more than there is room for
 			if _, loaded := c.GetOrSet(i%110, i); loaded {
 				n++
@@ -314,18 +314,16 @@ func ExampleOp() {
 			case !ok:
 				return 0, cache.Keep
 			case n == 1:
-				return 0, cache.Remove
+				return 0, cache.Delete
 			}
 			return n - 1, cache.Write
 		})
 	}
 	fmt.Println(take("anvil"))
 	fmt.Println(take("anvil"))
-	fmt.Println(cache.Keep, cache.Write, cache.Remove)
 	// Output:
 	// 0 false
 	// 0 false
-	// keep write remove
 }
 
 func ExampleCompareAndSwap() {
@@ -384,7 +382,7 @@ func ExampleConfig_weigh() {
 	files := cache.New(cache.Config[string, string]{
 		MaxWeight: 20,
 		Weigh:     func(name, content string) uint32 { return uint32(len(name) + len(content)) },
-		Policy:    cache.LRU,
+		Eviction:  cache.LRU,
 	})
 	files.Set("a.txt", "first")
 	files.Set("b.txt", "second")
@@ -447,7 +445,7 @@ func ExampleThrough() {
 	s := shelf{}
 	load := cache.Through(s, time.Hour, findUser)
 	for range 2 { // the second one is a new process with the same shelf
-		users := cache.Memoize(load, cache.Config[string, User]{Capacity: 100, TTL: time.Minute})
+		users := cache.Memoize(cache.Config[string, User]{Capacity: 100, TTL: time.Minute}, load)
 		fmt.Println(users.Get(context.Background(), "alice"))
 	}
 	fmt.Println(len(s), "on the shelf")

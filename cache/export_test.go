@@ -43,7 +43,9 @@ func (c *Cache[K, V]) Remembered() int {
 func (c *Cache[K, V]) Loading() (n int) {
 	for i := range c.shards {
 		s := &c.shards[i]
-		s.locked(func() bool { n += len(s.flights); return true })
+		s.mu.Lock()
+		n += len(s.flights)
+		s.mu.Unlock()
 	}
 	return n
 }
@@ -53,16 +55,15 @@ func (c *Cache[K, V]) Check() (problem string) {
 	entries, weight := int64(0), int64(0)
 	for i := range c.shards {
 		s := &c.shards[i]
-		s.locked(func() bool {
-			for _, n := range s.queues.all() {
-				entries++
-				weight += c.weighed(n)
-			}
-			if p := s.check(); p != "" {
-				problem = p
-			}
-			return true
-		})
+		s.mu.Lock()
+		for _, n := range s.queues.all() {
+			entries++
+			weight += s.weighed(n)
+		}
+		if p := s.check(); p != "" {
+			problem = p
+		}
+		s.mu.Unlock()
 	}
 	switch {
 	case problem != "":

@@ -69,8 +69,8 @@ func FuzzRestore(f *testing.F) {
 	f.Add(1.0, 2, uint32(3), int64(4), uint8(5))
 	f.Add(math.NaN(), -2, uint32(math.MaxUint32), int64(math.MinInt64), uint8(255))
 	f.Fuzz(func(t *testing.T, k float64, v int, weight uint32, expires int64, heat uint8) {
-		for _, policy := range []cache.Policy{cache.Adaptive, cache.LRU} {
-			c := cache.New(cache.Config[float64, int]{Capacity: 2, Policy: policy, IdleTTL: time.Hour})
+		for _, policy := range []cache.Eviction{cache.Adaptive, cache.LRU} {
+			c := cache.New(cache.Config[float64, int]{Capacity: 2, Eviction: policy, IdleTTL: time.Hour})
 			e := cache.Entry[float64, int]{Key: k, Value: v, Weight: weight, Expires: time.Unix(expires, expires), Heat: heat}
 			n := c.Restore(slices.Values([]cache.Entry[float64, int]{e, {Key: 1}, e, {Key: 2, Heat: heat}, {Key: 3}}))
 			if c.Len() > 2 || n < c.Len() {
@@ -105,7 +105,7 @@ func FuzzKeys(f *testing.F) {
 			c.Set(k, i+1)
 			model[k] = i + 1
 			want := model[k] // 0 for a NaN, which no map finds again
-			wantGet(t, c, k, want)
+			checkGet(t, c, k, want)
 			v, err := c.GetOrLoad(context.Background(), k, func(context.Context, key) (int, error) { return -1, nil })
 			if want == 0 {
 				want = -1

@@ -25,7 +25,7 @@ import (
 	"github.com/redoubt-go/redoubt/cache"
 )
 
-// ---- P1: the exact LRU order. Oracle: a container/list and a map.
+// ---- the exact LRU order. Oracle: a container/list and a map.
 
 // A listLRU is the textbook LRU cache, front hottest.
 type listLRU struct {
@@ -63,10 +63,10 @@ func (m *listLRU) peek(k int) (int, bool) {
 
 func (m *listLRU) set(k, v int) {
 	if e := m.items[k]; e != nil {
-		m.depart(e, cache.Replaced)
+		m.depart(e, cache.CauseReplaced)
 		m.order.Remove(e)
 	} else if len(m.items) == m.capacity {
-		m.remove(m.order.Back(), cache.Evicted)
+		m.remove(m.order.Back(), cache.CauseEvicted)
 	}
 	m.items[k] = m.order.PushFront(pair{k, v})
 }
@@ -79,7 +79,7 @@ func (m *listLRU) remove(e *list.Element, cause cache.Cause) {
 func (m *listLRU) take(k int) (int, bool) {
 	v, ok := m.peek(k)
 	if ok {
-		m.remove(m.items[k], cache.Deleted)
+		m.remove(m.items[k], cache.CauseDeleted)
 	}
 	return v, ok
 }
@@ -97,7 +97,7 @@ func replayLRU(capacity int, program []byte) string {
 	m := &listLRU{capacity: capacity, order: list.New(), items: map[int]*list.Element{}}
 	var events []pairEvent
 	c := cache.New(cache.Config[int, int]{
-		Capacity: capacity, Policy: cache.LRU,
+		Capacity: capacity, Eviction: cache.LRU,
 		OnEvent: func(_ context.Context, e pairEvent) { events = append(events, e) },
 	})
 	step := func(what byte, k, v int) (got, want string) {
@@ -108,7 +108,7 @@ func replayLRU(capacity int, program []byte) string {
 		case 1:
 			return say(c.Peek(k)), say(m.peek(k))
 		case 2:
-			return say(c.Take(k)), say(m.take(k))
+			return say(c.GetAndDelete(k)), say(m.take(k))
 		case 3:
 			old, had := m.peek(k)
 			m.set(k, v)
@@ -132,7 +132,7 @@ func replayLRU(capacity int, program []byte) string {
 			if k%8 == 0 { // rarely
 				c.Clear()
 				for e := m.order.Back(); e != nil; e = m.order.Back() {
-					m.remove(e, cache.Deleted)
+					m.remove(e, cache.CauseDeleted)
 				}
 			}
 		default:
@@ -160,29 +160,14 @@ func replayLRU(capacity int, program []byte) string {
 	return ""
 }
 
-func parameters(runs int) *gopter.TestParameters {
-	p := gopter.DefaultTestParameters()
-	p.MinSuccessfulTests, p.MaxSize = runs, 400
-	return p
-}
-
-// holds makes the result of a property out of a description of what went wrong.
-func holds(problem string) *gopter.PropResult {
-	if problem == "" {
-		return gopter.NewPropResult(true, "")
-	}
-	return gopter.NewPropResult(false, problem)
-}
-
-func TestP1_LRUEqualsContainerList(t *testing.T) {
-	properties := gopter.NewProperties(parameters(200))
-	properties.Property("oracle: container/list", prop.ForAll(
+func TestLRUEqualsContainerList(t *testing.T) {
+	// Oracle: container/list.
+	checkProperty(t, 200, prop.ForAll(
 		func(capacity int, program []byte) *gopter.PropResult { return holds(replayLRU(capacity, program)) },
 		gen.IntRange(1, 16), gen.SliceOf(gen.UInt8())))
-	properties.TestingRun(t)
 }
 
-// ---- P4: expiry, stale values and remembered errors, in virtual time. Oracle: the rules, over a map of deadlines.
+// ---- expiry, stale values and remembered errors, in virtual time. Oracle: the rules, over a map of deadlines.
 
 const (
 	modelTTL   = 10 * time.Second
@@ -258,7 +243,7 @@ func replayTimed(program []byte) string {
 		case 1:
 			return say(c.Get(k)), say(m.get(k))
 		case 2:
-			return say(c.Take(k)), say(m.take(k))
+			return say(c.GetAndDelete(k)), say(m.take(k))
 		case 3:
 			written++
 			ttl := time.Duration(n+1) * time.Second
@@ -300,19 +285,18 @@ func replayTimed(program []byte) string {
 	return ""
 }
 
-func TestP4_TimeEqualsModel(t *testing.T) {
+func TestTimeEqualsModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		properties := gopter.NewProperties(parameters(200))
-		properties.Property("oracle: a map of deadlines", prop.ForAll(
+		// Oracle: a map of deadlines.
+		checkProperty(t, 200, prop.ForAll(
 			func(program []byte) *gopter.PropResult { return holds(replayTimed(program)) },
 			gen.SliceOf(gen.UInt8())))
-		properties.TestingRun(t)
 	})
 }
 
-// ---- P2: under concurrency. Oracles: for each key what its only writer last wrote; for the events, conservation.
+// ---- under concurrency. Oracles: for each key what its only writer last wrote; for the events, conservation.
 
-func TestP2_OwnWritesAndConservation(t *testing.T) {
+func TestOwnWritesAndConservation(t *testing.T) {
 	for capacity := 1; capacity <= 16; capacity += 3 {
 		const writers, rounds, nkeys = 8, 300, 4 // 32 keys
 		var mu sync.Mutex
@@ -380,7 +364,7 @@ func ownWrites(c *cache.Cache[int, int], writer, rounds, nkeys int) error {
 }
 
 // A reader that asks after a Delete has returned sees what was written before it. Oracle: the origin's version numbers.
-func TestP2_LoadsAreLinearizable(t *testing.T) {
+func TestLoadsAreLinearizable(t *testing.T) {
 	const nkeys, rounds = 4, 1000
 	for _, capacity := range []int{1, 3, 16} {
 		c := cache.NewSharded(cache.Config[int, int64]{Capacity: capacity}, 1<<(capacity%3))
@@ -465,7 +449,7 @@ func stressLoads(t *testing.T, capacity int) {
 func TestStress_Operations(t *testing.T) {
 	kinds := map[string]cache.Config[int, int]{
 		"plain":  {},
-		"lru":    {Policy: cache.LRU},
+		"lru":    {Eviction: cache.LRU},
 		"timed":  {TTL: 100 * time.Microsecond, IdleTTL: 30 * time.Microsecond},
 		"weighs": {MaxWeight: 30, Weigh: func(_, v int) uint32 { return uint32(v % 20) }},
 		"hooked": {OnEvent: func(context.Context, pairEvent) {}},
@@ -477,7 +461,7 @@ func TestStress_Operations(t *testing.T) {
 					defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 					config.Capacity = capacity
 					shards := 4
-					if config.Policy == cache.LRU {
+					if config.Eviction == cache.LRU {
 						shards = 1
 					}
 					c := cache.NewSharded(config, shards)
@@ -611,11 +595,10 @@ func TestFlightsEqualSingleflight(t *testing.T) {
 		return holds(cmp.Diff(want, got))
 	}
 	synctest.Test(t, func(t *testing.T) {
-		properties := gopter.NewProperties(parameters(50))
-		properties.Property("oracle: singleflight", prop.ForAll(func(at []int) *gopter.PropResult {
+		// Oracle: singleflight.
+		checkProperty(t, 50, prop.ForAll(func(at []int) *gopter.PropResult {
 			slices.Sort(at)
 			return property(at)
 		}, gen.SliceOf(gen.IntRange(0, 100))))
-		properties.TestingRun(t)
 	})
 }

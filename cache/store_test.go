@@ -91,7 +91,7 @@ func TestThrough_NoStaleFill(t *testing.T) {
 		got := ask(t.Context(), c, "k", slow)
 		s.Delete(t.Context(), "k")
 		c.Delete("k")
-		(<-got).want(t, 1, nil)
-		wantGet(t, c, "k", 0)
+		(<-got).check(t, 1, nil)
+		checkGet(t, c, "k", 0)
 	})
 }

@@ -57,18 +57,19 @@ func compareTable(table *cache.Table, model map[int]int, hash func(int) uint32, 
 	return ""
 }
 
-func TestP7_TableEqualsMap(t *testing.T) {
-	properties := gopter.NewProperties(parameters(100))
+func TestTableEqualsMap(t *testing.T) {
 	for name, hash := range hashes {
-		properties.Property(name+"; oracle: a map", prop.ForAll(
-			func(program []byte) *gopter.PropResult { return holds(replayTable(hash, program)) },
-			gen.SliceOf(gen.UInt8())))
+		t.Run(name, func(t *testing.T) {
+			// Oracle: a map.
+			checkProperty(t, 100, prop.ForAll(
+				func(program []byte) *gopter.PropResult { return holds(replayTable(hash, program)) },
+				gen.SliceOf(gen.UInt8())))
+		})
 	}
-	properties.TestingRun(t)
 }
 
 // So many nodes with the same hash that the counters of those that passed a bucket are at their end.
-func TestP7_TableWithThousandsOfCollisions(t *testing.T) {
+func TestTableWithThousandsOfCollisions(t *testing.T) {
 	table, model := cache.NewTable(), map[int]int{}
 	hash := hashes["all equal"]
 	for i := range 3000 {

@@ -137,7 +137,7 @@ func things(t testing.TB) map[string]any {
 		"keyed":    ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(1)}),
 		"bulkhead": bulkhead.New(bulkhead.Config{}),
 		"cache":    cache.New(cache.Config[string, int]{Capacity: 10}),
-		"memo":     cache.Memoize(func(context.Context, string) (int, error) { return 1, nil }, cache.Config[string, int]{Capacity: 10}),
+		"memo":     cache.Memoize(cache.Config[string, int]{Capacity: 10}, func(context.Context, string) (int, error) { return 1, nil }),
 		"log":      audit.New(audit.Config{Sink: buffer}),
 		"buffer":   buffer,
 		"ledger":   led,

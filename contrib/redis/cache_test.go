@@ -31,13 +31,15 @@ func raw(client redis.Client, name string) redis.CacheConfig[string] {
 func TestCache_Store(t *testing.T) {
 	t.Parallel()
 	server, nodes := redistest.Start(t), redistest.Cluster(t)
+	var stores atomic.Int64
 	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
 		t.Parallel()
 		for name, client := range map[string]redis.Client{"server": connect(t, server.Addr), "cluster": connect(t, nodes[0].Addr, nodes[1].Addr)} {
-			name += ":" + strings.ReplaceAll(t.Name(), "/", ":")
-			if err := cachetest.TestStore(t.Context(), redis.NewCache(raw(client, name))); err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
+			t.Run(name, func(t *testing.T) {
+				cachetest.Run(t, func(*testing.T) cache.Store[string, string] {
+					return redis.NewCache(raw(client, fmt.Sprint("store", stores.Add(1)))) // none sees the keys of another
+				})
+			})
 		}
 	})
 }

@@ -96,12 +96,12 @@ func newGateway(c config) (*gateway, error) {
 		// An upstream must not send the gateway elsewhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	g.answers = cache.Memoize(g.fetch, cache.Config[page, answer]{
+	g.answers = cache.Memoize(cache.Config[page, answer]{
 		MaxWeight:    maxCached,
 		Weigh:        func(p page, a answer) uint32 { return uint32(len(p.path) + len(a.body) + 256) }, // what an entry takes itself
 		TTL:          c.ttl,
 		StaleIfError: time.Hour, // an old answer beats none
-	})
+	}, g.fetch)
 	g.Handler = g.routes()
 	return g, nil
 }

@@ -62,9 +62,9 @@ func peers[K comparable]() []peer[K] {
 }
 
 // redoubt is uncounted where it is compared, as most peers are, and as usual where its name says so.
-func redoubt[K comparable](policy cache.Policy, uncounted bool) func(int, time.Duration) subject[K] {
+func redoubt[K comparable](policy cache.Eviction, uncounted bool) func(int, time.Duration) subject[K] {
 	return func(capacity int, ttl time.Duration) subject[K] {
-		c := cache.New(cache.Config[K, uint64]{Capacity: capacity, TTL: ttl, Policy: policy, Uncounted: uncounted})
+		c := cache.New(cache.Config[K, uint64]{Capacity: capacity, TTL: ttl, Eviction: policy, Uncounted: uncounted})
 		return subject[K]{get: c.Get, set: c.Set, len: c.Len}
 	}
 }
@@ -174,7 +174,7 @@ func identity(_ context.Context, k uint64) (uint64, error) { return k, nil }
 
 var loadings = []loading{
 	{"redoubt", func(capacity int) (func(context.Context, uint64) (uint64, error), func()) {
-		return cache.Memoize(identity, cache.Config[uint64, uint64]{Capacity: capacity, Uncounted: true}).Get, func() {}
+		return cache.Memoize(cache.Config[uint64, uint64]{Capacity: capacity, Uncounted: true}, identity).Get, func() {}
 	}},
 	{"otter", func(capacity int) (func(context.Context, uint64) (uint64, error), func()) {
 		c := otter.Must(&otter.Options[uint64, uint64]{MaximumSize: capacity})

@@ -154,7 +154,7 @@ func run(c *cache.Cache[int, int], random *rand.Rand, o *op) {
 		o.got, loaded = c.GetOrSet(o.key, o.value)
 		o.own = !loaded
 	case "take":
-		o.got, _ = c.Take(o.key)
+		o.got, _ = c.GetAndDelete(o.key)
 	case "update":
 		c.Update(o.key, func(old int, _ bool) (int, cache.Op) {
 			o.got = old
@@ -190,10 +190,10 @@ var histories = []struct {
 }{
 	{"roomy", cache.Config[int, int]{Capacity: 2000}, false},
 	{"roomy, events", cache.Config[int, int]{Capacity: 2000, OnEvent: func(context.Context, cache.Event[int, int]) {}}, false},
-	{"lru", cache.Config[int, int]{Capacity: 100, Policy: cache.LRU}, false},
+	{"lru", cache.Config[int, int]{Capacity: 100, Eviction: cache.LRU}, false},
 	{"long life", cache.Config[int, int]{Capacity: 2000, TTL: time.Hour, IdleTTL: time.Hour}, false},
 	{"capacity 1", cache.Config[int, int]{Capacity: 1}, true},
-	{"capacity 2", cache.Config[int, int]{Capacity: 2, Policy: cache.LRU}, true},
+	{"capacity 2", cache.Config[int, int]{Capacity: 2, Eviction: cache.LRU}, true},
 	{"heavy", cache.Config[int, int]{MaxWeight: 20, Weigh: func(_, v int) uint32 { return uint32(v % 11) }}, true},
 }
 

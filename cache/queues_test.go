@@ -14,7 +14,7 @@ import (
 	"github.com/redoubt-go/redoubt/cache"
 )
 
-// ---- P3: the adaptive policy, hit for hit. Oracle: the model below, which is the policy written down in the simplest way,
+// ---- the adaptive policy, hit for hit. Oracle: the model below, which is the policy written down in the simplest way,
 // with slices that it searches from end to end.
 
 type modelEntry struct {
@@ -275,12 +275,11 @@ func replayPolicy(capacity, n int, seed uint64) string {
 	return c.Check()
 }
 
-func TestP3_AdaptiveEqualsModel(t *testing.T) {
-	properties := gopter.NewProperties(parameters(60))
-	properties.Property("oracle: the model of the policy", prop.ForAll(
+func TestAdaptiveEqualsModel(t *testing.T) {
+	// Oracle: the model of the policy.
+	checkProperty(t, 60, prop.ForAll(
 		func(capacity int, seed uint64) *gopter.PropResult { return holds(replayPolicy(capacity, 3000, seed)) },
 		gen.IntRange(1, 100), gen.UInt64()))
-	properties.TestingRun(t)
 	if problem := replayPolicy(1000, 40_000, 1); problem != "" {
 		t.Error(problem)
 	}
@@ -302,8 +301,8 @@ func TestAdaptive_BeatsLRU(t *testing.T) {
 		}},
 		{"loop", func(i int) int { return i % 1200 }},
 	} {
-		hits := func(policy cache.Policy) (n int) {
-			c := cache.New(cache.Config[int, int]{Capacity: capacity, Policy: policy})
+		hits := func(policy cache.Eviction) (n int) {
+			c := cache.New(cache.Config[int, int]{Capacity: capacity, Eviction: policy})
 			for i := range 40_000 {
 				if _, ok := c.Get(tt.key(i)); ok {
 					n++
