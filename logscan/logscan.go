@@ -10,6 +10,10 @@ import (
 	"iter"
 	"math"
 	"runtime"
+	"strings"
+
+	"github.com/redoubt-go/redoubt/internal/ctxerr"
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
 const (
@@ -111,6 +115,10 @@ func Lines(r io.Reader) iter.Seq2[*Record, error] {
 // interrupt a Read that blocks. However the loop ends, the open input is closed.
 func (s Scanner) Records(ctx context.Context, in Inputs) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
+		if err := s.Validate(); err != nil {
+			yield(nil, err)
+			return
+		}
 		c := newScan(ctx, s.withDefaults(), yield)
 		defer c.flush()
 		if !c.alive(ctx) {
@@ -124,8 +132,31 @@ func (s Scanner) Records(ctx context.Context, in Inputs) iter.Seq2[*Record, erro
 	}
 }
 
+// Validate reports every field whose value is out of range or incomplete.
+func (s Scanner) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("logscan: "+format, args...))
+	}
+	if s.Workers < 0 {
+		bad("Workers is %d, want at least 0 (GOMAXPROCS)", s.Workers)
+	}
+	if s.MaxLine < 0 {
+		bad("MaxLine is %d, want at least 0 (256 KiB)", s.MaxLine)
+	}
+	for i, d := range s.Decoders {
+		if d.Magic == "" || strings.Contains(d.Magic, "\n") {
+			bad("Decoders[%d].Magic is %s, want at least 1 byte and no newline", i, quote.Text(d.Magic))
+		}
+		if d.New == nil {
+			bad("Decoders[%d].New is missing", i)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func (s Scanner) withDefaults() Scanner {
-	if s.MaxLine <= 0 {
+	if s.MaxLine == 0 {
 		s.MaxLine = defaultMaxLine
 	}
 	s.MaxLine = min(s.MaxLine, math.MaxInt/2) // leaves room for blocks
@@ -135,7 +166,7 @@ func (s Scanner) withDefaults() Scanner {
 	if s.MaxRatio == 0 {
 		s.MaxRatio = defaultMaxRatio
 	}
-	if s.Workers <= 0 {
+	if s.Workers == 0 {
 		s.Workers = runtime.GOMAXPROCS(0)
 	}
 	if s.Chunk == 0 {
@@ -160,6 +191,7 @@ type scan struct {
 	redacted   []byte   // what Redact has made of the record
 	unnumbered bool     // Record.Num stays 0
 	mayEnd     bool     // the context
+	over       bool     // the error yielded last ends the scan
 }
 
 func newScan(ctx context.Context, s Scanner, yield func(*Record, error) bool) *scan {
@@ -190,17 +222,14 @@ func (c *scan) running(ctx context.Context) bool {
 	if ctx.Err() == nil {
 		return true
 	}
-	c.yield(nil, contextError(ctx))
-	return false
+	return c.abort(ctxerr.New(ctx, "logscan"))
 }
 
-// contextError returns an error that matches both ctx.Err() and its cause.
-func contextError(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if errors.Is(cause, err) {
-		return fmt.Errorf("logscan: %w", cause)
-	}
-	return fmt.Errorf("logscan: %w: %w", err, cause)
+// abort ends the scan with err.
+func (c *scan) abort(err error) bool {
+	c.over = true
+	c.yield(nil, err)
+	return false
 }
 
 // input delivers the records of one input, or of the error that stands for one.
@@ -354,8 +383,7 @@ func (c *scan) malformed(err error) bool {
 		return true
 	}
 	if err := c.Scanner.Malformed(&c.rec, err); err != nil {
-		c.yield(nil, err)
-		return false
+		return c.abort(err)
 	}
 	return true
 }
@@ -363,7 +391,7 @@ func (c *scan) malformed(err error) bool {
 // fail reports that an input ended early, at the decoded offset off.
 func (c *scan) fail(name string, off int64, err error) bool {
 	c.stats.Failed++
-	if in, ok := err.(*InputError); ok { // Inputs name what they could not list
+	if in, ok := err.(*InputError); ok && in != nil { // Inputs name what they could not list
 		return c.yield(nil, in)
 	}
 	return c.yield(nil, &InputError{Name: name, Offset: off, Err: err})

@@ -1,21 +1,9 @@
 package logscan
 
 import (
-	"context"
 	"iter"
 	"time"
 )
-
-// Filter returns what of seq keep accepts, and all errors.
-func Filter[T any](seq iter.Seq2[T, error], keep func(T) bool) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		for v, err := range seq {
-			if (err != nil || keep(v)) && !yield(v, err) {
-				return
-			}
-		}
-	}
-}
 
 // Merge merges sequences that are each in the order of cmp into one that is; of
 // equal elements, those of the earlier sequence come first. Errors come when they are
@@ -163,34 +151,6 @@ func Reorder(seq iter.Seq2[*Record, error], slack time.Duration, most int) iter.
 			if !deliver() {
 				return
 			}
-		}
-	}
-}
-
-// Pages returns the items of all pages that fetch returns, one page after the
-// other: fetch is called with the cursor "" first, then with what it returned as
-// next, until that is "". An error of fetch is the last of the sequence, after the
-// items that came with it; so is one of ctx, which matches both ctx.Err() and
-// context.Cause(ctx). A page is fetched when the loop has had the one before it.
-func Pages[T any](ctx context.Context, fetch func(ctx context.Context, cursor string) (items []T, next string, err error)) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		var none T
-		for cursor, more := "", true; more; more = cursor != "" {
-			if ctx.Err() != nil {
-				yield(none, contextError(ctx))
-				return
-			}
-			items, next, err := fetch(ctx, cursor)
-			for _, item := range items {
-				if !yield(item, nil) {
-					return
-				}
-			}
-			if err != nil {
-				yield(none, err)
-				return
-			}
-			cursor = next
 		}
 	}
 }
