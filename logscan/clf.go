@@ -71,7 +71,7 @@ func setRequest(r *Record, b []byte) {
 func setResponse(r *Record, b []byte) error {
 	b, ok := cutByte(b, ' ')
 	status, b, ok2 := bytes.Cut(b, space)
-	if _, rest, isNumber := number(status, 3); !ok || !ok2 || !isNumber || len(rest) > 0 {
+	if _, rest, isNumber := leadingDigits(status, 3); !ok || !ok2 || !isNumber || len(rest) > 0 {
 		return errCLF
 	}
 	r.Set("status", status)

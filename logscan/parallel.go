@@ -411,16 +411,6 @@ func (c *scan) chunk(ctx context.Context, t *task) bool {
 	return c.records(ctx, part{end: end, inside: !first})
 }
 
-// seek goes past the next newline. It reports false when there is none.
-func (l *lines) seek() bool {
-	var none Record
-	req := l.require
-	l.require = nil
-	ok := l.next(&none) && !none.Partial
-	l.require = req
-	return ok
-}
-
 // A chunkReader reads a chunk and then, in small steps, what its last line needs.
 type chunkReader struct {
 	c         *scan

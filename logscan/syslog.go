@@ -28,7 +28,7 @@ func (p *syslogParser) Parse(r *Record) error {
 	b := r.Line
 	if len(b) > 0 && b[0] == '<' {
 		end := bytes.IndexByte(b, '>')
-		pri, rest, ok := number(b[1:], max(end-1, 0))
+		pri, rest, ok := leadingDigits(b[1:], max(end-1, 0))
 		if end < 2 || end > 4 || !ok || pri > 191 {
 			return errSyslog
 		}
