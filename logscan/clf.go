@@ -36,27 +36,27 @@ func (p *clfParser) Parse(r *Record) error {
 	if p.t.Set(r, b[start+1:end]) != nil {
 		return errCLF
 	}
-	r.value("addr", addr)
-	r.value("ident", ident)
-	r.value("user", b[:start-1])
+	setValue(r, "addr", addr)
+	setValue(r, "ident", ident)
+	setValue(r, "user", b[:start-1])
 	request, b, ok := quoted(b[end+2:])
 	if !ok {
 		return errCLF
 	}
-	r.value("request", request)
-	r.request(request)
-	return r.response(b)
+	setValue(r, "request", request)
+	setRequest(r, request)
+	return setResponse(r, b)
 }
 
 // value sets a field unless it is "-".
-func (r *Record) value(key string, b []byte) {
+func setValue(r *Record, key string, b []byte) {
 	if string(b) != "-" {
 		r.Set(key, b[:len(b):len(b)])
 	}
 }
 
 // request sets the parts of METHOD PATH PROTO.
-func (r *Record) request(b []byte) {
+func setRequest(r *Record, b []byte) {
 	i, j := bytes.IndexByte(b, ' '), bytes.LastIndexByte(b, ' ')
 	if i <= 0 || j <= i+1 || !bytes.HasPrefix(b[j+1:], []byte("HTTP/")) {
 		return
@@ -68,10 +68,10 @@ func (r *Record) request(b []byte) {
 
 // response reads ` status bytes` and perhaps ` "referer" "agent"`. What other
 // columns follow is left alone.
-func (r *Record) response(b []byte) error {
+func setResponse(r *Record, b []byte) error {
 	b, ok := cutByte(b, ' ')
 	status, b, ok2 := bytes.Cut(b, space)
-	if _, rest, isNumber := number(status, 3); !ok || !ok2 || !isNumber || len(rest) > 0 {
+	if _, rest, isNumber := leadingDigits(status, 3); !ok || !ok2 || !isNumber || len(rest) > 0 {
 		return errCLF
 	}
 	r.Set("status", status)
@@ -81,13 +81,13 @@ func (r *Record) response(b []byte) error {
 			return errCLF
 		}
 	}
-	r.value("bytes", size)
+	setValue(r, "bytes", size)
 	for _, name := range [...]string{"referer", "agent"} {
 		var v []byte
 		if v, b, ok = quoted(b); !ok {
 			return nil
 		}
-		r.value(name, v)
+		setValue(r, name, v)
 		b, _ = cutByte(b, ' ')
 	}
 	return nil

@@ -25,7 +25,7 @@ func (p *csvParser) Parse(r *Record) error {
 	r.reset()
 	b, isHeader := r.Line, true
 	for i, name := range p.header {
-		value, rest, ok := r.column(b)
+		value, rest, ok := column(r, b)
 		last := i == len(p.header)-1
 		switch {
 		case !ok:
@@ -46,9 +46,9 @@ func (p *csvParser) Parse(r *Record) error {
 
 // column reads a value and the comma after it; rest is nil at the end of the
 // row.
-func (r *Record) column(b []byte) (value, rest []byte, ok bool) {
+func column(r *Record, b []byte) (value, rest []byte, ok bool) {
 	if len(b) > 0 && b[0] == '"' {
-		return r.quotedColumn(b[1:])
+		return quotedColumn(r, b[1:])
 	}
 	i := bytes.IndexByte(b, ',')
 	if i < 0 {
@@ -60,7 +60,7 @@ func (r *Record) column(b []byte) (value, rest []byte, ok bool) {
 }
 
 // quotedColumn is column after a quote. Two quotes stand for one.
-func (r *Record) quotedColumn(b []byte) (value, rest []byte, ok bool) {
+func quotedColumn(r *Record, b []byte) (value, rest []byte, ok bool) {
 	start := len(r.scratch)
 	for {
 		i := bytes.IndexByte(b, '"')

@@ -6,6 +6,8 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+
+	"github.com/redoubt-go/redoubt/internal/gunzip"
 )
 
 // magics are what compressed streams begin with: each byte is between those of
@@ -104,7 +106,7 @@ func (c *scan) decode(r io.Reader) (*decoded, error) {
 	case "":
 		d.limit, d.ratio = -1, -1
 	case "gzip":
-		d.r = &gzipReader{br: c.br}
+		d.r = gunzip.NewReader(c.br, new(gzip.Reader))
 	case "bzip2":
 		d.r = bzip2.NewReader(c.br)
 	default:
@@ -169,63 +171,4 @@ func (d *decoded) Read(p []byte) (int, error) {
 	}
 	d.c.stats.DecodedBytes += uint64(n)
 	return n, err
-}
-
-// A gzipReader reads the members of a gzip stream as one. Unlike gzip.Reader in
-// its multistream mode it takes zeros after the last member for padding, as
-// gzip(1) does (golang/go#47809).
-type gzipReader struct {
-	br     *bufio.Reader
-	zr     gzip.Reader
-	inside bool // a member
-	later  bool // after the first member
-}
-
-func (g *gzipReader) Read(p []byte) (int, error) {
-	for {
-		if !g.inside {
-			if err := g.open(); err != nil {
-				return 0, err
-			}
-		}
-		n, err := g.zr.Read(p)
-		if err == io.EOF {
-			g.inside, err = false, nil
-		}
-		if n > 0 || err != nil {
-			return n, err
-		}
-	}
-}
-
-// open begins the next member. It returns io.EOF when there is none.
-func (g *gzipReader) open() error {
-	if g.later {
-		if err := g.padding(); err != nil {
-			return err
-		}
-	}
-	if err := g.zr.Reset(g.br); err != nil {
-		return err
-	}
-	g.zr.Multistream(false)
-	g.inside, g.later = true, true
-	return nil
-}
-
-// padding skips zeros to the end. Nothing may follow them.
-func (g *gzipReader) padding() error {
-	for zeros := 0; ; zeros++ {
-		b, err := g.br.ReadByte()
-		if err != nil {
-			return err
-		}
-		if b == 0 {
-			continue
-		}
-		if zeros > 0 {
-			return gzip.ErrHeader
-		}
-		return g.br.UnreadByte()
-	}
 }

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
 // Classes of errors, matched with errors.Is.
@@ -13,10 +16,10 @@ var (
 
 	// ErrUnsupported is matched when an input is compressed in a way that
 	// cannot be read: xz and zstd, when no Decoder takes them.
-	ErrUnsupported = errors.New("unsupported compression")
+	ErrUnsupported = errors.New("logscan: unsupported compression")
 
 	// ErrLimit is matched when an input exceeds MaxDecoded or MaxRatio.
-	ErrLimit = errors.New("decoded size over the limit")
+	ErrLimit = errors.New("logscan: decoded size over the limit")
 )
 
 // An InputError reports that an input could not be opened or listed, or ended
@@ -34,9 +37,11 @@ var _ slog.LogValuer = (*InputError)(nil)
 func (e *InputError) Error() string {
 	name := ""
 	if e.Name != "" {
-		name = quote(e.Name) + ": "
+		name = quote.Text(e.Name) + ": "
 	}
-	return fmt.Sprintf("logscan: %sat byte %d: %v", name, e.Offset, e.Err)
+	// Our own errors need no second prefix.
+	cause := strings.TrimPrefix(fmt.Sprint(e.Err), "logscan: ")
+	return fmt.Sprintf("logscan: %sat byte %d: %s", name, e.Offset, cause)
 }
 
 // Unwrap returns the cause.
@@ -44,13 +49,5 @@ func (e *InputError) Unwrap() error { return e.Err }
 
 // LogValue returns the fields as a group.
 func (e *InputError) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("name", e.Name), slog.Int64("offset", e.Offset), slog.Any("err", e.Err))
-}
-
-// quote quotes foreign text for an error, at most 64 bytes of it.
-func quote(s string) string {
-	if len(s) > 64 {
-		return fmt.Sprintf("%q...", s[:64])
-	}
-	return fmt.Sprintf("%q", s)
+	return slog.GroupValue(slog.String("name", quote.Cut(e.Name)), slog.Int64("offset", e.Offset), slog.Any("err", e.Err))
 }

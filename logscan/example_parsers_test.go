@@ -2,7 +2,6 @@ package logscan_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -142,10 +141,11 @@ type levels map[string]int
 
 func (l levels) Add(r *logscan.Record) { l[string(r.Get("level"))]++ }
 
-func (l levels) Merge(other levels) {
+func (l levels) Merge(other levels) error {
 	for level, n := range other {
 		l[level] += n
 	}
+	return nil
 }
 
 // A hundred files in parallel.
@@ -163,10 +163,10 @@ func ExampleReduce() {
 
 func ExampleAccumulator() {
 	var a logscan.Accumulator[levels] = levels{"INFO": 1}
-	a.Merge(levels{"INFO": 2})
-	fmt.Println(a)
+	err := a.Merge(levels{"INFO": 2})
+	fmt.Println(a, err)
 	// Output:
-	// map[INFO:3]
+	// map[INFO:3] <nil>
 }
 
 func ExampleMap() {
@@ -179,16 +179,6 @@ func ExampleMap() {
 	// Output:
 	// /a <nil>
 	// /c <nil>
-}
-
-func ExampleFilter() {
-	lines := logscan.Lines(strings.NewReader("one\ntwo\nthree\n"))
-	long := logscan.Filter(lines, func(r *logscan.Record) bool { return len(r.Line) > 3 })
-	for rec := range long {
-		fmt.Printf("%s\n", rec.Line)
-	}
-	// Output:
-	// three
 }
 
 // timed scans lines that begin with a time.
@@ -247,36 +237,16 @@ func ExampleReorder() {
 	// third
 }
 
-// An API that gives its items page by page.
-func ExamplePages() {
-	pages := map[string][]int{"": {1, 2}, "p2": {3}, "p3": {4}}
-	next := map[string]string{"": "p2", "p2": "p3"}
-	fetch := func(_ context.Context, cursor string) ([]int, string, error) {
-		if cursor == "p3" {
-			return pages[cursor], "", errors.New("the server is gone")
-		}
-		return pages[cursor], next[cursor], nil
-	}
-	for item, err := range logscan.Pages(context.Background(), fetch) {
-		fmt.Println(item, err)
-	}
-	// Output:
-	// 1 <nil>
-	// 2 <nil>
-	// 3 <nil>
-	// 4 <nil>
-	// 0 the server is gone
-}
-
 // failures counts failed logins by address.
 type failures map[string]int
 
 func (f failures) Add(r *logscan.Record) { f[string(r.Get("addr"))] += r.Weight() }
 
-func (f failures) Merge(other failures) {
+func (f failures) Merge(other failures) error {
 	for addr, n := range other {
 		f[addr] += n
 	}
+	return nil
 }
 
 // Failed logins, more than five from one address.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -283,7 +284,57 @@ func ExampleStats() {
 	b, err := json.Marshal(logscan.Stats{Inputs: 1, ReadBytes: 512, DecodedBytes: 4096, Records: 40, Delivered: 39, Malformed: 1})
 	fmt.Println(string(b), err)
 	// Output:
-	// {"inputs":1,"failed":0,"read_bytes":512,"decoded_bytes":4096,"records":40,"delivered":39,"prefiltered":0,"malformed":1,"cut":0,"cut_bytes":0,"joined":0} <nil>
+	// {"name":"","inputs":1,"failed":0,"read_bytes":512,"decoded_bytes":4096,"records":40,"delivered":39,"prefiltered":0,"malformed":1,"cut":0,"cut_bytes":0,"joined":0} <nil>
+}
+
+// objects lists a bucket page by page, as the APIs of object stores do. It
+// fetches a page when the scan has read the one before it.
+func objects(ctx context.Context, list func(ctx context.Context, cursor string) (names []string, next string, err error), open func(name string) (io.ReadCloser, error)) logscan.Inputs {
+	return func(yield func(logscan.Input, error) bool) {
+		for cursor, more := "", true; more; more = cursor != "" {
+			names, next, err := list(ctx, cursor)
+			if err != nil {
+				yield(logscan.Input{Name: "page " + cursor}, err)
+				return
+			}
+			for _, name := range names {
+				in := logscan.Input{Name: name, Open: func(context.Context) (io.ReadCloser, error) { return open(name) }}
+				if !yield(in, nil) {
+					return
+				}
+			}
+			cursor = next
+		}
+	}
+}
+
+// The logs of an API with pages: the loop does not see where a page ends.
+func ExampleInputs_pages() {
+	ctx := context.Background()
+	list := func(_ context.Context, cursor string) ([]string, string, error) {
+		switch cursor {
+		case "":
+			return []string{"a.log", "b.log"}, "p2", nil
+		case "p2":
+			return []string{"c.log"}, "p3", nil
+		}
+		return nil, "", errors.New("the server is gone")
+	}
+	open := func(name string) (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader("text of " + name)), nil
+	}
+	for rec, err := range (logscan.Scanner{}).Records(ctx, objects(ctx, list, open)) {
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Printf("%s\n", rec.Line)
+	}
+	// Output:
+	// text of a.log
+	// text of b.log
+	// text of c.log
+	// logscan: "page p3": at byte 0: the server is gone
 }
 
 // A damaged input does not end the scan.

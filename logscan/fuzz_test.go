@@ -24,8 +24,8 @@ func FuzzLines(f *testing.F) {
 			t.Skip("not text, or no limit")
 		}
 		got, errs := scanLines(logscan.Scanner{MaxLine: limit}, logscan.Readers("", chunked(s, seed)))
-		check(t, "lines", got, model(s, limit))
-		check(t, "errors", len(errs), 0)
+		checkEqual(t, got, model(s, limit))
+		checkEqual(t, len(errs), 0)
 	})
 }
 
@@ -39,7 +39,7 @@ func FuzzJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s, path string) {
 		for _, paths := range [][]string{nil, {path}, {"a", "a.b", "a.b.c", path}} {
-			if diff := compareJSON(s, paths); diff != "" {
+			if diff := compareJSON(logscan.JSON, s, paths); diff != "" {
 				t.Error(diff)
 			}
 		}
@@ -73,7 +73,7 @@ func FuzzPattern(f *testing.F) {
 		if middle == "" {
 			t.Skip("two fields with nothing between them")
 		}
-		if diff := comparePattern([]string{first, middle, last}, s); diff != "" {
+		if diff := comparePattern(logscan.MustPattern, []string{first, middle, last}, s); diff != "" {
 			t.Error(diff)
 		}
 	})

@@ -212,7 +212,7 @@ func (d *jsonDecoder) member(i int, key []byte, prefix string) (end int, err err
 // earlier occurrence of key are taken away: they are not in the last one.
 func (d *jsonDecoder) match(key []byte, prefix string) (slot int, below string) {
 	if len(d.paths) == 0 {
-		d.r.Set(d.r.intern(key), nil)
+		d.r.fields = append(d.r.fields, field{name: d.r.intern(key)})
 		return len(d.r.fields) - 1, ""
 	}
 	slot = -1

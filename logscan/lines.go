@@ -20,14 +20,14 @@ type lines struct {
 	off        int64 // of buf[start] in the stream
 	err        error // of src, sticky; io.EOF at a regular end
 
-	require []needle // lines with none of these may be skipped
+	require []needle // lines with none of these may be passed
 	until   int64    // no line that begins here or later is wanted; the caller looks, too
 	whole   int64    // offset of the end of the last line that is whole in the buffer
-	skipped uint64   // lines that were
+	passed  uint64   // lines that were
 }
 
 // reset makes l read src, whose first byte has the given offset. A byte order
-// mark is skipped only at the very beginning of a stream.
+// mark is passed only at the very beginning of a stream.
 func (l *lines) reset(src io.Reader, limit int, off int64) {
 	*l = lines{src: src, limit: limit, buf: l.buf, off: off, require: l.require, until: math.MaxInt64}
 	for i := range l.require {
@@ -50,7 +50,7 @@ func (l *lines) reset(src io.Reader, limit int, off int64) {
 // then says why.
 func (l *lines) next(r *Record) bool {
 	if len(l.require) > 0 {
-		if l.skip(r); l.off >= l.until {
+		if l.pass(r); l.off >= l.until {
 			return false
 		}
 	}
@@ -73,10 +73,10 @@ func (l *lines) next(r *Record) bool {
 	return true
 }
 
-// skip goes past the whole lines of the buffer before the first that has one of
+// pass goes past the whole lines of the buffer before the first that has one of
 // the literals. It is for speed only: it sees neither the line that is unfinished
 // at the end of the buffer nor where a line is cut.
-func (l *lines) skip(r *Record) {
+func (l *lines) pass(r *Record) {
 	data := l.buf[l.start:l.end]
 	if l.off >= l.whole {
 		l.whole = l.off + int64(bytes.LastIndexByte(data, '\n')+1)
@@ -96,7 +96,7 @@ func (l *lines) skip(r *Record) {
 		at = bytes.LastIndexByte(data[:at], '\n') + 1
 	}
 	n := bytes.Count(data[:at], newline)
-	l.skipped += uint64(n)
+	l.passed += uint64(n)
 	r.Num += int64(n)
 	l.start += at
 	l.off += int64(at)
@@ -130,7 +130,7 @@ func (l *lines) refill(r *Record) bool {
 // emit hands out the next n bytes as a line, followed by a newline if ended.
 func (l *lines) emit(r *Record, n int, ended bool) {
 	cr := n > 0 && l.buf[l.start+n-1] == '\r'
-	l.record(r, int64(n), cr, ended)
+	l.describe(r, int64(n), cr, ended)
 	l.start += n
 	if ended {
 		l.start++
@@ -154,17 +154,17 @@ func (l *lines) long(r *Record) {
 			cr = rest[len(rest)-1] == '\r'
 		}
 	}
-	l.record(r, n, cr, stop >= 0)
+	l.describe(r, n, cr, stop >= 0)
 	l.start = l.end
 	if stop >= 0 {
 		l.start = l.limit + stop + 1
 	}
 }
 
-// record describes in r the line of n bytes that begins at l.start; cr says that
+// describe describes in r the line of n bytes that begins at l.start; cr says that
 // the last of them is a "\r". It is part of the terminator, also at the end of
 // the input, where its newline is only missing.
-func (l *lines) record(r *Record, n int64, cr, ended bool) {
+func (l *lines) describe(r *Record, n int64, cr, ended bool) {
 	size := n
 	if cr {
 		size--
@@ -209,4 +209,14 @@ func (l *lines) fill() {
 		}
 	}
 	l.err = io.ErrNoProgress
+}
+
+// seek goes past the next newline. It reports false when there is none.
+func (l *lines) seek() bool {
+	var none Record
+	req := l.require
+	l.require = nil
+	ok := l.next(&none) && !none.Partial
+	l.require = req
+	return ok
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"iter"
 	"time"
+
+	"github.com/redoubt-go/redoubt/internal/ctxerr"
 )
 
 // MergeLive is Merge for sequences that may have nothing to tell for a while, such
@@ -116,7 +118,7 @@ func (m *live[T]) step(ctx context.Context, yield func(T, error) bool) bool {
 	case <-ctx.Done():
 	}
 	if stopped(ctx) {
-		yield(none, contextError(ctx))
+		yield(none, ctxerr.New(ctx, "logscan"))
 	}
 	return false
 }

@@ -1,8 +1,6 @@
 package logscan
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +8,9 @@ import (
 	"iter"
 	"math"
 	"runtime"
+	"strings"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
 const (
@@ -111,6 +112,10 @@ func Lines(r io.Reader) iter.Seq2[*Record, error] {
 // interrupt a Read that blocks. However the loop ends, the open input is closed.
 func (s Scanner) Records(ctx context.Context, in Inputs) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
+		if err := s.Validate(); err != nil {
+			yield(nil, err)
+			return
+		}
 		c := newScan(ctx, s.withDefaults(), yield)
 		defer c.flush()
 		if !c.alive(ctx) {
@@ -124,8 +129,31 @@ func (s Scanner) Records(ctx context.Context, in Inputs) iter.Seq2[*Record, erro
 	}
 }
 
+// Validate reports every field whose value is out of range or incomplete.
+func (s Scanner) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("logscan: "+format, args...))
+	}
+	if s.Workers < 0 {
+		bad("Workers is %d, want at least 0 (GOMAXPROCS)", s.Workers)
+	}
+	if s.MaxLine < 0 {
+		bad("MaxLine is %d, want at least 0 (256 KiB)", s.MaxLine)
+	}
+	for i, d := range s.Decoders {
+		if d.Magic == "" || strings.Contains(d.Magic, "\n") {
+			bad("Decoders[%d].Magic is %s, want at least 1 byte and no newline", i, quote.Text(d.Magic))
+		}
+		if d.New == nil {
+			bad("Decoders[%d].New is missing", i)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func (s Scanner) withDefaults() Scanner {
-	if s.MaxLine <= 0 {
+	if s.MaxLine == 0 {
 		s.MaxLine = defaultMaxLine
 	}
 	s.MaxLine = min(s.MaxLine, math.MaxInt/2) // leaves room for blocks
@@ -135,252 +163,11 @@ func (s Scanner) withDefaults() Scanner {
 	if s.MaxRatio == 0 {
 		s.MaxRatio = defaultMaxRatio
 	}
-	if s.Workers <= 0 {
+	if s.Workers == 0 {
 		s.Workers = runtime.GOMAXPROCS(0)
 	}
 	if s.Chunk == 0 {
 		s.Chunk = defaultChunk
 	}
 	return s
-}
-
-// A scan is one range over Scanner.Records. Its methods that return a bool
-// report whether the scan goes on.
-type scan struct {
-	Scanner
-	yield func(*Record, error) bool
-	raw   rawReader     // the open input, as it is stored
-	br    *bufio.Reader // reads raw; decoders need its ReadByte
-	lines lines
-	rec   Record
-	stats Stats // what is not yet in Scanner.Stats
-
-	joiner     joiner
-	require    [][]byte // Scanner.Require
-	redacted   []byte   // what Redact has made of the record
-	unnumbered bool     // Record.Num stays 0
-	mayEnd     bool     // the context
-}
-
-func newScan(ctx context.Context, s Scanner, yield func(*Record, error) bool) *scan {
-	c := &scan{Scanner: s, yield: yield, mayEnd: ctx.Done() != nil, br: bufio.NewReaderSize(nil, blockSize/2)}
-	for _, text := range s.Require {
-		c.require = append(c.require, []byte(text))
-	}
-	if s.Join == nil {
-		texts := c.require
-		// What a regular expression cannot match need not be cut into lines, as
-		// long as nobody looks at it.
-		if p, ok := s.Parser.(*regexpParser); ok && len(c.require) == 0 && s.Malformed == nil && s.Redact == nil {
-			texts = p.literals
-		}
-		c.lines.require = needles(texts)
-	}
-	return c
-}
-
-// alive ends the scan with an error when ctx is done.
-func (c *scan) alive(ctx context.Context) bool {
-	return !c.mayEnd || c.running(ctx)
-}
-
-// running is alive for a context that may end. Err is an atomic load in those of
-// the standard library, and costs less than a look at Done.
-func (c *scan) running(ctx context.Context) bool {
-	if ctx.Err() == nil {
-		return true
-	}
-	c.yield(nil, contextError(ctx))
-	return false
-}
-
-// contextError returns an error that matches both ctx.Err() and its cause.
-func contextError(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if errors.Is(cause, err) {
-		return fmt.Errorf("logscan: %w", cause)
-	}
-	return fmt.Errorf("logscan: %w: %w", err, cause)
-}
-
-// input delivers the records of one input, or of the error that stands for one.
-func (c *scan) input(ctx context.Context, in Input, err error) bool {
-	c.stats.Inputs++
-	if err != nil {
-		return c.fail(in.Name, 0, err)
-	}
-	rc, err := in.Open(ctx)
-	if err != nil {
-		return c.fail(in.Name, 0, err)
-	}
-	defer rc.Close()
-	src, err := c.decode(rc)
-	if err != nil {
-		return c.fail(in.Name, 0, err)
-	}
-	defer src.Close()
-	// An offset beyond the end is an error, not an input without records: the
-	// file was cut or exchanged since the offset was noted.
-	skip := max(in.Offset, 0)
-	if skipped, err := c.skip(rc, src, skip); err != nil {
-		return c.fail(in.Name, skipped, noEOF(err))
-	}
-	c.lines.reset(src, c.MaxLine, skip)
-	c.rec.Source, c.rec.Num = in.Name, 0
-	return c.records(ctx, part{end: math.MaxInt64})
-}
-
-// skip goes past the first n bytes of src, the decoded bytes of rc. Plain files
-// need not be read for that.
-func (c *scan) skip(rc io.Reader, src *decoded, n int64) (int64, error) {
-	s, ok := rc.(io.Seeker)
-	if !ok || n == 0 || src.r != c.br {
-		return io.CopyN(io.Discard, src, n)
-	}
-	size, err := s.Seek(0, io.SeekEnd)
-	if err != nil { // a pipe
-		return io.CopyN(io.Discard, src, n)
-	}
-	if size < n {
-		return size, io.EOF
-	}
-	c.br.Reset(&c.raw)
-	c.raw.err = nil
-	return s.Seek(n, io.SeekStart)
-}
-
-// A part is the range of an input whose records a scan delivers: those that
-// begin before end and, if inside, from the first line on that begins a record.
-type part struct {
-	end    int64
-	inside bool
-}
-
-// records delivers the records of c.lines.
-func (c *scan) records(ctx context.Context, p part) bool {
-	if c.Join != nil {
-		return c.joined(ctx, p)
-	}
-	for c.lines.off < p.end && c.lines.next(&c.rec) {
-		if c.lines.skipped > 0 {
-			c.skipped()
-		}
-		if !c.alive(ctx) || !c.record() {
-			return false
-		}
-	}
-	c.skipped()
-	return c.ended(ctx)
-}
-
-// ended reports the error that has ended c.lines, if there is one.
-func (c *scan) ended(ctx context.Context) bool {
-	if err := c.lines.err; err != nil && err != io.EOF {
-		return c.alive(ctx) && c.fail(c.rec.Source, c.lines.off, err)
-	}
-	return true
-}
-
-// skipped counts the lines over which c.lines has skipped.
-func (c *scan) skipped() {
-	n := c.lines.skipped
-	c.lines.skipped = 0
-	c.stats.Records += n
-	if len(c.require) > 0 {
-		c.stats.Prefiltered += n
-	} else {
-		c.stats.Malformed += n
-	}
-}
-
-// required reports whether line has a text of Scanner.Require.
-func (c *scan) required(line []byte) bool {
-	for _, text := range c.require {
-		if bytes.Contains(line, text) {
-			return true
-		}
-	}
-	return false
-}
-
-// redact puts what Redact makes of the record in its place.
-func (c *scan) redact() {
-	c.redacted = c.Redact(c.redacted[:0], c.rec.Line)
-	n := min(len(c.redacted), c.MaxLine)
-	c.rec.Line = c.redacted[:n:n]
-}
-
-// record parses, counts and delivers c.rec. It counts after the parser has
-// returned, so that the counts hold also when one panics.
-func (c *scan) record() bool {
-	r := &c.rec
-	r.reset()
-	if c.unnumbered {
-		r.Num = 0
-	}
-	if len(c.require) > 0 && !c.required(r.Line) {
-		c.stats.Records++
-		c.stats.Prefiltered++
-		return true
-	}
-	if c.Redact != nil {
-		c.redact()
-	}
-	var err error
-	if c.Parser != nil {
-		err = c.Parser.Parse(r)
-	}
-	c.stats.Records++
-	if r.Dropped > 0 {
-		c.stats.Cut++
-		c.stats.CutBytes += uint64(r.Dropped)
-	}
-	if err != nil {
-		return c.malformed(err)
-	}
-	c.stats.Delivered++
-	ok := c.yield(r, nil)
-	if poison {
-		r.poison()
-	}
-	return ok
-}
-
-// malformed counts c.rec, which the parser has refused with err.
-func (c *scan) malformed(err error) bool {
-	c.stats.Malformed++
-	c.rec.reset()
-	if c.Scanner.Malformed == nil {
-		return true
-	}
-	if err := c.Scanner.Malformed(&c.rec, err); err != nil {
-		c.yield(nil, err)
-		return false
-	}
-	return true
-}
-
-// fail reports that an input ended early, at the decoded offset off.
-func (c *scan) fail(name string, off int64, err error) bool {
-	c.stats.Failed++
-	if in, ok := err.(*InputError); ok { // Inputs name what they could not list
-		return c.yield(nil, in)
-	}
-	return c.yield(nil, &InputError{Name: name, Offset: off, Err: err})
-}
-
-// flush moves the counts of the scan to where others can see them.
-func (c *scan) flush() {
-	if c.Stats != nil {
-		c.Stats.add(c.stats)
-	}
-	c.stats = Stats{}
-}
-
-// noEOF makes an end where more was promised an error.
-func noEOF(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

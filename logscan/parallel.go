@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"github.com/redoubt-go/redoubt/internal/ctxerr"
 )
 
 // maxInputErrors is how many InputErrors Reduce keeps.
@@ -22,7 +24,7 @@ const maxInputErrors = 100
 // follows what the receiver has seen.
 type Accumulator[A any] interface {
 	Add(*Record)
-	Merge(other A)
+	Merge(other A) error
 }
 
 // Reduce adds up all records of the inputs with Scanner.Workers goroutines. Each
@@ -47,17 +49,18 @@ func Reduce[A Accumulator[A]](ctx context.Context, s Scanner, in Inputs, newA fu
 			return true
 		}
 		c.run(t)
-		c.send(a, nil)
+		c.send(result[A]{v: a})
 	}
-	for a, err := range ordered(ctx, s, in, run) {
-		var bad *InputError
+	for r := range ordered(ctx, s, in, run) {
 		switch {
-		case err == nil:
-			total.Merge(a)
-		case !errors.As(err, &bad):
-			return total, err
-		case len(failed) < maxInputErrors:
-			failed = append(failed, err)
+		case r.over:
+			return total, r.err
+		case r.err != nil && len(failed) < maxInputErrors:
+			failed = append(failed, r.err)
+		case r.err == nil:
+			if err := total.Merge(r.v); err != nil {
+				return total, err
+			}
 		}
 	}
 	return total, errors.Join(failed...)
@@ -73,11 +76,17 @@ func Map[T any](ctx context.Context, s Scanner, in Inputs, fn func(*Record) (T, 
 	run := func(c *worker[T], t *task) {
 		c.each = func(r *Record) bool {
 			v, ok := fn(r)
-			return !ok || c.send(v, nil)
+			return !ok || c.send(result[T]{v: v})
 		}
 		c.run(t)
 	}
-	return ordered(ctx, s, in, run)
+	return func(yield func(T, error) bool) {
+		for r := range ordered(ctx, s, in, run) {
+			if !yield(r.v, r.err) {
+				return
+			}
+		}
+	}
 }
 
 // A task is an input or a chunk of one, or an error in place of an input.
@@ -110,8 +119,9 @@ func (s *source) release() {
 }
 
 type result[T any] struct {
-	v   T
-	err error
+	v    T
+	err  error
+	over bool // err ends the scan
 }
 
 // batch is how many results travel together.
@@ -120,8 +130,12 @@ const batch = 256
 // ordered divides the inputs into tasks, has workers run them, and delivers what
 // they send in the order of the tasks. Every task has a channel of its own; the
 // tasks begun and not yet delivered are at most a few per worker.
-func ordered[T any](parent context.Context, s Scanner, in Inputs, run func(*worker[T], *task)) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
+func ordered[T any](parent context.Context, s Scanner, in Inputs, run func(*worker[T], *task)) iter.Seq[result[T]] {
+	return func(yield func(result[T]) bool) {
+		if err := s.Validate(); err != nil {
+			yield(result[T]{err: err, over: true})
+			return
+		}
 		s := s.withDefaults()
 		ctx, cancel := context.WithCancelCause(parent)
 		var crew crew
@@ -146,8 +160,7 @@ func ordered[T any](parent context.Context, s Scanner, in Inputs, run func(*work
 			}
 		}
 		if stopped(ctx) {
-			var none T
-			yield(none, contextError(ctx))
+			yield(result[T]{err: ctxerr.New(ctx, "logscan"), over: true})
 		}
 	}
 }
@@ -202,13 +215,12 @@ func stopped(ctx context.Context) bool {
 
 // deliver hands the results of a job to the loop and reports whether that goes
 // on. The error of ctx, of which workers may have no time to tell, is the last.
-func deliver[T any](ctx context.Context, j job[T], yield func(T, error) bool) bool {
-	var none T
+func deliver[T any](ctx context.Context, j job[T], yield func(result[T]) bool) bool {
 	for {
 		select {
 		case <-ctx.Done():
 			if stopped(ctx) {
-				yield(none, contextError(ctx))
+				yield(result[T]{err: ctxerr.New(ctx, "logscan"), over: true})
 			}
 			return false
 		case results, ok := <-j.out:
@@ -216,8 +228,7 @@ func deliver[T any](ctx context.Context, j job[T], yield func(T, error) bool) bo
 				return true
 			}
 			for _, r := range results {
-				var bad *InputError
-				if !yield(r.v, r.err) || r.err != nil && !errors.As(r.err, &bad) {
+				if !yield(r) || r.over {
 					return false
 				}
 			}
@@ -321,8 +332,7 @@ func work[T any](ctx context.Context, s Scanner, todo <-chan job[T], run func(*w
 	w := &worker[T]{ctx: ctx}
 	w.scan = newScan(ctx, s, func(r *Record, err error) bool {
 		if err != nil {
-			var none T
-			return w.send(none, err)
+			return w.send(result[T]{err: err, over: w.over})
 		}
 		return w.each(r)
 	})
@@ -340,8 +350,8 @@ func work[T any](ctx context.Context, s Scanner, todo <-chan job[T], run func(*w
 }
 
 // send adds a result to those of the task. It reports false when nobody wants it.
-func (w *worker[T]) send(v T, err error) bool {
-	w.done = append(w.done, result[T]{v, err})
+func (w *worker[T]) send(r result[T]) bool {
+	w.done = append(w.done, r)
 	return len(w.done) < batch || w.ship()
 }
 
@@ -387,9 +397,7 @@ func (c *scan) chunk(ctx context.Context, t *task) bool {
 	if !first {
 		from--
 	}
-	r := &chunkReader{at: t.src.at, off: from, end: t.end, size: t.src.size}
-	c.raw = rawReader{c: c, r: r}
-	src := &decoded{c: c, r: &c.raw, limit: -1, ratio: -1}
+	src := &chunkReader{c: c, at: t.src.at, off: from, from: t.from, end: t.end, size: t.src.size}
 	c.lines.reset(src, c.MaxLine, from)
 	c.rec.Source, c.rec.Num = t.in.Name, 0
 	if !first && !c.lines.seek() {
@@ -403,23 +411,16 @@ func (c *scan) chunk(ctx context.Context, t *task) bool {
 	return c.records(ctx, part{end: end, inside: !first})
 }
 
-// seek goes past the next newline. It reports false when there is none.
-func (l *lines) seek() bool {
-	var none Record
-	req := l.require
-	l.require = nil
-	ok := l.next(&none) && !none.Partial
-	l.require = req
-	return ok
-}
-
 // A chunkReader reads a chunk and then, in small steps, what its last line needs.
 type chunkReader struct {
-	at             io.ReaderAt
-	off, end, size int64
+	c         *scan
+	at        io.ReaderAt
+	off, size int64 // of the next byte, and of the file
+	from, end int64 // the bytes that this chunk counts; the others are its neighbors'
 }
 
 func (r *chunkReader) Read(p []byte) (int, error) {
+	r.c.flush() // the read may take long
 	limit := r.end - r.off
 	if limit <= 0 {
 		limit = min(4096, r.size-r.off)
@@ -428,6 +429,9 @@ func (r *chunkReader) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := r.at.ReadAt(p[:min(int64(len(p)), limit)], r.off)
+	own := max(min(r.off+int64(n), r.end)-max(r.off, r.from), 0)
+	r.c.stats.ReadBytes += uint64(own)
+	r.c.stats.DecodedBytes += uint64(own)
 	r.off += int64(n)
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF // the file has become shorter

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
 var errNoMatch = fmt.Errorf("%w: the line does not match the pattern", ErrMalformed)
@@ -36,7 +38,7 @@ type step struct {
 func Pattern(p string) (Parser, error) {
 	c, err := compile(p)
 	if err != nil {
-		return nil, fmt.Errorf("logscan: pattern %s: %w", quote(p), err)
+		return nil, fmt.Errorf("logscan: pattern %s: %w", quote.Text(p), err)
 	}
 	return c, nil
 }
@@ -59,11 +61,11 @@ func compile(p string) (*pattern, error) {
 		name, after, ok := strings.Cut(rest[1:], ">")
 		switch {
 		case !ok || strings.Contains(name, "<"):
-			return nil, fmt.Errorf("%s is not closed", quote(rest))
+			return nil, fmt.Errorf("%s is not closed", quote.Text(rest))
 		case seen[name]:
-			return nil, fmt.Errorf("field name %s is empty or used twice", quote(name))
+			return nil, fmt.Errorf("field name %s is empty or used twice", quote.Text(name))
 		case strings.HasPrefix(after, "<") && !strings.HasPrefix(after, "<<"):
-			return nil, fmt.Errorf("nothing between <%s> and the next field", name)
+			return nil, fmt.Errorf("nothing between <%s> and the next field", quote.Name(name))
 		}
 		s := step{name: name}
 		if name == "_" {

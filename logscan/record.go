@@ -73,6 +73,14 @@ func (r *Record) Fields() iter.Seq2[string, []byte] {
 // takes it away. It is meant for parsers. The value is not copied: it should be
 // a part of Line, or bytes that stay as they are until the next record.
 func (r *Record) Set(key string, value []byte) {
+	if value == nil {
+		for i := range r.fields {
+			if r.fields[i].name == key {
+				r.fields[i].value = nil
+			}
+		}
+		return
+	}
 	r.fields = append(r.fields, field{key, value})
 }
 

@@ -5,6 +5,9 @@ import "sync"
 // Counters add up what scans do. The zero value is ready; a Counters may be
 // shared by any number of scanners and must not be copied.
 type Counters struct {
+	// Name becomes Stats.Name. Set it before the first scan.
+	Name string
+
 	mu    sync.Mutex
 	stats Stats
 }
@@ -12,6 +15,7 @@ type Counters struct {
 // Stats are the counts of Counters at one moment. They only grow, and
 // Records = Delivered + Prefiltered + Malformed holds in every snapshot.
 type Stats struct {
+	Name         string `json:"name"`          // Counters.Name
 	Inputs       uint64 `json:"inputs"`        // inputs begun, and errors of Inputs
 	Failed       uint64 `json:"failed"`        // inputs that ended with an InputError
 	ReadBytes    uint64 `json:"read_bytes"`    // bytes read from inputs, as stored
@@ -30,7 +34,9 @@ type Stats struct {
 func (c *Counters) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.stats
+	s := c.stats
+	s.Name = c.Name
+	return s
 }
 
 func (c *Counters) add(d Stats) {

@@ -28,7 +28,7 @@ func (p *syslogParser) Parse(r *Record) error {
 	b := r.Line
 	if len(b) > 0 && b[0] == '<' {
 		end := bytes.IndexByte(b, '>')
-		pri, rest, ok := number(b[1:], max(end-1, 0))
+		pri, rest, ok := leadingDigits(b[1:], max(end-1, 0))
 		if end < 2 || end > 4 || !ok || pri > 191 {
 			return errSyslog
 		}
@@ -57,7 +57,7 @@ func (p *syslogParser) rfc3164(r *Record, b []byte) error {
 		return errSyslog
 	}
 	r.Set("host", host[:len(host):len(host)])
-	r.message(tag(r, b))
+	setMessage(r, tag(r, b))
 	return nil
 }
 
@@ -126,7 +126,7 @@ func (p *syslogParser) rfc5424(r *Record, b []byte) error {
 		r.Set("data", b[:n:n])
 	}
 	if n < len(b) {
-		r.message(bytes.TrimPrefix(b[n+1:], []byte(bom)))
+		setMessage(r, bytes.TrimPrefix(b[n+1:], []byte(bom)))
 	}
 	return nil
 }
@@ -160,10 +160,10 @@ func structured(b []byte) int {
 }
 
 // message sets the message and the weight.
-func (r *Record) message(b []byte) {
+func setMessage(r *Record, b []byte) {
 	text, n := b, 0
 	if rest, ok := bytes.CutPrefix(b, []byte("message repeated ")); ok {
-		n, rest = weight(rest)
+		n, rest = count(rest)
 		rest, ok = bytes.CutPrefix(rest, []byte(" times: ["))
 		if inner, closed := bytes.CutSuffix(rest, []byte("]")); n > 0 && ok && closed {
 			text, _ = cutByte(inner, ' ')
@@ -174,7 +174,7 @@ func (r *Record) message(b []byte) {
 }
 
 // weight reads a number of up to nine digits.
-func weight(b []byte) (n int, rest []byte) {
+func count(b []byte) (n int, rest []byte) {
 	i := 0
 	for i < len(b) && i < 9 && digit(b[i]) {
 		n = n*10 + int(b[i]-'0')

@@ -437,8 +437,8 @@ func two(b []byte, i int) int {
 	return int(tens)*10 + int(ones)
 }
 
-// number reads n digits.
-func number(b []byte, n int) (v int, rest []byte, ok bool) {
+// leadingDigits reads n digits.
+func leadingDigits(b []byte, n int) (v int, rest []byte, ok bool) {
 	if len(b) < n {
 		return 0, b, false
 	}

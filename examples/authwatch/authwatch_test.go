@@ -190,7 +190,7 @@ func TestCommandLine(t *testing.T) {
 		{"argument", []string{"please"}, 2, `unexpected argument "please"`},
 		{"follow nothing", []string{"-follow"}, 2, "-follow needs -f"},
 		{"state without follow", []string{"-f", file, "-state", "x"}, 2, "-state needs -follow"},
-		{"limit and time", []string{"-limit", "-1", "-per", "0"}, 2, "Limit -1 is not between 0 and 65536; detect: Per is required"},
+		{"limit and time", []string{"-limit", "0", "-per", "0"}, 2, "Limit is 0, want 1 to 65536, or AnyEvent; detect: Per is 0s, want at least 1ns"},
 		{"ban", []string{"-ban", "0s"}, 2, "-ban 0s"},
 		{"no such file", []string{"-f", "none"}, 1, "no such file"},
 		{"folder", []string{"-f", dir}, 1, "is a directory"},

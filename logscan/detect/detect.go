@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
 const (
@@ -17,12 +20,18 @@ const (
 	maxDuration     = 1 << 60 // 36 years in ns; longer ones are no different
 )
 
+// AnyEvent as Config.Limit makes every event an alert.
+const AnyEvent = -1
+
 // A Config says when a detector raises an alert.
 type Config struct {
 	_ [0]func()
 
-	// Limit is how many are tolerated in Per; one more is an alert. Zero: the
-	// first is an alert. At most 65536.
+	// Name appears in alerts and Stats.
+	Name string
+
+	// Limit is how many are tolerated in Per, from 1 to 65536; one more is an
+	// alert. AnyEvent makes every event an alert. Required.
 	Limit int
 
 	// Per is the length of the window: at time t it is (t-Per, t]. Required.
@@ -53,14 +62,20 @@ type Config struct {
 // Validate reports all that is wrong with c.
 func (c Config) Validate() error {
 	var errs []error
-	if c.Limit < 0 || c.Limit > maxLimit {
-		errs = append(errs, fmt.Errorf("detect: Limit %d is not between 0 and %d", c.Limit, maxLimit))
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("detect: "+format, args...))
+	}
+	if c.Limit != AnyEvent && (c.Limit < 1 || c.Limit > maxLimit) {
+		bad("Limit is %d, want 1 to %d, or AnyEvent", c.Limit, maxLimit)
 	}
 	if c.Per <= 0 {
-		errs = append(errs, errors.New("detect: Per is required"))
+		bad("Per is %v, want at least 1ns", c.Per)
+	}
+	if c.MaxKeys < 0 {
+		bad("MaxKeys is %d, want at least 0 (%d)", c.MaxKeys, defaultMaxKeys)
 	}
 	if c.Evidence > maxEvidence {
-		errs = append(errs, fmt.Errorf("detect: Evidence %d is more than %d", c.Evidence, maxEvidence))
+		bad("Evidence is %d, want at most %d", c.Evidence, maxEvidence)
 	}
 	return errors.Join(errs...)
 }
@@ -70,6 +85,7 @@ func (c Config) withDefaults() Config {
 	if err := c.Validate(); err != nil {
 		panic(err)
 	}
+	c.Limit = max(c.Limit, 0) // AnyEvent tolerates none
 	if c.Cooldown == 0 {
 		c.Cooldown = c.Per
 	}
@@ -78,7 +94,7 @@ func (c Config) withDefaults() Config {
 	}
 	c.Per, c.Cooldown = min(c.Per, maxDuration), min(c.Cooldown, maxDuration)
 	c.MaxSkew = min(max(c.MaxSkew, 0), maxDuration)
-	if c.MaxKeys <= 0 {
+	if c.MaxKeys == 0 {
 		c.MaxKeys = defaultMaxKeys
 	}
 	c.MaxKeys = min(c.MaxKeys, 1<<30) // so that places are int32
@@ -91,6 +107,7 @@ func (c Config) withDefaults() Config {
 // An Alert tells that a key has exceeded the limit. It shares no memory with its
 // detector.
 type Alert[K comparable] struct {
+	Name  string    // Config.Name
 	Key   K         // who
 	Count int       // how many in the window, as far as they are held: always more than Limit
 	First time.Time // the earliest of them
@@ -108,16 +125,32 @@ type Alert[K comparable] struct {
 // cut at 64 bytes, and the evidence are quoted.
 func (a Alert[K]) String() string {
 	var b strings.Builder
-	key := fmt.Sprint(a.Key)
-	fmt.Fprintf(&b, "%q: %d from %s to %s", key[:min(len(key), 64)], a.Count, a.First.Format(time.RFC3339), a.Last.Format(time.RFC3339))
+	if a.Name != "" {
+		b.WriteString(quote.Name(a.Name) + ": ")
+	}
+	fmt.Fprintf(&b, "%s: %d from %s to %s", quote.Text(fmt.Sprint(a.Key)), a.Count, a.First.Format(time.RFC3339), a.Last.Format(time.RFC3339))
 	for _, e := range a.Evidence {
 		fmt.Fprintf(&b, "\n\t%q", e)
 	}
 	return b.String()
 }
 
+// LogValue returns the fields as a group, the key as text.
+func (a Alert[K]) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("name", a.Name),
+		slog.String("key", quote.Cut(fmt.Sprint(a.Key))),
+		slog.Int("count", a.Count),
+		slog.Time("first", a.First),
+		slog.Time("last", a.Last),
+		slog.Bool("exact", a.Exact),
+		slog.Any("evidence", a.Evidence),
+	)
+}
+
 // Stats are the counts of a detector.
 type Stats struct {
+	Name     string `json:"name"`     // Config.Name
 	Observed uint64 `json:"observed"` // calls of Observe, Fail and Succeed
 	Alerts   uint64 `json:"alerts"`   // alerts raised
 	Late     uint64 `json:"late"`     // events older than MaxSkew allows

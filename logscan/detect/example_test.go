@@ -65,14 +65,15 @@ func ExampleSSHAuth() {
 }
 
 func ExampleConfig() {
-	fmt.Println(detect.Config{Limit: -1}.Validate())
+	fmt.Println(detect.Config{Evidence: 100}.Validate())
 	// Output:
-	// detect: Limit -1 is not between 0 and 65536
-	// detect: Per is required
+	// detect: Limit is 0, want 1 to 65536, or AnyEvent
+	// detect: Per is 0s, want at least 1ns
+	// detect: Evidence is 100, want at most 16
 }
 
 func ExampleWindow() {
-	w := detect.NewWindow[string](detect.Config{Per: time.Minute})
+	w := detect.NewWindow[string](detect.Config{Limit: detect.AnyEvent, Per: time.Minute})
 	_, ok := w.Observe(noon, "any", 1)
 	fmt.Println(ok, w.Stats().Keys)
 	// Output:
@@ -110,7 +111,7 @@ func ExampleDistinct() {
 }
 
 func ExampleNewDistinct() {
-	d := detect.NewDistinct[int](detect.Config{Per: time.Hour})
+	d := detect.NewDistinct[int](detect.Config{Limit: detect.AnyEvent, Per: time.Hour})
 	_, ok := d.Observe(noon, 1, []byte("x"))
 	fmt.Println(ok)
 	// Output:
@@ -155,13 +156,13 @@ func ExampleNewSequence() {
 }
 
 func ExampleStats() {
-	w := detect.NewWindow[int](detect.Config{Limit: 5, Per: time.Minute, MaxKeys: 2})
+	w := detect.NewWindow[int](detect.Config{Name: "logins", Limit: 5, Per: time.Minute, MaxKeys: 2})
 	for i := range 3 {
 		w.Observe(noon, i, 1)
 	}
 	fmt.Printf("%+v\n", w.Stats())
 	// Output:
-	// {Observed:3 Alerts:0 Late:0 Evicted:1 Keys:2}
+	// {Name:logins Observed:3 Alerts:0 Late:0 Evicted:1 Keys:2}
 }
 
 // Each of four detectors sees the events of its own keys.

@@ -6,14 +6,8 @@ import "time"
 // and leaks Limit per Per. It is the generic cell rate algorithm (ITU-T I.371).
 type Leak[K comparable] struct{ t table[K] }
 
-// NewLeak returns a Leak. It panics with the error of Config.Validate, and when
-// Limit is zero: such a bucket holds nothing.
-func NewLeak[K comparable](c Config) *Leak[K] {
-	if c.Limit == 0 {
-		c.Limit = -1
-	}
-	return &Leak[K]{newTable[K](c)}
-}
+// NewLeak returns a Leak. It panics with the error of Config.Validate.
+func NewLeak[K comparable](c Config) *Leak[K] { return &Leak[K]{newTable[K](c)} }
 
 // Observe pours n events of key into its bucket at time at, and reports whether
 // it overflows. What overflows is not kept. n below 1 counts as 1; evidence is as in
@@ -24,6 +18,9 @@ func (l *Leak[K]) Observe(at time.Time, key K, n int, evidence ...[]byte) (Alert
 		return Alert[K]{}, false
 	}
 	l.t.note(e, evidence)
+	if l.t.Limit == 0 { // the bucket holds nothing
+		return l.t.alert(e, ns, ns, weight(n), nil)
+	}
 	if len(e.events) == 0 {
 		l.t.insert(e, event{at: ns}, true)
 	}

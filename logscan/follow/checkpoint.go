@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/redoubt-go/redoubt/internal/gunzip"
 )
 
 // ErrCheckpoint is matched when a text is not a checkpoint.
@@ -143,10 +145,7 @@ func (g *generation) ends(buf []byte, size int, offset int64) error {
 		}
 		return nil
 	}
-	zr, err := gzip.NewReader(bufio.NewReader(io.NewSectionReader(g, 0, 1<<62)))
-	if err != nil {
-		return err
-	}
+	zr := gunzip.NewReader(bufio.NewReader(io.NewSectionReader(g, 0, 1<<62)), new(gzip.Reader))
 	if _, err := io.ReadFull(zr, buf[:size]); err != nil {
 		return err
 	}
@@ -154,12 +153,12 @@ func (g *generation) ends(buf []byte, size int, offset int64) error {
 	skip := offset - int64(rest) - int64(size)
 	if skip < 0 { // the tail begins within the head
 		n := copy(buf[size:], buf[size+int(skip):size])
-		_, err = io.ReadFull(zr, buf[size+n:])
+		_, err := io.ReadFull(zr, buf[size+n:])
 		return err
 	}
 	if _, err := io.CopyN(io.Discard, zr, skip); err != nil {
 		return err
 	}
-	_, err = io.ReadFull(zr, buf[size:])
+	_, err := io.ReadFull(zr, buf[size:])
 	return err
 }

@@ -2,6 +2,7 @@ package follow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/redoubt-go/redoubt/internal/quote"
 	"github.com/redoubt-go/redoubt/logscan"
 )
 
@@ -82,7 +84,7 @@ var _ slog.LogValuer = (*GapError)(nil)
 // Error returns a text such as `follow: "app.log": gap at byte 4096: truncated`,
 // with the bytes lost when they are known.
 func (e *GapError) Error() string {
-	text := fmt.Sprintf("follow: %.66q: gap at byte %d: %s", e.Path, e.Offset, e.Reason)
+	text := fmt.Sprintf("follow: %s: gap at byte %d: %s", quote.Text(e.Path), e.Offset, e.Reason)
 	if e.Lost >= 0 {
 		text += fmt.Sprintf(", %d bytes lost", e.Lost)
 	}
@@ -91,7 +93,7 @@ func (e *GapError) Error() string {
 
 // LogValue returns the fields as a group.
 func (e *GapError) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("path", e.Path), slog.Int64("offset", e.Offset), slog.Int64("lost", e.Lost), slog.String("reason", e.Reason))
+	return slog.GroupValue(slog.String("path", quote.Cut(e.Path)), slog.Int64("offset", e.Offset), slog.Int64("lost", e.Lost), slog.String("reason", e.Reason))
 }
 
 // A file is what is read of an open file.
@@ -119,11 +121,31 @@ func (osFS) Glob(pattern string) ([]string, error) { return filepath.Glob(patter
 func (osFS) Same(a, b fs.FileInfo) bool            { return os.SameFile(a, b) }
 func (osFS) ID(info fs.FileInfo) (dev, ino uint64) { return fileID(info) }
 
+// Validate reports every field whose value is missing or out of range.
+func (f Follower) Validate() error {
+	errs := []error{f.Scanner.Validate()}
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("follow: "+format, args...))
+	}
+	if f.Path == "" {
+		bad("Path is missing")
+	}
+	for i, pattern := range f.Rotated {
+		if _, err := filepath.Match(pattern, ""); err != nil {
+			bad("Rotated[%d] is %s, want a pattern of filepath.Match", i, quote.Text(pattern))
+		}
+	}
+	if f.Poll < 0 {
+		bad("Poll is %v, want at least 0 (250ms)", f.Poll)
+	}
+	return errors.Join(errs...)
+}
+
 func (f Follower) withDefaults() Follower {
 	if f.Rotated == nil {
 		f.Rotated = []string{f.Path + ".*", f.Path + "-*"}
 	}
-	if f.Poll <= 0 {
+	if f.Poll == 0 {
 		f.Poll = 250 * time.Millisecond
 	}
 	if f.Linger == 0 {
@@ -144,6 +166,10 @@ func (f Follower) withDefaults() Follower {
 // begun.
 func (f Follower) Records(ctx context.Context) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
+		if err := f.Validate(); err != nil {
+			yield(Record{}, err)
+			return
+		}
 		t := &tail{Follower: f.withDefaults(), ctx: ctx}
 		defer t.close()
 		for rec, err := range t.Scanner.Records(ctx, t.inputs) {
@@ -182,15 +208,16 @@ func (t *tail) inputs(yield func(logscan.Input, error) bool) {
 			return
 		}
 		g := t.gen
-		in := logscan.Input{Name: g.name, Offset: g.start, Open: func(context.Context) (io.ReadCloser, error) { return &reader{t: t, g: g}, nil }}
-		g.why = failed
+		r := &reader{t: t, g: g}
+		in := logscan.Input{Name: g.name, Offset: g.start, Open: func(context.Context) (io.ReadCloser, error) { return r, nil }}
 		if !yield(in, nil) {
 			return
 		}
-		if g.why == failed {
-			g.why = t.cured()
+		why := r.end
+		if why == failed {
+			why = t.cured()
 		}
-		switch g.why {
+		switch why {
 		case flushed:
 			g.start, g.kept = g.pos, append([]byte(nil), g.last...)
 		case truncated:
@@ -305,7 +332,7 @@ func (t *tail) siblings() (names []string) {
 
 // cured waits until a file that cannot be read is cut or replaced. The loop
 // has had the error.
-func (t *tail) cured() reason {
+func (t *tail) cured() end {
 	for t.wait(t.Poll) == nil && !t.replaced() {
 		if info, err := t.gen.Stat(); err == nil && info.Size() < t.gen.start {
 			return truncated

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// Why an input ended.
-type reason uint8
+// An end is the reason why an input ended.
+type end uint8
 
 const (
-	failed    reason = iota // it cannot be read
-	rotated                 // another file has its place
-	truncated               // the file begins anew
-	flushed                 // a joined record has waited long enough
+	failed    end = iota // it cannot be read
+	rotated              // another file has its place
+	truncated            // the file begins anew
+	flushed              // a joined record has waited long enough
 )
 
 const (
@@ -31,9 +31,8 @@ type generation struct {
 	file
 	name  string
 	info  fs.FileInfo
-	start int64 // where the input began
-	pos   int64 // how far it was read
-	why   reason
+	start int64     // where the input began
+	pos   int64     // how far it was read
 	size  int64     // as it was last seen, if that was more than was read
 	at    time.Time // its time, when it was last seen
 	cut   file      // the file, while its rest is read in a copy
@@ -72,6 +71,7 @@ type reader struct {
 	idle  time.Time // when the last bytes were read
 	begun bool
 	moved bool // bytes were read since the input began
+	end   end  // set when Read returns io.EOF
 }
 
 // Close implements io.Closer. The tail closes the file.
@@ -95,8 +95,17 @@ func (r *reader) Seek(off int64, whence int) (int64, error) {
 	return off, nil
 }
 
-// Read implements io.Reader. It returns io.EOF with the reason in the generation.
+// Read implements io.Reader. When it returns io.EOF, r.end is the reason.
 func (r *reader) Read(p []byte) (int, error) {
+	n, why, err := r.read(p)
+	if why != failed {
+		r.end, err = why, io.EOF
+	}
+	return n, err
+}
+
+// read returns bytes, a reason to end the input, or an error.
+func (r *reader) read(p []byte) (int, end, error) {
 	g := r.g
 	if !r.begun { // wherever it begins, the format shows in the first bytes
 		r.begun, g.pos, g.last = true, 0, nil
@@ -109,25 +118,21 @@ func (r *reader) Read(p []byte) (int, error) {
 			if r.t.copied(g) {
 				continue // what had not been read is there
 			}
-			g.why = truncated
-			return 0, io.EOF
+			return 0, truncated, nil
 		case n > 0:
 			r.took(p[:n])
 			if n == len(p) {
 				g.look()
 			}
-			return n, nil
+			return n, failed, nil
 		case err != nil && err != io.EOF:
-			return 0, err
+			return 0, failed, err
 		case g.cut != nil:
-			g.why = truncated
-			return 0, io.EOF
+			return 0, truncated, nil
 		case leave:
-			g.why = rotated
-			return 0, io.EOF
+			return 0, rotated, nil
 		case r.flush():
-			g.why = flushed
-			return 0, io.EOF
+			return 0, flushed, nil
 		}
 		g.look()
 		if r.gone.IsZero() && r.t.replaced() {
@@ -137,7 +142,7 @@ func (r *reader) Read(p []byte) (int, error) {
 			}
 		}
 		if err := r.t.wait(r.t.Poll); err != nil {
-			return 0, err
+			return 0, failed, err
 		}
 	}
 }

@@ -177,8 +177,8 @@ func BenchmarkCountLiteral(b *testing.B) {
 // total counts records.
 type total struct{ n int }
 
-func (t *total) Add(*logscan.Record) { t.n++ }
-func (t *total) Merge(o *total)      { t.n += o.n }
+func (t *total) Add(*logscan.Record)  { t.n++ }
+func (t *total) Merge(o *total) error { t.n += o.n; return nil }
 
 // BenchmarkReduce: the same with one and with two workers over one file.
 func BenchmarkReduce(b *testing.B) {

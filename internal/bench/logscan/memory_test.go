@@ -61,7 +61,7 @@ func BenchmarkGzipLines(b *testing.B) {
 }
 
 // BenchmarkStages: four stages, each of which looks at a byte of the line, before the records are counted: written into one loop, as
-// functions that wrap an iterator, and with logscan.Filter. The difference to the loop, by the stages, is what one costs.
+// functions that wrap an iterator. The difference to the loop, by the stages, is the cost of a stage.
 func BenchmarkStages(b *testing.B) {
 	c := levels()
 	c.want = c.lines
@@ -94,14 +94,7 @@ func BenchmarkStages(b *testing.B) {
 			}
 			return ok
 		}),
-		"wrapped", func(c corpus) int { return count(wrap(wrap(wrap(wrap(records(c)))))) },
-		"Filter", func(c corpus) int {
-			seq := records(c)
-			for range 4 {
-				seq = logscan.Filter(seq, stage)
-			}
-			return count(seq)
-		})
+		"wrapped", func(c corpus) int { return count(wrap(wrap(wrap(wrap(records(c)))))) })
 }
 
 var gib = flag.Int("gib", 4, "the larger input of BenchmarkPeakHeap in GiB; the other has 1")
