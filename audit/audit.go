@@ -47,7 +47,7 @@ type Config struct {
 	// value means no bound. A sink that ignores its context is waited for.
 	Timeout time.Duration
 
-	// TokenKeys make the tokens of attributes with [Attr.Token]: the first is the
+	// TokenKeys make the tokens of attributes with [Attribute.Token]: the first is the
 	// current one, the others are kept for [Log.Tokens]. To rotate, put a new key in
 	// front. The default, none, masks those values like any other.
 	TokenKeys []TokenKey
@@ -253,7 +253,7 @@ func (l *Log) Object(typ, id string) *Object {
 }
 
 // Object is one audited thing, made by [Log.Object]. Its fields come from
-// [Attr.Of] and [Attr.Load].
+// [Attribute.Of] and [Attribute.Load].
 type Object struct {
 	log    *Log
 	target Target

@@ -136,8 +136,8 @@ func TestTrap03_MasksTellNothingOfShortValues(t *testing.T) {
 		t.Errorf("negative count shows %q", got)
 	}
 	o := newLog(&memory{}).Object("user", "1")
-	pin, _ := (&audit.Attr[int]{Name: "pin", Sensitive: true}).Load(o, 1234)
-	yes, _ := (&audit.Attr[bool]{Name: "yes", Sensitive: true}).Load(o, true)
+	pin, _ := (&audit.Attribute[int]{Name: "pin", Sensitive: true}).Load(o, 1234)
+	yes, _ := (&audit.Attribute[bool]{Name: "yes", Sensitive: true}).Load(o, true)
 	if pin.Masked() != "***" || yes.Masked() != "***" {
 		t.Errorf("masks %q and %q, want ***", pin.Masked(), yes.Masked())
 	}
@@ -155,19 +155,19 @@ func TestTrap04_MaskOrCheckThatMisbehaves(t *testing.T) {
 		"contains":  func(s string) string { return "it is " + s + "!" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			f, _ := (&audit.Attr[string]{Name: "key", Sensitive: true, Mask: mask}).Load(o, "hunter2")
+			f, _ := (&audit.Attribute[string]{Name: "key", Sensitive: true, Mask: mask}).Load(o, "hunter2")
 			if got := f.Masked(); got != "***" {
 				t.Errorf("mask = %q, want ***", got)
 			}
 		})
 	}
-	named, _ := (&audit.Attr[nosy]{Name: "key", Sensitive: true, Mask: func(s nosy) string { return string(s) }}).Load(o, "hunter2")
-	bytesToo, _ := (&audit.Attr[[]byte]{Name: "key", Sensitive: true, Mask: func(b []byte) string { return string(b) }}).Load(o, []byte("hunter2"))
+	named, _ := (&audit.Attribute[nosy]{Name: "key", Sensitive: true, Mask: func(s nosy) string { return string(s) }}).Load(o, "hunter2")
+	bytesToo, _ := (&audit.Attribute[[]byte]{Name: "key", Sensitive: true, Mask: func(b []byte) string { return string(b) }}).Load(o, []byte("hunter2"))
 	if named.Masked() != "***" || bytesToo.Masked() != "***" {
 		t.Errorf("masks %q and %q, want ***", named.Masked(), bytesToo.Masked())
 	}
 	m := &memory{}
-	bad := audit.Attr[string]{Name: "key", Sensitive: true, Check: func(s string) error { panic(s) }}
+	bad := audit.Attribute[string]{Name: "key", Sensitive: true, Check: func(s string) error { panic(s) }}
 	err := bad.Of(newLog(m).Object("user", "1")).Set(alice(), "hunter2")
 	wantIs(t, err, audit.ErrInvalid)
 	if strings.Contains(err.Error(), "hunter2") {
@@ -182,7 +182,7 @@ func (e checkError) Error() string { return "bad value " + e.value }
 
 func TestTrap05_ErrorsNeverHoldTheValue(t *testing.T) {
 	check := func(s string) error { return checkError{s} }
-	hidden := audit.Attr[string]{Name: "key", Sensitive: true, Check: check}
+	hidden := audit.Attribute[string]{Name: "key", Sensitive: true, Check: check}
 	err := hidden.Of(newLog(&memory{}).Object("user", "u-1")).Set(alice(), "hunter2")
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%T", "%p"} {
 		if got := fmt.Sprintf(verb, err); strings.Contains(got, "hunter2") || strings.Contains(got, fmt.Sprintf("%x", "hunter2")) {
@@ -205,7 +205,7 @@ func TestTrap05_ErrorsNeverHoldTheValue(t *testing.T) {
 	if got, want := err.Error(), "audit: user.key: invalid"; got != want {
 		t.Errorf("error %q, want %q", got, want)
 	}
-	open := audit.Attr[string]{Name: "name", Check: check}
+	open := audit.Attribute[string]{Name: "name", Check: check}
 	err = open.Of(newLog(&memory{}).Object("user", "u-1")).Set(alice(), "x\n")
 	if got, want := err.Error(), `audit: user.name: invalid: "bad value x\n"`; got != want {
 		t.Errorf("error %q, want %q", got, want)
@@ -230,7 +230,7 @@ func TestTrap06_MaskIsNotDecodedAsSecret(t *testing.T) {
 	if err := n.UnmarshalJSON([]byte("7")); err != nil || n.Reveal() != 7 {
 		t.Errorf("decoded %d, %v", n.Reveal(), err)
 	}
-	f, _ := (&audit.Attr[string]{Name: "key"}).Load(newLog(&memory{}).Object("user", "1"), "old")
+	f, _ := (&audit.Attribute[string]{Name: "key"}).Load(newLog(&memory{}).Object("user", "1"), "old")
 	wantIs(t, f.UnmarshalText([]byte("new")), errors.ErrUnsupported)
 	wantIs(t, json.Unmarshal([]byte(`"new"`), &f), errors.ErrUnsupported)
 	if f.Masked() != "old" {
@@ -240,7 +240,7 @@ func TestTrap06_MaskIsNotDecodedAsSecret(t *testing.T) {
 
 func TestTrap07_FieldsAreHandles(t *testing.T) {
 	type user struct{ Key audit.Field[string] }
-	key := audit.Attr[string]{Name: "key"}
+	key := audit.Attribute[string]{Name: "key"}
 	u := user{key.Of(newLog(&memory{}).Object("user", "1"))}
 	u2 := u
 	if err := u.Key.Set(alice(), "v"); err != nil {
@@ -259,7 +259,7 @@ func TestTrap07_FieldsAreHandles(t *testing.T) {
 	}
 	_, err = key.Load(nil, "v")
 	wantIs(t, err, audit.ErrUnbound)
-	_, err = (&audit.Attr[string]{Name: "two words"}).Load(newLog(&memory{}).Object("user", "1"), "v")
+	_, err = (&audit.Attribute[string]{Name: "two words"}).Load(newLog(&memory{}).Object("user", "1"), "v")
 	wantIs(t, err, audit.ErrInvalid)
 	wantIs(t, key.Of(newLog(&memory{}).Object("", "1")).Set(alice(), "v"), audit.ErrInvalid)
 }
@@ -267,7 +267,7 @@ func TestTrap07_FieldsAreHandles(t *testing.T) {
 func TestTrap08_ReferencesAreCloned(t *testing.T) {
 	o := newLog(&memory{}).Object("user", "1")
 	raw := []byte("secret")
-	f := (&audit.Attr[[]byte]{Name: "raw"}).Of(o)
+	f := (&audit.Attribute[[]byte]{Name: "raw"}).Of(o)
 	if err := f.Set(alice(), raw); err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +285,7 @@ func TestTrap08_ReferencesAreCloned(t *testing.T) {
 	if again, _ := f.Get(alice()); string(again) != "secret" {
 		t.Errorf("value became %q in a failed update", again)
 	}
-	tags := audit.Attr[map[string]int]{Name: "tags", Clone: func(m map[string]int) map[string]int {
+	tags := audit.Attribute[map[string]int]{Name: "tags", Clone: func(m map[string]int) map[string]int {
 		c := map[string]int{}
 		for k, v := range m {
 			c[k] = v
@@ -319,7 +319,7 @@ func TestTrap09_SecretEqual(t *testing.T) {
 
 func TestTrap11_FailClosed(t *testing.T) {
 	m := &memory{}
-	f, _ := (&audit.Attr[string]{Name: "key"}).Load(newLog(m).Object("user", "1"), "old")
+	f, _ := (&audit.Attribute[string]{Name: "key"}).Load(newLog(m).Object("user", "1"), "old")
 	m.fail = errSink
 	v, err := f.Get(alice())
 	wantIs(t, err, audit.ErrFailed, errSink)
@@ -348,7 +348,7 @@ func TestTrap11_FailClosed(t *testing.T) {
 
 func TestTrap12_UpdateIsOneEvent(t *testing.T) {
 	m := &memory{}
-	f, _ := (&audit.Attr[int]{Name: "n"}).Load(newLog(m).Object("counter", "1"), 0)
+	f, _ := (&audit.Attribute[int]{Name: "n"}).Load(newLog(m).Object("counter", "1"), 0)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -372,7 +372,7 @@ func TestTrap12_UpdateIsOneEvent(t *testing.T) {
 
 func TestTrap12_UpdateThatFailsIsRecorded(t *testing.T) {
 	m := &memory{}
-	f := (&audit.Attr[int]{Name: "n"}).Of(newLog(m).Object("counter", "1"))
+	f := (&audit.Attribute[int]{Name: "n"}).Of(newLog(m).Object("counter", "1"))
 	wantIs(t, f.Update(alice(), func(int, bool) (int, error) { return 1, errSink }), errSink)
 	func() {
 		defer func() { _ = recover() }()
@@ -408,7 +408,7 @@ func TestTrap13_CancellationDoesNotTearTheWrite(t *testing.T) {
 		t.Errorf("accepted event: %v", err)
 	}
 	wantIs(t, l.Record(ctx, e), context.Canceled, cause)
-	f := (&audit.Attr[int]{Name: "n"}).Of(l.Object("o", "1"))
+	f := (&audit.Attribute[int]{Name: "n"}).Of(l.Object("o", "1"))
 	wantIs(t, f.Set(ctx, 1), context.Canceled, cause)
 	wantBrief(t, m, "a success")
 }
@@ -458,7 +458,7 @@ func TestTrap14_Actor(t *testing.T) {
 
 func TestTrap15_RefusalsAreEvents(t *testing.T) {
 	m := &memory{}
-	key := audit.Attr[string]{Name: "key", Check: audit.Length(8, 64)}
+	key := audit.Attribute[string]{Name: "key", Check: audit.Length(8, 64)}
 	f := key.Of(newLog(m).Object("user", "1"))
 	err := f.Set(alice(), "short")
 	wantIs(t, err, audit.ErrInvalid)
@@ -557,7 +557,7 @@ func TestTrap17_LengthAndRange(t *testing.T) {
 		"runes": length("äöü"), "min": length("ab"), "invalid UTF-8": length("\xff\xfe"),
 		"low": between(1), "high": between(2),
 		"match": audit.Match(regexp.MustCompile("^a"))("ab"), "one of": audit.OneOf(1, 2)(2),
-		"every": audit.Every(length, audit.OneOf("ab"))("ab"), "every of nothing": audit.Every[int]()(1),
+		"every": audit.All(length, audit.OneOf("ab"))("ab"), "every of nothing": audit.All[int]()(1),
 	} {
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -567,7 +567,7 @@ func TestTrap17_LengthAndRange(t *testing.T) {
 		"too many runes": length("äöüß"), "too few": length("ä"),
 		"below": between(0.999), "above": between(2.001), "NaN": nan,
 		"no match": audit.Match(regexp.MustCompile("^a"))("ba"), "none of": audit.OneOf(1, 2)(3),
-		"every": audit.Every(length, audit.OneOf("ab"))("cd"),
+		"every": audit.All(length, audit.OneOf("ab"))("cd"),
 	} {
 		if !errors.Is(err, audit.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
@@ -781,7 +781,7 @@ func TestJSONSinkFullDisk(t *testing.T) {
 	}
 	defer f.Close()
 	m := audit.JSON(f)
-	key, _ := (&audit.Attr[string]{Name: "key"}).Load(newLog(m).Object("user", "1"), "old")
+	key, _ := (&audit.Attribute[string]{Name: "key"}).Load(newLog(m).Object("user", "1"), "old")
 	wantIs(t, key.Set(alice(), "new"), audit.ErrFailed)
 	if key.Masked() != "old" {
 		t.Errorf("value became %q on a full disk", key.Masked())
@@ -797,7 +797,7 @@ func TestSlogSink(t *testing.T) {
 		return a
 	}})
 	l := newLog(audit.Slog(h))
-	key := audit.Attr[string]{Name: "key", Sensitive: true}
+	key := audit.Attribute[string]{Name: "key", Sensitive: true}
 	_ = key.Of(l.Object("user", "u-1")).Set(alice(), "hunter2")
 	_ = l.Record(alice(), audit.Event{Action: "a", Outcome: "b", Attrs: []slog.Attr{slog.Int("n", 1)}})
 	want := "level=WARN msg=audit action=create outcome=success actor=alice target_type=user target=u-1 " +
@@ -848,7 +848,7 @@ func TestSizes(t *testing.T) {
 	if got := unsafe.Sizeof(audit.Field[string]{}); got != unsafe.Sizeof(uintptr(0)) {
 		t.Errorf("a Field has %d bytes, want one pointer", got)
 	}
-	f, _ := (&audit.Attr[int]{Name: "n"}).Load(newLog(&memory{}).Object("o", "1"), 1)
+	f, _ := (&audit.Attribute[int]{Name: "n"}).Load(newLog(&memory{}).Object("o", "1"), 1)
 	s := audit.NewSecret(1)
 	sum := 0
 	if n := testing.AllocsPerRun(100, func() {

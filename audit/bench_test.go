@@ -37,7 +37,7 @@ func BenchmarkEmitDiscard(b *testing.B) {
 
 // One recorded read of a sensitive field.
 func BenchmarkFieldGet(b *testing.B) {
-	key := audit.Attr[string]{Name: "key", Sensitive: true}
+	key := audit.Attribute[string]{Name: "key", Sensitive: true}
 	f, _ := key.Load(audit.New(audit.Config{Sink: discard(), Timeout: -1}).Object("user", "u-1"), "hunter2")
 	ctx := alice()
 	b.ReportAllocs()

@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// Policy says what a full [Buffer] does with the next event.
-type Policy uint8
+// Overflow says what a full [Buffer] does with the next event.
+type Overflow uint8
 
 // The policies.
 const (
-	Block Policy = iota // the caller waits for room, until its context ends; the default
+	Block Overflow = iota // the caller waits for room, until its context ends; the default
 	Drop                // the event is lost, and counted in the log by an event with the action "audit.gap"
 	Fail                // the caller is told [ErrFull]
 )
 
 // String returns the policy in lower case.
-func (p Policy) String() string {
-	switch p {
+func (o Overflow) String() string {
+	switch o {
 	case Block:
 		return "block"
 	case Drop:
@@ -30,7 +30,7 @@ func (p Policy) String() string {
 	case Fail:
 		return "fail"
 	}
-	return fmt.Sprintf("Policy(%d)", uint8(p))
+	return fmt.Sprintf("Overflow(%d)", uint8(o))
 }
 
 // BufferConfig sets up a [Buffer].
@@ -53,8 +53,8 @@ type BufferConfig struct {
 	// during the write before.
 	Delay time.Duration
 
-	// Policy is Block by default.
-	Policy Policy
+	// Overflow is Block by default.
+	Overflow Overflow
 
 	// OnError is told of a batch that Next refused. Those events are lost, and
 	// counted in the next gap event: wrap Next in a retry to try again. It is called
@@ -73,8 +73,8 @@ func (c BufferConfig) Validate() error {
 	if c.Size < 0 {
 		err = errors.Join(err, fmt.Errorf("audit: config: Size is negative: %w", ErrInvalid))
 	}
-	if c.Policy > Fail {
-		err = errors.Join(err, fmt.Errorf("audit: config: Policy is unknown: %w", ErrInvalid))
+	if c.Overflow > Fail {
+		err = errors.Join(err, fmt.Errorf("audit: config: Overflow is unknown: %w", ErrInvalid))
 	}
 	return err
 }
@@ -87,7 +87,7 @@ type Buffer struct {
 	next     Sink
 	maxBatch int
 	delay    time.Duration
-	policy   Policy
+	policy   Overflow
 	onError  func(context.Context, []*Event, error)
 
 	queue   chan queued        // never closed, so that a late sender finds no panic
@@ -125,7 +125,7 @@ func NewBuffer(c BufferConfig) *Buffer {
 		c.MaxBatch = 256
 	}
 	b := &Buffer{
-		next: c.Next, maxBatch: max(c.MaxBatch, 1), delay: c.Delay, policy: c.Policy, onError: c.OnError,
+		next: c.Next, maxBatch: max(c.MaxBatch, 1), delay: c.Delay, policy: c.Overflow, onError: c.OnError,
 		queue: make(chan queued, c.Size), closing: make(chan struct{}), stopped: make(chan struct{}),
 		pool: sync.Pool{New: func() any { return new(Event) }},
 	}

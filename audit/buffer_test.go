@@ -125,7 +125,7 @@ func TestBufferDelay(t *testing.T) {
 
 func TestTrap22_DropLeavesACountedGap(t *testing.T) {
 	g := newGate()
-	b := audit.NewBuffer(audit.BufferConfig{Next: g, Size: 2, Policy: audit.Drop})
+	b := audit.NewBuffer(audit.BufferConfig{Next: g, Size: 2, Overflow: audit.Drop})
 	_ = b.WriteEvents(context.Background(), ev("held"))
 	<-g.in
 	var wg sync.WaitGroup
@@ -244,10 +244,10 @@ func TestTrap23_CloseIsBounded(t *testing.T) {
 }
 
 func TestBufferPolicies(t *testing.T) {
-	for _, p := range []audit.Policy{audit.Block, audit.Fail} {
+	for _, p := range []audit.Overflow{audit.Block, audit.Fail} {
 		t.Run(p.String(), func(t *testing.T) {
 			g := newGate()
-			b := audit.NewBuffer(audit.BufferConfig{Next: g, Size: 1, Policy: p})
+			b := audit.NewBuffer(audit.BufferConfig{Next: g, Size: 1, Overflow: p})
 			_ = b.WriteEvents(context.Background(), ev("1"))
 			<-g.in
 			_ = b.WriteEvents(context.Background(), ev("2"))
@@ -277,7 +277,7 @@ func TestBufferPolicies(t *testing.T) {
 			}
 		})
 	}
-	if got := audit.Policy(9).String(); got != "Policy(9)" {
+	if got := audit.Overflow(9).String(); got != "Overflow(9)" {
 		t.Errorf("got %s", got)
 	}
 }
@@ -290,7 +290,7 @@ func TestPropertyBuffer(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 6))
 		sink := &flaky{memory: &memory{}, r: rand.New(rand.NewPCG(seed, 7))}
 		b := audit.NewBuffer(audit.BufferConfig{
-			Next: sink, Size: 1 + r.IntN(5), MaxBatch: 1 + r.IntN(4), Policy: audit.Policy(r.IntN(3)),
+			Next: sink, Size: 1 + r.IntN(5), MaxBatch: 1 + r.IntN(4), Overflow: audit.Overflow(r.IntN(3)),
 		})
 		var wg sync.WaitGroup
 		var mu sync.Mutex
@@ -340,7 +340,7 @@ func TestTrap21_QuorumOfTooMany(t *testing.T) {
 		"zero":     func() { audit.Quorum(0, 0, m) },
 		"too many": func() { audit.Quorum(3, 0, m, m) },
 		"nil sink": func() { audit.Quorum(1, 0, nil) },
-		"buffer":   func() { audit.NewBuffer(audit.BufferConfig{Size: -1, Policy: 7}) },
+		"buffer":   func() { audit.NewBuffer(audit.BufferConfig{Size: -1, Overflow: 7}) },
 	} {
 		func() {
 			defer func() {

@@ -62,9 +62,9 @@ func OneOf[T comparable](allowed ...T) func(T) error {
 	}
 }
 
-// Every accepts what all checks accept, asked in order. The error is that of the
+// All accepts what all checks accept, asked in order. The error is that of the
 // first check that refuses.
-func Every[T any](checks ...func(T) error) func(T) error {
+func All[T any](checks ...func(T) error) func(T) error {
 	checks = slices.Clone(checks)
 	return func(v T) error {
 		for _, check := range checks {

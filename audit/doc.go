@@ -6,13 +6,13 @@
 // process, sensitive values are masked wherever they could be seen, and refusals
 // are events too.
 //
-//	apiKey := audit.Attr[string]{Name: "api_key", Sensitive: true, Check: audit.Length(8, 64)}
+//	apiKey := audit.Attribute[string]{Name: "api_key", Sensitive: true, Check: audit.Length(8, 64)}
 //	log := audit.New(audit.Config{Sink: sink})
 //	key := apiKey.Of(log.Object("user", "u-1"))
 //	ctx = audit.WithActor(ctx, audit.Actor{ID: "alice"})
 //	err := key.Set(ctx, "sk_live_abc123") // recorded, then applied
 //
-// An [Attr] describes an audited attribute and a [Field] is one such attribute of
+// An [Attribute] describes an audited attribute and a [Field] is one such attribute of
 // one object; a [Guard] puts permission and record around any other work;
 // [Log.Record] takes events of your own, and [Object.Diff] records what changes in a
 // plain struct. A [Secret] is for what is configuration rather than data. Events go
@@ -29,14 +29,14 @@
 // common hole of audit logs. Timeout bounds how long one event may hold up a
 // request; it is not a way to go on without the event.
 //
-// Set [Attr.Sensitive] whenever in doubt. Leave the mask at "***", or show the
+// Set [Attribute.Sensitive] whenever in doubt. Leave the mask at "***", or show the
 // end of long values with [Last]. A partial mask of a short value, or a hash
 // without a key, is a puzzle rather than a mask. Names of actions, attributes and
 // target types are chosen by the program, so they are checked; texts chosen by
 // others (identities, reasons, attributes) are escaped and bounded instead, see
 // [Event.AppendJSON] and [Config.MaxEvent].
 //
-// Set [Attr.Token] where the same value must be found again, such as an account
+// Set [Attribute.Token] where the same value must be found again, such as an account
 // number: a token tells nothing while its key is secret. Rotate by putting a new
 // [TokenKey] in front. Not for values with few possibilities if the readers of the
 // log can also have values tokenised.

@@ -19,7 +19,7 @@ import (
 // is not of the type does not compile, what breaks the rule is refused and recorded,
 // and old and new values are masked in the log. Deleting is an event like any other.
 func Example_auditedAttribute() {
-	apiKey := audit.Attr[string]{Name: "api_key", Sensitive: true, Check: audit.Length(8, 64), Mask: audit.Last(4)}
+	apiKey := audit.Attribute[string]{Name: "api_key", Sensitive: true, Check: audit.Length(8, 64), Mask: audit.Last(4)}
 	log := audit.New(audit.Config{Sink: sink})
 	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
 
@@ -48,14 +48,14 @@ func Example_auditedAttribute() {
 // the ready-made ones combine, and your own need no more than an error.
 func Example_validatedAttributes() {
 	errOdd := errors.New("port is odd")
-	port := audit.Attr[int]{Name: "port", Check: audit.Every(audit.Between(1024, 65535), func(n int) error {
+	port := audit.Attribute[int]{Name: "port", Check: audit.All(audit.Between(1024, 65535), func(n int) error {
 		if n%2 == 1 {
 			return errOdd
 		}
 		return nil
 	})}
-	region := audit.Attr[string]{Name: "region", Check: audit.OneOf("eu-1", "us-1")}
-	host := audit.Attr[string]{Name: "host", Check: audit.Every(audit.Length(1, 20), audit.Match(regexp.MustCompile(`^[a-z][a-z0-9-]*$`)))}
+	region := audit.Attribute[string]{Name: "region", Check: audit.OneOf("eu-1", "us-1")}
+	host := audit.Attribute[string]{Name: "host", Check: audit.All(audit.Length(1, 20), audit.Match(regexp.MustCompile(`^[a-z][a-z0-9-]*$`)))}
 
 	server := audit.New(audit.Config{Sink: audit.JSON(&bytes.Buffer{})}).Object("server", "s-1")
 	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
@@ -134,7 +134,7 @@ func Example_structuredLogging() {
 	}{"app", audit.NewSecret("hunter2")}
 	logger.Info("connecting", "config", config)
 
-	pin := audit.Attr[string]{Name: "pin", Sensitive: true, Check: audit.Length(4, 4)}
+	pin := audit.Attribute[string]{Name: "pin", Sensitive: true, Check: audit.Length(4, 4)}
 	_, err := pin.Load(audit.New(audit.Config{Sink: sink}).Object("card", "c-1"), "31415")
 	logger.Warn("not loaded", "error", err)
 	// Output:
@@ -166,9 +166,9 @@ func Example_errorCodes() {
 // All that is wrong with a form in one error: each field is tried, and errors.Join
 // keeps the refusals, which stay apart for programs.
 func Example_collectedErrors() {
-	name := audit.Attr[string]{Name: "name", Check: audit.Length(1, 64)}
-	age := audit.Attr[int]{Name: "age", Check: audit.Between(0, 150)}
-	password := audit.Attr[string]{Name: "password", Sensitive: true, Check: audit.Length(12, 64)}
+	name := audit.Attribute[string]{Name: "name", Check: audit.Length(1, 64)}
+	age := audit.Attribute[int]{Name: "age", Check: audit.Between(0, 150)}
+	password := audit.Attribute[string]{Name: "password", Sensitive: true, Check: audit.Length(12, 64)}
 
 	user := audit.New(audit.Config{Sink: audit.JSON(&bytes.Buffer{})}).Object("user", "u-1")
 	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})

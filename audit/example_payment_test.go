@@ -12,11 +12,11 @@ import (
 
 // The attributes of an account that an auditor asks about.
 var (
-	cardNumber = audit.Attr[string]{
+	cardNumber = audit.Attribute[string]{
 		Name: "card_number", Sensitive: true, Mask: audit.Last(4),
 		Check: audit.Match(regexp.MustCompile(`^\d{16}$`)),
 	}
-	creditLimit = audit.Attr[int]{Name: "credit_limit", Check: audit.Between(0, 10_000), QuietRead: true}
+	creditLimit = audit.Attribute[int]{Name: "credit_limit", Check: audit.Between(0, 10_000), QuietRead: true}
 )
 
 // Account is a record of which every change must be explained.

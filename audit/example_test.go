@@ -26,7 +26,7 @@ var sink = audit.SinkFunc(func(_ context.Context, events []*audit.Event) error {
 func Example() {
 	ctx := context.Background()
 
-	apiKey := audit.Attr[string]{Name: "api_key", Sensitive: true, Check: audit.Length(8, 64)}
+	apiKey := audit.Attribute[string]{Name: "api_key", Sensitive: true, Check: audit.Length(8, 64)}
 	log := audit.New(audit.Config{Sink: sink})
 	key := apiKey.Of(log.Object("user", "u-1"))
 	ctx = audit.WithActor(ctx, audit.Actor{ID: "alice"})
@@ -75,7 +75,7 @@ func (failing) WriteEvents(context.Context, []*audit.Event) error { return error
 
 func ExampleSink() {
 	log := audit.New(audit.Config{Sink: failing{}})
-	name := audit.Attr[string]{Name: "name"}
+	name := audit.Attribute[string]{Name: "name"}
 	f, _ := name.Load(log.Object("user", "u-1"), "Alice")
 	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
 	err := f.Set(ctx, "Mallory")
@@ -158,15 +158,15 @@ func ExampleChange() {
 }
 
 func ExampleCode() {
-	age := audit.Attr[int]{Name: "age", Check: audit.Between(0, 150)}
+	age := audit.Attribute[int]{Name: "age", Check: audit.Between(0, 150)}
 	_, err := age.Load(audit.New(audit.Config{Sink: sink}).Object("user", "u-1"), 151)
 	var fe *audit.FieldError
 	fmt.Println(errors.As(err, &fe) && fe.Code == "invalid")
 	// Output: true
 }
 
-func ExampleAttr() {
-	email := audit.Attr[string]{Name: "email", Check: audit.Match(regexp.MustCompile(`^\S+@\S+$`))}
+func ExampleAttribute() {
+	email := audit.Attribute[string]{Name: "email", Check: audit.Match(regexp.MustCompile(`^\S+@\S+$`))}
 	log := audit.New(audit.Config{Sink: sink})
 	f, err := email.Load(log.Object("user", "u-1"), "alice@example.com")
 	fmt.Println(f, err)
@@ -174,7 +174,7 @@ func ExampleAttr() {
 }
 
 func ExampleField() {
-	score := audit.Attr[int]{Name: "score"}
+	score := audit.Attribute[int]{Name: "score"}
 	f := score.Of(audit.New(audit.Config{Sink: sink}).Object("player", "p-1"))
 	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "referee"})
 	_ = f.Set(ctx, 1)
@@ -191,7 +191,7 @@ func ExampleField() {
 }
 
 func ExampleFieldError() {
-	pin := audit.Attr[string]{Name: "pin", Sensitive: true, Check: audit.Length(4, 4)}
+	pin := audit.Attribute[string]{Name: "pin", Sensitive: true, Check: audit.Length(4, 4)}
 	_, err := pin.Load(audit.New(audit.Config{Sink: sink}).Object("card", "c-1"), "31415")
 	fmt.Println(err)
 	// Output: audit: card.pin: invalid: length not in 4..4
@@ -221,8 +221,8 @@ func ExampleOneOf() {
 	// Output: <nil> | not one of the allowed values
 }
 
-func ExampleEvery() {
-	check := audit.Every(audit.Length(1, 8), audit.OneOf("red", "green"))
+func ExampleAll() {
+	check := audit.All(audit.Length(1, 8), audit.OneOf("red", "green"))
 	fmt.Println(check("red"), "|", check(""))
 	// Output: <nil> | length not in 1..8
 }
@@ -335,7 +335,7 @@ func ExampleTokenKey() {
 		Sink:      sink,
 		TokenKeys: []audit.TokenKey{{ID: "2026", Key: audit.NewSecret([]byte("sixteen bytes at least"))}},
 	})
-	iban := audit.Attr[string]{Name: "iban", Sensitive: true, Token: true}
+	iban := audit.Attribute[string]{Name: "iban", Sensitive: true, Token: true}
 	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
 	_ = iban.Of(log.Object("account", "a-1")).Set(ctx, "DE02120300000000202051")
 	fmt.Println(log.Tokens("account.iban", "DE02120300000000202051"))
@@ -382,7 +382,7 @@ func ExampleBuffer() {
 	blocked := make(chan struct{})
 	buffer := audit.NewBuffer(audit.BufferConfig{
 		Next: audit.SinkFunc(func(_ context.Context, events []*audit.Event) error { <-blocked; return nil }),
-		Size: 4, Policy: audit.Drop,
+		Size: 4, Overflow: audit.Drop,
 	})
 	for range 10 {
 		_ = buffer.WriteEvents(context.Background(), []*audit.Event{{Action: "a", Outcome: audit.Success}})
@@ -405,7 +405,7 @@ func ExampleBufferStats() {
 	// Output: {"written":7,"lost":1,"waiting":0}
 }
 
-func ExamplePolicy() {
+func ExampleOverflow() {
 	fmt.Println(audit.Block, audit.Drop, audit.Fail)
 	// Output: block drop fail
 }

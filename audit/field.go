@@ -24,13 +24,13 @@ type Field[T any] struct{ c *cell[T] }
 // where printers that follow pointers stop. A stored value is never changed.
 type cell[T any] struct {
 	mu   sync.Mutex // spans recording and applying, so that the log has the order of the changes
-	attr *Attr[T]
+	attr *Attribute[T]
 	obj  *Object
 	err  error // the field was bound with a bad name
 	v    atomic.Pointer[T]
 }
 
-// Get records a read and returns the value. With [Attr.QuietRead] nothing is
+// Get records a read and returns the value. With [Attribute.QuietRead] nothing is
 // recorded.
 //
 // Errors: [*FieldError] matching [ErrUnset], [ErrUnbound], and those of

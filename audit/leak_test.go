@@ -36,7 +36,7 @@ type (
 
 // holders are the ways in which programs keep a secret.
 func holders() map[string]any {
-	key := audit.Attr[string]{Name: "key", Sensitive: true}
+	key := audit.Attribute[string]{Name: "key", Sensitive: true}
 	f, err := key.Load(newLog(&memory{}).Object("user", "1"), plaintext)
 	if err != nil {
 		panic(err)
@@ -44,7 +44,7 @@ func holders() map[string]any {
 	s := audit.NewSecret(plaintext)
 	b := audit.NewSecret([]byte(plaintext))
 	log := audit.New(audit.Config{Sink: &memory{}, TokenKeys: []audit.TokenKey{{ID: "k", Key: audit.NewSecret([]byte(plaintext))}}})
-	token, err := (&audit.Attr[string]{Name: "key", Sensitive: true, Token: true}).Load(log.Object("user", "1"), plaintext)
+	token, err := (&audit.Attribute[string]{Name: "key", Sensitive: true, Token: true}).Load(log.Object("user", "1"), plaintext)
 	if err != nil {
 		panic(err)
 	}
@@ -236,7 +236,7 @@ func TestTrap01_PanicOutput(t *testing.T) {
 	names := []string{"field", "field unexported", "field pointer", "secret", "secret unexported", "secret deep", "error"}
 	if name := os.Getenv("AUDIT_TEST_PANIC"); name != "" {
 		h := holders()
-		key := audit.Attr[string]{Name: "key", Sensitive: true, Check: func(s string) error { return checkError{s} }}
+		key := audit.Attribute[string]{Name: "key", Sensitive: true, Check: func(s string) error { return checkError{s} }}
 		h["error"] = key.Of(newLog(&memory{}).Object("user", "1")).Set(alice(), plaintext)
 		_, _ = os.Stderr.Write(debug.Stack())
 		panic(h[name])

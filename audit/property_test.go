@@ -36,7 +36,7 @@ func TestPropertyFieldChain(t *testing.T) {
 		m := &memory{}
 		sink := &flaky{memory: m, r: rand.New(rand.NewPCG(seed, 2))}
 		secret := seed%2 == 0
-		attr := audit.Attr[int]{Name: "n", Check: audit.Between(0, 50), Sensitive: secret, Token: secret}
+		attr := audit.Attribute[int]{Name: "n", Check: audit.Between(0, 50), Sensitive: secret, Token: secret}
 		l := tokenLog(sink, keyNew)
 		f := attr.Of(l.Object("o", "1"))
 		var wg sync.WaitGroup
@@ -211,8 +211,8 @@ func TestPropertyMask(t *testing.T) {
 	o := newLog(&memory{}).Object("o", "1")
 	ps := gopter.NewProperties(parameters(300))
 	ps.Property("masks do not tell", prop.ForAll(func(s string, n int) string {
-		last := audit.Attr[string]{Name: "s", Sensitive: true, Mask: audit.Last(n)}
-		full := audit.Attr[string]{Name: "s", Sensitive: true}
+		last := audit.Attribute[string]{Name: "s", Sensitive: true, Mask: audit.Last(n)}
+		full := audit.Attribute[string]{Name: "s", Sensitive: true}
 		f, _ := last.Load(o, s)
 		g, _ := full.Load(o, s)
 		got, runes := f.Masked(), []rune(s)

@@ -76,10 +76,10 @@ func TestSinksConform(t *testing.T) {
 			return openBuffer(audit.BufferConfig{Size: 1, MaxBatch: 2})
 		},
 		"Buffer, slow": func() (audit.Sink, func() ([]audit.Event, error), error) {
-			return openBuffer(audit.BufferConfig{Size: 1000, Policy: audit.Fail, Delay: time.Millisecond})
+			return openBuffer(audit.BufferConfig{Size: 1000, Overflow: audit.Fail, Delay: time.Millisecond})
 		},
 		"Buffer, dropping": func() (audit.Sink, func() ([]audit.Event, error), error) {
-			return openBuffer(audit.BufferConfig{Size: 1000, Policy: audit.Drop})
+			return openBuffer(audit.BufferConfig{Size: 1000, Overflow: audit.Drop})
 		},
 		"Buffer before Quorum": func() (audit.Sink, func() ([]audit.Event, error), error) {
 			s := &store{}
@@ -207,7 +207,7 @@ func TestQuietReadWaitsForNothing(t *testing.T) {
 		<-release
 		return nil
 	}))
-	f, _ := (&audit.Attr[[]byte]{Name: "k", QuietRead: true}).Load(l.Object("o", "1"), []byte("old"))
+	f, _ := (&audit.Attribute[[]byte]{Name: "k", QuietRead: true}).Load(l.Object("o", "1"), []byte("old"))
 	set := make(chan error)
 	go func() { set <- f.Set(alice(), []byte("new")) }()
 	<-entered
@@ -227,7 +227,7 @@ func TestQuietReadWaitsForNothing(t *testing.T) {
 	cancel()
 	_, err = f.Get(cancelled)
 	wantIs(t, err, context.Canceled)
-	_, err = (&audit.Attr[int]{Name: "k", QuietRead: true}).Of(l.Object("o", "1")).Get(alice())
+	_, err = (&audit.Attribute[int]{Name: "k", QuietRead: true}).Of(l.Object("o", "1")).Get(alice())
 	wantIs(t, err, audit.ErrUnset)
 	if n := l.Stats().Recorded; n != 1 {
 		t.Errorf("%d events, want that of the change", n)
@@ -237,7 +237,7 @@ func TestQuietReadWaitsForNothing(t *testing.T) {
 // Part of a batch in a full buffer: what is in stays in, and the error says so.
 func TestBufferTakesPartOfABatch(t *testing.T) {
 	g := newGate()
-	b := audit.NewBuffer(audit.BufferConfig{Next: g, Size: 1, Policy: audit.Fail})
+	b := audit.NewBuffer(audit.BufferConfig{Next: g, Size: 1, Overflow: audit.Fail})
 	_ = b.WriteEvents(context.Background(), ev("held"))
 	<-g.in
 	err := b.WriteEvents(context.Background(), append(ev("in"), ev("out")...))

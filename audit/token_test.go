@@ -82,7 +82,7 @@ func (panics) MarshalText() ([]byte, error) { panic("secret") }
 func TestTrap10_TokensInEvents(t *testing.T) {
 	m := &memory{}
 	l := tokenLog(m, keyNew)
-	key := audit.Attr[string]{Name: "key", Sensitive: true, Token: true, Check: audit.Length(4, 20)}
+	key := audit.Attribute[string]{Name: "key", Sensitive: true, Token: true, Check: audit.Length(4, 20)}
 	o := l.Object("user", "1")
 	f := key.Of(o)
 	_ = f.Set(alice(), "first")
@@ -102,7 +102,7 @@ func TestTrap10_TokensInEvents(t *testing.T) {
 			return m.events[0].Changes[0].New
 		}(),
 		"not canonical": func() string {
-			a := audit.Attr[panics]{Name: "key", Sensitive: true, Token: true}
+			a := audit.Attribute[panics]{Name: "key", Sensitive: true, Token: true}
 			_ = a.Of(o).Set(alice(), panics{})
 			return m.events[len(m.events)-1].Changes[0].New
 		}(),
@@ -111,7 +111,7 @@ func TestTrap10_TokensInEvents(t *testing.T) {
 			t.Errorf("%s: %q, want the mask", name, attr)
 		}
 	}
-	other := audit.Attr[string]{Name: "other", Sensitive: true, Token: true, Domain: "user.key"}
+	other := audit.Attribute[string]{Name: "other", Sensitive: true, Token: true, Domain: "user.key"}
 	_ = other.Of(o).Set(alice(), "first")
 	if got := m.events[len(m.events)-1].Changes[0].New; got != first {
 		t.Errorf("token %s in a shared domain, want %s", got, first)
@@ -298,7 +298,7 @@ func TestFilterAndEnrich(t *testing.T) {
 			e.Source, _ = ctx.Value(trace{}).(string)
 		},
 	})
-	f, _ := (&audit.Attr[int]{Name: "n"}).Load(l.Object("o", "1"), 1)
+	f, _ := (&audit.Attribute[int]{Name: "n"}).Load(l.Object("o", "1"), 1)
 	ctx := context.WithValue(alice(), trace{}, "10.0.0.1")
 	if v, err := f.Get(ctx); v != 1 || err != nil {
 		t.Errorf("a filtered read gives %d, %v", v, err)

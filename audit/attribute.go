@@ -6,11 +6,11 @@ import (
 	"fmt"
 )
 
-// Attr describes one audited attribute: declare it once, usually as a package
+// Attribute describes one audited attribute: declare it once, usually as a package
 // variable, and bind it to objects with Of or Load. It must not be changed after
 // that. Its functions may be called by several goroutines at once, some while the
 // field is locked, and must not use the same field.
-type Attr[T any] struct {
+type Attribute[T any] struct {
 	// Name of the attribute in events; required, a name as [Action] is.
 	Name string
 
@@ -20,7 +20,7 @@ type Attr[T any] struct {
 
 	// Check accepts or refuses a value before it is recorded and applied; nil
 	// accepts all. A check that panics refuses. See [Length], [Match], [Between],
-	// [OneOf] and [Every].
+	// [OneOf] and [All].
 	Check func(T) error
 
 	// Mask makes the shown text of a value. The default is "***" for sensitive
@@ -48,7 +48,7 @@ type Attr[T any] struct {
 
 // Of binds the attribute to o, as a field without a value. A name that is not
 // allowed, or a nil o, makes a field whose operations all fail.
-func (a *Attr[T]) Of(o *Object) Field[T] {
+func (a *Attribute[T]) Of(o *Object) Field[T] {
 	c := &cell[T]{attr: a, obj: o}
 	switch {
 	case o == nil || o.log == nil:
@@ -63,7 +63,7 @@ func (a *Attr[T]) Of(o *Object) Field[T] {
 
 // Load binds the attribute to o with a value that comes from storage: checked,
 // but not recorded. Errors: [*FieldError] matching [ErrInvalid], [ErrUnbound].
-func (a *Attr[T]) Load(o *Object, v T) (Field[T], error) {
+func (a *Attribute[T]) Load(o *Object, v T) (Field[T], error) {
 	f := a.Of(o)
 	if f.c == nil {
 		return f, fmt.Errorf("audit: %s: %w", quote(a.Name), ErrUnbound)
@@ -81,7 +81,7 @@ func (a *Attr[T]) Load(o *Object, v T) (Field[T], error) {
 
 // clone is applied on the way in and on the way out, so that the stored value has no
 // second owner.
-func (a *Attr[T]) clone(v T) T {
+func (a *Attribute[T]) clone(v T) T {
 	if a.Clone != nil {
 		return a.Clone(v)
 	}
@@ -92,7 +92,7 @@ func (a *Attr[T]) clone(v T) T {
 }
 
 // masked is the text that may be shown of a value.
-func (a *Attr[T]) masked(v T) string {
+func (a *Attribute[T]) masked(v T) string {
 	switch {
 	case a.Mask != nil && a.Sensitive:
 		return safeMask(a.Mask, v)
