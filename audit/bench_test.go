@@ -19,7 +19,8 @@ func discard() audit.Sink {
 	})
 }
 
-// One event with two attributes through Record and the encoder, without a timer.
+// One event with two attributes through Record and the encoder, without a
+// timer.
 func BenchmarkEmitDiscard(b *testing.B) {
 	log := audit.New(audit.Config{Sink: discard(), Timeout: -1})
 	ctx := alice()
