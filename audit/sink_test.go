@@ -45,63 +45,61 @@ func (s *store) stored() ([]audit.Event, error) {
 	return slices.Clone(s.events), nil
 }
 
-// Every sink of this package is held to the contract that users' sinks are held
-// to.
 func TestSinksConform(t *testing.T) {
-	type opened func() (audit.Sink, func() ([]audit.Event, error), error)
 	refuses := audit.SinkFunc(func(context.Context, []*audit.Event) error { return errSink })
-	for name, open := range map[string]opened{
-		"JSON": func() (audit.Sink, func() ([]audit.Event, error), error) {
+	buffer := func(c audit.BufferConfig) func(*testing.T) audittest.Subject {
+		return func(*testing.T) audittest.Subject {
+			s := &store{}
+			c.Next = s
+			b := audit.NewBuffer(c)
+			return audittest.Subject{Sink: b, Stored: flushed(b, s)}
+		}
+	}
+	for name, open := range map[string]func(*testing.T) audittest.Subject{
+		"JSON": func(*testing.T) audittest.Subject {
 			var out bytes.Buffer
-			return audit.JSON(&out), func() ([]audit.Event, error) { return decodeLines(out.Bytes()) }, nil
+			return audittest.Subject{
+				Sink: audit.JSON(&out), Stored: func() ([]audit.Event, error) { return decodeLines(out.Bytes()) },
+			}
 		},
-		"Slog": func() (audit.Sink, func() ([]audit.Event, error), error) {
+		"Slog": func(*testing.T) audittest.Subject {
 			var out bytes.Buffer
-			return audit.Slog(slog.NewJSONHandler(&out, nil)), func() ([]audit.Event, error) { return decodeSlog(out.Bytes()) }, nil
+			return audittest.Subject{
+				Sink:   audit.Slog(slog.NewJSONHandler(&out, nil)),
+				Stored: func() ([]audit.Event, error) { return decodeSlog(out.Bytes()) },
+			}
 		},
-		"Quorum of all": func() (audit.Sink, func() ([]audit.Event, error), error) {
+		"Quorum of all": func(*testing.T) audittest.Subject {
 			a, b := &store{}, &store{}
-			return audit.NewQuorum(audit.QuorumConfig{Need: 2, Sinks: []audit.Sink{a, b}}), func() ([]audit.Event, error) {
+			q := audit.NewQuorum(audit.QuorumConfig{Sinks: []audit.Sink{a, b}})
+			return audittest.Subject{Sink: q, Stored: func() ([]audit.Event, error) {
 				if x, y := fmt.Sprint(a.events), fmt.Sprint(b.events); len(x) != len(y) {
 					return nil, errors.New("the sinks have different events")
 				}
 				return b.stored()
-			}, nil
+			}}
 		},
-		"Quorum of one": func() (audit.Sink, func() ([]audit.Event, error), error) {
+		"Quorum of one": func(*testing.T) audittest.Subject {
 			s := &store{}
-			return audit.NewQuorum(audit.QuorumConfig{Need: 1, Timeout: time.Minute, Sinks: []audit.Sink{refuses, s}}), s.stored, nil
+			q := audit.NewQuorum(audit.QuorumConfig{Need: 1, Timeout: time.Minute, Sinks: []audit.Sink{refuses, s}})
+			return audittest.Subject{Sink: q, Stored: s.stored}
 		},
-		"Buffer": func() (audit.Sink, func() ([]audit.Event, error), error) { return openBuffer(audit.BufferConfig{}) },
-		"Buffer, small": func() (audit.Sink, func() ([]audit.Event, error), error) {
-			return openBuffer(audit.BufferConfig{Size: 1, MaxBatch: 2})
-		},
-		"Buffer, slow": func() (audit.Sink, func() ([]audit.Event, error), error) {
-			return openBuffer(audit.BufferConfig{Size: 1000, Overflow: audit.Fail, Delay: time.Millisecond})
-		},
-		"Buffer, dropping": func() (audit.Sink, func() ([]audit.Event, error), error) {
-			return openBuffer(audit.BufferConfig{Size: 1000, Overflow: audit.Drop})
-		},
-		"Buffer before Quorum": func() (audit.Sink, func() ([]audit.Event, error), error) {
+		"Buffer":           buffer(audit.BufferConfig{}),
+		"Buffer, small":    buffer(audit.BufferConfig{Size: 1, MaxBatch: 2}),
+		"Buffer, slow":     buffer(audit.BufferConfig{Size: 1000, Overflow: audit.Fail, Delay: time.Millisecond}),
+		"Buffer, dropping": buffer(audit.BufferConfig{Size: 1000, Overflow: audit.Drop}),
+		"Buffer before Quorum": func(*testing.T) audittest.Subject {
 			s := &store{}
-			b := audit.NewBuffer(audit.BufferConfig{Next: audit.NewQuorum(audit.QuorumConfig{Need: 1, Timeout: -1, Sinks: []audit.Sink{s}})})
-			return b, flushed(b, s), nil
+			q := audit.NewQuorum(audit.QuorumConfig{Timeout: -1, Sinks: []audit.Sink{s}})
+			b := audit.NewBuffer(audit.BufferConfig{Next: q})
+			return audittest.Subject{Sink: b, Stored: flushed(b, s)}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if err := audittest.TestSink(open); err != nil {
-				t.Error(err)
-			}
+			audittest.Run(t, open)
 		})
 	}
-}
-
-func openBuffer(c audit.BufferConfig) (audit.Sink, func() ([]audit.Event, error), error) {
-	s := &store{}
-	c.Next = s
-	b := audit.NewBuffer(c)
-	return b, flushed(b, s), nil
 }
 
 func flushed(b *audit.Buffer, s *store) func() ([]audit.Event, error) {
