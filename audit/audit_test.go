@@ -67,7 +67,7 @@ func alice() context.Context {
 
 func newLog(s audit.Sink) *audit.Log { return audit.New(audit.Config{Sink: s}) }
 
-func wantIs(t *testing.T, got error, want ...error) {
+func checkIs(t *testing.T, got error, want ...error) {
 	t.Helper()
 	for _, w := range want {
 		if !errors.Is(got, w) {
@@ -76,7 +76,7 @@ func wantIs(t *testing.T, got error, want ...error) {
 	}
 }
 
-func wantBrief(t *testing.T, m *memory, want ...string) {
+func checkEvents(t *testing.T, m *memory, want ...string) {
 	t.Helper()
 	if d := cmp.Diff(want, m.brief()); d != "" {
 		t.Errorf("events (-want +got):\n%s", d)
@@ -109,13 +109,13 @@ func TestRecordRefusesBadNames(t *testing.T) {
 		"long action":      {Action: audit.Action(strings.Repeat("a", 129)), Outcome: audit.Success},
 		"target type":      {Action: "a", Outcome: audit.Success, Target: audit.Target{Type: "ü"}},
 	} {
-		t.Run(name, func(t *testing.T) { wantIs(t, l.Record(alice(), e), audit.ErrInvalid) })
+		t.Run(name, func(t *testing.T) { checkIs(t, l.Record(alice(), e), audit.ErrInvalid) })
 	}
 }
 
 // ---- Traps 1, 2 and 3: see leak_test.go for the surfaces.
 
-func TestTrap03_MasksTellNothingOfShortValues(t *testing.T) {
+func TestMaskRevealsNothingOfShortValues(t *testing.T) {
 	last4 := audit.Last(4)
 	for _, c := range []struct{ in, want string }{
 		{"", "***"},
@@ -136,8 +136,8 @@ func TestTrap03_MasksTellNothingOfShortValues(t *testing.T) {
 		t.Errorf("negative count shows %q", got)
 	}
 	o := newLog(&memory{}).Object("user", "1")
-	pin, _ := (&audit.Attr[int]{Name: "pin", Sensitive: true}).Load(o, 1234)
-	yes, _ := (&audit.Attr[bool]{Name: "yes", Sensitive: true}).Load(o, true)
+	pin, _ := (&audit.Attribute[int]{Name: "pin", Sensitive: true}).Load(o, 1234)
+	yes, _ := (&audit.Attribute[bool]{Name: "yes", Sensitive: true}).Load(o, true)
 	if pin.Masked() != "***" || yes.Masked() != "***" {
 		t.Errorf("masks %q and %q, want ***", pin.Masked(), yes.Masked())
 	}
@@ -147,7 +147,7 @@ type nosy string
 
 func (nosy) String() string { return "nosy" }
 
-func TestTrap04_MaskOrCheckThatMisbehaves(t *testing.T) {
+func TestMaskOrCheckThatMisbehaves(t *testing.T) {
 	o := newLog(&memory{}).Object("user", "1")
 	for name, mask := range map[string]func(string) string{
 		"panics":    func(s string) string { panic(s) },
@@ -155,34 +155,34 @@ func TestTrap04_MaskOrCheckThatMisbehaves(t *testing.T) {
 		"contains":  func(s string) string { return "it is " + s + "!" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			f, _ := (&audit.Attr[string]{Name: "key", Sensitive: true, Mask: mask}).Load(o, "hunter2")
+			f, _ := (&audit.Attribute[string]{Name: "key", Sensitive: true, Mask: mask}).Load(o, "hunter2")
 			if got := f.Masked(); got != "***" {
 				t.Errorf("mask = %q, want ***", got)
 			}
 		})
 	}
-	named, _ := (&audit.Attr[nosy]{Name: "key", Sensitive: true, Mask: func(s nosy) string { return string(s) }}).Load(o, "hunter2")
-	bytesToo, _ := (&audit.Attr[[]byte]{Name: "key", Sensitive: true, Mask: func(b []byte) string { return string(b) }}).Load(o, []byte("hunter2"))
+	named, _ := (&audit.Attribute[nosy]{Name: "key", Sensitive: true, Mask: func(s nosy) string { return string(s) }}).Load(o, "hunter2")
+	bytesToo, _ := (&audit.Attribute[[]byte]{Name: "key", Sensitive: true, Mask: func(b []byte) string { return string(b) }}).Load(o, []byte("hunter2"))
 	if named.Masked() != "***" || bytesToo.Masked() != "***" {
 		t.Errorf("masks %q and %q, want ***", named.Masked(), bytesToo.Masked())
 	}
 	m := &memory{}
-	bad := audit.Attr[string]{Name: "key", Sensitive: true, Check: func(s string) error { panic(s) }}
+	bad := audit.Attribute[string]{Name: "key", Sensitive: true, Check: func(s string) error { panic(s) }}
 	err := bad.Of(newLog(m).Object("user", "1")).Set(alice(), "hunter2")
-	wantIs(t, err, audit.ErrInvalid)
+	checkIs(t, err, audit.ErrInvalid)
 	if strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("error shows the value: %v", err)
 	}
-	wantBrief(t, m, "create failure invalid >")
+	checkEvents(t, m, "create failure invalid >")
 }
 
 type checkError struct{ value string }
 
 func (e checkError) Error() string { return "bad value " + e.value }
 
-func TestTrap05_ErrorsNeverHoldTheValue(t *testing.T) {
+func TestErrorsNeverContainTheValue(t *testing.T) {
 	check := func(s string) error { return checkError{s} }
-	hidden := audit.Attr[string]{Name: "key", Sensitive: true, Check: check}
+	hidden := audit.Attribute[string]{Name: "key", Sensitive: true, Check: check}
 	err := hidden.Of(newLog(&memory{}).Object("user", "u-1")).Set(alice(), "hunter2")
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%T", "%p"} {
 		if got := fmt.Sprintf(verb, err); strings.Contains(got, "hunter2") || strings.Contains(got, fmt.Sprintf("%x", "hunter2")) {
@@ -205,42 +205,42 @@ func TestTrap05_ErrorsNeverHoldTheValue(t *testing.T) {
 	if got, want := err.Error(), "audit: user.key: invalid"; got != want {
 		t.Errorf("error %q, want %q", got, want)
 	}
-	open := audit.Attr[string]{Name: "name", Check: check}
+	open := audit.Attribute[string]{Name: "name", Check: check}
 	err = open.Of(newLog(&memory{}).Object("user", "u-1")).Set(alice(), "x\n")
 	if got, want := err.Error(), `audit: user.name: invalid: "bad value x\n"`; got != want {
 		t.Errorf("error %q, want %q", got, want)
 	}
 }
 
-func TestTrap06_MaskIsNotDecodedAsSecret(t *testing.T) {
+func TestMaskIsNotDecodedAsSecret(t *testing.T) {
 	s := audit.NewSecret("old")
-	wantIs(t, s.UnmarshalText([]byte("***")), audit.ErrInvalid)
-	wantIs(t, json.Unmarshal([]byte(`"***"`), &s), audit.ErrInvalid)
-	wantIs(t, json.Unmarshal([]byte(`"\u002a**"`), &s), audit.ErrInvalid)
+	checkIs(t, s.UnmarshalText([]byte("***")), audit.ErrInvalid)
+	checkIs(t, json.Unmarshal([]byte(`"***"`), &s), audit.ErrInvalid)
+	checkIs(t, json.Unmarshal([]byte(`"\u002a**"`), &s), audit.ErrInvalid)
 	if s.Reveal() != "old" {
 		t.Errorf("secret became %q", s.Reveal())
 	}
 	var n audit.Secret[int]
 	err := n.UnmarshalJSON([]byte(`"hunter2"`))
-	wantIs(t, err, audit.ErrInvalid)
+	checkIs(t, err, audit.ErrInvalid)
 	if strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("error shows the value: %v", err)
 	}
-	wantIs(t, n.UnmarshalText([]byte("1")), errors.ErrUnsupported)
+	checkIs(t, n.UnmarshalText([]byte("1")), errors.ErrUnsupported)
 	if err := n.UnmarshalJSON([]byte("7")); err != nil || n.Reveal() != 7 {
 		t.Errorf("decoded %d, %v", n.Reveal(), err)
 	}
-	f, _ := (&audit.Attr[string]{Name: "key"}).Load(newLog(&memory{}).Object("user", "1"), "old")
-	wantIs(t, f.UnmarshalText([]byte("new")), errors.ErrUnsupported)
-	wantIs(t, json.Unmarshal([]byte(`"new"`), &f), errors.ErrUnsupported)
+	f, _ := (&audit.Attribute[string]{Name: "key"}).Load(newLog(&memory{}).Object("user", "1"), "old")
+	checkIs(t, f.UnmarshalText([]byte("new")), errors.ErrUnsupported)
+	checkIs(t, json.Unmarshal([]byte(`"new"`), &f), errors.ErrUnsupported)
 	if f.Masked() != "old" {
 		t.Errorf("field became %q", f.Masked())
 	}
 }
 
-func TestTrap07_FieldsAreHandles(t *testing.T) {
+func TestFieldsAreHandles(t *testing.T) {
 	type user struct{ Key audit.Field[string] }
-	key := audit.Attr[string]{Name: "key"}
+	key := audit.Attribute[string]{Name: "key"}
 	u := user{key.Of(newLog(&memory{}).Object("user", "1"))}
 	u2 := u
 	if err := u.Key.Set(alice(), "v"); err != nil {
@@ -251,23 +251,23 @@ func TestTrap07_FieldsAreHandles(t *testing.T) {
 	}
 	var zero audit.Field[string]
 	_, err := zero.Get(alice())
-	wantIs(t, err, audit.ErrUnbound)
-	wantIs(t, zero.Set(alice(), "v"), audit.ErrUnbound)
-	wantIs(t, zero.Delete(alice()), audit.ErrUnbound)
+	checkIs(t, err, audit.ErrUnbound)
+	checkIs(t, zero.Set(alice(), "v"), audit.ErrUnbound)
+	checkIs(t, zero.Delete(alice()), audit.ErrUnbound)
 	if got := fmt.Sprint(zero); got != "<unbound>" || zero.IsSet() {
 		t.Errorf("zero field prints %q", got)
 	}
 	_, err = key.Load(nil, "v")
-	wantIs(t, err, audit.ErrUnbound)
-	_, err = (&audit.Attr[string]{Name: "two words"}).Load(newLog(&memory{}).Object("user", "1"), "v")
-	wantIs(t, err, audit.ErrInvalid)
-	wantIs(t, key.Of(newLog(&memory{}).Object("", "1")).Set(alice(), "v"), audit.ErrInvalid)
+	checkIs(t, err, audit.ErrUnbound)
+	_, err = (&audit.Attribute[string]{Name: "two words"}).Load(newLog(&memory{}).Object("user", "1"), "v")
+	checkIs(t, err, audit.ErrInvalid)
+	checkIs(t, key.Of(newLog(&memory{}).Object("", "1")).Set(alice(), "v"), audit.ErrInvalid)
 }
 
-func TestTrap08_ReferencesAreCloned(t *testing.T) {
+func TestReferencesAreCloned(t *testing.T) {
 	o := newLog(&memory{}).Object("user", "1")
 	raw := []byte("secret")
-	f := (&audit.Attr[[]byte]{Name: "raw"}).Of(o)
+	f := (&audit.Attribute[[]byte]{Name: "raw"}).Of(o)
 	if err := f.Set(alice(), raw); err != nil {
 		t.Fatal(err)
 	}
@@ -281,11 +281,11 @@ func TestTrap08_ReferencesAreCloned(t *testing.T) {
 		old[0] = 'Z'
 		return nil, errSink
 	})
-	wantIs(t, err, errSink)
+	checkIs(t, err, errSink)
 	if again, _ := f.Get(alice()); string(again) != "secret" {
 		t.Errorf("value became %q in a failed update", again)
 	}
-	tags := audit.Attr[map[string]int]{Name: "tags", Clone: func(m map[string]int) map[string]int {
+	tags := audit.Attribute[map[string]int]{Name: "tags", Clone: func(m map[string]int) map[string]int {
 		c := map[string]int{}
 		for k, v := range m {
 			c[k] = v
@@ -300,7 +300,7 @@ func TestTrap08_ReferencesAreCloned(t *testing.T) {
 	}
 }
 
-func TestTrap09_SecretEqual(t *testing.T) {
+func TestSecretEqual(t *testing.T) {
 	s := audit.NewSecret[string]
 	if !s("a").Equal(s("a")) || s("a").Equal(s("b")) || s("a").Equal(s("aa")) || s("").Equal(s("a")) {
 		t.Error("string secrets compare wrongly")
@@ -317,17 +317,17 @@ func TestTrap09_SecretEqual(t *testing.T) {
 	}
 }
 
-func TestTrap11_FailClosed(t *testing.T) {
+func TestFieldFailsClosed(t *testing.T) {
 	m := &memory{}
-	f, _ := (&audit.Attr[string]{Name: "key"}).Load(newLog(m).Object("user", "1"), "old")
+	f, _ := (&audit.Attribute[string]{Name: "key"}).Load(newLog(m).Object("user", "1"), "old")
 	m.fail = errSink
 	v, err := f.Get(alice())
-	wantIs(t, err, audit.ErrFailed, errSink)
+	checkIs(t, err, audit.ErrFailed, errSink)
 	if v != "" {
 		t.Errorf("Get returned %q without a record", v)
 	}
-	wantIs(t, f.Set(alice(), "new"), audit.ErrFailed, errSink)
-	wantIs(t, f.Delete(alice()), audit.ErrFailed)
+	checkIs(t, f.Set(alice(), "new"), audit.ErrFailed, errSink)
+	checkIs(t, f.Delete(alice()), audit.ErrFailed)
 	m.hook = func(context.Context) { panic("boom") }
 	func() {
 		defer func() {
@@ -346,9 +346,9 @@ func TestTrap11_FailClosed(t *testing.T) {
 	}
 }
 
-func TestTrap12_UpdateIsOneEvent(t *testing.T) {
+func TestUpdateIsOneEvent(t *testing.T) {
 	m := &memory{}
-	f, _ := (&audit.Attr[int]{Name: "n"}).Load(newLog(m).Object("counter", "1"), 0)
+	f, _ := (&audit.Attribute[int]{Name: "n"}).Load(newLog(m).Object("counter", "1"), 0)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -370,10 +370,10 @@ func TestTrap12_UpdateIsOneEvent(t *testing.T) {
 	}
 }
 
-func TestTrap12_UpdateThatFailsIsRecorded(t *testing.T) {
+func TestUpdateThatFailsIsRecorded(t *testing.T) {
 	m := &memory{}
-	f := (&audit.Attr[int]{Name: "n"}).Of(newLog(m).Object("counter", "1"))
-	wantIs(t, f.Update(alice(), func(int, bool) (int, error) { return 1, errSink }), errSink)
+	f := (&audit.Attribute[int]{Name: "n"}).Of(newLog(m).Object("counter", "1"))
+	checkIs(t, f.Update(alice(), func(int, bool) (int, error) { return 1, errSink }), errSink)
 	func() {
 		defer func() { _ = recover() }()
 		_ = f.Update(alice(), func(int, bool) (int, error) { panic("boom") })
@@ -384,13 +384,13 @@ func TestTrap12_UpdateThatFailsIsRecorded(t *testing.T) {
 		_ = f.Update(alice(), func(int, bool) (int, error) { runtime.Goexit(); return 1, nil })
 	}()
 	<-ran
-	wantBrief(t, m, "create failure failed >", "create failure panic >", "create failure panic >")
+	checkEvents(t, m, "create failure failed >", "create failure panic >", "create failure panic >")
 	if err := f.Set(alice(), 2); err != nil {
 		t.Errorf("field is stuck: %v", err)
 	}
 }
 
-func TestTrap13_CancellationDoesNotTearTheWrite(t *testing.T) {
+func TestCancellationDoesNotReachTheSink(t *testing.T) {
 	cause := errors.New("client went away")
 	ctx, cancel := context.WithCancelCause(alice())
 	m := &memory{hook: func(sink context.Context) {
@@ -407,13 +407,13 @@ func TestTrap13_CancellationDoesNotTearTheWrite(t *testing.T) {
 	if err := l.Record(ctx, e); err != nil {
 		t.Errorf("accepted event: %v", err)
 	}
-	wantIs(t, l.Record(ctx, e), context.Canceled, cause)
-	f := (&audit.Attr[int]{Name: "n"}).Of(l.Object("o", "1"))
-	wantIs(t, f.Set(ctx, 1), context.Canceled, cause)
-	wantBrief(t, m, "a success")
+	checkIs(t, l.Record(ctx, e), context.Canceled, cause)
+	f := (&audit.Attribute[int]{Name: "n"}).Of(l.Object("o", "1"))
+	checkIs(t, f.Set(ctx, 1), context.Canceled, cause)
+	checkEvents(t, m, "a success")
 }
 
-func TestTrap13_TimeoutIsUncertain(t *testing.T) {
+func TestTimeoutIsUncertain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &memory{}
 		slow := audit.SinkFunc(func(ctx context.Context, events []*audit.Event) error {
@@ -423,7 +423,7 @@ func TestTrap13_TimeoutIsUncertain(t *testing.T) {
 		})
 		start := time.Now()
 		err := newLog(slow).Record(alice(), audit.Event{Action: "a", Outcome: audit.Success})
-		wantIs(t, err, audit.ErrUncertain)
+		checkIs(t, err, audit.ErrUncertain)
 		if errors.Is(err, audit.ErrFailed) || time.Since(start) != 10*time.Second {
 			t.Errorf("error %v after %v, want uncertain after 10s", err, time.Since(start))
 		}
@@ -434,15 +434,15 @@ func TestTrap13_TimeoutIsUncertain(t *testing.T) {
 			return audit.ErrUncertain
 		})})
 		err = l.Record(alice(), audit.Event{Action: "a", Outcome: audit.Success})
-		wantIs(t, err, audit.ErrUncertain)
+		checkIs(t, err, audit.ErrUncertain)
 	})
 }
 
-func TestTrap14_Actor(t *testing.T) {
+func TestActor(t *testing.T) {
 	m := &memory{}
 	e := audit.Event{Action: "a", Outcome: audit.Success}
-	wantIs(t, newLog(m).Record(context.Background(), e), audit.ErrNoActor)
-	wantIs(t, newLog(m).Record(audit.WithActor(alice(), audit.Actor{Type: "user"}), e), audit.ErrNoActor)
+	checkIs(t, newLog(m).Record(context.Background(), e), audit.ErrNoActor)
+	checkIs(t, newLog(m).Record(audit.WithActor(alice(), audit.Actor{Type: "user"}), e), audit.ErrNoActor)
 	if err := audit.New(audit.Config{Sink: m, AllowAnonymous: true}).Record(context.Background(), e); err != nil {
 		t.Error(err)
 	}
@@ -456,27 +456,27 @@ func TestTrap14_Actor(t *testing.T) {
 	}
 }
 
-func TestTrap15_RefusalsAreEvents(t *testing.T) {
+func TestRefusalsAreEvents(t *testing.T) {
 	m := &memory{}
-	key := audit.Attr[string]{Name: "key", Check: audit.Length(8, 64)}
+	key := audit.Attribute[string]{Name: "key", Check: audit.Length(8, 64)}
 	f := key.Of(newLog(m).Object("user", "1"))
 	err := f.Set(alice(), "short")
-	wantIs(t, err, audit.ErrInvalid)
+	checkIs(t, err, audit.ErrInvalid)
 	if got, want := err.Error(), "audit: user.key: invalid: length not in 8..64"; got != want {
 		t.Errorf("error %q, want %q", got, want)
 	}
-	wantBrief(t, m, "create failure invalid >")
-	wantIs(t, f.Delete(alice()), audit.ErrUnset)
+	checkEvents(t, m, "create failure invalid >")
+	checkIs(t, f.Delete(alice()), audit.ErrUnset)
 	_, err = f.Get(alice())
-	wantIs(t, err, audit.ErrUnset)
+	checkIs(t, err, audit.ErrUnset)
 	if len(m.events) != 1 {
 		t.Errorf("%d events, want 1: nothing was read or deleted", len(m.events))
 	}
 	m.fail = errSink
-	wantIs(t, f.Set(alice(), "short"), audit.ErrInvalid, audit.ErrFailed)
+	checkIs(t, f.Set(alice(), "short"), audit.ErrInvalid, audit.ErrFailed)
 }
 
-func TestTrap16_Guard(t *testing.T) {
+func TestGuard(t *testing.T) {
 	no := errors.New("no")
 	backend := errors.New("directory is down")
 	has := func(ok bool, err error) func(context.Context) error {
@@ -503,7 +503,7 @@ func TestTrap16_Guard(t *testing.T) {
 			g := audit.Guard{Log: newLog(m), Action: "d", Allow: c.allow}
 			ran := false
 			v, err := audit.Wrap(g, func(context.Context) (int, error) { ran = true; return 7, c.fnErr })(c.ctx)
-			wantIs(t, err, c.is...)
+			checkIs(t, err, c.is...)
 			if (err == nil) != (c.is == nil) || ran != (len(c.want) == 2) || ran != (v == 7) {
 				t.Errorf("ran %v, value %d, error %v", ran, v, err)
 			}
@@ -511,7 +511,7 @@ func TestTrap16_Guard(t *testing.T) {
 			if errors.As(err, &d) && (!d.Rejected() || d.Retryable() != c.retry) {
 				t.Errorf("Rejected %v, Retryable %v", d.Rejected(), d.Retryable())
 			}
-			wantBrief(t, m, c.want...)
+			checkEvents(t, m, c.want...)
 			if ran && m.events[1].Attrs[0].Value.String() != m.events[0].ID {
 				t.Error("the outcome does not name its attempt")
 			}
@@ -519,18 +519,17 @@ func TestTrap16_Guard(t *testing.T) {
 	}
 }
 
-func TestTrap16_GuardFaults(t *testing.T) {
+func TestGuardFaults(t *testing.T) {
 	m := &memory{fail: errSink}
 	g := audit.Guard{Log: newLog(m), Action: "d"}
 	err := g.Do(alice(), func(context.Context) error { t.Error("ran unrecorded"); return nil })
-	wantIs(t, err, audit.ErrFailed)
+	checkIs(t, err, audit.ErrFailed)
 	g.Allow = func(context.Context) error { return audit.ErrDenied }
-	wantIs(t, g.Do(alice(), nil), audit.ErrDenied, audit.ErrFailed)
-	wantIs(t, audit.Guard{}.Do(alice(), nil), audit.ErrUnbound)
+	checkIs(t, g.Do(alice(), nil), audit.ErrDenied, audit.ErrFailed)
 
 	m.fail, g.Allow = nil, nil
 	v, err := audit.Do(alice(), g, func(context.Context) (int, error) { m.fail = errSink; return 7, nil })
-	wantIs(t, err, audit.ErrFailed)
+	checkIs(t, err, audit.ErrFailed)
 	if v != 7 {
 		t.Errorf("result %d of work that was done, want 7", v)
 	}
@@ -545,11 +544,47 @@ func TestTrap16_GuardFaults(t *testing.T) {
 	}()
 	ctx, cancel := context.WithCancel(alice())
 	_ = g.Do(ctx, func(context.Context) error { cancel(); return nil })
-	wantIs(t, g.Do(ctx, nil), context.Canceled)
-	wantBrief(t, m, "d attempt", "d attempt", "d failure panic", "d attempt", "d success")
+	checkIs(t, g.Do(ctx, nil), context.Canceled)
+	checkEvents(t, m, "d attempt", "d attempt", "d failure panic", "d attempt", "d success")
 }
 
-func TestTrap17_LengthAndRange(t *testing.T) {
+func TestGuardIsChecked(t *testing.T) {
+	m := &memory{}
+	for name, g := range map[string]audit.Guard{
+		"no log":      {Action: "a"},
+		"no action":   {Log: newLog(m)},
+		"target type": {Log: newLog(m), Action: "a", Target: audit.Target{Type: "two words"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := g.Do(alice(), func(context.Context) error { t.Error("ran"); return nil })
+			checkIs(t, err, audit.ErrInvalid)
+			if want := g.Validate(); err == nil || err.Error() != want.Error() {
+				t.Errorf("error %v, want the error of Validate, %v", err, want)
+			}
+		})
+	}
+	err := (audit.Guard{Target: audit.Target{Type: " "}}).Validate()
+	if got := strings.Count(err.Error(), "audit: guard: "); got != 3 {
+		t.Errorf("%d problems in %q, want 3", got, err)
+	}
+	if len(m.events) != 0 {
+		t.Errorf("%d events, want none", len(m.events))
+	}
+}
+
+func TestWrapArgPassesTheArgument(t *testing.T) {
+	m := &memory{}
+	g := audit.Guard{Log: newLog(m), Action: "a"}
+	double := audit.WrapArg(g, func(_ context.Context, n int) (int, error) { return 2 * n, nil })
+	if v, err := double(alice(), 21); v != 42 || err != nil {
+		t.Errorf("got %d, %v", v, err)
+	}
+	_, err := double(context.Background(), 21)
+	checkIs(t, err, audit.ErrDenied, audit.ErrNoActor)
+	checkEvents(t, m, "a attempt", "a success", "a denied no_actor")
+}
+
+func TestChecks(t *testing.T) {
 	length := audit.Length(2, 3)
 	between := audit.Between(1.0, 2.0)
 	nan := between(0 / func() float64 { return 0 }())
@@ -557,7 +592,7 @@ func TestTrap17_LengthAndRange(t *testing.T) {
 		"runes": length("äöü"), "min": length("ab"), "invalid UTF-8": length("\xff\xfe"),
 		"low": between(1), "high": between(2),
 		"match": audit.Match(regexp.MustCompile("^a"))("ab"), "one of": audit.OneOf(1, 2)(2),
-		"every": audit.Every(length, audit.OneOf("ab"))("ab"), "every of nothing": audit.Every[int]()(1),
+		"every": audit.All(length, audit.OneOf("ab"))("ab"), "every of nothing": audit.All[int]()(1),
 	} {
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -567,7 +602,7 @@ func TestTrap17_LengthAndRange(t *testing.T) {
 		"too many runes": length("äöüß"), "too few": length("ä"),
 		"below": between(0.999), "above": between(2.001), "NaN": nan,
 		"no match": audit.Match(regexp.MustCompile("^a"))("ba"), "none of": audit.OneOf(1, 2)(3),
-		"every": audit.Every(length, audit.OneOf("ab"))("cd"),
+		"every": audit.All(length, audit.OneOf("ab"))("cd"),
 	} {
 		if !errors.Is(err, audit.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
@@ -579,7 +614,7 @@ func TestTrap17_LengthAndRange(t *testing.T) {
 	}
 }
 
-func TestTrap18_Injection(t *testing.T) {
+func TestTextsCannotForgeLines(t *testing.T) {
 	var bad strings.Builder
 	for r := range rune(0xa0) {
 		if r < 0x20 || r >= 0x7f || r == '"' || r == '\\' {
@@ -610,7 +645,7 @@ func TestTrap18_Injection(t *testing.T) {
 	}
 }
 
-func TestTrap18_NoRepeatedKeys(t *testing.T) {
+func TestNoRepeatedKeys(t *testing.T) {
 	e := audit.Event{Attrs: []slog.Attr{
 		slog.Int("k", 1), slog.Int("k", 2), slog.Int("\xff", 3), slog.Int("\xfe", 4), slog.Int("", 5),
 	}}
@@ -661,7 +696,7 @@ func TestEventIsBounded(t *testing.T) {
 	}
 }
 
-func TestTrap19_IDs(t *testing.T) {
+func TestIDs(t *testing.T) {
 	m := &memory{}
 	l := newLog(m)
 	for range 2 {
@@ -674,7 +709,7 @@ func TestTrap19_IDs(t *testing.T) {
 }
 
 // A sink that is asked again sees the same event, by which stores recognise it.
-func TestTrap19_IDsSurviveARetry(t *testing.T) {
+func TestIDsSurviveARetry(t *testing.T) {
 	var ids []string
 	l := newLog(audit.SinkFunc(func(_ context.Context, events []*audit.Event) error {
 		for range 3 { // what a retry around the sink does
@@ -707,7 +742,7 @@ func TestTrap19_IDsSurviveARetry(t *testing.T) {
 	}
 }
 
-func TestTrap20_TimeHasFixedWidth(t *testing.T) {
+func TestTimeHasFixedWidth(t *testing.T) {
 	zone := time.FixedZone("x", 3600)
 	for want, in := range map[string]time.Time{
 		"2026-01-02T02:04:05.000000000Z": time.Date(2026, 1, 2, 3, 4, 5, 0, zone),
@@ -721,7 +756,7 @@ func TestTrap20_TimeHasFixedWidth(t *testing.T) {
 	}
 }
 
-func TestTrap21_NoSinkNoLog(t *testing.T) {
+func TestNewNeedsASink(t *testing.T) {
 	for _, c := range []audit.Config{{}, {Sink: audit.SinkFunc(nil)}, {Sink: (*audit.Buffer)(nil)}} {
 		func() {
 			defer func() {
@@ -762,7 +797,7 @@ func TestJSONSink(t *testing.T) {
 		t.Errorf("%d writes, error %v", w.calls, err)
 	}
 	for range 2 {
-		wantIs(t, s.WriteEvents(context.Background(), []*audit.Event{a}), io.ErrClosedPipe)
+		checkIs(t, s.WriteEvents(context.Background(), []*audit.Event{a}), io.ErrClosedPipe)
 	}
 	if err := s.WriteEvents(context.Background(), []*audit.Event{b}); err != nil {
 		t.Error(err)
@@ -781,8 +816,8 @@ func TestJSONSinkFullDisk(t *testing.T) {
 	}
 	defer f.Close()
 	m := audit.JSON(f)
-	key, _ := (&audit.Attr[string]{Name: "key"}).Load(newLog(m).Object("user", "1"), "old")
-	wantIs(t, key.Set(alice(), "new"), audit.ErrFailed)
+	key, _ := (&audit.Attribute[string]{Name: "key"}).Load(newLog(m).Object("user", "1"), "old")
+	checkIs(t, key.Set(alice(), "new"), audit.ErrFailed)
 	if key.Masked() != "old" {
 		t.Errorf("value became %q on a full disk", key.Masked())
 	}
@@ -797,7 +832,7 @@ func TestSlogSink(t *testing.T) {
 		return a
 	}})
 	l := newLog(audit.Slog(h))
-	key := audit.Attr[string]{Name: "key", Sensitive: true}
+	key := audit.Attribute[string]{Name: "key", Sensitive: true}
 	_ = key.Of(l.Object("user", "u-1")).Set(alice(), "hunter2")
 	_ = l.Record(alice(), audit.Event{Action: "a", Outcome: "b", Attrs: []slog.Attr{slog.Int("n", 1)}})
 	want := "level=WARN msg=audit action=create outcome=success actor=alice target_type=user target=u-1 " +
@@ -807,7 +842,7 @@ func TestSlogSink(t *testing.T) {
 		t.Errorf("output (-want +got):\n%s", d)
 	}
 	deaf := newLog(audit.Slog(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError})))
-	wantIs(t, deaf.Record(alice(), audit.Event{Action: "a", Outcome: "b"}), audit.ErrFailed)
+	checkIs(t, deaf.Record(alice(), audit.Event{Action: "a", Outcome: "b"}), audit.ErrFailed)
 }
 
 func TestDecodeRefuses(t *testing.T) {
@@ -819,8 +854,9 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-// One event costs two allocations, its ID and the sink's context, apart from what
-// the sink needs; and one where neither timeout nor cancellation asks for a context.
+// One event costs two allocations, its ID and the sink's context, apart from
+// what the sink needs; and one where neither timeout nor cancellation asks for
+// a context.
 func TestRecordAllocatesIDAndContext(t *testing.T) {
 	if raceEnabled {
 		t.Skip("under the race detector sync.Pool forgets at random")
@@ -848,7 +884,7 @@ func TestSizes(t *testing.T) {
 	if got := unsafe.Sizeof(audit.Field[string]{}); got != unsafe.Sizeof(uintptr(0)) {
 		t.Errorf("a Field has %d bytes, want one pointer", got)
 	}
-	f, _ := (&audit.Attr[int]{Name: "n"}).Load(newLog(&memory{}).Object("o", "1"), 1)
+	f, _ := (&audit.Attribute[int]{Name: "n"}).Load(newLog(&memory{}).Object("o", "1"), 1)
 	s := audit.NewSecret(1)
 	sum := 0
 	if n := testing.AllocsPerRun(100, func() {

@@ -19,7 +19,8 @@ func discard() audit.Sink {
 	})
 }
 
-// One event with two attributes through Record and the encoder, without a timer.
+// One event with two attributes through Record and the encoder, without a
+// timer.
 func BenchmarkEmitDiscard(b *testing.B) {
 	log := audit.New(audit.Config{Sink: discard(), Timeout: -1})
 	ctx := alice()
@@ -37,7 +38,7 @@ func BenchmarkEmitDiscard(b *testing.B) {
 
 // One recorded read of a sensitive field.
 func BenchmarkFieldGet(b *testing.B) {
-	key := audit.Attr[string]{Name: "key", Sensitive: true}
+	key := audit.Attribute[string]{Name: "key", Sensitive: true}
 	f, _ := key.Load(audit.New(audit.Config{Sink: discard(), Timeout: -1}).Object("user", "u-1"), "hunter2")
 	ctx := alice()
 	b.ReportAllocs()

@@ -10,8 +10,8 @@ import (
 	"github.com/redoubt-go/redoubt/audit"
 )
 
-// FuzzEncode: whatever the texts, the line is valid by encoding/json.Valid, single
-// and ASCII where it matters, and comes back.
+// FuzzEncode: whatever the texts, the line is valid by encoding/json.Valid,
+// single and ASCII where it matters, and comes back.
 func FuzzEncode(f *testing.F) {
 	f.Add("u-1", "key", "value", 1.5)
 	f.Add("\u202e\x7f\n", "\xff", "\"\\", -1e-300)

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// The second engine has its own idea of methods, embedding and map keys. Run with
-// GOEXPERIMENT=jsonv2, which also puts encoding/json on top of it.
-func TestTrap02_NothingLeaksThroughJSONv2(t *testing.T) {
+// The second engine has its own idea of methods, embedding and map keys. Run
+// with GOEXPERIMENT=jsonv2, which also puts encoding/json on top of it.
+func TestNothingLeaksThroughJSONv2(t *testing.T) {
 	for name, h := range holders() {
 		b, err := jsonv2.Marshal(h)
 		if got := string(b) + fmt.Sprint(err); leaks(got) {

@@ -1,36 +1,35 @@
 package audit
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+
+	"github.com/redoubt-go/redoubt/internal/errtree"
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
 var _ slog.LogValuer = (*opaqueError)(nil)
 
-// Opaque returns an error that shows code and nothing of cause, whatever prints
-// it: for causes whose text may hold secrets. errors.Is and errors.As still reach
-// cause. A [Guard] records the code where the work it guards fails with it.
+// Opaque returns an error that prints code in place of the text of cause, which
+// may contain secrets. Errors.Is and errors.As still find cause, and so does
+// every program that unwraps errors to print them. If the work of a [Guard]
+// fails with an opaque error, the guard records its code.
 func Opaque(code Code, cause error) error {
 	return &opaqueError{code, func() error { return cause }}
 }
 
-// opaqueError holds its cause in a closure, where dumps that walk structs end.
+// An opaqueError holds its cause in a closure, which printers of structs cannot
+// enter.
 type opaqueError struct {
 	code  Code
 	cause func() error
 }
 
-// Error returns the code, quoted where it is no name.
-func (e *opaqueError) Error() string {
-	if isName(string(e.code)) {
-		return string(e.code)
-	}
-	return quote(string(e.code))
-}
+// Error returns the code, in quotes if it is not a name.
+func (e *opaqueError) Error() string { return quote.Name(string(e.code)) }
 
-// Format writes the same text for every verb.
+// Format writes the text of Error for every verb.
 func (e *opaqueError) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, e.Error()) }
 
 // Unwrap returns the cause.
@@ -42,10 +41,10 @@ func (e *opaqueError) LogValue() slog.Value { return slog.StringValue(e.Error())
 // MarshalText returns the code.
 func (e *opaqueError) MarshalText() ([]byte, error) { return []byte(e.Error()), nil }
 
-// codeOf is the code of a failure: that of an Opaque error, else "failed".
+// codeOf returns the code of a failure: the code of an opaque error, otherwise
+// "failed".
 func codeOf(err error) Code {
-	var o *opaqueError
-	if errors.As(err, &o) && isName(string(o.code)) {
+	if o, ok := errtree.Find[*opaqueError](err); ok && o != nil && isName(string(o.code)) {
 		return o.code
 	}
 	return "failed"

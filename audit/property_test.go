@@ -25,10 +25,10 @@ func parameters(runs int) *gopter.TestParameters {
 	return p
 }
 
-// FieldChain: goroutines get, set, update and delete one field, open or tokenised,
-// over a sink that fails now and then. Oracle: a replay of the log through a plain
-// variable. Each event begins where the one before ended, failures change nothing,
-// and the end of the replay is the value of the field.
+// FieldChain: goroutines get, set, update and delete one field, open or
+// tokenised, over a sink that fails now and then. Oracle: a replay of the log
+// through a plain variable. Each event begins where the one before ended,
+// failures change nothing, and the end of the replay is the value of the field.
 func TestPropertyFieldChain(t *testing.T) {
 	ps := gopter.NewProperties(parameters(60))
 	ps.Property("the log replays to the value", prop.ForAll(func(seed uint64) string {
@@ -36,7 +36,7 @@ func TestPropertyFieldChain(t *testing.T) {
 		m := &memory{}
 		sink := &flaky{memory: m, r: rand.New(rand.NewPCG(seed, 2))}
 		secret := seed%2 == 0
-		attr := audit.Attr[int]{Name: "n", Check: audit.Between(0, 50), Sensitive: secret, Token: secret}
+		attr := audit.Attribute[int]{Name: "n", Check: audit.Between(0, 50), Sensitive: secret, Token: secret}
 		l := tokenLog(sink, keyNew)
 		f := attr.Of(l.Object("o", "1"))
 		var wg sync.WaitGroup
@@ -93,7 +93,8 @@ func operate(f audit.Field[int], ops []int) {
 	}
 }
 
-// replay goes through the log, which must end at the value that is shown as end.
+// replay goes through the log, which must end at the value that is shown as
+// end.
 func replay(events []audit.Event, end string) string {
 	value := "" // unset
 	for i, e := range events {
@@ -115,9 +116,9 @@ func replay(events []audit.Event, end string) string {
 	return ""
 }
 
-// RoundTrip: any event goes through its line and back. Oracle: the event itself,
-// with invalid UTF-8 replaced as strings.ToValidUTF8 does byte by byte. The line is
-// single, valid JSON, and free of what terminals obey.
+// RoundTrip: any event goes through its line and back. Oracle: the event
+// itself, with invalid UTF-8 replaced as strings.ToValidUTF8 does byte by byte.
+// The line is single, valid JSON, and free of what terminals obey.
 func TestPropertyRoundTrip(t *testing.T) {
 	ps := gopter.NewProperties(parameters(300))
 	texts := gen.SliceOfN(16, gen.OneGenOf(gen.AnyString(), gen.AlphaString(), gen.SliceOf(gen.UInt8()).Map(func(b []byte) string { return string(b) })))
@@ -205,14 +206,14 @@ func valid(e audit.Event) audit.Event {
 	return e
 }
 
-// Mask: what is shown of a sensitive value does not depend on its length, and holds
-// nothing of a short one. Oracle: all windows of four runes of the value.
+// Mask: what is shown of a sensitive value does not depend on its length, and
+// holds nothing of a short one. Oracle: all windows of four runes of the value.
 func TestPropertyMask(t *testing.T) {
 	o := newLog(&memory{}).Object("o", "1")
 	ps := gopter.NewProperties(parameters(300))
 	ps.Property("masks do not tell", prop.ForAll(func(s string, n int) string {
-		last := audit.Attr[string]{Name: "s", Sensitive: true, Mask: audit.Last(n)}
-		full := audit.Attr[string]{Name: "s", Sensitive: true}
+		last := audit.Attribute[string]{Name: "s", Sensitive: true, Mask: audit.Last(n)}
+		full := audit.Attribute[string]{Name: "s", Sensitive: true}
 		f, _ := last.Load(o, s)
 		g, _ := full.Load(o, s)
 		got, runes := f.Masked(), []rune(s)

@@ -13,8 +13,8 @@ import (
 
 type traceKey struct{}
 
-// inWrite runs f as a sink, under the context that a log with a timeout of a second
-// gives to its sink, and returns that context after the write.
+// inWrite runs f as a sink, under the context that a log with a timeout of a
+// second gives to its sink, and returns that context after the write.
 func inWrite(caller context.Context, f func(context.Context)) context.Context {
 	var kept context.Context
 	l := audit.New(audit.Config{Timeout: time.Second, Sink: audit.SinkFunc(func(ctx context.Context, _ []*audit.Event) error {
@@ -88,7 +88,8 @@ func TestSinkContextWithoutATimer(t *testing.T) {
 	})
 }
 
-// What a sink derives from its context ends with the write and costs no goroutine.
+// What a sink derives from its context ends with the write and costs no
+// goroutine.
 func TestSinkContextHasNoGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var child context.Context

@@ -20,7 +20,7 @@ import (
 
 var shop = siem.Product{Vendor: "Example", Name: "shop", Version: "1.4"}
 
-// full has something in every place.
+// full returns an event in which every field is set.
 func full() *audit.Event {
 	return &audit.Event{
 		Time: time.UnixMilli(1767323045006), ID: "e-1", Action: "order.refund", Outcome: audit.Denied, Code: "denied", Reason: "too much",
@@ -30,7 +30,7 @@ func full() *audit.Event {
 	}
 }
 
-// leaves are the keys of an object, each with the path to it.
+// leaves returns the values of an object by their path.
 func leaves(prefix string, v any, out map[string]any) map[string]any {
 	m, ok := v.(map[string]any)
 	if !ok {
@@ -52,9 +52,9 @@ func decode(t *testing.T, line []byte) map[string]any {
 	return leaves("", v, map[string]any{})
 }
 
-// The names are those of the published field sets base, ecs, event, user, source,
-// http and service; redoubt is the custom object, whose name is a proper noun as the
-// schema asks.
+// The names are from the published field sets base, ecs, event, user, source,
+// http and service. The custom object redoubt has a proper name, as the schema
+// requires.
 func TestECSFields(t *testing.T) {
 	want := map[string]any{
 		"@timestamp": "2026-01-02T03:04:05.006Z", "ecs.version": "8.11.0",
@@ -138,9 +138,8 @@ func TestCEFFields(t *testing.T) {
 	}
 }
 
-// Trap 18, CEF: what ends a header field does not end a value of the extension, and
-// the other way about, and neither may be forged.
-func TestTrap18_CEFEscapes(t *testing.T) {
+// The separators of header and extension differ, and no text can forge either.
+func TestCEFEscapes(t *testing.T) {
 	e := &audit.Event{Action: `a|b\c=d`, Outcome: "x\ny", Reason: "a|b\\c=d\r\nCEF:0|forged", Actor: audit.Actor{ID: "x suid=root"}}
 	got := string(siem.Product{Vendor: `v|\=`, Name: "n\r\n"}.AppendCEF(e, nil))
 	want := `CEF:0|v\|\\=|n\\u000d\\u000a||a\|b\\c=d|a\|b\\c=d|3|rt=-62135596800000 act=a|b\\c\=d outcome=x\ny ` +
@@ -168,8 +167,7 @@ func TestCEFIsBounded(t *testing.T) {
 	}
 }
 
-// parseCEF is a reader as the specification describes it, and the oracle of what is
-// written: it knows escapes, and nothing of the writer.
+// parseCEF reads CEF by its specification. It is the oracle for the writer.
 func parseCEF(t *testing.T, line string) (header []string, ext map[string]string) {
 	t.Helper()
 	rest, ok := strings.CutPrefix(line, "CEF:0|")
@@ -184,7 +182,7 @@ func parseCEF(t *testing.T, line string) (header []string, ext map[string]string
 		header, rest = append(header, unescape(t, field, "|")), after
 	}
 	ext = map[string]string{}
-	for rest != "" { // a key reaches from the last space before an equals sign to that sign
+	for rest != "" { // a key is the word before an equals sign
 		key, after, ok := cutUnescaped(rest, '=')
 		if !ok {
 			t.Fatalf("no key in %q", rest)
@@ -237,8 +235,8 @@ func unescape(t *testing.T, s, known string) string {
 	return b.String()
 }
 
-// shown is a text as it must come back: line ends only where the format has escapes
-// for them, and other controls as six characters.
+// shown returns the text that parseCEF must read: line ends only in the
+// extension, other control characters as six characters.
 func shown(s string, header bool, max int) string {
 	var b strings.Builder
 	for i, r := range eachByte(s) {
@@ -264,8 +262,8 @@ func isMark(r rune) bool {
 	}, r)
 }
 
-// FuzzSIEM: whatever the texts, the CEF line reads back as they are, by a reader of
-// its own, and the JSON forms are single lines of valid JSON without controls.
+// For all texts, parseCEF reads the CEF line back, and the JSON forms are
+// single lines of valid JSON without control characters.
 func FuzzSIEM(f *testing.F) {
 	f.Add("alice", "too much", "host", "a")
 	f.Add("x suid=root|", "a\\\n=|\r\x00\u202e", `\`, "\\|")

@@ -32,7 +32,7 @@ const (
 )
 
 // The one attribute of an upstream that can be changed while the gateway runs. Reads are its daily work, changes are news.
-var baseURL = audit.Attr[string]{Name: "url", Check: checkURL, QuietRead: true}
+var baseURL = audit.Attribute[string]{Name: "url", Check: checkURL, QuietRead: true}
 
 func checkURL(s string) error {
 	if u, err := url.Parse(s); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {

@@ -490,8 +490,8 @@ func BenchmarkLogStruct(b *testing.B) {
 func BenchmarkFieldGet(b *testing.B) {
 	log := audit.New(audit.Config{Sink: &encoded{}, Timeout: -1})
 	o := log.Object("user", "u-1")
-	f := must((&audit.Attr[string]{Name: "key", Sensitive: true}).Load(o, "hunter2"))
-	quiet := must((&audit.Attr[string]{Name: "key", QuietRead: true}).Load(o, "hunter2"))
+	f := must((&audit.Attribute[string]{Name: "key", Sensitive: true}).Load(o, "hunter2"))
+	quiet := must((&audit.Attribute[string]{Name: "key", QuietRead: true}).Load(o, "hunter2"))
 	run(b, "redoubt", func() { must(f.Get(ctx)) })
 	run(b, "redoubt-quiet", func() { must(quiet.Get(ctx)) })
 	run(b, "redoubt-IsSet", func() { _ = f.IsSet() })

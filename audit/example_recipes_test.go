@@ -13,13 +13,11 @@ import (
 	"github.com/redoubt-go/redoubt/audit"
 )
 
-// These examples are the handbook's recipes, one each.
-
-// An audited attribute is declared once, with its type, its rule and its mask. What
-// is not of the type does not compile, what breaks the rule is refused and recorded,
-// and old and new values are masked in the log. Deleting is an event like any other.
+// An audited attribute is declared once, with its type, rule and mask. A value
+// of another type does not compile. A value that breaks the rule is refused and
+// recorded. The log contains masks of the old and new values.
 func Example_auditedAttribute() {
-	apiKey := audit.Attr[string]{Name: "api_key", Sensitive: true, Check: audit.Length(8, 64), Mask: audit.Last(4)}
+	apiKey := audit.Attribute[string]{Name: "api_key", Sensitive: true, Check: audit.Length(8, 64), Mask: audit.Last(4)}
 	log := audit.New(audit.Config{Sink: sink})
 	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
 
@@ -32,30 +30,30 @@ func Example_auditedAttribute() {
 	_, err := key.Get(ctx)
 	fmt.Println(err, errors.Is(err, audit.ErrUnset))
 	// Output:
-	// alice create success service billing [{api_key  ***89ab true}]
+	// actor=alice action=create outcome=success target=service/billing field=api_key new=***89ab
 	// <nil>
-	// alice modify failure service billing [{api_key   true}]
+	// actor=alice action=modify outcome=failure target=service/billing code=invalid field=api_key
 	// audit: service.api_key: invalid: length not in 8..64
-	// alice modify success service billing [{api_key ***89ab ***3210 true}]
+	// actor=alice action=modify outcome=success target=service/billing field=api_key old=***89ab new=***3210
 	// <nil>
 	// shown as ***3210
-	// alice delete success service billing [{api_key ***3210  true}]
+	// actor=alice action=delete outcome=success target=service/billing field=api_key old=***3210
 	// <nil>
 	// audit: service.api_key: unset true
 }
 
-// Validated and typed attributes: a rule is a function of the attribute's own type,
-// the ready-made ones combine, and your own need no more than an error.
+// A rule is a function of the type of the attribute. Rules can be combined, and
+// a rule of your own only returns an error.
 func Example_validatedAttributes() {
 	errOdd := errors.New("port is odd")
-	port := audit.Attr[int]{Name: "port", Check: audit.Every(audit.Between(1024, 65535), func(n int) error {
+	port := audit.Attribute[int]{Name: "port", Check: audit.All(audit.Between(1024, 65535), func(n int) error {
 		if n%2 == 1 {
 			return errOdd
 		}
 		return nil
 	})}
-	region := audit.Attr[string]{Name: "region", Check: audit.OneOf("eu-1", "us-1")}
-	host := audit.Attr[string]{Name: "host", Check: audit.Every(audit.Length(1, 20), audit.Match(regexp.MustCompile(`^[a-z][a-z0-9-]*$`)))}
+	region := audit.Attribute[string]{Name: "region", Check: audit.OneOf("eu-1", "us-1")}
+	host := audit.Attribute[string]{Name: "host", Check: audit.All(audit.Length(1, 20), audit.Match(regexp.MustCompile(`^[a-z][a-z0-9-]*$`)))}
 
 	server := audit.New(audit.Config{Sink: audit.JSON(&bytes.Buffer{})}).Object("server", "s-1")
 	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
@@ -73,10 +71,10 @@ func Example_validatedAttributes() {
 	// <nil>
 }
 
-// Only those who are known may begin the work: the decorator require_auth.
+// A Guard without Allow requires an actor.
 func Example_requireAuth() {
 	log := audit.New(audit.Config{Sink: sink})
-	requireAuth := audit.Guard{Log: log, Action: "profile.view", Allow: audit.Authenticated}
+	requireAuth := audit.Guard{Log: log, Action: "profile.view"}
 	view := audit.Wrap(requireAuth, func(context.Context) (string, error) { return "profile", nil })
 
 	_, err := view(context.Background())
@@ -84,15 +82,14 @@ func Example_requireAuth() {
 	page, err := view(audit.WithActor(context.Background(), audit.Actor{ID: "alice"}))
 	fmt.Println(page, err)
 	// Output:
-	//  profile.view denied   []
+	// action=profile.view outcome=denied code=no_actor
 	// true
-	// alice profile.view attempt   []
-	// alice profile.view success   []
+	// actor=alice action=profile.view outcome=attempt
+	// actor=alice action=profile.view outcome=success
 	// profile <nil>
 }
 
-// Only those who have a permission may begin the work: the decorator
-// require_permission.
+// A Guard with Permission requires an actor with that permission.
 func Example_requirePermission() {
 	permissions := map[string]string{"alice": "users.delete"}
 	has := func(_ context.Context, a audit.Actor, p string) (bool, error) { return permissions[a.ID] == p, nil }
@@ -110,21 +107,20 @@ func Example_requirePermission() {
 		fmt.Println(err)
 	}
 	// Output:
-	// mallory user.delete denied user u-9 []
+	// actor=mallory action=user.delete outcome=denied target=user/u-9 code=denied
 	// audit: user.delete: denied: "permission \"users.delete\": denied"
-	// alice user.delete attempt user u-9 []
+	// actor=alice action=user.delete outcome=attempt target=user/u-9
 	// deleted
-	// alice user.delete success user u-9 []
+	// actor=alice action=user.delete outcome=success target=user/u-9
 	// <nil>
 }
 
-// Structured JSON logging without secrets: what is a Secret or a sensitive Field is
-// masked by every handler, also deep inside other values, and the errors of this
-// package log their data and never a value.
+// Every slog handler masks a Secret and a sensitive Field, also inside other
+// values. Errors of this package log their data without the value.
 func Example_structuredLogging() {
 	logger := slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
-			return slog.Attr{} // it differs with every run
+			return slog.Attr{} // different in every run
 		}
 		return a
 	}}))
@@ -134,7 +130,7 @@ func Example_structuredLogging() {
 	}{"app", audit.NewSecret("hunter2")}
 	logger.Info("connecting", "config", config)
 
-	pin := audit.Attr[string]{Name: "pin", Sensitive: true, Check: audit.Length(4, 4)}
+	pin := audit.Attribute[string]{Name: "pin", Sensitive: true, Check: audit.Length(4, 4)}
 	_, err := pin.Load(audit.New(audit.Config{Sink: sink}).Object("card", "c-1"), "31415")
 	logger.Warn("not loaded", "error", err)
 	// Output:
@@ -142,8 +138,8 @@ func Example_structuredLogging() {
 	// {"level":"WARN","msg":"not loaded","error":{"target_type":"card","target":"c-1","field":"pin","code":"invalid"}}
 }
 
-// Error codes: the caller sees a code, the program keeps the cause, and the audit
-// log has the code where the work failed.
+// Opaque shows a code to the caller and records the same code in the log. The
+// program can still find the cause.
 func Example_errorCodes() {
 	errTimeout := errors.New("connection to postgres://app:hunter2@db timed out")
 	var code audit.Code
@@ -163,12 +159,11 @@ func Example_errorCodes() {
 	// true
 }
 
-// All that is wrong with a form in one error: each field is tried, and errors.Join
-// keeps the refusals, which stay apart for programs.
+// To report every invalid field of a form, set all fields and join the errors.
 func Example_collectedErrors() {
-	name := audit.Attr[string]{Name: "name", Check: audit.Length(1, 64)}
-	age := audit.Attr[int]{Name: "age", Check: audit.Between(0, 150)}
-	password := audit.Attr[string]{Name: "password", Sensitive: true, Check: audit.Length(12, 64)}
+	name := audit.Attribute[string]{Name: "name", Check: audit.Length(1, 64)}
+	age := audit.Attribute[int]{Name: "age", Check: audit.Between(0, 150)}
+	password := audit.Attribute[string]{Name: "password", Sensitive: true, Check: audit.Length(12, 64)}
 
 	user := audit.New(audit.Config{Sink: audit.JSON(&bytes.Buffer{})}).Object("user", "u-1")
 	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
@@ -191,9 +186,8 @@ func Example_collectedErrors() {
 	// password invalid
 }
 
-// A lazy property, computed once when it is first read: sync.OnceValues keeps the
-// value, and a guard around it records every read, so that nobody reads unseen and
-// what is never allowed is never computed.
+// A value that is computed once, when it is first read. The Guard records every
+// read, and a denied read does not compute the value.
 func Example_lazyProperty() {
 	score := sync.OnceValues(func() (int, error) {
 		fmt.Println("computing")
@@ -211,13 +205,13 @@ func Example_lazyProperty() {
 		fmt.Println(n, err)
 	}
 	// Output:
-	//  score.read denied customer c-1 []
+	// action=score.read outcome=denied target=customer/c-1 code=no_actor
 	// true
-	// alice score.read attempt customer c-1 []
+	// actor=alice action=score.read outcome=attempt target=customer/c-1
 	// computing
-	// alice score.read success customer c-1 []
+	// actor=alice action=score.read outcome=success target=customer/c-1
 	// 42 <nil>
-	// alice score.read attempt customer c-1 []
-	// alice score.read success customer c-1 []
+	// actor=alice action=score.read outcome=attempt target=customer/c-1
+	// actor=alice action=score.read outcome=success target=customer/c-1
 	// 42 <nil>
 }
