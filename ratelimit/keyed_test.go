@@ -14,13 +14,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/leanovate/gopter/gen"
 	"github.com/leanovate/gopter/prop"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-func TestTrap17_EvictionForgivesNobody(t *testing.T) {
+func TestEvictionForgivesNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for policy, want := range map[ratelimit.OnFull]bool{ratelimit.InheritDebt: false, ratelimit.RejectNew: false, ratelimit.ForgiveDebt: true} {
 			k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(2), MaxKeys: 64, OnFull: policy})
@@ -46,7 +45,7 @@ func TestTrap17_EvictionForgivesNobody(t *testing.T) {
 	})
 }
 
-func TestTrap17_FullBucketsAreFree(t *testing.T) {
+func TestFullBucketsAreFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerSecond(2), MaxKeys: 8})
 		for i := range 1000 {
@@ -61,7 +60,7 @@ func TestTrap17_FullBucketsAreFree(t *testing.T) {
 	})
 }
 
-func TestTrap18_OneBucketPerKey(t *testing.T) {
+func TestOneBucketPerKey(t *testing.T) {
 	for range 50 {
 		k := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(10)})
 		var n atomic.Int64
@@ -81,7 +80,7 @@ func TestTrap18_OneBucketPerKey(t *testing.T) {
 	}
 }
 
-func TestTrap18_AbsentKeys(t *testing.T) {
+func TestAbsentKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerSecond(2)})
 		k.Reset("a")
@@ -105,11 +104,11 @@ func TestTrap18_AbsentKeys(t *testing.T) {
 	})
 }
 
-func TestPropertyP7_FewSlotsAreNeverMorePermissive(t *testing.T) {
+func TestPropertyFewSlotsAreNeverMorePermissive(t *testing.T) {
 	// Oracle: a Limiter for each key. Whatever is admitted with few slots would be admitted by that as well.
 	for _, policy := range []ratelimit.OnFull{ratelimit.InheritDebt, ratelimit.RejectNew} {
 		synctest.Test(t, func(t *testing.T) {
-			check(t, 100, prop.ForAll(func(seed int64) string {
+			checkProperty(t, 100, prop.ForAll(func(seed int64) string {
 				random := rand.New(rand.NewPCG(uint64(seed), 3))
 				limit := ratelimit.PerSecond(10).WithBurst(4)
 				k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: limit, MaxKeys: 8, OnFull: policy})
@@ -137,33 +136,29 @@ func TestPropertyP7_FewSlotsAreNeverMorePermissive(t *testing.T) {
 }
 
 func TestKeyedConfig(t *testing.T) {
-	bad := ratelimit.KeyedConfig{Limit: ratelimit.Limit{N: -1}, MaxKeys: -1, OnFull: 7}
+	bad := ratelimit.KeyedConfig{Name: "users", Limit: ratelimit.Limit{N: -1}, MaxKeys: -1, OnFull: 7}
 	err := bad.Validate()
-	for _, part := range []string{"limit: negative", "MaxKeys is -1", "OnFull is 7"} {
+	for _, part := range []string{"ratelimit: users: Limit: N is -1", "MaxKeys is -1", "OnFull is 7"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("Validate = %v, want %q in it", err, part)
 		}
 	}
-	defer func() {
-		if got := recover(); got == nil || fmt.Sprint(got) != err.Error() {
-			t.Errorf("NewKeyed panics with %v, want %v", got, err)
-		}
-	}()
-	ratelimit.NewKeyed[int](bad)
+	checkPanics(t, err.Error(), func() { ratelimit.NewKeyed[int](bad) })
+	checkPanics(t, "ratelimit: Limit is missing", func() { ratelimit.NewKeyed[int](ratelimit.KeyedConfig{}) })
 }
 
 func TestKeyedExtremes(t *testing.T) {
-	infinite := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.Inf})
+	infinite := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.Inf()})
 	if !infinite.AllowN(1, math.MaxInt64) || infinite.AllowN(1, -1) || !infinite.Charge(1, 5).OK {
 		t.Error("Inf has refused, or admitted a negative number")
 	}
-	zero := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{})
-	if zero.Allow(1) || !zero.AllowN(1, 0) {
-		t.Error("the zero Limit has admitted something")
+	none := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(1).WithBurst(ratelimit.NoBurst)})
+	if none.Allow(1) || !none.AllowN(1, 0) {
+		t.Error("a limit without a burst has admitted an event")
 	}
 	k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(5), MaxKeys: 8})
 	for _, n := range []int64{6, math.MaxInt64, -1, math.MinInt64} {
-		if d := k.Take(1, n); d.OK || d.RetryAfter != ratelimit.Never || k.Len() != 0 {
+		if d := k.Take(1, n); !refusedForever(d) || k.Len() != 0 {
 			t.Errorf("Take(%d) of 5: %+v", n, d)
 		}
 	}
@@ -199,7 +194,7 @@ func TestKeyedEvents(t *testing.T) {
 	var got []string
 	var k *ratelimit.Keyed[int]
 	k = ratelimit.NewKeyed[int](ratelimit.KeyedConfig{
-		Limit: ratelimit.PerHour(1), MaxKeys: 8,
+		Name: "users", Limit: ratelimit.PerHour(1), MaxKeys: 8,
 		OnEvent: func(_ context.Context, e ratelimit.Event) {
 			got = append(got, fmt.Sprint(e.Kind, " ", e.Key, " ", e.LogValue()))
 			if len(got) == 1 {
@@ -211,10 +206,8 @@ func TestKeyedEvents(t *testing.T) {
 	for range 2 {
 		k.Allow(0)
 	}
-	refused := "refused 0 [kind=refused limit=1/h n=1 ok=false]"
-	if diff := cmp.Diff([]string{refused, "first done", refused}, got); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
-	}
+	refused := "refused 0 [kind=refused name=users limit=1/h n=1 ok=false]"
+	checkEqual(t, got, []string{refused, "first done", refused})
 	var _ slog.LogValuer = ratelimit.Event{}
 	if got := fmt.Sprint(ratelimit.KindPushedOut, ratelimit.Kind(9)); got != "pushed out Kind(9)" {
 		t.Errorf("kinds %q", got)

@@ -20,16 +20,6 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// check runs one property.
-func check(t *testing.T, runs int, p gopter.Prop) {
-	t.Helper()
-	parameters := gopter.DefaultTestParameters()
-	parameters.MinSuccessfulTests = runs
-	properties := gopter.NewProperties(parameters)
-	properties.Property(t.Name(), p)
-	properties.TestingRun(t)
-}
-
 // model is the oracle: a bucket that counts its tokens in exact rational numbers.
 type model struct {
 	rate, burst, tokens *big.Rat // rate in events per nanosecond
@@ -99,9 +89,9 @@ func gcd(a, b int64) int64 {
 	return a
 }
 
-func TestPropertyP1_EqualsTheModel(t *testing.T) {
+func TestPropertyEqualsTheModel(t *testing.T) {
 	// Oracle: model. At instants that are whole units the two agree on every decision and all that remains.
-	check(t, 300, prop.ForAll(func(s scenario) string {
+	checkProperty(t, 300, prop.ForAll(func(s scenario) string {
 		lim, m, ns := ratelimit.New(s.Limit), newModel(s.Limit), int64(0)
 		// Per nanoseconds are N<<Frac units, so whole units meet whole nanoseconds once in grid.
 		grid := int64(s.Limit.Per) / gcd(int64(s.Limit.Per), s.Limit.N<<lim.Frac())
@@ -122,9 +112,9 @@ func TestPropertyP1_EqualsTheModel(t *testing.T) {
 	}, scenarioGen()))
 }
 
-func TestPropertyP1_NeverOffByMoreThanAUnit(t *testing.T) {
+func TestPropertyNeverOffByMoreThanAUnit(t *testing.T) {
 	// Oracle: model, which follows the limiter where the tokens are within a unit and a half of what is asked for.
-	check(t, 500, prop.ForAll(func(s scenario, start int64) string {
+	checkProperty(t, 500, prop.ForAll(func(s scenario, start int64) string {
 		lim, m, ns := ratelimit.New(s.Limit), newModel(s.Limit), start%(1<<55)
 		m.last = ns
 		slack := new(big.Rat).SetFrac(big.NewInt(3), new(big.Int).Lsh(big.NewInt(2), lim.Frac()))
@@ -160,10 +150,10 @@ func excess(l ratelimit.Limit, admitted []event) int64 {
 	return worst - l.Burst*int64(l.Per) - 2*l.N
 }
 
-func TestPropertyP2_ConformsInAnyOrder(t *testing.T) {
+func TestPropertyConformsInAnyOrder(t *testing.T) {
 	limits := gen.OneConstOf(ratelimit.PerSecond(1000).WithBurst(20), ratelimit.PerSecond(333).WithBurst(7),
 		ratelimit.Per(7, 13*time.Millisecond), ratelimit.PerSecond(1_000_003).WithBurst(3))
-	check(t, 25, prop.ForAll(func(l ratelimit.Limit, seed int64, both bool) string {
+	checkProperty(t, 25, prop.ForAll(func(l ratelimit.Limit, seed int64, both bool) string {
 		lim := ratelimit.New(l)
 		if both { // the other way through the code; the second limit never decides
 			lim = ratelimit.New(l, ratelimit.PerSecond(1e9))
@@ -210,9 +200,9 @@ func TestExcessBites(t *testing.T) {
 	}
 }
 
-func TestPropertyP3_SplitInvariance(t *testing.T) {
+func TestPropertySplitInvariance(t *testing.T) {
 	// Oracle: the limiter itself. What is admitted at once is admitted in parts, and leaves the same state.
-	check(t, 200, prop.ForAll(func(s scenario, a int64) string {
+	checkProperty(t, 200, prop.ForAll(func(s scenario, a int64) string {
 		whole, parts := ratelimit.New(s.Limit), ratelimit.New(s.Limit)
 		ns := int64(0)
 		for i, step := range s.Steps {
@@ -233,10 +223,10 @@ func TestPropertyP3_SplitInvariance(t *testing.T) {
 	}, scenarioGen(), gen.Int64Range(0, 5)))
 }
 
-func TestPropertyP4_RetryAfterIsTight(t *testing.T) {
+func TestPropertyRetryAfterIsTight(t *testing.T) {
 	// Oracle: the limiter itself, a nanosecond before and at the time it named.
 	synctest.Test(t, func(t *testing.T) {
-		check(t, 200, prop.ForAll(func(s scenario, second bool) string {
+		checkProperty(t, 200, prop.ForAll(func(s scenario, second bool) string {
 			lim := ratelimit.New(s.Limit)
 			if second {
 				lim = ratelimit.New(s.Limit, ratelimit.PerSecond(7).WithBurst(30))
@@ -244,7 +234,7 @@ func TestPropertyP4_RetryAfterIsTight(t *testing.T) {
 			for i, step := range s.Steps {
 				time.Sleep(time.Duration(step.Gap))
 				d := lim.Take(step.N)
-				if d.OK || d.RetryAfter == ratelimit.Never {
+				if d.OK || !d.Retryable {
 					continue
 				}
 				time.Sleep(d.RetryAfter - 1)
@@ -260,13 +250,13 @@ func TestPropertyP4_RetryAfterIsTight(t *testing.T) {
 	})
 }
 
-func TestPropertyP8_SeveralLimitsAreTheirIntersection(t *testing.T) {
+func TestPropertySeveralLimitsAreTheirIntersection(t *testing.T) {
 	// Oracle: one model for each limit; events are taken from all or from none. Instants are whole seconds, at which
 	// all limits have whole units.
 	limits := []ratelimit.Limit{
 		ratelimit.PerSecond(3).WithBurst(8), ratelimit.Per(7, 2*time.Second).WithBurst(5), ratelimit.Every(time.Second).WithBurst(20),
 	}
-	check(t, 200, prop.ForAll(func(gaps, ns []int64) string {
+	checkProperty(t, 200, prop.ForAll(func(gaps, ns []int64) string {
 		lim, at := ratelimit.New(limits...), int64(0)
 		var models []*model
 		for _, l := range limits {
@@ -294,7 +284,7 @@ func TestPropertyP8_SeveralLimitsAreTheirIntersection(t *testing.T) {
 func TestPropertyWaitersAreServedAsSoonAsTheModelAllows(t *testing.T) {
 	// Oracle: model. Each caller is served at the first instant, not before the one ahead of it, at which the tokens
 	// are there; a quarter of a second brings one.
-	check(t, 60, prop.ForAll(func(ns []int64, burst int64) string {
+	checkProperty(t, 60, prop.ForAll(func(ns []int64, burst int64) string {
 		limit := ratelimit.PerSecond(4).WithBurst(burst)
 		m, at := newModel(limit), int64(0)
 		var got, want []turn
@@ -339,7 +329,7 @@ func TestDifferentialXTime(t *testing.T) {
 	// Oracle: golang.org/x/time/rate on one goroutine. Rates and instants are binary fractions, in which its floating
 	// point is exact.
 	const tick = time.Second / 64
-	check(t, 100, prop.ForAll(func(perSecond, burst int, seed int64) string {
+	checkProperty(t, 100, prop.ForAll(func(perSecond, burst int, seed int64) string {
 		var failure string
 		synctest.Test(t, func(t *testing.T) {
 			perSecond = 1 << perSecond

@@ -198,7 +198,7 @@ func hooks(t testing.TB, meter otelmetric.Meter, name string) {
 	onRetry(ctx, retry.Event{Kind: retry.Retry})
 	onRetry(ctx, retry.Event{Kind: retry.Done})
 	mustHook[breaker.Event](t, meter, name)(ctx, breaker.Event{To: breaker.StateOpen})
-	mustHook[ratelimit.Event](t, meter, name)(ctx, ratelimit.Event{})
+	mustHook[ratelimit.Event](t, meter, name)(ctx, ratelimit.Event{Decision: ratelimit.Decision{Retryable: true}})
 	mustHook[bulkhead.Event](t, meter, name)
 }
 
@@ -341,7 +341,7 @@ func TestOtherEvents(t *testing.T) {
 		t.Errorf("%v, want six zeros", got)
 	}
 	onKeyed := mustHook[ratelimit.Event](t, meter, "k")
-	onKeyed(ctx, ratelimit.Event{Decision: ratelimit.Decision{RetryAfter: ratelimit.Never}})
+	onKeyed(ctx, ratelimit.Event{})
 	onKeyed(ctx, ratelimit.Event{Kind: ratelimit.KindPushedOut})
 	wantValues(t, reader, "redoubt.ratelimit.retry_after", "k", map[string]float64{})
 	onBulkhead := mustHook[bulkhead.Event](t, meter, "b")

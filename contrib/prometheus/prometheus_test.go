@@ -374,7 +374,7 @@ func TestOtherEvents(t *testing.T) {
 	}
 
 	onKeyed := prometheus.OnEvent[ratelimit.Event](reg, "k", nil)
-	onKeyed(ctx, ratelimit.Event{Kind: ratelimit.KindRefused, Decision: ratelimit.Decision{RetryAfter: ratelimit.Never}})
+	onKeyed(ctx, ratelimit.Event{Kind: ratelimit.KindRefused})
 	onKeyed(ctx, ratelimit.Event{Kind: ratelimit.KindPushedOut})
 	wantValue(t, reg, 0, "redoubt_ratelimit_retry_after_seconds", "name=k")
 

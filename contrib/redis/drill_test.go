@@ -177,8 +177,8 @@ func TestDrill_Share(t *testing.T) {
 		if d := take(t, l, "other", 6); d.OK || d.RetryAfter <= 0 || d.RetryAfter > maxPause {
 			t.Errorf("%+v, want the next try of the server", d)
 		}
-		if d := take(t, l, "other", 11); d.OK || d.RetryAfter != ratelimit.Never {
-			t.Errorf("%+v, want Never", d)
+		if d := take(t, l, "other", 11); d.OK || d.Retryable {
+			t.Errorf("%+v, want a refusal forever", d)
 		}
 	}
 }

@@ -25,10 +25,10 @@ func FuzzState(f *testing.F) {
 				t.Fatal(err)
 			}
 			d := take(t, l, "k", n)
-			if d.OK != (d.RetryAfter == 0) || d.Remaining < 0 || d.Remaining > d.Limit.Burst || d.ResetAfter > time.Minute {
+			if d.Retryable != (d.RetryAfter > 0) || d.OK && d.Retryable || d.Remaining < 0 || d.Remaining > d.Limit.Burst || d.ResetAfter > time.Minute {
 				t.Errorf("state %q: %+v", state, d)
 			}
-			if d.RetryAfter > time.Minute && d.RetryAfter != ratelimit.Never {
+			if d.RetryAfter > time.Minute {
 				t.Errorf("state %q: blocked for %v", state, d.RetryAfter)
 			}
 			if s := l.Stats(); s.Errors > 0 {

@@ -125,7 +125,7 @@ func TestLease_Short(t *testing.T) {
 	if s := l.Stats(); admitted != 90 || s.RoundTrips > 12 {
 		t.Errorf("admitted %d with %+v, want 90", admitted, s)
 	}
-	if d := take(t, l, "k", 200); d.OK || d.RetryAfter != ratelimit.Never {
+	if d := take(t, l, "k", 200); d.OK || d.Retryable {
 		t.Errorf("200 of 90: %+v", d)
 	}
 }

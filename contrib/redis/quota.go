@@ -2,6 +2,7 @@ package redis
 
 import (
 	"errors"
+	"math"
 	"math/bits"
 	"strconv"
 	"time"
@@ -29,6 +30,9 @@ const (
 
 // newQuota returns the quota of a limit, or why there can be none.
 func newQuota(l ratelimit.Limit) (quota, error) {
+	if l.Burst == 0 {
+		l.Burst = l.N
+	}
 	if l.N <= 0 || l.Per <= 0 || l.Burst <= 0 {
 		return quota{}, errors.New("events, period and burst must be positive")
 	}
@@ -118,9 +122,9 @@ func (q *quota) decide(n int64, debt span, ok bool) ratelimit.Decision {
 	switch {
 	case ok:
 	case n < 0 || n > q.limit.Burst:
-		d.RetryAfter = ratelimit.Never
+		// never
 	default:
-		d.RetryAfter = max(1, micros(q.over(debt, n)))
+		d.Retryable, d.RetryAfter = true, max(1, micros(q.over(debt, n)))
 	}
 	return d
 }
@@ -136,11 +140,26 @@ func (qs quotas) decide(n int64, debts []span, us int64, ok bool) ratelimit.Deci
 	var least ratelimit.Decision
 	for i := range qs {
 		d := qs[i].decide(n, debts[i].after(us), ok)
-		if i == 0 || d.RetryAfter > least.RetryAfter || d.RetryAfter == least.RetryAfter && d.Remaining < least.Remaining {
+		if i == 0 || stricter(d, least) {
 			least = d
 		}
 	}
 	return least
+}
+
+// stricter reports whether d refuses longer than e or, if both are equal in
+// that, leaves less.
+func stricter(d, e ratelimit.Decision) bool {
+	wait := func(d ratelimit.Decision) time.Duration {
+		if !d.OK && !d.Retryable {
+			return math.MaxInt64
+		}
+		return d.RetryAfter
+	}
+	if a, b := wait(d), wait(e); a != b {
+		return a > b
+	}
+	return d.Remaining < e.Remaining
 }
 
 // possible reports whether n events can ever be taken at once.

@@ -67,6 +67,7 @@ const (
 	maxDenied       = 1 << 24
 	maxNodes        = 1 << 20
 	maxLease        = 1 << 40
+	maxLocalKeys    = 1 << 27
 )
 
 // Validate returns everything that is wrong with c, joined.
@@ -103,8 +104,8 @@ func (c Config) Validate() error {
 	if c.Outage == Local && (c.Nodes < 1 || c.Nodes > maxNodes) {
 		wrong("Nodes is %d, want 1 to %d with Local", c.Nodes, maxNodes)
 	}
-	if err := (ratelimit.KeyedConfig{MaxKeys: c.LocalKeys}).Validate(); err != nil {
-		wrong("LocalKeys: %w", err)
+	if c.LocalKeys < 0 || c.LocalKeys > maxLocalKeys {
+		wrong("LocalKeys is %d, want 0 to %d", c.LocalKeys, maxLocalKeys)
 	}
 	return errors.Join(errs...)
 }
@@ -162,6 +163,7 @@ func New(cfg Config) *Limiter {
 	l.head = words(int64(len(cfg.Limits)))
 	for _, limit := range cfg.Limits {
 		q, _ := newQuota(limit)
+		limit = q.limit
 		l.quotas = append(l.quotas, q)
 		l.salt += limit.String() + "\n"
 		cfg.Lease = min(cfg.Lease, limit.Burst)
@@ -336,7 +338,7 @@ func (l *Limiter) conclude(hash uint64, key string, n int64, t taking, err error
 		l.warm(key, n)
 	default:
 		l.figures.refused.Add(1)
-		if d.RetryAfter != ratelimit.Never {
+		if d.Retryable {
 			l.denials.add(hash, l.now(), t.debts)
 		}
 	}
@@ -390,13 +392,13 @@ func (l *Limiter) fallback(key string, n int64) ratelimit.Decision {
 	d := ratelimit.Decision{OK: true, N: n, Limit: l.quotas[0].limit}
 	switch {
 	case !l.quotas.possible(n):
-		d.OK, d.RetryAfter = false, ratelimit.Never
+		d.OK = false
 	case l.cfg.Outage == Local:
 		return l.takeLocal(key, n)
 	case l.cfg.Outage == Open:
 		d.Remaining = d.Limit.Burst
 	case n > 0:
-		d.OK, d.RetryAfter = false, max(time.Millisecond, l.outage.left(l.now()))
+		d.OK, d.Retryable, d.RetryAfter = false, true, max(time.Millisecond, l.outage.left(l.now()))
 		d.ResetAfter = d.RetryAfter
 	}
 	return d
@@ -419,8 +421,8 @@ func (l *Limiter) takeLocal(key string, n int64) ratelimit.Decision {
 		}
 		break
 	}
-	if least.RetryAfter == ratelimit.Never {
-		least.RetryAfter = max(time.Millisecond, l.outage.left(l.now()))
+	if !least.OK && !least.Retryable {
+		least.Retryable, least.RetryAfter = true, max(time.Millisecond, l.outage.left(l.now()))
 	}
 	return least
 }

@@ -3,6 +3,7 @@ package redis_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -12,7 +13,7 @@ import (
 	"github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/redistest"
 	"github.com/redoubt-go/redoubt/ratelimit"
-	"github.com/redoubt-go/redoubt/ratelimit/storetest"
+	"github.com/redoubt-go/redoubt/ratelimit/ratelimittest"
 )
 
 // The conformance kit, plain and with leases, with each client on a real server.
@@ -23,14 +24,11 @@ func TestStore(t *testing.T) {
 		for name, lease := range map[string]int64{"plain": 0, "leased": 20} {
 			t.Run(name, func(t *testing.T) {
 				n := 0
-				err := storetest.TestStore(func(l ratelimit.Limit) (ratelimit.Store, error) {
+				ratelimittest.Run(t, func(t *testing.T, l ratelimit.Limit) ratelimit.Store {
 					n++
-					name := strings.NewReplacer("/", ":", "-", "").Replace(t.Name()) + strings.Repeat("x", n)
-					return newLimiter(t, redis.Config{Client: client, Name: name, Limits: limits(l), Lease: lease, LeaseFor: time.Minute}), nil
+					name := fmt.Sprint("store:", strings.ReplaceAll(t.Name()[len("TestStore/"):], "/", ":"), ":", n)
+					return newLimiter(t, redis.Config{Client: client, Name: name, Limits: limits(l), Lease: lease, LeaseFor: time.Minute})
 				})
-				if err != nil {
-					t.Error(err)
-				}
 			})
 		}
 	})
@@ -68,10 +66,10 @@ func TestSeveralLimits(t *testing.T) {
 	}{
 		{3, true, "3/s", 0, 0},
 		{1, false, "3/s", 0, 333334 * time.Microsecond},
-		{4, false, "3/s", 0, ratelimit.Never},
+		{4, false, "3/s", 0, 0},
 		{2, false, "3/s", 0, 666667 * time.Microsecond},
 	} {
-		if d := take(t, l, "k", want.n); d.OK != want.ok || d.Limit.String() != want.limit || d.Remaining != want.remaining || d.RetryAfter != want.retry {
+		if d := take(t, l, "k", want.n); d.OK != want.ok || d.Limit.String() != want.limit || d.Remaining != want.remaining || d.RetryAfter != want.retry || d.Retryable != (want.retry > 0) {
 			t.Errorf("take %d of %d events: %+v, want %+v", i, want.n, d, want)
 		}
 	}
@@ -205,11 +203,11 @@ func (hanging) Do(ctx context.Context, cmds ...[]string) []redis.Reply {
 
 func TestValidate(t *testing.T) {
 	bad := redis.Config{
-		Name: "{}", Limits: limits(ratelimit.Limit{}, ratelimit.Inf, ratelimit.Per(1, 1<<62).WithBurst(1<<20)), Lease: -1, LeaseFor: 1,
+		Name: "{}", Limits: limits(ratelimit.Limit{}, ratelimit.Inf(), ratelimit.Per(1, 1<<62).WithBurst(1<<20)), Lease: -1, LeaseFor: 1,
 		Denied: 1 << 30, Outage: 7, LocalKeys: -1,
 	}
 	err := bad.Validate()
-	for _, want := range []string{"Client", "Name: \"{}\"", "must be positive", "at most 1e12", "35 years", "Lease is", "LeaseFor", "Denied", "Outage", "MaxKeys"} {
+	for _, want := range []string{"Client", "Name: \"{}\"", "must be positive", "at most 1e12", "35 years", "Lease is", "LeaseFor", "Denied", "Outage", "LocalKeys"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: lacks %q", err, want)
 		}

@@ -279,7 +279,7 @@ func ratelimitActions() []action[ratelimit.Event] {
 	return []action[E]{
 		{metric{"redoubt.ratelimit.retry_after", histogram, "s", "How long refused requests were told to wait, without those that can never be allowed.", "", nil}, func(e E) (string, float64, bool) {
 			after := e.Decision.RetryAfter
-			return "", after.Seconds(), e.Kind == ratelimit.KindRefused && after != ratelimit.Never
+			return "", after.Seconds(), e.Kind == ratelimit.KindRefused && e.Decision.Retryable
 		}},
 	}
 }

@@ -18,7 +18,7 @@ func algorithms() map[string]bulkhead.Algorithm {
 	return map[string]bulkhead.Algorithm{"AIMD": bulkhead.AIMD{}, "Vegas": new(bulkhead.Vegas), "Gradient": new(bulkhead.Gradient)}
 }
 
-func TestTrap26_NothingBreaksAnAlgorithm(t *testing.T) {
+func TestNothingBreaksAnAlgorithm(t *testing.T) {
 	for name, a := range algorithms() {
 		for _, rtt := range []time.Duration{0, 1, 0, math.MaxInt64, 1, time.Second, -5} {
 			for _, limit := range []int{1, 2, 1000, 1 << 30} {
@@ -39,7 +39,7 @@ func TestTrap26_NothingBreaksAnAlgorithm(t *testing.T) {
 	}
 }
 
-func TestTrap26_SlowerCallsNeverGrowIt(t *testing.T) {
+func TestSlowerCallsNeverGrowIt(t *testing.T) {
 	for name, a := range map[string]bulkhead.Algorithm{"Vegas": new(bulkhead.Vegas), "Gradient": new(bulkhead.Gradient)} {
 		limit := 100
 		a.Update(limit, bulkhead.Sample{RTT: 80 * time.Millisecond, Inflight: 100, Count: 10})
@@ -61,7 +61,7 @@ func (r *recorder) Update(limit int, s bulkhead.Sample) int {
 	return limit
 }
 
-func TestTrap26_WhatMakesASample(t *testing.T) {
+func TestWhatMakesASample(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := new(recorder)
 		b := bulkhead.New(bulkhead.Config{Limit: 50, Algorithm: r})
@@ -102,7 +102,7 @@ func (f *fragile) Update(limit int, _ bulkhead.Sample) int {
 	return f.b.Stats().Limit + 1
 }
 
-func TestTrap26_UpdateRunsOutsideLocks(t *testing.T) {
+func TestUpdateRunsOutsideLocks(t *testing.T) {
 	f := new(fragile)
 	f.b = bulkhead.New(bulkhead.Config{Limit: 5, Algorithm: f, Window: 1})
 	for i := range 20 {

@@ -13,7 +13,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/redoubt-go/redoubt/ratelimit"
 	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
 )
@@ -40,7 +39,7 @@ func reason(err error) string {
 	return fmt.Sprint(err)
 }
 
-func TestTrap23_ReleaseTwiceIsOnce(t *testing.T) {
+func TestReleaseTwiceIsOnce(t *testing.T) {
 	b := bulkhead.New(bulkhead.Config{Limit: 2})
 	ps := hold(t, b, 2)
 	for range 3 {
@@ -62,7 +61,7 @@ func TestTrap23_ReleaseTwiceIsOnce(t *testing.T) {
 	}
 }
 
-func TestTrap23_PanicAndGoexitRelease(t *testing.T) {
+func TestPanicAndGoexitRelease(t *testing.T) {
 	for _, a := range []bulkhead.Algorithm{nil, bulkhead.AIMD{}} {
 		b := bulkhead.New(bulkhead.Config{Limit: 1, Algorithm: a})
 		func() {
@@ -83,7 +82,7 @@ func TestTrap23_PanicAndGoexitRelease(t *testing.T) {
 	}
 }
 
-func TestTrap24_ShrinkAndGrow(t *testing.T) {
+func TestShrinkAndGrow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := bulkhead.New(bulkhead.Config{Limit: 4, MaxQueue: 10})
 		ps := hold(t, b, 4)
@@ -116,7 +115,7 @@ func TestTrap24_ShrinkAndGrow(t *testing.T) {
 	})
 }
 
-func TestTrap25_CancelAtTheMomentOfTheGrant(t *testing.T) {
+func TestCancelAtTheMomentOfTheGrant(t *testing.T) {
 	for range 300 {
 		b := bulkhead.New(bulkhead.Config{Limit: 1})
 		p := hold(t, b, 1)[0]
@@ -141,7 +140,7 @@ func TestTrap25_CancelAtTheMomentOfTheGrant(t *testing.T) {
 	}
 }
 
-func TestTrap25_BeyondTheLimitFailsAtOnce(t *testing.T) {
+func TestBeyondTheLimitFailsAtOnce(t *testing.T) {
 	b := bulkhead.New(bulkhead.Config{Limit: 3})
 	for _, n := range []int{4, 0, -1, math.MaxInt, math.MinInt} {
 		_, err := b.AcquireN(t.Context(), n)
@@ -165,7 +164,7 @@ func TestTrap25_BeyondTheLimitFailsAtOnce(t *testing.T) {
 	})
 }
 
-func TestTrap25_MaxWait(t *testing.T) {
+func TestMaxWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, tt := range []struct {
 			wait, took time.Duration
@@ -206,9 +205,7 @@ func TestPriorities(t *testing.T) {
 		p.Release()
 		synctest.Wait()
 		want := []string{"0 queue full", "7 queue full", "5", "4", "6", "2", "3", "1"}
-		if diff := cmp.Diff(want, order); diff != "" {
-			t.Errorf("order (-want +got):\n%s", diff)
-		}
+		checkEqual(t, order, want)
 	})
 }
 
@@ -301,9 +298,7 @@ func TestEventsInOrder(t *testing.T) {
 	b.SetLimit(2)
 	b.SetLimit(2)
 	b.SetLimit(4)
-	if diff := cmp.Diff([]int{2, 3, 2, 3, 4}, got); diff != "" {
-		t.Errorf("limits (-want +got):\n%s", diff)
-	}
+	checkEqual(t, got, []int{2, 3, 2, 3, 4})
 }
 
 func TestAllocations(t *testing.T) {

@@ -35,8 +35,8 @@ func peers() []peer {
 	}
 }
 
-func redoubt(capacity int, policy cache.Policy) subject {
-	c := cache.New(cache.Config[uint64, uint64]{Capacity: capacity, Policy: policy, Uncounted: true})
+func redoubt(capacity int, eviction cache.Eviction) subject {
+	c := cache.New(cache.Config[uint64, uint64]{Capacity: capacity, Eviction: eviction, Uncounted: true})
 	return subject{get: c.Get, set: c.Set}
 }
 

@@ -3,17 +3,41 @@ package ratelimithttp
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// maxField bounds the bytes of a field, over all its lines, and with that the quotas.
+// A Quota is one limit that a server announces.
+type Quota struct {
+	Name      string        // of the policy
+	Limit     int64         // events per Window; -1 if absent
+	Window    time.Duration // whole seconds; 0 if absent
+	Remaining int64         // events left; -1 if absent
+	Reset     time.Duration // whole seconds until more events are available; -1 if absent
+}
+
+// duration returns s seconds, at most the largest Duration of whole seconds.
+func duration(s int64) time.Duration {
+	return time.Duration(min(s, math.MaxInt64/int64(time.Second))) * time.Second
+}
+
+// maxField bounds the bytes of a field over all lines, and so the number of
+// quotas.
 const maxField = 4096
 
-// ParseRateLimit reads the fields RateLimit and RateLimit-Policy of a response, and returns a Quota for each name that
-// occurs, in the order of their first. Of a name that occurs again, what comes later counts. Unknown parameters are
-// skipped. A field that is not well-formed, or longer than 4096 bytes, is an error, and there are no quotas then.
+// ParseRateLimit parses the fields RateLimit and RateLimit-Policy of a response.
+// It returns a Quota for each name, in the order of first occurrence. If a
+// parameter occurs again for the same name, the last value counts. Unknown
+// parameters are skipped.
+//
+// Errors: a field is longer than 4096 bytes, or is not a list of strings with
+// parameters. The values of unknown parameters are checked only roughly. With an
+// error, ParseRateLimit returns no quotas.
 func ParseRateLimit(h http.Header) ([]Quota, error) {
 	var quotas []Quota
 	for _, field := range []string{"Ratelimit-Policy", "Ratelimit"} {
@@ -24,13 +48,14 @@ func ParseRateLimit(h http.Header) ([]Quota, error) {
 		p := parser{text: text}
 		var err error
 		if quotas, err = p.list(quotas); err != nil {
-			return nil, fmt.Errorf("ratelimithttp: %s: at byte %d of %q: %w", field, p.pos, text[:min(len(text), 64)], err)
+			return nil, fmt.Errorf("ratelimithttp: %s: at byte %d of %s: %w", field, p.pos, quote.Text(text), err)
 		}
 	}
 	return quotas, nil
 }
 
-// A parser reads a structured field (RFC 9651) that is a list of Strings with parameters.
+// A parser parses a structured field (RFC 9651): a List of Strings with
+// parameters.
 type parser struct {
 	text string
 	pos  int
@@ -50,7 +75,7 @@ func (p *parser) peek() byte {
 	return 0
 }
 
-// accept reads c if it is next.
+// accept consumes c if it is the next byte, and reports whether it was.
 func (p *parser) accept(c byte) bool {
 	if p.peek() != c || p.pos == len(p.text) {
 		return false
@@ -59,7 +84,7 @@ func (p *parser) accept(c byte) bool {
 	return true
 }
 
-// span reads bytes while ok says so.
+// span consumes and returns the bytes up to the first that is not ok.
 func (p *parser) span(ok func(byte) bool) string {
 	start := p.pos
 	for p.pos < len(p.text) && ok(p.text[p.pos]) {
@@ -100,7 +125,7 @@ func (p *parser) list(quotas []Quota) ([]Quota, error) {
 	return quotas, nil
 }
 
-// quoted reads a String.
+// quoted parses a String.
 func (p *parser) quoted() (string, error) {
 	if !p.accept('"') {
 		return "", errString
@@ -150,7 +175,8 @@ func isKey(c byte) bool {
 	return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-' || c == '.' || c == '*'
 }
 
-// bare reads a value of any type and returns its text.
+// bare parses a value of any type. It returns the text of a number, and the
+// first byte of a quoted value.
 func (p *parser) bare() (string, error) {
 	switch c := p.peek(); {
 	case c == '"':
@@ -171,7 +197,7 @@ func (p *parser) bare() (string, error) {
 	return text, nil
 }
 
-// set takes in a parameter.
+// set sets the field of a known parameter.
 func (q *Quota) set(key, value string) error {
 	if key != "q" && key != "w" && key != "r" && key != "t" {
 		return nil
