@@ -14,27 +14,30 @@ import (
 // withdrawals counts the tokens there are to take now.
 func withdrawals(b retry.Budget) int {
 	n := 0
-	for n < 1e6 && b.Withdraw() {
+	for n < 1e6 {
+		if _, ok := b.Withdraw(nil); !ok {
+			break
+		}
 		n++
 	}
 	return n
 }
 
-func TestTrap25_ExhaustedBudgetKeepsTheError(t *testing.T) {
+func TestExhaustedBudgetKeepsTheError(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		policy := constant(time.Minute, 5)
 		policy.Budget = &retry.TokenBudget{Burst: -1}
 		p := failing(errBoom)
 		_, err := retry.Do(t.Context(), policy, p.call)
-		wantIs(t, err, retry.ErrBudget, errBoom)
-		wantStarts(t, p, 0)
+		checkIs(t, err, retry.ErrBudget, errBoom)
+		checkEqual(t, p.starts, []time.Duration{0})
 		if got := time.Since(p.begin); got != 0 {
 			t.Errorf("returned after %v, want at once", got)
 		}
 	})
 }
 
-func TestTrap26_BudgetComesBack(t *testing.T) {
+func TestBudgetComesBack(t *testing.T) {
 	t.Run("by time", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			b := &retry.TokenBudget{Burst: 10, PerSecond: 2, Ratio: -1}
@@ -85,7 +88,7 @@ func TestTrap26_BudgetComesBack(t *testing.T) {
 	})
 }
 
-func TestTrap27_NoIncomeNoRetries(t *testing.T) {
+func TestNoIncomeNoRetries(t *testing.T) {
 	nan := math.NaN()
 	tests := []struct {
 		name string
@@ -113,7 +116,7 @@ func TestTrap27_NoIncomeNoRetries(t *testing.T) {
 		b := &retry.TokenBudget{Ratio: 1. / 3, PerSecond: -1, Burst: 1000}
 		withdrawals(b)
 		for range 2700 {
-			b.Deposit()
+			b.Settle(retry.OutcomeSuccess, 0, nil)
 		}
 		if got := withdrawals(b); got != 899 && got != 900 {
 			t.Errorf("tokens after 2700 thirds = %d, want 899 or 900", got)
@@ -132,13 +135,13 @@ func TestTrap27_NoIncomeNoRetries(t *testing.T) {
 		}
 	})
 	var none *retry.TokenBudget
-	none.Deposit()
-	if !none.Withdraw() {
+	none.Settle(retry.OutcomeUnmade, 1, nil)
+	if _, ok := none.Withdraw(nil); !ok {
 		t.Error("a nil budget refuses")
 	}
 }
 
-func TestTrap28_ExhaustedBudgetAddsNoLoad(t *testing.T) {
+func TestExhaustedBudgetAddsNoLoad(t *testing.T) {
 	// A caller in a loop gets one attempt per call and its error at once: the
 	// load is that of the loop, and pausing is left to it, as the package
 	// documentation says.
@@ -159,8 +162,9 @@ func TestTrap28_ExhaustedBudgetAddsNoLoad(t *testing.T) {
 
 func TestBudgetDepositWhenFullOnlyReads(t *testing.T) {
 	b := &retry.TokenBudget{}
-	if got := testing.AllocsPerRun(100, b.Deposit); got != 0 {
-		t.Errorf("Deposit: %v allocations, want 0", got)
+	success := func() { b.Settle(retry.OutcomeSuccess, 0, nil) }
+	if got := testing.AllocsPerRun(100, success); got != 0 {
+		t.Errorf("Settle: %v allocations, want 0", got)
 	}
 	if got := withdrawals(b); got != 100 {
 		t.Errorf("tokens after deposits into a full budget = %d, want 100", got)

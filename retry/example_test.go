@@ -107,7 +107,7 @@ func ExamplePolicy() {
 		Backoff:        noPause,
 		OnEvent: func(_ context.Context, e retry.Event) {
 			switch {
-			case e.Kind == retry.Retry:
+			case e.Kind == retry.KindRetry:
 				retries++
 			case e.Reason != nil:
 				failures++
@@ -149,7 +149,7 @@ func ExamplePolicy_Attempts() {
 
 func ExamplePoll() {
 	states := []string{"queued", "running", "finished"}
-	state, err := retry.Poll(ctx, retry.Every(time.Millisecond), func(context.Context) (string, bool, error) {
+	state, err := retry.Poll(ctx, retry.Interval(time.Millisecond), func(context.Context) (string, bool, error) {
 		s := states[0]
 		states = states[1:]
 		return s, s == "finished", nil
@@ -158,11 +158,11 @@ func ExamplePoll() {
 	// Output: finished <nil>
 }
 
-func ExampleEvery() {
+func ExampleInterval() {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 	defer cancel()
 	// The last state is returned when the time is over.
-	state, err := retry.Poll(ctx, retry.Every(time.Millisecond), func(context.Context) (string, bool, error) {
+	state, err := retry.Poll(ctx, retry.Interval(time.Millisecond), func(context.Context) (string, bool, error) {
 		return "running", false, nil
 	})
 	fmt.Println(state, errors.Is(err, context.DeadlineExceeded), errors.Is(err, retry.ErrPending))
@@ -174,7 +174,7 @@ func ExamplePermanent() {
 		return "", fmt.Errorf("login: %w", retry.Permanent(errors.New("wrong password")))
 	})
 	fmt.Println(err)
-	// Output: retry: permanent error after 1 attempt: login: wrong password
+	// Output: retry: not retryable after 1 attempt: login: wrong password
 }
 
 // Retries in two layers would multiply: the outer one takes the verdict of the
@@ -188,13 +188,13 @@ func ExamplePermanent_nested() {
 		return v, retry.Permanent(err)
 	})
 	fmt.Println(calls, err)
-	// Output: 3 retry: permanent error after 1 attempt: retry: exhausted after 3 attempts: busy
+	// Output: 3 retry: not retryable after 1 attempt: retry: exhausted after 3 attempts: busy
 }
 
 func ExampleAfter() {
 	n := 0
 	policy := retry.Policy{OnEvent: func(_ context.Context, e retry.Event) {
-		if e.Kind == retry.Retry {
+		if e.Kind == retry.KindRetry {
 			fmt.Println("asked for a pause:", e.Delay >= 5*time.Millisecond)
 		}
 	}}
@@ -224,7 +224,7 @@ func ExampleOn() {
 	fmt.Println(err)
 	// Output:
 	// <nil>
-	// retry: permanent error after 1 attempt: file does not exist
+	// retry: not retryable after 1 attempt: file does not exist
 }
 
 func ExampleOnType() {
@@ -263,26 +263,12 @@ func ExampleStep() {
 // print prints the first five delays of b, each from the middle of its range.
 func print(b retry.Backoff) {
 	var ds []time.Duration
-	for d := range retry.Delays(b, func() float64 { return 0.5 }) {
-		if ds = append(ds, d.Round(time.Millisecond)); len(ds) == 5 {
-			break
-		}
+	s := retry.Step{Rand: 0.5}
+	for s.Retry = 1; s.Retry <= 5; s.Retry++ {
+		s.Prev = b.Delay(s)
+		ds = append(ds, s.Prev.Round(time.Millisecond))
 	}
 	fmt.Println(ds)
-}
-
-func ExampleDelays() {
-	n := 0
-	for d := range retry.Delays(nil, func() float64 { return 0.5 }) {
-		fmt.Println(d)
-		if n++; n == 3 {
-			break
-		}
-	}
-	// Output:
-	// 50ms
-	// 100ms
-	// 200ms
 }
 
 func ExampleExponential() {
@@ -293,11 +279,6 @@ func ExampleExponential() {
 	// [500ms 1s 2s 2.5s 2.5s]
 	// [750ms 1.5s 3s 3.75s 3.75s]
 	// [1s 3s 9s 27s 1m21s]
-}
-
-func ExampleLinear() {
-	print(retry.Linear{Base: time.Second, Increment: 2 * time.Second, Jitter: retry.None})
-	// Output: [1s 3s 5s 7s 9s]
 }
 
 func ExampleConstant() {
@@ -313,11 +294,6 @@ func ExampleSequence() {
 func ExampleDecorrelated() {
 	print(retry.Decorrelated{Base: time.Second, Max: 10 * time.Second})
 	// Output: [2s 3.5s 5.5s 5.5s 5.5s]
-}
-
-func ExampleSmooth() {
-	print(retry.Smooth{Median: time.Second})
-	// Output: [897ms 1.093s 2.036s 4.046s 8.084s]
 }
 
 func ExampleJitter() {
@@ -353,7 +329,7 @@ func ExampleError() {
 }
 
 func ExampleKind() {
-	fmt.Println(retry.Retry, retry.Hedged, retry.Done)
+	fmt.Println(retry.KindRetry, retry.KindHedged, retry.KindDone)
 	// Output: retry hedged done
 }
 
@@ -366,7 +342,7 @@ func ExampleEvent() {
 	// Output:
 	// retry 1 busy <nil>
 	// done 2 <nil> <nil>
-	// done 1 busy retry: permanent error
+	// done 1 busy retry: not retryable
 }
 
 func ExampleLog() {
@@ -401,8 +377,8 @@ func ExampleTokenBudget() {
 // quota is a Budget of a fixed number of retries.
 type quota int
 
-func (q *quota) Withdraw() bool { *q--; return *q >= 0 }
-func (q *quota) Deposit()       {}
+func (q *quota) Withdraw(error) (int, bool)       { *q--; return 1, *q >= 0 }
+func (q *quota) Settle(retry.Outcome, int, error) {}
 
 func ExampleBudget() {
 	left := quota(1)
@@ -455,8 +431,8 @@ func ExampleHedge_DoCancel() {
 	// context canceled
 }
 
-func ExampleQuantile() {
-	q := &retry.Quantile{P: .5}
+func ExampleLatency() {
+	q := &retry.Latency{P: .5}
 	for n := range 1000 {
 		q.Observe(time.Duration(90+n%21) * time.Millisecond)
 	}
