@@ -32,7 +32,7 @@ func (p *Policy) loop(ctx context.Context, errp *error, yield func(int, context.
 	start := p.clock()
 	r := run{p: *p, ctx: ctx, start: start, began: start}
 	for {
-		more := p.turn(r.attemptContext(), r.n+1, errp, yield)
+		more := p.turn(r.attemptContext(), inc(r.n), errp, yield)
 		switch {
 		case *errp == nil:
 			r.succeeded()

@@ -2,6 +2,7 @@ package retry_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -60,5 +61,60 @@ func TestAttemptsLoop(t *testing.T) {
 			}
 			checkIs(t, turn.Err(), context.Canceled)
 		})
+	})
+}
+
+// A body that returns or breaks with a nil error has succeeded.
+func TestAttemptsBodyThatReturnsHasSucceeded(t *testing.T) {
+	outcomes := &ledger{}
+	var kinds []string
+	policy := constant(0, 5)
+	policy.Budget = outcomes
+	policy.OnEvent = func(_ context.Context, e retry.Event) { kinds = append(kinds, fmt.Sprint(e.Kind, e.Attempt, e.Err)) }
+	p := failing(errBoom, nil)
+	f := func() (int, error) {
+		var err error
+		for _, ctx := range policy.Attempts(t.Context(), &err) {
+			var v int
+			if v, err = p.call(ctx); err == nil {
+				return v, nil
+			}
+		}
+		return 0, err
+	}
+	if v, err := f(); v != 2 || err != nil {
+		t.Errorf("f = %d, %v, want 2, nil", v, err)
+	}
+	checkEqual(t, kinds, []string{"retry 1 boom", "done 2 <nil>"})
+	checkEqual(t, outcomes.settled, []string{"failure 0 boom", "success 1 <nil>"})
+}
+
+func TestAttemptsBodyThatGivesUpIsReported(t *testing.T) {
+	var got []string
+	policy := constant(0, 5)
+	policy.OnEvent = func(_ context.Context, e retry.Event) {
+		got = append(got, fmt.Sprint(e.Kind, e.Attempt, e.Err, e.Reason))
+	}
+	var err error
+	for range policy.Attempts(t.Context(), &err) {
+		err = errBoom
+		break
+	}
+	checkEqual(t, got, []string{"done 1 boom boom"})
+}
+
+func TestAttemptsBreakKeepsTheErrorOfATimeout(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		policy := constant(0, 5)
+		policy.AttemptTimeout = time.Second
+		var err error
+		for _, ctx := range policy.Attempts(t.Context(), &err) {
+			<-ctx.Done()
+			err = ctx.Err()
+			break
+		}
+		if err != context.DeadlineExceeded {
+			t.Errorf("error = %v, want %v itself", err, context.DeadlineExceeded)
+		}
 	})
 }

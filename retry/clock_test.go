@@ -3,6 +3,7 @@ package retry_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -103,4 +104,24 @@ func TestClockIsReadOnlyOnDemand(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A client that merges contexts reports context.Canceled when the time of its
+// attempt is up: the caller's context alone decides whether that is an end.
+func TestTimeoutOfAMergedContextIsRetried(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		policy := constant(0, 3)
+		policy.AttemptTimeout = time.Second
+		n := 0
+		err := policy.Do(t.Context(), func(ctx context.Context) error {
+			n++
+			merged, cancel := context.WithCancel(context.Background())
+			defer context.AfterFunc(ctx, cancel)()
+			<-merged.Done()
+			return fmt.Errorf("client: %w", merged.Err())
+		})
+		checkIs(t, err, retry.ErrExhausted, retry.ErrAttemptTimeout, context.DeadlineExceeded)
+		checkEqual(t, n, 3)
+		checkEqual(t, details(t, err).Last().Error(), "retry: attempt timed out: client: context canceled")
+	})
 }

@@ -177,18 +177,134 @@ func ExamplePermanent() {
 	// Output: retry: not retryable after 1 attempt: login: wrong password
 }
 
-// Retries in two layers would multiply: the outer one takes the verdict of the
-// inner one.
-func ExamplePermanent_nested() {
+// Four layers of four attempts each: the two inner layers retry, and the error
+// names the layer that gave up.
+func ExampleErrNested() {
 	calls := 0
-	policy := retry.Policy{Backoff: noPause}
-	inner := retry.Wrap(policy, func(context.Context) (string, error) { calls++; return "", ErrBusy })
-	_, err := retry.Do(ctx, policy, func(ctx context.Context) (string, error) {
-		v, err := inner(ctx)
-		return v, retry.Permanent(err)
+	call := func(context.Context) (string, error) { calls++; return "", ErrBusy }
+	for _, name := range []string{"store", "client", "service", "gateway"} {
+		call = retry.Wrap(retry.Policy{Name: name, MaxAttempts: 4, Backoff: noPause}, call)
+	}
+	_, err := call(ctx)
+	fmt.Println("calls:", calls)
+	fmt.Println(strings.ReplaceAll(err.Error(), ": retry", ":\nretry"))
+	// Output:
+	// calls: 7
+	// retry: gateway: not retryable after 1 attempt:
+	// retry: service: not retryable after 1 attempt:
+	// retry: client: exhausted after 4 attempts:
+	// retry: store: left to the outer retry after 1 attempt: busy
+}
+
+func ExampleNest() {
+	// The handler of a request that its client has sent again.
+	ctx := retry.Nest(ctx)
+	_, err := retry.Do(ctx, retry.Policy{}, flaky(9, ErrBusy))
+	fmt.Println(err)
+	// Output: retry: left to the outer retry after 1 attempt: busy
+}
+
+func ExampleNested() {
+	fmt.Println(retry.Nested(ctx), retry.Nested(retry.Nest(ctx)))
+	// Output: false true
+}
+
+func ExampleUnnest() {
+	ctx := retry.Nest(ctx)
+	// A batch that is tried again consists of many calls: each may be retried.
+	_, err := retry.Do(retry.Unnest(ctx), retry.Policy{Backoff: noPause}, flaky(2, ErrBusy))
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+// A message handler that leaves the pause to its queue.
+func ExamplePolicy_Next() {
+	policy := retry.Policy{Name: "orders", MaxAttempts: 5, MaxElapsed: time.Hour, Rand: func() float64 { return 0.5 }}
+	settle := func(deliveries int, first time.Time, err error) string {
+		if err == nil {
+			return "acknowledge"
+		}
+		pause, stop := policy.Next(deliveries, first, err)
+		if stop != nil {
+			return "dead letter: " + stop.Error()
+		}
+		return "deliver again in " + pause.String()
+	}
+	now := time.Now()
+	fmt.Println(settle(1, now, nil))
+	fmt.Println(settle(1, now, ErrBusy))
+	fmt.Println(settle(2, now, ErrBusy))
+	fmt.Println(settle(2, now, retry.Permanent(ErrBusy)))
+	fmt.Println(settle(3, now.Add(-2*time.Hour), ErrBusy))
+	// Output:
+	// acknowledge
+	// deliver again in 50ms
+	// deliver again in 100ms
+	// dead letter: retry: orders: not retryable after 2 attempts: busy
+	// dead letter: retry: orders: time limit reached after 3 attempts: busy
+}
+
+// Conditions can be combined.
+func ExampleCondition() {
+	gone := errors.New("gone")
+	policy := retry.Policy{RetryIf: retry.On(gone).Not().And(retry.Retryable), Backoff: noPause}
+	_, err := retry.Do(ctx, policy, flaky(2, gone))
+	fmt.Println(err)
+	_, err = retry.Do(ctx, policy, flaky(2, ErrBusy))
+	fmt.Println(err)
+	// Output:
+	// retry: not retryable after 1 attempt: gone
+	// <nil>
+}
+
+// The attempts run on the caller's goroutine, so a variable can count them: here
+// each attempt asks another replica.
+func ExampleDo_attemptNumber() {
+	replicas, n := []string{"a", "b", "c"}, 0
+	answer, err := retry.Do(ctx, retry.Policy{Backoff: noPause}, func(context.Context) (string, error) {
+		replica := replicas[n%len(replicas)]
+		if n++; replica != "c" {
+			return "", ErrBusy
+		}
+		return "from replica " + replica, nil
 	})
-	fmt.Println(calls, err)
-	// Output: 3 retry: not retryable after 1 attempt: retry: exhausted after 3 attempts: busy
+	fmt.Println(answer, err)
+	// Output: from replica c <nil>
+}
+
+// A value that comes with an error may hold a resource. The next attempt
+// releases it; the caller gets the last value.
+func ExampleDo_discard() {
+	var last *os.File
+	file, err := retry.Do(ctx, retry.Policy{Backoff: noPause}, func(context.Context) (*os.File, error) {
+		if last != nil {
+			last.Close()
+		}
+		var err error
+		if last, err = os.Open(os.DevNull); err != nil {
+			return nil, err
+		}
+		return last, ErrBusy // opened, but not usable
+	})
+	fmt.Println(file != nil, errors.Is(err, ErrBusy), file.Close())
+	// Output: true true <nil>
+}
+
+// A connection that is kept for hours: after a healthy run the pauses begin
+// again with the shortest.
+func ExamplePolicy_reconnect() {
+	policy := retry.Policy{
+		MaxAttempts: retry.Unlimited,
+		Backoff:     retry.Exponential{Base: 100 * time.Millisecond, Max: time.Minute},
+		ResetAfter:  10 * time.Minute,
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	err := policy.Do(ctx, func(ctx context.Context) error {
+		cancel() // the program ends
+		return ErrBusy
+	})
+	fmt.Println(err)
+	// Output: retry: context canceled after 1 attempt: busy
 }
 
 func ExampleAfter() {
@@ -372,20 +488,6 @@ func ExampleTokenBudget() {
 	// Output:
 	// retry: budget exhausted after 4 attempts: busy
 	// retry: budget exhausted after 1 attempt: busy
-}
-
-// quota is a Budget of a fixed number of retries.
-type quota int
-
-func (q *quota) Withdraw(error) (int, bool)       { *q--; return 1, *q >= 0 }
-func (q *quota) Settle(retry.Outcome, int, error) {}
-
-func ExampleBudget() {
-	left := quota(1)
-	var b retry.Budget = &left
-	_, err := retry.Do(ctx, retry.Policy{Budget: b, Backoff: noPause}, flaky(9, ErrBusy))
-	fmt.Println(strings.TrimPrefix(err.Error(), "retry: "))
-	// Output: budget exhausted after 2 attempts: busy
 }
 
 func ExampleHedge() {

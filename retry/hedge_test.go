@@ -298,11 +298,11 @@ func TestQuantile(t *testing.T) {
 
 func TestHedgeAsksTheBudgetUntilItRefuses(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		left := quota(1)
-		h := retry.Hedge[int]{Max: 9, Delay: s, Budget: &left}
+		left := &retry.TokenBudget{Burst: 1, PerSecond: -1}
+		h := retry.Hedge[int]{Max: 9, Delay: s, Budget: left}
 		stage := newStage(act{takes: 30 * s})
-		if _, err := h.Do(t.Context(), stage.call); err != nil || len(stage.starts) != 2 || left != -1 {
-			t.Errorf("error %v, %d attempts, quota %d, want nil, 2, -1", err, len(stage.starts), left)
+		if _, err := h.Do(t.Context(), stage.call); err != nil || len(stage.starts) != 2 || left.Stats().Refused != 1 {
+			t.Errorf("error %v, %d attempts, %+v, want nil, 2, one refusal", err, len(stage.starts), left.Stats())
 		}
 	})
 }

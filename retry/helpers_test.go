@@ -20,7 +20,7 @@ var (
 )
 
 // checkEqual compares two values in depth.
-func checkEqual(t *testing.T, got, want any) {
+func checkEqual[T any](t *testing.T, got, want T) {
 	t.Helper()
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("difference (-want +got):\n%s", d)

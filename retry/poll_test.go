@@ -52,3 +52,36 @@ func TestPoll(t *testing.T) {
 		})
 	}
 }
+
+// A wait looks once more before its time is over, but does not end in a flurry.
+func TestPollLooksOnceMore(t *testing.T) {
+	tests := []struct {
+		name   string
+		policy retry.Policy
+		limit  time.Duration // of the context
+		ready  time.Duration
+		checks []time.Duration
+		ok     bool
+	}{
+		{"before the deadline", retry.Interval(10 * s), 30 * s, 25 * s, []time.Duration{0, 10 * s, 20 * s, 29 * s}, true},
+		{"in vain", retry.Interval(10 * s), 30 * s, time.Hour, []time.Duration{0, 10 * s, 20 * s, 29 * s}, false},
+		{"before MaxElapsed", retry.Policy{Backoff: retry.Constant(10 * s), MaxElapsed: 30 * s}, time.Hour, 25 * s, []time.Duration{0, 10 * s, 20 * s, 29 * s}, true},
+		{"limits its attempts", retry.Policy{Backoff: retry.Constant(10 * s), MaxAttempts: 2}, 30 * s, 25 * s, []time.Duration{0, 10 * s}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), tt.limit)
+				defer cancel()
+				begin := time.Now()
+				var checks []time.Duration
+				_, err := retry.Poll(ctx, tt.policy, func(context.Context) (int, bool, error) {
+					checks = append(checks, time.Since(begin))
+					return 0, time.Since(begin) >= tt.ready, nil
+				})
+				checkEqual(t, checks, tt.checks)
+				checkEqual(t, err == nil, tt.ok)
+			})
+		})
+	}
+}

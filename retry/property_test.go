@@ -142,6 +142,12 @@ type scene struct {
 	deadline int   // of the context, 0 for none
 	cancel   int   // of the context, 0 for never
 	tokens   int   // of the budget
+	flat     bool  // all pauses are equal
+}
+
+// asks reports whether an outcome asks for a pause.
+func (s scene) asks() bool {
+	return slices.ContainsFunc(s.outcomes, func(kind int) bool { return kind > 6 })
 }
 
 const (
@@ -255,11 +261,15 @@ func (s scene) policy(r *run) retry.Policy {
 	if s.tokens == 0 {
 		b.Burst = -1
 	}
+	var backoff retry.Backoff = retry.Exponential{Base: scenePause, Jitter: retry.None}
+	if s.flat {
+		backoff = retry.Constant(scenePause)
+	}
 	return retry.Policy{
 		MaxAttempts:   s.attempts,
 		MaxElapsed:    time.Duration(s.elapsed) * time.Millisecond,
 		MaxRetryAfter: sceneLimit,
-		Backoff:       retry.Exponential{Base: scenePause, Jitter: retry.None},
+		Backoff:       backoff,
 		Budget:        &b,
 		Rand:          func() float64 { return 0 },
 		OnEvent: func(_ context.Context, e retry.Event) {
@@ -335,7 +345,7 @@ func scenes(f func(scene) string) gopter.Prop {
 	return prop.ForAll(
 		func(outcomes []int, attempts, elapsed, deadline, cancel, tokens int) string {
 			outcomes = slices.Concat(outcomes, []int{2})
-			return f(scene{outcomes, attempts, odd(elapsed, 5), orNever(deadline, 7), orNever(cancel, 5), tokens})
+			return f(scene{outcomes, attempts, odd(elapsed, 5), orNever(deadline, 7), orNever(cancel, 5), tokens, false})
 		},
 		gen.SliceOf(gen.IntRange(0, 8)), gen.IntRange(1, 9), gen.IntRange(20, 3000),
 		gen.IntRange(0, 1000), gen.IntRange(0, 1000), gen.IntRange(0, 9),

@@ -32,7 +32,7 @@ type run struct {
 // pause is over and the next attempt may start. Otherwise it returns the error
 // of the call.
 func (r *run) failed(err error) error {
-	r.n++
+	r.n = inc(r.n)
 	r.history.add(r.n, err)
 	pause, stop := r.next(err)
 	if stop != nil {
@@ -190,7 +190,7 @@ func (r *run) delay(v verdict, err error, left time.Duration) time.Duration {
 // following returns the argument of the backoff for the next pause, without
 // its draw.
 func (r *run) following(err error) Step {
-	return Step{Retry: r.step.Retry + 1, Prev: r.prev, Err: err}
+	return Step{Retry: inc(r.step.Retry), Prev: r.prev, Err: err}
 }
 
 // announce calls OnEvent before a pause. If the hook panics, the retry is not
@@ -286,13 +286,13 @@ func (r *run) succeeded() {
 		r.p.settle(r.ctx, OutcomeSuccess, r.cost, nil)
 	}
 	if r.p.OnEvent != nil && r.n > 0 {
-		r.event(Event{Kind: KindDone, Attempt: r.n + 1})
+		r.event(Event{Kind: KindDone, Attempt: inc(r.n)})
 	}
 }
 
 // abandoned ends a call whose loop body left after an attempt that failed.
 func (r *run) abandoned(err error) {
-	r.n++
+	r.n = inc(r.n)
 	if r.p.OnEvent != nil {
 		r.event(Event{Kind: KindDone, Attempt: r.n, Err: err, Reason: err})
 	}
@@ -328,6 +328,15 @@ func (r *run) stop(reason error) error {
 func (p *Policy) refuse(ctx context.Context) error {
 	r := run{p: *p, ctx: ctx}
 	return r.stop(nil)
+}
+
+// inc returns n+1, saturating: 32 bits do not suffice for every call without a
+// limit.
+func inc(n int) int {
+	if n == math.MaxInt {
+		return n
+	}
+	return n + 1
 }
 
 // elapsed returns the time since the call began, or 0 if it is not measured.
