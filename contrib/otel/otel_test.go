@@ -195,8 +195,8 @@ func TestCollectionListsAllMetrics(t *testing.T) {
 func hooks(t testing.TB, meter otelmetric.Meter, name string) {
 	ctx := context.Background()
 	onRetry := mustHook[retry.Event](t, meter, name)
-	onRetry(ctx, retry.Event{Kind: retry.Retry})
-	onRetry(ctx, retry.Event{Kind: retry.Done})
+	onRetry(ctx, retry.Event{Kind: retry.KindRetry})
+	onRetry(ctx, retry.Event{Kind: retry.KindDone})
 	mustHook[breaker.Event](t, meter, name)(ctx, breaker.Event{To: breaker.StateOpen})
 	mustHook[ratelimit.Event](t, meter, name)(ctx, ratelimit.Event{Decision: ratelimit.Decision{Retryable: true}})
 	mustHook[bulkhead.Event](t, meter, name)
@@ -322,7 +322,7 @@ func TestRetryOutcomes(t *testing.T) {
 		context.Canceled:         "cancelled",
 		io.ErrUnexpectedEOF:      "other",
 	} {
-		hook(t.Context(), retry.Event{Kind: retry.Done, Reason: reason})
+		hook(t.Context(), retry.Event{Kind: retry.KindDone, Reason: reason})
 		want[label]++
 	}
 	wantValues(t, reader, "redoubt.retry.calls", "r", want)
@@ -432,7 +432,7 @@ func TestConcurrency(t *testing.T) {
 		wg.Go(func() {
 			for i := range 50 {
 				_ = b.Do(t.Context(), func(context.Context) error { return nil })
-				hook(t.Context(), retry.Event{Kind: retry.Retry})
+				hook(t.Context(), retry.Event{Kind: retry.KindRetry})
 				r, err := otel.Observe(meter, fmt.Sprint(g, i), b)
 				if err != nil {
 					t.Error(err)

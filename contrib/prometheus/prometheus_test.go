@@ -349,13 +349,13 @@ func TestRetryOutcomes(t *testing.T) {
 		io.ErrUnexpectedEOF:      "other",
 	} {
 		before := value(t, reg, "redoubt_retry_calls_total", "name=r", "outcome="+label)
-		hook(t.Context(), retry.Event{Kind: retry.Done, Reason: reason, Elapsed: time.Second})
+		hook(t.Context(), retry.Event{Kind: retry.KindDone, Reason: reason, Elapsed: time.Second})
 		wantValue(t, reg, before+1, "redoubt_retry_calls_total", "name=r", "outcome="+label)
 	}
 	wantValue(t, reg, 10, "redoubt_retry_duration_seconds", "name=r")
 	wantValue(t, reg, 0, "redoubt_retry_retries_total", "name=r")
-	hook(t.Context(), retry.Event{Kind: retry.Retry, Delay: time.Second})
-	hook(t.Context(), retry.Event{Kind: retry.Hedged})
+	hook(t.Context(), retry.Event{Kind: retry.KindRetry, Delay: time.Second})
+	hook(t.Context(), retry.Event{Kind: retry.KindHedged})
 	wantValue(t, reg, 1, "redoubt_retry_retries_total", "name=r")
 	wantValue(t, reg, 1, "redoubt_retry_delay_seconds", "name=r")
 	wantValue(t, reg, 1, "redoubt_retry_hedges_total", "name=r")

@@ -63,7 +63,7 @@ func newGuarded(p proxy, unit time.Duration, perSecond int64, log *slog.Logger, 
 			Budget:         &retry.TokenBudget{Burst: 200, PerSecond: 20},
 			OnEvent: func(ctx context.Context, e retry.Event) {
 				logRetry(ctx, e)
-				if e.Kind == retry.Retry {
+				if e.Kind == retry.KindRetry {
 					h.waited()
 				}
 				if errors.Is(e.Err, breaker.ErrOpen) {

@@ -254,11 +254,11 @@ func retryActions() []action[retry.Event] {
 	}
 	outcomes = append(outcomes, "other")
 	return []action[E]{
-		{metric{"redoubt.retry.calls", counter, "{call}", "Calls that ended after more than one attempt or without success.", "outcome", outcomes}, func(e E) (string, float64, bool) { return outcome(e.Reason), 1, e.Kind == retry.Done }},
-		{metric{"redoubt.retry.retries", counter, "{attempt}", "Attempts after one that failed.", "", nil}, func(e E) (string, float64, bool) { return "", 1, e.Kind == retry.Retry }},
-		{metric{"redoubt.retry.hedges", counter, "{attempt}", "Attempts beside one that took long.", "", nil}, func(e E) (string, float64, bool) { return "", 1, e.Kind == retry.Hedged }},
-		{metric{"redoubt.retry.delay", histogram, "s", "Pauses before retries.", "", nil}, func(e E) (string, float64, bool) { return "", e.Delay.Seconds(), e.Kind == retry.Retry }},
-		{metric{"redoubt.retry.duration", histogram, "s", "How long the calls counted here took, pauses included.", "", nil}, func(e E) (string, float64, bool) { return "", e.Elapsed.Seconds(), e.Kind == retry.Done }},
+		{metric{"redoubt.retry.calls", counter, "{call}", "Calls that ended after more than one attempt or without success.", "outcome", outcomes}, func(e E) (string, float64, bool) { return outcome(e.Reason), 1, e.Kind == retry.KindDone }},
+		{metric{"redoubt.retry.retries", counter, "{attempt}", "Attempts after one that failed.", "", nil}, func(e E) (string, float64, bool) { return "", 1, e.Kind == retry.KindRetry }},
+		{metric{"redoubt.retry.hedges", counter, "{attempt}", "Attempts beside one that took long.", "", nil}, func(e E) (string, float64, bool) { return "", 1, e.Kind == retry.KindHedged }},
+		{metric{"redoubt.retry.delay", histogram, "s", "Pauses before retries.", "", nil}, func(e E) (string, float64, bool) { return "", e.Delay.Seconds(), e.Kind == retry.KindRetry }},
+		{metric{"redoubt.retry.duration", histogram, "s", "How long the calls counted here took, pauses included.", "", nil}, func(e E) (string, float64, bool) { return "", e.Elapsed.Seconds(), e.Kind == retry.KindDone }},
 	}
 }
 

@@ -124,7 +124,7 @@ func ExampleRetryable() {
 }
 
 func ExampleStatusError() {
-	err := &retryhttp.StatusError{StatusCode: 429, Hint: time.Minute}
-	fmt.Println(err, err.RetryAfter())
-	// Output: retryhttp: 429 Too Many Requests 1m0s
+	err := &retryhttp.StatusError{StatusCode: 429}
+	fmt.Println(err)
+	// Output: retryhttp: 429 Too Many Requests
 }

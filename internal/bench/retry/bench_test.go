@@ -265,7 +265,7 @@ func BenchmarkBudgetSuccessParallel(b *testing.B) {
 		{"redoubt", func(j *job) func() { return func() { retry.Do(ctx, policy, j.doContext) } }},
 		{"retry-go", func(j *job) func() { return func() { throttled.Do(j.do) } }},
 		{"failsafe", func(j *job) func() { return func() { budgeted.Get(j.do) } }},
-		{"redoubt-deposit", func(*job) func() { return deposits.Deposit }},
+		{"redoubt-deposit", func(*job) func() { return func() { deposits.Settle(retry.OutcomeSuccess, 0, nil) } }},
 		{"aws", func(*job) func() {
 			return func() {
 				if release, err := quota.GetAttemptToken(ctx); err == nil {
@@ -299,8 +299,8 @@ func BenchmarkBudgetWithdrawParallel(b *testing.B) {
 		name string
 		take func() bool
 	}{
-		{"redoubt", timed.Withdraw},
-		{"redoubt-no-time", untimed.Withdraw},
+		{"redoubt", func() bool { _, ok := timed.Withdraw(nil); return ok }},
+		{"redoubt-no-time", func() bool { _, ok := untimed.Withdraw(nil); return ok }},
 		{"retry-go", func() bool { return throttle.AllowRetry(0, nil) }},
 		{"aws", func() bool { _, ok := bucket.Retrieve(1); return ok }},
 	} {
@@ -365,7 +365,7 @@ func BenchmarkPollImmediate(b *testing.B) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	b.Run("impl=redoubt", func(b *testing.B) {
-		policy := retry.Every(time.Hour)
+		policy := retry.Interval(time.Hour)
 		b.ReportAllocs()
 		for b.Loop() {
 			retry.Poll(ctx, policy, func(context.Context) (int, bool, error) { return 1, true, nil })

@@ -3,18 +3,18 @@ package retryhttp
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"net"
 	"net/http"
 	"strings"
 
+	"github.com/redoubt-go/redoubt/internal/errtree"
 	"github.com/redoubt-go/redoubt/retry"
 )
 
 // Idempotent reports whether sending req twice has the effect of sending it
-// once: its method is GET, HEAD, OPTIONS, TRACE, PUT or DELETE, or it has a
-// header Idempotency-Key or X-Idempotency-Key. As in net/http, the key may be
-// present with a nil value, which says the same and sends nothing.
+// once. It is true for the methods GET, HEAD, OPTIONS, TRACE, PUT and DELETE, and
+// for requests with a header Idempotency-Key or X-Idempotency-Key. As in
+// net/http, a key with a nil value counts and is not sent.
 func Idempotent(req *http.Request) bool {
 	switch req.Method {
 	case "", "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
@@ -32,15 +32,15 @@ func idempotent(f func(*http.Request) bool, req *http.Request) bool {
 	return Idempotent(req)
 }
 
-// Retryable reports whether an attempt that ended with resp or with err is
-// worth another one. It is for the status codes 408, 425, 429, 500, 502, 503
-// and 504, and for errors except
+// Retryable reports whether to send a request again after an attempt that ended
+// with resp or with err. It is true for the status codes 408, 425, 429, 500,
+// 502, 503 and 504, and for errors except
 //
-//   - those that are not retry.Retryable, such as context.Canceled
-//   - failed checks of a TLS certificate, and answers that are not TLS
-//   - names that DNS does not know
-//   - errors of a request that no transport can send: no host, a scheme other
-//     than http and https, or a header field outside the grammar
+//   - errors that are not retry.Retryable, such as context.Canceled
+//   - a TLS certificate that is not valid, and an answer that is not TLS
+//   - a name that DNS does not know
+//   - a request that no transport can send: without a host, with a scheme
+//     other than http and https, or with a header field that is not valid
 func Retryable(req *http.Request, resp *http.Response, err error) bool {
 	if err != nil {
 		return retry.Retryable(err) && !hopeless(err) && sendable(req)
@@ -57,9 +57,9 @@ func Retryable(req *http.Request, resp *http.Response, err error) bool {
 	return false
 }
 
-// hopeless reports whether err will be the same next time.
+// hopeless reports whether a further attempt would fail with err again.
 func hopeless(err error) bool {
-	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+	if dns, ok := errtree.Find[*net.DNSError](err); ok {
 		return dns.IsNotFound && !dns.IsTemporary
 	}
 	return is[*tls.CertificateVerificationError](err) || is[tls.RecordHeaderError](err) ||
@@ -67,24 +67,23 @@ func hopeless(err error) bool {
 		is[x509.CertificateInvalidError](err) || is[x509.SystemRootsError](err)
 }
 
-// is reports whether the chain of err has an E.
+// is reports whether the tree of err contains an E.
 func is[E error](err error) bool {
-	_, ok := errors.AsType[E](err)
+	_, ok := errtree.Find[E](err)
 	return ok
 }
 
 // unsent reports whether err shows that the request cannot have been sent:
 // there was no connection, or a guard refused it.
 func unsent(err error) bool {
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+	if op, ok := errtree.Find[*net.OpError](err); ok && op.Op == "dial" {
 		return true
 	}
-	var guard interface{ Rejected() bool }
-	return errors.As(err, &guard) && guard.Rejected()
+	return errtree.Read(err).Rejected
 }
 
-// sendable reports whether net/http could send req at all. The errors it gives
-// otherwise have no types, so the causes are looked at instead.
+// sendable reports whether net/http can send req at all. If it cannot, its
+// errors have no types, so sendable looks for the causes.
 func sendable(req *http.Request) bool {
 	if req.URL == nil || req.URL.Host == "" {
 		return false
