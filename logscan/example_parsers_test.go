@@ -81,7 +81,8 @@ func ExampleCSV() {
 }
 
 func ExampleChain() {
-	p := logscan.Chain(logscan.Syslog(logscan.TimeParser{}), logscan.MustPattern("user <user> logged in"))
+	syslog := logscan.Syslog(logscan.TimeParser{})
+	p := logscan.Chain(syslog, logscan.MustPattern("user <user> logged in"))
 	show(logscan.Scanner{Parser: p}, "2026-03-01T12:00:00Z web1 app: user alice logged in\n")
 	// Output:
 	// host="web1" app="app" message="user alice logged in" user="alice"
@@ -127,17 +128,21 @@ func ExampleDecoder() {
 }
 
 func ExampleMask() {
-	sc := logscan.Scanner{
-		Parser: logscan.JSON("msg"),
-		Redact: logscan.Mask(regexp.MustCompile(`\b\d{16}\b`), regexp.MustCompile(`token=[^\s"&]*`)),
-	}
+	mask := logscan.Mask(regexp.MustCompile(`\b\d{16}\b`))
+	sc := logscan.Scanner{Parser: logscan.JSON("msg"), Redact: mask}
+	show(sc, `{"msg":"paid with 4111111111111111"}`)
+
+	sc.Redact = logscan.Mask(regexp.MustCompile(`\b\d{16}\b`), regexp.MustCompile(`token=[^\s"&]*`))
 	show(sc, `{"msg":"card 4111111111111111, token=s3cret&x=1"}`)
 	// Output:
+	// msg="paid with ****************"
 	// msg="card ****************, ************&x=1"
 }
 
 // levels counts records by level.
 type levels map[string]int
+
+func newLevels() levels { return levels{} }
 
 func (l levels) Add(r *logscan.Record) { l[string(r.Get("level"))]++ }
 
@@ -150,12 +155,14 @@ func (l levels) Merge(other levels) error {
 
 // A hundred files in parallel.
 func ExampleReduce() {
-	fsys := fstest.MapFS{}
+	ctx := context.Background()
+	dir := fstest.MapFS{}
 	for i := range 100 {
-		fsys[fmt.Sprintf("app-%02d.log", i)] = &fstest.MapFile{Data: []byte("[INFO] a\n[ERROR] b\n[INFO] c\n")}
+		dir[fmt.Sprintf("app-%02d.log", i)] = &fstest.MapFile{Data: []byte("[INFO] a\n[ERROR] b\n[INFO] c\n")}
 	}
 	sc := logscan.Scanner{Parser: logscan.MustPattern("[<level>] <_>")}
-	total, err := logscan.Reduce(context.Background(), sc, logscan.Walk(fsys, nil), func() levels { return levels{} })
+	logs := logscan.Walk(dir, nil)
+	total, err := logscan.Reduce(ctx, sc, logs, newLevels)
 	fmt.Println(total, err)
 	// Output:
 	// map[ERROR:100 INFO:200] <nil>

@@ -53,7 +53,8 @@ func ExampleWalk() {
 		"search/torn.log.gz":   {Data: torn[:len(torn)-4]},
 		"search/readme.txt":    {Data: []byte("not a log")},
 	}
-	logs := logscan.Walk(dir, func(path string) bool { return strings.Contains(path, ".log") })
+	isLog := func(path string) bool { return strings.Contains(path, ".log") }
+	logs := logscan.Walk(dir, isLog)
 
 	var counters logscan.Counters
 	sc := logscan.Scanner{Parser: logscan.JSON("service", "level"), MaxDecoded: 1 << 30, Stats: &counters}

@@ -55,8 +55,10 @@ func Example() {
 
 	ctx := context.Background()
 	err = func() error {
-		s := logscan.Scanner{Decoders: slices.Concat(compress.Zstd(0), compress.XZ(0))}
-		for rec, err := range s.Records(ctx, logscan.Files("app.log", "app.log.1.zst", "app.log.2.xz")) {
+		decoders := slices.Concat(compress.Zstd(0), compress.XZ(0))
+		s := logscan.Scanner{Decoders: decoders}
+		logs := logscan.Files("app.log", "app.log.1.zst", "app.log.2.xz")
+		for rec, err := range s.Records(ctx, logs) {
 			if err != nil {
 				return err
 			}

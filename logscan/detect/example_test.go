@@ -25,7 +25,8 @@ func Example() {
 	for i := range 8 {
 		events = append(events, login{noon.Add(time.Duration(i) * time.Minute), netip.MustParseAddr("203.0.113.9"), fmt.Append(nil, "attempt ", i+1)})
 	}
-	w := detect.NewWindow[netip.Addr](detect.Config{Limit: 5, Per: 10 * time.Minute})
+	c := detect.Config{Limit: 5, Per: 10 * time.Minute}
+	w := detect.NewWindow[netip.Addr](c)
 	for _, e := range events {
 		if alert, ok := w.Observe(e.time, e.addr, 1, e.line); ok {
 			fmt.Println(alert)
@@ -53,7 +54,9 @@ func ExampleSSHAuth() {
 		if !ok || !rec.Is("outcome", "failed") {
 			continue
 		}
-		if alert, ok := w.Observe(rec.Time(), detect.Network(addr, 32, 64), rec.Weight(), rec.Line); ok {
+		network := detect.Network(addr, 32, 64)
+		alert, ok := w.Observe(rec.Time(), network, rec.Weight(), rec.Line)
+		if ok {
 			fmt.Println(alert)
 		}
 	}

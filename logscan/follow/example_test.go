@@ -35,7 +35,8 @@ func Example() {
 		}
 	}
 	err := func() error {
-		f := follow.Follower{Path: path, Scanner: logscan.Scanner{Parser: logscan.JSON("level")}}
+		parser := logscan.JSON("level")
+		f := follow.Follower{Path: path, Scanner: logscan.Scanner{Parser: parser}}
 		for rec, err := range f.Records(ctx) {
 			if err != nil {
 				return err
