@@ -18,7 +18,7 @@ type cyclic struct{}
 func (cyclic) Error() string   { return "cyclic" }
 func (c cyclic) Unwrap() error { return c }
 
-// panicking has only methods that panic.
+// panicking has methods that panic.
 type panicking struct{}
 
 func (*panicking) Error() string { panic("Error") }
@@ -26,8 +26,8 @@ func (*panicking) Unwrap() error { panic("Unwrap") }
 func (*panicking) Is(error) bool { panic("Is") }
 func (*panicking) As(any) bool   { panic("As") }
 
-// An error that the hook returns ends the scan and is its last error, whatever
-// the error is and whichever function scans.
+// An error returned by the hook ends the scan and is its last error. That holds
+// for every error and for every function that scans.
 func TestHookErrorEndsTheScan(t *testing.T) {
 	var typedNil *panicking
 	for name, stop := range map[string]error{
@@ -59,7 +59,7 @@ func TestHookErrorEndsTheScan(t *testing.T) {
 	}
 }
 
-// picky merges with nothing.
+// picky refuses every merge.
 type picky struct{ kept }
 
 var errPicky = errors.New("will not merge")

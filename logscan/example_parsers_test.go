@@ -66,7 +66,7 @@ func ExampleCLF() {
 	// addr="203.0.113.7" request="GET /a b HTTP/1.1" method="GET" path="/a b" proto="HTTP/1.1" status="200" bytes="2326" agent="curl/8"
 }
 
-// A large CSV: one pass, constant memory.
+// A large CSV file is read in a single pass and in constant memory.
 func ExampleCSV() {
 	var counters logscan.Counters
 	sc := logscan.Scanner{Parser: logscan.CSV("id", "city", ""), Stats: &counters}
@@ -113,7 +113,7 @@ func ExampleJoiner() {
 	// 4 "done"
 }
 
-// A format of one's own; real ones wrap a decompressor.
+// A format of your own. A real Decoder wraps a decompressor.
 func ExampleDecoder() {
 	shout := logscan.Decoder{Name: "shout", Magic: "!SHOUT!", New: func(r io.Reader) (io.ReadCloser, error) {
 		b, err := io.ReadAll(io.LimitReader(r, 1<<20))
@@ -153,7 +153,7 @@ func (l levels) Merge(other levels) error {
 	return nil
 }
 
-// A hundred files in parallel.
+// A hundred files are read in parallel.
 func ExampleReduce() {
 	ctx := context.Background()
 	dir := fstest.MapFS{}
@@ -208,7 +208,7 @@ func ExampleMerge() {
 	// b 4
 }
 
-// Two logs that are still written: one that has nothing to tell does not hold up the other.
+// Two logs still grow. The silent log does not hold up the other.
 func ExampleMergeLive() {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -256,7 +256,7 @@ func (f failures) Merge(other failures) error {
 	return nil
 }
 
-// Failed logins, more than five from one address.
+// Addresses with more than five failed logins.
 func ExampleReduce_failedLogins() {
 	line := "Mar  1 12:00:0%d web1 sshd[9]: Failed password for root from %s port 22 ssh2\n"
 	var log strings.Builder

@@ -32,7 +32,7 @@ Traceback (most recent call last):
 	return path, func() { os.RemoveAll(dir) }
 }
 
-// The errors of a JSON log.
+// Print the errors of a JSON log.
 func Example() {
 	path, cleanup := appLog()
 	defer cleanup()
@@ -56,7 +56,7 @@ func Example() {
 	// <nil>
 }
 
-// What the parser refuses is counted, and can be looked at.
+// Records that the parser refuses are counted, and a hook is called with them.
 func ExampleScanner() {
 	var counters logscan.Counters
 	sc := logscan.Scanner{
@@ -96,7 +96,7 @@ func ExampleLines() {
 	// 4 "last" partial=true
 }
 
-// A record that outlives its iteration is cloned.
+// A record that outlives its iteration must be cloned.
 func ExampleRecord() {
 	log := strings.NewReader("[INFO] started\n[ERROR] disk full\n[ERROR] no route\n")
 	sc := logscan.Scanner{Parser: logscan.MustPattern("[<level>] <message>")}
@@ -146,7 +146,7 @@ func ExampleReaders() {
 	// parts 1 c
 }
 
-// Going on where an earlier scan stopped.
+// A scan continues where an earlier scan stopped.
 func ExampleInput() {
 	var sc logscan.Scanner
 	ctx := context.Background()
@@ -173,7 +173,8 @@ func ExampleInput() {
 	// {"level":"ERROR","message":"cannot write invoice 17"} <nil>
 }
 
-// Inputs can be any function, here one that leaves out what has been seen.
+// Inputs can be any function. This function leaves out the inputs of an earlier
+// run.
 func ExampleInputs() {
 	seen := map[string]bool{"b.log": true}
 	fsys := fstest.MapFS{"a.log": {Data: []byte("a\n")}, "b.log": {Data: []byte("b\n")}, "c.log": {Data: []byte("c\n")}}
@@ -243,7 +244,7 @@ func ExampleMustPattern() {
 	// 203.0.113.7 /index.html 200
 }
 
-// keyValue is a parser for lines of one "key: value".
+// keyValue is a parser for lines of the form "key: value".
 type keyValue struct{}
 
 func (keyValue) Parse(r *logscan.Record) error {
@@ -288,7 +289,7 @@ func ExampleStats() {
 }
 
 // objects lists a bucket page by page, as the APIs of object stores do. It
-// fetches a page when the scan has read the one before it.
+// fetches a page when the scan has read the page before it.
 func objects(ctx context.Context, list func(ctx context.Context, cursor string) (names []string, next string, err error), open func(name string) (io.ReadCloser, error)) logscan.Inputs {
 	return func(yield func(logscan.Input, error) bool) {
 		for cursor, more := "", true; more; more = cursor != "" {
@@ -308,7 +309,8 @@ func objects(ctx context.Context, list func(ctx context.Context, cursor string) 
 	}
 }
 
-// The logs of an API with pages: the loop does not see where a page ends.
+// The logs come from an API with pages. The loop does not see where a page
+// ends.
 func ExampleInputs_pages() {
 	ctx := context.Background()
 	list := func(_ context.Context, cursor string) ([]string, string, error) {
@@ -350,7 +352,7 @@ func ExampleInputError() {
 		case errors.As(err, &in):
 			fmt.Println(in)
 		case err != nil:
-			return // cancelled
+			return // canceled
 		default:
 			fmt.Printf("%s: %s\n", rec.Source, rec.Line)
 		}

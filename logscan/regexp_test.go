@@ -98,7 +98,7 @@ func TestRequireIsATestInTheLoop(t *testing.T) {
 	checkBites(t, requireProp("ab", "é"))
 }
 
-// Oracle: bytes.Index. Texts of few bytes have many near misses.
+// Oracle: bytes.Index. Texts of few different bytes have many near misses.
 func TestIndexIsBytesIndex(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	random := func(n int) []byte {

@@ -39,7 +39,7 @@ func Example() {
 	// 	"attempt 6"
 }
 
-// Failed logins of an sshd log, more than five per address in ten minutes.
+// Report addresses with more than five failed logins in ten minutes.
 func ExampleSSHAuth() {
 	var log strings.Builder
 	for i := range 3 {
@@ -101,7 +101,7 @@ func ExampleAlert() {
 	// "\x1b[31mroot": 6 from 2026-03-01T12:00:00Z to 2026-03-01T12:00:00Z
 }
 
-// Many names tried from one address.
+// An address that tries many names.
 func ExampleDistinct() {
 	d := detect.NewDistinct[string](detect.Config{Limit: 2, Per: time.Hour})
 	for _, user := range []string{"root", "admin", "root", "test"} {
@@ -168,7 +168,7 @@ func ExampleStats() {
 	// {Name:logins Observed:3 Alerts:0 Late:0 Evicted:1 Keys:2}
 }
 
-// Each of four detectors sees the events of its own keys.
+// Each of four detectors observes the events of its own keys.
 func ExampleShard() {
 	var mu [4]sync.Mutex
 	var w [4]*detect.Window[string]

@@ -10,7 +10,7 @@ import (
 	"github.com/redoubt-go/redoubt/logscan/sketch"
 )
 
-// Oracle: a map. What is held is exact, and nothing is lost.
+// Oracle: a map. Held counts are exact, and no count is lost.
 func countsIsAMap(seed uint64, add func(c *sketch.Counts, key []byte, n uint64)) string {
 	r := rand.New(rand.NewPCG(seed, 5))
 	room := 1 + r.IntN(20)

@@ -17,7 +17,7 @@ func Example() {
 	// p99 983 of 1000
 }
 
-// merged is the sum of the sketches of several hosts.
+// merged returns the sum of the sketches of several hosts.
 func merged(parts [][]byte) (*sketch.TopK, error) {
 	total := sketch.NewTopK(100)
 	for _, b := range parts {

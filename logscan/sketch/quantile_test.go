@@ -43,8 +43,8 @@ func TestQuantileIsAccurate(t *testing.T) {
 	})
 }
 
-// What the values span is more than can be held, so the lowest are lumped
-// together, in whatever order they come.
+// The values span more than the bins can. The lowest bins become a single bin,
+// whatever the order of the values.
 func quantileCollapse(seed uint64, merge func(q, other *sketch.Quantile) error) string {
 	r := rand.New(rand.NewPCG(seed, 3))
 	parts := make([]*sketch.Quantile, 3)
