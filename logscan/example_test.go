@@ -123,14 +123,14 @@ func ExampleFiles() {
 	n := 0
 	for _, err := range sc.Records(context.Background(), logscan.Files(path, path+".1", path)) {
 		if errors.Is(err, os.ErrNotExist) {
-			fmt.Println("one file is not there")
+			fmt.Println("a file is missing")
 			continue
 		}
 		n++
 	}
 	fmt.Println(n, "lines")
 	// Output:
-	// one file is not there
+	// a file is missing
 	// 8 lines
 }
 

@@ -271,7 +271,7 @@ func (t *tail) begin(yield func(logscan.Input, error) bool) bool {
 	if t.resume(names, true) || t.resume(names, false) {
 		return true
 	}
-	return yield(logscan.Input{Name: t.Path}, &GapError{Path: t.Path, Offset: t.From.offset, Lost: -1, Reason: "the file of the checkpoint is not there"})
+	return yield(logscan.Input{Name: t.Path}, &GapError{Path: t.Path, Offset: t.From.offset, Lost: -1, Reason: "the file of the checkpoint is missing"})
 }
 
 // resume opens the first file with the bytes of From and, if numbered, with its
