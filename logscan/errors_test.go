@@ -37,19 +37,19 @@ func TestHookErrorEndsTheScan(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			sc := logscan.Scanner{Parser: logscan.JSON(), Workers: 2, Chunk: 4, Malformed: func(*logscan.Record, error) error { return stop }}
 			in := func() logscan.Inputs { return memInputs("{}\nx\n{}\ny\n", "z\n") }
-			last := func(seq iter.Seq2[*logscan.Record, error]) (last error, n int) {
+			last := func(seq iter.Seq2[*logscan.Record, error]) (n int, last error) {
 				for _, err := range seq {
 					if err != nil {
-						last, n = err, n+1
+						n, last = n+1, err
 					}
 				}
-				return last, n
+				return n, last
 			}
-			if err, n := last(sc.Records(t.Context(), in())); err != stop || n != 1 {
+			if n, err := last(sc.Records(t.Context(), in())); err != stop || n != 1 {
 				t.Errorf("Records: got %d errors, want only the hook's", n)
 			}
 			mapped := logscan.Map(t.Context(), sc, in(), func(r *logscan.Record) (*logscan.Record, bool) { return nil, true })
-			if err, n := last(mapped); err != stop || n != 1 {
+			if n, err := last(mapped); err != stop || n != 1 {
 				t.Errorf("Map: got %d errors, want only the hook's", n)
 			}
 			if _, err := logscan.Reduce(t.Context(), sc, in(), newKept); err != stop {

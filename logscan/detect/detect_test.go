@@ -112,6 +112,9 @@ func TestEvidence(t *testing.T) {
 	if a.Evidence[1] != "" || a.Evidence[2] != "" {
 		t.Errorf("an alert changes after it was raised: %q", a.Evidence)
 	}
+	wide := detect.NewWindow[int](detect.Config{Limit: detect.AnyEvent, Per: time.Hour})
+	a, _ = wide.Observe(noon, 1, 1, []byte("x"+strings.Repeat("é", 200)), []byte(strings.Repeat("\x80", 300)))
+	checkEqual(t, a.Evidence, []string{"x" + strings.Repeat("é", 127), strings.Repeat("\x80", 252)})
 	// Every detector keeps evidence, and a forgotten key leaves none.
 	c := detect.Config{Limit: 1, Per: time.Hour, MaxKeys: 1}
 	d, l, s := detect.NewDistinct[int](c), detect.NewLeak[int](c), detect.NewSequence[int](c)

@@ -23,9 +23,9 @@ type sshAuth struct{}
 //
 // A user name may imitate the rest of a message. The address is therefore the
 // last address in the line that is followed by a port, a protocol and perhaps a
-// colon with further text. After the colon, sshd also writes the key ID of a
-// certificate, which the client can choose: a forged ID can still name a false
-// address.
+// colon with further text. Old versions write no port. After the colon, sshd
+// also writes the key ID of a certificate, which the client can choose: a
+// forged ID can still name a false address.
 func SSHAuth() logscan.Parser { return sshAuth{} }
 
 // heads are the beginnings of the messages, up to the user (auth.c and

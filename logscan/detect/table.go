@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"slices"
 	"time"
+	"unicode/utf8"
 )
 
 // An event is a time of a key and a number. In Window and Sequence, the number
@@ -272,9 +273,19 @@ func (t *table[K]) note(e *entry[K], pieces [][]byte) {
 			held = append(held, nil)
 		}
 		last := &held[len(held)-1]
-		*last = append((*last)[:0], p[:min(len(p), evidenceSize)]...)
+		*last = append((*last)[:0], cutEvidence(p)...)
 	}
 	*e.evidence = held
+}
+
+// cutEvidence returns the first evidenceSize bytes of p, or up to four fewer:
+// it splits no character.
+func cutEvidence(p []byte) []byte {
+	n := min(len(p), evidenceSize)
+	for n < len(p) && n > evidenceSize-utf8.UTFMax && !utf8.RuneStart(p[n]) {
+		n--
+	}
+	return p[:n]
 }
 
 // check raises an alert if a window that contains the event at ns has too many

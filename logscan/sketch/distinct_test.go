@@ -29,7 +29,7 @@ func distinctIsAUnion(seed uint64, add func(d *sketch.Distinct, key []byte)) str
 	ba.Merge(a)
 	ba.Merge(a)
 	if form(ab) != form(ba) || form(ab) != form(c) {
-		return fmt.Sprintf("merging is not a union")
+		return "merging is not a union"
 	}
 	if got := float64(c.Estimate()); math.Abs(got-float64(n)) > 0.0081*5*float64(n) || n <= 1536 && math.Abs(got-float64(n)) > 1 {
 		return fmt.Sprintf("got %v, want about %d", got, n)
@@ -63,7 +63,7 @@ func distinctForms(seed uint64, merge func(d, other *sketch.Distinct) error) str
 		before := form(parts[i])
 		merge(merged, parts[i])
 		if form(parts[i]) != before {
-			return fmt.Sprintf("merging changed its source")
+			return "merging changed its source"
 		}
 	}
 	merged.Merge(merged)

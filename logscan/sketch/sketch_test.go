@@ -29,9 +29,9 @@ func heap() int64 {
 }
 
 func TestMismatch(t *testing.T) {
-	if sketch.NewTopK(1).Merge(sketch.NewTopK(2)) == nil || sketch.NewCounts(1).Merge(sketch.NewCounts(2)) == nil || sketch.NewDistinct(1).Merge(sketch.NewDistinct(2)) == nil {
-		t.Error("sketches made with different values were merged")
-	}
+	checkIs(t, sketch.NewTopK(1).Merge(sketch.NewTopK(2)), sketch.ErrMismatch)
+	checkIs(t, sketch.NewCounts(1).Merge(sketch.NewCounts(2)), sketch.ErrMismatch)
+	checkIs(t, sketch.NewDistinct(1).Merge(sketch.NewDistinct(2)), sketch.ErrMismatch)
 	a, b := sketch.NewDistinct(7), sketch.NewDistinct(7)
 	a.Add([]byte("x"))
 	if err := b.UnmarshalBinary([]byte(form(a))); err != nil || b.Estimate() != 1 {
