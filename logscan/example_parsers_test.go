@@ -264,11 +264,13 @@ func ExampleReduce_failedLogins() {
 		fmt.Fprintf(&log, line, i, "203.0.113.9")
 	}
 	fmt.Fprintf(&log, line, 8, "198.51.100.1")
+	failed := logscan.MustPattern("Failed password for <user> from <addr> port <_>")
 	sc := logscan.Scanner{
 		Require: []string{"Failed password"},
-		Parser:  logscan.Chain(logscan.Syslog(logscan.TimeParser{}), logscan.MustPattern("Failed password for <user> from <addr> port <_>")),
+		Parser:  logscan.Chain(logscan.Syslog(logscan.TimeParser{}), failed),
 	}
-	total, err := logscan.Reduce(context.Background(), sc, logscan.Readers("auth.log", strings.NewReader(log.String())), func() failures { return failures{} })
+	in := logscan.Readers("auth.log", strings.NewReader(log.String()))
+	total, err := logscan.Reduce(context.Background(), sc, in, func() failures { return failures{} })
 	for _, addr := range slices.Sorted(maps.Keys(total)) {
 		if total[addr] > 5 {
 			fmt.Println(addr, total[addr], err)

@@ -282,24 +282,49 @@ func ExampleCounters() {
 }
 
 func ExampleStats() {
-	b, err := json.Marshal(logscan.Stats{Inputs: 1, ReadBytes: 512, DecodedBytes: 4096, Records: 40, Delivered: 39, Malformed: 1})
+	counters := logscan.Counters{Name: "app.log"}
+	sc := logscan.Scanner{Parser: logscan.JSON("level"), Stats: &counters}
+	log := strings.NewReader("{\"level\":\"INFO\"}\nplain text\n")
+	for range sc.Records(context.Background(), logscan.Readers("", log)) {
+	}
+	b, err := json.MarshalIndent(counters.Stats(), "", " ")
 	fmt.Println(string(b), err)
 	// Output:
-	// {"name":"","inputs":1,"failed":0,"read_bytes":512,"decoded_bytes":4096,"records":40,"delivered":39,"prefiltered":0,"malformed":1,"cut":0,"cut_bytes":0,"joined":0} <nil>
+	// {
+	//  "name": "app.log",
+	//  "inputs": 1,
+	//  "failed": 0,
+	//  "read_bytes": 28,
+	//  "decoded_bytes": 28,
+	//  "records": 2,
+	//  "delivered": 1,
+	//  "prefiltered": 0,
+	//  "malformed": 1,
+	//  "cut": 0,
+	//  "cut_bytes": 0,
+	//  "joined": 0
+	// } <nil>
 }
 
-// objects lists a bucket page by page, as the APIs of object stores do. It
-// fetches a page when the scan has read the page before it.
-func objects(ctx context.Context, list func(ctx context.Context, cursor string) (names []string, next string, err error), open func(name string) (io.ReadCloser, error)) logscan.Inputs {
+// A bucket is the part of an object store that objects needs.
+type bucket interface {
+	List(ctx context.Context, cursor string) (names []string, next string, err error)
+	Get(ctx context.Context, name string) (io.ReadCloser, error)
+}
+
+// objects returns the objects of a bucket as inputs. It fetches a page of names
+// when the scan has read the page before it.
+func objects(ctx context.Context, b bucket) logscan.Inputs {
 	return func(yield func(logscan.Input, error) bool) {
 		for cursor, more := "", true; more; more = cursor != "" {
-			names, next, err := list(ctx, cursor)
+			names, next, err := b.List(ctx, cursor)
 			if err != nil {
 				yield(logscan.Input{Name: "page " + cursor}, err)
 				return
 			}
 			for _, name := range names {
-				in := logscan.Input{Name: name, Open: func(context.Context) (io.ReadCloser, error) { return open(name) }}
+				in := logscan.Input{Name: name}
+				in.Open = func(ctx context.Context) (io.ReadCloser, error) { return b.Get(ctx, name) }
 				if !yield(in, nil) {
 					return
 				}
@@ -309,23 +334,28 @@ func objects(ctx context.Context, list func(ctx context.Context, cursor string) 
 	}
 }
 
-// The logs come from an API with pages. The loop does not see where a page
+// threePages is a bucket whose third page fails.
+type threePages struct{}
+
+func (threePages) List(_ context.Context, cursor string) (names []string, next string, err error) {
+	switch cursor {
+	case "":
+		return []string{"a.log", "b.log"}, "p2", nil
+	case "p2":
+		return []string{"c.log"}, "p3", nil
+	}
+	return nil, "", errors.New("the server is gone")
+}
+
+func (threePages) Get(_ context.Context, name string) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader("text of " + name)), nil
+}
+
+// The names come from an API with pages. The loop does not see where a page
 // ends.
 func ExampleInputs_pages() {
 	ctx := context.Background()
-	list := func(_ context.Context, cursor string) ([]string, string, error) {
-		switch cursor {
-		case "":
-			return []string{"a.log", "b.log"}, "p2", nil
-		case "p2":
-			return []string{"c.log"}, "p3", nil
-		}
-		return nil, "", errors.New("the server is gone")
-	}
-	open := func(name string) (io.ReadCloser, error) {
-		return io.NopCloser(strings.NewReader("text of " + name)), nil
-	}
-	for rec, err := range (logscan.Scanner{}).Records(ctx, objects(ctx, list, open)) {
+	for rec, err := range (logscan.Scanner{}).Records(ctx, objects(ctx, threePages{})) {
 		if err != nil {
 			fmt.Println(err)
 			continue

@@ -98,9 +98,16 @@ func (c *scan) release() bool {
 	}
 	line := *r
 	r.Line = j.buf[:len(j.buf):len(j.buf)]
-	r.Num, r.Offset, r.Next, r.Dropped, r.Partial = j.held.Num, j.held.Offset, j.held.Next, j.held.Dropped, j.held.Partial
+	place(r, &j.held)
 	j.lines = 0
 	ok := c.record()
-	r.Line, r.Num, r.Offset, r.Next, r.Dropped, r.Partial = line.Line, line.Num, line.Offset, line.Next, line.Dropped, line.Partial
+	r.Line = line.Line
+	place(r, &line)
 	return ok
+}
+
+// place gives r the place of other in the input.
+func place(r, other *Record) {
+	r.Num, r.Offset, r.Next = other.Num, other.Offset, other.Next
+	r.Dropped, r.Partial = other.Dropped, other.Partial
 }

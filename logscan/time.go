@@ -115,7 +115,8 @@ func (p *TimeParser) layout(layout, s string) (t time.Time, skipped bool, err er
 	if t, err = time.ParseInLocation(layout, s, loc); err != nil {
 		return t, false, err
 	}
-	if name, off := t.Zone(); t.Location() != loc && off == 0 && strings.Contains(layout, "MST") && name != "UTC" && name != "GMT" {
+	name, off := t.Zone()
+	if t.Location() != loc && off == 0 && strings.Contains(layout, "MST") && name != "UTC" && name != "GMT" {
 		return t, false, errTime
 	}
 	if t.Year() == 0 && !strings.Contains(layout, "06") {
@@ -139,7 +140,12 @@ func (p *TimeParser) layout(layout, s string) (t time.Time, skipped bool, err er
 
 // clockOf returns the wall clock of t as a date in loc.
 func clockOf(t time.Time, loc *time.Location) date {
-	return date{year: t.Year(), mon: int(t.Month()), day: t.Day(), hour: t.Hour(), min: t.Minute(), sec: t.Second(), ns: t.Nanosecond(), loc: loc}
+	d := date{ns: t.Nanosecond(), loc: loc}
+	var mon time.Month
+	d.year, mon, d.day = t.Date()
+	d.mon = int(mon)
+	d.hour, d.min, d.sec = t.Clock()
+	return d
 }
 
 // A date is the numbers of a time. If there is an offset, loc is nil.

@@ -128,7 +128,8 @@ func (a Alert[K]) String() string {
 	if a.Name != "" {
 		b.WriteString(quote.Name(a.Name) + ": ")
 	}
-	fmt.Fprintf(&b, "%s: %d from %s to %s", quote.Text(fmt.Sprint(a.Key)), a.Count, a.First.Format(time.RFC3339), a.Last.Format(time.RFC3339))
+	first, last := a.First.Format(time.RFC3339), a.Last.Format(time.RFC3339)
+	fmt.Fprintf(&b, "%s: %d from %s to %s", quote.Text(fmt.Sprint(a.Key)), a.Count, first, last)
 	for _, e := range a.Evidence {
 		fmt.Fprintf(&b, "\n\t%q", e)
 	}

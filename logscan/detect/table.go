@@ -325,7 +325,8 @@ func (t *table[K]) alert(e *entry[K], at, since int64, count uint64, in []event)
 		e.quiet = at + int64(t.Cooldown)
 	}
 	t.stats.Alerts++
-	a := Alert[K]{Name: t.Name, Key: e.key, Count: int(min(count, 1<<31-1)), First: time.Unix(0, at).UTC(), Last: time.Unix(0, at).UTC(), Exact: since >= e.blind}
+	a := Alert[K]{Name: t.Name, Key: e.key, Count: int(min(count, 1<<31-1)), Exact: since >= e.blind}
+	a.First, a.Last = time.Unix(0, at).UTC(), time.Unix(0, at).UTC()
 	if len(in) > 0 {
 		a.First, a.Last = time.Unix(0, in[0].at).UTC(), time.Unix(0, in[len(in)-1].at).UTC()
 	}

@@ -99,7 +99,12 @@ func (e *GapError) Error() string {
 
 // LogValue returns the fields as a group.
 func (e *GapError) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("path", quote.Cut(e.Path)), slog.Int64("offset", e.Offset), slog.Int64("lost", e.Lost), slog.String("reason", e.Reason))
+	return slog.GroupValue(
+		slog.String("path", quote.Cut(e.Path)),
+		slog.Int64("offset", e.Offset),
+		slog.Int64("lost", e.Lost),
+		slog.String("reason", e.Reason),
+	)
 }
 
 // A file is an open file.
@@ -218,8 +223,8 @@ func (t *tail) inputs(yield func(logscan.Input, error) bool) {
 		}
 		g := t.gen
 		r := &reader{t: t, g: g}
-		in := logscan.Input{Name: g.name, Offset: g.start, Open: func(context.Context) (io.ReadCloser, error) { return r, nil }}
-		if !yield(in, nil) {
+		open := func(context.Context) (io.ReadCloser, error) { return r, nil }
+		if !yield(logscan.Input{Name: g.name, Offset: g.start, Open: open}, nil) {
 			return
 		}
 		why := r.end
@@ -271,7 +276,8 @@ func (t *tail) begin(yield func(logscan.Input, error) bool) bool {
 	if t.resume(names, true) || t.resume(names, false) {
 		return true
 	}
-	return yield(logscan.Input{Name: t.Path}, &GapError{Path: t.Path, Offset: t.From.offset, Lost: -1, Reason: "the file of the checkpoint is missing"})
+	gap := &GapError{Path: t.Path, Offset: t.From.offset, Lost: -1, Reason: "the file of the checkpoint is missing"}
+	return yield(logscan.Input{Name: t.Path}, gap)
 }
 
 // resume opens the first file with the bytes of From and, if numbered, with its

@@ -213,5 +213,6 @@ func (t *tail) replaced() bool {
 // flush reports whether a record that could be joined has waited long enough. A
 // line without its newline is not flushed.
 func (r *reader) flush() bool {
-	return r.t.Scanner.Join != nil && r.t.Flush > 0 && r.moved && time.Since(r.idle) >= r.t.Flush && bytes.HasSuffix(r.g.last, []byte{'\n'})
+	return r.t.Scanner.Join != nil && r.t.Flush > 0 &&
+		r.moved && time.Since(r.idle) >= r.t.Flush && bytes.HasSuffix(r.g.last, []byte{'\n'})
 }

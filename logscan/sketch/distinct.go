@@ -270,11 +270,11 @@ func (d *Distinct) readSparse(in *decoder, fine uint64) {
 	}
 	last := uint64(0)
 	for range fine {
-		more := in.uint()
-		number := last >> rankBits
+		more, before := in.uint(), last>>rankBits
 		last += more
-		rank := last & (1<<rankBits - 1)
-		if in.bad || more > math.MaxUint32 || last>>rankBits >= fineRegisters || rank == 0 || rank > fineRanks || d.held > 0 && last>>rankBits == number {
+		number, rank := last>>rankBits, last&(1<<rankBits-1)
+		in.bad = in.bad || more > math.MaxUint32 || d.held > 0 && number == before
+		if in.bad || number >= fineRegisters || rank == 0 || rank > fineRanks {
 			in.bad = true
 			return
 		}
