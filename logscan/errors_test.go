@@ -59,6 +59,28 @@ func TestHookErrorEndsTheScan(t *testing.T) {
 	}
 }
 
+// Reduce keeps the first 100 errors of inputs, and the records of all others.
+func TestReduceBoundsItsErrors(t *testing.T) {
+	in := func(yield func(logscan.Input, error) bool) {
+		for i := range 150 {
+			if !yield(logscan.Input{Name: fmt.Sprint(i)}, io.ErrClosedPipe) {
+				return
+			}
+		}
+		memInputs("a\n")(yield)
+	}
+	total, err := logscan.Reduce(t.Context(), logscan.Scanner{}, in, newKept)
+	checkEqual(t, len(total.lines), 1)
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || len(joined.Unwrap()) != 100 {
+		t.Fatalf("got %v, want 100 errors", err)
+	}
+	var last *logscan.InputError
+	if errors.As(joined.Unwrap()[99], &last); last == nil || last.Name != "99" {
+		t.Errorf("got %v as the last error, want the error of input 99", last)
+	}
+}
+
 // picky refuses every merge.
 type picky struct{ kept }
 
