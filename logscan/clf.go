@@ -9,15 +9,16 @@ var errCLF = fmt.Errorf("%w: common log format", ErrMalformed)
 
 type clfParser struct{ t TimeParser }
 
-// CLF returns a parser for access logs in the common and the combined log format
-// of Apache and nginx:
+// CLF returns a parser for access logs in the common and the combined log
+// format of Apache and nginx:
 //
 //	addr ident user [time] "request" status bytes "referer" "agent" ...
 //
-// These are the fields; a request of the form "GET /path HTTP/1.1" gives
-// method, path and proto, too. What the log has as "-" is not there. Values are
-// as in the log, with its escapes. A user may contain anything but a quote:
-// what ends it is the first [time] followed by a quote. The time is Record.Time.
+// The fields have these names, and [Record.Time] returns the time. A request of
+// the form "GET /path HTTP/1.1" also sets method, path and proto. A field whose
+// text is "-" is not set. Values keep the escapes of the log. A user name may
+// contain anything but a quote: it ends before the first bracketed time that is
+// followed by a quote.
 func CLF(t TimeParser) Parser { return &clfParser{t} }
 
 // Parse implements Parser.
@@ -48,14 +49,14 @@ func (p *clfParser) Parse(r *Record) error {
 	return setResponse(r, b)
 }
 
-// value sets a field unless it is "-".
+// setValue sets a field, unless its text is "-".
 func setValue(r *Record, key string, b []byte) {
 	if string(b) != "-" {
 		r.Set(key, b[:len(b):len(b)])
 	}
 }
 
-// request sets the parts of METHOD PATH PROTO.
+// setRequest sets the parts of METHOD PATH PROTO.
 func setRequest(r *Record, b []byte) {
 	i, j := bytes.IndexByte(b, ' '), bytes.LastIndexByte(b, ' ')
 	if i <= 0 || j <= i+1 || !bytes.HasPrefix(b[j+1:], []byte("HTTP/")) {
@@ -66,8 +67,8 @@ func setRequest(r *Record, b []byte) {
 	r.Set("proto", b[j+1:len(b):len(b)])
 }
 
-// response reads ` status bytes` and perhaps ` "referer" "agent"`. What other
-// columns follow is left alone.
+// setResponse reads ` status bytes` and, if present, ` "referer" "agent"`. It
+// ignores further columns.
 func setResponse(r *Record, b []byte) error {
 	b, ok := cutByte(b, ' ')
 	status, b, ok2 := bytes.Cut(b, space)
@@ -93,7 +94,7 @@ func setResponse(r *Record, b []byte) error {
 	return nil
 }
 
-// quoted reads a text in quotes, in which \ stands before what is not its end.
+// quoted reads a text in quotes. A backslash escapes the next byte.
 func quoted(b []byte) (text, rest []byte, ok bool) {
 	if b, ok = cutByte(b, '"'); !ok {
 		return nil, b, false

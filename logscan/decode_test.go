@@ -15,7 +15,7 @@ import (
 	"github.com/redoubt-go/redoubt/logscan"
 )
 
-// gz returns the parts as gzip members.
+// gz returns a gzip member for each part.
 func gz(parts ...[]byte) []byte {
 	var b bytes.Buffer
 	for _, p := range parts {
@@ -26,7 +26,7 @@ func gz(parts ...[]byte) []byte {
 	return b.Bytes()
 }
 
-// bz2 is "one\ntwo\n" as bzip2(1) packs it.
+// bz2 is "one\ntwo\n" packed by bzip2(1).
 const bz2 = "BZh91AY&SY\xa7\x14\x2b\x77\x00\x00\x02\xc1\x80\x00\x10\x02\x01\x84\x80\x20\x00\x21\x80\x0c\x02\x38\xf5\x1b\x8b\xb9\x22\x9c\x28\x48\x53\x8a\x15\xbb\x80"
 
 func TestGzipStreams(t *testing.T) {
@@ -104,7 +104,7 @@ func TestMagicNotName(t *testing.T) {
 		"packed.log": {"packed"}, "plain.gz": {"plain"}, "two.txt": {"one", "two"}, "twice.bz2": {"one", "two", "one", "two"},
 		"x.xz": {"unsupported"}, "y.zst": {"unsupported"}, "z.zst": {"unsupported"},
 	})
-	// Text that begins nearly like a stream.
+	// Text that begins almost like a compressed stream.
 	for _, text := range []string{"B", "BZ", "BZh", "BZh9", "BZh9 is text", "BZh0 too", "P", "P*M", "(", "\x1f", "\x1f\x8b", "\xfd7zXY"} {
 		got, errs := rows(logscan.Scanner{}, strings.NewReader(text+"\n"))
 		checkEqual(t, got, whole(text))
@@ -169,7 +169,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// A decoder's own limit, such as zstd's largest window, ends its input and no other; and its output has the limits of all.
+// A limit of a decoder, such as the largest window of zstd, ends its input and
+// no other input. The limits of the Scanner hold for its output.
 func TestDecoderLimits(t *testing.T) {
 	tooWide := errors.New("window of 2 GiB, 8 MiB are allowed")
 	var closed int
@@ -221,7 +222,8 @@ func (r repeat) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// The ratio is judged by what was used of the input, not by what was read ahead.
+// The ratio counts the bytes that the decoder has used, not the bytes read
+// ahead.
 func TestRatioIsEarly(t *testing.T) {
 	var counters logscan.Counters
 	sc := logscan.Scanner{MaxRatio: 500, Stats: &counters}

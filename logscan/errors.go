@@ -11,20 +11,21 @@ import (
 
 // Classes of errors, matched with errors.Is.
 var (
-	// ErrMalformed is matched by the errors of this package's parsers.
+	// ErrMalformed is matched by the errors of the parsers of this package.
 	ErrMalformed = errors.New("logscan: malformed")
 
-	// ErrUnsupported is matched when an input is compressed in a way that
-	// cannot be read: xz and zstd, when no Decoder takes them.
+	// ErrUnsupported is matched if an input has a compression that the scan
+	// cannot unpack: xz or zstd without a [Decoder].
 	ErrUnsupported = errors.New("logscan: unsupported compression")
 
-	// ErrLimit is matched when an input exceeds MaxDecoded or MaxRatio.
+	// ErrLimit is matched if an input exceeds [Scanner.MaxDecoded] or
+	// [Scanner.MaxRatio].
 	ErrLimit = errors.New("logscan: decoded size over the limit")
 )
 
 // An InputError reports that an input could not be opened or listed, or ended
-// early. All records before Offset have been delivered, the last of them Partial if
-// it was torn.
+// early. All records before Offset have been delivered. If the last record was
+// torn, it is Partial.
 type InputError struct {
 	Name   string // Input.Name
 	Offset int64  // bytes read of the decoded stream
@@ -33,13 +34,15 @@ type InputError struct {
 
 var _ slog.LogValuer = (*InputError)(nil)
 
-// Error returns a text such as `logscan: "app.log.gz": at byte 4096: unexpected EOF`.
+// Error returns a text such as
+//
+//	logscan: "app.log.gz": at byte 4096: unexpected EOF
 func (e *InputError) Error() string {
 	name := ""
 	if e.Name != "" {
 		name = quote.Text(e.Name) + ": "
 	}
-	// Our own errors need no second prefix.
+	// Errors of this package need no second prefix.
 	cause := strings.TrimPrefix(fmt.Sprint(e.Err), "logscan: ")
 	return fmt.Sprintf("logscan: %sat byte %d: %s", name, e.Offset, cause)
 }

@@ -18,7 +18,7 @@ type cyclic struct{}
 func (cyclic) Error() string   { return "cyclic" }
 func (c cyclic) Unwrap() error { return c }
 
-// panicking has only methods that panic.
+// panicking has methods that panic.
 type panicking struct{}
 
 func (*panicking) Error() string { panic("Error") }
@@ -26,8 +26,8 @@ func (*panicking) Unwrap() error { panic("Unwrap") }
 func (*panicking) Is(error) bool { panic("Is") }
 func (*panicking) As(any) bool   { panic("As") }
 
-// An error that the hook returns ends the scan and is its last error, whatever
-// the error is and whichever function scans.
+// An error returned by the hook ends the scan and is its last error. That holds
+// for every error and for every function that scans.
 func TestHookErrorEndsTheScan(t *testing.T) {
 	var typedNil *panicking
 	for name, stop := range map[string]error{
@@ -37,19 +37,19 @@ func TestHookErrorEndsTheScan(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			sc := logscan.Scanner{Parser: logscan.JSON(), Workers: 2, Chunk: 4, Malformed: func(*logscan.Record, error) error { return stop }}
 			in := func() logscan.Inputs { return memInputs("{}\nx\n{}\ny\n", "z\n") }
-			last := func(seq iter.Seq2[*logscan.Record, error]) (last error, n int) {
+			last := func(seq iter.Seq2[*logscan.Record, error]) (n int, last error) {
 				for _, err := range seq {
 					if err != nil {
-						last, n = err, n+1
+						n, last = n+1, err
 					}
 				}
-				return last, n
+				return n, last
 			}
-			if err, n := last(sc.Records(t.Context(), in())); err != stop || n != 1 {
+			if n, err := last(sc.Records(t.Context(), in())); err != stop || n != 1 {
 				t.Errorf("Records: got %d errors, want only the hook's", n)
 			}
 			mapped := logscan.Map(t.Context(), sc, in(), func(r *logscan.Record) (*logscan.Record, bool) { return nil, true })
-			if err, n := last(mapped); err != stop || n != 1 {
+			if n, err := last(mapped); err != stop || n != 1 {
 				t.Errorf("Map: got %d errors, want only the hook's", n)
 			}
 			if _, err := logscan.Reduce(t.Context(), sc, in(), newKept); err != stop {
@@ -59,7 +59,29 @@ func TestHookErrorEndsTheScan(t *testing.T) {
 	}
 }
 
-// picky merges with nothing.
+// Reduce keeps the first 100 errors of inputs, and the records of all others.
+func TestReduceBoundsItsErrors(t *testing.T) {
+	in := func(yield func(logscan.Input, error) bool) {
+		for i := range 150 {
+			if !yield(logscan.Input{Name: fmt.Sprint(i)}, io.ErrClosedPipe) {
+				return
+			}
+		}
+		memInputs("a\n")(yield)
+	}
+	total, err := logscan.Reduce(t.Context(), logscan.Scanner{}, in, newKept)
+	checkEqual(t, len(total.lines), 1)
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || len(joined.Unwrap()) != 100 {
+		t.Fatalf("got %v, want 100 errors", err)
+	}
+	var last *logscan.InputError
+	if errors.As(joined.Unwrap()[99], &last); last == nil || last.Name != "99" {
+		t.Errorf("got %v as the last error, want the error of input 99", last)
+	}
+}
+
+// picky refuses every merge.
 type picky struct{ kept }
 
 var errPicky = errors.New("will not merge")

@@ -192,7 +192,7 @@ func TestRedact(t *testing.T) {
 	checkEqual(t, hook, "k **********")
 }
 
-// What a mask makes of JSON is JSON, of the same length, and the parser sees the mask.
+// Masked JSON is valid JSON of the same length, and the parser sees the mask.
 func TestRedactedJSON(t *testing.T) {
 	sc := logscan.Scanner{Parser: logscan.JSON("user", "note"), Redact: logscan.Mask(regexp.MustCompile(`tok-[a-z]+`), regexp.MustCompile(`[a-z]+@[a-z.]+`))}
 	log := `{"user":"eve@example.org","note":"tok-abc, then \"tok-def\" \u00e9 \\tok-g"}` + "\n"

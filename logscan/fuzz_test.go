@@ -46,7 +46,7 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// Oracle: package regexp; and for patterns as they are, no panic.
+// Oracle: package regexp. Patterns drawn at random must not panic.
 func FuzzPattern(f *testing.F) {
 	f.Add("[", "] ", "", "[ERROR] disk [sda] full", "[<level>] <message>")
 	f.Add("", "ab", "b", "aabb", "<a<")
@@ -64,7 +64,8 @@ func FuzzPattern(f *testing.F) {
 				}
 			}
 		}
-		// A regular expression has no invalid UTF-8, and its U+FFFD matches any.
+		// A regular expression cannot express invalid UTF-8, and its U+FFFD
+		// matches it.
 		for _, text := range []string{first, middle, last} {
 			if !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError) {
 				t.Skip()
@@ -79,7 +80,7 @@ func FuzzPattern(f *testing.F) {
 	})
 }
 
-// Oracle: compress/gzip in its multistream mode, where that has no error.
+// Oracle: compress/gzip in its multistream mode, where it has no error.
 func FuzzGzip(f *testing.F) {
 	whole := gz([]byte("one\ntw"), nil, []byte("o\nthree"))
 	f.Add(whole)

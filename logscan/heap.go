@@ -7,13 +7,13 @@ import (
 // queued is an element that waits for its turn.
 type queued[T any] struct {
 	v    T
-	at   time.Time // of Reorder
-	seq  int       // which sequence it is of, or how many came before it
+	at   time.Time // time of the element in Reorder
+	seq  int       // number of its sequence or, in Reorder, of the element
 	next func() (T, error, bool)
 }
 
-// pull gets the next element. more reports whether there is one, ok whether
-// yield, which gets the errors, wants more.
+// pull gets the next element and passes errors to yield. more reports whether
+// there is an element, ok whether yield wants more.
 func (q *queued[T]) pull(yield func(T, error) bool) (more, ok bool) {
 	for {
 		v, err, more := q.next()
@@ -27,7 +27,7 @@ func (q *queued[T]) pull(yield func(T, error) bool) (more, ok bool) {
 	}
 }
 
-// push, pop and down keep h a heap (Williams 1964): the least is h[0].
+// push, pop and down keep h a heap (Williams 1964): the least element is h[0].
 func push[T any](h []queued[T], q queued[T], less func(a, b *queued[T]) bool) []queued[T] {
 	h = append(h, q)
 	for i := len(h) - 1; i > 0 && less(&h[i], &h[(i-1)/2]); i = (i - 1) / 2 {
@@ -36,10 +36,10 @@ func push[T any](h []queued[T], q queued[T], less func(a, b *queued[T]) bool) []
 	return h
 }
 
-// pop takes away h[0].
+// pop removes h[0].
 func pop[T any](h []queued[T], less func(a, b *queued[T]) bool) []queued[T] {
 	last := len(h) - 1
-	h[0], h[last] = h[last], queued[T]{} // which keeps nothing alive
+	h[0], h[last] = h[last], queued[T]{} // the slot keeps nothing alive
 	h = h[:last]
 	down(h, less)
 	return h

@@ -62,14 +62,14 @@ func forgetful(p logscan.Parser, name string) logscan.Parser {
 	})
 }
 
-// row is what tests look at in a record.
+// row is the part of a record that most tests compare.
 type row struct {
 	Line    string
 	Dropped int64
 	Partial bool
 }
 
-// rows scans one stream and returns its records and errors.
+// rows scans a stream and returns its records and errors.
 func rows(s logscan.Scanner, r io.Reader) (got []row, errs []error) {
 	for rec, err := range s.Records(context.Background(), logscan.Readers("in", r)) {
 		if err != nil {
@@ -81,7 +81,7 @@ func rows(s logscan.Scanner, r io.Reader) (got []row, errs []error) {
 	return got, errs
 }
 
-// whole makes rows of lines that are neither cut nor partial.
+// whole returns rows of lines that are neither cut nor partial.
 func whole(lines ...string) (rs []row) {
 	for _, l := range lines {
 		rs = append(rs, row{Line: l})
@@ -93,7 +93,7 @@ type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// at makes the inputs begin at an offset.
+// at returns the inputs with an offset.
 func at(off int64, in logscan.Inputs) logscan.Inputs {
 	return func(yield func(logscan.Input, error) bool) {
 		for input, err := range in {
@@ -105,7 +105,7 @@ func at(off int64, in logscan.Inputs) logscan.Inputs {
 	}
 }
 
-// tracked is inputs that count what is open.
+// tracked returns inputs that count how many of them are open.
 func tracked(open *int, texts ...string) logscan.Inputs {
 	return func(yield func(logscan.Input, error) bool) {
 		for i, text := range texts {
@@ -132,14 +132,14 @@ type parserFunc func(*logscan.Record) error
 
 func (f parserFunc) Parse(r *logscan.Record) error { return f(r) }
 
-// text is streams made of what lines are made of, long runs included.
+// text generates streams of terminators, odd bytes and long runs.
 func text() gopter.Gen {
 	long := strings.Repeat("0123456789", 20)
 	atom := gen.OneConstOf("a", "b", "\n", "\n", "\r", "\r\n", "\x00", "\xff", "\xc3", "é", "\xef\xbb\xbf", long, "")
 	return gen.SliceOf(atom).Map(func(s []string) string { return strings.Join(s, "") })
 }
 
-// chunked is r cut into reads of random size, some of them empty.
+// chunked returns a reader of s with reads of random size, some of them empty.
 func chunked(s string, seed int64) io.Reader {
 	r := rand.New(rand.NewPCG(uint64(seed), 1))
 	return readerFunc(func(p []byte) (int, error) {
@@ -155,7 +155,7 @@ func chunked(s string, seed int64) io.Reader {
 	})
 }
 
-// line is a record as the model and the scanner have it.
+// line is a record as the model and the scanner describe it.
 type line struct {
 	Line         string
 	Offset, Next int64
@@ -188,7 +188,7 @@ func model(s string, limit int) (want []line) {
 	return want
 }
 
-// scanner is scanLines, or a wrong one that a property must find out.
+// scanner is scanLines, or a broken function that a property must reject.
 type scanner func(logscan.Scanner, logscan.Inputs) ([]line, []error)
 
 func scanLines(s logscan.Scanner, in logscan.Inputs) (got []line, errs []error) {

@@ -31,7 +31,8 @@ func TestLastLineWithoutNewline(t *testing.T) {
 			checkEqual(t, len(errs), 0)
 		})
 	}
-	// The shape of the samples people share: 2000 lines, the last unterminated.
+	// The form of widely used samples: 2000 lines, and the last line
+	// unterminated.
 	sample := strings.TrimSuffix(strings.Repeat("Dec 10 06:55:46 LabSZ sshd[24200]: Failed password\r\n", 2000), "\r\n")
 	got, _ := rows(logscan.Scanner{}, strings.NewReader(sample))
 	checkEqual(t, len(got), 2000)
@@ -58,7 +59,8 @@ func TestCarriageReturn(t *testing.T) {
 			}
 		})
 	}
-	// The "\r" is the last byte of a block, its newline the first of the next.
+	// The "\r" is the last byte of a block, and its newline the first of the
+	// next.
 	for size := 65534; size <= 65538; size++ {
 		line := strings.Repeat("x", size)
 		got, _ := rows(logscan.Scanner{}, strings.NewReader(line+"\r\ny\n"))
@@ -117,7 +119,7 @@ func TestMaxLine(t *testing.T) {
 	checkEqual(t, got[0].Dropped, int64(1))
 }
 
-// onesReader gives n bytes of one line.
+// onesReader returns n bytes of a single line.
 type onesReader struct{ n int64 }
 
 func (r *onesReader) Read(p []byte) (int, error) {
@@ -143,7 +145,7 @@ func TestBombHeap(t *testing.T) {
 	}
 	runtime.ReadMemStats(&after)
 	checkEqual(t, []int64{kept, dropped}, []int64{256 << 10, size - 256<<10})
-	// All that was allocated, collected or not, is more than the heap ever held.
+	// The sum of all allocations is more than the heap ever held.
 	if got := after.TotalAlloc - before.TotalAlloc; got >= 8<<20 {
 		t.Errorf("scan of a line of %d bytes allocated %d bytes, want less than 8 MiB", size, got)
 	}
@@ -194,7 +196,7 @@ func TestReaders(t *testing.T) {
 			}
 		})
 	}
-	// The error comes while more of a magic is looked for, and never again.
+	// The error comes only once, while the scan looks for more of a magic.
 	got, errs := rows(logscan.Scanner{}, &brokenOnce{"B", broken})
 	checkEqual(t, got, []row{{Line: "B", Partial: true}})
 	if len(errs) != 1 || !errors.Is(errs[0], broken) {
@@ -206,7 +208,7 @@ func TestReaders(t *testing.T) {
 	}
 }
 
-// brokenOnce gives text and err at once, and after that the end.
+// brokenOnce returns text and err at once, and then io.EOF.
 type brokenOnce struct {
 	text string
 	err  error
@@ -218,7 +220,7 @@ func (r *brokenOnce) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// emptyReads gives (0, nil) n times, then the end.
+// emptyReads returns (0, nil) n times, and then io.EOF.
 type emptyReads struct{ n int }
 
 func (r *emptyReads) Read([]byte) (int, error) {

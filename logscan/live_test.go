@@ -20,8 +20,9 @@ import (
 	"github.com/redoubt-go/redoubt/logscan"
 )
 
-// spoken is a sequence of texts, told at times since its beginning. It heeds its
-// context, and counts those that have not ended.
+// spoken returns a sequence of texts, each yielded at a time since its
+// beginning. It obeys its context. running counts the sequences that have not
+// ended.
 func spoken(running *atomic.Int32, at map[time.Duration]string, end time.Duration) func(context.Context) iter.Seq2[string, error] {
 	return func(ctx context.Context) iter.Seq2[string, error] {
 		return func(yield func(string, error) bool) {
@@ -50,7 +51,8 @@ func TestSilentInputIsNotWaitedForLong(t *testing.T) {
 		wait time.Duration
 		want string
 	}{
-		// b is silent until 20 s; what a tells is held up by a second in all, not each time.
+		// b is silent until 20 s. It holds up the elements of a by one second
+		// in all, not by one second each.
 		{"a second", 0, "1@1s 3@3s 4@4s 2@20s 5@21s"},
 		{"long enough", 30 * s, "1@20s 2@20s 3@50s 4@50s 5@50s"},
 		{"not at all", -1, "1@500ms 3@3s 4@4s 2@20s 5@21s"},

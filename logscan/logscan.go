@@ -18,98 +18,104 @@ const (
 	defaultMaxDecoded = 64 << 30
 	defaultMaxRatio   = 1000
 	defaultChunk      = 1 << 20
-	blockSize         = 64 << 10 // bytes asked of an input at a time
+	blockSize         = 64 << 10 // bytes of a read
 )
 
-// A Scanner says how inputs are read. The zero value is ready: it delivers
-// lines, unparsed. Records copies it, and any number of goroutines may use it at
-// once.
+// A Scanner reads inputs as records. The zero value is ready: it delivers lines
+// without fields. [Scanner.Records] copies the Scanner, and any number of
+// goroutines may use it.
 type Scanner struct {
-	// Parser finds the fields of every record. Nil: records are lines only.
+	// Parser finds the fields of every record. Nil means that records have no
+	// fields.
 	Parser Parser
 
-	// Require makes the scan deliver only records that contain one of these
-	// texts, byte by byte; the others are counted as Prefiltered and no parser
-	// sees them. Whole blocks are searched before lines are cut, which makes it
-	// much faster than a test in the loop. It is judged before Redact, on what
-	// MaxLine leaves of the record. Empty: all records; an empty text is in each.
+	// Require limits the scan to records that contain one of these texts, byte
+	// by byte. The other records are counted as Prefiltered and are not parsed.
+	// The scan searches whole blocks before it cuts lines, which is much faster
+	// than a test in the loop. It judges the record as MaxLine has cut it,
+	// before Redact. Empty means all records; an empty text is in every record.
 	Require []string
 
 	// Join makes one record of several lines, such as a message and its stack
-	// trace. Nil: a line is a record.
+	// trace. Nil means that every line is a record.
 	Join *Joiner
 
-	// Redact appends to dst what may be known of src, the bytes of a record, and
-	// returns the result; Mask makes such functions. The result becomes
-	// Record.Line before the parser, hooks or the loop see it, cut at MaxLine
-	// should it be longer; Offset, Next and Dropped stay those of the input. It
-	// must not keep or change src, and is called by several goroutines at once
-	// in Reduce and Map. Nil: lines are left as they are.
+	// Redact appends to dst the bytes of a record, src, without their secrets,
+	// and returns the result. [Mask] returns such functions. The result, cut at
+	// MaxLine, becomes Record.Line before a parser, a hook or the loop sees it.
+	// Offset, Next and Dropped still describe the input. Redact must not keep
+	// or change src. [Reduce] and [Map] call it from several goroutines at
+	// once. Nil means that lines stay as they are.
 	Redact func(dst, src []byte) []byte
 
-	// Decoders unpack inputs of further formats, in addition to gzip and bzip2.
+	// Decoders unpack further formats, in addition to gzip and bzip2.
 	Decoders []Decoder
 
-	// Workers is how many goroutines Reduce and Map scan with. The default,
-	// also for negative values, is GOMAXPROCS.
+	// Workers is the number of goroutines with which [Reduce] and [Map] scan.
+	// Zero means GOMAXPROCS. A negative value is invalid.
 	Workers int
 
-	// Chunk is how many bytes of an uncompressed file Reduce and Map give to a
-	// worker at a time. The default is 1 MiB; negative means that files are
-	// not divided.
+	// Chunk is the number of bytes of an uncompressed file that [Reduce] and
+	// [Map] give to a worker at a time. Zero means 1 MiB. Negative means that
+	// files are not divided.
 	Chunk int
 
-	// MaxLine is the longest line delivered, in bytes without its terminator;
-	// what is beyond it is dropped and told in Record.Dropped. The default is
-	// 256 KiB. There is no unlimited: zero and less mean the default. The
-	// memory of a scan is in proportion to it.
+	// MaxLine bounds a record, in bytes without its terminator. The rest of a
+	// longer line is dropped and counted in [Record].Dropped. The memory of a
+	// scan is proportional to it. Zero means 256 KiB. A negative value is
+	// invalid.
 	MaxLine int
 
-	// MaxDecoded is the most bytes one compressed input may unpack to; what
-	// comes after them is not read and the input ends with ErrLimit. The
-	// default is 64 GiB, negative means no limit.
+	// MaxDecoded bounds the bytes that a compressed input may unpack to. An
+	// input that exceeds it ends with [ErrLimit]. Zero means 64 GiB. Negative
+	// means no limit.
 	MaxDecoded int64
 
-	// MaxRatio is how many bytes one byte of a compressed input may unpack to,
-	// on average, judged from the first MiB of output on; an input that
-	// exceeds it ends with ErrLimit. The default is 1000, just below the most
-	// that gzip can do (1032), which no log with a clock in its lines comes
-	// near. Negative means no limit.
+	// MaxRatio bounds the bytes that a byte of a compressed input may unpack
+	// to, on average. It is checked from 1 MiB of output on. An input that
+	// exceeds it ends with [ErrLimit]. Zero means 1000, just below the 1032
+	// that gzip can reach. A log that repeats a line can exceed 1000 with zstd,
+	// xz and bzip2. Negative means no limit.
 	MaxRatio int
 
-	// Malformed is called for every record the parser refuses, with the parser's
-	// error and the record, which has no fields and is valid during the call. An
-	// error it returns ends the scan and is its last error. Reduce and Map call it
-	// from several goroutines at once. Nil: the record is counted and skipped.
+	// Malformed is called with every record that the parser refuses, and with
+	// the error of the parser. The record has no fields and is valid during the
+	// call. If Malformed returns an error, the scan ends, and that is its last
+	// error. [Reduce] and [Map] call it from several goroutines at once. Nil
+	// means that such records are counted and skipped.
 	Malformed func(r *Record, err error) error
 
-	// Stats is where scans count what they do. Nil: nothing is counted.
+	// Stats counts the work of scans. Nil means that nothing is counted.
 	Stats *Counters
 }
 
-// A Parser finds the fields of a record in its Line and hands them over with
-// Record.Set. An error makes the record malformed: it is counted and not
-// delivered. Parse must not keep r, must not change the bytes of r.Line, and is
-// called by several goroutines at once when scans share the parser.
+// A Parser finds the fields in the Line of a record and sets them with
+// [Record.Set]. If Parse returns an error, the record is malformed: it is
+// counted and not delivered.
+//
+// Parse must not keep r and must not change the bytes of r.Line. Scans that
+// share a parser call it from several goroutines at once. A Parser may call
+// Parse of another Parser first and then set fields of its own.
 type Parser interface {
 	Parse(r *Record) error
 }
 
-// Lines returns the lines of r, which can be ranged over once. The errors are
-// those of Scanner.Records; what r returns is an *InputError.
+// Lines returns the lines of r, for one loop. Errors of r are delivered as
+// [*InputError].
 func Lines(r io.Reader) iter.Seq2[*Record, error] {
 	return Scanner{}.Records(context.Background(), Readers("", r))
 }
 
-// Records reads the inputs one after the other and delivers their records in
-// order. The record is the same variable every time, valid until the next
-// iteration; Clone keeps it. With an error the record is nil.
+// Records reads the inputs in order and delivers their records. The loop gets
+// the same *Record each time, valid until the next iteration; [Record.Clone]
+// makes a copy to keep. However the loop ends, the open input is closed.
 //
-// An error is not the end: after an *InputError, ranging on continues with the
-// next input. Only an error of ctx, which matches both ctx.Err() and
-// context.Cause(ctx), and an error returned by Malformed are always the last. ctx is
-// looked at before every record and given to Input.Open, but it cannot
-// interrupt a Read that blocks. However the loop ends, the open input is closed.
+// Errors: with an error, the record is nil. After an [*InputError] the loop may
+// continue, with the next input. Three errors are always the last: the error of
+// [Scanner.Validate], an error returned by Malformed, and the error of ctx,
+// which matches both ctx.Err() and context.Cause(ctx). ctx is checked before
+// every record and passed to Input.Open. It cannot interrupt a Read that
+// blocks.
 func (s Scanner) Records(ctx context.Context, in Inputs) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
 		if err := s.Validate(); err != nil {
@@ -129,7 +135,8 @@ func (s Scanner) Records(ctx context.Context, in Inputs) iter.Seq2[*Record, erro
 	}
 }
 
-// Validate reports every field whose value is out of range or incomplete.
+// Validate reports every field whose value is out of range or incomplete. A
+// scan with an invalid Scanner delivers that error and no records.
 func (s Scanner) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) {

@@ -116,7 +116,7 @@ func TestKeptRecord(t *testing.T) {
 	}
 }
 
-// Appending to what a record has must not reach what comes after it.
+// Appending to the bytes of a record must not change the bytes behind them.
 func TestAppendCopies(t *testing.T) {
 	for _, p := range []logscan.Parser{nil, logscan.JSON("a"), logscan.JSON(), logscan.MustPattern(`{"a":"<a>"<_>`)} {
 		var got []string
@@ -172,7 +172,7 @@ func TestMalformedIsCounted(t *testing.T) {
 	}
 }
 
-// A scan that waits for its input has told all it has done.
+// A scan that waits for its input has published all its counts.
 func TestCountedWhileReading(t *testing.T) {
 	var counters logscan.Counters
 	var seen uint64
@@ -242,8 +242,8 @@ func TestAllocsPerRecord(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			// A scan allocates its buffers, too: the records that one scan has
-			// and the other has not tell what a record allocates.
+			// A scan also allocates its buffers. The difference between two
+			// scans is the cost of their additional records.
 			allocs := func(n int) float64 {
 				text := strings.Repeat(tt.line+"\n", n)
 				sc := logscan.Scanner{Parser: tt.p, MaxLine: 64 << 10}
@@ -254,8 +254,8 @@ func TestAllocsPerRecord(t *testing.T) {
 					}
 				})
 			}
-			// The garbage collector empties the pools of package regexp now and
-			// then, which is not once a record.
+			// The garbage collector sometimes empties the pools of package
+			// regexp, but not once per record.
 			few, many := allocs(10000), allocs(20000)
 			if got := (many - few) / 10000; math.Abs(got-float64(tt.want)) > 0.001 {
 				t.Errorf("allocations per record: got %v, want %d", got, tt.want)

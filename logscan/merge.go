@@ -4,12 +4,15 @@ import (
 	"iter"
 )
 
-// Merge merges sequences that are each in the order of cmp into one that is; of
-// equal elements, those of the earlier sequence come first. Errors come when they are
-// met. It holds one element of each sequence, and goes on when every sequence has told
-// its next: MergeLive is for those that may be silent. A record is valid until the
-// next iteration. An element costs two switches of coroutines (iter.Pull) and the
-// logarithm of the number of sequences in comparisons.
+// Merge merges sequences into one sequence in the order of cmp, in which each
+// of them must be. If elements are equal, the elements of the earlier sequence
+// come first. Errors are delivered as they come. A record is valid until the
+// next iteration.
+//
+// Merge holds one element of each sequence and continues when every sequence
+// has yielded its next element. For sequences that may be silent, use
+// [MergeLive]. An element costs two switches of coroutines ([iter.Pull]) and,
+// for n sequences, about log n comparisons.
 func Merge[T any](cmp func(a, b T) int, seqs ...iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var h []queued[T]

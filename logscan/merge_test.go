@@ -16,7 +16,7 @@ import (
 	"github.com/redoubt-go/redoubt/logscan"
 )
 
-// merger is logscan.Merge, or a wrong one that a property must find out.
+// merger is logscan.Merge, or a broken function that a property must reject.
 type merger[T any] func(cmp func(a, b T) int, seqs ...iter.Seq2[T, error]) iter.Seq2[T, error]
 
 // joined is not a merge: it yields one sequence after the other.

@@ -23,7 +23,7 @@ import (
 	"github.com/redoubt-go/redoubt/logscan"
 )
 
-// kept is an accumulator that keeps all it sees, so that order shows.
+// kept is an accumulator that keeps all lines, so that their order shows.
 type kept struct{ lines []line }
 
 func (k *kept) Add(r *logscan.Record) {
@@ -152,7 +152,7 @@ func TestFileShrinksUnderReduce(t *testing.T) {
 	checkEqual(t, len(got.lines), 2)
 }
 
-// Memory is bounded while the first chunk is slow: the others wait.
+// While the first chunk is slow, the others wait, and memory is bounded.
 func TestSlowFirstInput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan bool)
@@ -235,7 +235,8 @@ func TestReduceErrors(t *testing.T) {
 	}
 }
 
-// What a function of the user's does to its goroutine reaches the caller, and no goroutine is left.
+// A panic or Goexit in a function of the user reaches the caller, and no
+// goroutine is left.
 func TestCrashesReachTheCaller(t *testing.T) {
 	boom := errors.New("boom")
 	crashes := map[string]func(){"panic": func() { panic(boom) }, "Goexit": runtime.Goexit}
@@ -276,7 +277,8 @@ func TestJoinerEndsAtEOF(t *testing.T) {
 	sc.MaxLine, sc.Join.MaxLines = 4, 3
 	got, _ = scanLines(sc, logscan.Readers("", strings.NewReader("a\n 12345\n b\n c\n")))
 	checkEqual(t, got, []line{{Line: "a\n 1", Next: 12, Dropped: 7}, {Line: " c", Offset: 12, Next: 15}})
-	// A scan that is cancelled keeps what it holds: it is read again from Next.
+	// A scan that is canceled does not deliver the record it holds. A later
+	// scan reads it again, from Next.
 	ctx, cancel := context.WithCancel(t.Context())
 	r := readerFunc(func(p []byte) (int, error) {
 		if ctx.Err() != nil {
@@ -295,7 +297,7 @@ func TestJoinerEndsAtEOF(t *testing.T) {
 	checkEqual(t, errs, 1)
 }
 
-// endless is n bytes of log lines.
+// endless is a reader of n bytes of log lines.
 type endless struct {
 	n     int64
 	block []byte
@@ -317,8 +319,8 @@ func (e *endless) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// The peak of the heap does not depend on the size of the input: 64 MiB and 1
-// GiB, in blocks of lines; nothing else in the code knows the size.
+// The peak of the heap does not depend on the size of the input. 64 MiB and 1
+// GiB of lines are compared.
 func TestEqualPeakHeap(t *testing.T) {
 	if raceEnabled || testing.Short() {
 		t.Skip("slow under the race detector")

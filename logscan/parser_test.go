@@ -98,7 +98,7 @@ func TestJSONMalformed(t *testing.T) {
 	}
 }
 
-// Strings are looked at eight bytes at a time: every byte at every place.
+// Strings are read eight bytes at a time: try every byte in every place.
 func TestJSONStringBytes(t *testing.T) {
 	for size := range 20 {
 		for at := range size {
@@ -183,7 +183,7 @@ func TestPatternErrors(t *testing.T) {
 	}
 }
 
-// A parser of the user's own: fields by Set, the last of a name counts.
+// A parser outside the package sets fields. The last value of a name counts.
 func TestSet(t *testing.T) {
 	rec := &logscan.Record{Line: []byte("k=v")}
 	rec.Set("k", rec.Line[:1])
@@ -205,7 +205,8 @@ func TestSet(t *testing.T) {
 	checkEqual(t, names, []string{"k", "k"})
 }
 
-// More names than a record remembers, and longer ones, are fields like others.
+// A record interns only some names. Others, and long names, are fields all the
+// same.
 func TestManyNames(t *testing.T) {
 	var line strings.Builder
 	for i := range 600 {

@@ -19,7 +19,7 @@ import (
 	"github.com/redoubt-go/redoubt/logscan"
 )
 
-// Oracle: bytes.Split; and the input itself, put together from the records.
+// Oracle: bytes.Split, and the input itself, joined from the records.
 func linesAreTheInput(scan scanner) gopter.Prop {
 	return prop.ForAll(
 		func(s string, seed int64, limit int) string {
@@ -81,7 +81,7 @@ func TestResumeFromAnyNext(t *testing.T) {
 	checkBites(t, resumeFromAnyNext(func(off int64, in logscan.Inputs) logscan.Inputs { return at(max(off-1, 0), in) }))
 }
 
-// equivalent is the regular expression a pattern stands for: its pieces are texts
+// equivalent returns the regular expression of a pattern. Its pieces are texts
 // and, at odd places, fields.
 func equivalent(pieces []string) *regexp.Regexp {
 	re := `(?s)\A`
@@ -95,8 +95,8 @@ func equivalent(pieces []string) *regexp.Regexp {
 	return regexp.MustCompile(re + `\z`)
 }
 
-// comparePattern returns how the pattern of the texts, with a field between any two,
-// differs from its regular expression on s.
+// comparePattern returns how a pattern differs from its regular expression on
+// s. The pattern is the texts, with a field between any two.
 func comparePattern(parser func(string) logscan.Parser, texts []string, s string) string {
 	var pieces []string
 	var pattern strings.Builder
@@ -127,7 +127,7 @@ func patternIsRegexp(parser func(string) logscan.Parser) gopter.Prop {
 	short := gen.OneConstOf("a", "b", "ab", "<", "> ", "aa")
 	return prop.ForAll(
 		func(first, last string, a, b string, s, filler string, fit bool) string {
-			if fit { // a line that has the texts in their order
+			if fit { // a line with the texts in their order
 				s = first + s + a + filler + b + s + last
 			}
 			return comparePattern(parser, []string{first, a, b, last}, s)
@@ -139,8 +139,8 @@ func TestPatternIsRegexp(t *testing.T) {
 	checkBites(t, patternIsRegexp(func(p string) logscan.Parser { return forgetful(logscan.MustPattern(p), "f2") }))
 }
 
-// flatten is the oracle for JSON paths: encoding/json for everything about
-// JSON, and a map from path to value.
+// flatten is the oracle for JSON paths: encoding/json, and a map from path to
+// value.
 func flatten(raw json.RawMessage, prefix string, into map[string]json.RawMessage) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
@@ -189,7 +189,7 @@ func compareJSON(parser func(...string) logscan.Parser, s string, paths []string
 		got, found := rec.Lookup(path)
 		raw, expected := want[path]
 		if !utf8.ValidString(s) && !expected {
-			continue // encoding/json has other names for what is no UTF-8
+			continue // encoding/json has other names for invalid UTF-8
 		}
 		value := string(raw)
 		if strings.HasPrefix(value, `"`) {
@@ -210,7 +210,7 @@ func compareJSON(parser func(...string) logscan.Parser, s string, paths []string
 
 // Oracle: encoding/json.
 func jsonIsEncodingJSON(parser func(...string) logscan.Parser) gopter.Prop {
-	// Objects of every kind of value, then one edit that may spoil them.
+	// Objects with every kind of value, then an edit that may damage them.
 	scalar := gen.OneConstOf(`1`, `-0.5e3`, `01`, `"x"`, `"\u00e9\n"`, `"\ud83d\ude00"`, `"\ud83d"`, `true`, `null`, `[1,"a",{}]`, `{}`, `[]`, "\"\xff\"")
 	key := gen.OneConstOf("a", "b", "a.b", `\u0061`, "c", "")
 	object := func(value gopter.Gen) gopter.Gen {

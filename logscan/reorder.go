@@ -7,11 +7,13 @@ import (
 
 const defaultReorder = 10000
 
-// Reorder puts records that come slightly out of order into the order of their
-// times: a record waits until one that is later by more than slack has come, or
-// more than most records wait (0 or less: 10000). Equal times keep their order, and
-// a record without a time goes with the one before it. The records are clones,
-// which the loop may keep. Errors are not held back.
+// Reorder sorts records that are slightly out of order by their times. It holds
+// a record until it has seen a record that is later by more than slack, or
+// until more than most records wait. If most <= 0, most is 10000. Records with
+// equal times keep their order. A record without a time has the time of the
+// record before it. The records are clones, which the loop may keep.
+//
+// Errors: errors are delivered at once.
 func Reorder(seq iter.Seq2[*Record, error], slack time.Duration, most int) iter.Seq2[*Record, error] {
 	if most <= 0 {
 		most = defaultReorder

@@ -10,8 +10,8 @@ import (
 	"github.com/redoubt-go/redoubt/internal/ctxerr"
 )
 
-// A scan is one range over Scanner.Records. Its methods that return a bool
-// report whether the scan goes on.
+// A scan is one loop over Scanner.Records. Its methods that return a bool
+// report whether the scan continues.
 type scan struct {
 	Scanner
 	yield func(*Record, error) bool
@@ -19,13 +19,13 @@ type scan struct {
 	br    *bufio.Reader // reads raw; decoders need its ReadByte
 	lines lines
 	rec   Record
-	stats Stats // what is not yet in Scanner.Stats
+	stats Stats // counts that are not yet in Scanner.Stats
 
 	joiner     joiner
 	require    [][]byte // Scanner.Require
-	redacted   []byte   // what Redact has made of the record
+	redacted   []byte   // result of Redact
 	unnumbered bool     // Record.Num stays 0
-	mayEnd     bool     // the context
+	mayEnd     bool     // the context can end
 	over       bool     // the error yielded last ends the scan
 }
 
@@ -36,8 +36,8 @@ func newScan(ctx context.Context, s Scanner, yield func(*Record, error) bool) *s
 	}
 	if s.Join == nil {
 		texts := c.require
-		// What a regular expression cannot match need not be cut into lines, as
-		// long as nobody looks at it.
+		// If nothing looks at the lines that a regular expression cannot match,
+		// they need not be cut.
 		if p, ok := s.Parser.(*regexpParser); ok && len(c.require) == 0 && s.Malformed == nil && s.Redact == nil {
 			texts = p.literals
 		}
@@ -46,13 +46,13 @@ func newScan(ctx context.Context, s Scanner, yield func(*Record, error) bool) *s
 	return c
 }
 
-// alive ends the scan with an error when ctx is done.
+// alive ends the scan with an error if ctx is done.
 func (c *scan) alive(ctx context.Context) bool {
 	return !c.mayEnd || c.running(ctx)
 }
 
-// running is alive for a context that may end. Err is an atomic load in those of
-// the standard library, and costs less than a look at Done.
+// running is alive for a context that can end. Err is an atomic load in the
+// contexts of the standard library, and cheaper than Done.
 func (c *scan) running(ctx context.Context) bool {
 	if ctx.Err() == nil {
 		return true
@@ -67,7 +67,7 @@ func (c *scan) abort(err error) bool {
 	return false
 }
 
-// input delivers the records of one input, or of the error that stands for one.
+// input delivers the records of an input, or the error in its place.
 func (c *scan) input(ctx context.Context, in Input, err error) bool {
 	c.stats.Inputs++
 	if err != nil {
@@ -84,7 +84,7 @@ func (c *scan) input(ctx context.Context, in Input, err error) bool {
 	}
 	defer src.Close()
 	// An offset beyond the end is an error, not an input without records: the
-	// file was cut or exchanged since the offset was noted.
+	// file was cut or replaced after the offset was noted.
 	skip := max(in.Offset, 0)
 	if skipped, err := c.discard(rc, src, skip); err != nil {
 		return c.fail(in.Name, skipped, noEOF(err))
@@ -94,8 +94,8 @@ func (c *scan) input(ctx context.Context, in Input, err error) bool {
 	return c.records(ctx, part{end: math.MaxInt64})
 }
 
-// discard goes past the first n bytes of src, the decoded bytes of rc. Plain files
-// need not be read for that.
+// discard skips the first n bytes of src, the decoded bytes of rc. It seeks in
+// plain files.
 func (c *scan) discard(rc io.Reader, src *decoded, n int64) (int64, error) {
 	s, ok := rc.(io.Seeker)
 	if !ok || n == 0 || src.r != c.br {
@@ -113,8 +113,9 @@ func (c *scan) discard(rc io.Reader, src *decoded, n int64) (int64, error) {
 	return s.Seek(n, io.SeekStart)
 }
 
-// A part is the range of an input whose records a scan delivers: those that
-// begin before end and, if inside, from the first line on that begins a record.
+// A part is the range of an input whose records a scan delivers: the records
+// that begin before end. If inside, the part begins within a record, which is
+// skipped.
 type part struct {
 	end    int64
 	inside bool
@@ -137,7 +138,7 @@ func (c *scan) records(ctx context.Context, p part) bool {
 	return c.ended(ctx)
 }
 
-// ended reports the error that has ended c.lines, if there is one.
+// ended delivers the error that has ended c.lines, if any.
 func (c *scan) ended(ctx context.Context) bool {
 	if err := c.lines.err; err != nil && err != io.EOF {
 		return c.alive(ctx) && c.fail(c.rec.Source, c.lines.off, err)
@@ -145,7 +146,7 @@ func (c *scan) ended(ctx context.Context) bool {
 	return true
 }
 
-// countPassed counts the lines over which c.lines has skipped.
+// countPassed counts the lines that c.lines has passed over.
 func (c *scan) countPassed() {
 	n := c.lines.passed
 	c.lines.passed = 0
@@ -157,7 +158,7 @@ func (c *scan) countPassed() {
 	}
 }
 
-// required reports whether line has a text of Scanner.Require.
+// required reports whether line contains a text of Scanner.Require.
 func (c *scan) required(line []byte) bool {
 	for _, text := range c.require {
 		if bytes.Contains(line, text) {
@@ -167,7 +168,7 @@ func (c *scan) required(line []byte) bool {
 	return false
 }
 
-// redact puts what Redact makes of the record in its place.
+// redact replaces the line of the record by the result of Redact.
 func (c *scan) redact() {
 	c.redacted = c.Redact(c.redacted[:0], c.rec.Line)
 	n := min(len(c.redacted), c.MaxLine)
@@ -175,7 +176,7 @@ func (c *scan) redact() {
 }
 
 // record parses, counts and delivers c.rec. It counts after the parser has
-// returned, so that the counts hold also when one panics.
+// returned, so that the counts also hold if the parser panics.
 func (c *scan) record() bool {
 	r := &c.rec
 	r.reset()
@@ -223,16 +224,17 @@ func (c *scan) malformed(err error) bool {
 	return true
 }
 
-// fail reports that an input ended early, at the decoded offset off.
+// fail delivers the error of an input that ended early, at the decoded offset
+// off.
 func (c *scan) fail(name string, off int64, err error) bool {
 	c.stats.Failed++
-	if in, ok := err.(*InputError); ok && in != nil { // Inputs name what they could not list
+	if in, ok := err.(*InputError); ok && in != nil { // Inputs name the input that they could not list
 		return c.yield(nil, in)
 	}
 	return c.yield(nil, &InputError{Name: name, Offset: off, Err: err})
 }
 
-// flush moves the counts of the scan to where others can see them.
+// flush moves the counts of the scan to Scanner.Stats.
 func (c *scan) flush() {
 	if c.Stats != nil {
 		c.Stats.add(c.stats)
@@ -240,7 +242,7 @@ func (c *scan) flush() {
 	c.stats = Stats{}
 }
 
-// noEOF makes an end where more was promised an error.
+// noEOF turns io.EOF in the middle of an element into io.ErrUnexpectedEOF.
 func noEOF(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF

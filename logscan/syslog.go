@@ -12,14 +12,15 @@ var (
 
 type syslogParser struct{ t TimeParser }
 
-// Syslog returns a parser for lines of RFC 3164, as syslogd writes them into
-// files, with or without <PRI>, with its time or one of RFC 3339; and for those
-// of RFC 5424. t reads the times, by default in UTC and near now.
+// Syslog returns a parser for syslog lines of RFC 5424 and RFC 3164. The latter
+// may be as syslogd writes them to files: with or without <PRI>, and with a
+// time of RFC 3339. t reads the times; its zero value means UTC and the year
+// nearest to now.
 //
-// The fields are host, app, pid and message, and where the line has them pri,
-// msgid and data (the structured data as it stands). The time is Record.Time.
-// What RFC 5424 writes as "-" is not there. A message "message repeated 3 times: [
-// text]" is text, and Record.Weight 3.
+// The fields are host, app, pid and message and, if the line has them, pri,
+// msgid and data (the structured data, verbatim). [Record.Time] returns the
+// time. A "-" of RFC 5424 does not set a field. The message "message repeated 3
+// times: [ text]" becomes text, with a [Record.Weight] of 3.
 func Syslog(t TimeParser) Parser { return &syslogParser{t} }
 
 // Parse implements Parser.
@@ -76,8 +77,8 @@ func stampOf(b []byte) (stamp, rest []byte) {
 	return nil, b
 }
 
-// tag sets the fields of APP[PID]: and returns what follows. A message need not
-// have a tag.
+// tag sets the fields of APP[PID]: and returns the rest. A message may lack a
+// tag.
 func tag(r *Record, b []byte) []byte {
 	i := bytes.IndexAny(b, " [:")
 	if i <= 0 || b[i] == ' ' {
@@ -131,8 +132,9 @@ func (p *syslogParser) rfc5424(r *Record, b []byte) error {
 	return nil
 }
 
-// structured returns the length of the structured data that b begins with, 0
-// when it is not whole. A ] within quotes, or after a \ there, does not end an element.
+// structured returns the length of the structured data at the beginning of b,
+// or 0 if it is incomplete. A ] within quotes does not end an element, nor does
+// an escaped ].
 func structured(b []byte) int {
 	if len(b) > 0 && b[0] == '-' {
 		return 1
@@ -159,7 +161,7 @@ func structured(b []byte) int {
 	return n
 }
 
-// message sets the message and the weight.
+// setMessage sets the message and the weight.
 func setMessage(r *Record, b []byte) {
 	text, n := b, 0
 	if rest, ok := bytes.CutPrefix(b, []byte("message repeated ")); ok {
@@ -173,7 +175,7 @@ func setMessage(r *Record, b []byte) {
 	r.Set("message", text[:len(text):len(text)])
 }
 
-// weight reads a number of up to nine digits.
+// count reads a number of up to nine digits.
 func count(b []byte) (n int, rest []byte) {
 	i := 0
 	for i < len(b) && i < 9 && digit(b[i]) {

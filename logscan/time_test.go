@@ -42,7 +42,8 @@ func TestYear(t *testing.T) {
 			t.Errorf("%s near %s: got %v, %v, want %s", tt.in, tt.ref, got, err, tt.want)
 		}
 	}
-	// A file of two years, read with the time of the record before.
+	// A file of two years is read with the time of the record before as
+	// reference.
 	last := utc("2005-11-01T00:00:00Z")
 	p := logscan.TimeParser{Reference: func() time.Time { return last }}
 	for _, s := range []string{"Nov  1 00:00:00", "Dec 31 00:00:00", "Mar  1 00:00:00", "Aug  1 00:00:00", "Jan  1 00:00:00"} {
@@ -100,8 +101,8 @@ func TestClockChange(t *testing.T) {
 	checkEqual(t, strings.Join(got, " "), "23:59 00:10 00:59 01:24 01:50 02:00")
 }
 
-// Oracle: the clock that was not put forward, one hour behind UTC+2, and the
-// statutes: Berlin skips 02:00 to 03:00, Lord Howe half an hour.
+// Oracle: a clock that was not put forward, one hour behind UTC+2, and the law.
+// Berlin skips 02:00 to 03:00, Lord Howe half an hour.
 func TestSkippedTime(t *testing.T) {
 	for _, c := range []struct {
 		zone, layout, text, want string
@@ -141,7 +142,7 @@ func TestSkippedTime(t *testing.T) {
 	}
 }
 
-// The flag goes with the record, and no further than it.
+// TimeSkipped belongs to a single record.
 func TestSkippedRecords(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
@@ -168,13 +169,13 @@ func TestSkippedRecords(t *testing.T) {
 	checkEqual(t, rec.TimeSkipped(), false)
 }
 
-// parseTime is logscan.TimeParser.Parse, or a wrong one that a property must
-// find out.
+// parseTime is logscan.TimeParser.Parse, or a broken function that a property
+// must reject.
 type parseTime func(p logscan.TimeParser, text string) (time.Time, error)
 
 func parsed(p logscan.TimeParser, text string) (time.Time, error) { return p.Parse([]byte(text)) }
 
-// shifted is wrong by d.
+// shifted returns a parseTime that is wrong by d.
 func shifted(d time.Duration) parseTime {
 	return func(p logscan.TimeParser, text string) (time.Time, error) {
 		at, err := parsed(p, text)

@@ -25,7 +25,8 @@ type Reader struct {
 	later  bool // after the first member
 }
 
-// NewReader returns a Reader that unpacks br with d, which may be new and empty.
+// NewReader returns a Reader that unpacks br with d, which may be new and
+// empty.
 func NewReader(br *bufio.Reader, d Decoder) *Reader { return &Reader{br: br, d: d} }
 
 // Read implements io.Reader.

@@ -61,7 +61,7 @@ func TestConfigValidate(t *testing.T) {
 	}
 }
 
-// A key is cut between two characters, and the log shows what String shows.
+// A key is cut between two characters, and a log shows the same text as String.
 func TestAlertInALog(t *testing.T) {
 	long := "x" + strings.Repeat("é", 40)
 	a := detect.Alert[string]{Name: "ssh", Key: long, Count: 6}
@@ -112,7 +112,10 @@ func TestEvidence(t *testing.T) {
 	if a.Evidence[1] != "" || a.Evidence[2] != "" {
 		t.Errorf("an alert changes after it was raised: %q", a.Evidence)
 	}
-	// Every detector has them, and a forgotten key leaves none.
+	wide := detect.NewWindow[int](detect.Config{Limit: detect.AnyEvent, Per: time.Hour})
+	a, _ = wide.Observe(noon, 1, 1, []byte("x"+strings.Repeat("é", 200)), []byte(strings.Repeat("\x80", 300)))
+	checkEqual(t, a.Evidence, []string{"x" + strings.Repeat("é", 127), strings.Repeat("\x80", 252)})
+	// Every detector keeps evidence, and a forgotten key leaves none.
 	c := detect.Config{Limit: 1, Per: time.Hour, MaxKeys: 1}
 	d, l, s := detect.NewDistinct[int](c), detect.NewLeak[int](c), detect.NewSequence[int](c)
 	d.Observe(noon, 2, []byte("of another"), []byte("of another"))
@@ -136,7 +139,7 @@ func TestDistinctLeakSequence(t *testing.T) {
 	_, late := d.Observe(sec(-100), "k", []byte("c"))
 	got = append(got, late)
 	l := detect.NewLeak[string](detect.Config{Limit: 10, Per: 10 * time.Second, Cooldown: -1})
-	for i := range 100 { // one a second leaks away
+	for i := range 100 { // one event per second leaks away
 		if _, ok := l.Observe(sec(i), "k", 1); ok {
 			t.Errorf("leak: alert at %d", i)
 		}
@@ -172,7 +175,7 @@ func TestConfigPanics(t *testing.T) {
 	}
 }
 
-// What a detector allocates is for keys it has never had room for.
+// A detector allocates only for keys without room of an earlier key.
 func TestAllocs(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race runtime allocates")
@@ -198,8 +201,8 @@ func TestAllocs(t *testing.T) {
 	}
 }
 
-// A log whose clock was ahead, or is set back by an hour, as at the end of summer
-// time: the key is not safe for as long.
+// The clock of a log was ahead, or is set back by an hour at the end of summer
+// time. The key is not safe for that long.
 func TestClockSetBack(t *testing.T) {
 	w := detect.NewWindow[int](detect.Config{Limit: 2, Per: 10 * time.Second})
 	var got []int
@@ -211,7 +214,7 @@ func TestClockSetBack(t *testing.T) {
 			}
 		}
 	}
-	// Three late events, the fourth is the first of the new time.
+	// Three late events; the fourth is the first of the new time.
 	if diff := cmp.Diff([]int{2, 8}, got); diff != "" || w.Stats().Late != 4 {
 		t.Errorf("late %d, alerts at events %s", w.Stats().Late, diff)
 	}
@@ -237,8 +240,8 @@ func TestAnyTime(t *testing.T) {
 	}
 }
 
-// What a key has too much of is dropped, and the alert says so; what came at one
-// time is one.
+// Excess events of a key are dropped, and the alert is not exact. Events of the
+// same time are a single event.
 func TestDroppedEventsMakeAnAlertInexact(t *testing.T) {
 	w := detect.NewWindow[int](detect.Config{Limit: 1, Per: time.Hour, Cooldown: -1})
 	var last detect.Alert[int]
@@ -259,7 +262,7 @@ func TestDroppedEventsMakeAnAlertInexact(t *testing.T) {
 	}
 }
 
-// Oracle: a bucket that leaks one each second.
+// Oracle: a bucket that leaks one event per second.
 func leakIsABucket(seed uint64, off int) string {
 	r := rand.New(rand.NewPCG(seed, 4))
 	limit := 1 + r.IntN(10)
@@ -313,7 +316,7 @@ func TestDistinctIsASet(t *testing.T) {
 	checkBites(t, 100, func(seed uint64) string { return distinctIsASet(seed, 1) })
 }
 
-// What a forgotten key had poured may be in its bucket however long ago it was.
+// Events of a forgotten key may still be in its bucket, however old they are.
 func TestLeakExact(t *testing.T) {
 	l := detect.NewLeak[int](detect.Config{Limit: 1, Per: time.Second, MaxKeys: 1})
 	if a, ok := l.Observe(noon, 1, 2); !ok || !a.Exact {
@@ -336,7 +339,7 @@ func TestSequenceTakesNoRoomForSuccess(t *testing.T) {
 	}
 }
 
-// Detectors of their own, each behind a lock, share the keys.
+// Several detectors, each with a mutex, share the keys.
 func TestShard(t *testing.T) {
 	const n = 8
 	type shard struct {
@@ -380,7 +383,8 @@ func TestShard(t *testing.T) {
 	}
 }
 
-// Each detector counts two events of one key within Limit, one beyond it, and one that is too late.
+// Each detector counts two events of a key within Limit, an event beyond it,
+// and a late event.
 func TestStatsOfEachDetector(t *testing.T) {
 	c := detect.Config{Limit: 2, Per: 10 * time.Second}
 	start := time.Unix(1000, 0)

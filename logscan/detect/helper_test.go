@@ -1,7 +1,6 @@
 package detect_test
 
 import (
-	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,16 +10,6 @@ func checkEqual(t *testing.T, got, want any) {
 	t.Helper()
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("got (+), want (-):\n%s", d)
-	}
-}
-
-// checkIs reports the targets that err does not match.
-func checkIs(t *testing.T, err error, targets ...error) {
-	t.Helper()
-	for _, target := range targets {
-		if !errors.Is(err, target) {
-			t.Errorf("got %v, want an error that matches %v", err, target)
-		}
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/redoubt-go/redoubt/logscan/detect"
 )
 
-// parse runs the message through the parser.
+// parse returns the fields of a message as text.
 func parse(line string) string {
 	r := &logscan.Record{Line: []byte(line)}
 	if err := detect.SSHAuth().Parse(r); err != nil {
@@ -39,7 +39,8 @@ func TestUserNameCannotForgeAnAddress(t *testing.T) {
 			t.Errorf("%s:\n got %s\nwant %s", line, got, want)
 		}
 	}
-	// nginx quotes the user, so a [time] and a quote cannot come from him.
+	// nginx escapes quotes in a user name, so a user name cannot end with a
+	// time and a quote.
 	line := `192.0.2.1 - x client: 127.0.0.1 [a] [10/Oct/2026:13:55:36 +0000] "GET / HTTP/1.1" 200 1`
 	r := &logscan.Record{Line: []byte(line)}
 	if err := logscan.CLF(logscan.TimeParser{}).Parse(r); err != nil || string(r.Get("addr")) != "192.0.2.1" || string(r.Get("user")) != "x client: 127.0.0.1 [a]" {

@@ -12,7 +12,7 @@ import (
 	"github.com/redoubt-go/redoubt/logscan/detect"
 )
 
-// A million keys that come once, and 50 offenders in turn.
+// A million keys have one event each, and 50 offenders take turns.
 func TestManyKeys(t *testing.T) {
 	w := detect.NewWindow[netip.Addr](detect.Config{Limit: 5, Per: time.Hour, MaxKeys: 1 << 15})
 	addr := func(i int) netip.Addr {
@@ -22,7 +22,7 @@ func TestManyKeys(t *testing.T) {
 	before := heap()
 	for i := range 1000000 {
 		w.Observe(noon, addr(1<<24+i), 1)
-		if i%200 == 0 { // each of them every 10000 events
+		if i%200 == 0 { // each offender every 10000 events
 			a, ok := w.Observe(noon, addr(i/200%50), 1)
 			if ok {
 				alerts[a.Key] = true
@@ -42,7 +42,7 @@ func TestManyKeys(t *testing.T) {
 	if !raceEnabled && perKey > 160 {
 		t.Errorf("got %d bytes a key, want at most 160", perKey)
 	}
-	// An offender who comes back after he was forgotten.
+	// A forgotten key that comes back.
 	w = detect.NewWindow[netip.Addr](detect.Config{Limit: 1, Per: time.Hour, MaxKeys: 2})
 	for _, key := range []int{1, 2, 3, 1, 1} {
 		if a, ok := w.Observe(noon, addr(key), 1); ok && a.Exact {
@@ -51,7 +51,7 @@ func TestManyKeys(t *testing.T) {
 	}
 }
 
-// heap is the memory in use.
+// heap returns the bytes in use.
 func heap() int64 {
 	var m runtime.MemStats
 	runtime.GC()
@@ -59,8 +59,8 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// Keys with as many events as they can have hold no more than 16 events each, on
-// average, and the key that has most can still reach its limit.
+// Keys with many events hold no more than 16 events each on average. The key
+// with the most events can still reach its limit.
 func TestManyEvents(t *testing.T) {
 	w := detect.NewWindow[int](detect.Config{Limit: 1000, Per: time.Hour, MaxKeys: 1 << 10})
 	before := heap()
@@ -84,7 +84,7 @@ func TestManyEvents(t *testing.T) {
 }
 
 // Oracle: the list of all events. A key is known as long as fewer than MaxKeys
-// others come between two of its events.
+// other keys come between two of its events.
 func fullTable(seed uint64, newWindow newWindow) string {
 	r := rand.New(rand.NewPCG(seed, 3))
 	maxKeys, limit := 1+r.IntN(5), 1+r.IntN(3)
@@ -108,7 +108,7 @@ func fullTable(seed uint64, newWindow newWindow) string {
 				known++
 			}
 		}
-		most := 2 * (limit + 1) // what more there is of one key is dropped
+		most := 2 * (limit + 1) // further events of the key are dropped
 		if got != (known > limit) || got && (a.Count > all || a.Count < min(known, most) || a.Exact && a.Count != all) {
 			return fmt.Sprintf("%d keys, limit %d: got %v, %+v, want %d of %d", maxKeys, limit, got, a, known, all)
 		}
@@ -121,8 +121,7 @@ func TestFullTable(t *testing.T) {
 	checkBites(t, 300, func(seed uint64) string { return fullTable(seed, tooMany) })
 }
 
-// Events that are forgotten are no longer counted among those held, so that
-// nobody is evicted for them.
+// Forgotten events no longer count as held, so no key is evicted for them.
 func TestNothingIsEvictedForNothing(t *testing.T) {
 	c := detect.Config{Limit: 1, Per: time.Hour, Cooldown: -1, MaxKeys: 2}
 	w, d, s := detect.NewWindow[int](c), detect.NewDistinct[int](c), detect.NewSequence[int](c)

@@ -58,10 +58,11 @@ func TestWindowEdges(t *testing.T) {
 	}
 }
 
-// newWindow is detect.NewWindow, or a wrong one that a property must find out.
+// newWindow is detect.NewWindow, or a broken function that a property must
+// reject.
 type newWindow func(detect.Config) *detect.Window[int]
 
-// tooMany tolerates one event more than it should.
+// tooMany tolerates an event too many.
 func tooMany(c detect.Config) *detect.Window[int] {
 	c.Limit++
 	return detect.NewWindow[int](c)
@@ -123,7 +124,7 @@ func TestWindowIsAList(t *testing.T) {
 	checkProperty(t, 300, func(seed uint64) string { return windowIsAList(seed, detect.NewWindow[int]) })
 	checkBites(t, 300, func(seed uint64) string { return windowIsAList(seed, tooMany) })
 	silent := func(c detect.Config) *detect.Window[int] {
-		c.Limit = 60 // which no window of the property reaches
+		c.Limit = 60 // no window of the property reaches it
 		return detect.NewWindow[int](c)
 	}
 	checkBites(t, 300, func(seed uint64) string { return windowIsAList(seed, silent) })

@@ -80,8 +80,8 @@ func TestResumeAfterARestart(t *testing.T) {
 	}
 }
 
-// A checkpoint taken after the file was cut, and grew beyond the place, is not a
-// place in its new bytes.
+// The file is cut and grows beyond a place before a checkpoint is taken of it.
+// The checkpoint is not a place in the new bytes.
 func TestCheckpointOfCutFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newModel()
@@ -103,7 +103,7 @@ func TestCheckpointOfCutFile(t *testing.T) {
 	})
 }
 
-// A checkpoint of a file that is not there is an error that names both.
+// A checkpoint of a missing file is an error with the path and the offset.
 func TestForeignCheckpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newModel()
@@ -139,9 +139,8 @@ func TestCheckpointFile(t *testing.T) {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := follow.LoadCheckpoint(name); !errors.Is(err, follow.ErrCheckpoint) {
-			t.Errorf("%q: got %v, want ErrCheckpoint", text, err)
-		}
+		_, err := follow.LoadCheckpoint(name)
+		checkIs(t, err, follow.ErrCheckpoint)
 	}
 	files, _ := os.ReadDir(filepath.Dir(name))
 	if len(files) != 1 {

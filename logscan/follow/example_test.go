@@ -35,7 +35,8 @@ func Example() {
 		}
 	}
 	err := func() error {
-		f := follow.Follower{Path: path, Scanner: logscan.Scanner{Parser: logscan.JSON("level")}}
+		parser := logscan.JSON("level")
+		f := follow.Follower{Path: path, Scanner: logscan.Scanner{Parser: parser}}
 		for rec, err := range f.Records(ctx) {
 			if err != nil {
 				return err
@@ -51,9 +52,9 @@ func Example() {
 	// true
 }
 
-// A program that is started again goes on after the last record it handled. The
-// checkpoint is in a folder of its own: beside the log, its name could match the
-// patterns of rotated files.
+// A restarted program continues after the last record that it handled. The
+// checkpoint is in a folder of its own: beside the log, its name could match
+// the patterns of rotated files.
 func ExampleFollower() {
 	path, cleanup := logFile("one\ntwo\nthree\n")
 	defer cleanup()

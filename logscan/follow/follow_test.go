@@ -26,7 +26,7 @@ func TestNoHalfLines(t *testing.T) {
 	})
 }
 
-// break and panic close the file; so does the end of ctx, which every test shows.
+// break and panic close the file. So does the end of ctx, as all tests show.
 func TestLoopLeft(t *testing.T) {
 	m := newModel()
 	m.create("log").write("a\nb\n")
@@ -67,7 +67,7 @@ func TestRotation(t *testing.T) {
 		m.pack("log.1")
 		m.create("log").write("d\n")
 	})
-	expect(t, follow.Follower{}, "a b", 0, func(m *model, w *watched) { // unlinked, not made anew
+	expect(t, follow.Follower{}, "a b", 0, func(m *model, w *watched) { // removed and not created again
 		n := m.create("log")
 		n.write("a\n")
 		pass(poll)
@@ -85,7 +85,7 @@ func TestRotation(t *testing.T) {
 		m.create("log").write("c\n")
 		second.write("late\n")
 	})
-	expect(t, follow.Follower{}, "a~ b", 0, func(m *model, w *watched) { // a line that is never ended
+	expect(t, follow.Follower{}, "a~ b", 0, func(m *model, w *watched) { // a line without an end
 		m.create("log").write("a")
 		pass(poll)
 		m.rename("log", "log.1")
@@ -115,7 +115,8 @@ func TestTruncation(t *testing.T) {
 	})
 }
 
-// copytruncate: what was written between the last read and the copy is read in it.
+// copytruncate: the bytes written between the last read and the copy are read
+// in the copy.
 func TestCopyTruncate(t *testing.T) {
 	old := strings.Repeat("0123456789\n", 300)
 	for name, tt := range map[string]struct{ text, want string }{
@@ -127,7 +128,7 @@ func TestCopyTruncate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			expect(t, follow.Follower{}, tt.want, 1, func(m *model, w *watched) {
-				m.create("log.3").write("a\nnot of this file\n") // begins as the log does, but was written before
+				m.create("log.3").write("a\nnot of this file\n") // begins like the log, but was written before
 				n := m.create("log")
 				n.write("a\n")
 				if name == "within a line" {
@@ -152,7 +153,7 @@ func TestCopyTruncate(t *testing.T) {
 	}
 }
 
-// A file is cut, and grows again, before anything was read of it after a restart.
+// After a restart, a file is cut and grows again before anything is read of it.
 func TestTruncationAfterResume(t *testing.T) {
 	long := strings.Repeat("0123456789\n", 300)
 	for name, text := range map[string]string{"shorter": long[:2200], "other tail": long[:2200] + strings.Repeat("abcdefghij\n", 200)} {
@@ -178,7 +179,7 @@ func TestTruncationAfterResume(t *testing.T) {
 	}
 }
 
-// What was seen and had not been read when the file was cut is told.
+// Bytes that were seen and not read when the file was cut are reported.
 func TestLostBytesAreReported(t *testing.T) {
 	m := newModel()
 	text := strings.Repeat("0123456789\n", 100000)
@@ -270,7 +271,8 @@ func TestWakeAndAtEnd(t *testing.T) {
 	})
 }
 
-// An input that cannot be read is told once, and the next one is.
+// An input that cannot be read is reported once, and then the next input is
+// read.
 func TestUnsupportedFile(t *testing.T) {
 	expect(t, follow.Follower{}, "b", 0, func(m *model, w *watched) {
 		m.create("log").write("\xfd7zXZ\x00\x00")
@@ -294,7 +296,7 @@ func everyLineOnce(t *testing.T, seed uint64, f follow.Follower) (problem string
 		var want, got []string
 		cur, part, rotated, gaps := m.create("log"), "", 0, 0
 		line := func() string { want = append(want, fmt.Sprintf("line-%d", len(want))); return want[len(want)-1] + "\n" }
-		cur.write(line()) // what is rotated before it is ever seen is not followed
+		cur.write(line()) // a file that is rotated before it is seen is not followed
 		pass(time.Minute)
 		for range 60 {
 			switch r.IntN(11) {
@@ -345,10 +347,10 @@ func everyLineOnce(t *testing.T, seed uint64, f follow.Follower) (problem string
 					cur.set(line())
 					pass(time.Minute)
 				}
-			case 9: // removed, and made anew later
+			case 9: // removed, and created again later
 				cur.write(part)
 				part = ""
-				pass(time.Minute) // what is removed before it is opened is not followed
+				pass(time.Minute) // a file that is removed before it is opened is not followed
 				m.remove("log")
 				cur.write(line())
 				pass(poll)
@@ -382,13 +384,13 @@ func everyLineOnce(t *testing.T, seed uint64, f follow.Follower) (problem string
 
 func TestEveryLineOnce(t *testing.T) {
 	checkProperty(t, 50, func(seed uint64) string { return everyLineOnce(t, seed, follow.Follower{}) })
-	// One that looks for rotated files in the wrong place loses some.
+	// A follower that looks for rotated files in the wrong place loses lines.
 	checkBites(t, 50, func(seed uint64) string {
 		return everyLineOnce(t, seed, follow.Follower{Rotated: []string{"elsewhere"}})
 	})
 }
 
-// A Follower that cannot work reports that at once, and its loop ends.
+// An invalid Follower reports its error at once, and its loop ends.
 func TestValidate(t *testing.T) {
 	for _, tt := range []struct {
 		name string

@@ -17,7 +17,7 @@ import (
 	"github.com/redoubt-go/redoubt/logscan/follow"
 )
 
-// model is a file system in memory: names, and files that live on without one.
+// model is a file system in memory: names, and files that outlive their names.
 type model struct {
 	mu    sync.Mutex
 	names map[string]*node
@@ -57,7 +57,7 @@ func (n *node) write(s string) {
 	n.touch()
 }
 
-// set replaces what is in the file, which stays the same file.
+// set replaces the bytes of the file, which stays the same file.
 func (n *node) set(s string) {
 	n.m.mu.Lock()
 	defer n.m.mu.Unlock()
@@ -74,23 +74,24 @@ func (m *model) rename(from, to string) {
 	}
 }
 
-// copy makes a second file of what is in the first.
+// copy creates a second file with the bytes of the first.
 func (m *model) copy(from, to string) {
 	n := m.create(to)
 	n.write(string(m.names[from].data))
 }
 
-// remove takes the name away; who has the file open keeps it.
+// remove removes the name; open handles stay valid.
 func (m *model) remove(name string) { m.rename(name, "") }
 
-// refuse makes opening fail or not.
+// refuse makes opening fail, or not.
 func (m *model) refuse(deny bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.deny = deny
 }
 
-// pack replaces a file by a compressed one with its time, as gzip(1) does.
+// pack replaces a file by a compressed file with the same time, as gzip(1)
+// does.
 func (m *model) pack(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -182,7 +183,7 @@ func (info) Mode() fs.FileMode { return 0 }
 
 func (i info) ModTime() time.Time { return i.at }
 
-// watched is what a follower that runs in the background has delivered.
+// watched is the output of a follower that runs in the background.
 type watched struct {
 	lines []string
 	gaps  int
@@ -219,13 +220,13 @@ func watch(t *testing.T, f follow.Follower) *watched {
 	return w
 }
 
-// pass lets the follower look at the files.
+// pass gives the follower time to look at the files.
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-// expect runs a script against the model and compares what was delivered.
+// expect runs a script against the model and compares the lines delivered.
 func expect(t *testing.T, f follow.Follower, want string, gaps int, script func(m *model, w *watched)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"github.com/redoubt-go/redoubt/logscan/follow"
 )
 
-// Real files, a writer that rotates at random: every line once.
+// Real files and a writer that rotates at random: every line comes once.
 func TestRealRotation(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "app.log")
@@ -64,7 +64,7 @@ func TestRealRotation(t *testing.T) {
 	}
 }
 
-// Real files that are copied and cut, each time after a line was read since.
+// Real files that are copied and cut, each time after another line was read.
 func TestRealCopyTruncate(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "app.log")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -110,7 +110,7 @@ func TestRealCopyTruncate(t *testing.T) {
 	}
 }
 
-// Where files have numbers they tell apart those that are equal up to the place.
+// The numbers of files distinguish files with the same bytes up to the place.
 func TestRealResume(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "app.log")
 	write := func(text string) {

@@ -13,7 +13,7 @@ import (
 	"github.com/redoubt-go/redoubt/logscan/sketch"
 )
 
-// Oracle: the number of keys, at five standard errors.
+// Oracle: the number of keys, within five standard errors.
 func distinctIsAUnion(seed uint64, add func(d *sketch.Distinct, key []byte)) string {
 	n := []int{0, 1, 50, 1536, 1537, 3000, 30000}[seed%7] // it becomes dense beyond 1536
 	a, b, c := sketch.NewDistinct(seed), sketch.NewDistinct(seed), sketch.NewDistinct(seed)
@@ -29,7 +29,7 @@ func distinctIsAUnion(seed uint64, add func(d *sketch.Distinct, key []byte)) str
 	ba.Merge(a)
 	ba.Merge(a)
 	if form(ab) != form(ba) || form(ab) != form(c) {
-		return fmt.Sprintf("merging is not a union")
+		return "merging is not a union"
 	}
 	if got := float64(c.Estimate()); math.Abs(got-float64(n)) > 0.0081*5*float64(n) || n <= 1536 && math.Abs(got-float64(n)) > 1 {
 		return fmt.Sprintf("got %v, want about %d", got, n)
@@ -44,8 +44,8 @@ func TestDistinctIsAUnion(t *testing.T) {
 	})
 }
 
-// Oracle: the maximum of each register, which is what a dense sketch holds. However
-// keys are divided, and whichever parts are dense, the form is the same.
+// Oracle: the maximum of each register, as in a dense sketch. The form is the
+// same for all divisions of the keys, whichever parts are dense.
 func distinctForms(seed uint64, merge func(d, other *sketch.Distinct) error) string {
 	r := rand.New(rand.NewPCG(seed, 4))
 	parts := make([]*sketch.Distinct, 4)
@@ -56,14 +56,14 @@ func distinctForms(seed uint64, merge func(d, other *sketch.Distinct) error) str
 	for i := range 1 + r.IntN(4000) {
 		key := fmt.Append(nil, i)
 		all.Add(key)
-		parts[min(r.IntN(30), 3)].Add(key) // one of them has nearly all
+		parts[min(r.IntN(30), 3)].Add(key) // the last part has nearly all keys
 	}
 	merged := sketch.NewDistinct(seed)
 	for _, i := range r.Perm(len(parts)) {
 		before := form(parts[i])
 		merge(merged, parts[i])
 		if form(parts[i]) != before {
-			return fmt.Sprintf("merging changed its source")
+			return "merging changed its source"
 		}
 	}
 	merged.Merge(merged)
@@ -84,7 +84,7 @@ func TestDistinctForms(t *testing.T) {
 	})
 }
 
-// A sketch of few keys is small, and none is larger than 16 KiB.
+// A sketch of few keys is small, and every sketch has at most 16 KiB.
 func TestDistinctMemory(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race runtime allocates")
@@ -105,11 +105,12 @@ func TestDistinctMemory(t *testing.T) {
 	}
 }
 
-// Forms that were made up.
+// Forms that no sketch has written.
 func TestUnmarshalDistinct(t *testing.T) {
 	empty := form(sketch.NewDistinct(0))
 	head := empty[:len(empty)-1] // without the number of registers
-	// sparse is a form of n fine registers, first and then each next one.
+	// sparse returns a form of n fine registers: first, and the registers after
+	// it.
 	sparse := func(first uint64, n int) []byte {
 		b := binary.AppendUvarint([]byte(head), uint64(n)+1)
 		for i := range n {
@@ -120,7 +121,7 @@ func TestUnmarshalDistinct(t *testing.T) {
 		}
 		return b
 	}
-	// Of one register in two sketches, the higher rank counts.
+	// If two sketches hold a register, its higher rank counts.
 	a, b := sketch.NewDistinct(0), sketch.NewDistinct(0)
 	if err := errors.Join(a.UnmarshalBinary(sparse(5<<6|3, 1)), b.UnmarshalBinary(sparse(5<<6|7, 1))); err != nil {
 		t.Fatal(err)

@@ -25,7 +25,7 @@ func quantileIsAccurate(seed uint64, add func(q *sketch.Quantile, v float64)) st
 	before := form(b)
 	a.Merge(b)
 	if form(a) != form(c) || form(b) != before {
-		return fmt.Sprintf("merging is not adding")
+		return "merging is not adding"
 	}
 	for _, p := range []float64{0, 0.5, 0.9, 0.99, 1} {
 		want := all[int(p*999)]
@@ -43,8 +43,8 @@ func TestQuantileIsAccurate(t *testing.T) {
 	})
 }
 
-// What the values span is more than can be held, so the lowest are lumped
-// together, in whatever order they come.
+// The values span more than the bins can. The lowest bins become a single bin,
+// whatever the order of the values.
 func quantileCollapse(seed uint64, merge func(q, other *sketch.Quantile) error) string {
 	r := rand.New(rand.NewPCG(seed, 3))
 	parts := make([]*sketch.Quantile, 3)
@@ -63,7 +63,7 @@ func quantileCollapse(seed uint64, merge func(q, other *sketch.Quantile) error) 
 		merge(right, parts[2-i])
 	}
 	if form(left) != form(right) || form(left) != form(all) {
-		return fmt.Sprintf("merging is not adding")
+		return "merging is not adding"
 	}
 	return ""
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/redoubt-go/redoubt/logscan/sketch"
 )
 
-// form is the binary form, by which sketches are compared.
+// form returns the binary form, which stands for a sketch in comparisons.
 func form(s encoding.BinaryMarshaler) string {
 	b, err := s.MarshalBinary()
 	if err != nil {
@@ -29,9 +29,9 @@ func heap() int64 {
 }
 
 func TestMismatch(t *testing.T) {
-	if sketch.NewTopK(1).Merge(sketch.NewTopK(2)) == nil || sketch.NewCounts(1).Merge(sketch.NewCounts(2)) == nil || sketch.NewDistinct(1).Merge(sketch.NewDistinct(2)) == nil {
-		t.Error("sketches made with different values were merged")
-	}
+	checkIs(t, sketch.NewTopK(1).Merge(sketch.NewTopK(2)), sketch.ErrMismatch)
+	checkIs(t, sketch.NewCounts(1).Merge(sketch.NewCounts(2)), sketch.ErrMismatch)
+	checkIs(t, sketch.NewDistinct(1).Merge(sketch.NewDistinct(2)), sketch.ErrMismatch)
 	a, b := sketch.NewDistinct(7), sketch.NewDistinct(7)
 	a.Add([]byte("x"))
 	if err := b.UnmarshalBinary([]byte(form(a))); err != nil || b.Estimate() != 1 {
@@ -42,8 +42,7 @@ func TestMismatch(t *testing.T) {
 	}
 }
 
-// The hash and the forms are the same on every machine and in every version of the
-// format.
+// The hash and the forms are the same on every machine and in every release.
 func TestFormsAreFixed(t *testing.T) {
 	c, k, q, d := sketch.NewCounts(2), sketch.NewTopK(2), sketch.NewQuantile(), sketch.NewDistinct(42)
 	for _, key := range []string{"b", "b", "a", "a key that is longer than sixteen bytes"} {
@@ -78,7 +77,7 @@ func TestFormsAreFixed(t *testing.T) {
 	}
 }
 
-// A form that promises much is not believed.
+// Memory is in proportion to a form, whatever numbers it contains.
 func TestUnmarshalAllocatesInProportion(t *testing.T) {
 	huge := []byte{0xff, 0xff, 0xff, 0xff, 0x07} // 2^31 - 1
 	for _, s := range []interface {
@@ -117,7 +116,7 @@ func TestAllocs(t *testing.T) {
 	}
 }
 
-// What is accepted is a fixed point of the format; nothing panics.
+// An accepted form is a fixed point of the format, and nothing panics.
 func FuzzUnmarshal(f *testing.F) {
 	k, c, d, q := sketch.NewTopK(3), sketch.NewCounts(3), sketch.NewDistinct(0), sketch.NewQuantile()
 	for i := range 5 {

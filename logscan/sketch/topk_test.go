@@ -54,8 +54,8 @@ func TestTopKBounds(t *testing.T) {
 	})
 }
 
-// Oracle: the least count before a key takes its place. Counts add up to what was
-// added.
+// Oracle: the least count before a key takes its place. The counts add up to
+// the events.
 func topKReplacesTheLeast(seed uint64, add func(k *sketch.TopK, key string, n uint64)) string {
 	r := rand.New(rand.NewPCG(seed, 6))
 	k := sketch.NewTopK(1 + r.IntN(20))

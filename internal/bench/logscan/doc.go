@@ -1,5 +1,5 @@
-// Package logscan compares the speed and the memory of redoubt/logscan with
-// other libraries and programs. The corpora are generated; their size is 32 MiB,
-// or the value of -corpus in MiB. Every implementation must return the same
-// checksum. Programs take part only where they are installed.
+// Package logscan compares package logscan with other libraries and programs.
+// All contestants run on the same generated corpus and must return the same
+// checksum. A corpus has 32 MiB; the flag -corpus sets another size in MiB.
+// Programs take part only if they are installed.
 package logscan
