@@ -84,7 +84,8 @@ func BenchmarkLoadHit(b *testing.B) {
 	}
 }
 
-// GetOrLoad of new keys, each of which starts a goroutine that loads at once, and evicts.
+// GetOrLoad of new keys, each of which starts a goroutine that loads at once,
+// and evicts.
 func BenchmarkLoadMiss(b *testing.B) {
 	c, ctx := full(0), b.Context()
 	b.ReportAllocs()
@@ -93,7 +94,8 @@ func BenchmarkLoadMiss(b *testing.B) {
 	}
 }
 
-// GetOrLoad of keys with a Zipf distribution over ten times the capacity; reports the part that hits.
+// GetOrLoad of keys with a Zipf distribution over ten times the capacity;
+// reports the part that hits.
 func BenchmarkReadThrough(b *testing.B) {
 	var seed atomic.Uint64
 	c, ctx := full(0), b.Context()

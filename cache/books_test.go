@@ -18,9 +18,11 @@ import (
 	"github.com/redoubt-go/redoubt/cache"
 )
 
-// ---- everything the adaptive cache does, in virtual time. Oracle: the map that its writes and its events describe.
+// ---- everything the adaptive cache does, in virtual time. Oracle: the map
+// that its writes and its events describe.
 
-// The books are that map. All values differ, so each has one entry and one departure.
+// The books are that map. All values differ, so each has one entry and one
+// departure.
 type books struct {
 	c        *cache.Cache[int, int]
 	alive    map[int]int
@@ -234,7 +236,8 @@ func (b *books) audit() {
 
 func weigh(_, v int) uint32 { return uint32(v % 13) }
 
-// replayBooks runs a program, three bytes an operation, after one that chooses the kind of cache.
+// replayBooks runs a program, three bytes an operation, after one that chooses
+// the kind of cache.
 func replayBooks(kind byte, program []byte) string {
 	b := &books{alive: map[int]int{}, deadline: map[int]time.Time{}, left: map[int]bool{}}
 	config := cache.Config[int, int]{Capacity: int(kind%20) + 1, OnEvent: b.event}

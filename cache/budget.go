@@ -2,9 +2,9 @@ package cache
 
 import "sync/atomic"
 
-// A budget bounds the entries and weights of all shards together. A shard
-// takes from it before it inserts an entry, and gives back after it removed
-// one. So the cache never exceeds its limits.
+// A budget bounds the entries and weights of all shards together. A shard takes
+// the place of an entry before it inserts the entry, and gives the place back
+// after it has removed the entry. So the cache never exceeds its limits.
 type budget struct {
 	entries, capacity atomic.Int64
 	weight, maxWeight atomic.Int64 // 0 in a cache without weights

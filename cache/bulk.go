@@ -9,8 +9,8 @@ import (
 	"github.com/redoubt-go/redoubt/internal/errtree"
 )
 
-// GetOrLoadMany returns the values of those keys that have one. It joins the
-// loads in progress, and calls load once with all other missing keys.
+// GetOrLoadMany returns the values of keys. For keys without a value it joins
+// the loads in progress, and calls load once with all other missing keys.
 //
 // load returns a map of values. A requested key that is not in the map does
 // not exist: the result of GetOrLoadMany does not contain it, and other

@@ -15,7 +15,8 @@ import (
 	"github.com/redoubt-go/redoubt/cache"
 )
 
-// many is a bulk loader that knows the lengths of all keys but "none", and what it was asked for.
+// many is a bulk loader that knows the lengths of all keys but "none", and what
+// it was asked for.
 type many struct{ asked [][]string }
 
 func (m *many) load(_ context.Context, keys []string) (map[string]int, error) {
@@ -92,7 +93,8 @@ func TestGetOrLoadManyPanicAndGoexit(t *testing.T) {
 		if p.Value != "bulk" || c.Loading() != 0 {
 			t.Errorf("panic value %v, %d flights left, want bulk and 0", p.Value, c.Loading())
 		}
-		// One that joins a load that panics leaves the others it waits for: they end.
+		// One that joins a load that panics leaves the others it waits for:
+		// they end.
 		ended := false
 		go func() {
 			caught(t, func() {
@@ -149,7 +151,8 @@ func TestGetOrLoadManyCancelled(t *testing.T) {
 	})
 }
 
-// Somebody still waits for one key of a load whose first caller has gone: it goes on.
+// Somebody still waits for one key of a load whose first caller has gone: it
+// goes on.
 func TestGetOrLoadManyJoined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newLRU(10)

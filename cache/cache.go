@@ -92,7 +92,7 @@ func (c *Cache[K, V]) locate(k K) (*shard[K, V], uint32) {
 	return &c.shards[hash>>(64-c.shift)], uint32(hash)
 }
 
-// Get returns the value of k and reports whether k has one. Get marks the
+// Get returns the value of k and reports whether k has a value. Get marks the
 // entry as used, so that it is less likely to be evicted. With LRU it becomes
 // the most recently used entry.
 func (c *Cache[K, V]) Get(k K) (V, bool) {
@@ -166,7 +166,8 @@ func (c *Cache[K, V]) SetTTL(k K, v V, ttl time.Duration) {
 	c.write(k, v, ttl)
 }
 
-// Swap is like Set, and returns the replaced value if there was one.
+// Swap is like Set, and returns the replaced value. It reports whether there
+// was a value to replace.
 func (c *Cache[K, V]) Swap(k K, v V) (old V, had bool) {
 	return c.write(k, v, c.lifetime(k, v))
 }
@@ -220,9 +221,8 @@ func (c *Cache[K, V]) lifetime(k K, v V) time.Duration {
 	return ttl - time.Duration(float64(ttl)*c.config.Jitter*c.random())
 }
 
-// GetOrSet returns the value of k if there is one, as Get does. Otherwise it
-// stores v, as Set does, and returns v. Loaded reports whether there was a
-// value.
+// GetOrSet returns the value of k, as Get does. If k has no value, GetOrSet
+// stores v, as Set does, and returns v. Loaded reports whether k had a value.
 func (c *Cache[K, V]) GetOrSet(k K, v V) (actual V, loaded bool) {
 	if n := c.get(k); n != nil {
 		return n.load(c.word), true

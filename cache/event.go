@@ -18,8 +18,8 @@ type Event[K comparable, V any] struct {
 
 var _ slog.LogValuer = Event[int, int]{}
 
-// LogValue returns the cause, the name if there is one, and the first 64 bytes
-// of the key. It omits the value, which may be large or secret.
+// LogValue returns the cause, the name unless it is empty, and the first 64
+// bytes of the key. It omits the value, which may be large or secret.
 func (e Event[K, V]) LogValue() slog.Value {
 	attrs := append(make([]slog.Attr, 0, 3), slog.String("cause", e.Cause.String()))
 	if e.Name != "" {

@@ -28,9 +28,10 @@ func (s *rateServer) rate(_ context.Context, currency string) (float64, error) {
 	return rate, nil
 }
 
-// A shop converts prices. While the server of exchange rates is down it goes on with the last known rates for a day, asks
-// the server again once a minute for each, and still tells a currency that does not exist from a server that does not
-// answer.
+// A shop converts prices. While the server of exchange rates is down it goes on
+// with the last known rates for a day, asks the server again once a minute for
+// each, and still tells a currency that does not exist from a server that does
+// not answer.
 func Example_outage() {
 	server := &rateServer{rates: map[string]float64{"EUR": 1.08, "GBP": 1.27}}
 	rates := cache.Memoize(cache.Config[string, float64]{

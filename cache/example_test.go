@@ -20,11 +20,44 @@ func findUser(_ context.Context, id string) (User, error) {
 
 func Example() {
 	ctx := context.Background()
-	users := cache.Memoize(cache.Config[string, User]{Capacity: 10_000, TTL: time.Minute}, findUser)
-	alice, err := users.Get(ctx, "alice") // one query, however many goroutines ask
-	users.Forget("alice")                 // after a write
+	users := cache.Memoize(cache.Config[string, User]{
+		Capacity: 10_000,
+		TTL:      time.Minute,
+	}, findUser)
+	alice, err := users.Get(ctx, "alice") // one query for all callers
+	users.Forget("alice")                 // after a change at the origin
 	fmt.Println(alice.Name, err, users.Stats().HitRatio())
 	// Output: Alice <nil> 0
+}
+
+func ExampleCache() {
+	counts := cache.New(cache.Config[string, int]{Capacity: 1000})
+	counts.Set("a", 1)
+	n, ok := counts.Get("a")
+	fmt.Println(n, ok)
+	// Output: 1 true
+}
+
+func findRate(_ context.Context, currency string) (float64, error) {
+	if currency == "EUR" {
+		return 1.08, nil
+	}
+	return 0, cache.ErrNotFound
+}
+
+// While the origin fails, known rates are served for a day.
+func ExampleConfig_staleIfError() {
+	rates := cache.Memoize(cache.Config[string, float64]{
+		Capacity:     200,
+		TTL:          10 * time.Minute,
+		StaleIfError: 24 * time.Hour,
+		ErrorTTL:     func(error) time.Duration { return time.Minute },
+	}, findRate)
+	fmt.Println(rates.Get(context.Background(), "EUR"))
+	fmt.Println(rates.Get(context.Background(), "ABC"))
+	// Output:
+	// 1.08 <nil>
+	// 0 cache: not found
 }
 
 func ExampleNew() {
@@ -136,7 +169,8 @@ func ExampleMemo() {
 	// Output: {Bob} <nil>
 }
 
-// What has been remembered can be looked at and dropped, all of it or one result.
+// What has been remembered can be looked at and dropped, all of it or one
+// result.
 func ExampleMemo_Clear() {
 	square := cache.Memoize(cache.Config[int, int]{Capacity: 100}, func(_ context.Context, n int) (int, error) { return n * n, nil })
 	info := func(when string) {
@@ -377,17 +411,18 @@ func ExampleCache_GetOrLoadMany() {
 	// map[a:100 bb:2] <nil>
 }
 
-// A cache of files bounded by their size.
+// A cache of files that is bounded by their total size.
 func ExampleConfig_weigh() {
 	files := cache.New(cache.Config[string, string]{
-		MaxWeight: 20,
-		Weigh:     func(name, content string) uint32 { return uint32(len(name) + len(content)) },
-		Eviction:  cache.LRU,
+		MaxWeight: 64 << 20,
+		Weigh: func(name, content string) uint32 {
+			return uint32(len(name) + len(content))
+		},
 	})
 	files.Set("a.txt", "first")
 	files.Set("b.txt", "second")
-	fmt.Println(slices.Collect(files.Keys()), files.Weight())
-	// Output: [b.txt] 11
+	fmt.Println(files.Len(), "files of", files.Weight(), "bytes")
+	// Output: 2 files of 21 bytes
 }
 
 type Font struct {

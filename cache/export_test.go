@@ -5,13 +5,15 @@ import (
 	"unsafe"
 )
 
-// The bytes that an entry takes besides key and value, and what lifetimes and weights add.
+// The bytes that an entry takes besides key and value, and what lifetimes and
+// weights add.
 const (
 	NodeOverhead = unsafe.Sizeof(node[uint64, uint64]{}) - 16
 	AttrsSize    = unsafe.Sizeof(attrs{})
 )
 
-// NewSharded is New with a number of shards, a power of two, in place of the usual one.
+// NewSharded is New with a number of shards, a power of two, in place of the
+// usual one.
 func NewSharded[K comparable, V any](config Config[K, V], shards int) *Cache[K, V] {
 	return newCache(config, shards)
 }
@@ -28,7 +30,8 @@ func (c *Cache[K, V]) Hash(k K) uint32 {
 	return hash
 }
 
-// Window returns the length that the policy wants the window of a cache of one shard to have.
+// Window returns the length that the policy wants the window of a cache of one
+// shard to have.
 func (c *Cache[K, V]) Window() float64 { return c.shards[0].queues.target }
 
 // Remembered returns the number of errors that are kept.
@@ -50,7 +53,8 @@ func (c *Cache[K, V]) Loading() (n int) {
 	return n
 }
 
-// Check compares what the parts of the cache say about it, which nobody may be using, and returns the first difference.
+// Check compares what the parts of the cache say about it, which nobody may be
+// using, and returns the first difference.
 func (c *Cache[K, V]) Check() (problem string) {
 	entries, weight := int64(0), int64(0)
 	for i := range c.shards {

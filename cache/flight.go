@@ -61,10 +61,11 @@ type frame[K comparable, V any] struct {
 // If load panics, GetOrLoad panics with a [*PanicError] in every waiting
 // caller. If load calls [runtime.Goexit], GetOrLoad returns an error.
 //
-// Errors: the error of load, unchanged; a [*CachedError] while the error of an
-// earlier load is remembered; [ErrRecursive] if ctx is the context of a load
-// of k; and if ctx ends during the wait, an error that matches ctx.Err() and
-// [context.Cause].
+// Errors: GetOrLoad returns the error of load unchanged. It also returns:
+//   - a [*CachedError] while the error of an earlier load is remembered;
+//   - [ErrRecursive] if ctx is the context of a load of k;
+//   - if ctx ends during the wait, an error that matches ctx.Err() and
+//     [context.Cause](ctx).
 func (c *Cache[K, V]) GetOrLoad(ctx context.Context, k K, load func(context.Context, K) (V, error)) (V, error) {
 	if n := c.get(k); n != nil {
 		if c.config.Refresh > 0 {
@@ -91,8 +92,8 @@ func (c *Cache[K, V]) GetOrLoad(ctx context.Context, k K, load func(context.Cont
 //
 // load runs as in [Cache.GetOrLoad], and GetOrLoad can join it.
 //
-// Errors: those of GetOrLoad, except [*CachedError]. No stale value replaces
-// an error.
+// Errors: the same as of GetOrLoad, except [*CachedError]. A stale value does
+// not replace an error.
 func (c *Cache[K, V]) Reload(ctx context.Context, k K, load func(context.Context, K) (V, error)) (V, error) {
 	var none V
 	if err := c.mayWait(ctx, k); err != nil {
@@ -374,9 +375,9 @@ func (s *shard[K, V]) settle(f *flight[K, V], gone *departed[K, V]) bool {
 	return true
 }
 
-// fail remembers the error of f, and answers with the stale value if there is
-// one. If the origin reports that the key does not exist, the entry is
-// removed: its value must not come back after a later failure.
+// fail remembers the error of f, and answers with the stale value, if any. If
+// the origin reports that the key does not exist, the entry is removed: its
+// value must not come back after a later failure.
 func (s *shard[K, V]) fail(f *flight[K, V], present *node[K, V], gone *departed[K, V]) {
 	if f.panic != nil {
 		return

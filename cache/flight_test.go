@@ -172,7 +172,8 @@ func TestCallerIsDone(t *testing.T) {
 	})
 }
 
-// A remembered error is an answer at hand: a context that ends in the same instant does not get in its way.
+// A remembered error is an answer at hand: a context that ends in the same
+// instant does not get in its way.
 func TestContextEndsAtTheAnswer(t *testing.T) {
 	c := cache.New(cache.Config[string, int]{Capacity: 4, ErrorTTL: func(error) time.Duration { return time.Hour }})
 	c.GetOrLoad(t.Context(), "k", failing(io.EOF))
@@ -362,7 +363,8 @@ func TestRecursionIsDetected(t *testing.T) {
 	}
 }
 
-// What a load leaves running with its context's values may ask for the key again once the load has ended.
+// What a load leaves running with its context's values may ask for the key
+// again once the load has ended.
 func TestNoRecursionAfterTheLoad(t *testing.T) {
 	c := newLRU(4)
 	var kept context.Context
@@ -375,7 +377,8 @@ func TestNoRecursionAfterTheLoad(t *testing.T) {
 	result{v, err}.check(t, 2, nil)
 }
 
-// Two loads that wait for each other in two goroutines are not detected: a deadline of theirs ends it.
+// Two loads that wait for each other in two goroutines are not detected: a
+// deadline of theirs ends it.
 func TestCrossedLoadsEndWithADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newLRU(4)

@@ -64,7 +64,8 @@ func FuzzTable(f *testing.F) {
 	})
 }
 
-// Entries from anywhere. Oracle: the bound, the books of the cache, and that what is restored can be read.
+// Entries from anywhere. Oracle: the bound, the books of the cache, and that
+// what is restored can be read.
 func FuzzRestore(f *testing.F) {
 	f.Add(1.0, 2, uint32(3), int64(4), uint8(5))
 	f.Add(math.NaN(), -2, uint32(math.MaxUint32), int64(math.MinInt64), uint8(255))
@@ -88,8 +89,9 @@ func FuzzRestore(f *testing.F) {
 	})
 }
 
-// Keys of any bits, NaNs and both zeroes among them, as floats, in structs and behind interfaces. Oracle: a Go map, which
-// finds what is equal; and the bound.
+// Keys of any bits, NaNs and both zeroes among them, as floats, in structs and
+// behind interfaces. Oracle: a Go map, which finds what is equal; and the
+// bound.
 func FuzzKeys(f *testing.F) {
 	f.Add(uint64(0), math.Float64bits(math.Copysign(0, -1)), math.Float64bits(math.NaN()))
 	f.Add(math.Float64bits(1), math.Float64bits(1), math.Float64bits(2))

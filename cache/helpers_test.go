@@ -75,7 +75,8 @@ func checkKeys[K comparable, V any](t *testing.T, c *cache.Cache[K, V], want ...
 	checkEqual(t, keys(c), want)
 }
 
-// checkGet checks that the value of k is want, or that k is absent if want is 0.
+// checkGet checks that the value of k is want, or that k is absent if want is
+// 0.
 func checkGet[K comparable](t *testing.T, c *cache.Cache[K, int], k K, want int) {
 	t.Helper()
 	if v, ok := c.Get(k); v != want || ok != (want != 0) {

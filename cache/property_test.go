@@ -91,8 +91,9 @@ func (m *listLRU) keys() (keys []int) {
 	return keys
 }
 
-// replayLRU runs a program, two bytes an operation (what, key), on a cache and on the model, and returns the first
-// difference. The values count up, so that no two are equal.
+// replayLRU runs a program, two bytes an operation (what, key), on a cache and
+// on the model, and returns the first difference. The values count up, so that
+// no two are equal.
 func replayLRU(capacity int, program []byte) string {
 	m := &listLRU{capacity: capacity, order: list.New(), items: map[int]*list.Element{}}
 	var events []pairEvent
@@ -167,7 +168,8 @@ func TestLRUEqualsContainerList(t *testing.T) {
 		gen.IntRange(1, 16), gen.SliceOf(gen.UInt8())))
 }
 
-// ---- expiry, stale values and remembered errors, in virtual time. Oracle: the rules, over a map of deadlines.
+// ---- expiry, stale values and remembered errors, in virtual time. Oracle: the
+// rules, over a map of deadlines.
 
 const (
 	modelTTL   = 10 * time.Second
@@ -175,7 +177,8 @@ const (
 	modelKeep  = 5 * time.Second
 )
 
-// A timeModel is a cache too large to evict, with the instants at which what it knows ends.
+// A timeModel is a cache too large to evict, with the instants at which what it
+// knows ends.
 type timeModel struct {
 	now      time.Duration
 	values   map[int]int
@@ -224,7 +227,8 @@ func (m *timeModel) load(k, v int, err error) (int, error) {
 	return 0, io.EOF // of whichever kind
 }
 
-// replayTimed runs a program, three bytes an operation (what, key, number), in a synctest bubble.
+// replayTimed runs a program, three bytes an operation (what, key, number), in
+// a synctest bubble.
 func replayTimed(program []byte) string {
 	m := &timeModel{values: map[int]int{}, deadline: map[int]time.Duration{}, failed: map[int]time.Duration{}}
 	var departed atomic.Int64
@@ -294,7 +298,8 @@ func TestTimeEqualsModel(t *testing.T) {
 	})
 }
 
-// ---- under concurrency. Oracles: for each key what its only writer last wrote; for the events, conservation.
+// ---- under concurrency. Oracles: for each key what its only writer last
+// wrote; for the events, conservation.
 
 func TestOwnWritesAndConservation(t *testing.T) {
 	for capacity := 1; capacity <= 16; capacity += 3 {
@@ -327,7 +332,8 @@ func TestOwnWritesAndConservation(t *testing.T) {
 	}
 }
 
-// ownWrites writes and reads keys that nobody else writes. Each round writes one value, which differs from all others.
+// ownWrites writes and reads keys that nobody else writes. Each round writes
+// one value, which differs from all others.
 func ownWrites(c *cache.Cache[int, int], writer, rounds, nkeys int) error {
 	random := rand.New(rand.NewPCG(1, uint64(writer)))
 	last := map[int]int{}
@@ -363,7 +369,8 @@ func ownWrites(c *cache.Cache[int, int], writer, rounds, nkeys int) error {
 	return nil
 }
 
-// A reader that asks after a Delete has returned sees what was written before it. Oracle: the origin's version numbers.
+// A reader that asks after a Delete has returned sees what was written before
+// it. Oracle: the origin's version numbers.
 func TestLoadsAreLinearizable(t *testing.T) {
 	const nkeys, rounds = 4, 1000
 	for _, capacity := range []int{1, 3, 16} {
@@ -405,8 +412,9 @@ func TestLoadsAreLinearizable(t *testing.T) {
 	}
 }
 
-// Callers that come and go at random, on few keys with a short life, with failures and panics: nothing hangs, no flight
-// stays behind, and the figures add up, on however many processors. Oracle: conservation.
+// Callers that come and go at random, on few keys with a short life, with
+// failures and panics: nothing hangs, no flight stays behind, and the figures
+// add up, on however many processors. Oracle: conservation.
 func TestStress_Loads(t *testing.T) {
 	for _, procs := range []int{1, 2, 8} {
 		for _, capacity := range []int{1, 2, 16} {
@@ -445,7 +453,8 @@ func stressLoads(t *testing.T, capacity int) {
 	}
 }
 
-// All operations at once, on tiny caches of all kinds. Oracles: the bound, and the books at the end.
+// All operations at once, on tiny caches of all kinds. Oracles: the bound, and
+// the books at the end.
 func TestStress_Operations(t *testing.T) {
 	kinds := map[string]cache.Config[int, int]{
 		"plain":  {},
@@ -558,11 +567,13 @@ func comeAndGo(c *cache.Cache[int, int], seed uint64, stored *atomic.Int64) (err
 	return err
 }
 
-// ---- Loads without a lifetime are a singleflight. Oracle: golang.org/x/sync/singleflight, with the same arrivals.
+// ---- Loads without a lifetime are a singleflight. Oracle:
+// golang.org/x/sync/singleflight, with the same arrivals.
 
 func TestFlightsEqualSingleflight(t *testing.T) {
-	// arrive lets a caller of do come at each time, in units of 10 ms, and returns what each got. A load takes 5 ms more
-	// than a whole number of units, so that none ends in the instant of an arrival.
+	// arrive lets a caller of do come at each time, in units of 10 ms, and
+	// returns what each got. A load takes 5 ms more than a whole number of
+	// units, so that none ends in the instant of an arrival.
 	arrive := func(at []int, do func(load func() int) int) []int {
 		got, loads := make([]int, len(at)), 0
 		var g errgroup.Group

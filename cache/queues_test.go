@@ -14,8 +14,9 @@ import (
 	"github.com/redoubt-go/redoubt/cache"
 )
 
-// ---- the adaptive policy, hit for hit. Oracle: the model below, which is the policy written down in the simplest way,
-// with slices that it searches from end to end.
+// ---- the adaptive policy, hit for hit. Oracle: the model below, which is the
+// policy written down in the simplest way, with slices that it searches from
+// end to end.
 
 type modelEntry struct {
 	k    int
@@ -139,7 +140,8 @@ func (m *policyModel) evict() {
 	}
 }
 
-// cool passes the hand over the hot entries of main, and reports whether it found 33 of them.
+// cool passes the hand over the hot entries of main, and reports whether it
+// found 33 of them.
 func (m *policyModel) cool() (hot bool) {
 	for range 32 {
 		if len(m.main) == 0 || m.main[0].heat == 0 {
@@ -165,7 +167,8 @@ func (m *policyModel) admits(candidate, victim int) bool {
 	return ahead > 1 || (ahead == 1 || ahead == 0 && mine == 15) && m.coin.Uint64()%4 == 0
 }
 
-// A modelSketch has a number for each 4-bit counter: 16 in each of 8 rows in each block.
+// A modelSketch has a number for each 4-bit counter: 16 in each of 8 rows in
+// each block.
 type modelSketch struct {
 	blocks         [][8][16]int
 	entries, added int
@@ -222,8 +225,9 @@ func (s *modelSketch) add(hash uint32) {
 	s.added = (s.added - odd/4) / 2
 }
 
-// replayPolicy runs n operations on a cache and on the model: lookups followed by an insertion if they miss, and here and
-// there a deletion or an overwriting. The popularity of the keys changes its kind on the way.
+// replayPolicy runs n operations on a cache and on the model: lookups followed
+// by an insertion if they miss, and here and there a deletion or an
+// overwriting. The popularity of the keys changes its kind on the way.
 func replayPolicy(capacity, n int, seed uint64) string {
 	c := cache.NewSharded(cache.Config[int, int]{Capacity: capacity}, 1)
 	c.SetCoin(rand.NewPCG(seed, 1))
@@ -285,8 +289,9 @@ func TestAdaptiveEqualsModel(t *testing.T) {
 	}
 }
 
-// What the policy is for, as facts of its own: a scan of keys that come once does not flush what is popular, and a loop that
-// does not fit is hit in part. Oracle: strict LRU, which loses both.
+// What the policy is for, as facts of its own: a scan of keys that come once
+// does not flush what is popular, and a loop that does not fit is hit in part.
+// Oracle: strict LRU, which loses both.
 func TestAdaptive_BeatsLRU(t *testing.T) {
 	const capacity = 1000
 	for _, tt := range []struct {

@@ -67,7 +67,8 @@ func TestFailedRefresh(t *testing.T) {
 	})
 }
 
-// A load that is slower than the refresh interval, and even than the TTL, brings its result in all the same.
+// A load that is slower than the refresh interval, and even than the TTL,
+// brings its result in all the same.
 func TestSlowRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := refreshing(cache.Config[string, int]{TTL: 2 * time.Minute})

@@ -14,7 +14,8 @@ import (
 	"github.com/redoubt-go/redoubt/cache"
 )
 
-// hashes are ways to hash that a table must survive: some of them no adversary could do worse.
+// hashes are ways to hash that a table must survive: some of them no adversary
+// could do worse.
 var hashes = map[string]func(int) uint32{
 	"good":               func(k int) uint32 { return uint32(uint64(k) * 0x9e3779b97f4a7c15 >> 32) },
 	"all equal":          func(int) uint32 { return 0xffffffff },
@@ -68,7 +69,8 @@ func TestTableEqualsMap(t *testing.T) {
 	}
 }
 
-// So many nodes with the same hash that the counters of those that passed a bucket are at their end.
+// So many nodes with the same hash that the counters of those that passed a
+// bucket are at their end.
 func TestTableWithThousandsOfCollisions(t *testing.T) {
 	table, model := cache.NewTable(), map[int]int{}
 	hash := hashes["all equal"]
@@ -87,7 +89,8 @@ func TestTableWithThousandsOfCollisions(t *testing.T) {
 	}
 }
 
-// Readers without a lock, while the table grows and shrinks under them, find each key that is always there.
+// Readers without a lock, while the table grows and shrinks under them, find
+// each key that is always there.
 func TestTable_ReadersDuringChanges(t *testing.T) {
 	const steady, churned = 200, 5000
 	c := cache.NewSharded(cache.Config[int, int]{Capacity: 1 << 20}, 1)
