@@ -10,8 +10,8 @@ type budget struct {
 	weight, maxWeight atomic.Int64 // 0 in a cache without weights
 }
 
-// take reports whether the limits allowed so many entries and so much weight
-// more.
+// take takes so many entries and so much weight, unless that exceeds a limit. It
+// reports whether it did. A negative weight is given back.
 func (b *budget) take(entries, weight int64) bool {
 	if !takeUpTo(&b.entries, entries, b.capacity.Load()) {
 		return false
@@ -24,6 +24,9 @@ func (b *budget) take(entries, weight int64) bool {
 }
 
 func takeUpTo(used *atomic.Int64, n, limit int64) bool {
+	if n < 0 {
+		used.Add(n)
+	}
 	for n > 0 {
 		old := used.Load()
 		if old > limit-n {

@@ -138,10 +138,10 @@ func (c Config[K, V]) Validate() error {
 
 // prefix begins the texts of errors of the cache of this name.
 func prefix(name string) string {
-	if name == "" {
-		return "cache: "
+	if name != "" {
+		name = quote.Name(name) + ": "
 	}
-	return "cache: " + quote.Name(name) + ": "
+	return "cache: " + name
 }
 
 // An Eviction is a rule that selects the entry that makes room for another.

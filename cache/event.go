@@ -72,20 +72,17 @@ func (d *departed[K, V]) push(n *node[K, V]) {
 	d.last = n
 }
 
-// maxPanics bounds the panics of OnEvent after which report continues: each of
+// maxPanics bounds the panics of OnEvent after which emit continues: each of
 // them takes stack.
 const maxPanics = 64
 
-// emit calls OnEvent with the departed values. No lock is held.
+// emit calls OnEvent with the departed values. No lock is held. If OnEvent
+// panics or calls runtime.Goexit, the deferred emit continues with the other
+// values.
 func (c *Cache[K, V]) emit(ctx context.Context, gone *departed[K, V]) {
-	if gone.first != nil && gone.panics < maxPanics {
-		c.report(ctx, gone)
+	if gone.first == nil || gone.panics == maxPanics {
+		return
 	}
-}
-
-// report is emit for a queue that is not empty. If OnEvent panics or calls
-// runtime.Goexit, the deferred emit continues with the other values.
-func (c *Cache[K, V]) report(ctx context.Context, gone *departed[K, V]) {
 	defer c.emit(ctx, gone)
 	gone.panics++
 	for n := gone.first; n != nil; n = gone.first {
