@@ -238,7 +238,7 @@ func weigh(_, v int) uint32 { return uint32(v % 13) }
 
 // replayBooks runs a program, three bytes an operation, after one that chooses
 // the kind of cache.
-func replayBooks(kind byte, program []byte) string {
+func replayBooks(kind byte, program []byte, wrong int) string {
 	b := &books{alive: map[int]int{}, deadline: map[int]time.Time{}, left: map[int]bool{}}
 	config := cache.Config[int, int]{Capacity: int(kind%20) + 1, OnEvent: b.event}
 	shards := 1 << (kind / 64)
@@ -248,6 +248,10 @@ func replayBooks(kind byte, program []byte) string {
 	b.c = cache.NewSharded(config, shards)
 	for i := 0; i+2 < len(program) && b.problem == ""; i += 3 {
 		b.step(int(program[i]), int(program[i+1]%32), int(program[i+2]), i+1)
+		if b.mu.Lock(); wrong > 0 && len(b.events) > 0 {
+			b.events = b.events[1:] // one is lost
+		}
+		b.mu.Unlock()
 		b.audit()
 		if b.problem != "" {
 			return fmt.Sprintf("kind %d, step %d, %v: %s", kind, i/3, program[i:i+3], b.problem)
@@ -260,7 +264,7 @@ func TestAdaptiveEqualsItsBooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// Oracle: the map of writes and events.
 		checkProperty(t, 300, prop.ForAll(
-			func(kind byte, program []byte) *gopter.PropResult { return holds(replayBooks(kind, program)) },
+			func(kind byte, program []byte) *gopter.PropResult { return holds(replayBooks(kind, program, right)) },
 			gen.UInt8(), gen.SliceOf(gen.UInt8())))
 	})
 }

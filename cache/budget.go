@@ -10,8 +10,8 @@ type budget struct {
 	weight, maxWeight atomic.Int64 // 0 in a cache without weights
 }
 
-// take takes so many entries and so much weight, unless that exceeds a limit. It
-// reports whether it did. A negative weight is given back.
+// take takes entries and weight from the budget, unless that exceeds a limit.
+// It reports whether it did. It gives a negative weight back.
 func (b *budget) take(entries, weight int64) bool {
 	if !takeUpTo(&b.entries, entries, b.capacity.Load()) {
 		return false

@@ -42,7 +42,7 @@ func TestCost_Allocations(t *testing.T) {
 		c.Set(-1, 1)
 		c.Get(-1)
 		update := 0.0
-		if name == "lasting" {
+		if name == "lasting" || bits.UintSize != 64 { // no value is a word of 8 bytes
 			update = 1
 		}
 		check(name+": Get hit", 0, func() { c.Get(-1) })

@@ -74,9 +74,8 @@ func (c *Cache[K, V]) GetOrLoad(ctx context.Context, k K, load func(context.Cont
 		}
 		return n.load(c.word), nil
 	}
-	var none V
 	if err := c.mayWait(ctx, k); err != nil {
-		return none, err
+		return *new(V), err
 	}
 	f, first := c.join(k, false)
 	if first {
@@ -96,9 +95,8 @@ func (c *Cache[K, V]) GetOrLoad(ctx context.Context, k K, load func(context.Cont
 // Errors: the same as of GetOrLoad, except [*CachedError]. A stale value does
 // not replace an error.
 func (c *Cache[K, V]) Reload(ctx context.Context, k K, load func(context.Context, K) (V, error)) (V, error) {
-	var none V
 	if err := c.mayWait(ctx, k); err != nil {
-		return none, err
+		return *new(V), err
 	}
 	f, _ := c.join(k, true)
 	c.launch(ctx, f, load)
@@ -376,8 +374,7 @@ func (s *shard[K, V]) fail(f *flight[K, V], present *node[K, V], gone *departed[
 // wait returns the result of f, or an error if ctx ends first.
 func (c *Cache[K, V]) wait(ctx context.Context, f *flight[K, V]) (V, error) {
 	if !f.await(ctx) {
-		var none V
-		return none, c.newWaitError(ctx)
+		return *new(V), c.newWaitError(ctx)
 	}
 	return f.result()
 }

@@ -16,7 +16,7 @@ func FuzzLRU(f *testing.F) {
 	f.Add(uint8(1), []byte{7, 1, 7, 2, 0, 1, 2, 2})
 	f.Add(uint8(2), []byte{7, 1, 7, 2, 0, 1, 7, 3, 6, 0, 4, 1, 5, 9, 3, 1})
 	f.Fuzz(func(t *testing.T, capacity uint8, program []byte) {
-		if problem := replayLRU(int(capacity)%24+1, program); problem != "" {
+		if problem := replayLRU(int(capacity)%24+1, program, right); problem != "" {
 			t.Error(problem)
 		}
 	})
@@ -28,7 +28,7 @@ func FuzzTime(f *testing.F) {
 	f.Add([]byte{3, 2, 0, 0, 0, 8, 5, 2, 1, 5, 2, 0, 2, 2, 0, 6, 2, 2, 4, 2, 0})
 	f.Fuzz(func(t *testing.T, program []byte) {
 		synctest.Test(t, func(t *testing.T) {
-			if problem := replayTimed(program); problem != "" {
+			if problem := replayTimed(program, right); problem != "" {
 				t.Error(problem)
 			}
 		})
@@ -42,7 +42,7 @@ func FuzzBooks(f *testing.F) {
 	f.Add(uint8(230), []byte{11, 9, 0, 8, 4, 0, 5, 5, 0, 8, 6, 2, 12, 9, 0, 13, 7, 0, 10, 0, 4, 2, 9, 0})
 	f.Fuzz(func(t *testing.T, kind uint8, program []byte) {
 		synctest.Test(t, func(t *testing.T) {
-			if problem := replayBooks(kind, program); problem != "" {
+			if problem := replayBooks(kind, program, right); problem != "" {
 				t.Error(problem)
 			}
 		})
@@ -58,7 +58,7 @@ func FuzzTable(f *testing.F) {
 		if !ok {
 			hash = hashes["low bits equal"]
 		}
-		if problem := replayTable(hash, program); problem != "" {
+		if problem := replayTable(hash, program, right); problem != "" {
 			t.Error(problem)
 		}
 	})

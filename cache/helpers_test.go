@@ -3,6 +3,7 @@ package cache_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"sync"
@@ -182,4 +183,36 @@ func holds(problem string) *gopter.PropResult {
 		return gopter.NewPropResult(true, "")
 	}
 	return gopter.NewPropResult(false, problem)
+}
+
+// right is the parameter of an oracle that makes no mistake. With any other
+// number it makes a small one, which must be noticed.
+const right = 0
+
+// Each oracle notices a mistake: a difference of one entry, an eighth of a
+// second, a nanosecond, an event or a toss of a coin.
+func TestOraclesBite(t *testing.T) {
+	program := make([]byte, 3000)
+	for name, replay := range map[string]func(wrong int) string{
+		"LRU":    func(wrong int) string { return replayLRU(8, program, wrong) },
+		"time":   func(wrong int) string { return replayTimed(program, wrong) },
+		"policy": func(wrong int) string { return replayPolicy(50, 3000, uint64(program[0]), wrong) },
+		"expiry": func(wrong int) string { return replayExpiry(program, wrong) },
+		"books":  func(wrong int) string { return replayBooks(5, program, wrong) },
+		"table":  func(wrong int) string { return replayTable(hashes["good"], program, wrong) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			random, noticed := rand.NewChaCha8([32]byte{1}), 0
+			for range 10 {
+				random.Read(program)
+				checkEqual(t, replay(right), "")
+				if replay(1) != "" {
+					noticed++
+				}
+			}
+			if noticed < 8 {
+				t.Errorf("%s: %d of 10 mistakes noticed, want at least 8", name, noticed)
+			}
+		})
+	}
 }

@@ -237,10 +237,7 @@ func (q *queues[K, V]) leave(n *node[K, V], ghost bool) *node[K, V] {
 	q.remove(n)
 	q.flush(n)
 	if ghost {
-		of := 0
-		if n.meta.Load()&inMain != 0 {
-			of = 1
-		}
+		of := n.meta.Load() & inMain / inMain // 0 for window, 1 for main
 		q.ghosts[of].add(n.hash, max(1, int(ghostPart*float64(q.capacity))))
 	}
 	return n

@@ -48,11 +48,8 @@ func (s *shard[K, V]) update(k K, hash uint32, f func(V, bool) (V, Op), gone *de
 	case Write:
 		n := c.newNode(k, v, hash, c.lifetime(k, v))
 		s.detach(k)
-		if !s.put(present, n, true, gone) {
-			return none, false, false
-		}
-		if s.find(hash, k) != n { // unfit
-			return none, false, true
+		if done = s.put(present, n, true, gone); !done || s.unfit(n) {
+			return none, false, done
 		}
 		return v, true, true
 	case Delete:
