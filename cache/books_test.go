@@ -18,10 +18,10 @@ import (
 	"github.com/redoubt-go/redoubt/cache"
 )
 
-// ---- everything the adaptive cache does, in virtual time. Oracle: the map
-// that its writes and its events describe.
+// ---- all operations of the adaptive cache, in virtual time. Oracle: the map
+// described by its writes and events.
 
-// The books are that map. All values differ, so each has one entry and one
+// books are that map. All values differ, so each value has one entry and one
 // departure.
 type books struct {
 	c        *cache.Cache[int, int]
@@ -78,7 +78,7 @@ func (b *books) fresh(k int) bool {
 	return b.alive[k] != 0 && (!ok || time.Now().Before(end))
 }
 
-// wrote enters a write that has been made.
+// wrote enters a write into the books.
 func (b *books) wrote(k, v int, ttl time.Duration) {
 	b.enter()
 	if old, ok := b.alive[k]; ok {
@@ -93,14 +93,14 @@ func (b *books) wrote(k, v int, ttl time.Duration) {
 	}
 }
 
-// want compares what an operation says of k with what the books said before.
+// want compares the result of an operation on k with the books before it.
 func (b *books) want(op string, k, got int, gotOK bool, want int, wantOK bool) {
 	if gotOK != wantOK || wantOK && got != want {
 		b.errorf("%s(%d) = %d, %v, want %d, %v", op, k, got, gotOK, want, wantOK)
 	}
 }
 
-// step runs one operation; n is a number for it to use, and v a new value.
+// step runs one operation on k. It may use the number n and the new value v.
 func (b *books) step(what, k, n, v int) {
 	c := b.c
 	old, fresh := b.alive[k], b.fresh(k)
@@ -236,8 +236,8 @@ func (b *books) audit() {
 
 func weigh(_, v int) uint32 { return uint32(v % 13) }
 
-// replayBooks runs a program, three bytes an operation, after one that chooses
-// the kind of cache.
+// replayBooks runs a program of three bytes per operation. kind selects the
+// configuration of the cache.
 func replayBooks(kind byte, program []byte, wrong int) string {
 	b := &books{alive: map[int]int{}, deadline: map[int]time.Time{}, left: map[int]bool{}}
 	config := cache.Config[int, int]{Capacity: int(kind%20) + 1, OnEvent: b.event}

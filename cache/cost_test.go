@@ -11,7 +11,7 @@ import (
 	"github.com/redoubt-go/redoubt/cache"
 )
 
-// What the package documentation promises under Cost, of allocations.
+// The allocations that docs/cache.md promises.
 func TestCost_Allocations(t *testing.T) {
 	if underRace {
 		t.Skip("the race detector allocates")

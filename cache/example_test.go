@@ -64,8 +64,8 @@ func ExampleNew() {
 	c := cache.New(cache.Config[string, int]{Capacity: 2, Eviction: cache.LRU})
 	c.Set("a", 1)
 	c.Set("b", 2)
-	c.Get("a")    // now b is the least recently used
-	c.Set("c", 3) // and makes room
+	c.Get("a")    // b is now the least recently used
+	c.Set("c", 3) // evicts b
 	for k, v := range c.All() {
 		fmt.Println(k, v)
 	}
@@ -164,13 +164,12 @@ func ExampleMemoize() {
 
 func ExampleMemo() {
 	var find func(context.Context, string) (User, error) = findUser
-	find = cache.Memoize(cache.Config[string, User]{Capacity: 100}, find).Get // of the same type
+	find = cache.Memoize(cache.Config[string, User]{Capacity: 100}, find).Get // has the same type
 	fmt.Println(find(context.Background(), "bob"))
 	// Output: {Bob} <nil>
 }
 
-// What has been remembered can be looked at and dropped, all of it or one
-// result.
+// A Memo can forget all results or a single result.
 func ExampleMemo_Clear() {
 	square := cache.Memoize(cache.Config[int, int]{Capacity: 100}, func(_ context.Context, n int) (int, error) { return n * n, nil })
 	info := func(when string) {
@@ -223,7 +222,7 @@ func ExampleLazy_Reset() {
 	// 2 <nil>
 }
 
-// A Document counts its words when somebody wants to know, once.
+// A Document counts its words once, when they are needed.
 type Document struct {
 	text  string
 	words *cache.Lazy[int]
@@ -241,7 +240,7 @@ func NewDocument(text string) *Document {
 // Words is a property that is computed at its first use.
 func (d *Document) Words(ctx context.Context) (int, error) { return d.words.Get(ctx) }
 
-// Write changes what the property depends on.
+// Write changes the text that the property depends on.
 func (d *Document) Write(text string) {
 	d.text = text
 	d.words.Reset()
@@ -277,12 +276,12 @@ func ExampleCachedError() {
 		return User{}, fmt.Errorf("user %s: %w", id, cache.ErrNotFound)
 	}
 	for range 2 {
-		_, err := c.GetOrLoad(context.Background(), "nobody", load)
+		_, err := c.GetOrLoad(context.Background(), "bob", load)
 		var cached *cache.CachedError
 		fmt.Println(errors.Is(err, cache.ErrNotFound), errors.As(err, &cached))
 	}
 	// Output:
-	// asking for nobody
+	// asking for bob
 	// true false
 	// true true
 }
@@ -316,7 +315,7 @@ func ExampleRetryAfter() {
 func ExampleEviction() {
 	hits := func(policy cache.Eviction) (n int) {
 		c := cache.New(cache.Config[int, int]{Capacity: 100, Eviction: policy})
-		for i := range 10_000 { // a loop over a few keys more than there is room for
+		for i := range 10_000 { // a loop over a few more keys than fit
 			if _, loaded := c.GetOrSet(i%110, i); loaded {
 				n++
 			}
@@ -373,7 +372,7 @@ func ExampleCompareAndSwap() {
 func ExampleCompareAndDelete() {
 	locks := cache.New(cache.Config[string, string]{Capacity: 100, TTL: time.Minute})
 	locks.GetOrSet("report", "job 1")
-	fmt.Println(cache.CompareAndDelete(locks, "report", "job 2")) // it is not theirs
+	fmt.Println(cache.CompareAndDelete(locks, "report", "job 2")) // not its lock
 	fmt.Println(cache.CompareAndDelete(locks, "report", "job 1"))
 	// Output:
 	// false
@@ -384,10 +383,10 @@ func ExampleEntry() {
 	old := cache.New(cache.Config[string, int]{Capacity: 100, TTL: time.Hour})
 	old.Set("a", 1)
 	old.Set("b", 2)
-	snapshot := slices.Collect(old.Entries()) // to be encoded, and read again after a restart
+	snapshot := slices.Collect(old.Entries()) // encode it, and decode it after a restart
 
 	restarted := cache.New(cache.Config[string, int]{Capacity: 100, TTL: time.Hour})
-	restarted.Set("b", 20) // what is there is newer
+	restarted.Set("b", 20) // newer than the snapshot
 	fmt.Println(restarted.Restore(slices.Values(snapshot)))
 	fmt.Println(restarted.Get("a"))
 	fmt.Println(restarted.Get("b"))
@@ -403,7 +402,7 @@ func ExampleCache_GetOrLoadMany() {
 	lengths, err := c.GetOrLoadMany(context.Background(), []string{"a", "bb", "cc", "bb"},
 		func(_ context.Context, words []string) (map[string]int, error) {
 			fmt.Println("counting", words)
-			return map[string]int{"bb": 2}, nil // there is no cc
+			return map[string]int{"bb": 2}, nil // cc does not exist
 		})
 	fmt.Println(lengths, err)
 	// Output:
@@ -439,13 +438,13 @@ func ExampleWeak() {
 		})
 	}
 	a, b := open("Sans"), open("Sans")
-	fmt.Println(a == b) // shared for as long as somebody uses it
+	fmt.Println(a == b) // shared while the program uses it
 	// Output:
 	// reading Sans
 	// true
 }
 
-// A shelf is a Store: it outlives the cache.
+// A shelf is a Store that outlives the cache.
 type shelf map[string]User
 
 func (s shelf) Get(_ context.Context, id string) (User, error) {
@@ -479,7 +478,7 @@ func ExampleStore() {
 func ExampleThrough() {
 	s := shelf{}
 	load := cache.Through(s, time.Hour, findUser)
-	for range 2 { // the second one is a new process with the same shelf
+	for range 2 { // the second cache is empty, the shelf is not
 		users := cache.Memoize(cache.Config[string, User]{Capacity: 100, TTL: time.Minute}, load)
 		fmt.Println(users.Get(context.Background(), "alice"))
 	}

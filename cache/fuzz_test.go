@@ -11,7 +11,7 @@ import (
 	"github.com/redoubt-go/redoubt/cache"
 )
 
-// Oracle: container/list, as in P1.
+// Oracle: container/list.
 func FuzzLRU(f *testing.F) {
 	f.Add(uint8(1), []byte{7, 1, 7, 2, 0, 1, 2, 2})
 	f.Add(uint8(2), []byte{7, 1, 7, 2, 0, 1, 7, 3, 6, 0, 4, 1, 5, 9, 3, 1})
@@ -22,7 +22,7 @@ func FuzzLRU(f *testing.F) {
 	})
 }
 
-// Oracle: the rules of time over a map of deadlines, as in P4.
+// Oracle: a map of deadlines.
 func FuzzTime(f *testing.F) {
 	f.Add([]byte{4, 1, 0, 0, 0, 63, 0, 0, 30, 5, 1, 1, 5, 1, 2, 1, 1, 0})
 	f.Add([]byte{3, 2, 0, 0, 0, 8, 5, 2, 1, 5, 2, 0, 2, 2, 0, 6, 2, 2, 4, 2, 0})
@@ -35,7 +35,7 @@ func FuzzTime(f *testing.F) {
 	})
 }
 
-// Oracle: the map of writes and events, as in P2.
+// Oracle: the map of writes and events.
 func FuzzBooks(f *testing.F) {
 	f.Add(uint8(3), []byte{11, 1, 0, 11, 2, 0, 4, 1, 1, 9, 0, 9, 0, 1, 0, 10, 0, 2})
 	f.Add(uint8(34), []byte{11, 1, 0, 11, 2, 0, 11, 3, 0, 3, 1, 0, 6, 2, 1, 7, 1, 0, 10, 0, 1})
@@ -49,7 +49,7 @@ func FuzzBooks(f *testing.F) {
 	})
 }
 
-// Oracle: a map, as in P7.
+// Oracle: a map.
 func FuzzTable(f *testing.F) {
 	f.Add("all equal", []byte{1, 1, 1, 2, 1, 3, 0, 2, 1, 2})
 	f.Add("good", []byte{1, 1, 0, 1, 0, 2, 2, 2})
@@ -64,8 +64,8 @@ func FuzzTable(f *testing.F) {
 	})
 }
 
-// Entries from anywhere. Oracle: the bound, the books of the cache, and that
-// what is restored can be read.
+// Entries from any source. Oracles: the bound, the consistency of the cache,
+// and that restored entries can be read.
 func FuzzRestore(f *testing.F) {
 	f.Add(1.0, 2, uint32(3), int64(4), uint8(5))
 	f.Add(math.NaN(), -2, uint32(math.MaxUint32), int64(math.MinInt64), uint8(255))
@@ -89,9 +89,8 @@ func FuzzRestore(f *testing.F) {
 	})
 }
 
-// Keys of any bits, NaNs and both zeroes among them, as floats, in structs and
-// behind interfaces. Oracle: a Go map, which finds what is equal; and the
-// bound.
+// Keys of any bits, including NaNs and both zeros, as floats, in structs and in
+// interfaces. Oracles: a Go map, and the bound.
 func FuzzKeys(f *testing.F) {
 	f.Add(uint64(0), math.Float64bits(math.Copysign(0, -1)), math.Float64bits(math.NaN()))
 	f.Add(math.Float64bits(1), math.Float64bits(1), math.Float64bits(2))

@@ -25,7 +25,7 @@ func departed(k string, v int, cause cache.Cause) event {
 	return event{Cause: cause, Key: k, Value: v}
 }
 
-// log is a hook that keeps the events.
+// log is a hook that records the events.
 type log struct {
 	mu     sync.Mutex
 	events []event
@@ -76,8 +76,7 @@ func checkKeys[K comparable, V any](t *testing.T, c *cache.Cache[K, V], want ...
 	checkEqual(t, keys(c), want)
 }
 
-// checkGet checks that the value of k is want, or that k is absent if want is
-// 0.
+// checkGet checks the value of k. A want of 0 means that k is absent.
 func checkGet[K comparable](t *testing.T, c *cache.Cache[K, int], k K, want int) {
 	t.Helper()
 	if v, ok := c.Get(k); v != want || ok != (want != 0) {
@@ -185,8 +184,8 @@ func holds(problem string) *gopter.PropResult {
 	return gopter.NewPropResult(false, problem)
 }
 
-// right is the parameter of an oracle that makes no mistake. With any other
-// number it makes a small one, which must be noticed.
+// right is the parameter of a correct oracle. With any other number the oracle
+// makes a small mistake.
 const right = 0
 
 // Each oracle notices a mistake: a difference of one entry, an eighth of a

@@ -25,9 +25,9 @@ import (
 	"github.com/redoubt-go/redoubt/cache"
 )
 
-// ---- the exact LRU order. Oracle: a container/list and a map.
+// ---- the exact LRU order. Oracle: container/list and a map.
 
-// A listLRU is the textbook LRU cache, front hottest.
+// A listLRU is the textbook LRU cache, the most recently used entry in front.
 type listLRU struct {
 	capacity int
 	order    *list.List // of pair
@@ -91,9 +91,9 @@ func (m *listLRU) keys() (keys []int) {
 	return keys
 }
 
-// replayLRU runs a program, two bytes an operation (what, key), on a cache and
-// on the model, and returns the first difference. The values count up, so that
-// no two are equal.
+// replayLRU runs a program of two bytes per operation (operation, key) on a
+// cache and on the model. It returns the first difference. The values count up,
+// so that all values differ.
 func replayLRU(capacity int, program []byte, wrong int) string {
 	m := &listLRU{capacity: capacity + wrong, order: list.New(), items: map[int]*list.Element{}}
 	var events []pairEvent
@@ -179,8 +179,8 @@ const (
 	modelKeep  = 5 * time.Second
 )
 
-// A timeModel is a cache too large to evict, with the instants at which what it
-// knows ends.
+// A timeModel is a cache that never evicts, with the end of each value and
+// error.
 type timeModel struct {
 	now      time.Duration
 	values   map[int]int
@@ -208,7 +208,7 @@ func (m *timeModel) take(k int) (int, bool) {
 	return v, ok
 }
 
-// load is GetOrLoad with a loader that returns v, err at once.
+// load is GetOrLoad with a loader that returns v and err immediately.
 func (m *timeModel) load(k, v int, err error) (int, error) {
 	if v, ok := m.get(k); ok {
 		return v, nil
@@ -229,8 +229,8 @@ func (m *timeModel) load(k, v int, err error) (int, error) {
 	return 0, io.EOF // of whichever kind
 }
 
-// replayTimed runs a program, three bytes an operation (what, key, number), in
-// a synctest bubble.
+// replayTimed runs a program of three bytes per operation (operation, key,
+// number) in a synctest bubble.
 func replayTimed(program []byte, wrong int) string {
 	m := &timeModel{values: map[int]int{}, deadline: map[int]time.Duration{}, failed: map[int]time.Duration{}}
 	var departed atomic.Int64
@@ -300,8 +300,8 @@ func TestTimeEqualsModel(t *testing.T) {
 	})
 }
 
-// ---- under concurrency. Oracles: for each key what its only writer last
-// wrote; for the events, conservation.
+// ---- concurrency. Oracles: for each key the last write of its only writer;
+// for the events, conservation.
 
 func TestOwnWritesAndConservation(t *testing.T) {
 	for capacity := 1; capacity <= 16; capacity += 3 {
@@ -334,8 +334,8 @@ func TestOwnWritesAndConservation(t *testing.T) {
 	}
 }
 
-// ownWrites writes and reads keys that nobody else writes. Each round writes
-// one value, which differs from all others.
+// ownWrites writes and reads keys that no other goroutine writes. All written
+// values differ.
 func ownWrites(c *cache.Cache[int, int], writer, rounds, nkeys int) error {
 	random := rand.New(rand.NewPCG(1, uint64(writer)))
 	last := map[int]int{}
@@ -371,8 +371,8 @@ func ownWrites(c *cache.Cache[int, int], writer, rounds, nkeys int) error {
 	return nil
 }
 
-// A reader that asks after a Delete has returned sees what was written before
-// it. Oracle: the origin's version numbers.
+// A reader that starts after Delete has returned finds a value that was written
+// before Delete. Oracle: the version numbers of the origin.
 func TestLoadsAreLinearizable(t *testing.T) {
 	const nkeys, rounds = 4, 1000
 	for _, capacity := range []int{1, 3, 16} {
@@ -414,9 +414,9 @@ func TestLoadsAreLinearizable(t *testing.T) {
 	}
 }
 
-// Callers that come and go at random, on few keys with a short life, with
-// failures and panics: nothing hangs, no flight stays behind, and the figures
-// add up, on however many processors. Oracle: conservation.
+// Callers come and go at random, on few keys with a short lifetime, with
+// failures and panics. Nothing hangs, no flight remains, and the statistics add
+// up, for any number of processors. Oracle: conservation.
 func TestStress_Loads(t *testing.T) {
 	for _, procs := range []int{1, 2, 8} {
 		for _, capacity := range []int{1, 2, 16} {
@@ -456,7 +456,7 @@ func stressLoads(t *testing.T, capacity int) {
 }
 
 // All operations at once, on tiny caches of all kinds. Oracles: the bound, and
-// the books at the end.
+// the consistency of the cache at the end.
 func TestStress_Operations(t *testing.T) {
 	kinds := map[string]cache.Config[int, int]{
 		"plain":  {},
@@ -573,9 +573,9 @@ func comeAndGo(c *cache.Cache[int, int], seed uint64, stored *atomic.Int64) (err
 // golang.org/x/sync/singleflight, with the same arrivals.
 
 func TestFlightsEqualSingleflight(t *testing.T) {
-	// arrive lets a caller of do come at each time, in units of 10 ms, and
-	// returns what each got. A load takes 5 ms more than a whole number of
-	// units, so that none ends in the instant of an arrival.
+	// arrive starts a caller of do at each time, in units of 10 ms, and returns
+	// their results. A load takes half a unit more than a whole number of
+	// units, so that no load ends at the instant of an arrival.
 	arrive := func(at []int, do func(load func() int) int) []int {
 		got, loads := make([]int, len(at)), 0
 		var g errgroup.Group
