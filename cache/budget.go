@@ -2,16 +2,16 @@ package cache
 
 import "sync/atomic"
 
-// A budget bounds the entries and weights of all shards together. A shard
-// takes from it before it inserts an entry, and gives back after it removed
-// one. So the cache never exceeds its limits.
+// A budget bounds the entries and weights of all shards together. A shard takes
+// the place of an entry before it inserts the entry, and gives the place back
+// after it has removed the entry. So the cache never exceeds its limits.
 type budget struct {
 	entries, capacity atomic.Int64
 	weight, maxWeight atomic.Int64 // 0 in a cache without weights
 }
 
-// take reports whether the limits allowed so many entries and so much weight
-// more.
+// take takes entries and weight from the budget, unless that exceeds a limit.
+// It reports whether it did. It gives a negative weight back.
 func (b *budget) take(entries, weight int64) bool {
 	if !takeUpTo(&b.entries, entries, b.capacity.Load()) {
 		return false
@@ -24,6 +24,9 @@ func (b *budget) take(entries, weight int64) bool {
 }
 
 func takeUpTo(used *atomic.Int64, n, limit int64) bool {
+	if n < 0 {
+		used.Add(n)
+	}
 	for n > 0 {
 		old := used.Load()
 		if old > limit-n {

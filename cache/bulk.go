@@ -3,14 +3,13 @@ package cache
 import (
 	"context"
 	"errors"
-	"reflect"
 	"sync/atomic"
 
 	"github.com/redoubt-go/redoubt/internal/errtree"
 )
 
-// GetOrLoadMany returns the values of those keys that have one. It joins the
-// loads in progress, and calls load once with all other missing keys.
+// GetOrLoadMany returns the values of keys. For keys without a value it joins
+// the loads in progress, and calls load once with all other missing keys.
 //
 // load returns a map of values. A requested key that is not in the map does
 // not exist: the result of GetOrLoadMany does not contain it, and other
@@ -26,8 +25,7 @@ import (
 // [ErrNotFound]. An error that several keys share is reported once.
 func (c *Cache[K, V]) GetOrLoadMany(ctx context.Context, keys []K, load func(context.Context, []K) (map[K]V, error)) (map[K]V, error) {
 	values := make(map[K]V, len(keys))
-	var failed failures
-	flights, first, ended := c.joinMany(ctx, keys, values, &failed)
+	flights, first, recursive, ended := c.joinMany(ctx, keys, values)
 	c.launchMany(ctx, first, load)
 	rest := flights
 	defer func() { // rest is empty unless a load has panicked
@@ -37,46 +35,27 @@ func (c *Cache[K, V]) GetOrLoadMany(ctx context.Context, keys []K, load func(con
 			}
 		}
 	}()
+	var errs []error
+	reported := map[*bulkContext[K, V]]bool{} // the loads of several keys whose error is in errs
 	for _, f := range flights {
 		rest = rest[1:]
 		if !f.await(ctx) {
-			ended = true
+			ended = c.newWaitError(ctx)
 		} else if v, err := f.result(); err == nil {
 			values[f.key] = v
-		} else if !errtree.Is(err, ErrNotFound) {
-			failed.add(err)
+		} else if !errtree.Is(err, ErrNotFound) && !reported[f.load] {
+			errs = append(errs, err)
+			reported[f.load] = f.load != nil
 		}
 	}
-	if ended {
-		failed.add(c.newWaitError(ctx))
-	}
-	return values, errors.Join(failed.errs...)
-}
-
-// Failures are the errors of several keys, each error once.
-type failures struct {
-	errs []error
-	seen map[error]bool
-}
-
-func (f *failures) add(err error) {
-	if reflect.ValueOf(err).Comparable() {
-		if f.seen[err] {
-			return
-		}
-		if f.seen == nil {
-			f.seen = make(map[error]bool)
-		}
-		f.seen[err] = true
-	}
-	f.errs = append(f.errs, err)
+	return values, errors.Join(append(errs, recursive, ended)...)
 }
 
 // joinMany adds the present values to values, and returns the flights of the
-// other keys. First are the flights that the caller must launch. Ended reports
-// whether some keys have no flight because ctx has ended. All functions of the
-// user run, and may panic, before the first flight is registered.
-func (c *Cache[K, V]) joinMany(ctx context.Context, keys []K, values map[K]V, failed *failures) (flights, first []*flight[K, V], ended bool) {
+// other keys. First are the flights that the caller must launch. Recursive and
+// ended are the errors of keys that the caller cannot wait for. All functions
+// of the user run, and may panic, before the first flight is registered.
+func (c *Cache[K, V]) joinMany(ctx context.Context, keys []K, values map[K]V) (flights, first []*flight[K, V], recursive, ended error) {
 	var missing []K
 	seen := make(map[K]bool, len(keys))
 	for _, k := range keys {
@@ -87,21 +66,20 @@ func (c *Cache[K, V]) joinMany(ctx context.Context, keys []K, values map[K]V, fa
 		if n := c.get(k); n != nil {
 			values[k] = n.load(c.word)
 		} else if err := c.mayWait(ctx, k); err == ErrRecursive {
-			failed.add(err)
+			recursive = err
 		} else if err != nil {
-			ended = true
+			ended = err
 		} else {
 			missing = append(missing, k)
 		}
 	}
 	for _, k := range missing {
-		f, isFirst := c.join(k)
-		flights = append(flights, f)
-		if isFirst {
+		f, isFirst := c.join(k, false)
+		if flights = append(flights, f); isFirst {
 			first = append(first, f)
 		}
 	}
-	return flights, first, ended
+	return flights, first, recursive, ended
 }
 
 // launchMany starts one load for all the flights.
@@ -115,7 +93,7 @@ func (c *Cache[K, V]) launchMany(ctx context.Context, flights []*flight[K, V], l
 	var wanted atomic.Int64
 	wanted.Store(int64(len(flights)))
 	for i, f := range flights {
-		keys[i], loading.flights[f.key] = f.key, f
+		keys[i], f.load, loading.flights[f.key] = f.key, loading, f
 		f.cancel = func(cause error) { // called by the last waiter of f
 			if wanted.Add(-1) == 0 {
 				cancel(cause)
@@ -128,10 +106,8 @@ func (c *Cache[K, V]) launchMany(ctx context.Context, flights []*flight[K, V], l
 			err = ErrNotFound
 		}
 		for _, f := range flights {
-			var ok bool
-			if f.value, ok = values[f.key]; ok {
-				f.err = nil
-			} else {
+			v, ok := values[f.key]
+			if f.value, f.err = v, nil; !ok {
 				f.err = err
 			}
 		}

@@ -15,7 +15,8 @@ import (
 	"github.com/redoubt-go/redoubt/cache"
 )
 
-// many is a bulk loader that knows the lengths of all keys but "none", and what it was asked for.
+// many is a bulk loader that knows the lengths of all keys except "none". It
+// records the requested keys.
 type many struct{ asked [][]string }
 
 func (m *many) load(_ context.Context, keys []string) (map[string]int, error) {
@@ -92,7 +93,7 @@ func TestGetOrLoadManyPanicAndGoexit(t *testing.T) {
 		if p.Value != "bulk" || c.Loading() != 0 {
 			t.Errorf("panic value %v, %d flights left, want bulk and 0", p.Value, c.Loading())
 		}
-		// One that joins a load that panics leaves the others it waits for: they end.
+		// A call that joins a panicking load leaves its other loads. They end.
 		ended := false
 		go func() {
 			caught(t, func() {
@@ -149,7 +150,8 @@ func TestGetOrLoadManyCancelled(t *testing.T) {
 	})
 }
 
-// Somebody still waits for one key of a load whose first caller has gone: it goes on.
+// The first caller of a load leaves, but a second caller waits for one of its
+// keys: the load continues.
 func TestGetOrLoadManyJoined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newLRU(10)
@@ -181,8 +183,8 @@ func TestRecursionInBulk(t *testing.T) {
 	}
 }
 
-// The keys of one load share its error, and the keys that cannot be waited for
-// share the error of the context: each is reported once.
+// The keys of one load share its error. The keys whose wait ended share the
+// error of the context. Each error is reported once.
 func TestGetOrLoadManyReportsAnErrorOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newLRU(10)

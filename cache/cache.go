@@ -1,8 +1,10 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"runtime"
 	"sync/atomic"
@@ -50,9 +52,7 @@ func New[K comparable, V any](config Config[K, V]) *Cache[K, V] {
 
 // newCache returns a cache with this number of shards, a power of two.
 func newCache[K comparable, V any](config Config[K, V], shards int) *Cache[K, V] {
-	if config.TTL == 0 {
-		config.TTL = NoExpiry
-	}
+	config.TTL = cmp.Or(config.TTL, NoExpiry)
 	c := &Cache[K, V]{
 		config:  config,
 		hasher:  newHasher[K](),
@@ -61,25 +61,16 @@ func newCache[K comparable, V any](config Config[K, V], shards int) *Cache[K, V]
 		word:    wordOf[V](),
 		lookups: newCounters(),
 		shards:  make([]shard[K, V], shards),
-	}
-	for n := shards; n > 1; n /= 2 {
-		c.shift++
+		shift:   bits.Len(uint(shards)) - 1,
 	}
 	for i := range c.shards {
 		c.shards[i].cache = c
 		c.shards[i].reset()
 	}
-	c.budget.capacity.Store(int64(config.Capacity))
+	c.budget.capacity.Store(cmp.Or(int64(config.Capacity), math.MaxInt64))
 	c.budget.maxWeight.Store(int64(config.MaxWeight))
-	if config.Capacity == 0 {
-		c.budget.capacity.Store(math.MaxInt64)
-	}
 	if config.ErrorTTL != nil {
-		n := config.Capacity
-		if n == 0 {
-			n = maxErrors
-		}
-		c.errs = newCache(Config[K, error]{Capacity: n, Eviction: LRU}, 1)
+		c.errs = newCache(Config[K, error]{Capacity: cmp.Or(config.Capacity, maxErrors), Eviction: LRU}, 1)
 	}
 	return c
 }
@@ -92,7 +83,7 @@ func (c *Cache[K, V]) locate(k K) (*shard[K, V], uint32) {
 	return &c.shards[hash>>(64-c.shift)], uint32(hash)
 }
 
-// Get returns the value of k and reports whether k has one. Get marks the
+// Get returns the value of k and reports whether k has a value. Get marks the
 // entry as used, so that it is less likely to be evicted. With LRU it becomes
 // the most recently used entry.
 func (c *Cache[K, V]) Get(k K) (V, bool) {
@@ -166,7 +157,8 @@ func (c *Cache[K, V]) SetTTL(k K, v V, ttl time.Duration) {
 	c.write(k, v, ttl)
 }
 
-// Swap is like Set, and returns the replaced value if there was one.
+// Swap is like Set, and returns the replaced value. It reports whether there
+// was a value to replace.
 func (c *Cache[K, V]) Swap(k K, v V) (old V, had bool) {
 	return c.write(k, v, c.lifetime(k, v))
 }
@@ -177,24 +169,45 @@ func (c *Cache[K, V]) write(k K, v V, ttl time.Duration) (old V, had bool) {
 	if c.word == notWord || !c.plain(ttl) || c.config.OnEvent != nil {
 		n = c.newNode(k, v, hash, ttl)
 	}
+	return c.store(s, k, v, hash, n, always)
+}
+
+// A mode says when store stores a value.
+type mode uint8
+
+const (
+	always    mode = iota
+	ifAbsent       // the present value, if any, is used
+	restoring      // if absent, without marking the entry as used
+)
+
+// store stores v under k, as the node n if that is not nil. It returns the
+// value that k had before.
+func (c *Cache[K, V]) store(s *shard[K, V], k K, v V, hash uint32, n *node[K, V], m mode) (old V, had bool) {
 	var gone departed[K, V]
-	old, had, done := s.write(k, v, hash, n, &gone)
+	old, had, done := s.store(k, v, hash, n, m, &gone)
 	for !done {
 		c.evictElsewhere(s, &gone)
-		old, had, done = s.write(k, v, hash, n, &gone)
+		old, had, done = s.store(k, v, hash, n, m, &gone)
 	}
 	c.emit(context.Background(), &gone)
 	return old, had
 }
 
-// write stores v, as the node n if that is not nil. It reports whether it was
-// done: if not, another shard must make room first.
-func (s *shard[K, V]) write(k K, v V, hash uint32, n *node[K, V], gone *departed[K, V]) (old V, had, done bool) {
+// store also reports whether it was done: if not, another shard must make room
+// first.
+func (s *shard[K, V]) store(k K, v V, hash uint32, n *node[K, V], m mode, gone *departed[K, V]) (old V, had, done bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.detach(k)
 	present := s.find(hash, k)
 	old, had = s.cache.valueOf(present)
+	if had && m != always {
+		if m == ifAbsent {
+			s.cache.use(present)
+		}
+		return old, true, true
+	}
+	s.detach(k)
 	if n == nil {
 		if present != nil && present.attrs == nil {
 			present.overwrite(s.cache.word, v)
@@ -203,7 +216,7 @@ func (s *shard[K, V]) write(k K, v V, hash uint32, n *node[K, V], gone *departed
 		}
 		n = s.cache.newNode(k, v, hash, NoExpiry)
 	}
-	return old, had, s.put(present, n, true, gone)
+	return old, had, s.put(present, n, m != restoring, gone)
 }
 
 // lifetime returns the lifetime of an entry by the rules of the Config.
@@ -220,36 +233,18 @@ func (c *Cache[K, V]) lifetime(k K, v V) time.Duration {
 	return ttl - time.Duration(float64(ttl)*c.config.Jitter*c.random())
 }
 
-// GetOrSet returns the value of k if there is one, as Get does. Otherwise it
-// stores v, as Set does, and returns v. Loaded reports whether there was a
-// value.
+// GetOrSet returns the value of k, as Get does. If k has no value, GetOrSet
+// stores v, as Set does, and returns v. Loaded reports whether k had a value.
 func (c *Cache[K, V]) GetOrSet(k K, v V) (actual V, loaded bool) {
 	if n := c.get(k); n != nil {
 		return n.load(c.word), true
 	}
 	s, hash := c.locate(k)
 	n := c.newNode(k, v, hash, c.lifetime(k, v))
-	var gone departed[K, V]
-	actual, loaded, done := s.getOrSet(n, &gone)
-	for !done {
-		c.evictElsewhere(s, &gone)
-		actual, loaded, done = s.getOrSet(n, &gone)
+	if old, had := c.store(s, k, v, hash, n, ifAbsent); had { // since the lookup
+		return old, true
 	}
-	c.emit(context.Background(), &gone)
-	return actual, loaded
-}
-
-// getOrSet stores n unless its key has a value since the lookup. For done see
-// write.
-func (s *shard[K, V]) getOrSet(n *node[K, V], gone *departed[K, V]) (actual V, loaded, done bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	present := s.find(n.hash, n.key)
-	if present != nil && s.cache.use(present) {
-		return present.load(s.cache.word), true, true
-	}
-	s.detach(n.key)
-	return n.value, false, s.put(present, n, true, gone)
+	return v, false
 }
 
 // Delete deletes k and reports whether it had a value. A load of k in progress

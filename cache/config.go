@@ -54,13 +54,13 @@ type Config[K comparable, V any] struct {
 	// negative IdleTTL is invalid.
 	IdleTTL time.Duration
 
-	// Expiry returns the lifetime of an entry, in place of TTL. If it returns 0,
-	// the lifetime is TTL. If it returns a negative duration, the value has
+	// Expiry returns the lifetime of an entry, in place of TTL. If it returns
+	// 0, the lifetime is TTL. If it returns a negative duration, the value has
 	// expired already: it departs at once with CauseExpired, and its key has no
 	// entry afterwards. Nil means TTL for all entries.
 	//
-	// The cache calls Expiry in the same way as Weigh, except for entries stored
-	// by SetTTL with a lifetime and by Restore.
+	// The cache calls Expiry in the same way as Weigh, except for entries
+	// stored by SetTTL with a lifetime and by Restore.
 	Expiry func(K, V) time.Duration
 
 	// Jitter shortens each lifetime of TTL or Expiry by a random part of up to
@@ -69,28 +69,29 @@ type Config[K comparable, V any] struct {
 	// passed to SetTTL.
 	Jitter float64
 
-	// Refresh is the age from which GetOrLoad returns a value and also loads a
-	// new one in the background. Concurrent callers share that load. If it
-	// fails, the old value stays, and the next attempt follows after another
-	// Refresh. Zero means no refresh. A negative Refresh is invalid.
+	// Refresh is the age from which GetOrLoad returns the present value and
+	// also loads a new value in the background. Concurrent callers share that
+	// load. If it fails, the old value stays, and the next attempt follows
+	// after another Refresh. Zero means no refresh. A negative Refresh is
+	// invalid.
 	Refresh time.Duration
 
 	// StaleIfError is the time after the end of its lifetime in which GetOrLoad
-	// still returns a value if the load returns an error. Such a value keeps its
-	// place in the cache. All other methods treat it as absent. An error that
-	// matches [ErrNotFound] is an answer of the origin, so GetOrLoad returns it.
-	// Zero means that stale values are not served. A negative StaleIfError is
-	// invalid.
+	// still returns a value if the load returns an error. Such a value keeps
+	// its place in the cache. All other methods treat it as absent. An error
+	// that matches [ErrNotFound] is an answer of the origin, so GetOrLoad
+	// returns it. Zero means that stale values are not served. A negative
+	// StaleIfError is invalid.
 	StaleIfError time.Duration
 
 	// ErrorTTL returns how long the error of a failed load answers for its key
-	// without another load. [RetryAfter] is one such function. If it returns
-	// d <= 0, the error is not remembered. Nil means that no error is
-	// remembered. The cache calls ErrorTTL once per failed load, outside locks.
+	// without another load. [RetryAfter] is one such function. If it returns d
+	// <= 0, the error is not remembered. Nil means that no error is remembered.
+	// The cache calls ErrorTTL once per failed load, outside locks.
 	//
 	// At most Capacity errors are remembered, or 65536 if Capacity is 0. They
-	// are stored apart from the entries; the least recently stored leaves first.
-	// [Cache.Resize] does not change their number.
+	// are stored apart from the entries; the least recently stored leaves
+	// first. [Cache.Resize] does not change their number.
 	ErrorTTL func(error) time.Duration
 
 	// Uncounted turns off Hits and Misses in Stats. Each lookup is then a few
@@ -137,10 +138,10 @@ func (c Config[K, V]) Validate() error {
 
 // prefix begins the texts of errors of the cache of this name.
 func prefix(name string) string {
-	if name == "" {
-		return "cache: "
+	if name != "" {
+		name = quote.Name(name) + ": "
 	}
-	return "cache: " + quote.Name(name) + ": "
+	return "cache: " + name
 }
 
 // An Eviction is a rule that selects the entry that makes room for another.

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"cmp"
-	"context"
 	"iter"
 	"slices"
 	"time"
@@ -11,8 +10,8 @@ import (
 // An Entry describes one entry of a [Cache], for inspection or for a snapshot.
 // [Cache.Restore] stores entries again.
 type Entry[K comparable, V any] struct {
-	Key     K
-	Value   V
+	Key     K         // the key
+	Value   V         // its value
 	Weight  uint32    // by Config.Weigh, otherwise 1
 	Expires time.Time // when the entry expires unless it is used before; zero if never
 	Heat    uint8     // how much the Adaptive policy values the entry, from 0 to 7; 0 with LRU
@@ -56,11 +55,7 @@ func (c *Cache[K, V]) All() iter.Seq2[K, V] {
 // Keys is like All, without the values.
 func (c *Cache[K, V]) Keys() iter.Seq[K] {
 	return func(yield func(K) bool) {
-		for k := range c.All() {
-			if !yield(k) {
-				return
-			}
-		}
+		c.All()(func(k K, _ V) bool { return yield(k) })
 	}
 }
 
@@ -111,37 +106,17 @@ func (c *Cache[K, V]) Restore(entries iter.Seq[Entry[K, V]]) int {
 		if !e.Expires.IsZero() {
 			ttl = time.Until(e.Expires)
 		}
-		if ttl > 0 && equal(e.Key, e.Key) && c.restore(e, ttl) {
+		if ttl <= 0 || !equal(e.Key, e.Key) {
+			continue
+		}
+		s, hash := c.locate(e.Key)
+		n := c.newNode(e.Key, e.Value, hash, ttl)
+		if c.config.Eviction != LRU {
+			n.meta.Store(uint32(e.Heat) & (heatMask | inMain))
+		}
+		if _, had := c.store(s, e.Key, e.Value, hash, n, restoring); !had {
 			restored++
 		}
 	}
 	return restored
-}
-
-func (c *Cache[K, V]) restore(e Entry[K, V], ttl time.Duration) (stored bool) {
-	s, hash := c.locate(e.Key)
-	n := c.newNode(e.Key, e.Value, hash, ttl)
-	if c.config.Eviction != LRU {
-		n.meta.Store(uint32(e.Heat) & (heatMask | inMain))
-	}
-	var gone departed[K, V]
-	stored, done := s.restore(n, &gone)
-	for !done {
-		c.evictElsewhere(s, &gone)
-		stored, done = s.restore(n, &gone)
-	}
-	c.emit(context.Background(), &gone)
-	return stored
-}
-
-// restore stores n unless its key has a value. For done see write.
-func (s *shard[K, V]) restore(n *node[K, V], gone *departed[K, V]) (stored, done bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	present := s.find(n.hash, n.key)
-	if present != nil && s.cache.age(present) == fresh {
-		return false, true
-	}
-	s.detach(n.key)
-	return true, s.put(present, n, false, gone)
 }

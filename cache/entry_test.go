@@ -68,7 +68,7 @@ func TestEntry(t *testing.T) {
 	}
 }
 
-// ---- Entries and Restore. Oracle: the cache that the entries came from.
+// ---- Entries and Restore. Oracle: the cache that returned the entries.
 
 func TestRestoreEqualsOriginal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

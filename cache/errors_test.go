@@ -137,8 +137,7 @@ type cyclic struct{}
 func (e *cyclic) Error() string { return "cyclic" }
 func (e *cyclic) Unwrap() error { return e }
 
-// A hostile error panics in all of its methods; as a nil pointer it does so by
-// itself.
+// The methods of a hostile error panic if it is a nil pointer.
 type hostile struct{ text string }
 
 func (e *hostile) Error() string             { return e.text }
@@ -146,7 +145,7 @@ func (e *hostile) Is(error) bool             { return e.text == "" }
 func (e *hostile) RetryAfter() time.Duration { return time.Duration(len(e.text)) }
 func (e *hostile) Unwrap() error             { return errors.New(e.text) }
 
-// Errors that no error should be neither hang nor crash a load.
+// A broken error type neither hangs nor crashes a load.
 func TestHostileErrors(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -178,7 +177,7 @@ func TestHostileErrors(t *testing.T) {
 	}
 }
 
-// An error that is remembered forever names no time to try again.
+// An error that is remembered forever has no time to retry.
 func TestErrorRememberedForever(t *testing.T) {
 	e := &cache.CachedError{Err: io.EOF, Left: cache.NoExpiry}
 	checkEqual(t, e.RetryAfter(), time.Duration(0))

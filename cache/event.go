@@ -18,8 +18,8 @@ type Event[K comparable, V any] struct {
 
 var _ slog.LogValuer = Event[int, int]{}
 
-// LogValue returns the cause, the name if there is one, and the first 64 bytes
-// of the key. It omits the value, which may be large or secret.
+// LogValue returns the cause, the name unless it is empty, and the first 64
+// bytes of the key. It omits the value, which may be large or secret.
 func (e Event[K, V]) LogValue() slog.Value {
 	attrs := append(make([]slog.Attr, 0, 3), slog.String("cause", e.Cause.String()))
 	if e.Name != "" {
@@ -72,20 +72,17 @@ func (d *departed[K, V]) push(n *node[K, V]) {
 	d.last = n
 }
 
-// maxPanics bounds the panics of OnEvent after which report continues: each of
+// maxPanics bounds the panics of OnEvent after which emit continues: each of
 // them takes stack.
 const maxPanics = 64
 
-// emit calls OnEvent with the departed values. No lock is held.
+// emit calls OnEvent with the departed values. No lock is held. If OnEvent
+// panics or calls runtime.Goexit, the deferred emit continues with the other
+// values.
 func (c *Cache[K, V]) emit(ctx context.Context, gone *departed[K, V]) {
-	if gone.first != nil && gone.panics < maxPanics {
-		c.report(ctx, gone)
+	if gone.first == nil || gone.panics == maxPanics {
+		return
 	}
-}
-
-// report is emit for a queue that is not empty. If OnEvent panics or calls
-// runtime.Goexit, the deferred emit continues with the other values.
-func (c *Cache[K, V]) report(ctx context.Context, gone *departed[K, V]) {
 	defer c.emit(ctx, gone)
 	gone.panics++
 	for n := gone.first; n != nil; n = gone.first {

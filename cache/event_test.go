@@ -76,7 +76,8 @@ func TestUnknownCause(t *testing.T) {
 	checkEqual(t, cache.Cause(7).String(), "Cause(7)")
 }
 
-// A hook that panics gets the other events of the same call, up to a bound.
+// A hook that panics is called with the other events of the same call, up to a
+// bound.
 func TestHookThatPanics(t *testing.T) {
 	for _, tt := range []struct {
 		entries, panics, want int

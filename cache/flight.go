@@ -18,8 +18,9 @@ type flight[K comparable, V any] struct {
 	key    K
 	hash   uint32
 	shard  *shard[K, V]
-	renews *node[K, V] // the entry that a refresh replaces, otherwise nil
-	forced bool        // by Reload: a stale value does not replace an error
+	load   *bulkContext[K, V] // the load of several keys that f belongs to, or nil
+	renews *node[K, V]        // the entry that a refresh replaces, otherwise nil
+	forced bool               // by Reload: a stale value does not replace an error
 
 	done    chan struct{} // closed when value, err and panic are final
 	value   V
@@ -61,10 +62,11 @@ type frame[K comparable, V any] struct {
 // If load panics, GetOrLoad panics with a [*PanicError] in every waiting
 // caller. If load calls [runtime.Goexit], GetOrLoad returns an error.
 //
-// Errors: the error of load, unchanged; a [*CachedError] while the error of an
-// earlier load is remembered; [ErrRecursive] if ctx is the context of a load
-// of k; and if ctx ends during the wait, an error that matches ctx.Err() and
-// [context.Cause].
+// Errors: GetOrLoad returns the error of load unchanged. It also returns:
+//   - a [*CachedError] while the error of an earlier load is remembered;
+//   - [ErrRecursive] if ctx is the context of a load of k;
+//   - if ctx ends during the wait, an error that matches ctx.Err() and
+//     [context.Cause](ctx).
 func (c *Cache[K, V]) GetOrLoad(ctx context.Context, k K, load func(context.Context, K) (V, error)) (V, error) {
 	if n := c.get(k); n != nil {
 		if c.config.Refresh > 0 {
@@ -72,11 +74,10 @@ func (c *Cache[K, V]) GetOrLoad(ctx context.Context, k K, load func(context.Cont
 		}
 		return n.load(c.word), nil
 	}
-	var none V
 	if err := c.mayWait(ctx, k); err != nil {
-		return none, err
+		return *new(V), err
 	}
-	f, first := c.join(k)
+	f, first := c.join(k, false)
 	if first {
 		c.launch(ctx, f, load)
 	}
@@ -91,27 +92,15 @@ func (c *Cache[K, V]) GetOrLoad(ctx context.Context, k K, load func(context.Cont
 //
 // load runs as in [Cache.GetOrLoad], and GetOrLoad can join it.
 //
-// Errors: those of GetOrLoad, except [*CachedError]. No stale value replaces
-// an error.
+// Errors: the same as of GetOrLoad, except [*CachedError]. A stale value does
+// not replace an error.
 func (c *Cache[K, V]) Reload(ctx context.Context, k K, load func(context.Context, K) (V, error)) (V, error) {
-	var none V
 	if err := c.mayWait(ctx, k); err != nil {
-		return none, err
+		return *new(V), err
 	}
-	s, hash := c.locate(k)
-	f := s.displace(k, hash)
+	f, _ := c.join(k, true)
 	c.launch(ctx, f, load)
 	return c.wait(ctx, f)
-}
-
-// displace registers a new flight of k in place of a flight in progress.
-func (s *shard[K, V]) displace(k K, hash uint32) *flight[K, V] {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f := s.newFlight(k, hash)
-	f.forced = true
-	s.register(f)
-	return f
 }
 
 // refresh loads n again in the background if that is due and no refresh is in
@@ -139,7 +128,6 @@ func (s *shard[K, V]) renew(n *node[K, V]) *flight[K, V] {
 	}
 	f := s.newFlight(n.key, n.hash)
 	f.renews = n
-	s.register(f)
 	return f
 }
 
@@ -161,34 +149,34 @@ func (c *Cache[K, V]) mayWait(ctx context.Context, k K) error {
 	return nil
 }
 
+// newFlight returns a new flight of k, registered in place of any other. A key
+// that is not equal to itself could not be unregistered: each call loads a NaN
+// for itself.
 func (s *shard[K, V]) newFlight(k K, hash uint32) *flight[K, V] {
-	return &flight[K, V]{key: k, hash: hash, shard: s, done: make(chan struct{}), waiters: 1}
-}
-
-// register makes f the flight of its key. A key that is not equal to itself
-// could not be unregistered: each call loads a NaN for itself.
-func (s *shard[K, V]) register(f *flight[K, V]) {
-	if equal(f.key, f.key) {
-		s.flights[f.key] = f
+	f := &flight[K, V]{key: k, hash: hash, shard: s, done: make(chan struct{}), waiters: 1}
+	if equal(k, k) {
+		s.flights[k] = f
 	}
+	return f
 }
 
-// join returns the flight to wait for. First reports whether the caller must
-// launch it.
-func (c *Cache[K, V]) join(k K) (f *flight[K, V], first bool) {
+// join returns the flight to wait for. If forced, it is a new flight, also if
+// another is in progress or the cache has an answer. First reports whether the
+// caller must launch the flight.
+func (c *Cache[K, V]) join(k K, forced bool) (f *flight[K, V], first bool) {
 	s, hash := c.locate(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.flights[k]; f != nil {
+	if f := s.flights[k]; f != nil && !forced {
 		f.waiters++
 		return f, false
 	}
 	f = s.newFlight(k, hash)
-	if s.recall(f) {
+	if f.forced = forced; !forced && s.recall(f) {
+		delete(s.flights, k)
 		close(f.done)
 		return f, false
 	}
-	s.register(f)
 	return f, true
 }
 
@@ -261,7 +249,12 @@ func (c *Cache[K, V]) launch(ctx context.Context, f *flight[K, V], load func(con
 func (c *Cache[K, V]) fly(ctx context.Context, flights []*flight[K, V], cancel context.CancelCauseFunc, load func()) {
 	start := time.Now()
 	defer func() {
-		defer release(flights, cancel)
+		defer func() {
+			cancel(nil)
+			for _, f := range flights {
+				close(f.done)
+			}
+		}()
 		c.land(ctx, flights, time.Since(start))
 	}()
 	c.run(flights, load)
@@ -302,14 +295,6 @@ func (c *Cache[K, V]) rescue(flights []*flight[K, V]) {
 	}
 }
 
-// release lets the waiting callers return.
-func release[K comparable, V any](flights []*flight[K, V], cancel context.CancelCauseFunc) {
-	cancel(nil)
-	for _, f := range flights {
-		close(f.done)
-	}
-}
-
 func (f *flight[K, V]) landed() bool {
 	select {
 	case <-f.done:
@@ -326,57 +311,50 @@ func (c *Cache[K, V]) land(ctx context.Context, flights []*flight[K, V], took ti
 	defer c.rescue(flights)
 	var gone departed[K, V]
 	for _, f := range flights {
-		f.shard.countLoad(f.ok(), took)
-		took = 0 // all flights share one call of the loader
-		for !f.shard.settle(f, &gone) {
+		for !f.shard.settle(f, took, &gone) {
 			c.evictElsewhere(f.shard, &gone)
 		}
+		took = 0 // all flights share one call of the loader
 	}
 	c.emit(ctx, &gone)
 }
 
-func (f *flight[K, V]) ok() bool { return f.err == nil && f.panic == nil }
-
-func (s *shard[K, V]) countLoad(ok bool, took time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stats.Loads++
-	s.stats.LoadTime += took
-	if !ok {
-		s.stats.LoadErrors++
-	}
-}
-
 // settle stores the result of f and unregisters f in one step, if f is still
-// registered. It reports whether it was done: if not, another shard must make
-// room first.
-func (s *shard[K, V]) settle(f *flight[K, V], gone *departed[K, V]) bool {
+// registered, and counts the load. It reports whether it was done: if not,
+// another shard must make room first.
+func (s *shard[K, V]) settle(f *flight[K, V], took time.Duration, gone *departed[K, V]) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	failed := f.err != nil || f.panic != nil
 	if f.renews != nil {
 		s.cache.postpone(f.renews) // in case it stays
 	}
-	if s.flights[f.key] != f {
-		return true
+	if s.flights[f.key] == f {
+		present := s.find(f.hash, f.key)
+		switch {
+		case failed:
+			s.fail(f, present, gone)
+			delete(s.flights, f.key)
+		case f.renews != nil && f.renews != present && f.waiters == 1:
+			// The entry has left and no caller has asked for it since.
+			delete(s.flights, f.key)
+		case !s.put(present, f.node, f.renews == nil, gone):
+			return false
+		default:
+			s.detach(f.key)
+		}
 	}
-	present := s.find(f.hash, f.key)
-	switch {
-	case !f.ok():
-		s.fail(f, present, gone)
-		delete(s.flights, f.key)
-		return true
-	case f.renews != nil && f.renews != present && f.waiters == 1:
-		// The entry has left and no caller has asked for it since.
-	case !s.put(present, f.node, f.renews == nil, gone):
-		return false
+	s.stats.Loads++
+	s.stats.LoadTime += took
+	if failed {
+		s.stats.LoadErrors++
 	}
-	s.detach(f.key)
 	return true
 }
 
-// fail remembers the error of f, and answers with the stale value if there is
-// one. If the origin reports that the key does not exist, the entry is
-// removed: its value must not come back after a later failure.
+// fail remembers the error of f, and answers with the stale value, if any. If
+// the origin reports that the key does not exist, the entry is removed: its
+// value must not come back after a later failure.
 func (s *shard[K, V]) fail(f *flight[K, V], present *node[K, V], gone *departed[K, V]) {
 	if f.panic != nil {
 		return
@@ -396,8 +374,7 @@ func (s *shard[K, V]) fail(f *flight[K, V], present *node[K, V], gone *departed[
 // wait returns the result of f, or an error if ctx ends first.
 func (c *Cache[K, V]) wait(ctx context.Context, f *flight[K, V]) (V, error) {
 	if !f.await(ctx) {
-		var none V
-		return none, c.newWaitError(ctx)
+		return *new(V), c.newWaitError(ctx)
 	}
 	return f.result()
 }

@@ -129,7 +129,7 @@ func TestAllWaitersGone(t *testing.T) {
 	})
 }
 
-// The waiters of a load that a write has cut off can still cancel it.
+// A write detaches a load. Its waiters can still cancel it.
 func TestAllWaitersOfADetachedLoadGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newLRU(4)
@@ -172,7 +172,8 @@ func TestCallerIsDone(t *testing.T) {
 	})
 }
 
-// A remembered error is an answer at hand: a context that ends in the same instant does not get in its way.
+// A remembered error is an answer: it wins over a context that ends at the same
+// instant.
 func TestContextEndsAtTheAnswer(t *testing.T) {
 	c := cache.New(cache.Config[string, int]{Capacity: 4, ErrorTTL: func(error) time.Duration { return time.Hour }})
 	c.GetOrLoad(t.Context(), "k", failing(io.EOF))
@@ -182,7 +183,7 @@ func TestContextEndsAtTheAnswer(t *testing.T) {
 	}
 }
 
-// A lateContext is done, but for the first time it is asked.
+// A lateContext is done, except at the first call of Err.
 type lateContext struct {
 	context.Context
 	asked bool
@@ -362,7 +363,8 @@ func TestRecursionIsDetected(t *testing.T) {
 	}
 }
 
-// What a load leaves running with its context's values may ask for the key again once the load has ended.
+// After a load has ended, goroutines that still use its context may load the
+// key again.
 func TestNoRecursionAfterTheLoad(t *testing.T) {
 	c := newLRU(4)
 	var kept context.Context
@@ -375,7 +377,8 @@ func TestNoRecursionAfterTheLoad(t *testing.T) {
 	result{v, err}.check(t, 2, nil)
 }
 
-// Two loads that wait for each other in two goroutines are not detected: a deadline of theirs ends it.
+// Two loads in two goroutines that wait for each other are not detected. A
+// deadline ends them.
 func TestCrossedLoadsEndWithADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newLRU(4)
@@ -453,7 +456,7 @@ func TestStaleIfError(t *testing.T) {
 	})
 }
 
-// A panic is no error that a stale value could hide.
+// A stale value does not hide a panic.
 func TestPanicIsNotHidden(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := cache.New(cache.Config[string, int]{Capacity: 2, TTL: time.Minute, StaleIfError: time.Hour})
@@ -466,7 +469,8 @@ func TestPanicIsNotHidden(t *testing.T) {
 	})
 }
 
-// Serving a stale value is a use of it: an outage does not evict what it needs.
+// A stale value that is served is marked as used: an outage does not evict the
+// values that it needs.
 func TestStaleHitIsAUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := cache.New(cache.Config[string, int]{Capacity: 2, Eviction: cache.LRU, TTL: time.Minute, StaleIfError: time.Hour})

@@ -38,8 +38,8 @@ func (g *ghosts) add(hash uint32, limit int) {
 	g.len++
 }
 
-// take removes the ghost of a hash, if there is one. Age is the number of
-// evictions since.
+// take removes the ghost of a hash and reports whether there was a ghost. Age
+// is the number of evictions since its own.
 func (g *ghosts) take(hash uint32) (age int, ok bool) {
 	if g.len == 0 {
 		return 0, false

@@ -19,8 +19,8 @@ func TestUselessKeysDoNotFreezeTheQueue(t *testing.T) {
 	if a.Hash(1) == b.Hash(1) && a.Hash(2) == b.Hash(2) {
 		t.Error("two caches hash alike: the seed is not random")
 	}
-	// Somebody makes useless keys as frequent as the sketch can count; what comes afterwards and is used must get in,
-	// whatever the seed of the hash.
+	// An attacker makes useless keys as frequent as the sketch can count.
+	// Useful keys that come afterwards must get in, for every seed of the hash.
 	for range 100 {
 		c := cache.New(cache.Config[int, int]{Capacity: 100})
 		for i := range 20_000 {

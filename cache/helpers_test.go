@@ -3,6 +3,7 @@ package cache_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"sync"
@@ -24,7 +25,7 @@ func departed(k string, v int, cause cache.Cause) event {
 	return event{Cause: cause, Key: k, Value: v}
 }
 
-// log is a hook that keeps the events.
+// log is a hook that records the events.
 type log struct {
 	mu     sync.Mutex
 	events []event
@@ -75,7 +76,7 @@ func checkKeys[K comparable, V any](t *testing.T, c *cache.Cache[K, V], want ...
 	checkEqual(t, keys(c), want)
 }
 
-// checkGet checks that the value of k is want, or that k is absent if want is 0.
+// checkGet checks the value of k. A want of 0 means that k is absent.
 func checkGet[K comparable](t *testing.T, c *cache.Cache[K, int], k K, want int) {
 	t.Helper()
 	if v, ok := c.Get(k); v != want || ok != (want != 0) {
@@ -181,4 +182,36 @@ func holds(problem string) *gopter.PropResult {
 		return gopter.NewPropResult(true, "")
 	}
 	return gopter.NewPropResult(false, problem)
+}
+
+// right is the parameter of a correct oracle. With any other number the oracle
+// makes a small mistake.
+const right = 0
+
+// Each oracle notices a mistake: a difference of one entry, an eighth of a
+// second, a nanosecond, an event or a toss of a coin.
+func TestOraclesBite(t *testing.T) {
+	program := make([]byte, 3000)
+	for name, replay := range map[string]func(wrong int) string{
+		"LRU":    func(wrong int) string { return replayLRU(8, program, wrong) },
+		"time":   func(wrong int) string { return replayTimed(program, wrong) },
+		"policy": func(wrong int) string { return replayPolicy(50, 3000, uint64(program[0]), wrong) },
+		"expiry": func(wrong int) string { return replayExpiry(program, wrong) },
+		"books":  func(wrong int) string { return replayBooks(5, program, wrong) },
+		"table":  func(wrong int) string { return replayTable(hashes["good"], program, wrong) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			random, noticed := rand.NewChaCha8([32]byte{1}), 0
+			for range 10 {
+				random.Read(program)
+				checkEqual(t, replay(right), "")
+				if replay(1) != "" {
+					noticed++
+				}
+			}
+			if noticed < 8 {
+				t.Errorf("%s: %d of 10 mistakes noticed, want at least 8", name, noticed)
+			}
+		})
+	}
 }

@@ -19,7 +19,7 @@ func NewLazy[T any](fn func(context.Context) (T, error)) *Lazy[T] {
 // Get returns the value, and calls fn if there is none. Concurrent callers
 // share one call of fn, by the rules of [Cache.GetOrLoad].
 //
-// Errors: those of [Cache.GetOrLoad].
+// Errors: the same as of [Cache.GetOrLoad].
 func (l *Lazy[T]) Get(ctx context.Context) (T, error) { return l.memo.Get(ctx, struct{}{}) }
 
 // Peek returns the value and reports whether it has been made.

@@ -19,7 +19,7 @@ func Memoize[K comparable, V any](config Config[K, V], load func(context.Context
 // The method value m.Get has the type of the memoized function and can replace
 // it.
 //
-// Errors: those of [Cache.GetOrLoad].
+// Errors: the same as of [Cache.GetOrLoad].
 func (m *Memo[K, V]) Get(ctx context.Context, k K) (V, error) {
 	return m.cache.GetOrLoad(ctx, k, m.load)
 }

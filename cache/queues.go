@@ -40,7 +40,7 @@ const (
 	farStep     = 0.1  // the part of a step for an older ghost
 	targetPart  = 0.01 // the first target of the window, as a fraction of the capacity
 	targetMost  = 0.8  // the largest target
-	handLimit   = 32   // hot entries of the main queue that one eviction passes
+	handLimit   = 32   // hot entries of the main queue that an eviction passes
 	admitMargin = 2    // in the sketch
 	coinSides   = 4
 )
@@ -144,7 +144,7 @@ func (q *queues[K, V]) evict(keep *node[K, V]) (victim *node[K, V]) {
 //
 //	the window is shorter than its target    the victim leaves
 //	the main queue is empty                  the candidate leaves
-//	the victim is cold and less frequent     the candidate is promoted, the victim leaves
+//	the victim is cold and less frequent     the candidate replaces the victim
 //	otherwise                                the candidate leaves
 //
 // A victim that is hot shows that the whole main queue is hot, and nothing
@@ -237,10 +237,7 @@ func (q *queues[K, V]) leave(n *node[K, V], ghost bool) *node[K, V] {
 	q.remove(n)
 	q.flush(n)
 	if ghost {
-		of := 0
-		if n.meta.Load()&inMain != 0 {
-			of = 1
-		}
+		of := n.meta.Load() & inMain / inMain // 0 for window, 1 for main
 		q.ghosts[of].add(n.hash, max(1, int(ghostPart*float64(q.capacity))))
 	}
 	return n

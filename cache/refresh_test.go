@@ -10,7 +10,7 @@ import (
 	"github.com/redoubt-go/redoubt/cache"
 )
 
-// refreshing returns a cache whose values are to be loaded anew after a minute.
+// refreshing returns a cache that refreshes its values after a minute.
 func refreshing(config cache.Config[string, int]) *cache.Cache[string, int] {
 	config.Capacity, config.Eviction, config.Refresh = 2, cache.LRU, time.Minute
 	return cache.New(config)
@@ -67,7 +67,8 @@ func TestFailedRefresh(t *testing.T) {
 	})
 }
 
-// A load that is slower than the refresh interval, and even than the TTL, brings its result in all the same.
+// The result of a load that is slower than Refresh, and even than TTL, is
+// stored all the same.
 func TestSlowRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := refreshing(cache.Config[string, int]{TTL: 2 * time.Minute})

@@ -54,7 +54,7 @@ func (s *shard[K, V]) put(old, n *node[K, V], mark bool, gone *departed[K, V]) b
 		}
 		s.depart(n, CauseEvicted, gone)
 	case old != nil:
-		if !s.outweigh(old, weight-s.weighed(old), gone) {
+		if !s.makeRoom(old, weight-s.weighed(old), gone) {
 			return false
 		}
 		s.replace(old, n, gone)
@@ -63,7 +63,7 @@ func (s *shard[K, V]) put(old, n *node[K, V], mark bool, gone *departed[K, V]) b
 		}
 	default:
 		s.queues.missed(n.hash)
-		if !s.makeRoom(weight, gone) {
+		if !s.makeRoom(nil, weight, gone) {
 			return false
 		}
 		s.insert(n)
@@ -88,14 +88,20 @@ func (s *shard[K, V]) weighed(n *node[K, V]) int64 {
 	return int64(n.weight())
 }
 
-// makeRoom takes an entry of this weight from the budget. It evicts entries of
-// s until it can, and reports whether it could.
-func (s *shard[K, V]) makeRoom(weight int64, gone *departed[K, V]) bool {
-	for !s.cache.budget.take(1, weight) {
-		if s.poor() {
+// makeRoom takes the room for a new entry of this weight from the budget. If
+// keep is not nil, it takes only the additional weight of a new value for the
+// entry keep, which may be negative. It evicts other entries of s until it can,
+// and reports whether it could.
+func (s *shard[K, V]) makeRoom(keep *node[K, V], weight int64, gone *departed[K, V]) bool {
+	entries := int64(1)
+	if keep != nil {
+		entries = 0
+	}
+	for !s.cache.budget.take(entries, weight) {
+		if keep == nil && s.poor() {
 			return false
 		}
-		victim := s.queues.evict(nil)
+		victim := s.queues.evict(keep)
 		if victim == nil {
 			return false
 		}
@@ -104,26 +110,6 @@ func (s *shard[K, V]) makeRoom(weight int64, gone *departed[K, V]) bool {
 			return true // a victim's place for the new entry: the budget stays
 		}
 		s.cache.budget.give(1, int64(victim.weight()))
-	}
-	return true
-}
-
-// outweigh takes the additional weight of a new value for the entry old from
-// the budget, or gives it back if it is negative. It evicts other entries of s
-// until it can, and reports whether it could.
-func (s *shard[K, V]) outweigh(old *node[K, V], weight int64, gone *departed[K, V]) bool {
-	budget := &s.cache.budget
-	if weight <= 0 {
-		budget.give(0, -weight)
-		return true
-	}
-	for !budget.take(0, weight) {
-		victim := s.queues.evict(old)
-		if victim == nil {
-			return false
-		}
-		s.drop(victim, CauseEvicted, gone)
-		budget.give(1, int64(victim.weight()))
 	}
 	return true
 }
@@ -142,27 +128,21 @@ func (c *Cache[K, V]) evictElsewhere(here *shard[K, V], gone *departed[K, V]) {
 	most := 0
 	for i := range c.shards {
 		s := &c.shards[i]
-		if n := s.len(); n > most && s != here {
+		s.mu.Lock()
+		n := s.queues.len()
+		s.mu.Unlock()
+		if n > most && s != here {
 			richest, most = s, n
 		}
 	}
-	if richest != nil {
-		richest.evict(gone)
+	if richest == nil {
+		return
 	}
-}
-
-func (s *shard[K, V]) len() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.queues.len()
-}
-
-func (s *shard[K, V]) evict(gone *departed[K, V]) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if victim := s.queues.evict(nil); victim != nil {
-		s.drop(victim, CauseEvicted, gone)
-		s.cache.budget.give(1, s.weighed(victim))
+	richest.mu.Lock()
+	defer richest.mu.Unlock()
+	if victim := richest.queues.evict(nil); victim != nil {
+		richest.drop(victim, CauseEvicted, gone)
+		c.budget.give(1, richest.weighed(victim))
 	}
 }
 

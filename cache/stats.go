@@ -55,19 +55,16 @@ func (c *Cache[K, V]) Stats() Stats {
 		sum.Misses += c.lookups[i].misses.Load()
 	}
 	for i := range c.shards {
-		c.shards[i].addStats(&sum)
+		s := &c.shards[i]
+		s.mu.Lock()
+		sum.StaleHits += s.stats.StaleHits
+		sum.ErrorHits += s.stats.ErrorHits
+		sum.Loads += s.stats.Loads
+		sum.LoadErrors += s.stats.LoadErrors
+		sum.LoadTime += s.stats.LoadTime
+		sum.Evictions += s.stats.Evictions
+		sum.Expirations += s.stats.Expirations
+		s.mu.Unlock()
 	}
 	return sum
-}
-
-func (s *shard[K, V]) addStats(sum *Stats) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	sum.StaleHits += s.stats.StaleHits
-	sum.ErrorHits += s.stats.ErrorHits
-	sum.Loads += s.stats.Loads
-	sum.LoadErrors += s.stats.LoadErrors
-	sum.LoadTime += s.stats.LoadTime
-	sum.Evictions += s.stats.Evictions
-	sum.Expirations += s.stats.Expirations
 }

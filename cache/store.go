@@ -13,8 +13,8 @@ type Store[K comparable, V any] interface {
 	// Get returns the value of k. If k has none, the error matches ErrNotFound.
 	Get(ctx context.Context, k K) (V, error)
 
-	// Set stores v under k for the time ttl. NoExpiry means forever. If ttl < 0,
-	// v has expired already, and Set deletes k. The meaning of 0 is the
+	// Set stores v under k for the time ttl. NoExpiry means forever. If ttl <
+	// 0, v has expired already, and Set deletes k. The meaning of 0 is the
 	// implementation's choice.
 	Set(ctx context.Context, k K, v V, ttl time.Duration) error
 

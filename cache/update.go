@@ -12,14 +12,14 @@ const (
 	Delete           // delete the entry
 )
 
-// Update changes the value of k in one atomic step. It calls f with the value
-// and whether k has one. f returns a new value and an operation. Update
-// returns the value that k has afterwards and whether it has one. Update does
-// not count as a lookup. Write marks the entry as used.
+// Update changes the value of k atomically. It calls f with the value of k; ok
+// reports whether k has a value. f returns a new value and an operation. Update
+// returns the value of k after the operation and whether k has a value then.
+// Update does not count as a lookup. Write marks the entry as used.
 //
 // f runs under a lock, and so do Config.Weigh and Config.Expiry for the value
 // that f returns. These functions must be quick and must not call this cache:
-// such a call can wait forever. If one of them panics, nothing changes.
+// such a call can wait forever. If f, Weigh or Expiry panics, nothing changes.
 //
 // f is usually called once. If the cache is full and another part of it must
 // make room first, Update calls f again, with the value of that time.
@@ -48,11 +48,8 @@ func (s *shard[K, V]) update(k K, hash uint32, f func(V, bool) (V, Op), gone *de
 	case Write:
 		n := c.newNode(k, v, hash, c.lifetime(k, v))
 		s.detach(k)
-		if !s.put(present, n, true, gone) {
-			return none, false, false
-		}
-		if s.find(hash, k) != n { // unfit
-			return none, false, true
+		if done = s.put(present, n, true, gone); !done || s.unfit(n) {
+			return none, false, done
 		}
 		return v, true, true
 	case Delete:
@@ -91,7 +88,7 @@ func CompareAndDelete[K, V comparable](c *Cache[K, V], k K, old V) (deleted bool
 }
 
 // DeleteFunc deletes the entries for which del returns true, and returns their
-// number. It tests and deletes each entry in one atomic step. The restrictions
+// number. It tests and deletes each entry atomically. The restrictions
 // on the function passed to [Cache.Update] apply to del. DeleteFunc may miss
 // entries that are stored while it runs.
 //

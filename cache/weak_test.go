@@ -52,7 +52,8 @@ func TestWeakValues(t *testing.T) {
 	awaitLen(t, &w, 0)
 }
 
-// The cleanup of a value that was replaced, or deleted and set anew, leaves the entry alone.
+// The cleanup of a value that was replaced, or deleted and set again, does not
+// remove the entry.
 func TestReplacedKeySurvives(t *testing.T) {
 	var w cache.Weak[string, big]
 	young := new(big)

@@ -122,7 +122,8 @@ func TestWeighPanics(t *testing.T) {
 	checkWeight(t, c, 1)
 }
 
-// Many shards with few heavy entries: the room has to be made elsewhere nearly always. Oracle: the bounds and the books.
+// With many shards and few heavy entries, nearly every write needs room
+// elsewhere. Oracles: the bounds, and the consistency of the cache.
 func TestRoomElsewhere(t *testing.T) {
 	for _, config := range []cache.Config[int, int]{
 		{MaxWeight: 20, Weigh: func(_, v int) uint32 { return uint32(v % 15) }},
@@ -157,7 +158,8 @@ func TestRoomElsewhere(t *testing.T) {
 	}
 }
 
-// Two entries that each want to grow to more than the half, at the same time: neither waits for the other for ever.
+// Two entries that both want to grow to more than half of the weight do not
+// wait for each other forever.
 func TestGrowingTogether(t *testing.T) {
 	c := cache.NewSharded(cache.Config[int, int]{MaxWeight: 10, Weigh: func(_, v int) uint32 { return uint32(v) }}, 8)
 	var g errgroup.Group

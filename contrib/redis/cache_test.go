@@ -58,8 +58,13 @@ func TestCache(t *testing.T) {
 	if u, err := c.Get(ctx, "a"); err != nil || u.Name != "Ann" {
 		t.Errorf("got %v, %v", u, err)
 	}
-	if err := c.Set(ctx, "a", user{}, 0); err != nil || m.Exists("users/a") {
-		t.Errorf("%v; a value without a lifetime is there", err)
+	for _, ttl := range []time.Duration{0, -1, -time.Hour} {
+		if err := c.Set(ctx, "a", user{}, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Set(ctx, "a", user{}, ttl); err != nil || m.Exists("users/a") {
+			t.Errorf("%v; a value with the lifetime %v is there", err, ttl)
+		}
 	}
 	for what, text := range map[string]string{"broken": `{"Name":`, "too large": `{"Name":"` + strings.Repeat("x", 50) + `"}`} {
 		if err := m.Set("users/b", text); err != nil {

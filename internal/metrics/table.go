@@ -153,6 +153,9 @@ func cacheFigures() []figure[cache.Stats] {
 		{metric{"redoubt.cache.load_time", counter, "s", "Time spent in loads that have ended.", "", nil}, func(s S) []float64 { return list(s.LoadTime.Seconds()) }},
 		{metric{"redoubt.cache.evictions", counter, "{entry}", "Values that made room for others.", "", nil}, func(s S) []float64 { return list(s.Evictions) }},
 		{metric{"redoubt.cache.expirations", counter, "{entry}", "Values that expired.", "", nil}, func(s S) []float64 { return list(s.Expirations) }},
+		{metric{"redoubt.cache.entries", sum, "{entry}", "Entries.", "", nil}, func(s S) []float64 { return list(s.Len) }},
+		{metric{"redoubt.cache.weight", sum, "1", "Sum of the weights of all entries.", "", nil}, func(s S) []float64 { return list(s.Weight) }},
+		{metric{"redoubt.cache.capacity", sum, "{entry}", "Largest number of entries.", "", nil}, func(s S) []float64 { return list(s.Capacity) }},
 	}
 }
 
