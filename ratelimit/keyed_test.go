@@ -105,7 +105,8 @@ func TestAbsentKeys(t *testing.T) {
 }
 
 func TestPropertyFewSlotsAreNeverMorePermissive(t *testing.T) {
-	// Oracle: a Limiter for each key. Whatever is admitted with few slots would be admitted by that as well.
+	// Oracle: a Limiter for each key. Whatever is admitted with few slots would
+	// be admitted by that as well.
 	for _, policy := range []ratelimit.OnFull{ratelimit.InheritDebt, ratelimit.RejectNew} {
 		synctest.Test(t, func(t *testing.T) {
 			checkProperty(t, 100, prop.ForAll(func(seed int64) string {

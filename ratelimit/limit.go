@@ -12,15 +12,15 @@ import (
 )
 
 // A Limit is a rate and a burst: on average N events in each Per, and at most
-// Burst events at one instant. It is a small comparable value. [ParseLimit]
-// reads the text of a Limit, such as "100/s burst 20".
+// Burst events at the same instant. It is a small comparable value.
+// [ParseLimit] reads the text of a Limit, such as "100/s burst 20".
 //
 // Rates above 16 events per nanosecond count as 16 events per nanosecond.
 // Bursts above 2^61 events count as 2^61 events.
 type Limit struct {
 	N     int64         // events per Per; zero means that the burst never comes back; [math.MaxInt64] means no limit
 	Per   time.Duration // the time in which N events come back; required
-	Burst int64         // events at one instant, after a pause; zero means N; [NoBurst] means none
+	Burst int64         // events at the same instant, after a pause; zero means N; [NoBurst] means none
 	Name  string        // names the limit in errors and logs; not part of its text; may be empty
 }
 
@@ -45,7 +45,7 @@ func PerMinute(n int64) Limit { return Per(n, time.Minute) }
 // PerHour returns the limit of n events per hour, with a burst of n.
 func PerHour(n int64) Limit { return Per(n, time.Hour) }
 
-// Every returns the limit of one event per d, with a burst of one: events are
+// Every returns the limit of one event per d, with a burst of 1: events are
 // at least d apart.
 func Every(d time.Duration) Limit { return Per(1, d) }
 
@@ -234,7 +234,7 @@ func parsePeriod(s string) (time.Duration, error) {
 // MarshalText implements [encoding.TextMarshaler] with the text of
 // [Limit.String].
 //
-// Errors: those of [Limit.Validate].
+// Errors: see [Limit.Validate].
 func (l Limit) MarshalText() ([]byte, error) {
 	if err := l.Validate(); err != nil {
 		return nil, err
@@ -245,7 +245,7 @@ func (l Limit) MarshalText() ([]byte, error) {
 // UnmarshalText implements [encoding.TextUnmarshaler] with [ParseLimit]. It
 // keeps the name of l.
 //
-// Errors: those of [ParseLimit]; l does not change.
+// Errors: see [ParseLimit]; l does not change.
 func (l *Limit) UnmarshalText(text []byte) error {
 	parsed, err := ParseLimit(string(text))
 	if err == nil {

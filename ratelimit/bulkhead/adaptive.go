@@ -68,9 +68,9 @@ func lower(limit int) int { return max(1, min(limit-1, limit*9/10)) }
 // used less need not grow.
 func (s Sample) busy(limit int) bool { return s.Inflight*2 >= limit }
 
-// AIMD is additive increase, multiplicative decrease. After a window with a drop
-// it lowers the limit by 10 %. After a window without drops in which at least
-// half of the limit was in use, it adds 1. The zero AIMD is ready to use.
+// AIMD is additive increase, multiplicative decrease. After a window with a
+// drop it lowers the limit by 10 %. After a window without drops in which at
+// least half of the limit was in use, it adds 1. The zero AIMD is ready to use.
 type AIMD struct {
 	MaxRTT time.Duration // a longer mean time counts as a drop; zero means no bound
 }
@@ -102,8 +102,8 @@ const probeEvery = 50
 
 // A baseline is the time of calls without a queue: the smallest mean time seen.
 // It must be able to grow, but not because of a queue. So a probe sometimes
-// halves the limit for two windows, and the second window sets the baseline.
-// If the algorithm itself has reduced the limit to a quarter, the current window
+// halves the limit for two windows, and the second window sets the baseline. If
+// the algorithm itself has reduced the limit to a quarter, the current window
 // sets the baseline, as after a probe. A window with drops has no influence.
 type baseline struct {
 	rtt     time.Duration
@@ -112,7 +112,8 @@ type baseline struct {
 	top     int // the largest limit since the baseline was measured
 }
 
-// update adds a sample. It returns the limit of a probe while one is in progress.
+// update adds a sample. While a probe is in progress, it returns
+// the limit of the probe.
 func (b *baseline) update(limit int, s Sample) (probe int, probing bool) {
 	b.windows++
 	b.top = max(b.top, limit)
@@ -136,7 +137,7 @@ func (b *baseline) update(limit int, s Sample) (probe int, probing bool) {
 	return 0, false
 }
 
-// abort ends a probe, if there is one, and returns the limit before it.
+// abort ends a probe, if any, and returns the limit before it.
 func (b *baseline) abort(limit int) int {
 	if b.restore > 0 {
 		limit, b.restore, b.windows = b.restore, 0, 0
@@ -144,10 +145,10 @@ func (b *baseline) abort(limit int) int {
 	return limit
 }
 
-// Vegas estimates the number of calls that queue in the service, from their mean
-// times, and keeps it between Alpha and Beta. It suits calls that all take about
-// the same time; if times vary, it can reduce the limit of a healthy service.
-// The zero Vegas is ready to use; use a pointer.
+// Vegas estimates the number of calls that queue in the service, from their
+// mean times, and keeps it between Alpha and Beta. It suits calls that all take
+// about the same time; if times vary, it can reduce the limit of a healthy
+// service. The zero Vegas is ready to use; use a pointer.
 type Vegas struct {
 	Alpha  int           // the limit grows below it; zero means 3
 	Beta   int           // the limit shrinks above it; zero means 6
@@ -187,10 +188,10 @@ func (v *Vegas) Update(limit int, s Sample) int {
 }
 
 // Gradient multiplies the limit by Tolerance times the ratio of the baseline to
-// the current mean time, at most 1. If that is 1, it adds the square root of the
-// limit, to try a larger limit. If the times of calls vary by more than the
-// tolerance, it reduces the limit of a healthy service far below the best value.
-// The zero Gradient is ready to use; use a pointer.
+// the current mean time, at most 1. If that is 1, it adds the square root of
+// the limit, to try a larger limit. If the times of calls vary by more than the
+// tolerance, it reduces the limit of a healthy service far below the best
+// value. The zero Gradient is ready to use; use a pointer.
 type Gradient struct {
 	Tolerance float64       // acceptable ratio of the mean time to the baseline, at least 1; zero means 1.2
 	Smoothing float64       // share of the way to the new limit that each window moves, at most 1; zero means 0.5

@@ -11,8 +11,8 @@ import (
 	"github.com/redoubt-go/redoubt/internal/outbox"
 )
 
-// A Bulkhead limits the number of callers that are inside at once. Make one with
-// [New]; it must not be copied. All methods may be called concurrently.
+// A Bulkhead limits the number of callers that are inside at once. [New] makes
+// a Bulkhead. It must not be copied. All methods may be called concurrently.
 type Bulkhead struct {
 	cfg   Config
 	epoch time.Time
@@ -37,8 +37,8 @@ type Bulkhead struct {
 // waiting is the flag in word.
 const waiting = 1
 
-// New returns an empty Bulkhead. It panics with the error of [Config.Validate]
-// if there is one.
+// New returns an empty Bulkhead. It panics with the error of [Config.Validate],
+// if any.
 func New(c Config) *Bulkhead {
 	if err := c.Validate(); err != nil {
 		panic(err)
@@ -64,7 +64,7 @@ func (b *Bulkhead) Acquire(ctx context.Context) (*Permit, error) {
 
 // AcquireN is [Bulkhead.Acquire] for n places, which are acquired together.
 //
-// Errors: those of Acquire. If n < 1 or n exceeds the limit, AcquireN
+// Errors: see [Bulkhead.Acquire]. If n < 1 or n exceeds the limit, AcquireN
 // immediately returns a *[FullError] that is not Retryable.
 func (b *Bulkhead) AcquireN(ctx context.Context, n int) (*Permit, error) {
 	p, err := b.acquire(ctx, n)
@@ -132,10 +132,10 @@ func (b *Bulkhead) Queued() int {
 // Limit returns the current limit.
 func (b *Bulkhead) Limit() int { return int(b.limit.Load()) }
 
-// SetLimit changes the limit, to at least 1 and at most 2^30. Callers inside are
-// not affected. If the limit shrinks, waiting callers enter only when enough
-// others have left; if it grows, they enter immediately. An Algorithm continues
-// from the new limit.
+// SetLimit changes the limit, to at least 1 and at most 2^30. Callers inside
+// are not affected. If the limit shrinks, waiting callers enter only when
+// enough others have left; if it grows, they enter immediately. An Algorithm
+// continues from the new limit.
 func (b *Bulkhead) SetLimit(n int) { b.setLimit(context.Background(), n) }
 
 func (b *Bulkhead) setLimit(ctx context.Context, n int) {
@@ -152,8 +152,8 @@ func (b *Bulkhead) setLimit(ctx context.Context, n int) {
 	b.deliver()
 }
 
-// A Permit holds one or more places. Its methods may be called concurrently, and
-// only the first call has an effect. It must not be copied.
+// A Permit holds places of a [Bulkhead]. Its methods may be called
+// concurrently, and only the first call has an effect. It must not be copied.
 type Permit struct {
 	b     *Bulkhead
 	n     int64

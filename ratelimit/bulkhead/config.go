@@ -23,10 +23,10 @@ type Config struct {
 	// context. Negative means that no caller waits.
 	MaxWait time.Duration
 
-	// Target is the acceptable wait. If all admitted callers have waited longer
-	// for an Interval, the bulkhead refuses each caller that has waited longer
-	// than Target when its turn comes, except the last in the queue. Zero or
-	// negative means no load shedding.
+	// Target is the acceptable wait. Once all admitted callers have waited
+	// longer for an Interval, the bulkhead sheds load: it refuses a caller that
+	// has waited longer when its turn comes, except the last in the queue. Zero
+	// or negative means no load shedding.
 	Target time.Duration
 	// Interval is the time for which waits above Target are tolerated. Zero
 	// means 100 ms, or Target if that is longer.
@@ -55,8 +55,8 @@ type Config struct {
 // maxCount bounds limits and queues.
 const maxCount = 1 << 30
 
-// Validate returns an error that joins all problems of c, including those of
-// an Algorithm that has a method Validate.
+// Validate returns an error that joins all problems of c. It calls the
+// Validate method of Algorithm, if any.
 func (c Config) Validate() error {
 	prefix := "bulkhead: "
 	if c.Name != "" {

@@ -34,7 +34,7 @@ func WrapArg[A, T any](b *Bulkhead, fn func(context.Context, A) (T, error)) func
 
 // Do is the function [Do] for work without a result.
 //
-// Errors: those of the function Do.
+// Errors: see the function Do.
 func (b *Bulkhead) Do(ctx context.Context, fn func(context.Context) error) error {
 	_, err := Do(ctx, b, func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) })
 	return err

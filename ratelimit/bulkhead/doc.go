@@ -1,25 +1,25 @@
 // Package bulkhead provides a concurrency limiter (semaphore, bulkhead) with a
 // queue, priorities, load shedding and adaptive limits.
 //
-// A server that works on too many requests at once becomes slow for all of them,
-// until no request is served in time. A [Bulkhead] admits a limited number of
-// callers, makes some more wait for a bounded time, and refuses the others
-// immediately.
+// A server that works on too many requests at once becomes slow for all of
+// them, until no request is served in time. A [Bulkhead] admits a limited
+// number of callers, makes some more wait for a bounded time, and refuses the
+// others immediately.
 //
 // # Limit the work in progress
 //
-// [Bulkhead.Do], [Do], [Wrap] and [WrapArg] return the place of a caller when its
-// work returns, panics, or calls runtime.Goexit.
+// [Bulkhead.Do], [Do], [Wrap] and [WrapArg] return the place of a caller when
+// its work returns, panics, or calls runtime.Goexit.
 //
-//	deployments := bulkhead.New(bulkhead.Config{Limit: 5, MaxQueue: 20, MaxWait: time.Minute})
-//	err := deployments.Do(ctx, deploy)
+//	places := bulkhead.New(bulkhead.Config{Limit: 5, MaxWait: time.Minute})
+//	err := places.Do(ctx, deploy)
 //	if errors.Is(err, bulkhead.ErrFull) {
 //		fmt.Println("try again later:", err)
 //	}
 //
 // # Hold places across functions
 //
-// A [Permit] holds one or more places until it is released.
+// A [Permit] holds places until it is released.
 //
 //	permit, err := memory.AcquireN(ctx, 3) // a large piece of work
 //	if err != nil {
@@ -41,7 +41,7 @@
 // [Gradient]. Measured limits can be far too low: [Gradient] and, less so,
 // [Vegas] reduce the limit of a healthy service if the times of its calls vary.
 //
-//	api := bulkhead.New(bulkhead.Config{Limit: 20, MaxLimit: 200, Algorithm: bulkhead.AIMD{}})
+//	api := bulkhead.New(bulkhead.Config{Algorithm: bulkhead.AIMD{}})
 //
 // # Choosing values
 //
@@ -50,8 +50,8 @@
 //   - MaxQueue: the calls that are served in the time that a caller will wait.
 //     With Target, the bulkhead bounds that time itself.
 //   - Algorithm: none if the right limit is known and constant; [AIMD] if
-//     overload shows as calls that miss their deadline; [Vegas] if all calls take
-//     about the same time.
+//     overload shows as calls that miss their deadline; [Vegas] if all calls
+//     take about the same time.
 //
 // # Errors
 //

@@ -27,8 +27,8 @@ const (
 	// ReasonShed means that the caller waited longer than Config.Target while
 	// all callers did.
 	ReasonShed
-	// ReasonTooLarge means that the caller asked for more places than the limit,
-	// or for less than one.
+	// ReasonTooLarge means that the caller asked for more places than the
+	// limit, or for fewer than 1.
 	ReasonTooLarge
 )
 

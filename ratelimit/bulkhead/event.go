@@ -31,12 +31,12 @@ func (k Kind) String() string {
 
 // An Event is a refusal or a change of the limit.
 type Event struct {
-	Kind    Kind       // what happened
+	Kind    Kind       // the kind of event
 	Name    string     // Config.Name
 	Err     *FullError // the refusal; nil if the limit changed
 	Limit   int        // the limit now
 	Old     int        // the limit before; equal to Limit for a refusal
-	Dropped int        // events dropped just before this one, because OnEvent is slower than they come
+	Dropped int        // events dropped just before this event, because OnEvent was too slow
 }
 
 var _ slog.LogValuer = Event{}

@@ -14,8 +14,8 @@ func Example() {
 	ctx := context.Background()
 	deploy := func(context.Context) error { fmt.Println("deployed"); return nil }
 
-	deployments := bulkhead.New(bulkhead.Config{Limit: 5, MaxQueue: 20, MaxWait: time.Minute})
-	err := deployments.Do(ctx, deploy)
+	places := bulkhead.New(bulkhead.Config{Limit: 5, MaxWait: time.Minute})
+	err := places.Do(ctx, deploy)
 	if errors.Is(err, bulkhead.ErrFull) {
 		fmt.Println("try again later:", err)
 	}
@@ -53,10 +53,10 @@ func Example_priority() {
 }
 
 func Example_adaptive() {
-	api := bulkhead.New(bulkhead.Config{Limit: 20, MaxLimit: 200, Algorithm: bulkhead.AIMD{}})
+	api := bulkhead.New(bulkhead.Config{Algorithm: bulkhead.AIMD{}})
 
 	fmt.Println(api.Limit())
-	// Output: 20
+	// Output: 10
 }
 
 func ExampleWrapArg() {

@@ -15,7 +15,7 @@ const (
 	Background Priority = iota - 2
 	// Low is for work that can be repeated later.
 	Low
-	// Normal is the priority of a context without one.
+	// Normal is the default.
 	Normal
 	// High is for work that a user waits for.
 	High
@@ -50,8 +50,8 @@ type waiter struct {
 	elem   *list.Element // nil once the answer is sent; guarded by mu
 }
 
-// enqueue returns a waiter, or an error if the queue is full. It returns neither
-// if places were free after all, and then has acquired them.
+// enqueue returns a waiter, or an error if the queue is full. It returns
+// neither if places were free after all, and then has acquired them.
 func (b *Bulkhead) enqueue(ctx context.Context, n int) (*waiter, error) {
 	level := PriorityFrom(ctx).level()
 	b.mu.Lock()
@@ -79,7 +79,7 @@ func (b *Bulkhead) enqueue(ctx context.Context, n int) (*waiter, error) {
 }
 
 // displace refuses the last waiter of the lowest priority below level, and
-// reports whether there was one.
+// reports whether there was such a waiter.
 func (b *Bulkhead) displace(level int) bool {
 	for i := priorities - 1; i > level; i-- {
 		if e := b.queues[i].Back(); e != nil {

@@ -1,7 +1,7 @@
 package bulkhead
 
-// Stats are figures of a [Bulkhead]. QueueFull, TooLate, Shed and TooLarge count
-// refusals from the call of New.
+// Stats are figures of a [Bulkhead]. QueueFull, TooLate, Shed and TooLarge
+// count refusals from the call of New.
 type Stats struct {
 	Name     string `json:"name"`     // Config.Name
 	Limit    int    `json:"limit"`    // the current limit
