@@ -3,7 +3,6 @@ package ratelimit
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"math/bits"
 	"sync"
@@ -55,24 +54,16 @@ const (
 
 // Validate returns an error that joins all problems of c.
 func (c KeyedConfig) Validate() error {
-	prefix := "ratelimit: "
+	p := problems{prefix: "ratelimit: "}
 	if c.Name != "" {
-		prefix += quote.Name(c.Name) + ": "
+		p.prefix += quote.Name(c.Name) + ": "
 	}
-	var errs []error
-	bad := func(wrong bool, format string, args ...any) {
-		if wrong {
-			errs = append(errs, fmt.Errorf(prefix+format, args...))
-		}
+	if p.add(c.Limit == Limit{}, "Limit is missing"); p.errs == nil {
+		p.errs = append(p.errs, c.Limit.validate(p.prefix+"Limit: "))
 	}
-	if c.Limit == (Limit{}) {
-		bad(true, "Limit is missing")
-	} else if err := c.Limit.validate(prefix + "Limit: "); err != nil {
-		errs = append(errs, err)
-	}
-	bad(c.MaxKeys < 0 || c.MaxKeys > maxKeys, "MaxKeys is %d, want 0 to %d", c.MaxKeys, maxKeys)
-	bad(c.OnFull > ForgiveDebt, "OnFull is %d, want InheritDebt, RejectNew or ForgiveDebt", c.OnFull)
-	return errors.Join(errs...)
+	p.add(c.MaxKeys < 0 || c.MaxKeys > maxKeys, "MaxKeys is %d, want 0 to %d", c.MaxKeys, maxKeys)
+	p.add(c.OnFull > ForgiveDebt, "OnFull is %d, want InheritDebt, RejectNew or ForgiveDebt", c.OnFull)
+	return errors.Join(p.errs...)
 }
 
 // A Keyed limits each of many keys, such as users or addresses, in a fixed

@@ -103,24 +103,32 @@ func (l Limit) validate(prefix string) error {
 	if l.Name != "" {
 		prefix += quote.Name(l.Name) + ": "
 	}
-	var errs []error
-	for _, p := range l.problems() {
-		errs = append(errs, errors.New(prefix+p))
-	}
-	return errors.Join(errs...)
+	p := problems{prefix: prefix}
+	p.add(l.N < 0, "N is %d, want at least 0", l.N)
+	p.add(l.Per <= 0, "Per is %v, want more than 0", l.Per)
+	p.add(l.Burst < NoBurst, "Burst is %d, want at least 0, or NoBurst", l.Burst)
+	p.add(l.N == 0 && l.Burst == 0, "N and Burst are 0, want more, or the Burst NoBurst to admit nothing")
+	return errors.Join(p.errs...)
 }
 
-func (l Limit) problems() (found []string) {
-	add := func(wrong bool, format string, args ...any) {
-		if wrong {
-			found = append(found, fmt.Sprintf(format, args...))
-		}
+// validateWindow is validate for a Window or Counter of at most most events.
+func (l Limit) validateWindow(prefix string, most int64) error {
+	p := problems{prefix, []error{l.validate(prefix)}}
+	p.add(l.N == 0 || l.N > most, "N is %d, want 1 to %d", l.N, most)
+	p.add(l.Burst != 0 && l.Burst != l.N, "Burst is %d, want 0 or N", l.Burst)
+	return errors.Join(p.errs...)
+}
+
+// problems collects the errors of a configuration.
+type problems struct {
+	prefix string
+	errs   []error
+}
+
+func (p *problems) add(wrong bool, format string, args ...any) {
+	if wrong {
+		p.errs = append(p.errs, errors.New(p.prefix+fmt.Sprintf(format, args...)))
 	}
-	add(l.N < 0, "N is %d, want at least 0", l.N)
-	add(l.Per <= 0, "Per is %v, want more than 0", l.Per)
-	add(l.Burst < NoBurst, "Burst is %d, want at least 0, or NoBurst", l.Burst)
-	add(l.N == 0 && l.Burst == 0, "N and Burst are 0, want more, or the Burst NoBurst to admit nothing")
-	return found
 }
 
 // String returns the text of l: "100/s", "5/1m30s burst 10" or "inf". It
@@ -205,10 +213,7 @@ func parseLimit(s string) (l Limit, err error) {
 			l.Burst = NoBurst
 		}
 	}
-	if p := l.problems(); len(p) > 0 {
-		return l, errors.New(p[0])
-	}
-	return l, nil
+	return l, l.validate("")
 }
 
 // parseCount parses digits only: no sign, no blanks.

@@ -184,9 +184,9 @@ func TestLimitValidate(t *testing.T) {
 		{ratelimit.Every(0), "ratelimit: limit: Per is 0s, want more than 0"},
 		{ratelimit.Rate(math.NaN(), 1), "ratelimit: limit: N is -1, want at least 0"},
 		{
-			ratelimit.Limit{N: -1, Per: -1, Burst: -2, Name: "a\nb"},
-			`ratelimit: limit: "a\nb": N is -1, want at least 0` + "\n" + `ratelimit: limit: "a\nb": Per is -1ns, want more than 0` +
-				"\n" + `ratelimit: limit: "a\nb": Burst is -2, want at least 0, or NoBurst`,
+			ratelimit.Limit{N: -1, Per: -1, Burst: -2, Name: "a%d\nb"},
+			`ratelimit: limit: "a%d\nb": N is -1, want at least 0` + "\n" + `ratelimit: limit: "a%d\nb": Per is -1ns, want more than 0` +
+				"\n" + `ratelimit: limit: "a%d\nb": Burst is -2, want at least 0, or NoBurst`,
 		},
 	} {
 		checkEqual(t, fmt.Sprint(tt.limit.Validate()), tt.want)

@@ -2,12 +2,8 @@ package ratelimit
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
-
-	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
 // A Window admits at most N events in any period of length Per: an exact
@@ -36,24 +32,6 @@ func NewWindow(limit Limit) *Window {
 		panic(err)
 	}
 	return &Window{limit: limit.normal(), epoch: time.Now(), log: make([]int64, limit.N)}
-}
-
-// validateWindow returns the problems of the limit of a Window or Counter.
-func (l Limit) validateWindow(prefix string, most int64) error {
-	if err := l.validate(prefix); err != nil {
-		return err
-	}
-	if l.Name != "" {
-		prefix += quote.Name(l.Name) + ": "
-	}
-	var errs []error
-	if l.N < 1 || l.N > most {
-		errs = append(errs, fmt.Errorf("%sN is %d, want 1 to %d", prefix, l.N, most))
-	}
-	if l.Burst != 0 && l.Burst != l.N {
-		errs = append(errs, fmt.Errorf("%sBurst is %d, want 0 or N", prefix, l.Burst))
-	}
-	return errors.Join(errs...)
 }
 
 // Allow reports whether an event may happen now. If so, it logs the event.

@@ -77,13 +77,9 @@ type AIMD struct {
 
 // Validate returns an error that joins all problems of a.
 func (a AIMD) Validate() error {
-	var p problems
-	p.maxRTT("AIMD", a.MaxRTT)
-	return errors.Join(p...)
-}
-
-func (p *problems) maxRTT(algorithm string, d time.Duration) {
-	p.add(d < 0, "bulkhead: %s: MaxRTT is %v, want at least 0", algorithm, d)
+	p := problems{prefix: "bulkhead: AIMD: "}
+	p.add(a.MaxRTT < 0, "MaxRTT is %v, want at least 0", a.MaxRTT)
+	return errors.Join(p.errs...)
 }
 
 // Update implements [Algorithm].
@@ -160,12 +156,12 @@ type Vegas struct {
 // Validate returns an error that joins all problems of v.
 func (v *Vegas) Validate() error {
 	alpha, beta := orDefault(v.Alpha, 3), orDefault(v.Beta, 6)
-	var p problems
-	p.add(v.Alpha < 0, "bulkhead: Vegas: Alpha is %d, want at least 0", v.Alpha)
-	p.add(v.Beta < 0, "bulkhead: Vegas: Beta is %d, want at least 0", v.Beta)
-	p.add(alpha > beta, "bulkhead: Vegas: Alpha is %d, want at most Beta, %d", alpha, beta)
-	p.maxRTT("Vegas", v.MaxRTT)
-	return errors.Join(p...)
+	p := problems{prefix: "bulkhead: Vegas: "}
+	p.add(v.Alpha < 0, "Alpha is %d, want at least 0", v.Alpha)
+	p.add(v.Beta < 0, "Beta is %d, want at least 0", v.Beta)
+	p.add(alpha > beta, "Alpha is %d, want at most Beta, %d", alpha, beta)
+	p.add(v.MaxRTT < 0, "MaxRTT is %v, want at least 0", v.MaxRTT)
+	return errors.Join(p.errs...)
 }
 
 // Update implements [Algorithm].
@@ -202,11 +198,11 @@ type Gradient struct {
 
 // Validate returns an error that joins all problems of g.
 func (g *Gradient) Validate() error {
-	var p problems
-	p.add(g.Tolerance != 0 && !(g.Tolerance >= 1), "bulkhead: Gradient: Tolerance is %v, want 0, or at least 1", g.Tolerance)
-	p.add(!(g.Smoothing >= 0 && g.Smoothing <= 1), "bulkhead: Gradient: Smoothing is %v, want 0 to 1", g.Smoothing)
-	p.maxRTT("Gradient", g.MaxRTT)
-	return errors.Join(p...)
+	p := problems{prefix: "bulkhead: Gradient: "}
+	p.add(g.Tolerance != 0 && !(g.Tolerance >= 1), "Tolerance is %v, want 0, or at least 1", g.Tolerance)
+	p.add(!(g.Smoothing >= 0 && g.Smoothing <= 1), "Smoothing is %v, want 0 to 1", g.Smoothing)
+	p.add(g.MaxRTT < 0, "MaxRTT is %v, want at least 0", g.MaxRTT)
+	return errors.Join(p.errs...)
 }
 
 // Update implements [Algorithm].

@@ -58,30 +58,32 @@ const maxCount = 1 << 30
 // Validate returns an error that joins all problems of c. It calls the
 // Validate method of Algorithm, if any.
 func (c Config) Validate() error {
-	prefix := "bulkhead: "
+	p := problems{prefix: "bulkhead: "}
 	if c.Name != "" {
-		prefix += quote.Name(c.Name) + ": "
+		p.prefix += quote.Name(c.Name) + ": "
 	}
-	var p problems
-	p.add(c.Limit < 0 || c.Limit > maxCount, prefix+"Limit is %d, want 0 to %d", c.Limit, maxCount)
-	p.add(c.MaxQueue > maxCount, prefix+"MaxQueue is %d, want at most %d", c.MaxQueue, maxCount)
-	p.add(c.Interval < 0, prefix+"Interval is %v, want at least 0", c.Interval)
-	p.add(c.MinLimit < 0 || c.MinLimit > maxCount, prefix+"MinLimit is %d, want 0 to %d", c.MinLimit, maxCount)
-	p.add(c.MaxLimit < 0 || c.MaxLimit > maxCount, prefix+"MaxLimit is %d, want 0 to %d", c.MaxLimit, maxCount)
-	p.add(c.MaxLimit > 0 && c.MinLimit > c.MaxLimit, prefix+"MinLimit is %d, want at most MaxLimit, %d", c.MinLimit, c.MaxLimit)
-	p.add(c.Window < 0, prefix+"Window is %v, want at least 0", c.Window)
+	p.add(c.Limit < 0 || c.Limit > maxCount, "Limit is %d, want 0 to %d", c.Limit, maxCount)
+	p.add(c.MaxQueue > maxCount, "MaxQueue is %d, want at most %d", c.MaxQueue, maxCount)
+	p.add(c.Interval < 0, "Interval is %v, want at least 0", c.Interval)
+	p.add(c.MinLimit < 0 || c.MinLimit > maxCount, "MinLimit is %d, want 0 to %d", c.MinLimit, maxCount)
+	p.add(c.MaxLimit < 0 || c.MaxLimit > maxCount, "MaxLimit is %d, want 0 to %d", c.MaxLimit, maxCount)
+	p.add(c.MaxLimit > 0 && c.MinLimit > c.MaxLimit, "MinLimit is %d, want at most MaxLimit, %d", c.MinLimit, c.MaxLimit)
+	p.add(c.Window < 0, "Window is %v, want at least 0", c.Window)
 	if a, ok := c.Algorithm.(interface{ Validate() error }); ok {
-		p = append(p, a.Validate())
+		p.errs = append(p.errs, a.Validate())
 	}
-	return errors.Join(p...)
+	return errors.Join(p.errs...)
 }
 
-// problems collects errors.
-type problems []error
+// problems collects the errors of a configuration.
+type problems struct {
+	prefix string
+	errs   []error
+}
 
 func (p *problems) add(wrong bool, format string, args ...any) {
 	if wrong {
-		*p = append(*p, fmt.Errorf(format, args...))
+		p.errs = append(p.errs, errors.New(p.prefix+fmt.Sprintf(format, args...)))
 	}
 }
 
