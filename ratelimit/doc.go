@@ -2,9 +2,9 @@
 // windows, and limits for each of many keys.
 //
 // A server needs a limit that holds under contention, when callers give up, and
-// whatever the clock does. A [Limiter] admits at most burst + rate × time
-// events in any interval, as long as no reservation is cancelled. Its state is
-// a single integer per limit.
+// whatever the clock does. Without reservations, a [Limiter] admits at most
+// burst + rate × time events in any interval. Its state is a single integer per
+// limit.
 //
 // # Wait for a turn
 //

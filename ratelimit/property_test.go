@@ -1,6 +1,7 @@
 package ratelimit_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -12,7 +13,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/leanovate/gopter"
 	"github.com/leanovate/gopter/gen"
 	"github.com/leanovate/gopter/prop"
@@ -92,29 +92,55 @@ func gcd(a, b int64) int64 {
 	return a
 }
 
-func TestPropertyEqualsTheModel(t *testing.T) {
-	// Oracle: model. At instants that are whole units the two agree on every
-	// decision and all that remains.
-	checkProperty(t, 300, prop.ForAll(func(s scenario) string {
-		lim, m, ns := ratelimit.New(s.Limit), newModel(s.Limit), int64(0)
-		// Per nanoseconds are N<<Frac units, so whole units meet whole
-		// nanoseconds once in grid.
-		grid := int64(s.Limit.Per) / gcd(int64(s.Limit.Per), s.Limit.N<<lim.Frac())
-		for i, step := range s.Steps {
-			ns += (step.Gap + grid - 1) / grid * grid
-			if ns > 1<<33 && grid > 1 {
-				break // rounding up the rate may show from here on; the next property goes on
-			}
-			want := m.at(ns).Cmp(new(big.Rat).SetInt64(step.N)) >= 0
-			if want {
-				m.take(step.N)
-			}
-			if got := lim.AllowAt(lim.Epoch().Add(time.Duration(ns)), step.N); got != want {
-				return fmt.Sprintf("step %d at %d: admitted %v, want %v", i, ns, got, want)
-			}
+// disagreement returns how lim differs from the model of s.Limit at instants
+// that are whole units, where both must agree on every decision.
+func disagreement(lim *ratelimit.Limiter, s scenario) string {
+	m, ns := newModel(s.Limit), int64(0)
+	// Per nanoseconds are N<<Frac units, so whole units meet whole nanoseconds
+	// once in grid.
+	grid := int64(s.Limit.Per) / gcd(int64(s.Limit.Per), s.Limit.N<<lim.Frac())
+	for i, step := range s.Steps {
+		ns += (step.Gap + grid - 1) / grid * grid
+		if ns > 1<<33 && grid > 1 {
+			break // rounding up the rate may show from here on; the next property goes on
 		}
-		return ""
+		want := m.at(ns).Cmp(new(big.Rat).SetInt64(step.N)) >= 0
+		if want {
+			m.take(step.N)
+		}
+		if got := lim.AllowAt(lim.Epoch().Add(time.Duration(ns)), step.N); got != want {
+			return fmt.Sprintf("step %d at %d: admitted %v, want %v", i, ns, got, want)
+		}
+	}
+	return ""
+}
+
+func TestPropertyEqualsTheModel(t *testing.T) {
+	// Oracle: model.
+	checkProperty(t, 300, prop.ForAll(func(s scenario) string {
+		return disagreement(ratelimit.New(s.Limit), s)
 	}, scenarioGen()))
+}
+
+func TestModelBites(t *testing.T) {
+	// A limiter with a burst of one event more, or with half of the rate, must
+	// differ from the model.
+	burst, rate := 0, 0
+	for range 100 {
+		sample, _ := scenarioGen().Sample()
+		s := sample.(scenario)
+		if disagreement(ratelimit.New(s.Limit.WithBurst(s.Limit.Burst+1)), s) != "" {
+			burst++
+		}
+		slow := s.Limit
+		slow.Per *= 2
+		if disagreement(ratelimit.New(slow), s) != "" {
+			rate++
+		}
+	}
+	if burst < 10 || rate < 10 {
+		t.Errorf("the model shows %d of 100 wrong bursts and %d of 100 wrong rates, want 10 or more", burst, rate)
+	}
 }
 
 func TestPropertyNeverOffByMoreThanAUnit(t *testing.T) {
@@ -143,11 +169,11 @@ func TestPropertyNeverOffByMoreThanAUnit(t *testing.T) {
 type event struct{ at, n int64 }
 
 // excess returns by how much the busiest stretch of time exceeds burst + rate ×
-// time, times Per. Oracle for P2: the definition of a limit, over all pairs of
+// time, times Per. Oracle: the definition of a limit, over all pairs of
 // admissions; a stretch is two nanoseconds longer than its ends are apart, for
 // the rounding of either.
 func excess(l ratelimit.Limit, admitted []event) int64 {
-	slices.SortFunc(admitted, func(a, b event) int { return int(a.at - b.at) })
+	slices.SortFunc(admitted, func(a, b event) int { return cmp.Compare(a.at, b.at) })
 	worst, sum, low := int64(math.MinInt64), int64(0), int64(math.MaxInt64)
 	for _, e := range admitted {
 		low = min(low, sum*int64(l.Per)-e.at*l.N) // a stretch may begin with e
@@ -196,7 +222,7 @@ func TestPropertyConformsInAnyOrder(t *testing.T) {
 }
 
 func TestExcessBites(t *testing.T) {
-	// The oracle of P2 itself: one event too many anywhere must show.
+	// One event too many anywhere must show.
 	l := ratelimit.PerSecond(10).WithBurst(3)
 	fine := []event{{0, 3}, {1e8, 1}, {2e8, 1}, {5e8, 3}}
 	if got := excess(l, fine); got > 0 {
@@ -312,7 +338,10 @@ func TestPropertyWaitersAreServedAsSoonAsTheModelAllows(t *testing.T) {
 		// Those that need not wait are all served at the instant 0, in any
 		// order of their goroutines.
 		slices.SortStableFunc(got, func(a, b turn) int { return a.Caller - b.Caller })
-		return cmp.Diff(want, got)
+		if !slices.Equal(got, want) {
+			return fmt.Sprintf("served %v, want %v", got, want)
+		}
+		return ""
 	}, gen.SliceOfN(20, gen.Int64Range(1, 5)), gen.Int64Range(5, 9)))
 }
 

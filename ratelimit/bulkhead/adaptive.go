@@ -62,11 +62,11 @@ func (b *Bulkhead) measure(now, rtt time.Duration, inflight int, o Outcome) {
 
 // lower returns the limit after a drop: 10 % less, by at least 1, and not below
 // 1.
-func lower(limit int) int { return max(1, min(limit-1, limit*9/10)) }
+func lower(limit int) int { return max(1, min(limit-1, limit-(limit+9)/10)) }
 
 // busy reports whether at least half of the limit was in use. A limit that is
 // used less need not grow.
-func (s Sample) busy(limit int) bool { return s.Inflight*2 >= limit }
+func (s Sample) busy(limit int) bool { return s.Inflight >= limit-s.Inflight }
 
 // AIMD is additive increase, multiplicative decrease. After a window with a
 // drop it lowers the limit by 10 %. After a window without drops in which at

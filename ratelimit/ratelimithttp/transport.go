@@ -55,7 +55,7 @@ const (
 //
 // Errors: if req would wait longer than MaxWait or its deadline, the error is a
 // *[ratelimit.LimitedError]. If the context of req ends first, the error
-// matches its Err and its [context.Cause]. Other errors are those of Limit and
+// matches its Err and its [context.Cause]. Other errors come from Limit and
 // Base.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := t.wait(req); err != nil {
