@@ -18,9 +18,9 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// check runs a property with n random seeds, which gopter reports when it
-// fails.
-func check(t *testing.T, n int, property func(r *rand.Rand) error) {
+// checkProperty checks a property with n random seeds, which gopter reports if
+// it fails.
+func checkProperty(t *testing.T, n int, property func(r *rand.Rand) error) {
 	t.Helper()
 	p := gopter.DefaultTestParameters()
 	p.MinSuccessfulTests = n
@@ -66,7 +66,7 @@ func randomEvents(r *rand.Rand, n int, longest time.Duration) []event {
 func TestProperty_SameAsInProcess(t *testing.T) {
 	m, client := mini(t)
 	n := 0
-	check(t, 60, func(r *rand.Rand) error {
+	checkProperty(t, 60, func(r *rand.Rand) error {
 		n++
 		rules, events := randomLimits(r), randomEvents(r, 60, 300*time.Millisecond)
 		want := inProcess(t, rules, events)
@@ -132,7 +132,7 @@ func TestProperty_SameOnRealServer(t *testing.T) {
 	server := redistest.Start(t)
 	client := &recorder{Client: rueClient(t, server.Addr)}
 	n := 0
-	check(t, 5, func(r *rand.Rand) error {
+	checkProperty(t, 5, func(r *rand.Rand) error {
 		n++
 		rules := limits(ratelimit.Per(1+r.Int64N(9), time.Duration(1+r.IntN(9))*time.Millisecond).WithBurst(1 + r.Int64N(9)))
 		l := redis.New(redis.Config{Client: client, Name: fmt.Sprint("p", n), Limits: rules, Denied: -1, Timeout: patient, Outage: redis.OutageRefuse})
@@ -161,7 +161,7 @@ func (b *bucket) charge(at, cost float64) { b.full = max(b.full, at) + cost }
 func TestProperty_GiveBack(t *testing.T) {
 	m, client := mini(t)
 	n := 0
-	check(t, 200, func(r *rand.Rand) error {
+	checkProperty(t, 200, func(r *rand.Rand) error {
 		n++
 		const burst = 30
 		limit := ratelimit.PerSecond(1).WithBurst(burst)

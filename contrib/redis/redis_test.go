@@ -237,3 +237,23 @@ func TestServerInstalled(t *testing.T) {
 		t.Fatalf("%v; install the Debian package redis-server", err)
 	}
 }
+
+// A hook that panics passes its panic on, and the Limiter goes on.
+func TestPanickingHook(t *testing.T) {
+	calls := 0
+	l := redis.New(redis.Config{
+		Client: lost{}, Limits: limits(ratelimit.PerHour(1)), Outage: redis.OutageRefuse,
+		OnEvent: func(context.Context, redis.Event) { calls++; panic("hook") },
+	})
+	func() {
+		defer func() {
+			if got := recover(); got != "hook" {
+				t.Errorf("recovered %v, want the panic of the hook", got)
+			}
+		}()
+		take(t, l, "k", 1)
+	}()
+	if d := take(t, l, "k", 1); d.OK || !d.Retryable || calls != 1 || !l.Stats().Down {
+		t.Errorf("after the panic: %+v, %d calls, %+v", d, calls, l.Stats())
+	}
+}
