@@ -74,7 +74,8 @@ func TestSetKeepsTokens(t *testing.T) {
 }
 
 func TestSetNeitherLosesNorDoubles(t *testing.T) {
-	// Oracle: addition. Limits without a rate: what all callers got is what there was.
+	// Oracle: addition. Limits without a rate: what all callers got is what
+	// there was.
 	const burst = 200_000
 	lim := ratelimit.New(ratelimit.PerSecond(0).WithBurst(burst))
 	var total atomic.Int64
@@ -311,8 +312,9 @@ func TestPace(t *testing.T) {
 }
 
 func TestPropertyCancelAllInAnyOrder(t *testing.T) {
-	// Oracle: a limiter that nobody has reserved from. Reservations are made and all cancelled, in any order and at any
-	// time, with nothing else in between.
+	// Oracle: a limiter that nobody has reserved from. Reservations are made
+	// and all cancelled, in any order and at any time, with nothing else in
+	// between.
 	synctest.Test(t, func(t *testing.T) {
 		checkProperty(t, 500, prop.ForAll(func(ns, order []int64, pause int64) string {
 			limit := ratelimit.PerSecond(4).WithBurst(5)
@@ -338,8 +340,9 @@ func TestPropertyCancelAllInAnyOrder(t *testing.T) {
 }
 
 func TestPropertyNeverRestoresTooMuch(t *testing.T) {
-	// Oracle: the definition. Of what happened, admissions and reservations kept at the instants they were promised, no
-	// stretch exceeds burst + rate × time.
+	// Oracle: the definition. Of what happened, admissions and reservations
+	// kept at the instants they were promised, no stretch exceeds burst + rate
+	// × time.
 	limit := ratelimit.PerSecond(4).WithBurst(5)
 	type made struct {
 		r *ratelimit.Reservation
@@ -383,7 +386,8 @@ func TestPropertyNeverRestoresTooMuch(t *testing.T) {
 }
 
 func TestPropertySetPreservesTokens(t *testing.T) {
-	// Oracle: the tokens before, cut to the new burst, within a unit of the coarser of the two.
+	// Oracle: the tokens before, cut to the new burst, within a unit of the
+	// coarser of the two.
 	synctest.Test(t, func(t *testing.T) {
 		checkProperty(t, 500, prop.ForAll(func(from, to ratelimit.Limit, n int64) string {
 			from = from.WithBurst(50)
@@ -402,7 +406,8 @@ func TestPropertySetPreservesTokens(t *testing.T) {
 }
 
 func TestReserveStorm(t *testing.T) {
-	// Oracle: addition. Without a rate, what is kept and what remains is what there was.
+	// Oracle: addition. Without a rate, what is kept and what remains is what
+	// there was.
 	const burst = 100_000
 	for _, limits := range [][]ratelimit.Limit{
 		{ratelimit.PerSecond(0).WithBurst(burst)},

@@ -7,13 +7,13 @@ import (
 )
 
 // A bucket is the arithmetic of a finite limit, by the generic cell rate
-// algorithm (GCRA, ITU-T I.371). Its state is one integer, the theoretical
+// algorithm (GCRA, ITU-T I.371). Its state is a single integer, the theoretical
 // arrival time (tat): the instant at which the bucket will be full again.
 // Taking n events moves the tat n events on from max(tat, now). It is allowed
 // if the new tat is at most a burst ahead of now.
 //
 // Instants are counted in units of 1/2^frac event. frac is so large that a
-// unit is the time of one or two nanoseconds. An event is a whole number of
+// unit is the time of 1 or 2 nanoseconds. An event is a whole number of
 // units, so sums of events are exact at any rate. Only the clock is rounded,
 // down to a unit, and the error never accumulates. Instants in nanoseconds
 // count from the limiter's epoch and may be negative.

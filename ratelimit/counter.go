@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// A Counter estimates a [Window] from two numbers, a sliding window counter: the
-// events of the current period, and the events of the previous period in
+// A Counter estimates a [Window] from two numbers, a sliding window counter:
+// the events of the current period, and the events of the previous period in
 // proportion to the part of it that the window still covers. If events come
-// evenly, the estimate is right. At worst, if the events of a period all come at
-// its end, a window sees not quite twice the limit. All methods may be called
-// concurrently. The zero Counter admits nothing.
+// evenly, the estimate is right. At worst, if the events of a period all come
+// at its end, a window sees not quite twice the limit. All methods may be
+// called concurrently. The zero Counter admits nothing.
 type Counter struct {
 	limit Limit
 	epoch time.Time
@@ -51,7 +51,7 @@ func (c *Counter) Take(n int64) Decision { return c.take(int64(time.Since(c.epoc
 // Wait waits until an event may happen, and counts it. Waiting callers have no
 // order: each tries again when the first of them may go on.
 //
-// Errors: those of [Limiter.Wait].
+// Errors: see [Limiter.Wait].
 func (c *Counter) Wait(ctx context.Context) error { return poll(ctx, 1, c.Take) }
 
 // WaitN is [Counter.Wait] for n events, which are counted together.

@@ -2,16 +2,16 @@
 // windows, and limits for each of many keys.
 //
 // A server needs a limit that holds under contention, when callers give up, and
-// whatever the clock does. A [Limiter] admits at most burst + rate × time
-// events in any interval, as long as no reservation is cancelled. Its state is
-// one integer per limit.
+// whatever the clock does. Without reservations, a [Limiter] admits at most
+// burst + rate × time events in any interval. Its state is a single integer per
+// limit.
 //
 // # Wait for a turn
 //
 // Most clients should use [Limiter.Wait], or [Do], [Wrap] or [WrapArg], which
 // call it. Callers wait in the order of their calls.
 //
-//	lim := ratelimit.New(ratelimit.PerSecond(100).WithBurst(20), ratelimit.PerHour(10_000))
+//	lim := ratelimit.New(ratelimit.PerSecond(100).WithBurst(20))
 //	send := ratelimit.Wrap(lim, deliver) // each call waits for its turn
 //	receipt, err := send(ctx)
 //
@@ -21,7 +21,7 @@
 // [Decision]. [Reject] turns a Limiter into a [Waiter] that refuses.
 //
 //	if d := lim.Take(1); !d.OK {
-//		fmt.Println("too many requests, retry after", d.RetryAfter.Round(time.Minute))
+//		fmt.Println("retry after", d.RetryAfter.Round(time.Minute))
 //	}
 //
 // # Limit each user
@@ -29,8 +29,11 @@
 // A [Keyed] limits each of many keys in a fixed amount of memory. A [Store] is
 // the same behind an interface, for limits that several processes share.
 //
-//	perUser := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerMinute(60)})
-//	page, err := ratelimit.Do(ctx, ratelimit.Reject(perUser.For(user)), fetch)
+//	perUser := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{
+//		Limit: ratelimit.PerMinute(60),
+//	})
+//	alice := ratelimit.Reject(perUser.For("alice"))
+//	page, err := ratelimit.Do(ctx, alice, fetch)
 //
 // # Count events in a sliding window
 //
@@ -55,15 +58,18 @@
 //
 // # Choosing values
 //
-//   - Rate: the events that the protected service can sustain. To obey the limit
-//     of another service, stay a little below it: networks bunch events up.
+//   - Rate: the events that the protected service can sustain. To obey the
+//     limit of another service, stay a little below it: networks bunch events
+//     up.
 //   - Burst: the events that may come at once after a pause. A burst of 1
 //     ([Every]) spaces events evenly.
 //   - Several limits, such as a rate per second and a quota per hour, belong in
-//     one Limiter: a refusal by one of them takes nothing from the others.
-//   - MaxKeys of a Keyed: at least twice the keys seen while a burst comes back.
+//     the same Limiter: an event that a limit refuses is not taken from the
+//     others.
+//   - MaxKeys of a Keyed: at least twice the keys seen while a burst comes
+//     back.
 //   - OnFull of a Keyed: [InheritDebt] if clients choose the keys, so that a
-//     flood of keys cannot erase what a key has used.
+//     flood of keys cannot erase the debt of a key.
 //
 // # Errors
 //
@@ -71,14 +77,15 @@
 // more events than a burst were asked for. A wait that would end after the
 // deadline of its context is refused immediately and also matches
 // [context.DeadlineExceeded]. The methods RetryAfter, Retryable and Rejected
-// inform other guards, such as a retry or a circuit breaker. The error of a wait
-// whose context ended matches ctx.Err and [context.Cause], and is not a
+// inform other guards, such as a retry or a circuit breaker. The error of a
+// wait whose context ended matches ctx.Err and [context.Cause], and is not a
 // LimitedError. Invalid limits make the constructors panic.
 //
 // # Concurrency and cost
 //
-// All methods may be called concurrently, and no goroutine is started. Allow and
-// Take allocate nothing and, with one limit and no waiting callers, use no lock.
+// All methods may be called concurrently, and no goroutine is started. Allow
+// and Take allocate nothing and, with one limit and no waiting callers, use no
+// lock.
 //
 // Costs, formats and sources: docs/ratelimit.md.
 package ratelimit

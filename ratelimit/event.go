@@ -31,11 +31,11 @@ func (k Kind) String() string {
 
 // An Event is a refusal by a [Keyed], or the loss of a key's slot.
 type Event struct {
-	Kind     Kind     // what happened
+	Kind     Kind     // the kind of event
 	Name     string   // KeyedConfig.Name
 	Key      any      // the key of the request, of the type of the Keyed
 	Decision Decision // the answer to the request
-	Dropped  int      // events dropped just before this one, because OnEvent is slower than they come
+	Dropped  int      // events dropped just before this event, because OnEvent was too slow
 }
 
 var _ slog.LogValuer = Event{}

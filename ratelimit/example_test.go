@@ -15,7 +15,7 @@ func Example() {
 	ctx := context.Background()
 	deliver := func(context.Context) (string, error) { return "delivered", nil }
 
-	lim := ratelimit.New(ratelimit.PerSecond(100).WithBurst(20), ratelimit.PerHour(10_000))
+	lim := ratelimit.New(ratelimit.PerSecond(100).WithBurst(20))
 	send := ratelimit.Wrap(lim, deliver) // each call waits for its turn
 	receipt, err := send(ctx)
 
@@ -28,18 +28,21 @@ func Example_refuse() {
 	lim := ratelimit.New(ratelimit.PerHour(1))
 	lim.Allow()
 	if d := lim.Take(1); !d.OK {
-		fmt.Println("too many requests, retry after", d.RetryAfter.Round(time.Minute))
+		fmt.Println("retry after", d.RetryAfter.Round(time.Minute))
 	}
-	// Output: too many requests, retry after 1h0m0s
+	// Output: retry after 1h0m0s
 }
 
 // Each user has a limit.
 func Example_perUser() {
-	ctx, user := context.Background(), "alice"
+	ctx := context.Background()
 	fetch := func(context.Context) (string, error) { return "page", nil }
 
-	perUser := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerMinute(60)})
-	page, err := ratelimit.Do(ctx, ratelimit.Reject(perUser.For(user)), fetch)
+	perUser := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{
+		Limit: ratelimit.PerMinute(60),
+	})
+	alice := ratelimit.Reject(perUser.For("alice"))
+	page, err := ratelimit.Do(ctx, alice, fetch)
 
 	fmt.Println(page, err)
 	// Output: page <nil>
@@ -124,8 +127,8 @@ func Example_threeWays() {
 }
 
 func ExampleNew() {
-	// Both limits must agree. The third event is within the first limit, but not
-	// within the second.
+	// Both limits must agree. The third event is within the first limit, but
+	// not within the second.
 	lim := ratelimit.New(ratelimit.PerMinute(3), ratelimit.PerHour(2))
 	for range 3 {
 		fmt.Println(lim.Allow())

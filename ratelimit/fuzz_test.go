@@ -38,8 +38,8 @@ func FuzzParseLimit(f *testing.F) {
 	})
 }
 
-// FuzzExtremes asks for n events twice, at two instants, of any limit. Oracle: burst + rate × time in math/big, with a
-// unit of slack.
+// FuzzExtremes asks for n events twice, at two instants, of any limit. Oracle:
+// burst + rate × time in math/big, with a unit of slack.
 func FuzzExtremes(f *testing.F) {
 	const most = math.MaxInt64
 	f.Add(int64(1), int64(24*time.Hour), int64(106_752), int64(1), int64(0), int64(1))

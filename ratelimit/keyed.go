@@ -3,7 +3,6 @@ package ratelimit
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"math/bits"
 	"sync"
@@ -13,7 +12,7 @@ import (
 	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// OnFull selects what a [Keyed] does with a new key when all slots that the key
+// OnFull selects the fate of a new key of a [Keyed] when all slots that the key
 // could have belong to keys in debt: keys that have used events which have not
 // come back yet.
 type OnFull uint8
@@ -38,7 +37,7 @@ type KeyedConfig struct {
 	Name    string // names the Keyed in errors, events and Stats; may be empty
 	Limit   Limit  // the limit of each key; required
 	MaxKeys int    // keys remembered at once, rounded up to a multiple of 8, 21 bytes each; zero means 65536; at most 2^27
-	OnFull  OnFull // what happens to new keys beyond MaxKeys; zero means InheritDebt
+	OnFull  OnFull // the fate of new keys beyond MaxKeys; zero means InheritDebt
 
 	// OnEvent is called with refusals and with keys that lose their slot.
 	// OnEvent may be nil. It is called synchronously, outside locks, after the
@@ -55,24 +54,16 @@ const (
 
 // Validate returns an error that joins all problems of c.
 func (c KeyedConfig) Validate() error {
-	prefix := "ratelimit: "
+	p := problems{prefix: "ratelimit: "}
 	if c.Name != "" {
-		prefix += quote.Name(c.Name) + ": "
+		p.prefix += quote.Name(c.Name) + ": "
 	}
-	var errs []error
-	bad := func(wrong bool, format string, args ...any) {
-		if wrong {
-			errs = append(errs, fmt.Errorf(prefix+format, args...))
-		}
+	if p.add(c.Limit == Limit{}, "Limit is missing"); p.errs == nil {
+		p.errs = append(p.errs, c.Limit.validate(p.prefix+"Limit: "))
 	}
-	if c.Limit == (Limit{}) {
-		bad(true, "Limit is missing")
-	} else if err := c.Limit.validate(prefix + "Limit: "); err != nil {
-		errs = append(errs, err)
-	}
-	bad(c.MaxKeys < 0 || c.MaxKeys > maxKeys, "MaxKeys is %d, want 0 to %d", c.MaxKeys, maxKeys)
-	bad(c.OnFull > ForgiveDebt, "OnFull is %d, want InheritDebt, RejectNew or ForgiveDebt", c.OnFull)
-	return errors.Join(errs...)
+	p.add(c.MaxKeys < 0 || c.MaxKeys > maxKeys, "MaxKeys is %d, want 0 to %d", c.MaxKeys, maxKeys)
+	p.add(c.OnFull > ForgiveDebt, "OnFull is %d, want InheritDebt, RejectNew or ForgiveDebt", c.OnFull)
+	return errors.Join(p.errs...)
 }
 
 // A Keyed limits each of many keys, such as users or addresses, in a fixed
@@ -109,7 +100,7 @@ type set struct {
 }
 
 // NewKeyed returns a Keyed without keys. It panics with the error of
-// [KeyedConfig.Validate] if there is one.
+// [KeyedConfig.Validate], if any.
 func NewKeyed[K comparable](c KeyedConfig) *Keyed[K] {
 	if err := c.Validate(); err != nil {
 		panic(err)
@@ -268,7 +259,7 @@ func (s *set) store(i int, print uint64, tat int64, pushes bool, policy OnFull) 
 // Wait waits until an event of key may happen, and takes it. Waiting callers
 // have no order: each tries again when the first of them may go on.
 //
-// Errors: those of [Limiter.Wait].
+// Errors: see [Limiter.Wait].
 func (k *Keyed[K]) Wait(ctx context.Context, key K) error { return k.WaitN(ctx, key, 1) }
 
 // WaitN is [Keyed.Wait] for n events, which are taken together.
@@ -308,9 +299,9 @@ func (k *Keyed[K]) Credit(key K, n int64) {
 }
 
 // Penalize takes all events of key and keeps it empty for d, as
-// [Limiter.Penalize] does. If all slots that the key could have are in debt, it
-// takes the slot with the smallest debt, and other unknown keys of that set
-// start with that debt, whatever OnFull is.
+// [Limiter.Penalize] does. A new key always gets a slot, whatever OnFull is. If
+// that slot belongs to a key in debt, other new keys of the set start with that
+// debt.
 func (k *Keyed[K]) Penalize(key K, d time.Duration) {
 	if d >= 0 {
 		k.adjust(key, true, func(b *bucket, tat, ns int64) int64 { return b.penalize(tat, ns+min(int64(d), maxUnits)) })

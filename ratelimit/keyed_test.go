@@ -105,7 +105,8 @@ func TestAbsentKeys(t *testing.T) {
 }
 
 func TestPropertyFewSlotsAreNeverMorePermissive(t *testing.T) {
-	// Oracle: a Limiter for each key. Whatever is admitted with few slots would be admitted by that as well.
+	// Oracle: a Limiter for each key. Whatever is admitted with few slots would
+	// be admitted by that as well.
 	for _, policy := range []ratelimit.OnFull{ratelimit.InheritDebt, ratelimit.RejectNew} {
 		synctest.Test(t, func(t *testing.T) {
 			checkProperty(t, 100, prop.ForAll(func(seed int64) string {
@@ -212,6 +213,93 @@ func TestKeyedEvents(t *testing.T) {
 	if got := fmt.Sprint(ratelimit.KindPushedOut, ratelimit.Kind(9)); got != "pushed out Kind(9)" {
 		t.Errorf("kinds %q", got)
 	}
+}
+
+// A hook that is slower than the events neither fills the memory nor holds a
+// caller: events are dropped and counted.
+func TestKeyedSlowHookIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen, dropped int
+		k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{
+			Limit: ratelimit.PerHour(1).WithBurst(ratelimit.NoBurst),
+			OnEvent: func(_ context.Context, e ratelimit.Event) {
+				time.Sleep(time.Millisecond)
+				seen, dropped = seen+1, dropped+e.Dropped
+				if e.Dropped > 0 && !strings.Contains(fmt.Sprint(e.LogValue()), fmt.Sprint("dropped=", e.Dropped)) {
+					t.Errorf("%v does not contain the dropped events", e.LogValue())
+				}
+			},
+		})
+		const callers, calls = 4, 1000
+		var longest atomic.Int64
+		for g := range callers {
+			go func() {
+				for range calls {
+					start := time.Now()
+					k.Allow(g)
+					longest.Store(max(longest.Load(), int64(time.Since(start))))
+					time.Sleep(time.Microsecond)
+				}
+			}()
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := seen + dropped; got < callers*calls-64 || dropped == 0 {
+			t.Errorf("%d events and %d dropped, want %d in all and some dropped", seen, dropped, callers*calls)
+		}
+		if got := time.Duration(longest.Load()); got > 100*time.Millisecond {
+			t.Errorf("a caller delivered events for %v, want at most 64 of 1ms", got)
+		}
+	})
+}
+
+// A hook that panics passes its panic on, and the events go on, with the
+// context of the call that caused them.
+func TestKeyedPanickingHook(t *testing.T) {
+	type key struct{}
+	var values []any
+	k := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{
+		Limit: ratelimit.PerHour(1).WithBurst(ratelimit.NoBurst),
+		OnEvent: func(ctx context.Context, e ratelimit.Event) {
+			if values = append(values, ctx.Value(key{})); len(values) == 1 {
+				panic("hook")
+			}
+		},
+	})
+	func() {
+		defer func() {
+			if got := recover(); got != "hook" {
+				t.Errorf("recovered %v, want the panic of the hook", got)
+			}
+		}()
+		k.Allow("a")
+	}()
+	_ = k.Wait(context.WithValue(t.Context(), key{}, 2), "a")
+	_, _ = ratelimit.Local(k).TakeKey(context.WithValue(t.Context(), key{}, 3), "a", 1)
+	checkEqual(t, values, []any{nil, 2, 3})
+}
+
+// Work can be limited per key, waiting or refusing.
+func TestKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Name: "users", Limit: ratelimit.PerSecond(1)})
+		start, eve := time.Now(), k.For("eve")
+		for range 3 {
+			if err := eve.Do(t.Context(), func(context.Context) error { return nil }); err != nil {
+				t.Error(err)
+			}
+		}
+		if got := time.Since(start); got != 2*time.Second {
+			t.Errorf("3 events after %v, want 2s", got)
+		}
+		err := ratelimit.Reject(eve).Wait(t.Context())
+		checkIs(t, err, ratelimit.ErrLimited)
+		checkEqual(t, fmt.Sprint(err), "ratelimit: users: limited to 1/s, retry after 1s")
+		if d := k.For("bob").Take(1); !d.OK {
+			t.Errorf("another key: %+v", d)
+		}
+		checkIs(t, k.WaitN(t.Context(), "eve", 2), ratelimit.ErrTooLarge)
+	})
 }
 
 func TestKeyedCosts(t *testing.T) {

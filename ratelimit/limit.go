@@ -12,15 +12,15 @@ import (
 )
 
 // A Limit is a rate and a burst: on average N events in each Per, and at most
-// Burst events at one instant. It is a small comparable value. [ParseLimit]
-// reads the text of a Limit, such as "100/s burst 20".
+// Burst events at the same instant. It is a small comparable value.
+// [ParseLimit] reads the text of a Limit, such as "100/s burst 20".
 //
 // Rates above 16 events per nanosecond count as 16 events per nanosecond.
 // Bursts above 2^61 events count as 2^61 events.
 type Limit struct {
 	N     int64         // events per Per; zero means that the burst never comes back; [math.MaxInt64] means no limit
 	Per   time.Duration // the time in which N events come back; required
-	Burst int64         // events at one instant, after a pause; zero means N; [NoBurst] means none
+	Burst int64         // events at the same instant, after a pause; zero means N; [NoBurst] means none
 	Name  string        // names the limit in errors and logs; not part of its text; may be empty
 }
 
@@ -45,7 +45,7 @@ func PerMinute(n int64) Limit { return Per(n, time.Minute) }
 // PerHour returns the limit of n events per hour, with a burst of n.
 func PerHour(n int64) Limit { return Per(n, time.Hour) }
 
-// Every returns the limit of one event per d, with a burst of one: events are
+// Every returns the limit of one event per d, with a burst of 1: events are
 // at least d apart.
 func Every(d time.Duration) Limit { return Per(1, d) }
 
@@ -103,24 +103,32 @@ func (l Limit) validate(prefix string) error {
 	if l.Name != "" {
 		prefix += quote.Name(l.Name) + ": "
 	}
-	var errs []error
-	for _, p := range l.problems() {
-		errs = append(errs, errors.New(prefix+p))
-	}
-	return errors.Join(errs...)
+	p := problems{prefix: prefix}
+	p.add(l.N < 0, "N is %d, want at least 0", l.N)
+	p.add(l.Per <= 0, "Per is %v, want more than 0", l.Per)
+	p.add(l.Burst < NoBurst, "Burst is %d, want at least 0, or NoBurst", l.Burst)
+	p.add(l.N == 0 && l.Burst == 0, "N and Burst are 0, want more, or the Burst NoBurst to admit nothing")
+	return errors.Join(p.errs...)
 }
 
-func (l Limit) problems() (found []string) {
-	add := func(wrong bool, format string, args ...any) {
-		if wrong {
-			found = append(found, fmt.Sprintf(format, args...))
-		}
+// validateWindow is validate for a Window or Counter of at most most events.
+func (l Limit) validateWindow(prefix string, most int64) error {
+	p := problems{prefix, []error{l.validate(prefix)}}
+	p.add(l.N == 0 || l.N > most, "N is %d, want 1 to %d", l.N, most)
+	p.add(l.Burst != 0 && l.Burst != l.N, "Burst is %d, want 0 or N", l.Burst)
+	return errors.Join(p.errs...)
+}
+
+// problems collects the errors of a configuration.
+type problems struct {
+	prefix string
+	errs   []error
+}
+
+func (p *problems) add(wrong bool, format string, args ...any) {
+	if wrong {
+		p.errs = append(p.errs, errors.New(p.prefix+fmt.Sprintf(format, args...)))
 	}
-	add(l.N < 0, "N is %d, want at least 0", l.N)
-	add(l.Per <= 0, "Per is %v, want more than 0", l.Per)
-	add(l.Burst < NoBurst, "Burst is %d, want at least 0, or NoBurst", l.Burst)
-	add(l.N == 0 && l.Burst == 0, "N and Burst are 0, want more, or the Burst NoBurst to admit nothing")
-	return found
 }
 
 // String returns the text of l: "100/s", "5/1m30s burst 10" or "inf". It
@@ -205,10 +213,7 @@ func parseLimit(s string) (l Limit, err error) {
 			l.Burst = NoBurst
 		}
 	}
-	if p := l.problems(); len(p) > 0 {
-		return l, errors.New(p[0])
-	}
-	return l, nil
+	return l, l.validate("")
 }
 
 // parseCount parses digits only: no sign, no blanks.
@@ -234,7 +239,7 @@ func parsePeriod(s string) (time.Duration, error) {
 // MarshalText implements [encoding.TextMarshaler] with the text of
 // [Limit.String].
 //
-// Errors: those of [Limit.Validate].
+// Errors: see [Limit.Validate].
 func (l Limit) MarshalText() ([]byte, error) {
 	if err := l.Validate(); err != nil {
 		return nil, err
@@ -245,7 +250,7 @@ func (l Limit) MarshalText() ([]byte, error) {
 // UnmarshalText implements [encoding.TextUnmarshaler] with [ParseLimit]. It
 // keeps the name of l.
 //
-// Errors: those of [ParseLimit]; l does not change.
+// Errors: see [ParseLimit]; l does not change.
 func (l *Limit) UnmarshalText(text []byte) error {
 	parsed, err := ParseLimit(string(text))
 	if err == nil {

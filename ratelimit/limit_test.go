@@ -170,3 +170,61 @@ func TestLimitedError(t *testing.T) {
 	want := "level=WARN msg=refused err.name=\"\" err.limit=5/s err.n=1 err.retry_after=3.000001ms err.retryable=true err.late=false\n"
 	checkEqual(t, out.String(), want)
 }
+
+func TestLimitValidate(t *testing.T) {
+	for _, tt := range []struct {
+		limit ratelimit.Limit
+		want  string
+	}{
+		{ratelimit.Limit{N: 5, Per: time.Second}, "<nil>"},
+		{ratelimit.PerSecond(0).WithBurst(3), "<nil>"},
+		{ratelimit.PerSecond(0).WithBurst(ratelimit.NoBurst), "<nil>"},
+		{ratelimit.Inf(), "<nil>"},
+		{ratelimit.PerSecond(0), "ratelimit: limit: N and Burst are 0, want more, or the Burst NoBurst to admit nothing"},
+		{ratelimit.Every(0), "ratelimit: limit: Per is 0s, want more than 0"},
+		{ratelimit.Rate(math.NaN(), 1), "ratelimit: limit: N is -1, want at least 0"},
+		{
+			ratelimit.Limit{N: -1, Per: -1, Burst: -2, Name: "a%d\nb"},
+			`ratelimit: limit: "a%d\nb": N is -1, want at least 0` + "\n" + `ratelimit: limit: "a%d\nb": Per is -1ns, want more than 0` +
+				"\n" + `ratelimit: limit: "a%d\nb": Burst is -2, want at least 0, or NoBurst`,
+		},
+	} {
+		checkEqual(t, fmt.Sprint(tt.limit.Validate()), tt.want)
+	}
+	checkPanics(t, "ratelimit: no limit, want at least 1", func() { ratelimit.New() })
+	checkPanics(t, ratelimit.Limit{}.Validate().Error(), func() { ratelimit.New(ratelimit.PerHour(1), ratelimit.Limit{}) })
+	checkPanics(t, `ratelimit: limit "x": want the form "100/s burst 20"`, func() { ratelimit.MustParseLimit("x") })
+}
+
+// A literal without Burst is the limit that the constructor of the same rate
+// returns.
+func TestBurstLeftOut(t *testing.T) {
+	literal := ratelimit.Limit{N: 7, Per: time.Minute}
+	checkEqual(t, literal.String(), "7/m")
+	checkEqual(t, ratelimit.New(literal).Limits(), []ratelimit.Limit{ratelimit.PerMinute(7)})
+	if d := ratelimit.New(literal).Take(8); d.Limit != ratelimit.PerMinute(7) || !errors.Is(d.Err(), ratelimit.ErrTooLarge) {
+		t.Errorf("Take(8) of 7: %+v, want more than the burst", d)
+	}
+}
+
+func TestRate(t *testing.T) {
+	for _, tt := range []struct {
+		perSecond float64
+		want      string
+	}{
+		{0, "0/s burst 3"},
+		{1, "1/s burst 3"},
+		{0.5, "1/2s burst 3"},
+		{2.5, "5/2s burst 3"},
+		{1.0 / 3, "333333333/277777h46m40s burst 3"},
+		{1e9 + 0.5, "1000000000/s burst 3"},
+		{1e300, "4611686018427387904/s burst 3"},
+		{math.Inf(1), "inf"},
+	} {
+		limit := ratelimit.Rate(tt.perSecond, 3)
+		if err := limit.Validate(); err != nil {
+			t.Errorf("Rate(%v): %v", tt.perSecond, err)
+		}
+		checkEqual(t, limit.String(), tt.want)
+	}
+}

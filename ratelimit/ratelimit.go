@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// A Limiter admits events within one or more limits, all or nothing: an event
-// that one limit refuses is not taken from the others. Make one with [New]; the
-// zero Limiter admits nothing. A Limiter must not be copied. All methods may be
+// A Limiter admits events within its limits, all or nothing: an event that a
+// limit refuses is not taken from the others. [New] makes a Limiter; the zero
+// Limiter admits nothing. A Limiter must not be copied. All methods may be
 // called concurrently.
 //
 // Allow and Wait are for one event, AllowN and WaitN for n. Take, Reserve,
@@ -58,8 +58,8 @@ const sealed = math.MaxInt64
 var nothing rules
 
 // New returns a Limiter that admits events that all limits admit. All bursts
-// are available. New panics if there is no limit, or if [Limit.Validate] returns
-// an error for a limit: the panic value joins these errors.
+// are available. New panics if there is no limit, or if [Limit.Validate]
+// returns an error for a limit: the panic value joins these errors.
 func New(limits ...Limit) *Limiter {
 	if err := validate(limits); err != nil {
 		panic(err)
@@ -116,8 +116,8 @@ func (l *Limiter) Allow() bool { return l.allow(l.elapsed(), 1, 0) }
 // otherwise none.
 func (l *Limiter) AllowN(n int64) bool { return l.allow(l.elapsed(), n, 0) }
 
-// AllowAt is [Limiter.AllowN] at the instant t, to replay recorded events. An
-// earlier t than that of an admitted event gains nothing: the state never moves
+// AllowAt is [Limiter.AllowN] at the instant t, to replay recorded events. If t
+// is earlier than an admitted event, nothing is gained: the state never moves
 // back. The instants should either all have a monotonic clock reading, as
 // [time.Now] returns, or all have none. Time stops 73 years before and after
 // New. At rates above one event per nanosecond it stops earlier in proportion,
@@ -188,7 +188,7 @@ func (l *Limiter) Credit(n int64) {
 }
 
 // Penalize takes all available events and keeps the limits empty for d. The
-// first event comes back one interval of the rate later. A limit without a rate
+// first event comes back an interval of the rate later. A limit without a rate
 // stays empty. Penalize does not shorten a debt that lasts longer. If d < 0, it
 // changes nothing.
 func (l *Limiter) Penalize(d time.Duration) {
@@ -226,13 +226,13 @@ func (l *Limiter) Reset() {
 // meanwhile.
 //
 //   - The first finite limit continues with the tokens or the debt of the first
-//     finite limit before, the second with those of the second, up to the new
-//     bursts. A finite limit without a predecessor starts full.
+//     finite limit before, and so on, up to the new bursts. A finite limit
+//     without a predecessor starts full.
 //   - Waiting callers keep their places. A waiting caller whose turn can never
 //     come now gets an error when it is the first.
 //   - Reservations stay valid, but Cancel and Settle return nothing for them.
 //
-// Errors: those of [New]; the limits do not change. The zero Limiter cannot be
+// Errors: see [New]; the limits do not change. The zero Limiter cannot be
 // changed.
 func (l *Limiter) SetLimits(limits ...Limit) error {
 	if err := validate(limits); err != nil {

@@ -15,7 +15,8 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// drain takes single events at t until one is refused, and returns how many it got; at most cap.
+// drain takes single events at t until one is refused, and returns how many it
+// got; at most cap.
 func drain(lim *ratelimit.Limiter, t time.Time, atMost int) int {
 	for n := range atMost {
 		if !lim.AllowAt(t, 1) {
@@ -48,7 +49,8 @@ func TestOldInstantsMintNothing(t *testing.T) {
 		total += drain(lim, now.Add(-time.Duration(i%3600)*time.Second), 1)
 		total += drain(lim, now, 1)
 	}
-	// All instants are within one hour, the first at its end: 10 at once, and no time after it.
+	// All instants are within one hour, the first at its end: 10 at once, and
+	// no time after it.
 	if total != 10 {
 		t.Errorf("admitted %d, want 10", total)
 	}
@@ -323,7 +325,8 @@ func TestCancelledWaitersLeaveNoGap(t *testing.T) {
 		cancel()
 		time.Sleep(time.Second)
 		synctest.Wait()
-		// 20 events came back before the cancel, for 18 doomed callers and 2 survivors; 98 survivors were left.
+		// 20 events came back before the cancel, for 18 doomed callers and 2
+		// survivors; 98 survivors were left.
 		if s, c := served.Load(), cancelled.Load(); s != 118 || c != 882 {
 			t.Errorf("served %d and cancelled %d, want 118 and 882", s, c)
 		}
@@ -360,7 +363,8 @@ func TestCancelAtTheInstantOfTheTurn(t *testing.T) {
 				synctest.Wait()
 			}
 			time.Sleep(time.Minute)
-			// Nobody waits any more, and nothing was lost or handed out twice: one is left, and one comes per 100 ms.
+			// Nobody waits any more, and nothing was lost or handed out twice:
+			// one is left, and one comes per 100 ms.
 			if callers, events := lim.Waiting(); callers != 0 || events != 0 {
 				t.Errorf("%d callers, %d events still queued", callers, events)
 			}
@@ -417,8 +421,8 @@ func TestDeadlineTooNear(t *testing.T) {
 	})
 }
 
-// line starts a caller of lim.WaitN for each n, in this order, and returns the list of their indexes and instants as
-// they are served.
+// line starts a caller of lim.WaitN for each n, in this order, and returns the
+// list of their indexes and instants as they are served.
 func line(t *testing.T, lim *ratelimit.Limiter, contexts []context.Context, ns ...int64) func() []turn {
 	t.Helper()
 	var mu sync.Mutex
@@ -537,8 +541,9 @@ func TestRetryAfterCountsTheQueue(t *testing.T) {
 }
 
 func TestSlowWakeUpsDoNotSlowTheQueue(t *testing.T) {
-	// In real time, since a bubble has no slow wake-ups. Every wake-up is late by some µs; only one that is late by a
-	// whole turn may cost anything, and then another try is made.
+	// In real time, since a bubble has no slow wake-ups. Every wake-up is late
+	// by some µs; only one that is late by a whole turn may cost anything, and
+	// then another try is made.
 	for range 10 {
 		lim := ratelimit.New(ratelimit.Every(20 * time.Millisecond))
 		lim.Allow()
@@ -623,7 +628,8 @@ func TestDecisions(t *testing.T) {
 }
 
 func TestStormAdmitsTheBoundAndNoMore(t *testing.T) {
-	// Oracle: the definition. Over the time the storm took, at most burst + rate × time; all verbs at once.
+	// Oracle: the definition. Over the time the storm took, at most burst +
+	// rate × time; all verbs at once.
 	for name, limits := range map[string][]ratelimit.Limit{
 		"one": {ratelimit.PerSecond(20_000).WithBurst(100)},
 		"two": {ratelimit.PerSecond(20_000).WithBurst(100), ratelimit.PerSecond(30_000).WithBurst(150)},

@@ -20,10 +20,10 @@ type Reservation struct {
 	done     bool    // cancelled or settled; guarded by the limiter's lock
 }
 
-// Reserve takes n events now and returns when they may happen. It takes nothing,
-// and OK is false, if waiting cannot help, or while other callers wait: they
-// come first. Reserve takes time proportional to the number of reservations
-// that are not yet due.
+// Reserve takes n events now and returns when they may happen. It takes
+// nothing, and OK is false, if waiting cannot help, or while other callers
+// wait: they come first. Reserve takes time proportional to the number of
+// reservations that are not yet due.
 //
 // Most callers should use [Limiter.WaitN], which loses nothing when the context
 // ends.
@@ -80,19 +80,19 @@ func (r *Reservation) Err() error {
 	return &LimitedError{Decision: r.decision}
 }
 
-// Cancel returns the events of an unused reservation, before or after its Delay.
-// If no other events were taken since, the limiter is as if the reservation had
-// never been made, in whatever order several reservations are cancelled.
-// Otherwise Cancel returns as many events as it can while others are promised
-// later instants; it may return the rest when these are cancelled too. Only the
-// first call of Cancel or Settle has an effect.
+// Cancel returns the events of an unused reservation, before or after its
+// Delay. If no other events were taken since, the limiter is as if the
+// reservation had never been made, in whatever order several reservations are
+// cancelled. Otherwise Cancel returns as many events as it can while others are
+// promised later instants; it may return the rest when these are cancelled too.
+// Only the first call of Cancel or Settle has an effect.
 //
 // Cancel takes time proportional to the square of the number of cancelled
 // reservations that are still in the future.
 func (r *Reservation) Cancel() { r.Settle(0) }
 
-// Settle replaces the reserved number of events by the actual number. It returns
-// unused events, as Cancel does, and charges additional events, as
+// Settle replaces the reserved number of events by the actual number. It
+// returns unused events, as Cancel does, and charges additional events, as
 // [Limiter.Charge] does. If actual < 0, it counts as 0.
 func (r *Reservation) Settle(actual int64) {
 	l := r.limiter

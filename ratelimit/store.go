@@ -16,8 +16,8 @@ type Store interface {
 	TakeKey(ctx context.Context, key string, n int64) (Decision, error)
 }
 
-// Local returns k as a Store. Its only error is that of a context that is
-// done, which matches ctx.Err and [context.Cause].
+// Local returns k as a Store. Its only error, if ctx is done,
+// matches ctx.Err and [context.Cause].
 func Local(k *Keyed[string]) Store { return local{k} }
 
 type local struct{ keyed *Keyed[string] }

@@ -34,7 +34,7 @@ func (v *View) Take(n int64) Decision { return v.limiter.takeAbove(n, v.reserve)
 // Wait waits until the view may take an event, and takes it. Callers that wait
 // for a view have no order, and callers that wait for the Limiter come first.
 //
-// Errors: those of [Limiter.Wait].
+// Errors: see [Limiter.Wait].
 func (v *View) Wait(ctx context.Context) error { return v.WaitN(ctx, 1) }
 
 // WaitN is [View.Wait] for n events, which are taken together.

@@ -30,7 +30,7 @@ func (l *Limiter) Wait(ctx context.Context) error { return l.WaitN(ctx, 1) }
 // exceed it: for pacing bytes, for example. Other callers may have their turn
 // between the parts.
 //
-// Errors: those of [Limiter.WaitN]. The parts before the error stay taken.
+// Errors: see [Limiter.WaitN]. The parts before the error stay taken.
 func (l *Limiter) Pace(ctx context.Context, n int64) error {
 	for {
 		part := max(min(n, l.burst()), min(n, 1)) // without a burst, WaitN returns the error
@@ -41,7 +41,8 @@ func (l *Limiter) Pace(ctx context.Context, n int64) error {
 	}
 }
 
-// burst returns the number of events that all limits can admit at one instant.
+// burst returns the number of events that all limits can admit at the same
+// instant.
 func (l *Limiter) burst() int64 {
 	least := int64(math.MaxInt64)
 	buckets := l.current().buckets
@@ -54,7 +55,7 @@ func (l *Limiter) burst() int64 {
 // WaitN is [Limiter.Wait] for n events, which are taken together. If n == 0,
 // WaitN returns immediately.
 //
-// Errors: those of [Limiter.Wait]. If n exceeds the burst of a limit, the error
+// Errors: see [Limiter.Wait]. If n exceeds the burst of a limit, the error
 // also matches [ErrTooLarge].
 func (l *Limiter) WaitN(ctx context.Context, n int64) error {
 	done := ctx.Done()
@@ -106,7 +107,7 @@ func (l *Limiter) enqueue(ctx context.Context, n int64) (*list.Element, error) {
 	return e, nil
 }
 
-// promote computes the turn of the first waiter, if there is one.
+// promote computes the turn of the first waiter, if any.
 func (l *Limiter) promote(ns int64) {
 	e := l.waiters.Front()
 	if e == nil {

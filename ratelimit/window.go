@@ -2,18 +2,14 @@ package ratelimit
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
-
-	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// A Window admits at most N events in any period of length Per: an exact sliding
-// window log. It stores the instant of each event, 8 bytes. If N is large and
-// an estimate suffices, use a [Counter], or a [Limiter]. An event that is
-// exactly one period old no longer counts. All methods may be called
+// A Window admits at most N events in any period of length Per: an exact
+// sliding window log. It stores the instant of each event, 8 bytes. If N is
+// large and an estimate suffices, use a [Counter], or a [Limiter]. An event
+// that is exactly one period old no longer counts. All methods may be called
 // concurrently. The zero Window admits nothing.
 type Window struct {
 	limit Limit
@@ -38,24 +34,6 @@ func NewWindow(limit Limit) *Window {
 	return &Window{limit: limit.normal(), epoch: time.Now(), log: make([]int64, limit.N)}
 }
 
-// validateWindow returns the problems of the limit of a Window or Counter.
-func (l Limit) validateWindow(prefix string, most int64) error {
-	if err := l.validate(prefix); err != nil {
-		return err
-	}
-	if l.Name != "" {
-		prefix += quote.Name(l.Name) + ": "
-	}
-	var errs []error
-	if l.N < 1 || l.N > most {
-		errs = append(errs, fmt.Errorf("%sN is %d, want 1 to %d", prefix, l.N, most))
-	}
-	if l.Burst != 0 && l.Burst != l.N {
-		errs = append(errs, fmt.Errorf("%sBurst is %d, want 0 or N", prefix, l.Burst))
-	}
-	return errors.Join(errs...)
-}
-
 // Allow reports whether an event may happen now. If so, it logs the event.
 func (w *Window) Allow() bool { return w.Take(1).OK }
 
@@ -63,8 +41,8 @@ func (w *Window) Allow() bool { return w.Take(1).OK }
 // otherwise none.
 func (w *Window) AllowN(n int64) bool { return w.Take(n).OK }
 
-// AllowAt is [Window.AllowN] at the instant t, to replay recorded events. An
-// earlier t than that of an admitted event counts as that instant.
+// AllowAt is [Window.AllowN] at the instant t, to replay recorded events. If t
+// is earlier than an admitted event, it counts as the instant of that event.
 func (w *Window) AllowAt(t time.Time, n int64) bool { return w.take(since(w.epoch, t), n).OK }
 
 // Take is [Window.AllowN] with the full [Decision].
@@ -73,7 +51,7 @@ func (w *Window) Take(n int64) Decision { return w.take(int64(time.Since(w.epoch
 // Wait waits until an event may happen, and logs it. Waiting callers have no
 // order: each tries again when the first of them may go on.
 //
-// Errors: those of [Limiter.Wait].
+// Errors: see [Limiter.Wait].
 func (w *Window) Wait(ctx context.Context) error { return poll(ctx, 1, w.Take) }
 
 // WaitN is [Window.Wait] for n events, which are logged together.

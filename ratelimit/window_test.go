@@ -120,7 +120,8 @@ func TestPropertyWindowEqualsADeque(t *testing.T) {
 }
 
 func TestPropertyCounterIsWithinItsBound(t *testing.T) {
-	// Oracle: the exact log. No stretch of one length sees more than twice the limit; and RetryAfter is tight.
+	// Oracle: the exact log. No stretch of one length sees more than twice the
+	// limit; and RetryAfter is tight.
 	synctest.Test(t, func(t *testing.T) {
 		checkProperty(t, 100, prop.ForAll(func(limit, seed int64) string {
 			c, random := ratelimit.NewCounter(ratelimit.Per(limit, time.Second)), rand.New(rand.NewPCG(uint64(seed), 5))

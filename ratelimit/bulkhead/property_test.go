@@ -15,7 +15,8 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
 )
 
-// A model is the oracle: callers by number, in one list, searched anew each time.
+// A model is the oracle: callers by number, in one list, searched anew each
+// time.
 type model struct {
 	limit, inside int
 	queue         []request
@@ -43,7 +44,8 @@ func (m *model) settle() {
 }
 
 func TestPropertyEqualsTheModel(t *testing.T) {
-	// Oracle: model. Who gets in, in which order, whatever is acquired, released, cancelled and set.
+	// Oracle: model. Who gets in, in which order, whatever is acquired,
+	// released, cancelled and set.
 	checkProperty(t, 100, prop.ForAll(func(seed int64) (failure string) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(uint64(seed), 6))

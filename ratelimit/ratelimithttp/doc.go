@@ -6,7 +6,9 @@
 // [Middleware] answers requests over the limit with status 429. It adds the
 // fields RateLimit and RateLimit-Policy to every response.
 //
-//	perIP := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerMinute(60)})
+//	perIP := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{
+//		Limit: ratelimit.PerMinute(60),
+//	})
 //	limit := ratelimithttp.Middleware(ratelimithttp.Config{
 //		Store: ratelimit.Local(perIP),
 //		Key:   ratelimithttp.ByIP(ratelimithttp.ClientIP()),
@@ -32,11 +34,12 @@
 //
 // # Choosing values
 //
-//   - Behind a proxy, pass the address ranges of the proxy to [ClientIP]. Without
-//     them, all requests appear to come from the proxy. With ranges that are too
-//     wide, a client can forge its address.
+//   - Behind a proxy, pass the address ranges of the proxy to [ClientIP].
+//     Without them, all requests appear to come from the proxy. With ranges
+//     that are too wide, a client can forge its address.
 //   - [ByIP] counts the /64 prefix of an IPv6 address as one client, because a
-//     single client gets that much. Many clients get a /56 or a /48: use [IPKey].
+//     single client gets that much. Many clients get a /56 or a /48: use
+//     [IPKey].
 //
 // # Errors
 //

@@ -16,7 +16,9 @@ import (
 var mux = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") })
 
 func Example() {
-	perIP := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerMinute(60)})
+	perIP := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{
+		Limit: ratelimit.PerMinute(60),
+	})
 	limit := ratelimithttp.Middleware(ratelimithttp.Config{
 		Store: ratelimit.Local(perIP),
 		Key:   ratelimithttp.ByIP(ratelimithttp.ClientIP()),

@@ -24,8 +24,8 @@ type Config struct {
 	// Cost returns the number of events that a request counts as. It must not
 	// read the body. A negative number counts as 0. Nil means 1.
 	Cost func(*http.Request) int64
-	// Policy names the limit in the fields RateLimit and RateLimit-Policy and in
-	// problem documents: at most 64 bytes of printable ASCII. Zero means
+	// Policy names the limit in the fields RateLimit and RateLimit-Policy and
+	// in problem documents: at most 64 bytes of printable ASCII. Zero means
 	// "default".
 	Policy string
 	// NoFields leaves out these two fields.
@@ -59,7 +59,7 @@ func (c Config) Validate() error {
 // when it arrives, even if the client cancels it immediately. A request that
 // passes the same Middleware twice counts once. Middleware does not read the
 // body, passes the ResponseWriter through, and adds its fields to existing
-// fields. It panics with the error of [Config.Validate] if there is one.
+// fields. It panics with the error of [Config.Validate], if any.
 func Middleware(c Config) func(http.Handler) http.Handler {
 	if err := c.Validate(); err != nil {
 		panic(err)

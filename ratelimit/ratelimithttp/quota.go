@@ -30,14 +30,14 @@ func duration(s int64) time.Duration {
 // quotas.
 const maxField = 4096
 
-// ParseRateLimit parses the fields RateLimit and RateLimit-Policy of a response.
-// It returns a Quota for each name, in the order of first occurrence. If a
-// parameter occurs again for the same name, the last value counts. Unknown
+// ParseRateLimit parses the fields RateLimit and RateLimit-Policy of a
+// response. It returns a Quota for each name, in the order of first occurrence.
+// If a parameter occurs again for the same name, the last value counts. Unknown
 // parameters are skipped.
 //
 // Errors: a field is longer than 4096 bytes, or is not a list of strings with
-// parameters. The values of unknown parameters are checked only roughly. With an
-// error, ParseRateLimit returns no quotas.
+// parameters. The values of unknown parameters are checked only roughly. With
+// an error, ParseRateLimit returns no quotas.
 func ParseRateLimit(h http.Header) ([]Quota, error) {
 	var quotas []Quota
 	for _, field := range []string{"Ratelimit-Policy", "Ratelimit"} {

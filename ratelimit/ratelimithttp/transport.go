@@ -53,9 +53,10 @@ const (
 // RoundTrip sends req by Base when its host and Limit allow. It closes the body
 // of a request that it does not send.
 //
-// Errors: a *[ratelimit.LimitedError] if req would wait longer than MaxWait or
-// its deadline; an error that matches ctx.Err and [context.Cause] if the context
-// of req ends first; the errors of Limit and Base.
+// Errors: if req would wait longer than MaxWait or its deadline, the error is a
+// *[ratelimit.LimitedError]. If the context of req ends first, the error
+// matches its Err and its [context.Cause]. Other errors come from Limit and
+// Base.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := t.wait(req); err != nil {
 		if req.Body != nil {
@@ -162,7 +163,7 @@ func (t *Transport) forget(now time.Time) {
 	}
 }
 
-// CloseIdleConnections calls the method of Base, if there is one. It is called by
+// CloseIdleConnections calls the method of Base, if any. It is called by
 // [http.Client.CloseIdleConnections].
 func (t *Transport) CloseIdleConnections() {
 	if c, ok := t.base().(interface{ CloseIdleConnections() }); ok {

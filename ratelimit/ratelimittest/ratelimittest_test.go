@@ -11,20 +11,18 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit/ratelimittest"
 )
 
-// The lines of the package comment, compiled: a test of a Store calls Run.
+func newStore(t *testing.T, limit ratelimit.Limit) ratelimit.Store {
+	config := ratelimit.KeyedConfig{Limit: limit}
+	return ratelimit.Local(ratelimit.NewKeyed[string](config))
+}
+
 func TestStore(t *testing.T) {
-	ratelimittest.Run(t, func(t *testing.T, limit ratelimit.Limit) ratelimit.Store {
-		return ratelimit.Local(ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: limit}))
-	})
+	ratelimittest.Run(t, newStore)
 }
 
 func ExampleRun() {
 	// In a file of tests, this is func TestStore.
-	test := func(t *testing.T) {
-		ratelimittest.Run(t, func(t *testing.T, limit ratelimit.Limit) ratelimit.Store {
-			return ratelimit.Local(ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: limit}))
-		})
-	}
+	test := func(t *testing.T) { ratelimittest.Run(t, newStore) }
 	fmt.Printf("%T\n", test)
 	// Output: func(*testing.T)
 }
