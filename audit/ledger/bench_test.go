@@ -12,7 +12,8 @@ import (
 	"github.com/redoubt-go/redoubt/audit/ledger"
 )
 
-// One event per commit, without syncs: encoding, chain, tree, two stats, a write.
+// One event per commit, without syncs: encoding, chain, tree, two stats, a
+// write.
 func BenchmarkEmitFile(b *testing.B) {
 	l := open(b, b.TempDir(), never)
 	b.ReportAllocs()
@@ -61,8 +62,8 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// One leaf of 330 bytes into a growing tree, beside the hash of the leaf alone. The
-// peers' rows, with the same floor, are in internal/bench/audit.
+// One leaf of 330 bytes into a growing tree, beside the hash of the leaf alone.
+// The peers' rows, with the same floor, are in internal/bench/audit.
 func BenchmarkTreeAppend(b *testing.B) {
 	line := bytes.Repeat([]byte("x"), 330)
 	b.Run("impl=redoubt", func(b *testing.B) {

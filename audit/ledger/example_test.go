@@ -45,7 +45,7 @@ func ExampleOpen() {
 	_, err := ledger.Open(context.Background(), dir, ledger.Config{})
 	fmt.Println(err)
 	_ = led.Close()
-	// Output: ledger: ledger in use
+	// Output: ledger: in use
 }
 
 func ExampleLedger() {
@@ -70,7 +70,7 @@ func ExampleStats() {
 
 func ExampleConfig() {
 	fmt.Println(ledger.Config{Origin: "no spaces"}.Validate())
-	// Output: ledger: config: Origin is not a name: ledger format
+	// Output: ledger: Origin is "no spaces", want at most 128 letters, digits and . _ - : /
 }
 
 func ExampleSyncPolicy() {
@@ -144,13 +144,13 @@ func ExampleTamperError() {
 }
 
 func ExampleProblem() {
-	p := ledger.Problem{Kind: ledger.Removed, From: 7, To: 9, Segment: "00000000000000000000.jsonl", Line: 8, Offset: 2310}
+	p := ledger.Problem{Kind: ledger.KindRemoved, From: 7, To: 9, Segment: "00000000000000000000.jsonl", Line: 8, Offset: 2310}
 	fmt.Println(p)
 	// Output: records 7-9 removed (00000000000000000000.jsonl:8, offset 2310)
 }
 
 func ExampleKind() {
-	fmt.Println(ledger.Altered, ledger.Reordered)
+	fmt.Println(ledger.KindAltered, ledger.KindReordered)
 	// Output: altered reordered
 }
 
@@ -239,7 +239,7 @@ func ExampleGenerateKey() {
 func ExampleParseSigner() {
 	_, err := ledger.ParseSigner("not a key")
 	fmt.Println(err)
-	// Output: ledger: private key is malformed: ledger format
+	// Output: ledger: private key is malformed
 }
 
 func ExampleVerifier() {
@@ -301,7 +301,7 @@ func ExampleProve() {
 func ExampleProof() {
 	var p ledger.Proof
 	fmt.Println(p.UnmarshalText([]byte("hello")))
-	// Output: ledger: proof is malformed: ledger format
+	// Output: ledger: proof is malformed
 }
 
 func ExampleProveConsistency() {
@@ -325,7 +325,7 @@ func ExampleCheckConsistency() {
 	fmt.Println(ledger.CheckConsistency(newer, older, proof))
 	// Output:
 	// <nil>
-	// ledger: no proof that 1 records begin with those 2: ledger tampered with
+	// ledger: no proof that the log of 1 records begins with the log of 2
 }
 
 func ExampleRecovery() {

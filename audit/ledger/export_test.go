@@ -84,3 +84,25 @@ func (t *Tree) Roots() []Hash { return t.t.roots() }
 func SignHead(origin string, h Head, signers ...*Signer) (note string, err error) {
 	return signNote(Checkpoint{Head: h, Origin: origin}.text(), signers)
 }
+
+// Classify classifies a line with the number seq. Cur is the number of the last
+// record in sequence, and after the number of the line after it, -1 if there is
+// none. Follows means that the line contains the hash of cur, and confirmed
+// that the line after it contains the hash of the line.
+func Classify(cur, seq uint64, after int64, follows, confirmed bool) string {
+	last := entry{ok: true, seq: cur, leaf: Hash{1}}
+	e := entry{ok: true, seq: seq, leaf: Hash{2}}
+	if follows {
+		e.prev = last.leaf
+	}
+	var next *entry
+	if after >= 0 {
+		next = &entry{ok: true, seq: uint64(after)}
+		if confirmed {
+			next.prev = e.leaf
+		}
+	}
+	c := cursor{cur: last, next: cur + 1, linked: true}
+	names := [...]string{"in sequence", "not in place", "supersedes", "renumbered", "replacement", "after a gap"}
+	return names[c.classify(&e, next)]
+}

@@ -13,9 +13,9 @@ import (
 	"github.com/redoubt-go/redoubt/audit/ledger"
 )
 
-// FuzzVerify: arbitrary bytes give a verdict, never a panic; a clean verdict means
-// that the bytes are lines which Events can name; and no appended garbage line
-// passes.
+// FuzzVerify: arbitrary bytes give a verdict, never a panic; a clean verdict
+// means that the bytes are lines which Events can name; and no appended garbage
+// line passes.
 func FuzzVerify(f *testing.F) {
 	lines := sample(f, 5)
 	f.Add(join(lines))
@@ -32,7 +32,7 @@ func FuzzVerify(f *testing.F) {
 				t.Fatalf("error %v", err)
 			}
 			for _, p := range r.Problems {
-				if p.From > p.To || p.Kind == 0 || p.Offset > int64(len(data)) {
+				if p.From > p.To || p.Kind > ledger.KindForked || p.Offset > int64(len(data)) {
 					t.Fatalf("problem %+v", p)
 				}
 			}
@@ -51,8 +51,8 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// FuzzParseLine: no panic, and what is taken is one valid JSON object whose chain
-// members encoding/json reads alike.
+// FuzzParseLine: no panic, and what is taken is one valid JSON object whose
+// chain members encoding/json reads alike.
 func FuzzParseLine(f *testing.F) {
 	for _, l := range sample(f, 2) {
 		f.Add(l)
@@ -78,8 +78,8 @@ func FuzzParseLine(f *testing.F) {
 	})
 }
 
-// FuzzParseCheckpoint: no panic; a note that opens holds, byte for byte, the one
-// signature that the key makes of its text, Ed25519 being deterministic.
+// FuzzParseCheckpoint: no panic; a note that opens holds, byte for byte, the
+// one signature that the key makes of its text, Ed25519 being deterministic.
 func FuzzParseCheckpoint(f *testing.F) {
 	s := signer(f, origin, 1)
 	cp := checkpoint(f, open(f, f.TempDir(), sealing(s)))
@@ -106,8 +106,8 @@ func FuzzParseCheckpoint(f *testing.F) {
 	})
 }
 
-// FuzzProof: no panic; what is read back is written alike, and what proves a record
-// does not prove another.
+// FuzzProof: no panic; what is read back is written alike, and what proves a
+// record does not prove another.
 func FuzzProof(f *testing.F) {
 	s := signer(f, origin, 1)
 	fsys, _ := big(f, s, 20)

@@ -97,14 +97,14 @@ func mutations() map[string]mutation {
 		return func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
 			i := pick(r)
 			lines[i] = change(r, lines[i])
-			return lines, found(ledger.Altered, base, i, i)
+			return lines, found(ledger.KindAltered, base, i, i)
 		}
 	}
 	insert := func(make func(r *rand.Rand, lines [][]byte, base, at int) []byte) mutation {
 		return func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
 			at := pick(r)
 			line := make(r, lines, base, at)
-			return slices.Insert(lines, at, line), found(ledger.Inserted, base, at, at)
+			return slices.Insert(lines, at, line), found(ledger.KindInserted, base, at, at)
 		}
 	}
 	return map[string]mutation{
@@ -132,34 +132,34 @@ func mutations() map[string]mutation {
 		"overwrite": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
 			i, j := pickTwo(r)
 			lines[j] = lines[i]
-			return lines, found(ledger.Altered, base, j, j)
+			return lines, found(ledger.KindAltered, base, j, j)
 		},
 		"copy": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
 			i, at := pick(r), pick(r)
-			return slices.Insert(lines, at, lines[i]), found(ledger.Inserted, base, i, i)
+			return slices.Insert(lines, at, lines[i]), found(ledger.KindInserted, base, i, i)
 		},
 		"remove": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
 			i, j := pickTwo(r)
-			return slices.Delete(lines, i, j+1), found(ledger.Removed, base, i, j)
+			return slices.Delete(lines, i, j+1), found(ledger.KindRemoved, base, i, j)
 		},
 		"remove one": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
 			i := pick(r)
-			return slices.Delete(lines, i, i+1), found(ledger.Removed, base, i, i)
+			return slices.Delete(lines, i, i+1), found(ledger.KindRemoved, base, i, i)
 		},
 		"swap": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
 			i, j := pickTwo(r)
 			lines[i], lines[j] = lines[j], lines[i]
-			return lines, found(ledger.Reordered, base, i, j)
+			return lines, found(ledger.KindReordered, base, i, j)
 		},
 		"move on": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
 			i, j := pickTwo(r)
 			l := lines[i]
-			return slices.Insert(slices.Delete(lines, i, i+1), j, l), found(ledger.Reordered, base, i, j)
+			return slices.Insert(slices.Delete(lines, i, i+1), j, l), found(ledger.KindReordered, base, i, j)
 		},
 		"move back": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
 			i, j := pickTwo(r)
 			l := lines[j]
-			return slices.Insert(slices.Delete(lines, j, j+1), i, l), found(ledger.Reordered, base, i, j)
+			return slices.Insert(slices.Delete(lines, j, j+1), i, l), found(ledger.KindReordered, base, i, j)
 		},
 	}
 }
@@ -169,9 +169,10 @@ func withPrev(line []byte, h ledger.Hash) []byte {
 	return bytes.Replace(line, []byte(old.String()), []byte(h.String()), 1)
 }
 
-// Mutate: one to three mutations in different parts of a log give exactly as many
-// problems, of the kind and range of the mutation. Oracle: the mutation itself.
-func TestTrap33_PropertyMutate(t *testing.T) {
+// Mutate: one to three mutations in different parts of a log give exactly as
+// many problems, of the kind and range of the mutation. Oracle: the mutation
+// itself.
+func TestPropertyMutate(t *testing.T) {
 	all := mutations()
 	names := make([]string, 0, len(all))
 	for n := range all {
@@ -224,7 +225,7 @@ func TestTrap33_PropertyMutate(t *testing.T) {
 }
 
 // The ends of a log have less around them to go by.
-func TestTrap33_MutateEnds(t *testing.T) {
+func TestMutateEnds(t *testing.T) {
 	type lines = [][]byte
 	n := 6 // records 0 to 6
 	for _, c := range []struct {
@@ -232,40 +233,40 @@ func TestTrap33_MutateEnds(t *testing.T) {
 		mutate func(l lines) lines
 		want   finding
 	}{
-		{"header altered", func(l lines) lines { l[0] = bytes.Replace(l[0], []byte("ledger"), []byte("LEDGER"), 1); return l }, finding{ledger.Altered, 0, 0}},
-		{"header prev", func(l lines) lines { l[0] = withPrev(l[0], ledger.Hash{1}); return l }, finding{ledger.Altered, 0, 0}},
-		{"header removed", func(l lines) lines { return l[1:] }, finding{ledger.Removed, 0, 0}},
-		{"first two removed", func(l lines) lines { return l[2:] }, finding{ledger.Removed, 0, 1}},
-		{"garbage in front", func(l lines) lines { return slices.Insert(l, 0, []byte("x")) }, finding{ledger.Inserted, 0, 0}},
-		{"first swap", func(l lines) lines { l[0], l[1] = l[1], l[0]; return l }, finding{ledger.Reordered, 0, 1}},
-		{"last swap", func(l lines) lines { l[n-1], l[n] = l[n], l[n-1]; return l }, finding{ledger.Reordered, 5, 6}},
-		{"far swap", func(l lines) lines { l[0], l[n] = l[n], l[0]; return l }, finding{ledger.Reordered, 0, 6}},
-		{"to the end", func(l lines) lines { moved := l[2]; return append(slices.Delete(l, 2, 3), moved) }, finding{ledger.Reordered, 2, 6}},
-		{"last but one removed", func(l lines) lines { return slices.Delete(l, n-1, n) }, finding{ledger.Removed, 5, 5}},
-		{"last is a wreck", func(l lines) lines { l[n] = []byte("x"); return l }, finding{ledger.Altered, 6, 6}},
-		{"last number", func(l lines) lines { l[n] = bytes.Replace(l[n], []byte(":6,"), []byte(":9,"), 1); return l }, finding{ledger.Altered, 6, 6}},
-		{"copy at the end", func(l lines) lines { return append(l, l[3]) }, finding{ledger.Inserted, 3, 3}},
-		{"last copied", func(l lines) lines { return append(l, l[n]) }, finding{ledger.Inserted, 6, 6}},
+		{"header altered", func(l lines) lines { l[0] = bytes.Replace(l[0], []byte("ledger"), []byte("LEDGER"), 1); return l }, finding{ledger.KindAltered, 0, 0}},
+		{"header prev", func(l lines) lines { l[0] = withPrev(l[0], ledger.Hash{1}); return l }, finding{ledger.KindAltered, 0, 0}},
+		{"header removed", func(l lines) lines { return l[1:] }, finding{ledger.KindRemoved, 0, 0}},
+		{"first two removed", func(l lines) lines { return l[2:] }, finding{ledger.KindRemoved, 0, 1}},
+		{"garbage in front", func(l lines) lines { return slices.Insert(l, 0, []byte("x")) }, finding{ledger.KindInserted, 0, 0}},
+		{"first swap", func(l lines) lines { l[0], l[1] = l[1], l[0]; return l }, finding{ledger.KindReordered, 0, 1}},
+		{"last swap", func(l lines) lines { l[n-1], l[n] = l[n], l[n-1]; return l }, finding{ledger.KindReordered, 5, 6}},
+		{"far swap", func(l lines) lines { l[0], l[n] = l[n], l[0]; return l }, finding{ledger.KindReordered, 0, 6}},
+		{"to the end", func(l lines) lines { moved := l[2]; return append(slices.Delete(l, 2, 3), moved) }, finding{ledger.KindReordered, 2, 6}},
+		{"last but one removed", func(l lines) lines { return slices.Delete(l, n-1, n) }, finding{ledger.KindRemoved, 5, 5}},
+		{"last is a wreck", func(l lines) lines { l[n] = []byte("x"); return l }, finding{ledger.KindAltered, 6, 6}},
+		{"last number", func(l lines) lines { l[n] = bytes.Replace(l[n], []byte(":6,"), []byte(":9,"), 1); return l }, finding{ledger.KindAltered, 6, 6}},
+		{"copy at the end", func(l lines) lines { return append(l, l[3]) }, finding{ledger.KindInserted, 3, 3}},
+		{"last copied", func(l lines) lines { return append(l, l[n]) }, finding{ledger.KindInserted, 6, 6}},
 		{"neighbours altered", func(l lines) lines {
 			for i := 2; i <= 4; i++ {
 				l[i] = []byte("x")
 			}
 			return l
-		}, finding{ledger.Altered, 2, 4}},
+		}, finding{ledger.KindAltered, 2, 4}},
 		{"neighbours broken", func(l lines) lines {
 			for i := 2; i <= 4; i++ {
 				l[i] = append(bytes.Clone(l[i]), '}') // numbers and links can still be read
 			}
 			return l
-		}, finding{ledger.Altered, 2, 4}},
+		}, finding{ledger.KindAltered, 2, 4}},
 		{"two moved together", func(l lines) lines {
 			return slices.Concat(l[:2], l[4:6], l[2:4], l[6:])
-		}, finding{ledger.Reordered, 2, 5}},
+		}, finding{ledger.KindReordered, 2, 5}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := c.mutate(sample(t, n))
 			rep, err := ledger.Verify(context.Background(), fsOf(join(l)), ledger.VerifyConfig{})
-			wantIs(t, err, ledger.ErrTampered)
+			checkIs(t, err, ledger.ErrTampered)
 			var got []finding
 			for _, p := range rep.Problems {
 				got = append(got, finding{p.Kind, p.From, p.To})
@@ -288,8 +289,8 @@ func TestPropertyCrashAtEveryOffset(t *testing.T) {
 	}
 }
 
-// Crash, with pages after the last sync lost in any pattern. Oracle: the records
-// before the sync.
+// Crash, with pages after the last sync lost in any pattern. Oracle: the
+// records before the sync.
 func TestPropertyCrashLosesPages(t *testing.T) {
 	const page = 64
 	data := join(sample(t, 12))

@@ -23,9 +23,10 @@ import (
 	"github.com/redoubt-go/redoubt/audit/ledger"
 )
 
-// Reading in chunks finds the same lines at the same places as cutting the whole
-// file at its line ends, whatever is in it. Oracle: bytes.Cut, which knows no
-// chunks. The lengths lie around those at which the reader does something else.
+// Reading in chunks finds the same lines at the same places as cutting the
+// whole file at its line ends, whatever is in it. Oracle: bytes.Cut, which
+// knows no chunks. The lengths lie around those at which the reader does
+// something else.
 func TestPropertyChunks(t *testing.T) {
 	lengths := []int{0, 1, 63, 300, ledger.ChunkSize - 1, ledger.ChunkSize, ledger.ChunkSize + 1, ledger.MaxLine, ledger.MaxLine + 1, ledger.MaxLine + 2, ledger.MaxLine + 3*ledger.ChunkSize}
 	ps := gopter.NewProperties(parameters(10))
@@ -88,7 +89,7 @@ func cutPlaces(fsys fstest.MapFS, segs []uint64) (places []ledger.Place, torn in
 func TestVerifyReadError(t *testing.T) {
 	fsys := failing{fsOf(join(sample(t, 20)))}
 	r, err := ledger.Verify(context.Background(), fsys, ledger.VerifyConfig{})
-	if wantIs(t, err, iotest.ErrTimeout); r != nil || errors.Is(err, ledger.ErrTampered) {
+	if checkIs(t, err, iotest.ErrTimeout); r != nil || errors.Is(err, ledger.ErrTampered) {
 		t.Errorf("report %+v, error %v", r, err)
 	}
 }
@@ -117,9 +118,9 @@ func (f *failingFile) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Memory does not grow with the log: a log of twelve times the size takes less than
-// one size more in all, garbage included. Open reads a line at a time, Verify has
-// some chunks that it uses again.
+// Memory does not grow with the log: a log of twelve times the size takes less
+// than one size more in all, garbage included. Open reads a line at a time,
+// Verify has some chunks that it uses again.
 func TestMemoryDoesNotGrow(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir, ledger.Config{Sync: ledger.SyncNever, MaxSize: -1})

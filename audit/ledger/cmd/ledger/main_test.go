@@ -185,7 +185,7 @@ func TestProveAndCheck(t *testing.T) {
 	_ = os.WriteFile(file, []byte(proof), 0o600)
 	want(t, 0, `example.com/log: record 2 of 4: {"seq":2`, "check", "-key", vkey, file)
 	_ = os.WriteFile(file, []byte(strings.Replace(proof, "index 2", "index 1", 1)), 0o600)
-	want(t, 1, "does not hold", "check", "-key", vkey, file)
+	want(t, 1, "is invalid", "check", "-key", vkey, file)
 	_ = os.WriteFile(file, []byte("x"), 0o600)
 	want(t, 2, "malformed", "check", "-key", vkey, file)
 }
