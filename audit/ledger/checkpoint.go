@@ -26,10 +26,10 @@ func (c Checkpoint) text() string {
 }
 
 // ParseCheckpoint reads a signed checkpoint, such as the Note of a checkpoint
-// that [Config.Anchor] kept. One of keys must have signed it, and the name of
-// that key must be the origin. A signature that names one of keys and is
-// invalid refuses the checkpoint, even if other signatures are valid. At most
-// 64 keys are used.
+// that [Config.Anchor] kept. A key in keys must have signed it, and the name of
+// that key must be the origin. The checkpoint is refused if a signature names a
+// key in keys and is invalid, even if other signatures are valid. At most 64
+// keys are used.
 //
 // Errors: [ErrFormat] if note is not a signed checkpoint, [ErrTampered] if a
 // signature is invalid or missing.

@@ -11,8 +11,8 @@ import (
 	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// A SyncPolicy decides when written events are forced to the disk. It is one of
-// the constants or the result of [SyncEvery].
+// A SyncPolicy decides when written events are forced to the disk. It is a
+// constant or the result of [SyncEvery].
 type SyncPolicy int64
 
 // The policies.

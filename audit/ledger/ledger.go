@@ -152,8 +152,8 @@ func (l *Ledger) lead(b *batch) {
 	}
 }
 
-// commit appends the events of b, in a new segment if the current one is full.
-// The caller holds l.mu.
+// commit appends the events of b, in a new segment if the current segment is
+// full. The caller holds l.mu.
 func (l *Ledger) commit(b *batch) error {
 	if l.full() {
 		if err := l.rotate(); err != nil {

@@ -165,8 +165,8 @@ func signNote(text string, signers []*Signer) (string, error) {
 var errBadSignature = errors.New("signature is invalid")
 
 // openNote splits a signed note and reports which of the first 64 keys have
-// signed it, as bits. It ignores signatures of other keys, which anyone can
-// add. The errors match ErrFormat or errBadSignature.
+// signed it, as bits. It ignores signatures of other keys, which do no harm.
+// The errors match ErrFormat or errBadSignature.
 func openNote(note string, keys []*Verifier) (text string, signed uint64, err error) {
 	malformed := formatError("signed note is malformed")
 	split := strings.LastIndex(note, "\n\n")

@@ -241,7 +241,7 @@ func (l *leaves) subproof(m, lo, hi uint64, whole bool) (root Hash, proof []Hash
 	return nodeHash(left, right), append(proof, left)
 }
 
-// Verify checks that p proves its Line under one of keys, and returns the
+// Verify checks that p proves its Line under a key in keys, and returns the
 // checkpoint of the proof.
 //
 // Errors: the errors of [ParseCheckpoint], [ErrTampered] if the hashes do not

@@ -43,8 +43,8 @@ type VerifyConfig struct {
 	// tail undetected and, without Keys, also a log that was rewritten.
 	Known *Head
 
-	// Pruned accepts a log without its oldest segments, see [Config.Retain].
-	// If it is false, their records count as removed.
+	// Pruned accepts a log without its oldest segments, see [Config.Retain]. If
+	// it is false, their records count as removed.
 	Pruned bool
 }
 
