@@ -62,6 +62,7 @@ func TestFailingSignerIsNotCalledInALoop(t *testing.T) {
 		for range 3 {
 			write(t, l, "a")
 			time.Sleep(time.Minute)
+			synctest.Wait()
 		}
 		if calls > 5 {
 			t.Errorf("%d calls of the signer for 3 commits", calls)
