@@ -13,18 +13,18 @@ import (
 	"testing/fstest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/redoubt-go/redoubt/audit"
 	"github.com/redoubt-go/redoubt/audit/ledger"
 )
 
-// evidence is a log whose files somebody owns who has not its keys: the lines
-// of its segments, each named after its first record.
+// evidence is a log whose files an attacker without the keys can change: the
+// lines of its segments, each named after its first record.
 //
 //	segment  0: 0 header, 1 a, 2 b, 3 seal, 4 c, 5 d, 6 seal
-//	segment  7: 7 header, 8 e, 9 f, 10 seal, 11 recovered, 12 hand-over, 13 g, 14 seal
+//	segment  7: 7 header, 8 e, 9 f, 10 seal, 11 recovered,
+//	            12 hand-over, 13 g, 14 seal
 //	segment 15: 15 header, 16 h, 17 seal, 18 i, 19 j, 20 seal
 //
 // The seals up to 12 are by the first key, from 12 on by the second.
@@ -33,7 +33,7 @@ type evidence struct {
 	segs   [][][]byte
 }
 
-// evidenceOf makes such a log; each has an identity of its own.
+// evidenceOf returns such a log with a new identity.
 func evidenceOf(t testing.TB) *evidence {
 	t.Helper()
 	dir := t.TempDir()
@@ -76,7 +76,7 @@ func evidenceOf(t testing.TB) *evidence {
 
 func segmentOf(first int) string { return fmt.Sprintf("%020d.jsonl", first) }
 
-// at is where record seq stands.
+// at returns the line of record seq.
 func (ev *evidence) at(seq int) *[]byte {
 	i := len(ev.firsts) - 1
 	for ev.firsts[i] > seq {
@@ -85,7 +85,8 @@ func (ev *evidence) at(seq int) *[]byte {
 	return &ev.segs[i][seq-ev.firsts[i]]
 }
 
-// rehash makes the chain hold again: the links, and the ranges in the headers.
+// rehash makes the chain consistent again: the links and the ranges in the
+// headers.
 func (ev *evidence) rehash() {
 	var tr ledger.Tree
 	var before []byte
@@ -112,12 +113,13 @@ func (ev *evidence) files() fstest.MapFS {
 	return out
 }
 
-// head is the state of the log that ends before record size.
+// head returns the state of the log of the given size.
 func (ev *evidence) head(size int) *ledger.Head {
 	return &ledger.Head{Size: uint64(size), Root: ledger.TreeRoot(slices.Concat(ev.segs...)[:size])}
 }
 
-// attack is something done to the files, and all that Verify may say of it.
+// An attack changes the files. Its other fields are everything that Verify may
+// report.
 type attack struct {
 	name string
 	do   func(ev *evidence)
@@ -131,7 +133,7 @@ func one(k ledger.Kind, from, to, first, line int) []ledger.Problem {
 	return []ledger.Problem{{Kind: k, From: uint64(from), To: uint64(to), Segment: segmentOf(first), Line: line}}
 }
 
-// flip changes a letter of record seq far behind its numbers.
+// flip changes a letter of record seq, after the fields of the chain.
 func flip(seq int) func(*evidence) {
 	return func(ev *evidence) {
 		line := bytes.Clone(*ev.at(seq))
@@ -150,7 +152,7 @@ func change(seq int, from, to string) func(*evidence) {
 	}
 }
 
-// then does several things in a row.
+// then returns an attack in several steps.
 func then(do ...func(*evidence)) func(*evidence) {
 	return func(ev *evidence) {
 		for _, d := range do {
@@ -161,7 +163,7 @@ func then(do ...func(*evidence)) func(*evidence) {
 
 func rehash(ev *evidence) { ev.rehash() }
 
-// relink mends the links and leaves the ranges as they are.
+// relink repairs the links but not the ranges.
 func relink(ev *evidence) {
 	all := rechain(slices.Concat(ev.segs...))
 	for i, lines := range ev.segs {
@@ -169,7 +171,7 @@ func relink(ev *evidence) {
 	}
 }
 
-// lines replaces the lines of one segment.
+// lines replaces the lines of a segment.
 func lines(seg int, do func([][]byte) [][]byte) func(*evidence) {
 	return func(ev *evidence) { ev.segs[seg] = do(slices.Clone(ev.segs[seg])) }
 }
@@ -198,9 +200,7 @@ func checkAttacks(t *testing.T, attacks []attack) {
 			if r == nil || (err == nil) != (len(a.want) == 0) {
 				t.Fatalf("error %v, want %d problems", err, len(a.want))
 			}
-			if d := cmp.Diff(a.want, r.Problems, cmpopts.IgnoreFields(ledger.Problem{}, "Offset")); d != "" {
-				t.Errorf("problems (-want +got):\n%s", d)
-			}
+			checkEqual(t, r.Problems, a.want, cmpopts.IgnoreFields(ledger.Problem{}, "Offset"))
 		})
 	}
 }
@@ -282,8 +282,8 @@ func TestAttackTail(t *testing.T) {
 	})
 }
 
-// Whoever knows the format and not the keys can make the chain hold again. Then
-// the next seal does not fit, or there is none.
+// An attacker without the keys makes the chain consistent. The next checkpoint
+// does not fit then, or it is missing.
 func TestAttackRehashed(t *testing.T) {
 	forged := change(13, "success", "failure")
 	checkAttacks(t, []attack{
@@ -299,16 +299,14 @@ func TestAttackRehashed(t *testing.T) {
 	})
 }
 
-// reseal puts a checkpoint by a stranger, of the name of the log, in place of
-// one.
+// reseal replaces a checkpoint by a checkpoint of an unknown key with the same
+// name.
 func reseal(t *testing.T, ev *evidence, seq int) {
 	t.Helper()
 	*ev.at(seq) = withNote(*ev.at(seq), noteBy(t, ev, seq, signer(t, origin, 9)))
 }
 
-// noteBy is a checkpoint over what stands before record seq, by a key of
-// choice. The ledger signs nothing but its own log, so this is the format by
-// hand.
+// noteBy returns a checkpoint over the lines before record seq, by any key.
 func noteBy(t *testing.T, ev *evidence, seq int, signers ...*ledger.Signer) string {
 	t.Helper()
 	note, err := ledger.SignHead(origin, *ev.head(seq), signers...)
@@ -323,8 +321,7 @@ func withNote(line []byte, note string) []byte {
 	return append(append(bytes.Clone(line[:at]), strings.ReplaceAll(note, "\n", `\n`)...), `"}`...)
 }
 
-// Keys: what somebody does who has one of the two, and what the verifier says
-// of other keys.
+// An attacker has a single key, or the verifier has other keys.
 func TestAttackKeys(t *testing.T) {
 	first, second := signer(t, origin, 1), signer(t, origin, 2)
 	seal := func(seq int, by ...*ledger.Signer) func(*evidence) {
@@ -392,7 +389,7 @@ func TestAttackPruned(t *testing.T) {
 	})
 }
 
-// Time that goes back is said and is no problem. Oracle: the times.
+// Times that go back are reported but are not a problem. Oracle: the times.
 func TestTimeGoesBack(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir, never)
@@ -412,7 +409,7 @@ func TestTimeGoesBack(t *testing.T) {
 	}
 }
 
-// The largest numbers neither crash the verifier nor pass.
+// The largest sequence numbers neither crash Verify nor pass.
 func TestHugeNumbers(t *testing.T) {
 	for _, n := range []string{"18446744073709551615", "18446744073709551614", "09999999999999999999", "9999999999999999999"} {
 		line := []byte(`{"seq":` + n + `,"prev":"` + ledger.Hash{}.String() + `","type":"ledger","version":1}`)

@@ -25,7 +25,8 @@ import (
 
 const origin = "example.com/log"
 
-// signer returns a key that depends on n alone, so that failures repeat.
+// signer returns a key that depends only on n, so that failures can be
+// repeated.
 func signer(t testing.TB, name string, n byte) *ledger.Signer {
 	t.Helper()
 	s, err := ledger.NewSigner(name, ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, 32)))
@@ -35,7 +36,7 @@ func signer(t testing.TB, name string, n byte) *ledger.Signer {
 	return s
 }
 
-// sealing is a configuration that seals only when told to.
+// sealing returns a configuration that seals only on request.
 func sealing(s *ledger.Signer) ledger.Config {
 	return ledger.Config{Sync: ledger.SyncNever, Signer: s, CheckpointEvery: -1, CheckpointDelay: -1}
 }
@@ -64,14 +65,11 @@ func findings(r *ledger.Report) (out []finding) {
 
 func wantFinding(t *testing.T, fsys fs.FS, c ledger.VerifyConfig, want ...finding) {
 	t.Helper()
-	r, err := verify(fsys, c)
-	if d := cmp.Diff(want, findings(r)); d != "" {
-		t.Errorf("problems, error %v (-want +got):\n%s", err, d)
-	}
+	r, _ := verify(fsys, c)
+	checkEqual(t, findings(r), want)
 }
 
-// rechain gives every line the prev that its predecessor asks for, as somebody
-// does who knows the format and not the key.
+// rechain makes the links consistent, as an attacker without the key can.
 func rechain(lines [][]byte) [][]byte {
 	for i := 1; i < len(lines); i++ {
 		lines[i] = withPrev(lines[i], ledger.LeafHash(lines[i-1]))
@@ -118,9 +116,7 @@ func TestCheckpointsSealTheLog(t *testing.T) {
 	if err != nil || r.Sealed != r.Records || r.Records != 6 || r.Origin != origin {
 		t.Errorf("report %+v, %v", r, err)
 	}
-	if d := cmp.Diff([]string{"a", "b", "c"}, ids(t, os.DirFS(dir))); d != "" {
-		t.Errorf("events (-want +got):\n%s", d)
-	}
+	checkEqual(t, ids(t, os.DirFS(dir)), []string{"a", "b", "c"})
 	before := read(t, dir)
 	_ = open(t, dir, sealing(s)).Close()
 	if !bytes.Equal(read(t, dir), before) {
@@ -193,7 +189,8 @@ func TestLateSyncErrorStops(t *testing.T) {
 	})
 }
 
-// Checkpoints come by number and by delay, and Anchor is given each once.
+// Checkpoints are written by number and by delay, and Anchor is called once
+// with each.
 func TestCheckpointsComeByThemselves(t *testing.T) {
 	dir := t.TempDir()
 	s := signer(t, origin, 1)
@@ -275,8 +272,6 @@ func TestCheckpointIsSignedAfterTheSync(t *testing.T) {
 	_, err := l.Checkpoint(context.Background())
 	checkIs(t, err, ledger.ErrFailed, syscall.EIO)
 }
-
-// ---- segments
 
 func TestRotationWritesHeaderFirst(t *testing.T) {
 	dir := t.TempDir()
@@ -456,8 +451,6 @@ func TestRetainOneWaitsForTheSeal(t *testing.T) {
 	}
 }
 
-// ---- tampering with what is sealed
-
 // sealed is the lines of a log with checkpoints at the records 4 and 9.
 func sealed(t testing.TB, s *ledger.Signer) [][]byte {
 	t.Helper()
@@ -526,7 +519,7 @@ func TestWrongKeyNeverPasses(t *testing.T) {
 	}
 }
 
-// resign changes one bit of the signature in a checkpoint line.
+// resign changes a bit of the signature in a checkpoint line.
 func resign(t *testing.T, line []byte) []byte {
 	t.Helper()
 	at := bytes.LastIndex(line, []byte(`\n`)) - 20
@@ -649,8 +642,6 @@ func TestMissingAndMisnamedSegments(t *testing.T) {
 	}
 }
 
-// ---- Open
-
 func TestRefusesHoleBeforeSeal(t *testing.T) {
 	s := signer(t, origin, 1)
 	lines := sealed(t, s)
@@ -703,8 +694,6 @@ func TestOpenWithKnown(t *testing.T) {
 		t.Errorf("%d files, want the segment and the lock", len(entries))
 	}
 }
-
-// ---- the note format
 
 func TestNotesThatAreRefused(t *testing.T) {
 	s := signer(t, origin, 1)

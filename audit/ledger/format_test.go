@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/redoubt-go/redoubt/audit"
 	"github.com/redoubt-go/redoubt/audit/ledger"
 )
@@ -104,12 +102,8 @@ func TestFormatV1IsReadable(t *testing.T) {
 	must(t, root.UnmarshalText([]byte(v1Root)))
 	want := &ledger.Report{Origin: v1Origin, First: 4, Records: 12, Root: root, Sealed: 16}
 	r.Backward, r.BackwardAt = 0, 0 // the clock of the writer
-	if d := cmp.Diff(want, r); d != "" {
-		t.Errorf("report (-want +got):\n%s", d)
-	}
-	if d := cmp.Diff([]string{"e-3", "e-4", "e-5", "e-6", "e-7"}, ids(t, fsys)); d != "" {
-		t.Errorf("events (-want +got):\n%s", d)
-	}
+	checkEqual(t, r, want)
+	checkEqual(t, ids(t, fsys), []string{"e-3", "e-4", "e-5", "e-6", "e-7"})
 	// Oracle of this test: without the new key, or with the old key alone, the
 	// log is not accepted.
 	_, err = ledger.Verify(context.Background(), fsys, ledger.VerifyConfig{Keys: keys[:1], MaxUnsealed: -1, Pruned: true})
@@ -139,9 +133,7 @@ func TestFormatV1Proof(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(&p, fresh); d != "" {
-		t.Errorf("proof of the same record (-want +got):\n%s", d)
-	}
+	checkEqual(t, fresh, &p)
 }
 
 // A log of version 1 can be opened and continued.

@@ -52,7 +52,7 @@ func write(t testing.TB, l *ledger.Ledger, ids ...string) {
 	}
 }
 
-// sample is the lines of a log with n events after its header.
+// sample returns the lines of a log with a header and n events.
 func sample(t testing.TB, n int) [][]byte {
 	t.Helper()
 	dir := t.TempDir()
@@ -107,6 +107,14 @@ func checkIs(t *testing.T, got error, want ...error) {
 	}
 }
 
+// checkEqual reports the difference between got and want.
+func checkEqual(t *testing.T, got, want any, options ...cmp.Option) {
+	t.Helper()
+	if d := cmp.Diff(want, got, options...); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
 func verifyOK(t *testing.T, dir string) *ledger.Report {
 	t.Helper()
 	r, err := ledger.Verify(context.Background(), os.DirFS(dir), ledger.VerifyConfig{})
@@ -134,9 +142,7 @@ func TestWriteCloseReopen(t *testing.T) {
 		t.Errorf("head %v after reopening, want %v", l.Head(), head)
 	}
 	write(t, l, "c")
-	if d := cmp.Diff([]string{"a", "b", "c"}, ids(t, os.DirFS(dir))); d != "" {
-		t.Errorf("events (-want +got):\n%s", d)
-	}
+	checkEqual(t, ids(t, os.DirFS(dir)), []string{"a", "b", "c"})
 	r := verifyOK(t, dir)
 	if r.Records != 4 || r.Root != l.Head().Root {
 		t.Errorf("report %+v, head %v", r, l.Head())
@@ -177,9 +183,7 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// ---- faults
-
-// faulty fails on demand below the ledger.
+// faulty is a file that fails on demand.
 type faulty struct {
 	ledger.File
 	writeLimit int // bytes before ENOSPC; -1 is no limit
@@ -254,14 +258,12 @@ func TestShortWriteIsTakenBack(t *testing.T) {
 	_ = l.Close()
 	l = open(t, dir, never) // half a line is left, which only Open can mend
 	write(t, l, "e")
-	if d := cmp.Diff([]string{"a", "b", "e"}, ids(t, os.DirFS(dir))); d != "" {
-		t.Errorf("events (-want +got):\n%s", d)
-	}
+	checkEqual(t, ids(t, os.DirFS(dir)), []string{"a", "b", "e"})
 }
 
 func TestFullDevice(t *testing.T) {
-	// The device is full from the start; for one that fills up in the middle of
-	// a write see crash_unix_test.go.
+	// The device is always full. For a device that becomes full during a write,
+	// see crash_unix_test.go.
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Skip("no /dev/full here")
@@ -280,7 +282,7 @@ func TestFullDevice(t *testing.T) {
 	verifyOK(t, dir)
 }
 
-// onDevice writes to a device instead of the file.
+// onDevice writes to a device in place of the file.
 type onDevice struct {
 	ledger.File
 	w io.Writer
@@ -404,7 +406,7 @@ func TestSyncBeforeAcknowledge(t *testing.T) {
 	}
 }
 
-// Events that come in while a commit is under way share the next one.
+// Events that arrive during a commit share the next commit.
 func TestGroupCommit(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir, ledger.Config{})
@@ -462,9 +464,7 @@ func TestCancelledWaitIsUncertain(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if d := cmp.Diff([]string{"x", "x", "late"}, ids(t, os.DirFS(dir))); d != "" {
-		t.Errorf("the uncertain event was in the batch (-want +got):\n%s", d)
-	}
+	checkEqual(t, ids(t, os.DirFS(dir)), []string{"x", "x", "late"})
 }
 
 func TestLock(t *testing.T) {
@@ -514,8 +514,7 @@ func TestFileChangedUnderneath(t *testing.T) {
 	}
 }
 
-// Clocks are set back. The order is that of the numbers, and no verdict hangs
-// on a time.
+// Clocks can be set back. The order of a log is the order of its numbers.
 func TestTimeMayGoBackwards(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir, never)
@@ -529,13 +528,11 @@ func TestTimeMayGoBackwards(t *testing.T) {
 		t.Fatal(err)
 	}
 	verifyOK(t, dir)
-	if d := cmp.Diff([]string{"0", "1", "2"}, ids(t, os.DirFS(dir))); d != "" {
-		t.Errorf("events (-want +got):\n%s", d)
-	}
+	checkEqual(t, ids(t, os.DirFS(dir)), []string{"0", "1", "2"})
 }
 
-// The close of a segment can be where a file system says that it lost what was
-// written, so it stops the ledger as a failed sync does.
+// A file system may report lost writes when a segment is closed. The ledger
+// then stops, as after a failed sync.
 func TestCloseErrorStops(t *testing.T) {
 	l := open(t, t.TempDir(), never)
 	ledger.WrapFile(l, func(f ledger.File) ledger.File { return badClose{f} })
@@ -643,9 +640,7 @@ func TestCutTailNeedsKnownHead(t *testing.T) {
 			return
 		}
 		want.Segment = segment
-		if d := cmp.Diff([]ledger.Problem{want}, te.Problems); d != "" {
-			t.Errorf("problems (-want +got):\n%s", d)
-		}
+		checkEqual(t, te.Problems, []ledger.Problem{want})
 	}
 	one(join(lines[:3]), ledger.Problem{Kind: ledger.KindTruncated, From: 3, To: 3, Line: 3, Offset: int64(len(join(lines[:2])))})
 	one(nil, ledger.Problem{Kind: ledger.KindTruncated, From: 0, To: 3})

@@ -18,7 +18,7 @@ import (
 	"github.com/redoubt-go/redoubt/audit/ledger"
 )
 
-// big is a sealed log in several segments, with its lines.
+// big returns a sealed log in several segments, and its lines.
 func big(t testing.TB, s *ledger.Signer, records int) (fstest.MapFS, [][]byte) {
 	t.Helper()
 	dir := t.TempDir()
@@ -59,15 +59,13 @@ func TestProveEveryRecord(t *testing.T) {
 		if err != nil || cp.Size != size || !bytes.Equal(back.Line, lines[seq]) {
 			t.Fatalf("record %d: %v, line %s", seq, err, back.Line)
 		}
-		if d := cmp.Diff(naivePath(seq, lines[:size]), p.Hashes); d != "" {
-			t.Fatalf("record %d (-want +got):\n%s", seq, d)
-		}
+		checkEqual(t, p.Hashes, naivePath(seq, lines[:size]))
 	}
 	_, err := ledger.Prove(fsys, size)
 	checkIs(t, err, fs.ErrNotExist)
 }
 
-// naivePath is PATH(m, D[n]) of RFC 6962 section 2.1.1 as it stands there.
+// naivePath is PATH(m, D[n]) of RFC 6962, section 2.1.1.
 func naivePath(m uint64, d [][]byte) []ledger.Hash {
 	if len(d) == 1 {
 		return nil
@@ -207,8 +205,8 @@ func TestProveRefuses(t *testing.T) {
 	checkIs(t, err, fs.ErrNotExist)
 }
 
-// Consistency: all pairs of sizes up to 40 are proved, and no proof serves for
-// another pair, or changed. Oracle: the tree hash as RFC 6962 defines it.
+// Every pair of sizes up to 40 has a proof, and no proof is valid for another
+// pair or after a change. Oracle: the tree hash of RFC 6962.
 func TestPropertyConsistency(t *testing.T) {
 	fsys, lines := big(t, signer(t, origin, 1), 35)
 	heads := make([]ledger.Head, len(lines)+1)
@@ -249,7 +247,7 @@ func TestPropertyConsistency(t *testing.T) {
 	checkIs(t, ledger.CheckConsistency(ledger.Head{}, heads[9], nil), ledger.ErrTampered)
 }
 
-// A live log is read while it is written and rotated.
+// A live log is verified while it is written and rotated.
 func TestVerifyWhileWriting(t *testing.T) {
 	dir := t.TempDir()
 	c := never

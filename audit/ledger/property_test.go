@@ -22,14 +22,18 @@ import (
 	"github.com/redoubt-go/redoubt/audit/ledger"
 )
 
-func parameters(runs int) *gopter.TestParameters {
-	p := gopter.DefaultTestParameters()
-	p.MinSuccessfulTests = runs
-	return p
+// checkProperty checks a property in a number of runs with random values.
+func checkProperty(t *testing.T, runs int, p gopter.Prop) {
+	t.Helper()
+	parameters := gopter.DefaultTestParameters()
+	parameters.MinSuccessfulTests = runs
+	ps := gopter.NewProperties(parameters)
+	ps.Property(t.Name(), p)
+	ps.TestingRun(t)
 }
 
-// TreeEq: the compact range gives the root that RFC 6962 section 2.1 defines.
-// Oracle: that definition written down as it stands, recursively.
+// The compact range has the root of RFC 6962, section 2.1. Oracle: the
+// recursive definition.
 func TestPropertyTreeEq(t *testing.T) {
 	var lines [][]byte
 	for n := range 301 {
@@ -38,15 +42,13 @@ func TestPropertyTreeEq(t *testing.T) {
 		}
 		lines = append(lines, fmt.Appendf(nil, "leaf %d", n))
 	}
-	ps := gopter.NewProperties(parameters(100))
-	ps.Property("root = MTH", prop.ForAll(func(s []string) bool {
+	checkProperty(t, 100, prop.ForAll(func(s []string) bool {
 		lines := make([][]byte, len(s))
 		for i := range s {
 			lines[i] = []byte(s[i])
 		}
 		return ledger.TreeRoot(lines) == mth(lines)
 	}, gen.SliceOf(gen.AnyString())))
-	ps.TestingRun(t)
 }
 
 func mth(d [][]byte) ledger.Hash {
@@ -65,19 +67,19 @@ func mth(d [][]byte) ledger.Hash {
 	}
 }
 
-// finding is the part of a Problem that a mutation determines.
+// A finding is the part of a Problem that a mutation determines.
 type finding struct {
 	Kind     ledger.Kind
 	From, To uint64
 }
 
-// mutation changes the lines of a block whose first record has number base, and
-// says what must be found. It leaves the ends of the block alone.
+// A mutation changes the lines of a block whose first record has the number
+// base, but not the ends of the block. It returns the expected finding.
 type mutation func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding)
 
 const (
 	block = 20
-	low   = 3 // first line of a block that a mutation may touch
+	low   = 3 // first line of a block that a mutation may change
 	high  = 16
 )
 
@@ -169,9 +171,8 @@ func withPrev(line []byte, h ledger.Hash) []byte {
 	return bytes.Replace(line, []byte(old.String()), []byte(h.String()), 1)
 }
 
-// Mutate: one to three mutations in different parts of a log give exactly as
-// many problems, of the kind and range of the mutation. Oracle: the mutation
-// itself.
+// Up to three mutations in different parts of a log are reported as the same
+// number of problems, with their kind and range. Oracle: the mutations.
 func TestPropertyMutate(t *testing.T) {
 	all := mutations()
 	names := make([]string, 0, len(all))
@@ -219,12 +220,10 @@ func TestPropertyMutate(t *testing.T) {
 			}
 		}
 	}
-	ps := gopter.NewProperties(parameters(500))
-	ps.Property("one mutation, one problem", prop.ForAll(check, gen.UInt64(), gen.IntRange(0, len(names)-1), gen.IntRange(0, 3)))
-	ps.TestingRun(t)
+	checkProperty(t, 500, prop.ForAll(check, gen.UInt64(), gen.IntRange(0, len(names)-1), gen.IntRange(0, 3)))
 }
 
-// The ends of a log have less around them to go by.
+// At the ends of a log, Verify has fewer lines to compare.
 func TestMutateEnds(t *testing.T) {
 	type lines = [][]byte
 	n := 6 // records 0 to 6
@@ -278,8 +277,8 @@ func TestMutateEnds(t *testing.T) {
 	}
 }
 
-// Crash: the file is cut at every offset. Oracle: the line ends before the cut.
-// What was whole stays, the log goes on, and a second Open finds nothing to do.
+// The file is cut at every offset. Oracle: the line ends before the cut.
+// Complete lines stay, the log continues, and another Open recovers nothing.
 func TestPropertyCrashAtEveryOffset(t *testing.T) {
 	data := join(sample(t, 2))
 	for cut := range len(data) + 1 {
@@ -289,13 +288,12 @@ func TestPropertyCrashAtEveryOffset(t *testing.T) {
 	}
 }
 
-// Crash, with pages after the last sync lost in any pattern. Oracle: the
-// records before the sync.
+// The file loses any pages after the last sync. Oracle: the records before the
+// sync.
 func TestPropertyCrashLosesPages(t *testing.T) {
 	const page = 64
 	data := join(sample(t, 12))
-	ps := gopter.NewProperties(parameters(150))
-	ps.Property("synced records survive", prop.ForAll(func(seed uint64) string {
+	checkProperty(t, 150, prop.ForAll(func(seed uint64) string {
 		r := rand.New(rand.NewPCG(seed, 5))
 		synced := r.IntN(10) + 1 // records
 		safe := len(join(split(data)[:synced]))
@@ -312,10 +310,9 @@ func TestPropertyCrashLosesPages(t *testing.T) {
 		defer os.RemoveAll(dir)
 		return crash(dir, after, synced)
 	}, gen.UInt64()))
-	ps.TestingRun(t)
 }
 
-// crash opens a log with this content twice and says what is wrong with it.
+// crash opens a log with this content twice and returns the fault, if any.
 func crash(dir string, data []byte, records int) string {
 	ctx := context.Background()
 	path := filepath.Join(dir, segment)
@@ -354,11 +351,10 @@ func crash(dir string, data []byte, records int) string {
 	return ""
 }
 
-// RoundTrip: events come back from the file as they were recorded. Oracle: the
-// events, in texts that are valid UTF-8.
+// Events are read back as they were recorded. Oracle: the events, with valid
+// UTF-8.
 func TestPropertyRoundTrip(t *testing.T) {
-	ps := gopter.NewProperties(parameters(40))
-	ps.Property("Events(Open(write(x))) = x", prop.ForAll(func(texts []string) string {
+	checkProperty(t, 40, prop.ForAll(func(texts []string) string {
 		dir, err := os.MkdirTemp("", "roundtrip")
 		if err != nil {
 			return err.Error()
@@ -388,5 +384,4 @@ func TestPropertyRoundTrip(t *testing.T) {
 		}
 		return gocmp.Diff(want, got)
 	}, gen.SliceOf(gen.AnyString().Map(func(s string) string { return strings.ToValidUTF8(s, "?") }))))
-	ps.TestingRun(t)
 }

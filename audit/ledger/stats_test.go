@@ -8,8 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/redoubt-go/redoubt/audit"
 	"github.com/redoubt-go/redoubt/audit/ledger"
 )
@@ -34,9 +32,7 @@ func TestStats(t *testing.T) {
 		Name: origin, Events: 5, Records: 7, Commits: 3, Syncs: 5, Checkpoints: 1, Segments: 1, Unanchored: 1,
 		Size: 7, Sealed: 6, LargestGroup: 3,
 	}
-	if d := cmp.Diff(withBytes(want, dir, t), timeless(l.Stats())); d != "" {
-		t.Errorf("after a checkpoint (-want +got):\n%s", d)
-	}
+	checkEqual(t, timeless(l.Stats()), withBytes(want, dir, t))
 	if err := l.Rotate(context.Background()); err != nil {
 		t.Fatal(err)
 	}

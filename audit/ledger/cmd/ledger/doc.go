@@ -49,6 +49,6 @@
 //     which prints the flags, also ends with 0.
 //   - 1: the log was tampered with. A file with the name of a segment and other
 //     content counts as tampering, because an attacker can overwrite a segment.
-//   - 2: error: a file is missing or unreadable, or the command line is
-//     wrong. A line on standard error contains the reason.
+//   - 2: error: a file is missing or unreadable, or the command line is wrong.
+//     A line on standard error contains the reason.
 package main

@@ -21,9 +21,9 @@ import (
 
 // The exit statuses.
 const (
-	clean      = 0
-	tampered   = 1
-	failed = 2
+	clean    = 0
+	tampered = 1
+	failed   = 2
 )
 
 // forms contains the command lines, for the help and for errors.
