@@ -79,7 +79,7 @@ func openCheckpoint(note string, keys []*Verifier) (c Checkpoint, signed uint64,
 // Errors: [ErrFormat] without a [Config.Signer], the errors of WriteEvents, of
 // the signer and of Anchor. With an error of Anchor, the checkpoint is valid.
 func (l *Ledger) Checkpoint(ctx context.Context) (Checkpoint, error) {
-	if l.signer == nil {
+	if l.config.Signer == nil {
 		return Checkpoint{}, formatError("checkpoint without a Signer")
 	}
 	if err := done(ctx, "checkpoint"); err != nil {
@@ -91,8 +91,8 @@ func (l *Ledger) Checkpoint(ctx context.Context) (Checkpoint, error) {
 	return cp, errors.Join(err, l.anchored(ctx, cp, fresh))
 }
 
-// seal appends a checkpoint by l.signer if there are unsealed records. The
-// caller holds l.mu.
+// seal appends a checkpoint by l.config.Signer if there are unsealed records.
+// The caller holds l.mu.
 func (l *Ledger) seal() (cp Checkpoint, fresh bool, err error) {
 	if l.fail != nil {
 		return l.sealed, false, l.fail
@@ -100,7 +100,7 @@ func (l *Ledger) seal() (cp Checkpoint, fresh bool, err error) {
 	if l.unsealed == 0 {
 		return l.sealed, false, l.prune()
 	}
-	return l.sealBy(l.signer)
+	return l.sealBy(l.config.Signer)
 }
 
 // sealBy appends a checkpoint over all previous records. It syncs them first,
@@ -109,7 +109,7 @@ func (l *Ledger) sealBy(signers ...*Signer) (cp Checkpoint, fresh bool, err erro
 	if err := l.settle(); err != nil {
 		return l.sealed, false, err
 	}
-	cp = Checkpoint{Head: l.at.tree.head(), Origin: l.origin}
+	cp = Checkpoint{Head: l.at.tree.head(), Origin: l.config.Origin}
 	if cp.Note, err = signNote(cp.text(), signers); err != nil {
 		return l.sealed, false, err
 	}
@@ -125,10 +125,10 @@ func (l *Ledger) sealBy(signers ...*Signer) (cp Checkpoint, fresh bool, err erro
 // anchored calls Anchor with a new checkpoint. The caller does not hold l.mu,
 // because Anchor may be slow.
 func (l *Ledger) anchored(ctx context.Context, cp Checkpoint, fresh bool) error {
-	if !fresh || l.anchor == nil {
+	if !fresh || l.config.Anchor == nil {
 		return nil
 	}
-	if err := l.anchor(ctx, cp); err != nil {
+	if err := l.config.Anchor(ctx, cp); err != nil {
 		l.counters.unanchored.Add(1)
 		return fmt.Errorf("ledger: anchor: %w", err)
 	}

@@ -17,14 +17,14 @@ func (l *Ledger) remind() {
 		return
 	}
 	if l.unsynced {
-		l.request(&l.syncer, time.Duration(l.sync), l.syncLater)
+		l.request(&l.syncer, time.Duration(l.config.Sync), l.syncLater)
 	}
 	switch {
-	case l.signer == nil || l.unsealed == 0:
-	case l.every > 0 && l.unsealed >= l.every:
+	case l.config.Signer == nil || l.unsealed == 0:
+	case l.config.CheckpointEvery > 0 && l.unsealed >= l.config.CheckpointEvery:
 		l.request(&l.sealer, 0, l.sealLater)
-	case l.delay >= 0:
-		l.request(&l.sealer, l.delay, l.sealLater)
+	case l.config.CheckpointDelay >= 0:
+		l.request(&l.sealer, l.config.CheckpointDelay, l.sealLater)
 	}
 }
 

@@ -26,17 +26,8 @@ type file interface {
 // A Ledger is an open log directory. It is safe for concurrent use.
 type Ledger struct {
 	dir       string
-	name      string
-	origin    string
-	log       string // identity of the log
-	sync      SyncPolicy
-	maxSize   int64
-	maxAge    time.Duration
-	retain    int
-	every     int           // records between checkpoints
-	delay     time.Duration // between a record and its checkpoint
-	signer    *Signer
-	anchor    func(context.Context, Checkpoint) error
+	config    Config                          // with its defaults, and the origin of the log
+	log       string                          // identity of the log
 	create    func(path string) (file, error) // creates a segment; replaced by tests
 	unlock    io.Closer
 	recovered Recovery
@@ -198,8 +189,8 @@ func (l *Ledger) append(text []byte, ends []int) error {
 		}
 		return fmt.Errorf("ledger: write: %w", err)
 	}
-	l.unsynced = l.sync > 0
-	if l.sync == SyncAlways {
+	l.unsynced = l.config.Sync > 0
+	if l.config.Sync == SyncAlways {
 		if err := l.flush(l.f); err != nil {
 			// Never sync again: the next sync may succeed without the lost
 			// pages.
@@ -241,8 +232,8 @@ func (l *Ledger) moved(to position, records int, bytes uint64) {
 // flush syncs f and counts the sync.
 func (l *Ledger) flush(f file) error {
 	start := time.Now()
-	err := l.sync.file(f)
-	if l.sync != SyncNever {
+	err := l.config.Sync.file(f)
+	if l.config.Sync != SyncNever {
 		l.counters.syncs.Add(1)
 		l.counters.syncTime.Add(int64(time.Since(start)))
 	}
@@ -307,7 +298,7 @@ func (l *Ledger) shut() (cp Checkpoint, fresh bool, err error) {
 		return cp, false, nil
 	}
 	if l.fail == nil {
-		if err = l.settle(); err == nil && l.signer != nil {
+		if err = l.settle(); err == nil && l.config.Signer != nil {
 			cp, fresh, err = l.seal()
 		}
 	}

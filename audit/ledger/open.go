@@ -5,11 +5,13 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/redoubt-go/redoubt/internal/quote"
 )
@@ -39,8 +41,11 @@ func Open(ctx context.Context, dir string, c Config) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := newLedger(dir, c)
-	l.unlock = lock
+	l := &Ledger{dir: dir, config: c, create: createFile, unlock: lock}
+	l.config.Origin = c.origin()
+	l.config.MaxSize = cmp.Or(c.MaxSize, defaultMaxSize)
+	l.config.CheckpointEvery = cmp.Or(c.CheckpointEvery, defaultCheckpointEvery)
+	l.config.CheckpointDelay = cmp.Or(c.CheckpointDelay, defaultCheckpointDelay)
 	if err := l.open(ctx, c); err != nil {
 		if l.f != nil {
 			_ = l.f.Close()
@@ -48,7 +53,7 @@ func Open(ctx context.Context, dir string, c Config) (*Ledger, error) {
 		_ = lock.Close()
 		return nil, err
 	}
-	l.name = cmp.Or(c.Name, l.origin)
+	l.config.Name = cmp.Or(c.Name, l.config.Origin)
 	l.counters.size.Store(l.at.tree.size)
 	l.counters.sealed.Store(l.sealed.Size)
 	var background context.Context
@@ -63,14 +68,6 @@ func Open(ctx context.Context, dir string, c Config) (*Ledger, error) {
 	defer l.mu.Unlock()
 	l.remind()
 	return l, nil
-}
-
-func newLedger(dir string, c Config) *Ledger {
-	return &Ledger{
-		dir: dir, origin: c.origin(), sync: c.Sync, maxSize: cmp.Or(c.MaxSize, defaultMaxSize), maxAge: c.MaxAge,
-		retain: c.Retain, every: cmp.Or(c.CheckpointEvery, defaultCheckpointEvery), delay: cmp.Or(c.CheckpointDelay, defaultCheckpointDelay),
-		signer: c.Signer, anchor: c.Anchor, create: createFile,
-	}
 }
 
 // open reads the directory or creates a log in it.
@@ -136,7 +133,7 @@ func (l *Ledger) resume(ctx context.Context, c Config) error {
 		if l.at.off > 0 {
 			return nil
 		}
-		if err := errors.Join(f.Close(), os.Remove(l.path), l.sync.dir(l.dir)); err != nil {
+		if err := errors.Join(f.Close(), os.Remove(l.path), l.config.Sync.dir(l.dir)); err != nil {
 			return fmt.Errorf("ledger: recover: %w", err)
 		}
 		l.f, l.segs = nil, l.segs[:last]
@@ -195,12 +192,12 @@ func (l *Ledger) adopt(line []byte, seq uint64, prev Hash, c Config) error {
 	switch {
 	case !ok:
 		return formatError("first line is not the header of a version 1 log")
-	case (c.Origin != "" || c.Signer != nil) && l.origin != h.Origin:
-		return formatError("log has the origin %s, want %s", quote.Text(h.Origin), quote.Text(l.origin))
+	case (c.Origin != "" || c.Signer != nil) && l.config.Origin != h.Origin:
+		return formatError("log has the origin %s, want %s", quote.Text(h.Origin), quote.Text(l.config.Origin))
 	case !fits || seq != l.segs[len(l.segs)-1] || !isOrigin(h.Origin) || !isOrigin(h.Log):
 		return tamperError("header of %s does not fit", segmentName(l.segs[len(l.segs)-1]))
 	}
-	l.origin, l.log, l.born = h.Origin, h.Log, h.Time
+	l.config.Origin, l.log, l.born = h.Origin, h.Log, h.Time
 	l.at = position{tree: t}
 	if seq > 0 {
 		l.at.prev = prev
@@ -240,4 +237,81 @@ func openSegment(path string) (*os.File, error) {
 		return nil, errors.Join(&fault{"segment was replaced", ErrFormat}, err, f.Close())
 	}
 	return f, nil
+}
+
+// A Recovery describes the bytes that Open removed from the end of a log after
+// a crash.
+type Recovery struct {
+	Bytes  int64  `json:"bytes"`  // number of bytes
+	SHA256 string `json:"sha256"` // their SHA-256 in hexadecimal
+	Saved  string `json:"saved"`  // name of the file in the directory that contains them
+}
+
+// Recovered returns the bytes that Open removed from the end of the log, and
+// reports whether Open removed any.
+func (l *Ledger) Recovered() (Recovery, bool) { return l.recovered, l.recovered.Saved != "" }
+
+// A tailState is the state of the bytes after the last good record.
+type tailState int
+
+const (
+	clean    tailState = iota // no bytes
+	torn                      // the result of a crash: an incomplete line or a lost page
+	tampered                  // other bytes
+)
+
+// tornOrWorse distinguishes a torn tail from tampering. A checkpoint is signed
+// only over durable records, so a crash leaves no hole before a checkpoint.
+func (l *Ledger) tornOrWorse(lr *lineReader, c Config) (tailState, error) {
+	for {
+		line, whole, err := lr.read()
+		switch {
+		case errors.Is(err, io.EOF):
+			return torn, nil
+		case err != nil:
+			return clean, fmt.Errorf("ledger: read: %w", err)
+		}
+		if _, _, ok := parseLine(line); !ok || !whole || !isService(line, "checkpoint") {
+			continue
+		}
+		if _, signed, err := openCheckpoint(noteOf(line), c.keys()); err == nil && signed != 0 {
+			return tampered, nil
+		}
+	}
+}
+
+// cutTail saves and removes the bytes after the last good record. The name of
+// the saved file contains its place and content, so that another recovery after
+// a crash in cutTail writes the same file.
+func (l *Ledger) cutTail(f *os.File) error {
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	size := st.Size() - l.at.off
+	if size == 0 {
+		return nil // an empty segment
+	}
+	sum := sha256.New()
+	if _, err := io.Copy(sum, io.NewSectionReader(f, l.at.off, size)); err != nil {
+		return err
+	}
+	digest := fmt.Sprintf("%x", sum.Sum(nil))
+	segment := strings.TrimSuffix(filepath.Base(l.path), ".jsonl")
+	name := fmt.Sprintf("torn-%s-%d-%s", strings.TrimLeft(segment[:len(segment)-1], "0")+segment[len(segment)-1:], l.at.off, digest[:16])
+	if err := l.save(filepath.Join(l.dir, name), io.NewSectionReader(f, l.at.off, size)); err != nil {
+		return err
+	}
+	l.recovered = Recovery{Bytes: size, SHA256: digest, Saved: name}
+	return errors.Join(l.config.Sync.dir(l.dir), f.Truncate(l.at.off), l.config.Sync.file(disk{f}))
+}
+
+// save writes the removed bytes to a file and syncs it.
+func (l *Ledger) save(path string, r io.Reader) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, r)
+	return errors.Join(err, l.config.Sync.file(disk{f}), f.Close())
 }

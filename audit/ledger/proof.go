@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"bytes"
-	"encoding"
 	"encoding/base64"
 	"fmt"
 	"io/fs"
@@ -17,11 +16,6 @@ const proofMagic = "c2sp.org/tlog-proof@v1"
 
 // noRecord is not the number of a record.
 const noRecord = 1<<64 - 1
-
-var (
-	_ encoding.TextMarshaler   = (*Proof)(nil)
-	_ encoding.TextUnmarshaler = (*Proof)(nil)
-)
 
 // A Proof shows that a log contains a record. Its verification needs only the
 // public key of the log. Its text has the form of c2sp.org/tlog-proof, with the

@@ -68,7 +68,7 @@ func parseHeader(line []byte) (h header, ok bool) {
 
 // headerFields returns the inside of the header of a segment that starts at p.
 func (l *Ledger) headerFields(p *position) string {
-	fields := fmt.Sprintf(`"version":1,"log":"%s","origin":"%s"`, l.log, l.origin)
+	fields := fmt.Sprintf(`"version":1,"log":"%s","origin":"%s"`, l.log, l.config.Origin)
 	if p.tree.size == 0 {
 		return fields
 	}
@@ -84,7 +84,7 @@ func (l *Ledger) headerFields(p *position) string {
 
 // full reports whether the next commit starts a new segment.
 func (l *Ledger) full() bool {
-	return l.maxSize > 0 && l.at.off >= l.maxSize || l.maxAge > 0 && time.Since(l.born) >= l.maxAge
+	return l.config.MaxSize > 0 && l.at.off >= l.config.MaxSize || l.config.MaxAge > 0 && time.Since(l.born) >= l.config.MaxAge
 }
 
 // Rotate seals the current segment, if there is a [Config.Signer], and starts
@@ -113,7 +113,7 @@ func (l *Ledger) rotate() error {
 	if l.at.tree.size == l.segs[len(l.segs)-1]+1 {
 		return nil
 	}
-	if l.signer != nil {
+	if l.config.Signer != nil {
 		if _, _, err := l.seal(); err != nil {
 			return err
 		}
@@ -141,7 +141,7 @@ func (l *Ledger) begin() error {
 	_, err = f.Write(append(line, '\n'))
 	if err == nil {
 		// First the file, then its name: a durable name needs a durable file.
-		err = errors.Join(l.flush(f), l.sync.dir(l.dir))
+		err = errors.Join(l.flush(f), l.config.Sync.dir(l.dir))
 	}
 	if err != nil {
 		_ = f.Close()
@@ -172,12 +172,12 @@ func createFile(path string) (file, error) {
 	return disk{f}, nil
 }
 
-// prune removes the oldest segments beyond l.retain. Only the range in the
-// header of the oldest remaining segment replaces them, so that header must be
-// sealed.
+// prune removes the oldest segments beyond l.config.Retain. Only the range in
+// the header of the oldest remaining segment replaces them, so that header must
+// be sealed.
 func (l *Ledger) prune() error {
 	removed := false
-	for l.retain > 0 && len(l.segs) > l.retain && l.segs[1] < l.sealed.Size {
+	for l.config.Retain > 0 && len(l.segs) > l.config.Retain && l.segs[1] < l.sealed.Size {
 		if err := os.Remove(filepath.Join(l.dir, segmentName(l.segs[0]))); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("ledger: prune: %w", err)
 		}
@@ -188,7 +188,7 @@ func (l *Ledger) prune() error {
 	if !removed {
 		return nil
 	}
-	return l.sync.dir(l.dir)
+	return l.config.Sync.dir(l.dir)
 }
 
 // isService reports whether a well-formed line is a service line of the given

@@ -61,7 +61,7 @@ func (c *counters) answered(events uint64, err error) {
 func (l *Ledger) Stats() Stats {
 	c := &l.counters
 	return Stats{
-		Name: l.name, Events: c.events.Load(), Records: c.records.Load(), Bytes: c.bytes.Load(), Commits: c.commits.Load(),
+		Name: l.config.Name, Events: c.events.Load(), Records: c.records.Load(), Bytes: c.bytes.Load(), Commits: c.commits.Load(),
 		Syncs: c.syncs.Load(), SyncTime: time.Duration(c.syncTime.Load()), Checkpoints: c.checkpoints.Load(),
 		Segments: c.segments.Load(), Pruned: c.pruned.Load(), Failed: c.failed.Load(), Uncertain: c.uncertain.Load(),
 		Unanchored: c.unanchored.Load(), Size: c.size.Load(), Sealed: c.sealed.Load(), LargestGroup: c.largest.Load(),
