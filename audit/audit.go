@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,18 +80,12 @@ func (c Config) Validate() error {
 // A Log completes events and writes them to its sink, one event at a time, in
 // the goroutine of the caller. It is safe for concurrent use.
 type Log struct {
-	name      string
-	op        string // begins the text of errors
-	sink      Sink
-	anonymous bool
-	timeout   time.Duration
-	tokens    []tokenizer // the current key first
-	filter    func(*Event) bool
-	enrich    func(context.Context, *Event)
-	maxEvent  int
-	plans     sync.Map  // reflect.Type to []diffField
-	pool      sync.Pool // of *envelope
-	counters  counters
+	config   Config      // with its defaults
+	op       string      // begins the text of errors
+	tokens   []tokenizer // the current key first
+	plans    sync.Map    // reflect.Type to []diffField
+	pool     sync.Pool   // of *envelope
+	counters counters
 }
 
 // An envelope holds the memory for one call of the sink, which keeps none of
@@ -106,16 +101,8 @@ func New(c Config) *Log {
 	if err := c.Validate(); err != nil {
 		panic(err)
 	}
-	if c.Timeout == 0 {
-		c.Timeout = defaultTimeout
-	}
-	if c.MaxEvent == 0 {
-		c.MaxEvent = maxEvent
-	}
-	l := &Log{
-		name: c.Name, op: opOf(c.Name, "audit"), sink: c.Sink, anonymous: c.AllowAnonymous, timeout: c.Timeout,
-		filter: c.Filter, enrich: c.Enrich, maxEvent: c.MaxEvent, pool: sync.Pool{New: func() any { return new(envelope) }},
-	}
+	c.Timeout, c.MaxEvent = cmp.Or(c.Timeout, defaultTimeout), cmp.Or(c.MaxEvent, maxEvent)
+	l := &Log{config: c, op: opOf(c.Name, "audit"), pool: sync.Pool{New: func() any { return new(envelope) }}}
 	for _, k := range c.TokenKeys {
 		l.tokens = append(l.tokens, newTokenizer(k))
 	}
@@ -164,14 +151,14 @@ func (l *Log) write(ctx context.Context, e *Event) error {
 }
 
 func (l *Log) send(ctx context.Context, v *envelope) error {
-	if l.enrich != nil {
-		l.enrich(ctx, &v.e)
+	if l.config.Enrich != nil {
+		l.config.Enrich(ctx, &v.e)
 	}
 	if err := l.complete(ctx, &v.e); err != nil {
 		l.counters.refused.Add(1)
 		return err
 	}
-	if l.filter != nil && !l.filter(&v.e) {
+	if l.config.Filter != nil && !l.config.Filter(&v.e) {
 		l.counters.filtered.Add(1)
 		return nil
 	}
@@ -181,14 +168,14 @@ func (l *Log) send(ctx context.Context, v *envelope) error {
 // store calls the sink. The cancellation of the caller does not reach the sink,
 // which might otherwise stop halfway through an event.
 func (l *Log) store(ctx context.Context, v *envelope) error {
-	if l.timeout > 0 {
-		timed := &timeoutContext{parent: ctx, at: time.Now().Add(l.timeout)}
+	if l.config.Timeout > 0 {
+		timed := &timeoutContext{parent: ctx, at: time.Now().Add(l.config.Timeout)}
 		defer timed.end()
 		ctx = timed
 	} else if ctx.Done() != nil {
 		ctx = context.WithoutCancel(ctx)
 	}
-	err := l.sink.WriteEvents(ctx, v.list[:])
+	err := l.config.Sink.WriteEvents(ctx, v.list[:])
 	if err == nil {
 		l.counters.stored(&v.e)
 		return nil
@@ -223,8 +210,8 @@ func (l *Log) complete(ctx context.Context, e *Event) error {
 		e.RequestID, _ = ctx.Value(requestKey{}).(string)
 	}
 	e.fill()
-	if l.maxEvent > 0 {
-		e.fit(l.maxEvent)
+	if l.config.MaxEvent > 0 {
+		e.fit(l.config.MaxEvent)
 	}
 	return nil
 }
@@ -240,7 +227,7 @@ func (l *Log) actor(ctx context.Context, e *Event) Actor {
 	if a, ok := ActorFrom(ctx); ok {
 		return a
 	}
-	if l.anonymous || e.Outcome == Denied {
+	if l.config.AllowAnonymous || e.Outcome == Denied {
 		return Actor{Type: anonymous}
 	}
 	return Actor{}

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,13 +90,8 @@ func (c BufferConfig) Validate() error {
 // is lost if the program ends before it is written. Do not use a Buffer if the
 // event must be stored before the work starts.
 type Buffer struct {
-	name     string
-	op       string // begins the text of errors
-	next     Sink
-	maxBatch int
-	delay    time.Duration
-	overflow Overflow
-	onError  func(context.Context, []*Event, error)
+	config BufferConfig // with its defaults
+	op     string       // begins the text of errors
 
 	queue   chan queued        // never closed, so that a late sender does not panic
 	closing chan struct{}      // closed when Close starts
@@ -126,17 +122,10 @@ func NewBuffer(c BufferConfig) *Buffer {
 	if err := c.Validate(); err != nil {
 		panic(err)
 	}
-	if c.Size == 0 {
-		c.Size = 1024
-	}
-	if c.MaxBatch == 0 {
-		c.MaxBatch = 256
-	}
+	c.Size, c.MaxBatch = cmp.Or(c.Size, 1024), max(cmp.Or(c.MaxBatch, 256), 1)
 	b := &Buffer{
-		name: c.Name, op: opOf(c.Name, "audit: buffer"), next: c.Next, maxBatch: max(c.MaxBatch, 1), delay: c.Delay,
-		overflow: c.Overflow, onError: c.OnError,
-		queue: make(chan queued, c.Size), closing: make(chan struct{}), stopped: make(chan struct{}),
-		pool: sync.Pool{New: func() any { return new(Event) }},
+		config: c, op: opOf(c.Name, "audit: buffer"), queue: make(chan queued, c.Size),
+		closing: make(chan struct{}), stopped: make(chan struct{}), pool: sync.Pool{New: func() any { return new(Event) }},
 	}
 	var ctx context.Context
 	ctx, b.abort = context.WithCancel(context.Background())
@@ -178,7 +167,7 @@ func (b *Buffer) put(ctx context.Context, e *Event) error {
 		return nil
 	default:
 	}
-	if b.overflow == Drop {
+	if b.config.Overflow == Drop {
 		b.lose(1, e.Time, e.Time)
 		return nil
 	}
@@ -191,7 +180,7 @@ func (b *Buffer) put(ctx context.Context, e *Event) error {
 
 // wait queues q when there is room, if the buffer may wait for it.
 func (b *Buffer) wait(ctx context.Context, q queued) error {
-	if b.overflow == Fail && q.e != nil {
+	if b.config.Overflow == Fail && q.e != nil {
 		return classed(b.op, ErrFull)
 	}
 	select {
@@ -228,7 +217,7 @@ func (b *Buffer) widen(n uint64, from, til time.Time) {
 func (b *Buffer) run(ctx context.Context) {
 	defer close(b.stopped)
 	defer b.abort()
-	batch := make([]*Event, 1, b.maxBatch+1) // the first element is for a gap event
+	batch := make([]*Event, 1, b.config.MaxBatch+1) // the first element is for a gap event
 	for more := true; more; {
 		var mark chan<- struct{}
 		batch, mark, more = b.collect(batch[:1])
@@ -247,13 +236,13 @@ func (b *Buffer) run(ctx context.Context) {
 func (b *Buffer) collect(batch []*Event) (_ []*Event, mark chan<- struct{}, more bool) {
 	q := <-b.queue
 	var timeout <-chan time.Time // nil means no delay
-	if b.delay > 0 && q.e != nil {
-		t := time.NewTimer(b.delay)
+	if b.config.Delay > 0 && q.e != nil {
+		t := time.NewTimer(b.config.Delay)
 		defer t.Stop()
 		timeout = t.C
 	}
 	for q.e != nil {
-		if batch = append(batch, q.e); len(batch) > b.maxBatch {
+		if batch = append(batch, q.e); len(batch) > b.config.MaxBatch {
 			return batch, nil, true
 		}
 		select {
@@ -290,7 +279,7 @@ func (b *Buffer) write(ctx context.Context, batch []*Event) {
 	if len(events) == 0 {
 		return
 	}
-	err := b.next.WriteEvents(ctx, events)
+	err := b.config.Next.WriteEvents(ctx, events)
 	if err == nil {
 		b.written.Add(uint64(len(batch) - 1))
 		return
@@ -303,8 +292,8 @@ func (b *Buffer) write(ctx context.Context, batch []*Event) {
 	for _, e := range batch[1:] {
 		b.lose(1, e.Time, e.Time)
 	}
-	if b.onError != nil && len(batch) > 1 {
-		b.onError(ctx, batch[1:], err)
+	if b.config.OnError != nil && len(batch) > 1 {
+		b.config.OnError(ctx, batch[1:], err)
 	}
 }
 

@@ -6,29 +6,21 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
-	"time"
 )
+
+// eventFields is Event without its methods.
+type eventFields Event
 
 // UnmarshalJSON reads the JSON of [Event.AppendJSON]. It ignores unknown keys.
 // Attributes keep their order. Numbers become int64, uint64 or float64, the
 // first type that fits; times and durations become text. The error does not
 // contain the input.
 func (e *Event) UnmarshalJSON(data []byte) error {
-	var in struct {
-		Time      time.Time       `json:"time"`
-		ID        string          `json:"id"`
-		Action    Action          `json:"action"`
-		Outcome   Outcome         `json:"outcome"`
-		Actor     Actor           `json:"actor"`
-		Target    Target          `json:"target"`
-		RequestID string          `json:"request_id"`
-		Source    string          `json:"source"`
-		Reason    string          `json:"reason"`
-		Code      Code            `json:"code"`
-		Changes   []Change        `json:"changes"`
-		Attrs     json.RawMessage `json:"attrs"`
-		Truncated bool            `json:"truncated"`
-	}
+	var fields eventFields
+	in := struct {
+		*eventFields
+		Attrs json.RawMessage `json:"attrs"`
+	}{eventFields: &fields}
 	if json.Unmarshal(data, &in) != nil { // its error may contain the input
 		return errors.New("audit: not the JSON form of an event")
 	}
@@ -36,11 +28,8 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 	if err != nil {
 		return err
 	}
-	*e = Event{
-		Time: in.Time, ID: in.ID, Action: in.Action, Outcome: in.Outcome, Actor: in.Actor, Target: in.Target,
-		RequestID: in.RequestID, Source: in.Source, Reason: in.Reason, Code: in.Code,
-		Changes: in.Changes, Attrs: attrs, Truncated: in.Truncated,
-	}
+	fields.Attrs = attrs
+	*e = Event(fields)
 	return nil
 }
 

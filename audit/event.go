@@ -1,12 +1,12 @@
 package audit
 
 import (
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
+	"unicode/utf8"
 )
-
-var _ slog.LogValuer = Event{}
 
 // An Action names an operation: a constant or a name of your own, such as
 // "deploy.delete". A name consists of 1 to 128 ASCII letters, digits and the
@@ -55,19 +55,19 @@ type Code string
 // An Event is one entry of the audit log. Action and Outcome are required.
 // [Log.Record] sets Time, ID, Actor and RequestID if they are zero.
 type Event struct {
-	Time      time.Time   // wall clock time in UTC, which may go back; the order of the log does not
-	ID        string      // unique; the same if the event is sent again
-	Action    Action      // the operation; required
-	Outcome   Outcome     // its result; required
-	Actor     Actor       // who
-	Target    Target      // on which thing
-	RequestID string      // in which request
-	Source    string      // from where: an address, a host, a component
-	Reason    string      // why, as a text for people, without secrets
-	Code      Code        // why the outcome is not a success
-	Changes   []Change    // attributes that were changed or read
-	Attrs     []slog.Attr // further data, without secrets
-	Truncated bool        // part of the event was left out, see [Config.MaxEvent] and [Event.AppendJSON]
+	Time      time.Time   `json:"time"`       // wall clock time in UTC, which may go back; the order of the log does not
+	ID        string      `json:"id"`         // unique; the same if the event is sent again
+	Action    Action      `json:"action"`     // the operation; required
+	Outcome   Outcome     `json:"outcome"`    // its result; required
+	Actor     Actor       `json:"actor"`      // who
+	Target    Target      `json:"target"`     // on which thing
+	RequestID string      `json:"request_id"` // in which request
+	Source    string      `json:"source"`     // from where: an address, a host, a component
+	Reason    string      `json:"reason"`     // why, as a text for people, without secrets
+	Code      Code        `json:"code"`       // why the outcome is not a success
+	Changes   []Change    `json:"changes"`    // attributes that were changed or read
+	Attrs     []slog.Attr `json:"attrs"`      // further data, without secrets
+	Truncated bool        `json:"truncated"`  // part of the event was left out, see [Config.MaxEvent] and [Event.AppendJSON]
 }
 
 // LogValue returns the event as a group, within the bounds of
@@ -230,3 +230,73 @@ var nameByte = func() (t [256]bool) {
 	}
 	return t
 }()
+
+// Bounds of one event, so that texts chosen by others cannot exhaust memory.
+// Together they keep a JSON line well below 1 MiB.
+const (
+	maxText  = 4 << 10  // bytes of one text, before escaping
+	maxEvent = 64 << 10 // bytes after which no further change or attribute starts
+	maxAttrs = 256      // attributes of one group
+	maxDepth = 8        // groups inside groups
+)
+
+// cut returns at most n bytes of s and splits no rune.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for i := n; i > n-utf8.UTFMax; i-- {
+		if utf8.RuneStart(s[i]) {
+			return s[:i]
+		}
+	}
+	return s[:n] // not UTF-8
+}
+
+// An attrLimit applies the bounds of an event to slog attributes, because slog
+// handlers have no bounds of their own.
+type attrLimit struct {
+	left int  // bytes of text that may still start
+	cut  bool // something was left out
+}
+
+// text returns s, cut at the bound of a text, and counts it.
+func (l *attrLimit) text(s string) string {
+	if len(s) > maxText {
+		s, l.cut = cut(s, maxText), true
+	}
+	l.left -= len(s) + 16 // an empty text costs memory too
+	return s
+}
+
+// group returns a copy of the attributes that fit. It does not change as.
+func (l *attrLimit) group(as []slog.Attr, depth int) []slog.Attr {
+	out := make([]slog.Attr, 0, min(len(as), maxAttrs))
+	for _, a := range as {
+		if len(out) == maxAttrs || l.left < 0 {
+			l.cut = true
+			break
+		}
+		out = append(out, slog.Attr{Key: l.text(a.Key), Value: l.value(a.Value, depth)})
+	}
+	return out
+}
+
+// value resolves v, so that no LogValuer runs again inside a handler and
+// returns another value there.
+func (l *attrLimit) value(v slog.Value, depth int) slog.Value {
+	v = v.Resolve()
+	switch v.Kind() {
+	case slog.KindString:
+		return slog.StringValue(l.text(v.String()))
+	case slog.KindAny: // a handler would print all of it
+		return slog.StringValue(l.text(fmt.Sprintf("%+v", v.Any())))
+	case slog.KindGroup:
+		if depth == maxDepth {
+			l.cut = true
+			return slog.StringValue("...")
+		}
+		return slog.GroupValue(l.group(v.Group(), depth+1)...)
+	}
+	return v
+}

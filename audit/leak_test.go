@@ -34,7 +34,7 @@ type (
 	embedsSecret struct{ audit.Secret[string] }
 )
 
-// holders are the ways in which programs keep a secret.
+// holders returns values that contain a secret.
 func holders() map[string]any {
 	key := audit.Attribute[string]{Name: "key", Sensitive: true}
 	f, err := key.Load(newLog(&memory{}).Object("user", "1"), plaintext)
@@ -48,7 +48,7 @@ func holders() map[string]any {
 	if err != nil {
 		panic(err)
 	}
-	log.Tokens("d", plaintext) // leaves a used hash state in the pool
+	log.Tokens("d", plaintext) // puts a used hash state into the pool
 	opaque := audit.Opaque("code", errors.New(plaintext))
 	return map[string]any{
 		"token field": token, "token field unexported": struct{ f audit.Field[string] }{token}, "log with keys": log,
@@ -85,7 +85,7 @@ func mapOf(v any) *sync.Map {
 	return m
 }
 
-// surfaces are the ways in which values get out by accident.
+// surfaces returns functions that print a value.
 func surfaces() map[string]func(any) string {
 	out := map[string]func(any) string{
 		"json": func(v any) string { b, err := json.Marshal(v); return string(b) + fmt.Sprint(err) },
@@ -161,8 +161,8 @@ func surfaces() map[string]func(any) string {
 	return out
 }
 
-// dump follows pointers and reads unexported fields without calling any method,
-// as debugging printers do.
+// dump follows pointers and reads unexported fields without calling methods, as
+// debugging printers do.
 func dump(v reflect.Value, depth int) string {
 	if depth > 12 {
 		return ""
@@ -216,8 +216,8 @@ func TestNothingLeaks(t *testing.T) {
 	}
 }
 
-// Go has a second JSON engine, which also takes the place of the first where it
-// is switched on. The whole matrix runs again under it, in a child process.
+// With GOEXPERIMENT=jsonv2, another implementation replaces encoding/json. All
+// leak tests run again with it, in a child process.
 func TestNothingLeaksThroughTheOtherJSONEngine(t *testing.T) {
 	goTool, err := exec.LookPath("go")
 	if err != nil || testing.Short() || os.Getenv("AUDIT_TEST_CHILD") != "" {
@@ -231,7 +231,7 @@ func TestNothingLeaksThroughTheOtherJSONEngine(t *testing.T) {
 	}
 }
 
-// In a child process the value is in a struct of the panic, and on the stack.
+// In a child process the value is in the panic value and on the stack.
 func TestNothingLeaksInAPanic(t *testing.T) {
 	names := []string{"field", "field unexported", "field pointer", "secret", "secret unexported", "secret deep", "error"}
 	if name := os.Getenv("AUDIT_TEST_PANIC"); name != "" {

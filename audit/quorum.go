@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,15 +75,9 @@ func NewQuorum(c QuorumConfig) *Quorum {
 	if err := c.Validate(); err != nil {
 		panic(err)
 	}
-	if c.Need == 0 {
-		c.Need = len(c.Sinks)
-	}
-	if c.Timeout == 0 {
-		c.Timeout = defaultSinkTimeout
-	}
-	q := &Quorum{need: c.Need}
+	q := &Quorum{need: cmp.Or(c.Need, len(c.Sinks))}
 	for _, s := range c.Sinks {
-		q.members = append(q.members, &member{sink: s, timeout: c.Timeout})
+		q.members = append(q.members, &member{sink: s, timeout: cmp.Or(c.Timeout, defaultSinkTimeout)})
 	}
 	return q
 }

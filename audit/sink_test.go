@@ -20,7 +20,7 @@ import (
 	"github.com/redoubt-go/redoubt/audit/audittest"
 )
 
-// store is a sink that keeps copies of its own.
+// store is a sink that keeps deep copies.
 type store struct {
 	mu     sync.Mutex
 	events []audit.Event
@@ -122,7 +122,7 @@ func decodeLines(lines []byte) (events []audit.Event, err error) {
 	return events, nil
 }
 
-// decodeSlog reads what slog's own JSON handler has made of events.
+// decodeSlog decodes the output of the JSON handler of slog.
 func decodeSlog(lines []byte) (events []audit.Event, err error) {
 	for line := range bytes.Lines(lines) {
 		var flat map[string]json.RawMessage
@@ -190,8 +190,8 @@ func TestStats(t *testing.T) {
 	}
 }
 
-// A quiet read goes on while a change of the same field hangs in the sink: it
-// sees the value before the change, which is the one that holds.
+// A quiet read does not wait for a change that hangs in the sink. It returns
+// the value before the change.
 func TestQuietReadWaitsForNothing(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	l := newLog(audit.SinkFunc(func(context.Context, []*audit.Event) error {
@@ -226,7 +226,8 @@ func TestQuietReadWaitsForNothing(t *testing.T) {
 	}
 }
 
-// Part of a batch in a full buffer: what is in stays in, and the error says so.
+// If a full buffer accepts a part of a batch, that part stays accepted, and the
+// error reports it.
 func TestBufferTakesPartOfABatch(t *testing.T) {
 	g := newGate()
 	b := audit.NewBuffer(audit.BufferConfig{Next: g, Size: 1, Overflow: audit.Fail})
@@ -244,7 +245,7 @@ func TestBufferTakesPartOfABatch(t *testing.T) {
 	}
 }
 
-// brokenHandler takes every level and stores nothing.
+// brokenHandler accepts every level and stores nothing.
 type brokenHandler struct{ slog.Handler }
 
 func (brokenHandler) Enabled(context.Context, slog.Level) bool    { return true }

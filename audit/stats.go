@@ -53,7 +53,7 @@ func (c *counters) notStored(class error) {
 func (l *Log) Stats() Stats {
 	c := &l.counters
 	s := Stats{
-		Name: l.name, Denied: c.denied.Load(), Failures: c.failures.Load(), Truncated: c.truncated.Load(),
+		Name: l.config.Name, Denied: c.denied.Load(), Failures: c.failures.Load(), Truncated: c.truncated.Load(),
 		Filtered: c.filtered.Load(), Refused: c.refused.Load(), Failed: c.failed.Load(), Uncertain: c.uncertain.Load(),
 	}
 	s.Recorded = s.Denied + s.Failures + c.other.Load()
@@ -71,7 +71,7 @@ type BufferStats struct {
 
 // Stats returns the counters.
 func (b *Buffer) Stats() BufferStats {
-	s := BufferStats{Name: b.name, Written: b.written.Load(), Lost: b.lost.Load()}
+	s := BufferStats{Name: b.config.Name, Written: b.written.Load(), Lost: b.lost.Load()}
 	s.Waiting = int(b.accepted.Load() - s.Written - s.Lost)
 	return s
 }

@@ -52,6 +52,14 @@ func decode(t *testing.T, line []byte) map[string]any {
 	return leaves("", v, map[string]any{})
 }
 
+// checkEqual reports the difference between got and want.
+func checkEqual(t *testing.T, got, want any, options ...cmp.Option) {
+	t.Helper()
+	if d := cmp.Diff(want, got, options...); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
 // The names are from the published field sets base, ecs, event, user, source,
 // http and service. The custom object redoubt has a proper name, as the schema
 // requires.
@@ -65,9 +73,7 @@ func TestECSFields(t *testing.T) {
 		"redoubt.outcome": "denied", "redoubt.actor_type": "user", "redoubt.session": "s-1", "redoubt.target_type": "order", "redoubt.target": "o-17",
 		"redoubt.changes": []any{map[string]any{"field": "total", "old": "10", "new": "0"}}, "redoubt.attrs.tries": 2.0, "redoubt.truncated": true,
 	}
-	if d := cmp.Diff(want, decode(t, shop.AppendECS(full(), nil))); d != "" {
-		t.Errorf("ECS (-want +got):\n%s", d)
-	}
+	checkEqual(t, decode(t, shop.AppendECS(full(), nil)), want)
 	for _, c := range []struct {
 		action  audit.Action
 		outcome audit.Outcome
@@ -100,9 +106,7 @@ func TestOCSFFields(t *testing.T) {
 		"category_uid": 3.0, "class_uid": 3004.0, "type_uid": 300499.0, "entity.type": "order", "entity.uid": "o-17",
 		"actor.user.uid": "alice", "actor.user.type": "user", "actor.session.uid": "s-1", "src_endpoint.ip": "2001:db8::1",
 	})
-	if d := cmp.Diff(entity, decode(t, shop.AppendOCSF(full(), nil))); d != "" {
-		t.Errorf("Entity Management (-want +got):\n%s", d)
-	}
+	checkEqual(t, decode(t, shop.AppendOCSF(full(), nil)), entity)
 	base := maps.Clone(common)
 	maps.Copy(base, map[string]any{
 		"category_uid": 0.0, "class_uid": 0.0, "type_uid": 99.0, "unmapped.entity.type": "order",
@@ -110,9 +114,7 @@ func TestOCSFFields(t *testing.T) {
 	})
 	e := full()
 	e.Target.ID, e.Source = "", "door 4"
-	if d := cmp.Diff(base, decode(t, shop.AppendOCSF(e, nil))); d != "" {
-		t.Errorf("base event (-want +got):\n%s", d)
-	}
+	checkEqual(t, decode(t, shop.AppendOCSF(e, nil)), base)
 	for i, action := range []audit.Action{audit.Create, audit.Read, audit.Modify, audit.Delete} {
 		got := decode(t, shop.AppendOCSF(&audit.Event{Action: action, Outcome: "pending", Target: audit.Target{ID: "x"}}, nil))
 		if got["activity_id"] != float64(i+1) || got["type_uid"] != float64(300401+i) || got["status_id"] != 99.0 || got["status"] != "pending" || got["activity_name"] != nil {
@@ -126,9 +128,7 @@ func TestCEFFields(t *testing.T) {
 		`externalId=e-1 suid=alice c6a2=2001:db8::1 c6a2Label=Source IPv6 Address cs1=order cs1Label=targetType cs2=o-17 cs2Label=target ` +
 		`cs3=s-1 cs3Label=session cs4=bob cs4Label=onBehalfOf cs5=[{"field":"total","old":"10","new":"0"}] cs5Label=changes ` +
 		`cs6={"tries":2} cs6Label=attrs flexString1=user flexString1Label=actorType flexString2=r-1 flexString2Label=requestId cn1=1 cn1Label=truncated`
-	if d := cmp.Diff(want, string(shop.AppendCEF(full(), nil))); d != "" {
-		t.Errorf("CEF (-want +got):\n%s", d)
-	}
+	checkEqual(t, string(shop.AppendCEF(full(), nil)), want)
 	for source, want := range map[string]string{"192.0.2.1": " src=192.0.2.1", "host.example": " shost=host.example"} {
 		e := full()
 		e.Source, e.Outcome = source, audit.Failure
@@ -144,9 +144,7 @@ func TestCEFEscapes(t *testing.T) {
 	got := string(siem.Product{Vendor: `v|\=`, Name: "n\r\n"}.AppendCEF(e, nil))
 	want := `CEF:0|v\|\\=|n\\u000d\\u000a||a\|b\\c=d|a\|b\\c=d|3|rt=-62135596800000 act=a|b\\c\=d outcome=x\ny ` +
 		`msg=a|b\\c\=d\r\nCEF:0|forged suid=x suid\=root`
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("CEF (-want +got):\n%s", d)
-	}
+	checkEqual(t, got, want)
 }
 
 func TestCEFIsBounded(t *testing.T) {
