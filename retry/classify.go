@@ -61,7 +61,7 @@ func Retryable(err error) bool {
 // Policy.RetryIf.
 type Condition func(err error) bool
 
-// On returns the Condition that an error matches one of targets, in the sense
+// On returns the Condition that an error matches any of targets, in the sense
 // of errors.Is.
 func On(targets ...error) Condition {
 	targets = slices.Clone(targets)

@@ -14,7 +14,7 @@ type Kind uint8
 const (
 	KindRetry  Kind = iota // an attempt failed; a pause begins, and then another attempt
 	KindHedged             // a further attempt of a Hedge started
-	KindDone               // a call ended, after more than one attempt or without success
+	KindDone               // a call ended, after several attempts or without success
 )
 
 // String returns "retry", "hedged" or "done".

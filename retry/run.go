@@ -29,8 +29,8 @@ type run struct {
 }
 
 // failed records the error of an attempt, with its meaning v, and decides. If
-// it returns nil, the pause is over and the next attempt may start. Otherwise it
-// returns the error of the call.
+// it returns nil, the pause is over and the next attempt may start. Otherwise
+// it returns the error of the call.
 func (r *run) failed(v verdict, err error) error {
 	r.n = inc(r.n)
 	r.history.add(r.n, err)
@@ -93,7 +93,7 @@ func (r *run) next(v verdict, err error) (time.Duration, error) {
 	return pause, nil
 }
 
-// last returns the reason why attempt r.n was the last one allowed, or nil.
+// last returns the reason why there must be no attempt after r.n, or nil.
 func (r *run) last() error {
 	if most := r.p.attempts(); most > 0 && r.n-r.base >= most {
 		return ErrExhausted
