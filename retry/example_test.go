@@ -472,9 +472,9 @@ func ExampleLog() {
 	}))
 	policy := retry.Policy{Backoff: noPause, OnEvent: retry.Log(logger)}
 	retry.Do(ctx, policy, flaky(1, ErrBusy))
-	// Output: level=WARN msg="attempt failed, will retry" kind=retry attempt=1
-	// delay=0s error=busy level=INFO msg="succeeded after retry" kind=done
-	// attempt=2
+	// Output:
+	// level=WARN msg="attempt failed, will retry" kind=retry attempt=1 delay=0s error=busy
+	// level=INFO msg="succeeded after retry" kind=done attempt=2
 }
 
 func ExampleTokenBudget() {

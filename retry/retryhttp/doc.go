@@ -30,8 +30,9 @@
 // # Errors
 //
 // If the last attempt received a response, the caller gets that response, with
-// its body unread. Otherwise the error is a *retry.Error, except that the error
-// of a request that is not retried and was sent once is passed on unchanged.
+// its body unread. Otherwise the error is a *retry.Error, with an exception: if
+// the first attempt fails with an error that is not retryable, that error is
+// passed on unchanged.
 //
 // # Concurrency and cost
 //

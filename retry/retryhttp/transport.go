@@ -41,7 +41,7 @@ var _ http.RoundTripper = (*Transport)(nil)
 
 // RoundTrip sends req, and sends it again as t decides.
 //
-// Errors: a *retry.Error; the error of Base, if it is not retried and req was
+// Errors: a *retry.Error; the error of Base, if it is not retryable and req was
 // sent once; or the error of reading the body for MaxBuffer.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	body, err := newReplay(req, t.MaxBuffer)
