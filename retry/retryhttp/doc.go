@@ -28,8 +28,9 @@
 //	&retryhttp.Transport{Base: &retryhttp.Hedge{Base: base}}
 //
 // A request that is sent again has the header [AttemptHeader]. On a server the
-// handler [Nest] reads it, so that the retries of two processes do not multiply.
-// A [Deadline] bounds the work of a server by the time that its client waits.
+// handler [Nest] reads it, so that the retries of two processes do not
+// multiply. A [Deadline] bounds the work of a server by the time that its
+// client waits.
 //
 // # Errors
 //

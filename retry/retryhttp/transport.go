@@ -59,6 +59,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	p := t.Policy
 	p.AttemptTimeout = 0 // of the headers only, see roundTrip
 	p.OnEvent = discarding(req, p.OnEvent)
+	if h, ok := t.Base.(*Hedge); ok && p.Budget != nil && same(p.Budget, h.Policy.Budget) {
+		p.Budget = aboveHedge{p.Budget}
+	}
 	resp, err := retry.Do(req.Context(), p, c.send)
 	c.body.close()
 	if err == nil {
