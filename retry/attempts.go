@@ -43,7 +43,7 @@ func (p *Policy) loop(ctx context.Context, errp *error, yield func(int, context.
 			r.abandoned(*errp)
 			return
 		}
-		if err := r.failed(*errp); err != nil {
+		if err := r.failed(p.judge(*errp), *errp); err != nil {
 			*errp = err
 			return
 		}

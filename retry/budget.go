@@ -5,8 +5,8 @@ package retry
 // Budget for all calls to a service. Implementations must be safe for
 // concurrent use.
 //
-// For every attempt a call makes these method calls, in this order: Withdraw,
-// if the attempt is a retry, and Settle once the attempt has ended. An attempt
+// For every attempt Do makes these method calls, in this order: Withdraw, if
+// the attempt is a retry, and Settle once the attempt has ended. An attempt
 // that a guard refused put no load on the service: it is not settled, and its
 // cost pays for the next attempt. An attempt that ended with the context of its
 // call is not settled either.

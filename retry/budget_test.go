@@ -186,6 +186,7 @@ func (l *ledger) Settle(o retry.Outcome, cost int, err error) {
 
 func TestBudgetIsToldEveryOutcome(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
+	endless, end := context.WithCancel(t.Context())
 	panics := constant(0, 3)
 	panics.OnEvent = func(context.Context, retry.Event) { panic(errBoom) }
 	tests := []struct {
@@ -203,6 +204,7 @@ func TestBudgetIsToldEveryOutcome(t *testing.T) {
 		{"refused in between", t.Context(), constant(0, 3), []error{errBoom, rejected{}, nil}, []string{"failure 0 boom", "success 1 <nil>"}},
 		{"refused at last", t.Context(), constant(0, 2), []error{errBoom, rejected{}}, []string{"failure 0 boom", "unmade 1 <nil>"}},
 		{"cancelled in the pause", cancelled, retry.Policy{Backoff: retry.Constant(time.Hour), OnEvent: func(context.Context, retry.Event) { cancel() }}, []error{errBoom}, []string{"failure 0 boom", "unmade 1 <nil>"}},
+		{"cancelled in a retry", endless, constant(0, 5), []error{errBoom, stopping{end}, nil}, []string{"failure 0 boom"}},
 		{"panic in the hook", t.Context(), panics, []error{errBoom}, []string{"failure 0 boom", "unmade 1 <nil>"}},
 	}
 	for _, tt := range tests {
@@ -217,6 +219,12 @@ func TestBudgetIsToldEveryOutcome(t *testing.T) {
 		})
 	}
 }
+
+// A stopping error cancels a context when it is looked at.
+type stopping struct{ cancel context.CancelFunc }
+
+func (s stopping) Error() string   { return "stopping" }
+func (s stopping) Retryable() bool { s.cancel(); return true }
 
 func TestCancelledPausesCostNothing(t *testing.T) {
 	b := &retry.TokenBudget{PerSecond: -1, Burst: 10}
@@ -236,8 +244,8 @@ func TestBudgetLivesLong(t *testing.T) {
 		t.Run(fmt.Sprint(rate), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				b := &retry.TokenBudget{Ratio: -1, PerSecond: rate, Burst: 5}
-				for year := range 100 {
-					for _, sleep := range []time.Duration{10 * time.Second, 53 * 24 * time.Hour, 312 * 24 * time.Hour} {
+				for year := range 70 {
+					for _, sleep := range []time.Duration{10 * time.Second, 53 * 24 * time.Hour, 150 * 24 * time.Hour, 312 * 24 * time.Hour} {
 						if got := withdrawals(b); got != 5 {
 							t.Fatalf("year %d: tokens = %d, want 5", year, got)
 						}

@@ -61,7 +61,7 @@ func Retryable(err error) bool {
 // Policy.RetryIf.
 type Condition func(err error) bool
 
-// On returns the Condition that an error matches one of targets, in the sense
+// On returns the Condition that an error matches any of targets, in the sense
 // of errors.Is.
 func On(targets ...error) Condition {
 	targets = slices.Clone(targets)
@@ -109,9 +109,40 @@ func (p *Policy) judge(err error) verdict {
 	if err == ErrPending {
 		return verdict{retry: true, rejected: true} // a further look, not a retry
 	}
-	signs := errtree.Read(err)
-	v := verdict{rejected: signs.Rejected, after: signs.RetryAfter}
-	permanent := false
+	inner, permanent := err, false
+	if m, ok := err.(*permanentError); ok {
+		inner, permanent = m.err, true
+	}
+	var v verdict
+	if plain(inner) {
+		v.retry = inner != context.Canceled
+	} else {
+		v, permanent = read(inner, permanent)
+	}
+	switch {
+	case permanent || err == nil:
+		v.retry = false
+	case p.RetryIf != nil:
+		v.retry = p.RetryIf(err)
+	}
+	return v
+}
+
+// plain reports whether the tree of err consists of err alone, and err has
+// none of the methods that a guard calls. Most errors are plain.
+func plain(err error) bool {
+	switch err.(type) {
+	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ Is(error) bool },
+		interface{ Retryable() bool }, interface{ Rejected() bool }, interface{ RetryAfter() time.Duration }:
+		return false
+	}
+	return true
+}
+
+// read returns the meaning of err by default, and whether the error, or an
+// error in its tree, is marked by Permanent.
+func read(err error, marked bool) (v verdict, permanent bool) {
+	permanent = marked
 	errtree.Walk(err, func(e error) bool {
 		switch e.(type) {
 		case *permanentError:
@@ -121,14 +152,10 @@ func (p *Policy) judge(err error) verdict {
 		}
 		return true
 	})
-	switch {
-	case permanent || err == nil:
-	case p.RetryIf != nil:
-		v.retry = p.RetryIf(err)
-	case signs.HasRetryable:
-		v.retry = signs.Retryable
-	default:
+	signs := errtree.Read(err)
+	v.rejected, v.after, v.retry = signs.Rejected, signs.RetryAfter, signs.Retryable
+	if !signs.HasRetryable {
 		v.retry = !errtree.Is(err, context.Canceled)
 	}
-	return v
+	return v, permanent
 }

@@ -72,10 +72,15 @@ type Error struct {
 	Elapsed    time.Duration // since the start of the call; measured with MaxElapsed, ResetAfter or OnEvent
 	RetryAfter time.Duration // the pause that the last error asked for, 0 for none
 
-	cause  error    // of the context that ended the call
-	last   error    // of the attempts
-	older  *history // of all attempts, nil if only the last is known
-	nested bool     // a call inside an attempt gave up
+	last error // of the attempts
+	more *more // nil if there is no more to know
+}
+
+// A more is the part of an Error that few errors need.
+type more struct {
+	history history // of the attempts, empty if only the last is known
+	cause   error   // of the context that ended the call
+	nested  bool    // a call inside an attempt gave up
 }
 
 // Last returns the error of the last attempt as it was returned, or nil if
@@ -93,10 +98,10 @@ func (e *Error) All() iter.Seq2[int, error] {
 	return func(yield func(int, error) bool) {
 		switch {
 		case e.Last() == nil:
-		case e.older == nil:
+		case e.more == nil || e.more.history[0] == nil:
 			yield(e.Attempts, e.last)
 		default:
-			e.older.all(e.Attempts, yield)
+			e.more.history.all(e.Attempts, yield)
 		}
 	}
 }
@@ -117,12 +122,20 @@ func (e *Error) Unwrap() []error {
 		return nil
 	}
 	errs := make([]error, 0, 3)
-	for _, err := range [...]error{e.Reason, e.Last(), e.cause} {
+	for _, err := range [...]error{e.Reason, e.last, e.cause()} {
 		if err != nil {
 			errs = append(errs, err)
 		}
 	}
 	return errs
+}
+
+// cause returns the cause of the context that ended the call, or nil.
+func (e *Error) cause() error {
+	if e.more == nil {
+		return nil
+	}
+	return e.more.cause
 }
 
 // Retryable reports whether a call outside the failed call may retry. It is
@@ -140,7 +153,7 @@ func (e *Error) Retryable() bool {
 	case ErrNested:
 		return true
 	}
-	return !e.nested
+	return e.more == nil || !e.more.nested
 }
 
 // Timeout reports whether e matches context.DeadlineExceeded. Package net/url
@@ -161,8 +174,8 @@ func (e *Error) Error() string {
 		b.WriteString(": ")
 	}
 	b.WriteString(strings.TrimPrefix(line(e.Reason), "retry: "))
-	if e.cause != nil && !errtree.Is(e.Reason, e.cause) {
-		fmt.Fprintf(&b, " (%s)", line(e.cause))
+	if cause := e.cause(); cause != nil && !errtree.Is(e.Reason, cause) {
+		fmt.Fprintf(&b, " (%s)", line(cause))
 	}
 	b.WriteString(" after ")
 	b.WriteString(strconv.Itoa(e.Attempts))

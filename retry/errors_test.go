@@ -49,8 +49,8 @@ func TestHistoryIsBounded(t *testing.T) {
 		want[int(n)] = fmt.Sprintf("error %d", int(n))
 	}
 	checkEqual(t, got, want)
-	if size := unsafe.Sizeof(retry.Error{}); size > 112 {
-		t.Errorf("size of Error = %d, want at most 112 besides the history of eight", size)
+	if size := unsafe.Sizeof(retry.Error{}); size > 80 {
+		t.Errorf("size of Error = %d, want at most 80 besides the history of eight", size)
 	}
 }
 

@@ -14,7 +14,7 @@ type Kind uint8
 const (
 	KindRetry  Kind = iota // an attempt failed; a pause begins, and then another attempt
 	KindHedged             // a further attempt of a Hedge started
-	KindDone               // a call ended, after more than one attempt or without success
+	KindDone               // a call ended, after several attempts or without success
 )
 
 // String returns "retry", "hedged" or "done".
@@ -33,6 +33,7 @@ func enum[E ~uint8](typ string, value E, names ...string) string {
 type Event struct {
 	Kind    Kind          // of the step
 	Name    string        // of the Policy or the Hedge
+	Op      string        // the operation, such as "GET example.com/users" in retryhttp
 	Attempt int           // the attempt that ended, from 1, or 0 if none did; KindHedged: that started
 	Err     error         // of that attempt, nil if it succeeded; KindHedged: the failure that caused it
 	Delay   time.Duration // KindRetry: the pause before the next attempt
@@ -49,6 +50,9 @@ func (e Event) attrs() []slog.Attr {
 	attrs := []slog.Attr{slog.String("kind", e.Kind.String())}
 	if e.Name != "" {
 		attrs = append(attrs, slog.String("name", e.Name))
+	}
+	if e.Op != "" {
+		attrs = append(attrs, slog.String("op", e.Op))
 	}
 	attrs = append(attrs, slog.Int("attempt", e.Attempt), slog.Duration("elapsed", e.Elapsed))
 	if e.Kind == KindRetry {

@@ -33,10 +33,10 @@ var noPause = retry.Constant(0)
 
 // Example is the use in the package documentation.
 func Example() {
-	fetch := flaky(2, ErrBusy)
+	fetch := flaky(0, ErrBusy)
 	policy := retry.Policy{
 		MaxAttempts: 5,
-		Backoff:     retry.Exponential{Base: 50 * time.Millisecond, Max: 2 * time.Second},
+		Backoff:     retry.Exponential{Base: time.Second, Max: time.Minute},
 	}
 	page, err := retry.Do(ctx, policy, fetch)
 	fmt.Println(page, err)
@@ -257,8 +257,8 @@ func ExampleCondition() {
 	// <nil>
 }
 
-// The attempts run on the caller's goroutine, so a variable can count them: here
-// each attempt asks another replica.
+// The attempts run on the caller's goroutine, so a variable can count them:
+// here each attempt asks another replica.
 func ExampleDo_attemptNumber() {
 	replicas, n := []string{"a", "b", "c"}, 0
 	answer, err := retry.Do(ctx, retry.Policy{Backoff: noPause}, func(context.Context) (string, error) {

@@ -7,7 +7,7 @@ import "context"
 func FailLate(p Policy, n int, errs ...error) error {
 	r := run{p: p, ctx: context.Background(), n: n, step: Step{Retry: n}}
 	for _, err := range errs {
-		if e := r.failed(err); e != nil {
+		if e := r.failed(p.judge(err), err); e != nil {
 			return e
 		}
 	}

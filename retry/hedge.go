@@ -39,10 +39,10 @@ type Hedge[T any] struct {
 	// 1. Negative means none.
 	Max int
 
-	// Delay is the time from the start of one attempt to the start of the
-	// next. An attempt that fails starts the next one immediately. Zero means
-	// 100 ms. Negative (AfterFailure) means that only a failure starts another
-	// attempt. AtOnce starts all attempts together.
+	// Delay is the time between the starts of two attempts. After a failure the
+	// next attempt starts immediately. Zero means 100 ms. Negative
+	// (AfterFailure) means that only a failure starts another attempt. AtOnce
+	// starts all attempts together.
 	Delay time.Duration
 
 	// Latency learns the delay from the calls that share it. Until it has seen
@@ -64,11 +64,11 @@ type Hedge[T any] struct {
 	// and after Do has returned. Nil means that such values are dropped.
 	Discard func(T)
 
-	// OnEvent is called for every further attempt, and at the end of every
-	// call that made one or failed. OnEvent may be nil. It is called
-	// synchronously, outside locks, after the change that the event reports,
-	// in the order of the changes. It may call back into this package and must
-	// not block.
+	// OnEvent is called for every further attempt, and at the end of every call
+	// that made several attempts or failed. OnEvent may be nil. It is called
+	// synchronously, outside locks, after the change that the event reports, in
+	// the order of the changes. It may call back into this package and must not
+	// block.
 	OnEvent func(context.Context, Event)
 }
 
@@ -93,9 +93,9 @@ func (h Hedge[T]) Validate() error {
 // A panic or runtime.Goexit in fn passes to the caller, unless it happens after
 // Do has returned.
 //
-// Errors: an error that is Fatal, as fn returned it; or an error that matches
-// the errors of all attempts; or, if ctx ended the call, an error that matches
-// ctx.Err(), context.Cause(ctx) and the errors so far.
+// Errors: an error that is Fatal, as fn returned it. Otherwise an error that
+// matches the errors of all attempts. If ctx ended the call, the error matches
+// ctx.Err() and context.Cause(ctx) too.
 func (h Hedge[T]) Do(ctx context.Context, fn func(context.Context) (T, error)) (T, error) {
 	v, cancel, err := h.first(ctx, fn)
 	if cancel != nil {
@@ -392,7 +392,7 @@ func ended(ctx context.Context, errs []error) error {
 // A hedgeError matches the errors of several attempts.
 type hedgeError struct {
 	text string
-	errs []error // the last one is shown
+	errs []error // the text contains the last
 }
 
 func (e *hedgeError) Error() string   { return e.text + ": " + line(e.errs[len(e.errs)-1]) }

@@ -25,7 +25,7 @@ func Spread(f float64) Jitter {
 }
 
 // interval returns the bounds of the draw for a ceiling of 1. A value out of
-// range counts as the nearest one, and NaN as Full.
+// range counts as the nearest value in it, and NaN as Full.
 func (j Jitter) interval() (low, high float64) {
 	switch f := float64(j); {
 	case f < 0:

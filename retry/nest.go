@@ -57,5 +57,9 @@ func sharesBudget(ctx context.Context, b Budget) (same bool) {
 		return false
 	}
 	defer func() { _ = recover() }() // budgets need not be comparable
-	return m.budget == b
+	outer := m.budget
+	if x, ok := outer.(interface{ Unwrap() Budget }); ok {
+		outer = x.Unwrap()
+	}
+	return outer == b
 }

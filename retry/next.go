@@ -32,9 +32,9 @@ func (p Policy) Next(attempt int, first time.Time, err error) (pause time.Durati
 		r.step.Retry = k - 1
 		r.delay(verdict{}, err, 0)
 	}
-	pause, stop = r.next(err)
+	pause, stop = r.next(r.p.judge(err), err)
 	if e, ok := stop.(*Error); ok {
-		e.last, e.older = err, nil
+		e.last = err // the only error known
 	}
 	return pause, stop
 }

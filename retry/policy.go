@@ -90,7 +90,7 @@ type Policy struct {
 // meaning.
 func (p Policy) Validate() error { return errors.Join(validate(p.Backoff), validate(p.Budget)) }
 
-// validate calls the Validate method of the value of a field, if it has one.
+// validate calls the Validate method of v, if v has that method.
 func validate(v any) error {
 	if x, ok := v.(interface{ Validate() error }); ok {
 		return x.Validate()

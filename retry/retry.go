@@ -64,16 +64,32 @@ func WrapArg[A, T any](p Policy, fn func(context.Context, A) (T, error)) func(co
 
 // again is the loop of Do. It is entered after a first attempt that failed.
 func again[T any](ctx context.Context, p *Policy, fn func(context.Context) (T, error), start time.Time, v T, err error) (T, error) {
+	meaning := p.judge(err)
+	if !meaning.retry && p.Budget == nil && p.OnEvent == nil && ctx.Err() == nil {
+		// Common, and quicker without a run.
+		return v, p.permanent(meaning, err, start)
+	}
 	r := run{p: *p, ctx: ctx, start: start, began: start}
 	for {
-		if e := r.failed(err); e != nil {
+		if e := r.failed(meaning, err); e != nil {
 			return v, e
 		}
 		if v, err = attempt(r.attemptContext(), p, fn); err == nil {
 			r.succeeded()
 			return v, nil
 		}
+		meaning = p.judge(err)
 	}
+}
+
+// permanent returns the error of a call whose first attempt failed with err,
+// which is not retried.
+func (p *Policy) permanent(v verdict, err error, start time.Time) error {
+	e := &Error{Name: p.Name, Reason: ErrPermanent, Attempts: 1, RetryAfter: max(v.after, 0), last: err}
+	if !start.IsZero() {
+		e.Elapsed = max(time.Since(start), 0)
+	}
+	return e
 }
 
 // attempt calls fn once, within AttemptTimeout.

@@ -72,8 +72,8 @@ func TestNoAttemptOnceContextIsDone(t *testing.T) {
 	})
 }
 
-// A tieContext is done as soon as a pause looks at it, when the pause's timer of
-// a nanosecond has as good as fired too.
+// A tieContext is done as soon as a pause looks at it, when the pause's timer
+// of a nanosecond has as good as fired too.
 type tieContext struct {
 	context.Context
 	cancel context.CancelFunc

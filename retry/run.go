@@ -28,13 +28,13 @@ type run struct {
 	history history
 }
 
-// failed records the error of an attempt and decides. If it returns nil, the
-// pause is over and the next attempt may start. Otherwise it returns the error
-// of the call.
-func (r *run) failed(err error) error {
+// failed records the error of an attempt, with its meaning v, and decides. If
+// it returns nil, the pause is over and the next attempt may start. Otherwise
+// it returns the error of the call.
+func (r *run) failed(v verdict, err error) error {
 	r.n = inc(r.n)
 	r.history.add(r.n, err)
-	pause, stop := r.next(err)
+	pause, stop := r.next(v, err)
 	if stop != nil {
 		return stop
 	}
@@ -60,8 +60,7 @@ func (r *run) failed(err error) error {
 
 // next decides whether to retry after attempt r.n, which failed with err. It
 // returns the pause before the next attempt, or the error of the call.
-func (r *run) next(err error) (time.Duration, error) {
-	v := r.p.judge(err)
+func (r *run) next(v verdict, err error) (time.Duration, error) {
 	r.after = max(v.after, 0)
 	r.nested = r.nested || v.nested
 	if r.ctx.Err() != nil {
@@ -94,7 +93,7 @@ func (r *run) next(err error) (time.Duration, error) {
 	return pause, nil
 }
 
-// last returns the reason why attempt r.n was the last one allowed, or nil.
+// last returns the reason why there must be no attempt after r.n, or nil.
 func (r *run) last() error {
 	if most := r.p.attempts(); most > 0 && r.n-r.base >= most {
 		return ErrExhausted
@@ -304,17 +303,15 @@ func (r *run) stop(reason error) error {
 	r.refund()
 	e := &Error{
 		Name: r.p.Name, Reason: reason, Attempts: r.n, Elapsed: r.elapsed(), RetryAfter: r.after,
-		nested: r.nested,
+	}
+	if r.n > 0 {
+		e.last = r.history[slot(r.n)]
+	}
+	if reason == nil || r.n > 1 || r.nested {
+		e.more = &more{history: r.history, nested: r.nested}
 	}
 	if reason == nil {
-		e.Reason, e.cause = r.ctx.Err(), context.Cause(r.ctx)
-	}
-	switch {
-	case r.n > 1:
-		older := r.history
-		e.last, e.older = older[slot(r.n)], &older
-	case r.n == 1:
-		e.last = r.history[0]
+		e.Reason, e.more.cause = r.ctx.Err(), context.Cause(r.ctx)
 	}
 	if r.p.OnEvent != nil {
 		r.p.OnEvent(r.ctx, Event{

@@ -20,8 +20,8 @@ const (
 	defaultBurst     = 100
 )
 
-// A TokenBudget is a Budget of tokens (token bucket). A retry costs one token.
-// In a time t after its first use it grants at most
+// A TokenBudget is a Budget of tokens (token bucket). A retry costs a token. In
+// a time t after its first use it grants at most
 // Burst + Ratio*settled + PerSecond*t retries, where settled is the number of
 // successes and verdicts. A retry that is not made returns its token.
 //
@@ -63,8 +63,8 @@ var _ Budget = (*TokenBudget)(nil)
 // BudgetStats are the figures of a TokenBudget. The counters grow
 // monotonically.
 type BudgetStats struct {
-	Name     string  `json:"name"`
-	Burst    int     `json:"burst"`
+	Name     string  `json:"name"`     // of the budget
+	Burst    int     `json:"burst"`    // largest number of tokens
 	Tokens   float64 `json:"tokens"`   // available now
 	Granted  int64   `json:"granted"`  // retries granted
 	Refused  int64   `json:"refused"`  // retries refused
@@ -111,7 +111,7 @@ func (b *TokenBudget) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Withdraw takes one token, and reports whether there was one.
+// Withdraw takes a token, and reports whether it could.
 func (b *TokenBudget) Withdraw(error) (cost int, ok bool) {
 	if b == nil {
 		return 0, true
@@ -124,7 +124,7 @@ func (b *TokenBudget) Withdraw(error) (cost int, ok bool) {
 	return 1, true
 }
 
-// take takes one token, if there is one.
+// take takes a token, and reports whether it could.
 func (b *TokenBudget) take() bool {
 	b.accrue()
 	size := b.size()

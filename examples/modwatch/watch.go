@@ -59,6 +59,7 @@ func newGuarded(p proxy, unit time.Duration, perSecond int64, log *slog.Logger, 
 			MaxAttempts:    retry.Unlimited,
 			MaxElapsed:     max(60*unit, 2*time.Second),
 			AttemptTimeout: 4 * unit,
+			MaxRejected:    -1, // a batch: wait until the breaker closes
 			Backoff:        retry.Exponential{Base: unit, Max: 5 * unit},
 			Budget:         &retry.TokenBudget{Burst: 200, PerSecond: 20},
 			OnEvent: func(ctx context.Context, e retry.Event) {

@@ -2,12 +2,12 @@ package retryhttp
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"time"
 
+	"github.com/redoubt-go/redoubt/internal/quote"
 	"github.com/redoubt-go/redoubt/retry"
 )
 
@@ -28,7 +28,8 @@ func (c *call) last(resp *http.Response, err error) (*http.Response, error) {
 		}
 		resp.Body.Close() // its context is done
 	}
-	if c.n == 1 && c.req.Context().Err() == nil && errors.Is(err, retry.ErrPermanent) {
+	e, ok := err.(*retry.Error)
+	if ok && c.n == 1 && c.req.Context().Err() == nil && e.Reason == retry.ErrPermanent {
 		return nil, c.err
 	}
 	return nil, err
@@ -37,7 +38,7 @@ func (c *call) last(resp *http.Response, err error) (*http.Response, error) {
 // send makes an attempt. It returns a response to retry with a *StatusError.
 func (c *call) send(ctx context.Context) (*http.Response, error) {
 	c.n++
-	resp, err := c.roundTrip(ctx, c.request())
+	resp, err := c.roundTrip(ctx, c.request(ctx))
 	c.err = err
 	retryable := c.t.retryable(c.req, resp, err) && c.body.rewind()
 	switch {
@@ -51,23 +52,59 @@ func (c *call) send(ctx context.Context) (*http.Response, error) {
 	return resp, newStatusError(resp)
 }
 
-// request returns the request of this attempt. It is the caller's request if
-// nothing in it must differ.
-func (c *call) request() *http.Request {
+// request returns the request of this attempt, whose context is ctx. It is the
+// caller's request if nothing in it must differ.
+func (c *call) request(ctx context.Context) *http.Request {
 	body := c.body.take()
-	if c.n == 1 && !c.body.buffered && c.t.AttemptHeader == "" {
+	attempt := c.attemptHeader(ctx)
+	timeout := c.timeoutHeader(ctx)
+	if c.n == 1 && !c.body.buffered && attempt == "" && timeout == "" {
 		return c.req
 	}
-	r := c.req.WithContext(c.req.Context())
+	r := c.req.WithContext(ctx)
 	r.Body = body
-	if name := c.t.AttemptHeader; name != "" {
-		r.Header = r.Header.Clone()
-		if r.Header == nil {
-			r.Header = make(http.Header)
-		}
-		r.Header.Set(name, strconv.Itoa(c.n))
+	if attempt == "" && timeout == "" {
+		return r
+	}
+	if r.Header = r.Header.Clone(); r.Header == nil {
+		r.Header = make(http.Header)
+	}
+	if attempt != "" {
+		r.Header.Set(c.t.attemptHeader(), attempt)
+	}
+	if timeout != "" {
+		r.Header.Set(c.t.TimeoutHeader, timeout)
 	}
 	return r
+}
+
+// attemptHeader returns the value of AttemptHeader, or "" for none.
+func (c *call) attemptHeader(ctx context.Context) string {
+	n := c.n
+	if retry.Nested(ctx) {
+		n = max(n, 2)
+	}
+	if n == 1 || c.t.AttemptHeader == NoHeader {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+// timeoutHeader returns the value of TimeoutHeader, or "" for none.
+func (c *call) timeoutHeader(ctx context.Context) string {
+	if c.t.TimeoutHeader == "" {
+		return ""
+	}
+	left, known := c.t.Policy.AttemptTimeout, c.t.Policy.AttemptTimeout > 0
+	if end, ok := ctx.Deadline(); ok {
+		if d := time.Until(end); !known || d < left {
+			left, known = d, true
+		}
+	}
+	if !known {
+		return ""
+	}
+	return strconv.FormatInt(max(left.Milliseconds(), 0), 10)
 }
 
 // roundTrip sends r. With an AttemptTimeout the context of the attempt lives
@@ -101,15 +138,29 @@ func (c *call) roundTrip(ctx context.Context, r *http.Request) (resp *http.Respo
 
 // discarding returns a hook that discards a response once it is certain that
 // there will be another attempt, and before the pause: its connection is then
-// free for other requests.
-func discarding(next func(context.Context, retry.Event)) func(context.Context, retry.Event) {
+// free for other requests. It passes events with the operation to next.
+func discarding(req *http.Request, next func(context.Context, retry.Event)) func(context.Context, retry.Event) {
 	if next == nil {
 		return discardRetried
 	}
 	return func(ctx context.Context, e retry.Event) {
 		discardRetried(ctx, e)
+		e.Op = operation(req)
 		next(ctx, e)
 	}
+}
+
+// operation returns the method, host and path of a request. The query may
+// contain secrets.
+func operation(req *http.Request) string {
+	op := req.Method
+	if op == "" {
+		op = http.MethodGet
+	}
+	if req.URL != nil {
+		op += " " + req.URL.Host + req.URL.EscapedPath()
+	}
+	return quote.Cut(op)
 }
 
 func discardRetried(_ context.Context, e retry.Event) {

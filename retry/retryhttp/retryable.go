@@ -12,8 +12,8 @@ import (
 )
 
 // Idempotent reports whether sending req twice has the effect of sending it
-// once. It is true for the methods GET, HEAD, OPTIONS, TRACE, PUT and DELETE, and
-// for requests with a header Idempotency-Key or X-Idempotency-Key. As in
+// once. It is true for the methods GET, HEAD, OPTIONS, TRACE, PUT and DELETE,
+// and for requests with a header Idempotency-Key or X-Idempotency-Key. As in
 // net/http, a key with a nil value counts and is not sent.
 func Idempotent(req *http.Request) bool {
 	switch req.Method {

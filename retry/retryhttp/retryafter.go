@@ -8,7 +8,7 @@ import (
 )
 
 // RetryAfter returns the pause that the Retry-After field in h asks for (RFC
-// 9110, section 10.2.3): a number of seconds, or a date in one of the three
+// 9110, section 10.2.3): a number of seconds, or a date in any of the three
 // forms of HTTP. A date is compared with the Date field of h, or with now if
 // there is none. The Age of a cached response is subtracted.
 //

@@ -32,16 +32,23 @@ type Transport struct {
 	// such a request is sent once.
 	MaxBuffer int64
 
-	// AttemptHeader is the name of a request header that contains the number
-	// of the attempt, from 1. Empty means no header.
+	// AttemptHeader is the name of the request header that contains the number
+	// of the attempt. Attempts after the first have it, and all attempts of a
+	// request whose context is retry.Nested. Empty means AttemptHeader, which
+	// the handler Nest reads. NoHeader means no header.
 	AttemptHeader string
+
+	// TimeoutHeader is the name of a request header that contains the time
+	// left for the attempt in milliseconds: until the deadline of the context,
+	// at most AttemptTimeout. Empty means no header. See Deadline.
+	TimeoutHeader string
 }
 
 var _ http.RoundTripper = (*Transport)(nil)
 
 // RoundTrip sends req, and sends it again as t decides.
 //
-// Errors: a *retry.Error; the error of Base, if it is not retried and req was
+// Errors: a *retry.Error; the error of Base, if it is not retryable and req was
 // sent once; or the error of reading the body for MaxBuffer.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	body, err := newReplay(req, t.MaxBuffer)
@@ -51,7 +58,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := call{t: t, req: req, body: body}
 	p := t.Policy
 	p.AttemptTimeout = 0 // of the headers only, see roundTrip
-	p.OnEvent = discarding(p.OnEvent)
+	p.OnEvent = discarding(req, p.OnEvent)
+	if h, ok := t.Base.(*Hedge); ok && p.Budget != nil && same(p.Budget, h.Policy.Budget) {
+		p.Budget = aboveHedge{p.Budget}
+	}
 	resp, err := retry.Do(req.Context(), p, c.send)
 	c.body.close()
 	if err == nil {
@@ -63,6 +73,14 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // CloseIdleConnections closes the idle connections of Base, if it can.
 // http.Client.CloseIdleConnections calls it.
 func (t *Transport) CloseIdleConnections() { closeIdle(t.Base) }
+
+// attemptHeader returns the name of the header with the number of the attempt.
+func (t *Transport) attemptHeader() string {
+	if t.AttemptHeader == "" {
+		return AttemptHeader
+	}
+	return t.AttemptHeader
+}
 
 // closeIdle closes the idle connections of rt or its default.
 func closeIdle(rt http.RoundTripper) {

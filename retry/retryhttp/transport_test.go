@@ -667,7 +667,7 @@ func TestAttemptHeaderAndEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	text(t, resp)
-	if d := cmp.Diff([]string{"1", "2", "3"}, seen); d != "" {
+	if d := cmp.Diff([]string{"", "2", "3"}, seen); d != "" {
 		t.Errorf("attempt headers (-want +got):\n%s", d)
 	}
 	want := []string{
@@ -687,7 +687,7 @@ func TestOwnIdempotent(t *testing.T) {
 		Idempotent: func(r *http.Request) bool { return r.Method == http.MethodPost },
 		RetryIf:    func(_ *http.Request, resp *http.Response, _ error) bool { return resp.StatusCode == 404 },
 		Base: tripper(func(r *http.Request) (*http.Response, error) {
-			if n++; r.Header.Get("Attempt") != fmt.Sprint(n) {
+			if n++; n > 1 && r.Header.Get("Attempt") != fmt.Sprint(n) {
 				t.Errorf("header of attempt %d = %v", n, r.Header)
 			}
 			return response(404, http.NoBody), nil
@@ -763,7 +763,7 @@ func TestCosts(t *testing.T) {
 	rt := tripper(func(*http.Request) (*http.Response, error) { return resp, nil })
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://example.com/", nil)
 	tr := &retryhttp.Transport{Base: rt}
-	if got := testing.AllocsPerRun(100, func() { tr.RoundTrip(req) }); got > 1 {
-		t.Errorf("RoundTrip: %v allocations over the base transport, want at most 1", got)
+	if got := testing.AllocsPerRun(100, func() { tr.RoundTrip(req) }); got > 0 {
+		t.Errorf("RoundTrip: %v allocations over the base transport, want 0", got)
 	}
 }
