@@ -63,7 +63,7 @@ func TestRangeSyntaxErrors(t *testing.T) {
 		{semver.NPM, "^1 1.3 - 1.4", semver.ErrSyntax, 7},
 		{semver.NPM, ">1.x-rc.1", semver.ErrSyntax, 4},
 		{semver.NPM, ">=1.2.3<2", semver.ErrSyntax, 7},
-		{semver.NPM, "=>1", semver.ErrSyntax, 0},
+		{semver.NPM, "=>1", semver.ErrSyntax, 1},
 		{semver.NPM, ">", semver.ErrSyntax, 1},
 		{semver.NPM, "1,,2", semver.ErrSyntax, 2},
 		{semver.NPM, "1,", semver.ErrSyntax, 2},

@@ -60,7 +60,6 @@ var operators = [...]struct {
 	{"!=", opNe, everywhere &^ (1 << Cargo)},
 	{"~>", opTilde, 1<<NPM | 1<<Helm},
 	{"~>", opPessimistic, 1<<Terraform | 1<<TerraformProvider},
-	{"==", opEq, 1 << NPM},
 	{"=<", opLe, 1 << Helm},
 	{"=>", opGe, 1 << Helm},
 }
@@ -134,7 +133,7 @@ func (p *syntax) alternative(list []comparator) ([]comparator, error) {
 			return nil, ErrTooLong
 		}
 		list = append(list, c)
-		if p.or && first && c.op == opNone && p.hyphen() {
+		if p.or && first && c.bare(p.dialect) && p.hyphen() {
 			if list, err = p.hyphenRange(list); err != nil {
 				return nil, err
 			}
@@ -185,6 +184,10 @@ func (p *syntax) hyphen() bool {
 	return false
 }
 
+// bare reports whether c may be an end of a hyphen range. To node-semver, "="
+// belongs to the version.
+func (c *comparator) bare(d Dialect) bool { return c.op == opNone || d == NPM && c.op == opEq }
+
 // hyphenRange reads the upper end of a hyphen range, of which list contains
 // the lower end.
 func (p *syntax) hyphenRange(list []comparator) ([]comparator, error) {
@@ -196,11 +199,14 @@ func (p *syntax) hyphenRange(list []comparator) ([]comparator, error) {
 	if p.dialect == NPM { // the hyphen range is the whole alternative
 		p.space()
 	}
-	if hi.op != opNone || p.dialect == NPM && !p.atEnd() {
+	if !hi.bare(p.dialect) || p.dialect == NPM && !p.atEnd() {
 		p.i = at
 		return nil, ErrSyntax
 	}
-	list[len(list)-1].op, hi.op = opFrom, opTo
+	lo := &list[len(list)-1]
+	lo.loose = lo.loose || lo.op == opEq
+	hi.loose = hi.loose || hi.op == opEq
+	lo.op, hi.op = opFrom, opTo
 	if err := p.check(list); err != nil {
 		return nil, err
 	}
@@ -212,15 +218,12 @@ func (p *syntax) comparator() (c comparator, err error) {
 	if err = p.operator(&c); err != nil {
 		return c, err
 	}
+	p.prefix(&c)
 	c.start = p.i
 	var seen uint8
 	for p.i < len(p.s) && class[p.s[p.i]]&(digit|letter|joint) != 0 {
 		seen |= class[p.s[p.i]]
 		p.i++
-	}
-	for p.dialect == NPM && strings.HasPrefix(p.s[c.start:p.i], "vv") {
-		c.loose = true
-		c.start++
 	}
 	at := 0
 	text := p.s[c.start:p.i]
@@ -242,23 +245,46 @@ func (p *syntax) operator(c *comparator) error {
 	for end < len(p.s) && class[p.s[end]] == comparing {
 		end++
 	}
-	if end == p.i {
-		return nil
-	}
 	text := p.s[p.i:end]
-	for {
+	for ; text != ""; text = text[:len(text)-1] {
 		for i := range operators {
 			if o := &operators[i]; o.text == text && o.in>>p.dialect&1 == 1 {
-				c.op, p.i = o.op, end
-				p.space()
+				c.op = o.op
+				p.i += len(text)
 				return nil
 			}
 		}
-		var ok bool
-		if text, ok = strings.CutSuffix(text, "="); !ok || p.dialect != NPM {
+		if p.dialect != NPM { // the text must be an operator as a whole
 			return ErrSyntax
 		}
+	}
+	if end > p.i {
+		return ErrSyntax
+	}
+	return nil
+}
+
+// prefix skips the space after an operator and what node-semver skips before a
+// version: a run of "v" and "=".
+func (p *syntax) prefix(c *comparator) {
+	spaced := p.space() && c.op != opNone
+	if p.dialect != NPM {
+		return
+	}
+	if spaced && (c.op == opLt || c.op == opGt) && strings.HasPrefix(p.s[p.i:], "=") {
+		c.op++ // to opLe or opGe
+		p.i++
+	}
+	end := p.i
+	for end < len(p.s) && (p.s[end] == 'v' || p.s[end] == '=') {
+		end++
+	}
+	if run := p.s[p.i:end]; run != "" && run != "v" {
 		c.loose = true
+		p.i = end
+		if run == "=" && (c.op == opTilde || c.op == opCaret) {
+			p.space()
+		}
 	}
 }
 
@@ -281,6 +307,9 @@ func (p *syntax) wildcards(c *comparator, s string) (at int, err error) {
 			_, end := digits(s, i)
 			if end == i {
 				return i, ErrSyntax
+			}
+			if _, err := number(s[i:end], p.mode); err != nil {
+				return i, err
 			}
 			switch {
 			case !c.wild:
@@ -331,7 +360,7 @@ func (p *syntax) check(list []comparator) error {
 	case NPM:
 		fixed := c.parts == 3 && c.op != opTilde && c.op != opCaret
 		switch {
-		case c.loose && fixed:
+		case c.loose && fixed && (c.op != opTo || c.v.pre == 0):
 			fault = c.start
 		case c.mixed > 0 && c.op != opTilde && c.op != opCaret && c.op != opFrom && c.op != opTo:
 			fault = c.mixed
