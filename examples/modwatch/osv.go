@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/redoubt-go/redoubt/semver"
+	osv "github.com/redoubt-go/redoubt/semver/advisory"
 )
 
 // A hazard is an advisory as it is applied: the versions it names.
@@ -24,7 +25,7 @@ type hazard struct {
 type hazards map[string][]hazard
 
 func (h hazards) add(a advisory) error {
-	affected, err := semver.ParseOSV(a.events...)
+	affected, err := osv.ParseOSV(a.events...)
 	if err != nil {
 		return fmt.Errorf("%q: %w", a.id, err)
 	}
@@ -57,7 +58,7 @@ type osvRecord struct {
 		Package struct{ Ecosystem, Name string }
 		Ranges  []struct {
 			Type   string
-			Events []semver.Event
+			Events []osv.Event
 		}
 	}
 }

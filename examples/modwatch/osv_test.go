@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/redoubt-go/redoubt/semver"
+	osv "github.com/redoubt-go/redoubt/semver/advisory"
 )
 
 // Records as the two databases publish them, cut to what is read and a little more.
@@ -84,7 +84,7 @@ func TestAdvisoriesAreOfRecordedModules(t *testing.T) {
 		recorded[m.Path] = true
 	}
 	for _, a := range advisories {
-		if _, err := semver.ParseOSV(a.events...); err != nil || !recorded[a.module] {
+		if _, err := osv.ParseOSV(a.events...); err != nil || !recorded[a.module] {
 			t.Errorf("%s: recorded %v, %v", a.id, recorded[a.module], err)
 		}
 	}

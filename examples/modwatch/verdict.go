@@ -8,6 +8,7 @@ import (
 
 	"github.com/redoubt-go/redoubt/cache"
 	"github.com/redoubt-go/redoubt/semver"
+	"github.com/redoubt-go/redoubt/semver/gomod"
 )
 
 // A verdict is the answer to a question.
@@ -84,7 +85,7 @@ func weak(known []hazard, current semver.Version, v *verdict) (bad semver.Range)
 
 // kindOf names what is unusual about a version in use.
 func kindOf(v semver.Version) string {
-	_, pseudo := v.Pseudo()
+	_, pseudo := gomod.ParsePseudo(v)
 	switch {
 	case pseudo:
 		return "pseudo-version"

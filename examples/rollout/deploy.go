@@ -95,11 +95,19 @@ func each(ctx context.Context, changes []change, atOnce int, work func(context.C
 
 // gate refuses versions that must not be deployed, and says everything that is wrong with one.
 func gate(c change) error {
-	rules := []semver.Rule{semver.Stable, semver.NoBuild, semver.NoDowngrade(c.from), semver.MaxStep(c.from, semver.Minor)}
+	rules := []semver.Rule{semver.Stable, noBuild, semver.NoDowngrade(c.from), semver.MaxStep(c.from, semver.Minor)}
 	if c.service == "ledger" { // its versions from 1.6.0 to before 1.6.3 lose cents
 		rules = append(rules, semver.NotIn(semver.Between(semver.New(1, 6, 0), semver.New(1, 6, 3))))
 	}
 	return semver.Rules(rules...)(c.to)
+}
+
+// noBuild refuses versions with build metadata.
+func noBuild(v semver.Version) error {
+	if v.Build() != "" {
+		return fmt.Errorf("%s: build metadata not allowed", v)
+	}
+	return nil
 }
 
 // canary tries the new version in an environment of its own, which goes away again, and then replaces the old one.
