@@ -29,7 +29,7 @@ func walk(err error, visit func(error) bool, left *int) bool {
 		if !visit(err) {
 			return false
 		}
-		next, joined := unwrap(err)
+		joined, next := unwrap(err)
 		for _, e := range joined {
 			if *left == 0 {
 				break // a cycle of wide joins costs Max steps, not Max times their width
@@ -43,14 +43,14 @@ func walk(err error, visit func(error) bool, left *int) bool {
 	return true
 }
 
-func unwrap(err error) (next error, joined []error) {
+func unwrap(err error) (joined []error, next error) {
 	switch x := err.(type) {
 	case interface{ Unwrap() error }:
 		next, _ = guard(x.Unwrap)
 	case interface{ Unwrap() []error }:
 		joined, _ = guard(x.Unwrap)
 	}
-	return next, joined
+	return joined, next
 }
 
 // guard returns the result of f, or false if f panics.
