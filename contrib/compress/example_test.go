@@ -72,7 +72,8 @@ func Example() {
 	// <nil>
 }
 
-// A file whose header asks for more memory than allowed is an error, and the scan goes on with the next.
+// A file whose header asks for more memory than allowed is an error, and the
+// scan goes on with the next.
 func ExampleZstd() {
 	hostile := []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8, 0x01, 0x00, 0x00} // a window of 2 GiB
 	s := logscan.Scanner{Decoders: compress.Zstd(8 << 20)}

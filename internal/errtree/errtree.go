@@ -69,8 +69,8 @@ func Find[T any](err error) (found T, ok bool) {
 	return found, ok
 }
 
-// Is reports whether an error of the tree of err is target or matches it, as errors.Is
-// does.
+// Is reports whether an error of the tree of err is target or matches it, as
+// errors.Is does.
 func Is(err, target error) bool {
 	if err == nil || target == nil {
 		return err == target

@@ -78,8 +78,8 @@ func (t *Tree) checkCeilings(which ...string) []string {
 	return bad
 }
 
-// lowerCeilings puts the table with lower ceilings into files: no ceiling rises.
-// New packages get a line, and lines of removed packages go.
+// lowerCeilings puts the table with lower ceilings into files: no ceiling
+// rises. New packages get a line, and lines of removed packages go.
 func (t *Tree) lowerCeilings(files map[string]string) {
 	table, _ := t.ceilings()
 	rows := t.figures()

@@ -30,8 +30,8 @@ func TestSkeleton(t *testing.T) {
 	}
 	accepts(t, "skeleton", comment(whole...))
 	bites(t, "skeleton", without("# Errors"), "the last headings are")
-	bites(t, "skeleton", without("# Poll"), "2 tasks, want 3 to 5")
-	bites(t, "skeleton", without("\tDo()"), "the task \"Retry a call\" has no code")
+	bites(t, "skeleton", without("# Poll"), "2 tasks with code of 2, want 3 to 5")
+	bites(t, "skeleton", without("\tDo()"), "2 tasks with code of 3, want 3 to 5")
 	bites(t, "skeleton", without("  - "), "\"Choosing values\" is no list")
 	bites(t, "skeleton", without("docs/retry.md"), "the last line is not")
 	bites(t, "skeleton", comment(append([]string{strings.Repeat("word ", 601)}, whole...)...), "words without code, at most 600")

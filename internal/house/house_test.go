@@ -39,7 +39,8 @@ func rule(t *testing.T, name string) house.Rule {
 	return house.Rule{}
 }
 
-// bites checks that the tree breaks the rule, with a problem that contains want.
+// bites checks that the tree breaks the rule, with a problem that contains
+// want.
 func bites(t *testing.T, name string, tree files, want string) {
 	t.Helper()
 	got := strings.Join(rule(t, name).Check(load(t, tree)), "\n")

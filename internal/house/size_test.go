@@ -58,8 +58,8 @@ func TestCeilingsAreOnlyLowered(t *testing.T) {
 			rows = append(rows, strings.Join(strings.Fields(line), " "))
 		}
 	}
-	// The code of retry has grown and its ceiling stays, "what" goes down to the
-	// figure, cache is new, and gone has no package.
+	// The code of retry has grown and its ceiling stays, "what" goes down to
+	// the figure, cache is new, and gone has no package.
 	want := []string{"cache 1 1 0 0 0 0", "retry 1 1 0 0 0 0"}
 	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Error(diff)

@@ -213,8 +213,9 @@ func logscanFigures() []figure[logscan.Stats] {
 	}
 }
 
-// reasons tell how a call of retry can end, with the errors that say so. The first that is matched counts; with none it is
-// "other", as for the failure of a hedged call that is no retry's.
+// reasons tell how a call of retry can end, with the errors that say so. The
+// first that is matched counts; with none it is "other", as for the failure of
+// a hedged call that is no retry's.
 func reasons() []struct {
 	label string
 	err   error
