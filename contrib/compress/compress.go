@@ -29,10 +29,10 @@ func window(n int64) int64 {
 	return max(n, minWindow)
 }
 
-// Zstd returns the decoders of zstd: a stream can also begin with one of sixteen
-// kinds of skippable frames. A frame with a window larger than maxWindow bytes is
-// an error that matches [ErrWindow]. If maxWindow <= 0, the bound is
-// [DefaultWindow]. The smallest bound is 1 KiB.
+// Zstd returns the decoders of zstd: a stream can also begin with one of
+// sixteen kinds of skippable frames. A frame with a window larger than
+// maxWindow bytes is an error that matches [ErrWindow]. If maxWindow <= 0, the
+// bound is [DefaultWindow]. The smallest bound is 1 KiB.
 func Zstd(maxWindow int64) []logscan.Decoder {
 	open := func(r io.Reader) (io.ReadCloser, error) {
 		zr, err := zstd.NewReader(r,
@@ -73,8 +73,8 @@ func (r *zstdReader) Close() error {
 // [DefaultWindow].
 func XZ(maxWindow int64) []logscan.Decoder {
 	open := func(r io.Reader) (io.ReadCloser, error) {
-		// The library allocates the size in the header, but at least DictCap. An
-		// empty file has no block, so DictCap is small.
+		// The library allocates the size in the header, but at least DictCap.
+		// An empty file has no block, so DictCap is small.
 		g := &guard{r: bufio.NewReader(r), max: window(maxWindow), next: (*guard).stream}
 		zr, err := xz.ReaderConfig{DictCap: 1 << 12}.NewReader(g)
 		if err != nil {

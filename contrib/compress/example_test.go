@@ -55,7 +55,8 @@ func Example() {
 
 	ctx := context.Background()
 	err = func() error {
-		s := logscan.Scanner{Decoders: slices.Concat(compress.Zstd(0), compress.XZ(0))}
+		decoders := slices.Concat(compress.Zstd(0), compress.XZ(0))
+		s := logscan.Scanner{Decoders: decoders}
 		files := logscan.Files("app.log", "app.log.1.zst", "app.log.2.xz")
 		for rec, err := range s.Records(ctx, files) {
 			if err != nil {

@@ -10,13 +10,14 @@ import (
 
 var errFormat = errors.New("compress: malformed xz stream")
 
-// A guard passes an xz file to a reader that trusts it, and checks the headers:
-// the dictionary of each block must not be larger than max, and the file must end
-// at the end of a stream. It follows the lengths only. A file that it cannot
-// follow is an error. The reader behind it reads every other file the same way.
+// A guard passes an xz file to a reader that trusts it, and checks the headers.
+// The dictionary of each block must not be larger than max, and the file must
+// end at the end of a stream. It follows the lengths only. A file that it
+// cannot follow is an error. The reader behind it reads every other file the
+// same way.
 //
-// The layout is the .xz file format 1.1.0, sections 2 to 4. The chunks in a block
-// are the LZMA2 chunks of XZ for Java and of liblzma.
+// The layout is the .xz file format 1.1.0, sections 2 to 4. The chunks in a
+// block are the LZMA2 chunks of XZ for Java and of liblzma.
 type guard struct {
 	r    *bufio.Reader
 	max  int64 // bytes of dictionary
@@ -33,8 +34,8 @@ type guard struct {
 	begun bool // the first number of the index, the number of records, was read
 }
 
-// Read returns bytes that are checked already. If the file ends inside a stream,
-// Read returns io.ErrUnexpectedEOF.
+// Read returns bytes that are checked already. If the file ends inside a
+// stream, Read returns io.ErrUnexpectedEOF.
 func (g *guard) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -66,8 +67,8 @@ func (g *guard) peek(n int) ([]byte, error) {
 	return b, nil
 }
 
-// checkSizes are the sizes of the checks by their number. The reader supports 0,
-// 1, 4 and 10.
+// checkSizes are the sizes of the checks by their number. The reader supports
+// 0, 1, 4 and 10.
 var checkSizes = [16]int64{0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64}
 
 // stream reads the header of a stream, padding, or the end.
@@ -122,13 +123,13 @@ func (g *guard) block() error {
 	return nil
 }
 
-// The dictionaries of a file may add up to manyWindows times the largest window,
-// and beyond that to manyBytes times the decompressed size. A file of xz has the
-// dictionary of its level, at most 64 MiB, in each stream.
+// The dictionaries of a file may add up to manyWindows times the largest
+// window, and beyond that to manyBytes times the decompressed size. A file of
+// xz has the dictionary of its level, at most 64 MiB, in each stream.
 const manyWindows, manyBytes = 64, 4096
 
-// dictionary returns the size of the dictionary in the header b of a block. LZMA2
-// must be the only filter.
+// dictionary returns the size of the dictionary in the header b of a block.
+// LZMA2 must be the only filter.
 func dictionary(b []byte) (int64, error) {
 	flags, rest := b[1], b[2:]
 	if flags&^0xc0 != 0 {
@@ -179,8 +180,8 @@ func (g *guard) chunk() error {
 }
 
 // packed reads the header of a compressed chunk. Its properties determine the
-// size of the tables. The format bounds them and the reader does not: they could
-// take 6 MiB for each chunk.
+// size of the tables. The format bounds them and the reader does not: they
+// could take 6 MiB for each chunk.
 func (g *guard) packed(control byte) error {
 	header := 5
 	if control >= 0xc0 { // new properties
@@ -198,8 +199,8 @@ func (g *guard) packed(control byte) error {
 	return nil
 }
 
-// index reads a byte of the numbers in an index: the number of records, then two
-// numbers for each record.
+// index reads a byte of the numbers in an index: the number of records, then
+// two numbers for each record.
 func (g *guard) index() error {
 	b, err := g.peek(1)
 	if err != nil {

@@ -19,8 +19,8 @@
 //
 // Names are redoubt.<package>.<thing>. Units are UCUM: s, By, or the counted
 // thing in braces. The list is testdata/metrics.txt. All metrics except
-// histograms exist from the start, with the value 0. redoubt.breaker.state has a
-// value for each state: 1 for the present state, 0 for every other state.
+// histograms exist from the start, with the value 0. redoubt.breaker.state has
+// a value for each state: 1 for the present state, 0 for every other state.
 //
 // The attribute name is an argument of the two functions. All other attributes
 // take their values from short lists in this package. No key, address or text
@@ -53,8 +53,8 @@
 //
 // All functions and hooks are safe for use by many goroutines. This package
 // starts no goroutine. A collection costs a call of Stats. A hook allocates
-// nothing and updates two or three instruments. Calls that succeed at once cause
-// no event.
+// nothing and updates two or three instruments. Calls that succeed at once
+// cause no event.
 //
 // The names follow the conventions of the OpenTelemetry specification 1.x.
 package otel

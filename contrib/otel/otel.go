@@ -112,8 +112,8 @@ type Event interface {
 //
 //	policy.OnEvent, err = otel.OnEvent(meter, "fetch", policy.OnEvent)
 //
-// See [Observe] for the name. The SDK receives the context of the event, so that
-// a histogram can refer to its trace.
+// See [Observe] for the name. The SDK receives the context of the event, so
+// that a histogram can refer to its trace.
 //
 // Errors: the errors of the meter.
 func OnEvent[E Event](meter otelmetric.Meter, name string, next func(context.Context, E)) (func(context.Context, E), error) {

@@ -1,5 +1,5 @@
-// Package prometheus reports metrics of redoubt to Prometheus: circuit breakers,
-// retries, rate limits, bulkheads, caches, audit logs and log scans.
+// Package prometheus reports metrics of redoubt to Prometheus: circuit
+// breakers, retries, rate limits, bulkheads, caches, audit logs and log scans.
 //
 //	reg.MustRegister(prometheus.NewCollector("payments", b))
 //	policy.OnEvent = prometheus.OnEvent(reg, "payments", policy.OnEvent)
@@ -19,9 +19,10 @@
 // # Metrics
 //
 // Names are redoubt_<package>_<thing>_<unit>, and end with _total for counters.
-// The list is testdata/metrics.txt. dashboard.json shows all metrics in Grafana.
-// Every metric exists from the start, with the value 0. redoubt_breaker_state
-// has a value for each state: 1 for the present state, 0 for every other state.
+// The list is testdata/metrics.txt. dashboard.json shows all metrics in
+// Grafana. Every metric exists from the start, with the value 0.
+// redoubt_breaker_state has a value for each state: 1 for the present state, 0
+// for every other state.
 //
 // The label name is an argument of the two functions. All other labels take
 // their values from short lists in this package. No key, address or text of an

@@ -15,14 +15,14 @@ import (
 	"github.com/redoubt-go/redoubt/retry"
 )
 
-// nameLabel is the label with the name that the caller chooses. All other labels
-// have values from lists.
+// nameLabel is the label with the name that the caller chooses. All other
+// labels have values from lists.
 const nameLabel = "name"
 
-// NewCollector returns a collector of the statistics of x, for a Registerer. The
-// label name should be a word of the program, not of its input. Objects of the
-// same type need different names: otherwise the Registerer refuses the second.
-// These types have statistics:
+// NewCollector returns a collector of the statistics of x, for a Registerer.
+// The label name should be a word of the program, not of its input. Objects of
+// the same type need different names: otherwise the Registerer refuses the
+// second. These types have statistics:
 //
 //   - *breaker.Breaker, *breaker.Group, *breaker.Throttle
 //   - *ratelimit.Limiter, *ratelimit.Keyed, *bulkhead.Bulkhead

@@ -9,7 +9,7 @@
 //
 //	go run ./examples/authwatch                            a generated log
 //	go run ./examples/authwatch -f /var/log/auth.log.2.gz  a real log
-//	go run ./examples/authwatch -f /var/log/auth.log -follow -state place -ledger bans
+//	go run ./examples/authwatch -f auth.log -follow -state place -ledger bans
 //
 // Read watch.go first. Exit status: 0 if the log was read, 1 if it could not be
 // read to its end, 2 for wrong usage.

@@ -90,9 +90,9 @@ func (p *client) close(ctx context.Context) error {
 	})
 }
 
-// A pool lends values that are expensive to open, at most cap(places) at a time.
-// The channel contains each value that is not lent, and nil for each value that
-// was not opened yet.
+// A pool lends values that are expensive to open, at most cap(places) at a
+// time. The channel contains each value that is not lent, and nil for each
+// value that was not opened yet.
 type pool[T any] struct {
 	open   func(context.Context) (T, error)
 	places chan *T

@@ -7,8 +7,8 @@
 // restores the old version. A lock protects the rollout, and all services share
 // a few sessions. A failure of a service does not stop the others.
 //
-//	go run ./examples/rollout                       about 1.5 s
-//	go run ./examples/rollout -strategy replace     without temporary environments
+//	go run ./examples/rollout                    about 1.5 s
+//	go run ./examples/rollout -strategy replace  without canaries
 //
 // Read deploy.go first. platform.go is the platform; it listens on loopback and
 // keeps everything in memory. Exit status:

@@ -80,12 +80,15 @@ func (t *Tree) Count(dir string) map[string]int { return t.countComments(t.pkg(d
 var (
 	thatOf = regexp.MustCompile(`(?i)\b(that|those) of\b`)
 	people = regexp.MustCompile(`(?i)\b(nobody|somebody|anybody|everybody|someone|anyone|everyone|no one|strangers?|deeds?|puzzles?|who asks|whoever)\b`)
+	quoted = regexp.MustCompile(`["“][^"”]{1,40}["”]`)
 	what   = regexp.MustCompile(`(?i)\bwhat\b`)
 )
 
-// findings returns the findings in a text without code.
+// findings returns the findings in a text without code. Quoted words do not
+// count.
 func findings(text string) (all []finding) {
 	for _, s := range sentences(text) {
+		s := quoted.ReplaceAllString(s, `"quoted"`)
 		for _, m := range what.FindAllStringIndex(s, -1) {
 			all = append(all, finding{"what", around(s, m)})
 		}
@@ -120,13 +123,14 @@ var tokenRE = regexp.MustCompile(`[\pL\d_][\pL\d_'’.-]*[\pL\d_]|[\pL\d_]|[^\s\
 
 // Words around "one" that decide whether it is a number or a pronoun.
 var (
-	// At least one, more than one, zero or one, plus one: a number.
+	// "At least one", "more than one", "zero or one", "plus one": a number.
 	beforeNumber = words("least most exactly than to plus minus by or and from version just about up until only be")
-	// The one, this one, a new one: a pronoun, unless a noun follows.
+	// "The one", "this one", "a new one": a pronoun, unless a noun follows.
 	beforePronoun = words("the this that each any every another which a an old new first last next earlier later latest same other wrong right better good bad larger smaller longer shorter empty valid invalid present current previous such")
-	// One of, one or more, one more, one at a time, one per: a number.
+	// "One of", "one or more", "one more", "one at a time", "one per": a
+	// number.
 	afterNumber = words("of or more less per at by after another and-a-half")
-	// One that, one is, one can, one for: a pronoun.
+	// "One that", "one is", "one can", "one for": a pronoun.
 	afterPronoun = words("that which who whose whom is was has had does did can cannot may might must should would could will for in with as on without before after to into under behind between if when while unless because but so")
 )
 
@@ -166,7 +170,7 @@ func isPronounOne(word, before2, before, next, next2 string) bool {
 	case word != "one":
 		return false
 	case before == "no":
-		return false // no one: people
+		return false // counted as people
 	case unicode.IsDigit([]rune(next)[0]) || unicode.IsDigit([]rune(next2)[0]) && next == "in":
 		return false // one in 64
 	case before == "only":

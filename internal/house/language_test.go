@@ -83,6 +83,7 @@ func TestFindings(t *testing.T) {
 		{"Later ones are dropped.", []string{"one"}},
 		{"The only one that tells.", []string{"one"}},
 		{"One can wait.", []string{"one"}},
+		{"The word \"what\" and the words “that of”.", nil},
 		// one as a number
 		{"At least one, at most one, more than one, exactly one.", nil},
 		{"One of the keys, one or more, one at a time, one by one.", nil},

@@ -93,7 +93,7 @@ func (t *Tree) where(keep func(p *pkg) bool) []*pkg {
 	return slices.DeleteFunc(slices.Clone(t.pkgs), func(p *pkg) bool { return len(p.code) == 0 || !keep(p) })
 }
 
-// library returns the packages that users import, those of contrib included.
+// library returns the packages that users import, including contrib.
 func (t *Tree) library() []*pkg {
 	return t.where(func(p *pkg) bool {
 		return (inSeven(p.dir) || inContrib(p.dir)) && !strings.Contains(p.dir, "/cmd/") && !strings.Contains(p.dir, "/internal/")
