@@ -55,8 +55,8 @@ func incomparable(f field) bool {
 	return false
 }
 
-// checkValidate asks for the method of each configuration, except a Transport
-// whose fields cannot be wrong: functions, interfaces and flags.
+// checkValidate asks for the method of each configuration. The fields of a
+// Transport are valid in themselves unless they are configurations.
 func checkValidate(t *Tree) (bad []string) {
 	for _, p := range t.library() {
 		for _, s := range p.configs() {
@@ -73,11 +73,8 @@ func checkValidate(t *Tree) (bad []string) {
 	return bad
 }
 
-var numeric = regexp.MustCompile(`^(u?int(8|16|32|64)?|float(32|64)|Duration|Limit)$`)
-
 func canBeWrong(f field) bool {
-	name := typeName(f.Type)
-	return ast.IsExported(f.name) && (numeric.MatchString(name) || configs.MatchString(name))
+	return ast.IsExported(f.name) && configs.MatchString(typeName(f.Type))
 }
 
 func checkName(t *Tree) (bad []string) {

@@ -10,7 +10,7 @@ func hookRules() []Rule {
 		Name: "hooks", Todo: "the comment of OnEvent contains: " + hookContract,
 		Check: checkHooks,
 	}, {
-		Name: "events", Todo: "an Event begins with the fields Kind and Name and implements slog.LogValuer",
+		Name: "events", Todo: "an Event begins with the fields Kind (or Cause) and Name and implements slog.LogValuer",
 		Check: checkEvents,
 	}, {
 		Name: "error values", Todo: "an exported error type implements slog.LogValuer",
@@ -32,6 +32,9 @@ func checkHooks(t *Tree) (bad []string) {
 	return bad
 }
 
+// kinds are the names of the first field of an event.
+var kinds = map[string]bool{"Kind": true, "Cause": true}
+
 // checkEvents looks at the events of hooks. The Event of package audit is the
 // record itself and has no hook.
 func checkEvents(t *Tree) (bad []string) {
@@ -49,7 +52,7 @@ func checkEvents(t *Tree) (bad []string) {
 			if !hooked[name] {
 				continue
 			}
-			if all := fields(s); len(all) < 2 || all[0].name != "Kind" || all[1].name != "Name" {
+			if all := fields(s); len(all) < 2 || !kinds[all[0].name] || all[1].name != "Name" {
 				bad = append(bad, fmt.Sprintf("%s: the first fields of %s are not Kind and Name", t.at(s), name))
 			}
 			if p.method(name, "LogValue") == nil {

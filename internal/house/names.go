@@ -107,7 +107,7 @@ func checkEnumerations(t *Tree) (bad []string) {
 			switch {
 			case str == nil && reported[name]:
 				bad = append(bad, fmt.Sprintf("%s: %s has no String method", t.at(s), name))
-			case str != nil && !strings.Contains(t.line(str), `"`+name+"("):
+			case str != nil && !t.names(p, name):
 				bad = append(bad, fmt.Sprintf("%s: String prints no %s(7) for an unknown value", t.at(str), name))
 			}
 			for _, c := range consts {
@@ -124,6 +124,15 @@ func checkEnumerations(t *Tree) (bad []string) {
 		}
 	}
 	return bad
+}
+
+// names reports whether the code contains the name of a type as a text, as in
+// Sprintf("Kind(%d)", k) or in a call of a function that adds the number.
+func (t *Tree) names(p *pkg, typ string) bool {
+	return slices.ContainsFunc(p.code, func(f *ast.File) bool {
+		text := t.text[t.name[f]]
+		return strings.Contains(text, `"`+typ+`("`) || strings.Contains(text, `"`+typ+`(%`) || strings.Contains(text, `"`+typ+`"`)
+	})
 }
 
 // reportedTypes returns the types of the fields of events, errors and
