@@ -20,9 +20,8 @@ func logText(n int) string {
 	return b.String()
 }
 
-// BenchmarkLines reads the same lines out of each format; the throughput is
-// that of the lines. impl=builtin is the gzip decoder of logscan, which is that
-// of the standard library. All deliver the same bytes, which is checked.
+// BenchmarkLines reads the same lines out of each format; the throughput is that of the lines. impl=builtin is the gzip
+// decoder of logscan, which is that of the standard library. All deliver the same bytes, which is checked.
 func BenchmarkLines(b *testing.B) {
 	text := logText(100_000)
 	gz := gzipped(b, text)

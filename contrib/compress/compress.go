@@ -11,17 +11,16 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// DefaultWindow is the bound of the window if the argument is 0, in bytes.
+// DefaultWindow is the largest window that is read where 0 is given, in bytes.
 const DefaultWindow = 64 << 20
 
-// minWindow is the smallest window of zstd. The smallest window of xz is 4 KiB.
+// minWindow is the least that makes sense: the smallest window of zstd. That of xz is 4 KiB.
 const minWindow = zstd.MinWindowSize
 
-// ErrWindow matches the error of an input that needs a larger window than
-// allowed, and of a zstd frame that refers back beyond its window.
+// ErrWindow is matched when an input demands a window larger than allowed, or a zstd frame refers back beyond its own.
 var ErrWindow = errors.New("compress: window too large")
 
-// window returns n, or the default if n < 1.
+// window returns the bound that n stands for: n, but the default below 1.
 func window(n int64) int64 {
 	if n < 1 {
 		return DefaultWindow
@@ -29,10 +28,8 @@ func window(n int64) int64 {
 	return max(n, minWindow)
 }
 
-// Zstd returns the decoders of zstd: a stream can also begin with one of
-// sixteen kinds of skippable frames. A frame with a window larger than
-// maxWindow bytes is an error that matches [ErrWindow]. If maxWindow <= 0, the
-// bound is [DefaultWindow]. The smallest bound is 1 KiB.
+// Zstd returns the decoders of zstd, which also begins with sixteen sorts of frames to skip. A frame with a window larger
+// than maxWindow bytes is an error that matches [ErrWindow]; 0 and less mean [DefaultWindow], and the least is 1 KiB.
 func Zstd(maxWindow int64) []logscan.Decoder {
 	open := func(r io.Reader) (io.ReadCloser, error) {
 		zr, err := zstd.NewReader(r,
@@ -52,7 +49,7 @@ func Zstd(maxWindow int64) []logscan.Decoder {
 	return ds
 }
 
-// A zstdReader translates the errors of the library for large windows.
+// A zstdReader names the error of a window in the words of this package.
 type zstdReader struct{ *zstd.Decoder }
 
 func (r *zstdReader) Read(p []byte) (int, error) {
@@ -68,13 +65,12 @@ func (r *zstdReader) Close() error {
 	return nil
 }
 
-// XZ returns the decoder of xz. A block with a dictionary larger than maxWindow
-// bytes is an error that matches [ErrWindow]. If maxWindow <= 0, the bound is
-// [DefaultWindow].
+// XZ returns the decoder of xz. A block with a dictionary larger than maxWindow bytes is an error that matches
+// [ErrWindow]; 0 and less mean [DefaultWindow].
 func XZ(maxWindow int64) []logscan.Decoder {
 	open := func(r io.Reader) (io.ReadCloser, error) {
-		// The library allocates the size in the header, but at least DictCap.
-		// An empty file has no block, so DictCap is small.
+		// The library takes as much as a header says, but no less than DictCap. A stream without a block is common enough
+		// (an empty file) for the least.
 		g := &guard{r: bufio.NewReader(r), max: window(maxWindow), next: (*guard).stream}
 		zr, err := xz.ReaderConfig{DictCap: 1 << 12}.NewReader(g)
 		if err != nil {

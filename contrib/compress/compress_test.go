@@ -60,8 +60,7 @@ func unpack(t testing.TB, ds []logscan.Decoder, b []byte) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// scan returns the lines of b, each with its newline, as a Scanner with the
-// decoders delivers them.
+// scan returns the lines of b, each with its newline, as a Scanner with the decoders delivers them.
 func scan(s logscan.Scanner, b []byte) (lines string, err error) {
 	var text strings.Builder
 	for rec, e := range s.Records(context.Background(), logscan.Readers("in", bytes.NewReader(b))) {
@@ -116,8 +115,7 @@ func skippable(kind byte, content string) []byte {
 	return append(binary.LittleEndian.AppendUint32(b, uint32(len(content))), content...)
 }
 
-// The files were made by zstd 1.5.4 and xz 5.4.1, with the options in their
-// names.
+// The files were made by zstd 1.5.4 and xz 5.4.1, with the options in their names.
 func TestFilesOfTheReferenceTools(t *testing.T) {
 	files, _ := filepath.Glob("testdata/*.*")
 	if len(files) < 10 {
@@ -201,8 +199,7 @@ func TestStreamsInARow(t *testing.T) {
 	}
 }
 
-// A stream that is cut anywhere is an io.ErrUnexpectedEOF after a prefix of the
-// text.
+// A stream that is cut anywhere is an io.ErrUnexpectedEOF after a prefix of the text.
 func TestTruncation(t *testing.T) {
 	text := string(seq()[:600])
 	var blocks bytes.Buffer
@@ -225,8 +222,7 @@ func TestTruncation(t *testing.T) {
 	}
 }
 
-// hostileXZ is a stream whose block asks for the dictionary that code stands
-// for. Everything is in order but that.
+// hostileXZ is a stream whose block asks for the dictionary that code stands for. Everything is in order but that.
 func hostileXZ(code byte) []byte {
 	sum := func(b []byte) []byte { return binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(b)) }
 	flags := []byte{0, 0}
@@ -234,8 +230,7 @@ func hostileXZ(code byte) []byte {
 	return slices.Concat([]byte("\xfd7zXZ\x00"), flags, sum(flags), block, sum(block), []byte{1, 0, 0, 'a', 0, 0, 0, 0})
 }
 
-// hostileZstd is a frame with the window that descriptor stands for, and a
-// block that repeats a byte.
+// hostileZstd is a frame with the window that descriptor stands for, and a block that repeats a byte.
 func hostileZstd(descriptor byte) []byte {
 	return []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, descriptor, 3 | 1<<3, 0, 0, 'a'}
 }
@@ -280,8 +275,7 @@ func TestHostileHeaderAllocatesNoMoreThanTheCap(t *testing.T) {
 	}
 }
 
-// A later block must not ask for more than the first, either. The dictionary of
-// every block in blocks-9.xz is 64 MiB.
+// A later block must not ask for more than the first, either. The dictionary of every block in blocks-9.xz is 64 MiB.
 func TestWindowIsThatOfEachBlock(t *testing.T) {
 	b, err := os.ReadFile("testdata/blocks-9.xz")
 	if err != nil {
@@ -305,9 +299,8 @@ func TestWindowIsThatOfEachBlock(t *testing.T) {
 	}
 }
 
-// Blocks and frames that ask for much and hold nothing take bounded time. A
-// dictionary of 1 MiB takes some 50 µs, so it is the sum of what was allocated
-// that is bounded here.
+// Blocks and frames that ask for much and hold nothing take bounded time. A dictionary of 1 MiB takes some 50 µs, so it is
+// the sum of what was allocated that is bounded here.
 func TestManyWindows(t *testing.T) {
 	const limit = 1 << 20
 	sum := func(b []byte) []byte { return binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(b)) }
@@ -328,8 +321,7 @@ func TestManyWindows(t *testing.T) {
 	}
 }
 
-// The properties of a chunk decide the size of tables: those that LZMA2
-// forbids, up to 6 MiB, are refused before.
+// The properties of a chunk decide the size of tables: those that LZMA2 forbids, up to 6 MiB, are refused before.
 func TestHostileChunkProperties(t *testing.T) {
 	b := hostileXZ(0)
 	b = append(b[:len(b)-8], 0xe0, 0, 0, 0, 5, 89, 0, 0, 0, 0, 0, 0) // lc 8, lp 4
@@ -381,8 +373,7 @@ func TestBombs(t *testing.T) {
 			if !errors.Is(err, logscan.ErrLimit) {
 				t.Errorf("%s: error %v, want ErrLimit", name, err)
 			}
-			// The window that zstd.Encoder announces is 8 MiB, of which the
-			// reader takes up to twice.
+			// The window that zstd.Encoder announces is 8 MiB, of which the reader takes up to twice.
 			if n > 20<<20 {
 				t.Errorf("%s: %d MiB allocated for %d KiB", name, n>>20, len(b)>>10)
 			}
@@ -393,8 +384,7 @@ func TestBombs(t *testing.T) {
 	}
 }
 
-// Reading byte by byte, and from a reader that gives a byte at a time, makes no
-// difference.
+// Reading byte by byte, and from a reader that gives a byte at a time, makes no difference.
 func TestSmallReads(t *testing.T) {
 	text := string(seq()[:2000])
 	for name, b := range map[string][]byte{"zstd": zst(t, text), "xz": xzed(t, text), "gzip": gzipped(t, text)} {

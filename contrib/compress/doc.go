@@ -1,14 +1,10 @@
-// Package compress decompresses zstd and xz for logscan, and gzip faster than
-// the standard library.
+// Package compress unpacks zstd and xz for logscan, and gzip faster than the standard library does.
 //
-// Rotated logs often end in .zst or .xz. This package contains decoders for
-// [logscan.Scanner]. It is a module of its own, so that other programs inherit
-// no decompression library.
+// Rotated logs are as often .zst or .xz as .gz. These are decoders for [logscan.Scanner], in a module of their own so that
+// who needs none of them inherits no library.
 //
-//	decoders := slices.Concat(compress.Zstd(0), compress.XZ(0))
-//	s := logscan.Scanner{Decoders: decoders}
-//	files := logscan.Files("app.log", "app.log.1.zst", "app.log.2.xz")
-//	for rec, err := range s.Records(ctx, files) {
+//	s := logscan.Scanner{Decoders: slices.Concat(compress.Zstd(0), compress.XZ(0))}
+//	for rec, err := range s.Records(ctx, logscan.Files("app.log", "app.log.1.zst", "app.log.2.xz")) {
 //		if err != nil {
 //			return err
 //		}
@@ -17,43 +13,35 @@
 //
 // # Choosing values
 //
-//   - The window is the largest distance that a compressed stream may refer
-//     back, and the memory that a reader keeps. The author of a file chooses it
-//     in the header: up to gigabytes, in twenty bytes of input. The default of
-//     64 MiB reads every file of xz -9, and of zstd without --long and --ultra
-//     -22.
-//   - Each open input takes at most one window. Eight workers with hostile
-//     files take eight windows.
-//   - MaxDecoded and MaxRatio of the Scanner bound the decompressed size.
-//   - [Gzip] replaces the built-in decoder if it comes before it. Use it if
-//     decompression limits the speed of a scan. It refuses headers with
-//     reserved bits, which RFC 1952 forbids and the standard library ignores.
+// The window is how far back a compressed stream may refer, and what it makes the reader keep. Its size stands in the
+// header, so whoever wrote the file chooses it: up to gigabytes, in twenty bytes of input. The default of 64 MiB reads all
+// that xz writes up to its -9, and all that zstd does without --long and --ultra -22. Each input being read takes one
+// window at most, so eight workers with hostile files take eight. What an input unpacks to is bounded by MaxDecoded and
+// MaxRatio of the Scanner.
+//
+// Gzip goes before the decoder built in, and reads the same but for headers with reserved bits, which RFC 1952 forbids and
+// the standard library ignores. It is worth it where unpacking is what a scan waits for.
 //
 // # Errors
 //
-//   - [ErrWindow]: a window is larger than allowed. Also xz blocks whose
-//     windows add up to 64 times the bound and that contain hardly any text,
-//     because each block allocates its window again.
-//   - io.ErrUnexpectedEOF: the stream was cut off, also between two blocks of
-//     xz. A cut between two frames of zstd, or two members of gzip, cannot be
-//     detected.
-//   - After a stream, only another stream or zeros may follow: for xz in groups
-//     of four, for gzip any number. For zstd also a skippable frame. Everything
-//     else is an error after the last record.
-//   - A zstd frame that needs a dictionary is an error.
+// [ErrWindow] is a window larger than allowed, or xz blocks with windows of 64 times that in sum and hardly any text: each block
+// takes its window anew. A stream that was cut off ends with io.ErrUnexpectedEOF, also where an xz
+// stream was cut between two blocks; between two frames of zstd, or members of gzip, nobody can tell. What follows a
+// stream must be another, zeros (of xz in fours, of gzip any number), or in zstd a skippable frame; everything else is an
+// error, after all that came before. A zstd frame that needs a dictionary is an error. The Scanner adds the name of the
+// input and the offset in what was decoded.
 //
-// The Scanner adds the name of the input and the offset in the decompressed
-// text.
+// # Concurrency
 //
-// # Concurrency and cost
+// The decoders may be shared by scans. Each reader belongs to one scan, and no goroutine is started.
 //
-// Scans can share decoders. Each reader belongs to one scan. This package
-// starts no goroutine. An open input takes one window, at most two for zstd,
-// and about 100 KiB for tables. Each block of an xz file allocates a new
-// window.
+// # Cost
 //
-// The formats are RFC 8878 (zstd), the .xz file format 1.1.0, and RFC 1952
-// (gzip). The decoders are github.com/klauspost/compress and, for xz,
-// github.com/ulikunitz/xz. It supports the LZMA2 filter only, so files with
-// other filters are errors.
+// One window per open input, at most twice that for zstd, and some 100 KiB for tables. For each block of an xz file the window
+// is a new one, and the old one is garbage until it is collected.
+//
+// # Source
+//
+// RFC 8878 (zstd) by github.com/klauspost/compress; the .xz file format 1.1.0 by github.com/ulikunitz/xz, which knows the
+// LZMA2 filter only: files of other filters, as of executables, are errors. RFC 1952 (gzip) by klauspost/compress.
 package compress

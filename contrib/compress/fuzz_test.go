@@ -17,8 +17,8 @@ import (
 	"github.com/redoubt-go/redoubt/logscan"
 )
 
-// fuzzUnpack holds that ds unpack any input without a panic, in bounded memory,
-// and that the answer does not depend on how the input comes in.
+// fuzzUnpack holds that ds unpack any input without a panic, in bounded memory, and that the answer does not depend on how
+// the input comes in.
 func fuzzUnpack(f *testing.F, pattern string, ds []logscan.Decoder, seeds ...[]byte) {
 	files, _ := filepath.Glob(pattern)
 	for _, file := range files {
@@ -67,9 +67,8 @@ func FuzzXZ(f *testing.F) {
 		slices.Concat(xzed(f, "one\n"), make([]byte, 4), xzed(f, "two\n")))
 }
 
-// FuzzXZHeader makes block headers with the right sums, so that what is in them
-// is read: by the guard and by the reader behind it, which must not see a
-// larger dictionary than the guard has seen.
+// FuzzXZHeader makes block headers with the right sums, so that what is in them is read: by the guard and by the reader behind
+// it, which must not see a larger dictionary than the guard has seen.
 func FuzzXZHeader(f *testing.F) {
 	f.Add([]byte{0, 0x21, 1, 0, 0, 0, 0}, []byte{1, 0, 0, 'a', 0, 0, 0, 0})
 	f.Add([]byte{0xc0, 5, 1, 0x21, 1, 40, 0}, []byte{1, 0, 0, 'a', 0, 0, 0, 0})
@@ -87,9 +86,8 @@ func FuzzXZHeader(f *testing.F) {
 	})
 }
 
-// FuzzGzip compares with the decoder that is built into logscan: an error of
-// both or of neither, but for headers; without one the same lines, and with one
-// the same as far as each has got: the two notice damage at different places.
+// FuzzGzip compares with the decoder that is built into logscan: an error of both or of neither, but for headers; without one
+// the same lines, and with one the same as far as each has got: the two notice damage at different places.
 func FuzzGzip(f *testing.F) {
 	f.Add(gzipped(f, "one\n"))
 	f.Add(slices.Concat(gzipped(f, "one\n"), gzipped(f, "two\n"), make([]byte, 7)))

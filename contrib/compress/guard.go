@@ -10,32 +10,29 @@ import (
 
 var errFormat = errors.New("compress: malformed xz stream")
 
-// A guard passes an xz file to a reader that trusts it, and checks the headers.
-// The dictionary of each block must not be larger than max, and the file must
-// end at the end of a stream. It follows the lengths only. A file that it
-// cannot follow is an error. The reader behind it reads every other file the
-// same way.
+// A guard hands an xz file on to a reader that trusts it, and looks at what passes: the dictionary that each block asks for
+// must not be larger than max, and the end of the file must be the end of a stream. It follows the lengths alone, and
+// checks nothing else: what it cannot follow is an error, and what it can, the reader behind it reads the same way.
 //
-// The layout is the .xz file format 1.1.0, sections 2 to 4. The chunks in a
-// block are the LZMA2 chunks of XZ for Java and of liblzma.
+// The layout is that of the .xz file format 1.1.0, sections 2 to 4; the chunks in a block are those of LZMA2 in XZ for
+// Java and liblzma.
 type guard struct {
 	r    *bufio.Reader
 	max  int64 // bytes of dictionary
-	pass int64 // bytes to pass before the next header
+	pass int64 // bytes to hand on before the next look
 	next func(*guard) error
 
 	check int64 // bytes of check after each block
 	asked int64 // bytes of all dictionaries
-	made  int64 // decompressed bytes of the chunks
+	made  int64 // bytes that the chunks unpack to
 	size  int64 // bytes of the block, or of the index, so far
 	nums  int64 // numbers of the index still to come
 	num   uint64
 	shift uint // of the next seven bits of num
-	begun bool // the first number of the index, the number of records, was read
+	begun bool // the first number of the index, which tells how many follow, was read
 }
 
-// Read returns bytes that are checked already. If the file ends inside a
-// stream, Read returns io.ErrUnexpectedEOF.
+// Read hands on what is looked at already. At an end inside a stream it returns io.ErrUnexpectedEOF.
 func (g *guard) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -50,7 +47,7 @@ func (g *guard) Read(p []byte) (int, error) {
 	return n, noEOF(err)
 }
 
-// noEOF returns io.ErrUnexpectedEOF for io.EOF.
+// noEOF is for the middle of something.
 func noEOF(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
@@ -58,7 +55,7 @@ func noEOF(err error) error {
 	return err
 }
 
-// peek returns the next n bytes without reading them.
+// peek returns the next n bytes without taking them.
 func (g *guard) peek(n int) ([]byte, error) {
 	b, err := g.r.Peek(n)
 	if len(b) < n {
@@ -67,14 +64,13 @@ func (g *guard) peek(n int) ([]byte, error) {
 	return b, nil
 }
 
-// checkSizes are the sizes of the checks by their number. The reader supports
-// 0, 1, 4 and 10.
+// checkSizes are the bytes of each check by its number, of which the reader knows 0, 1, 4 and 10.
 var checkSizes = [16]int64{0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64}
 
-// stream reads the header of a stream, padding, or the end.
+// stream looks at the header of a stream, at padding, or at the end.
 func (g *guard) stream() error {
 	if _, err := g.r.Peek(1); err != nil {
-		return err // io.EOF: the end of the file
+		return err // io.EOF here is the end
 	}
 	b, err := g.peek(4)
 	if err != nil {
@@ -92,7 +88,7 @@ func (g *guard) stream() error {
 	return nil
 }
 
-// block reads the header of a block, or the mark of an index.
+// block looks at the header of a block, or at the mark of an index.
 func (g *guard) block() error {
 	b, err := g.peek(1)
 	if err != nil {
@@ -114,8 +110,7 @@ func (g *guard) block() error {
 	if dict > g.max {
 		return fmt.Errorf("%w: xz dictionary of %d bytes, at most %d are allowed", ErrWindow, dict, g.max)
 	}
-	// The reader allocates a dictionary for each block. Many small blocks could
-	// therefore take a long time.
+	// The reader makes a new dictionary for each block. Blocks without much in them could so take time without end.
 	if g.asked += dict; g.asked/manyWindows > g.max && g.asked/manyBytes > g.made {
 		return fmt.Errorf("%w: xz dictionaries of %d bytes for %d bytes of text", ErrWindow, g.asked, g.made)
 	}
@@ -123,19 +118,17 @@ func (g *guard) block() error {
 	return nil
 }
 
-// The dictionaries of a file may add up to manyWindows times the largest
-// window, and beyond that to manyBytes times the decompressed size. A file of
-// xz has the dictionary of its level, at most 64 MiB, in each stream.
+// The dictionaries of a file may add up to manyWindows of the largest allowed, and beyond that to manyBytes times what it
+// unpacks to. What xz writes has at most the dictionary of its level, up to 64 MiB, in each file of a concatenation.
 const manyWindows, manyBytes = 64, 4096
 
-// dictionary returns the size of the dictionary in the header b of a block.
-// LZMA2 must be the only filter.
+// dictionary returns the size of the dictionary that the header b of a block asks for. LZMA2 must be its only filter.
 func dictionary(b []byte) (int64, error) {
 	flags, rest := b[1], b[2:]
 	if flags&^0xc0 != 0 {
 		return 0, fmt.Errorf("%w: filters other than LZMA2", errFormat)
 	}
-	for _, bit := range []byte{0x40, 0x80} { // the compressed and the decompressed size
+	for _, bit := range []byte{0x40, 0x80} { // the compressed size, and that after decompression
 		if flags&bit != 0 {
 			_, n := binary.Uvarint(rest)
 			if n <= 0 {
@@ -153,7 +146,7 @@ func dictionary(b []byte) (int64, error) {
 	return int64(2|rest[2]&1) << (rest[2]/2 + 11), nil
 }
 
-// chunk reads the header of a chunk, or the end of the data of the block.
+// chunk looks at the header of a chunk, or at the end of the block's data.
 func (g *guard) chunk() error {
 	b, err := g.peek(1)
 	if err != nil {
@@ -179,9 +172,8 @@ func (g *guard) chunk() error {
 	return err
 }
 
-// packed reads the header of a compressed chunk. Its properties determine the
-// size of the tables. The format bounds them and the reader does not: they
-// could take 6 MiB for each chunk.
+// packed looks at the header of a compressed chunk. Its properties make the size of the tables, which the format bounds and
+// the reader does not: they could take 6 MiB for each chunk.
 func (g *guard) packed(control byte) error {
 	header := 5
 	if control >= 0xc0 { // new properties
@@ -199,8 +191,7 @@ func (g *guard) packed(control byte) error {
 	return nil
 }
 
-// index reads a byte of the numbers in an index: the number of records, then
-// two numbers for each record.
+// index looks at a byte of the numbers in an index: how many records, and two for each.
 func (g *guard) index() error {
 	b, err := g.peek(1)
 	if err != nil {
@@ -220,7 +211,7 @@ func (g *guard) index() error {
 		g.begun, g.nums = true, int64(min(g.num, 1<<60))*2
 	}
 	g.num, g.shift = 0, 0
-	if g.nums == 0 { // next: padding, the check of the index, and the footer
+	if g.nums == 0 { // then padding, the check of the index, and the footer
 		g.pass, g.next = 1+-g.size&3+4+12, (*guard).stream
 	}
 	return nil

@@ -8,9 +8,8 @@ import (
 	"github.com/redoubt-go/redoubt/logscan"
 )
 
-// Gzip returns a decoder of gzip that reads the same files as the built-in
-// decoder of logscan, and faster. Both refuse a damaged member, but they may
-// deliver a different part of it.
+// Gzip returns a decoder of gzip that reads what the one built into logscan reads, and faster. Both refuse a member that is
+// damaged, but may have delivered more or less of it by then.
 func Gzip() []logscan.Decoder {
 	open := func(r io.Reader) (io.ReadCloser, error) {
 		return io.NopCloser(&gzipReader{br: bufio.NewReader(r)}), nil
@@ -18,9 +17,8 @@ func Gzip() []logscan.Decoder {
 	return []logscan.Decoder{{Name: "gzip", Magic: "\x1f\x8b\x08", New: open}}
 }
 
-// A gzipReader reads the members of a gzip stream in a row, and ignores zeros
-// after the last member, as gzip(1) does (golang/go#47809). The reader of the
-// library returns an error for them.
+// A gzipReader reads the members of a gzip stream as one, and takes zeros after the last for padding, as gzip(1) does
+// (golang/go#47809). The reader of the library takes them for a broken member.
 type gzipReader struct {
 	br     *bufio.Reader
 	zr     gzip.Reader

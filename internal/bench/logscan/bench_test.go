@@ -34,8 +34,7 @@ type corpus struct {
 	want  int
 }
 
-// generate makes lines until the corpus is large enough; line reports whether
-// the line counts.
+// generate makes lines until the corpus is large enough; line reports whether the line counts.
 func generate(line func(b []byte, i int) ([]byte, bool)) func() corpus {
 	return sync.OnceValue(func() (c corpus) {
 		for len(c.text) < *corpusMiB<<20 {
@@ -78,8 +77,7 @@ var authLines = generate(func(b []byte, i int) ([]byte, bool) {
 	return fmt.Appendf(b, "pam_unix(sshd:session): session opened for user app%d by (uid=0)\n", i%90), false
 })
 
-// compare runs every contestant on the same corpus; each must find what there
-// is.
+// compare runs every contestant on the same corpus; each must find what there is.
 func compare(b *testing.B, c corpus, impls ...any) {
 	for i := 0; i < len(impls); i += 2 {
 		run := impls[i+1].(func(corpus) int)
@@ -130,16 +128,14 @@ func lines(counts func([]byte) bool) func(corpus) int {
 	}
 }
 
-// BenchmarkLines: the lines of a corpus in memory are counted. A context that
-// can end is looked at before each.
+// BenchmarkLines: the lines of a corpus in memory are counted. A context that can end is looked at before each.
 func BenchmarkLines(b *testing.B) {
 	c := levels()
 	c.want = c.lines
 	compare(b, c, "redoubt", scan(logscan.Scanner{}, all), "redoubt-cancellable", scanIn(b.Context(), logscan.Scanner{}, all), "bufio.Scanner.Bytes", lines(func([]byte) bool { return true }))
 }
 
-// onFile writes the corpus to a file for programs, and runs one that prints a
-// number.
+// onFile writes the corpus to a file for programs, and runs one that prints a number.
 func program(b *testing.B, c corpus, arg ...string) (func(corpus) int, bool) {
 	if _, err := exec.LookPath(arg[0]); err != nil {
 		return nil, false
@@ -163,8 +159,7 @@ func program(b *testing.B, c corpus, arg ...string) (func(corpus) int, bool) {
 	}, true
 }
 
-// BenchmarkCountLiteral: lines with a literal, one in ten, are counted; the
-// programs read a file and are started each time.
+// BenchmarkCountLiteral: lines with a literal, one in ten, are counted; the programs read a file and are started each time.
 func BenchmarkCountLiteral(b *testing.B) {
 	c, lit := levels(), []byte("[ERROR]")
 	impls := []any{
@@ -206,8 +201,7 @@ func BenchmarkReduce(b *testing.B) {
 	compare(b, c, "redoubt-1", run(1), "redoubt-2", run(2))
 }
 
-// BenchmarkLevelPattern: level and message of each line are found, errors
-// counted.
+// BenchmarkLevelPattern: level and message of each line are found, errors counted.
 func BenchmarkLevelPattern(b *testing.B) {
 	c := levels()
 	re := regexp.MustCompile(`^\[(\w+)\]\s+(.*)$`)
@@ -231,8 +225,7 @@ func BenchmarkRegexpPrefilter(b *testing.B) {
 	)
 }
 
-// BenchmarkJSONLines: errors are counted by level, and have a message.
-// jsonparser does not validate, so json.Valid does.
+// BenchmarkJSONLines: errors are counted by level, and have a message. jsonparser does not validate, so json.Valid does.
 func BenchmarkJSONLines(b *testing.B) {
 	c := jsonLines()
 	var p fastjson.Parser

@@ -26,8 +26,7 @@ func logins() func(corpus) int {
 	})
 }
 
-// BenchmarkFailedLogins: the address of each failed login is found and counted;
-// one line in four is one.
+// BenchmarkFailedLogins: the address of each failed login is found and counted; one line in four is one.
 func BenchmarkFailedLogins(b *testing.B) {
 	re := regexp.MustCompile(`sshd\[\d+\]: Failed password for (?:invalid user )?(.*) from (\S+) port \d+ ssh2$`)
 	compare(b, authLines(),
@@ -42,9 +41,8 @@ func BenchmarkFailedLogins(b *testing.B) {
 		}))
 }
 
-// BenchmarkFail2ban: the same over the first 20000 lines, which are scanned in
-// memory, and by fail2ban-regex with one expression and with the whole of its
-// filter for sshd, from a file, with its start.
+// BenchmarkFail2ban: the same over the first 20000 lines, which are scanned in memory, and by fail2ban-regex with one expression
+// and with the whole of its filter for sshd, from a file, with its start.
 func BenchmarkFail2ban(b *testing.B) {
 	if _, err := exec.LookPath("fail2ban-regex"); err != nil {
 		b.Skip("fail2ban-regex is not installed")
@@ -78,8 +76,7 @@ func BenchmarkFail2ban(b *testing.B) {
 	compare(b, c, impls...)
 }
 
-// address is of one of 50 hosts at every tenth event, else of a host that comes
-// once.
+// address is of one of 50 hosts at every tenth event, else of a host that comes once.
 func address(i int) netip.Addr {
 	if i%10 == 0 {
 		i = i / 10 % 50
@@ -87,8 +84,7 @@ func address(i int) netip.Addr {
 	return netip.AddrFrom4([4]byte{byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)})
 }
 
-// A leaky is the shape of a bucket of crowdsec: a goroutine with a channel and
-// a ticker for each key.
+// A leaky is the shape of a bucket of crowdsec: a goroutine with a channel and a ticker for each key.
 type leaky struct {
 	events chan time.Time
 	over   chan bool
@@ -112,9 +108,8 @@ func (l leaky) run() {
 	}
 }
 
-// BenchmarkDetector: 200000 events, nine in ten of a key that comes once, of
-// which the 50 that have more than five must be told. Only redoubt bounds what
-// it holds; the others hold 180050 keys.
+// BenchmarkDetector: 200000 events, nine in ten of a key that comes once, of which the 50 that have more than five must be
+// told. Only redoubt bounds what it holds; the others hold 180050 keys.
 func BenchmarkDetector(b *testing.B) {
 	const events = 200000
 	at := time.Unix(1772366400, 0)
@@ -170,8 +165,7 @@ func BenchmarkDetector(b *testing.B) {
 		})
 }
 
-// BenchmarkDetectorMemory: what 60000 keys with one event each take, in bytes a
-// key.
+// BenchmarkDetectorMemory: what 60000 keys with one event each take, in bytes a key.
 func BenchmarkDetectorMemory(b *testing.B) {
 	const keys = 60000
 	at := time.Unix(1772366400, 0)

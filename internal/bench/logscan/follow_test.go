@@ -50,8 +50,8 @@ func BenchmarkFollow(b *testing.B) {
 		})
 }
 
-// BenchmarkFollowIdle: the processor time of a second in which nothing is
-// written, in per cent, at the default poll of 250 ms and with inotify.
+// BenchmarkFollowIdle: the processor time of a second in which nothing is written, in per cent, at the default poll of 250 ms and
+// with inotify.
 func BenchmarkFollowIdle(b *testing.B) {
 	name := filepath.Join(b.TempDir(), "app.log")
 	if err := os.WriteFile(name, []byte("line\n"), 0o600); err != nil {
@@ -98,8 +98,8 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkFollowLatency: from the write of a line to its delivery, the median
-// and the longest, at a poll of 20 ms and woken at once; the tail has inotify.
+// BenchmarkFollowLatency: from the write of a line to its delivery, the median and the longest, at a poll of 20 ms and woken at
+// once; the tail has inotify.
 func BenchmarkFollowLatency(b *testing.B) {
 	name := filepath.Join(b.TempDir(), "app.log")
 	wake := make(chan struct{}, 1)
@@ -158,11 +158,9 @@ func BenchmarkFollowLatency(b *testing.B) {
 	}
 }
 
-// BenchmarkFollowRotation: 2000 lines are written, 20 at a time every 20 ms, to
-// a file that is renamed and made anew after each 200; a late line is written
-// to the old file. What was not delivered within a second after the last, and
-// what was delivered twice, in per cent. The polls are of 50 ms; the tail of
-// nxadm is tried with inotify, too.
+// BenchmarkFollowRotation: 2000 lines are written, 20 at a time every 20 ms, to a file that is renamed and made anew after each 200;
+// a late line is written to the old file. What was not delivered within a second after the last, and what was delivered twice, in
+// per cent. The polls are of 50 ms; the tail of nxadm is tried with inotify, too.
 func BenchmarkFollowRotation(b *testing.B) {
 	const lines = 2000
 	for _, impl := range []string{"redoubt", "nxadm-poll", "nxadm-inotify"} {

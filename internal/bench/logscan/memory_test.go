@@ -15,9 +15,8 @@ import (
 	"github.com/redoubt-go/redoubt/logscan"
 )
 
-// BenchmarkGzipLines: the lines of one gzip stream in memory are counted, or,
-// with gzip.Reader alone, only unpacked: that is the least it can take with the
-// standard library's decoder.
+// BenchmarkGzipLines: the lines of one gzip stream in memory are counted, or, with gzip.Reader alone, only unpacked: that is the least
+// it can take with the standard library's decoder.
 func BenchmarkGzipLines(b *testing.B) {
 	c := levels()
 	c.want = c.lines
@@ -61,10 +60,8 @@ func BenchmarkGzipLines(b *testing.B) {
 		})
 }
 
-// BenchmarkStages: four stages, each of which looks at a byte of the line,
-// before the records are counted: written into one loop, as functions that wrap
-// an iterator, and with logscan.Filter. The difference to the loop, by the
-// stages, is what one costs.
+// BenchmarkStages: four stages, each of which looks at a byte of the line, before the records are counted: written into one loop, as
+// functions that wrap an iterator, and with logscan.Filter. The difference to the loop, by the stages, is what one costs.
 func BenchmarkStages(b *testing.B) {
 	c := levels()
 	c.want = c.lines
@@ -126,8 +123,7 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// BenchmarkPeakHeap: the most memory in use above that before, looked at 64
-// times in the course of a scan.
+// BenchmarkPeakHeap: the most memory in use above that before, looked at 64 times in the course of a scan.
 func BenchmarkPeakHeap(b *testing.B) {
 	text := levels().text[:1<<20]
 	for _, size := range []int{1, *gib} {

@@ -31,8 +31,7 @@ func within(got, want, part float64) int {
 	return 0
 }
 
-// BenchmarkDistinct: keys that differ are added, all of them with 14 bits; the
-// estimates must be within 5 %.
+// BenchmarkDistinct: keys that differ are added, all of them with 14 bits; the estimates must be within 5 %.
 func BenchmarkDistinct(b *testing.B) {
 	for _, n := range []int{100, 1000, 100000} {
 		keys := users(n)
@@ -56,8 +55,7 @@ func BenchmarkDistinct(b *testing.B) {
 	}
 }
 
-// BenchmarkDistinctAccuracy: the root of the mean square error over 40 sets of
-// keys, in per cent, and the size of the binary form.
+// BenchmarkDistinctAccuracy: the root of the mean square error over 40 sets of keys, in per cent, and the size of the binary form.
 func BenchmarkDistinctAccuracy(b *testing.B) {
 	const sets = 40
 	for _, n := range []int{100, 1000, 10000, 100000} {
@@ -119,8 +117,7 @@ func BenchmarkQuantile(b *testing.B) {
 		})
 }
 
-// BenchmarkQuantileAccuracy: the largest error of p1 to p99 of 100000 values of
-// a log-normal distribution, in per cent; both promise 1.
+// BenchmarkQuantileAccuracy: the largest error of p1 to p99 of 100000 values of a log-normal distribution, in per cent; both promise 1.
 func BenchmarkQuantileAccuracy(b *testing.B) {
 	const n = 100000
 	for _, name := range []string{"redoubt", "DataDog"} {
@@ -157,8 +154,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// A spaceSaving is the textbook's: a map into a heap that is kept in order at
-// every event.
+// A spaceSaving is the textbook's: a map into a heap that is kept in order at every event.
 type spaceSaving struct {
 	k     int
 	index map[string]*counter
@@ -205,8 +201,7 @@ func (s *spaceSaving) add(key []byte) {
 	heap.Fix(s, c.at)
 }
 
-// BenchmarkTopK: 100000 events of 1000 counters; of 50000 keys after Zipf, or
-// all of keys that come once. The most frequent must be user-0 or any.
+// BenchmarkTopK: 100000 events of 1000 counters; of 50000 keys after Zipf, or all of keys that come once. The most frequent must be user-0 or any.
 func BenchmarkTopK(b *testing.B) {
 	const n, k = 100000, 1000
 	keys := users(n)

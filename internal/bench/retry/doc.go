@@ -1,3 +1,2 @@
-// Package retry compares the speed of redoubt/retry and retryhttp with other
-// libraries that retry.
+// Package retry compares redoubt's retry and retryhttp with other libraries that retry. It holds nothing but benchmarks.
 package retry
