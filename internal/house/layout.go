@@ -1,7 +1,10 @@
 package house
 
 import (
+	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -12,6 +15,9 @@ func layoutRules() []Rule {
 	}, {
 		Name: "pages", Todo: "write docs/<package>.md, and link it from docs/README.md and from the last line of the package comment",
 		Check: checkPages,
+	}, {
+		Name: "links", Todo: "correct the link, or remove it",
+		Check: checkLinks,
 	}}
 }
 
@@ -52,6 +58,26 @@ func checkPages(t *Tree) (bad []string) {
 	for _, name := range t.files(".md") {
 		if path.Dir(name) == "docs" && name != "docs/README.md" && !strings.Contains(t.text["docs/README.md"], "("+path.Base(name)+")") {
 			bad = append(bad, "docs/README.md: no link to "+name)
+		}
+	}
+	return bad
+}
+
+// checkLinks follows the links of pages to files and folders of the tree.
+func checkLinks(t *Tree) (bad []string) {
+	names := slices.Collect(maps.Keys(t.text))
+	for _, page := range t.files(".md") {
+		for i, line := range strings.Split(t.text[page], "\n") {
+			for _, m := range mdLink.FindAllStringSubmatch(line, -1) {
+				target, _, _ := strings.Cut(m[2], "#")
+				if target == "" || strings.Contains(target, ":") {
+					continue
+				}
+				to := path.Join(path.Dir(page), target)
+				if !slices.ContainsFunc(names, func(name string) bool { return within(name, to) }) {
+					bad = append(bad, fmt.Sprintf("%s:%d: no file %s", page, i+1, to))
+				}
+			}
 		}
 	}
 	return bad

@@ -29,7 +29,7 @@ func prose(comment string) string {
 var (
 	fenced     = regexp.MustCompile("(?ms)^\\s*```.*?^\\s*```\\s*$")
 	inlineCode = regexp.MustCompile("`[^`\n]*`")
-	mdLink     = regexp.MustCompile(`!?\[([^\]]*)\]\([^)]*\)`)
+	mdLink     = regexp.MustCompile(`!?\[([^\]]*)\]\(([^)]*)\)`)
 )
 
 // markdownProse returns a page without its code, headings and addresses. Each

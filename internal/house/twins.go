@@ -21,8 +21,9 @@ func twinRules() []Rule {
 	}}
 }
 
-// checkTwins wants each line of code in a package comment or a README to occur
-// in a file that is compiled: in the same package, or below the same folder.
+// checkTwins wants the code in package comments and pages to occur in a file
+// that is compiled: in the same package, below the same folder, or anywhere for
+// the pages of the root and of docs.
 func checkTwins(t *Tree) (bad []string) {
 	for _, p := range t.importable() {
 		name, comment := t.packageComment(p)
@@ -34,10 +35,10 @@ func checkTwins(t *Tree) (bad []string) {
 	}
 	fence := regexp.MustCompile("(?s)```go\n(.*?)```")
 	for _, name := range t.files(".md") {
-		if path.Base(name) != "README.md" {
-			continue
+		near := func(file string) bool {
+			dir := path.Dir(name)
+			return dir == "." || dir == "docs" || strings.HasPrefix(file, dir+"/")
 		}
-		near := func(file string) bool { return path.Dir(name) == "." || strings.HasPrefix(file, path.Dir(name)+"/") }
 		for _, code := range fence.FindAllStringSubmatch(t.text[name], -1) {
 			if !t.compiled(bare(code[1]), near) {
 				bad = append(bad, name+": example code is not compiled anywhere:\n"+code[1])

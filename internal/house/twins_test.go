@@ -13,6 +13,7 @@ func TestTwins(t *testing.T) {
 	bites(t, "compiled twins", with("//\tuse()\n//\n// And:\n//\n//\tuseMore()\n", "use()"), "useMore()")
 	accepts(t, "compiled twins", with("//\tuse()\n", "use()"))
 	accepts(t, "compiled twins", with("//\tgo run ./cmd\n//\n// And:\n//\n//\t2026-01-02 level=info\n", "use()")) // no Go
+	bites(t, "compiled twins", files{"docs/retry.md": "```go\nuse()\n```\n"}, "docs/retry.md: example code")
 	bites(t, "compiled twins", files{"README.md": "```go\nuse()\n```\n"}, "README.md: example code is not compiled anywhere")
 	accepts(t, "compiled twins", files{"README.md": "```go\nuse()\n```\n", "x_test.go": "package x\n\nfunc f() {\n\tuse()\n}\n"})
 }
