@@ -104,7 +104,8 @@ func scrape(t testing.TB, reg *client.Registry) map[string]*dto.MetricFamily {
 	return families
 }
 
-// value returns the value of the series of reg with the labels, NaN if there is none.
+// value returns the value of the series of reg with the labels, NaN if there is
+// none.
 func value(t testing.TB, reg *client.Registry, name string, labels ...string) float64 {
 	t.Helper()
 	for _, m := range scrape(t, reg)[name].GetMetric() {
@@ -126,8 +127,9 @@ func wantValue(t testing.TB, reg *client.Registry, want float64, name string, la
 	}
 }
 
-// The listing is what users of the metrics rely on: a change of a name, type or label shows here. It is scraped, and so
-// shows at the same time that every value is there before anything has happened.
+// The listing is what users of the metrics rely on: a change of a name, type or
+// label shows here. It is scraped, and so shows at the same time that every
+// value is there before anything has happened.
 func TestScrapeListsAllMetrics(t *testing.T) {
 	var got bytes.Buffer
 	families := scrape(t, everything(t))
@@ -386,7 +388,8 @@ func TestOtherEvents(t *testing.T) {
 	wantValue(t, reg, 1, "redoubt_bulkhead_limit_changes_total", "name=b", "direction=down")
 }
 
-// The hook that was there is told too, after the event was counted; hooks of one name add up.
+// The hook that was there is told too, after the event was counted; hooks of
+// one name add up.
 func TestHooksCompose(t *testing.T) {
 	reg := client.NewRegistry()
 	var seen []float64

@@ -33,7 +33,8 @@ func table(stdout string) []string {
 	return strings.Split(regexp.MustCompile(` +`).ReplaceAllString(rows, " "), "\n")
 }
 
-// Whatever the seed, those who attack are found and nobody else is, not even who is named by an attacker.
+// Whatever the seed, those who attack are found and nobody else is, not even
+// who is named by an attacker.
 func TestMadeUpLog(t *testing.T) {
 	for _, seed := range []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -59,7 +60,8 @@ func TestMadeUpLog(t *testing.T) {
 	}
 }
 
-// A compressed log gives what the same log gives, and bans are known again when the ledger is.
+// A compressed log gives what the same log gives, and bans are known again when
+// the ledger is.
 func TestFileAndLedger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -98,7 +100,8 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
-// A log that is followed over a restart and a rotation gives the decisions that it gives when it is read as a whole.
+// A log that is followed over a restart and a rotation gives the decisions that
+// it gives when it is read as a whole.
 func TestFollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()

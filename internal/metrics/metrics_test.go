@@ -12,7 +12,8 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// Every field of the statistics has its part in some value. Its oracle is the struct itself.
+// Every field of the statistics has its part in some value. Its oracle is the
+// struct itself.
 func TestAllFieldsAreReported(t *testing.T) {
 	sums := []string{"Stats.Name", "ThrottleStats.Name", "Stats.Calls", "Stats.Records"} // no figures, and sums of others
 	metrics.Figures(func(zero any, values func(any) []float64) {

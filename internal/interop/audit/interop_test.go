@@ -21,8 +21,8 @@ import (
 
 const origin = "example.com/bench"
 
-// log writes n events in three segments and returns their lines, the header's and
-// the checkpoints' included.
+// log writes n events in three segments and returns their lines, the header's
+// and the checkpoints' included.
 func log(t testing.TB, n int) (fsys fs.FS, lines [][]byte, skey, vkey string) {
 	t.Helper()
 	ctx := context.Background()
@@ -176,7 +176,8 @@ func TestTheirNotesAreReadByUs(t *testing.T) {
 	}
 }
 
-// Proofs go both ways: ours pass the checks of tlog and merkle, theirs pass ours.
+// Proofs go both ways: ours pass the checks of tlog and merkle, theirs pass
+// ours.
 func TestProofsBothWays(t *testing.T) {
 	fsys, lines, _, vkey := log(t, 25)
 	key, err := ledger.ParseVerifier(vkey)

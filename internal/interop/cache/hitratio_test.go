@@ -21,8 +21,9 @@ type trace struct {
 	keys []uint64
 }
 
-// generated are traces whose shapes real ones mix: popularity, a loop larger than the cache, popularity with scans of cold
-// keys between, and phases that each have their own popular keys.
+// generated are traces whose shapes real ones mix: popularity, a loop larger
+// than the cache, popularity with scans of cold keys between, and phases that
+// each have their own popular keys.
 func generated() []trace {
 	const n, span = 200_000, 50_000
 	r := rand.New(rand.NewPCG(1, 2))
@@ -94,7 +95,8 @@ func readTrace(file string) (keys []uint64, err error) {
 	}
 }
 
-// capacities are 0.2, 0.5, 1, 3, 10 and 30 % of the number of distinct keys, without those below 16.
+// capacities are 0.2, 0.5, 1, 3, 10 and 30 % of the number of distinct keys,
+// without those below 16.
 func (t trace) capacities() (sizes []int) {
 	distinct := map[uint64]bool{}
 	for _, k := range t.keys {
@@ -174,7 +176,8 @@ func BenchmarkHitRatio(b *testing.B) {
 	}
 }
 
-// The strict LRU order has the hit ratios that Megiddo and Modha publish for their trace OLTP (ARC, FAST 2003, table).
+// The strict LRU order has the hit ratios that Megiddo and Modha publish for
+// their trace OLTP (ARC, FAST 2003, table).
 func TestStrictLRUOnOLTP(t *testing.T) {
 	i := slices.IndexFunc(recorded(t), func(t trace) bool { return t.name == "arc-OLTP" })
 	if i < 0 {

@@ -14,8 +14,8 @@ import (
 	"github.com/redoubt-go/redoubt/cache"
 )
 
-// An op is what was asked of one key, or with clear of all, and what came out. Values are never 0 and all differ; 0 says
-// that there was none.
+// An op is what was asked of one key, or with clear of all, and what came out.
+// Values are never 0 and all differ; 0 says that there was none.
 type op struct {
 	kind  string
 	key   int
@@ -30,10 +30,11 @@ const (
 	linearClients = 5
 )
 
-// The model is a map, of which any entry may go at any time if evicts is true. Its state is the value of one key, 0 for none.
+// The model is a map, of which any entry may go at any time if evicts is true.
+// Its state is the value of one key, 0 for none.
 //
-// A load takes effect at an instant at which its key has no value. It writes what it returns, or if a Set or a Delete cuts it
-// off, nothing.
+// A load takes effect at an instant at which its key has no value. It writes
+// what it returns, or if a Set or a Delete cuts it off, nothing.
 func model(evicts bool) porcupine.Model {
 	m := porcupine.NondeterministicModel{
 		Partition: partition,
@@ -43,7 +44,8 @@ func model(evicts bool) porcupine.Model {
 	return m.ToModel()
 }
 
-// step returns the states in which the key may be after the operation, none if it cannot have come out so.
+// step returns the states in which the key may be after the operation, none if
+// it cannot have come out so.
 func step(state int, out op, evicts bool) []any {
 	absent := state == 0 || evicts
 	saw := out.got == state || absent && out.got == 0
@@ -84,7 +86,8 @@ func step(state int, out op, evicts bool) []any {
 	panic(out.kind)
 }
 
-// withoutJoins leaves out the loads that took the result of another that ran at the same time: it need not have been stored.
+// withoutJoins leaves out the loads that took the result of another that ran at
+// the same time: it need not have been stored.
 func withoutJoins(history []porcupine.Operation) []porcupine.Operation {
 	owners := map[int]porcupine.Operation{}
 	for _, o := range history {
@@ -172,8 +175,8 @@ func run(c *cache.Cache[int, int], random *rand.Rand, o *op) {
 	}
 }
 
-// loadOwn loads a value that only this caller can have made. Where it gets another one it has joined another's load, or
-// found the value.
+// loadOwn loads a value that only this caller can have made. Where it gets
+// another one it has joined another's load, or found the value.
 func loadOwn(c *cache.Cache[int, int], random *rand.Rand, o *op) {
 	pause := time.Duration(random.IntN(20)) * time.Microsecond
 	o.got, _ = c.GetOrLoad(context.Background(), o.key, func(context.Context, int) (int, error) {
@@ -197,8 +200,9 @@ var histories = []struct {
 	{"heavy", cache.Config[int, int]{MaxWeight: 20, Weigh: func(_, v int) uint32 { return uint32(v % 11) }}, true},
 }
 
-// Histories of everything that Set, Delete, Update and loads do to each other, recorded while it happens, are such as
-// operations one after the other could have had.
+// Histories of everything that Set, Delete, Update and loads do to each other,
+// recorded while it happens, are such as operations one after the other could
+// have had.
 func TestLinearizable(t *testing.T) {
 	for _, tt := range histories {
 		t.Run(tt.name, func(t *testing.T) {
