@@ -5,7 +5,8 @@
 //
 //   - [github.com/redoubt-go/redoubt/retry]: retry with exponential backoff,
 //     jitter, budgets, polling and hedged requests;
-//     [github.com/redoubt-go/redoubt/retry/retryhttp] for HTTP clients.
+//     [github.com/redoubt-go/redoubt/retry/retryhttp] for HTTP clients,
+//     [github.com/redoubt-go/redoubt/retry/retrysql] for SQL transactions.
 //   - [github.com/redoubt-go/redoubt/breaker]: circuit breaker, for a single
 //     dependency or per key, and a client-side throttle;
 //     [github.com/redoubt-go/redoubt/breaker/breakerhttp] for HTTP clients.
@@ -44,8 +45,9 @@
 //	shop := breaker.New(breaker.Config{Name: "shop"})
 //	limit := ratelimit.New(ratelimit.PerSecond(50))
 //
-//	prices := cache.Memoize(cache.Config[string, float64]{Capacity: 1000, TTL: time.Minute},
-//		retry.WrapArg(policy, breaker.WrapArg(shop, ratelimit.WrapArg(limit, fetchPrice))))
+//	config := cache.Config[string, float64]{Capacity: 1000, TTL: time.Minute}
+//	prices := cache.Memoize(config, retry.WrapArg(policy,
+//		breaker.WrapArg(shop, ratelimit.WrapArg(limit, fetchPrice))))
 //
 //	price, err := prices.Get(ctx, "anvil")
 //
@@ -61,9 +63,9 @@
 // Guards recognize each other's refusals by three methods that any error in an
 // error tree may have. An error type of your own may have them too.
 //
-//	RetryAfter() time.Duration  when the next call may succeed
+//	RetryAfter() time.Duration  the pause before the next call
 //	Retryable() bool            whether another call can succeed
-//	Rejected() bool             whether a guard refused, so that the work was not tried
+//	Rejected() bool             whether a guard refused the call
 //
 // # Common rules
 //

@@ -22,8 +22,9 @@ func Example() {
 	shop := breaker.New(breaker.Config{Name: "shop"})
 	limit := ratelimit.New(ratelimit.PerSecond(50))
 
-	prices := cache.Memoize(cache.Config[string, float64]{Capacity: 1000, TTL: time.Minute},
-		retry.WrapArg(policy, breaker.WrapArg(shop, ratelimit.WrapArg(limit, fetchPrice))))
+	config := cache.Config[string, float64]{Capacity: 1000, TTL: time.Minute}
+	prices := cache.Memoize(config, retry.WrapArg(policy,
+		breaker.WrapArg(shop, ratelimit.WrapArg(limit, fetchPrice))))
 
 	price, err := prices.Get(ctx, "anvil")
 

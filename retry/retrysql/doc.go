@@ -9,7 +9,7 @@
 // committed.
 //
 //	withdraw := func(ctx context.Context, tx *sql.Tx) error {
-//		_, err := tx.ExecContext(ctx, "UPDATE account SET balance = balance - 5")
+//		_, err := tx.ExecContext(ctx, "UPDATE stock SET left = left - 1")
 //		return err
 //	}
 //	err := retrysql.Tx(ctx, retry.Policy{}, db.BeginTx, nil, withdraw)
@@ -35,7 +35,7 @@
 // up before you try again.
 //
 //	if errors.Is(err, retrysql.ErrCommitUnknown) {
-//		done, err := transferExists(ctx, db, id)
+//		err = look(ctx, db, "key of the transfer")
 //	}
 //
 // # Errors

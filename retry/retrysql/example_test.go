@@ -10,23 +10,21 @@ import (
 	"github.com/redoubt-go/redoubt/retry/retrysql"
 )
 
-// transferExists stands for a query by the key of the transfer.
-func transferExists(context.Context, *sql.DB, int) (bool, error) { return true, nil }
+// look stands for a query for a transaction by its key.
+func look(context.Context, *sql.DB, string) error { return nil }
 
 func Example() {
 	ctx := context.Background()
 	db := openBank() // an *sql.DB
 
 	withdraw := func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "UPDATE account SET balance = balance - 5")
+		_, err := tx.ExecContext(ctx, "UPDATE stock SET left = left - 1")
 		return err
 	}
 	err := retrysql.Tx(ctx, retry.Policy{}, db.BeginTx, nil, withdraw)
 
-	id := 7
 	if errors.Is(err, retrysql.ErrCommitUnknown) {
-		done, err := transferExists(ctx, db, id)
-		fmt.Println(done, err)
+		err = look(ctx, db, "key of the transfer")
 	}
 	fmt.Println(err)
 	// Output: <nil>

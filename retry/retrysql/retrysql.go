@@ -37,8 +37,8 @@ func Tx[O any, T interface {
 }
 
 // TxContext is [Tx] for transactions whose Commit and Rollback take a context,
-// such as the transactions of pgx. A rollback is given five seconds after the context has
-// ended.
+// such as the transactions of pgx. A rollback may take five seconds, also after
+// the context has ended.
 //
 // Errors: as [Tx].
 func TxContext[O any, T interface {
