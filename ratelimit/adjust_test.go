@@ -33,7 +33,7 @@ func TestSetKeepsTokens(t *testing.T) {
 			set(limit)
 			want := 2.5
 			if limit.N == 2e9 || limit.N == 3 {
-				want = 2 // a unit of the fastest is an event, and half of one is lost
+				want = 2 // a unit of the fastest limit is an event, and half an event is lost
 			}
 			if got := lim.Tokens(); math.Abs(got-want) > 1e-6 {
 				t.Errorf("%v: %v tokens, want %v", limit, got, want)
@@ -74,8 +74,7 @@ func TestSetKeepsTokens(t *testing.T) {
 }
 
 func TestSetNeitherLosesNorDoubles(t *testing.T) {
-	// Oracle: addition. Limits without a rate: what all callers got is what
-	// there was.
+	// Oracle: addition. Without a rate, all callers together take the burst.
 	const burst = 200_000
 	lim := ratelimit.New(ratelimit.PerSecond(0).WithBurst(burst))
 	var total atomic.Int64
@@ -312,9 +311,8 @@ func TestPace(t *testing.T) {
 }
 
 func TestPropertyCancelAllInAnyOrder(t *testing.T) {
-	// Oracle: a limiter that nobody has reserved from. Reservations are made
-	// and all cancelled, in any order and at any time, with nothing else in
-	// between.
+	// Oracle: a limiter without reservations. All reservations are cancelled,
+	// in any order and at any time, without other events.
 	synctest.Test(t, func(t *testing.T) {
 		checkProperty(t, 500, prop.ForAll(func(ns, order []int64, pause int64) string {
 			limit := ratelimit.PerSecond(4).WithBurst(5)
@@ -340,9 +338,8 @@ func TestPropertyCancelAllInAnyOrder(t *testing.T) {
 }
 
 func TestPropertyNeverRestoresTooMuch(t *testing.T) {
-	// Oracle: the definition. Of what happened, admissions and reservations
-	// kept at the instants they were promised, no stretch exceeds burst + rate
-	// × time.
+	// Oracle: the definition of a limit. Admissions, and reservations that are
+	// kept at their instants, exceed burst + rate × time in no interval.
 	limit := ratelimit.PerSecond(4).WithBurst(5)
 	type made struct {
 		r *ratelimit.Reservation
@@ -406,8 +403,8 @@ func TestPropertySetPreservesTokens(t *testing.T) {
 }
 
 func TestReserveStorm(t *testing.T) {
-	// Oracle: addition. Without a rate, what is kept and what remains is what
-	// there was.
+	// Oracle: addition. Without a rate, kept and remaining events add up to the
+	// burst.
 	const burst = 100_000
 	for _, limits := range [][]ratelimit.Limit{
 		{ratelimit.PerSecond(0).WithBurst(burst)},

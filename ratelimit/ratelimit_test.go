@@ -15,8 +15,8 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// drain takes single events at t until one is refused, and returns how many it
-// got; at most cap.
+// drain takes single events at t until an event is refused, at most atMost, and
+// returns their number.
 func drain(lim *ratelimit.Limiter, t time.Time, atMost int) int {
 	for n := range atMost {
 		if !lim.AllowAt(t, 1) {
@@ -32,7 +32,7 @@ func TestStaleNowAdmitsNoMore(t *testing.T) {
 	if got := drain(lim, now, 100); got != 10 {
 		t.Fatalf("admitted %d at first, want the burst, 10", got)
 	}
-	for range 100 { // a caller that read its clock 5 s ago, and one that reads it now
+	for range 100 { // a caller that read its clock 5 s ago, and a caller that reads it now
 		if lim.AllowAt(now.Add(-5*time.Second), 1) || lim.AllowAt(now, 1) {
 			t.Fatal("a stale instant has moved the state back")
 		}
@@ -363,12 +363,12 @@ func TestCancelAtTheInstantOfTheTurn(t *testing.T) {
 				synctest.Wait()
 			}
 			time.Sleep(time.Minute)
-			// Nobody waits any more, and nothing was lost or handed out twice:
-			// one is left, and one comes per 100 ms.
+			// No caller waits, and no event was lost or admitted twice: an
+			// event is left, and an event comes back per 100 ms.
 			if callers, events := lim.Waiting(); callers != 0 || events != 0 {
 				t.Errorf("%d callers, %d events still queued", callers, events)
 			}
-			if got := served.Load(); got < 99 || got > 100 { // whoever loses the tie, somebody is served; but for the last
+			if got := served.Load(); got < 99 || got > 100 { // at each tie a caller is served, except perhaps at the last
 				t.Errorf("served %d, want 99 or 100", got)
 			}
 			if !lim.Allow() || lim.Allow() {
@@ -456,7 +456,7 @@ func TestFirstComeFirstServed(t *testing.T) {
 		lim := ratelimit.New(ratelimit.PerSecond(1).WithBurst(5))
 		lim.AllowN(5)
 		served := line(t, lim, []context.Context{t.Context()}, 5, 1, 2, 1)
-		for range 9 { // what comes back belongs to those who wait
+		for range 9 { // events that come back belong to the waiting callers
 			time.Sleep(time.Second - 1)
 			d := lim.Take(1)
 			if lim.Allow() || d.OK || d.Remaining != 0 || lim.Peek().OK {
@@ -541,9 +541,9 @@ func TestRetryAfterCountsTheQueue(t *testing.T) {
 }
 
 func TestSlowWakeUpsDoNotSlowTheQueue(t *testing.T) {
-	// In real time, since a bubble has no slow wake-ups. Every wake-up is late
-	// by some µs; only one that is late by a whole turn may cost anything, and
-	// then another try is made.
+	// In real time, because a bubble has no slow wake-ups. Every wake-up is
+	// late by some µs. Only a wake-up that is late by a whole turn may cost an
+	// event, and then the test tries again.
 	for range 10 {
 		lim := ratelimit.New(ratelimit.Every(20 * time.Millisecond))
 		lim.Allow()
@@ -561,7 +561,7 @@ func TestSlowWakeUpsDoNotSlowTheQueue(t *testing.T) {
 }
 
 func TestNothingIsSpentTwice(t *testing.T) {
-	// Oracle: addition. What all callers got together is what there was.
+	// Oracle: addition. All callers together take the burst.
 	const burst = 1_000_000
 	for name, limits := range map[string][]ratelimit.Limit{
 		"one": {ratelimit.PerSecond(0).WithBurst(burst)},
@@ -723,7 +723,7 @@ func TestDoPassesPanicAndGoexitOn(t *testing.T) {
 	}
 }
 
-// badContext panics in one of its methods.
+// badContext panics in Deadline or in Done.
 type badContext struct {
 	context.Context
 	deadline, done bool
