@@ -2,6 +2,7 @@ package bulkhead_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -441,4 +442,13 @@ func TestAllocations(t *testing.T) {
 			t.Errorf("%s: %v allocations, want 0", name, got)
 		}
 	}
+}
+
+// The figures of a Bulkhead are flat JSON, with the name first.
+func TestStatsJSON(t *testing.T) {
+	text, err := json.Marshal(bulkhead.Stats{Name: "api", Limit: 1, Inflight: 2, Queued: 3, QueueFull: 4, TooLate: 5, Shed: 6, TooLarge: 7})
+	if err != nil {
+		t.Error(err)
+	}
+	checkEqual(t, string(text), `{"name":"api","limit":1,"inflight":2,"queued":3,"queue_full":4,"too_late":5,"shed":6,"too_large":7}`)
 }
