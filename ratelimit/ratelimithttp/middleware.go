@@ -22,7 +22,7 @@ type Config struct {
 	// the request is limited at all; required. See [ByIP].
 	Key func(*http.Request) (key string, limited bool)
 	// Cost returns the number of events that a request counts as. It must not
-	// read the body. A negative number counts as 0. Nil means 1.
+	// read the body. A negative number counts as 1. Nil means 1.
 	Cost func(*http.Request) int64
 	// Policy names the limit in the fields RateLimit and RateLimit-Policy and
 	// in problem documents: at most 64 bytes of printable ASCII. Zero means
@@ -119,7 +119,9 @@ func (g *guard) serve(w http.ResponseWriter, r *http.Request, next http.Handler)
 	}
 	cost := int64(1)
 	if g.Cost != nil {
-		cost = max(0, g.Cost(r))
+		if cost = g.Cost(r); cost < 0 {
+			cost = 1
+		}
 	}
 	p := &pass{Context: r.Context(), guard: g, arrived: arrived{r.Context()}}
 	d, err := g.Store.TakeKey(&p.arrived, key, cost)
