@@ -56,10 +56,13 @@ func (c Config) Validate() error {
 
 // Middleware returns a function that limits a handler. It answers requests over
 // the limit with status 429 and does not call the handler. A request counts
-// when it arrives, even if the client cancels it immediately. A request that
-// passes the same Middleware twice counts once. Middleware does not read the
-// body, passes the ResponseWriter through, and adds its fields to existing
-// fields. It panics with the error of [Config.Validate], if any.
+// when it arrives, even if the client cancels it immediately. Middleware does
+// not read the body, passes the ResponseWriter through, and adds its fields to
+// existing fields. It panics with the error of [Config.Validate], if any.
+//
+// A request that passes the same Middleware twice counts once. So does every
+// other request that passes it with the context of a counted request: a handler
+// that dispatches the parts of a batch in the process must use another context.
 func Middleware(c Config) func(http.Handler) http.Handler {
 	if err := c.Validate(); err != nil {
 		panic(err)
