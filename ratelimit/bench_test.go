@@ -8,8 +8,8 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// plenty is a limit that these benchmarks do not reach, little one that is used
-// up at once.
+// plenty is a limit that these benchmarks do not reach. The first event uses up
+// little.
 var (
 	plenty = ratelimit.PerSecond(1e9).WithBurst(1e15)
 	little = ratelimit.Per(1, 100*time.Hour)

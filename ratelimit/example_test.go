@@ -379,9 +379,9 @@ func ExampleStats() {
 	k := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Name: "users", Limit: ratelimit.PerHour(1), MaxKeys: 64})
 	k.Allow("eve")
 	k.Allow("eve")
-	text, _ := json.Marshal(k.Stats())
-	fmt.Println(string(text))
-	// Output: {"name":"users","allowed":1,"refused":1,"pushed_out":0,"len":1,"max_keys":64}
+	s := k.Stats()
+	fmt.Println(s.Name, s.Allowed, s.Refused, s.Len, s.MaxKeys)
+	// Output: users 1 1 1 64
 }
 
 func ExampleReservation() {

@@ -2,6 +2,7 @@ package ratelimit_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -323,4 +324,13 @@ func TestKeyedCosts(t *testing.T) {
 	if got := testing.AllocsPerRun(1000, func() { lim.Reserve(1).Cancel() }); got != 0 {
 		t.Errorf("Reserve and Cancel: %v allocations, want 0", got)
 	}
+}
+
+// The figures of a Keyed are flat JSON, with the name first.
+func TestStatsJSON(t *testing.T) {
+	text, err := json.Marshal(ratelimit.Stats{Name: "users", Allowed: 1, Refused: 2, PushedOut: 3, Len: 4, MaxKeys: 5})
+	if err != nil {
+		t.Error(err)
+	}
+	checkEqual(t, string(text), `{"name":"users","allowed":1,"refused":2,"pushed_out":3,"len":4,"max_keys":5}`)
 }

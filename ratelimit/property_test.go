@@ -46,11 +46,11 @@ func (m *model) at(ns int64) *big.Rat {
 
 func (m *model) take(n int64) { m.tokens = new(big.Rat).Sub(m.tokens, new(big.Rat).SetInt64(n)) }
 
-// step is one request, gap nanoseconds after the one before.
+// step is a request, Gap nanoseconds after the previous request.
 type step struct{ Gap, N int64 }
 
-// scenario is a limit and requests for it, with gaps of the order of what the
-// requests cost.
+// scenario is a limit and requests for it. The gaps are about as long as the
+// events of the requests need to come back.
 type scenario struct {
 	Limit ratelimit.Limit
 	Steps []step
@@ -144,8 +144,8 @@ func TestModelBites(t *testing.T) {
 }
 
 func TestPropertyNeverOffByMoreThanAUnit(t *testing.T) {
-	// Oracle: model, which follows the limiter where the tokens are within a
-	// unit and a half of what is asked for.
+	// Oracle: model. It follows the limiter if the tokens are within a unit and
+	// a half of the events asked for.
 	checkProperty(t, 500, prop.ForAll(func(s scenario, start int64) string {
 		lim, m, ns := ratelimit.New(s.Limit), newModel(s.Limit), start%(1<<55)
 		m.last = ns
@@ -234,8 +234,8 @@ func TestExcessBites(t *testing.T) {
 }
 
 func TestPropertySplitInvariance(t *testing.T) {
-	// Oracle: the limiter itself. What is admitted at once is admitted in
-	// parts, and leaves the same state.
+	// Oracle: the limiter itself. Events that are admitted together are also
+	// admitted in parts, and leave the same state.
 	checkProperty(t, 200, prop.ForAll(func(s scenario, a int64) string {
 		whole, parts := ratelimit.New(s.Limit), ratelimit.New(s.Limit)
 		ns := int64(0)
@@ -317,8 +317,8 @@ func TestPropertySeveralLimitsAreTheirIntersection(t *testing.T) {
 
 func TestPropertyWaitersAreServedAsSoonAsTheModelAllows(t *testing.T) {
 	// Oracle: model. Each caller is served at the first instant, not before the
-	// one ahead of it, at which the tokens are there; a quarter of a second
-	// brings one.
+	// caller ahead of it, at which the tokens are available. A token comes back
+	// in a quarter of a second.
 	checkProperty(t, 60, prop.ForAll(func(ns []int64, burst int64) string {
 		limit := ratelimit.PerSecond(4).WithBurst(burst)
 		m, at := newModel(limit), int64(0)
@@ -345,8 +345,8 @@ func TestPropertyWaitersAreServedAsSoonAsTheModelAllows(t *testing.T) {
 	}, gen.SliceOfN(20, gen.Int64Range(1, 5)), gen.Int64Range(5, 9)))
 }
 
-// limiter is what golang.org/x/time/rate.Limiter and this package have in
-// common.
+// limiter contains the methods that golang.org/x/time/rate.Limiter shares with
+// this package.
 type limiter interface {
 	AllowN(t time.Time, n int) bool
 	TokensAt(t time.Time) float64
@@ -386,7 +386,7 @@ func TestDifferentialXTime(t *testing.T) {
 					ok := !wait && lim.AllowN(time.Now(), n)
 					results[j] = fmt.Sprint(ok, lim.TokensAt(time.Now()))
 				}
-				if wait { // one after the other, from the same state
+				if wait { // in turn, from the same state
 					start := time.Now()
 					var wg sync.WaitGroup
 					for j, lim := range pair {

@@ -274,7 +274,11 @@ func (l *Limiter) allow(ns, n int64, above float64) bool {
 func (l *Limiter) takeAbove(n int64, above float64) Decision {
 	ns, r := l.elapsed(), l.current()
 	if tat, ok, done := r.spend(ns, n, above); done {
-		b := r.buckets[0].above(above)
+		b := &r.buckets[0]
+		if above > 0 {
+			part := b.above(above)
+			b = &part
+		}
 		return b.decide(tat, ns, n, 0, ok)
 	}
 	l.seal()

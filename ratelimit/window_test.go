@@ -96,7 +96,7 @@ func TestCounterEstimates(t *testing.T) {
 }
 
 func TestPropertyWindowEqualsADeque(t *testing.T) {
-	// Oracle: a slice of all instants, searched anew each time.
+	// Oracle: a slice of all instants, searched again each time.
 	checkProperty(t, 200, prop.ForAll(func(limit, seed int64) string {
 		w, random := ratelimit.NewWindow(ratelimit.PerSecond(limit)), rand.New(rand.NewPCG(uint64(seed), 4))
 		var log []int64

@@ -120,7 +120,7 @@ func TestCache_Outage(t *testing.T) {
 	}
 }
 
-// tracked is a first level that hears what changes on the server.
+// tracked returns a first level that forgets keys that change on the server.
 func tracked(t *testing.T, addr, name string) (*cache.Cache[string, string], *redis.Cache[string]) {
 	first := cache.New(cache.Config[string, string]{Capacity: 100})
 	o := rueidisclient.Track(rueidis.ClientOption{InitAddress: []string{addr}}, name, redis.Forget(first))
@@ -132,8 +132,8 @@ func tracked(t *testing.T, addr, name string) (*cache.Cache[string, string], *re
 	return first, redis.NewCache(raw(rueidisclient.New(c), name))
 }
 
-// What one process changes, others forget; what it changed itself it keeps.
-// After FLUSHALL, and when the connection is lost, everything is forgotten.
+// A key that a process changes is forgotten by the others and kept by itself.
+// After FLUSHALL, and when the connection is lost, all keys are forgotten.
 func TestTrack(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

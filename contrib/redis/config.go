@@ -82,8 +82,8 @@ func (c Config) Validate() error {
 	p.add(c.Client == nil, "Client is missing")
 	p.add(len(c.Limits) == 0 || len(c.Limits) > maxLimits, "Limits has %d elements, want 1 to %d", len(c.Limits), maxLimits)
 	for i, l := range c.Limits {
-		_, err := newQuota(l)
-		p.add(err != nil, "Limits[%d]: %w", i, err)
+		_, problem := newQuota(l)
+		p.add(problem != "", "Limits[%d]: %s", i, problem)
 	}
 	p.addName(c.Name)
 	p.add(c.Lease < 0 || c.Lease > maxLease, "Lease is %d, want 0 to 2^40", c.Lease)

@@ -61,7 +61,7 @@ func TestDenied_Bounded(t *testing.T) {
 	}
 }
 
-// What is decided here costs no allocation.
+// A decision without the server costs no allocation.
 func TestCost(t *testing.T) {
 	_, client := mini(t)
 	l := newLimiter(t, redis.Config{Client: client, Lease: 1000, LeaseFor: time.Hour, Limits: limits(ratelimit.PerHour(2000))})

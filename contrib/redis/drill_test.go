@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	timeout = 50 * time.Millisecond // what drills wait for a server
-	// slack is what a loaded machine may add to that: still far less than the 2
-	// s of a stopped server, and than the 3 to 5 s after which clients give up
-	// by themselves.
+	timeout = 50 * time.Millisecond // the Timeout of drills
+	// slack is the time that a loaded machine may add. It is far less than the
+	// 2 s of a stopped server, and than the 3 to 5 s after which clients give
+	// up.
 	slack = time.Second
 )
 
@@ -33,7 +33,7 @@ type drill struct {
 	wg       sync.WaitGroup
 }
 
-// startDrill begins to ask a limiter of 10 per hour, or of what c says.
+// startDrill starts to ask a limiter of 10 per hour, or of the Limits of c.
 func startDrill(t *testing.T, c redis.Config) *drill {
 	t.Helper()
 	c.Timeout = timeout
@@ -145,9 +145,9 @@ func TestDrill_Stopped(t *testing.T) {
 	})
 }
 
-// What the server has admitted counts in an outage too, from leases or not;
-// more than the share of a burst at once has to wait for the server, and what
-// is over the burst for ever.
+// Events that the server has admitted, from leases or not, count in an outage
+// too. More events than the share of a burst have to wait for the server. More
+// events than the burst are refused forever.
 func TestDrill_Share(t *testing.T) {
 	_, good := mini(t)
 	for _, lease := range []int64{0, 4} {
@@ -269,8 +269,8 @@ func TestDrill_Replica(t *testing.T) {
 // other asks for an event of a key that has not been used.
 func (d *drill) other() { _, _ = d.limiter.TakeKey(context.Background(), time.Now().String(), 1) }
 
-// An answer that takes 50 ms when 20 are allowed is none, and one of 50 ms when
-// there is time is one.
+// An answer after 50 ms is too late with a Timeout of 20 ms, and in time with a
+// longer Timeout.
 func TestDrill_Slow(t *testing.T) {
 	t.Parallel()
 	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
@@ -364,7 +364,7 @@ func TestDrill_NeverTwice(t *testing.T) {
 		if d := take(t, l, "k", 1); d.OK || !l.Stats().Down {
 			t.Errorf("%+v, %+v, want an outage", d, l.Stats())
 		}
-		executed := server.Calls("evalsha") - before // none if it was an answer to what clients ask by themselves
+		executed := server.Calls("evalsha") - before // 0 if the proxy lost the answer to a command of the client itself
 		if executed > 1 {
 			t.Errorf("executed %d times, want once", executed)
 		}

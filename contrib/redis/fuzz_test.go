@@ -9,8 +9,8 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// Whatever stands where a state should, the scripts run, and nobody gets more
-// than a burst or is blocked for longer than one takes to come back.
+// With any text as state, the scripts run, and no key takes more than a burst
+// or is blocked for longer than a burst takes to come back.
 func FuzzState(f *testing.F) {
 	for _, s := range []string{"", "1800000000000000", "1800000000000001 1 5", "1800000000000000 2 0 1800000001000000", "99999999999999999999 9 9", "-1 x 1e9 nan inf"} {
 		f.Add(s, int64(1))
@@ -40,7 +40,7 @@ func FuzzState(f *testing.F) {
 
 var keyForm = regexp.MustCompile(`^n:\{[0-9A-Za-z_-]{22}\}$`)
 
-// Keys of any text have names of one form.
+// Keys of any text have names of the same form.
 func FuzzKey(f *testing.F) {
 	for _, s := range []string{"", "}", "a}b", "{}", "\xff"} {
 		f.Add(s)

@@ -55,8 +55,8 @@ func mini(t testing.TB) (*miniredis.Miniredis, redis.Client) {
 	return m, goClient(t, m.Addr())
 }
 
-// newLimiter is redis.New for tests that are not about time or outages: one is
-// a failure.
+// newLimiter is redis.New for tests that are not about time or outages. An
+// outage fails the test.
 func newLimiter(t testing.TB, c redis.Config) *redis.Limiter {
 	t.Helper()
 	if c.Timeout == 0 {

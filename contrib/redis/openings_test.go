@@ -63,8 +63,8 @@ func TestOpenings(t *testing.T) {
 		if !errors.As(err, &open) || !errors.Is(open.Cause, redis.ErrQuorum) || open.RetryAfter() > 72*time.Second {
 			t.Errorf("refused with %v because of %v, want ErrQuorum", err, open)
 		}
-		// Those that were opened by others do not count: when one of the three
-		// is well again, nobody is held open.
+		// Breakers that others opened do not count: when a breaker of the three
+		// has closed, no breaker is held open.
 		for _, b := range all {
 			b.Reset()
 		}
@@ -83,8 +83,8 @@ func TestOpenings(t *testing.T) {
 	})
 }
 
-// Processes that have ended are forgotten, so that the quorum is one of those
-// that run; and what was shared expires.
+// Processes that have ended are forgotten, so that the quorum counts running
+// processes. Shared openings expire.
 func TestOpenings_Forgets(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -34,14 +34,14 @@ func checkProperty(t *testing.T, n int, property func(r *rand.Rand) error) {
 
 // An event asks for n events of a key, after a pause.
 type event struct {
-	pause time.Duration // whole microseconds: what a server's clock shows
+	pause time.Duration // whole microseconds, as the clock of a server
 	key   string
 	n     int64
 }
 
 // randomLimits returns limits at which an event takes a fraction of a
-// microsecond that ratelimit can tell from none: its clock has units of up to 2
-// ns, ours is exact.
+// microsecond that ratelimit does not round away: its clock has units of up to
+// 2 ns, and the scripts are exact.
 func randomLimits(r *rand.Rand) (all []ratelimit.Limit) {
 	for range 1 + r.IntN(3) {
 		per := time.Duration(1+r.IntN(5000)) * time.Millisecond
@@ -61,8 +61,8 @@ func randomEvents(r *rand.Rand, n int, longest time.Duration) []event {
 	return events
 }
 
-// The oracle of what follows is ratelimit, in virtual time: the same list has
-// the same decisions.
+// Oracle: package ratelimit, in virtual time. The same list of events has the
+// same decisions.
 func TestProperty_SameAsInProcess(t *testing.T) {
 	m, client := mini(t)
 	n := 0
@@ -155,9 +155,9 @@ type bucket struct{ full float64 }
 
 func (b *bucket) charge(at, cost float64) { b.full = max(b.full, at) + cost }
 
-// What is given back is as if it had never been taken, or less: the oracle is a
-// model in which only what was kept has ever been taken. Without a pause it is
-// exactly that.
+// Returned events are as if they had never been taken, or fewer. Oracle: a
+// model in which only the kept events were taken. Without a pause both are
+// equal.
 func TestProperty_GiveBack(t *testing.T) {
 	m, client := mini(t)
 	n := 0

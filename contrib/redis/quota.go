@@ -30,31 +30,31 @@ const (
 	maxBurst  = 1 << 50 // 35 years in microseconds; added to the time since 1970 it is below 2^53
 )
 
-// newQuota returns the quota of a limit, or an error if the scripts cannot
+// newQuota returns the quota of a limit, or the reason why the scripts cannot
 // count it.
-func newQuota(l ratelimit.Limit) (quota, error) {
+func newQuota(l ratelimit.Limit) (q quota, problem string) {
 	if l.Burst == 0 {
 		l.Burst = l.N
 	}
 	switch {
 	case l.N < 1 || l.N > maxN:
-		return quota{}, fmt.Errorf("N is %d, want 1 to 1e12", l.N)
+		return quota{}, fmt.Sprintf("N is %d, want 1 to 1e12", l.N)
 	case l.Per < 1:
-		return quota{}, fmt.Errorf("Per is %v, want more than 0", l.Per)
+		return quota{}, fmt.Sprintf("Per is %v, want more than 0", l.Per)
 	case l.Burst < 1:
-		return quota{}, fmt.Errorf("Burst is %d, want at least 1, or 0 for N", l.Burst)
+		return quota{}, fmt.Sprintf("Burst is %d, want at least 1, or 0 for N", l.Burst)
 	}
-	long := fmt.Errorf("Burst is %d, want at most 35 years of events", l.Burst)
+	long := fmt.Sprintf("Burst is %d, want at most 35 years of events", l.Burst)
 	num, den := uint64(l.Per), uint64(l.N)*1000
 	g := gcd(num, den)
-	q := quota{limit: l, num: num / g, den: den / g}
+	q = quota{limit: l, num: num / g, den: den / g}
 	if hi, lo := bits.Mul64(uint64(l.Burst), q.num); hi >= q.den {
 		return quota{}, long
 	} else if us, _ := bits.Div64(hi, lo, q.den); us >= maxBurst {
 		return quota{}, long
 	}
 	q.burst = q.cost(l.Burst)
-	return q, nil
+	return q, ""
 }
 
 func gcd(a, b uint64) uint64 {

@@ -54,8 +54,7 @@ func TestShared(t *testing.T) {
 	}
 }
 
-// Of several limits all must agree; one that refuses leaves the others as they
-// were.
+// All limits must agree. If a limit refuses, the others do not change.
 func TestSeveralLimits(t *testing.T) {
 	m, client := mini(t)
 	l := newLimiter(t, redis.Config{Client: client, Denied: -1, Limits: limits(ratelimit.PerSecond(3), ratelimit.PerHour(5))})
@@ -84,7 +83,7 @@ func TestSeveralLimits(t *testing.T) {
 	}
 }
 
-// What a take writes: one key, hash-tagged, which expires when the bucket is
+// A take writes a single key with a hash tag, which expires when the bucket is
 // full. A refusal writes nothing.
 func TestWrites(t *testing.T) {
 	m, client := mini(t)
@@ -112,8 +111,8 @@ func TestWrites(t *testing.T) {
 	}
 }
 
-// A clock that is behind, after a failover, blocks nobody for longer than a
-// burst takes to come back. What is no state counts as none.
+// A clock that is behind, after a failover, blocks no key for longer than a
+// burst takes to come back. A malformed state counts as a full bucket.
 func TestHeals(t *testing.T) {
 	for name, rules := range map[string][]ratelimit.Limit{"one": limits(ratelimit.PerMinute(6)), "two": limits(ratelimit.PerHour(1000), ratelimit.PerMinute(6))} {
 		t.Run(name, func(t *testing.T) {
@@ -166,8 +165,8 @@ func TestTakeKeys(t *testing.T) {
 	})
 }
 
-// A context that is done costs nothing; one that is cancelled meanwhile is no
-// outage.
+// A call with a context that is done takes nothing. A context that ends during
+// the call is no outage.
 func TestContext(t *testing.T) {
 	m, client := mini(t)
 	l := newLimiter(t, redis.Config{Client: client, Limits: limits(ratelimit.PerHour(2))})

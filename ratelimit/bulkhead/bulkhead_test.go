@@ -2,6 +2,7 @@ package bulkhead_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -246,8 +247,9 @@ func TestErrors(t *testing.T) {
 	b := bulkhead.New(bulkhead.Config{Name: "x", Limit: 1, MaxQueue: -1})
 	p := hold(t, b, 1)[0]
 	_, err := b.Acquire(t.Context())
-	if !errors.Is(err, bulkhead.ErrFull) || !errors.Is(err, ratelimit.ErrLimited) || errors.Is(err, context.Canceled) {
-		t.Errorf("%v must match ErrFull and ErrLimited", err)
+	checkIs(t, err, bulkhead.ErrFull, ratelimit.ErrLimited)
+	if errors.Is(err, context.Canceled) {
+		t.Errorf("%v matches context.Canceled", err)
 	}
 	if got := bulkhead.Classify(fmt.Errorf("a: %w", errors.Join(errors.New("b"), err))); got != bulkhead.OutcomeIgnored {
 		t.Errorf("a refusal counts as %v", got)
@@ -257,8 +259,9 @@ func TestErrors(t *testing.T) {
 	cancel(why)
 	calls := 0
 	err = b.Do(ctx, func(context.Context) error { calls++; return nil })
-	if !errors.Is(err, why) || !errors.Is(err, context.Canceled) || calls != 0 {
-		t.Errorf("with a done context: %v after %d calls", err, calls)
+	checkIs(t, err, why, context.Canceled)
+	if calls != 0 {
+		t.Errorf("%d calls with a done context, want none", calls)
 	}
 	p.Release()
 	if err := b.Do(t.Context(), func(context.Context) error { return why }); err != why {
@@ -439,4 +442,13 @@ func TestAllocations(t *testing.T) {
 			t.Errorf("%s: %v allocations, want 0", name, got)
 		}
 	}
+}
+
+// The figures of a Bulkhead are flat JSON, with the name first.
+func TestStatsJSON(t *testing.T) {
+	text, err := json.Marshal(bulkhead.Stats{Name: "api", Limit: 1, Inflight: 2, Queued: 3, QueueFull: 4, TooLate: 5, Shed: 6, TooLarge: 7})
+	if err != nil {
+		t.Error(err)
+	}
+	checkEqual(t, string(text), `{"name":"api","limit":1,"inflight":2,"queued":3,"queue_full":4,"too_late":5,"shed":6,"too_large":7}`)
 }

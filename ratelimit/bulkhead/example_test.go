@@ -2,7 +2,6 @@ package bulkhead_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -177,9 +176,9 @@ func ExampleStats() {
 	b := bulkhead.New(bulkhead.Config{Name: "api", Limit: 1, MaxQueue: -1})
 	b.TryAcquire()
 	_, _ = b.Acquire(context.Background())
-	text, _ := json.Marshal(b.Stats())
-	fmt.Println(string(text))
-	// Output: {"name":"api","limit":1,"inflight":1,"queued":0,"queue_full":1,"too_late":0,"shed":0,"too_large":0}
+	s := b.Stats()
+	fmt.Println(s.Name, s.Limit, s.Inflight, s.Queued, s.QueueFull)
+	// Output: api 1 1 0 1
 }
 
 // halve is an Algorithm that halves the limit after every window with a drop.

@@ -15,8 +15,8 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
 )
 
-// A model is the oracle: callers by number, in one list, searched anew each
-// time.
+// A model is the oracle: callers by number, in a list that is searched again
+// each time.
 type model struct {
 	limit, inside int
 	queue         []request

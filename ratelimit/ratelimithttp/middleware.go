@@ -22,7 +22,7 @@ type Config struct {
 	// the request is limited at all; required. See [ByIP].
 	Key func(*http.Request) (key string, limited bool)
 	// Cost returns the number of events that a request counts as. It must not
-	// read the body. A negative number counts as 0. Nil means 1.
+	// read the body. A negative number counts as 1. Nil means 1.
 	Cost func(*http.Request) int64
 	// Policy names the limit in the fields RateLimit and RateLimit-Policy and
 	// in problem documents: at most 64 bytes of printable ASCII. Zero means
@@ -56,10 +56,13 @@ func (c Config) Validate() error {
 
 // Middleware returns a function that limits a handler. It answers requests over
 // the limit with status 429 and does not call the handler. A request counts
-// when it arrives, even if the client cancels it immediately. A request that
-// passes the same Middleware twice counts once. Middleware does not read the
-// body, passes the ResponseWriter through, and adds its fields to existing
-// fields. It panics with the error of [Config.Validate], if any.
+// when it arrives, even if the client cancels it immediately. Middleware does
+// not read the body, passes the ResponseWriter through, and adds its fields to
+// existing fields. It panics with the error of [Config.Validate], if any.
+//
+// A request that passes the same Middleware twice counts once. So does every
+// other request that passes it with the context of a counted request: a handler
+// that dispatches the parts of a batch in the process must use another context.
 func Middleware(c Config) func(http.Handler) http.Handler {
 	if err := c.Validate(); err != nil {
 		panic(err)
@@ -119,7 +122,9 @@ func (g *guard) serve(w http.ResponseWriter, r *http.Request, next http.Handler)
 	}
 	cost := int64(1)
 	if g.Cost != nil {
-		cost = max(0, g.Cost(r))
+		if cost = g.Cost(r); cost < 0 {
+			cost = 1
+		}
 	}
 	p := &pass{Context: r.Context(), guard: g, arrived: arrived{r.Context()}}
 	d, err := g.Store.TakeKey(&p.arrived, key, cost)

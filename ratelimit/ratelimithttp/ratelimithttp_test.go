@@ -206,10 +206,15 @@ func TestMiddlewareConfig(t *testing.T) {
 	if get(h); get(h).Code != 200 {
 		t.Error("a request that is not limited was refused")
 	}
-	c = ratelimithttp.Config{Store: local(ratelimit.PerHour(1)), Key: oneKey, NoFields: true, Cost: func(*http.Request) int64 { return -5 }}
+	c = ratelimithttp.Config{Store: local(ratelimit.PerHour(1)), Key: oneKey, NoFields: true, Cost: func(*http.Request) int64 { return 0 }}
 	h = ratelimithttp.Middleware(c)(ok)
 	if get(h); get(h).Code != 200 || len(get(h).Header()) != 0 {
 		t.Errorf("free requests: %d, header %v", get(h).Code, get(h).Header())
+	}
+	c.Cost = func(*http.Request) int64 { return -5 }
+	h = ratelimithttp.Middleware(c)(ok)
+	if get(h); get(h).Code != 429 {
+		t.Error("a request of negative cost is free")
 	}
 	c.Policy = "ü" + strings.Repeat("x", 100)
 	defer func() {
@@ -342,6 +347,16 @@ func TestTransportObeys(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A missing Waiter must not mean no limit.
+func TestAllNeedsAWaiter(t *testing.T) {
+	defer func() {
+		if got := fmt.Sprint(recover()); got != "ratelimithttp: the Waiter of All is missing" {
+			t.Errorf("All(nil) panics with %s", got)
+		}
+	}()
+	ratelimithttp.All(nil)
 }
 
 func TestTransportRefuses(t *testing.T) {

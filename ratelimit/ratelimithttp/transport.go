@@ -1,6 +1,7 @@
 package ratelimithttp
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -34,7 +35,11 @@ type Transport struct {
 var _ http.RoundTripper = (*Transport)(nil)
 
 // All returns a function for Transport.Limit by which all requests wait for w.
+// It panics if w is nil, which would mean no limit.
 func All(w ratelimit.Waiter) func(*http.Request) ratelimit.Waiter {
+	if w == nil {
+		panic(errors.New("ratelimithttp: the Waiter of All is missing"))
+	}
 	return func(*http.Request) ratelimit.Waiter { return w }
 }
 
