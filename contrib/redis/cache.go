@@ -122,8 +122,8 @@ func (c *Cache[V]) Get(ctx context.Context, key string) (V, error) {
 	return zero, fmt.Errorf("redis: cache %s: %w", c.cfg.Name, cache.ErrNotFound)
 }
 
-// Set stores v under key for the time ttl, rounded up to a millisecond; [cache.NoExpiry] is for good. A ttl that is not
-// positive removes the key. The error matches [ErrPaused] or the context's, or is that of Encode or of the client; or
+// Set stores v under key for the time ttl, rounded up to a millisecond; [cache.NoExpiry] is for good. If ttl <= 0, the value
+// has expired already, and Set deletes key. The error matches [ErrPaused] or the context's, or is that of Encode or of the client; or
 // it says that the value is larger than MaxValue or the key longer than 1 KiB.
 func (c *Cache[V]) Set(ctx context.Context, key string, v V, ttl time.Duration) error {
 	if ttl <= 0 {
