@@ -5,6 +5,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/redoubt-go/redoubt/internal/ctxerr"
+	"github.com/redoubt-go/redoubt/internal/errtree"
+	"github.com/redoubt-go/redoubt/internal/outbox"
 )
 
 // A Breaker guards one dependency. Make one with [New], share it among all callers of the dependency, and keep it
@@ -24,9 +28,9 @@ type Breaker struct {
 	failed      int        // failures in a row, up to the last one
 	successes   uint64     // total when the last failure was counted
 	lastFailure time.Duration
-	openings    int           // exponent of the backoff, survives a close
-	lastOpen    time.Duration // length of the latest open period
-	out         *outbox       // events to be delivered; nil if there never were any
+	openings    int                   // exponent of the backoff, survives a close
+	lastOpen    time.Duration         // length of the latest open period
+	out         *outbox.Outbox[Event] // events to be delivered; nil without OnEvent
 }
 
 // New returns a closed breaker. It panics with the error of Config.Validate if that is not nil.
@@ -43,7 +47,7 @@ func newBreaker(cfg Config, tracked bool) *Breaker {
 	if b.cfg.WindowCalls > 0 {
 		b.last = &lastCalls{ring: make([]uint8, b.cfg.WindowCalls)}
 	}
-	b.begin(Closed, 0, 0, nil)
+	b.begin(StateClosed, 0, 0, nil)
 	return b
 }
 
@@ -64,7 +68,7 @@ func (b *Breaker) Allow(ctx context.Context) (*Call, error) { return allow(ctx, 
 // call has tried it.
 func (b *Breaker) State() State {
 	if b == nil {
-		return Closed
+		return StateClosed
 	}
 	return b.cur.Load().view(time.Since(b.start))
 }
@@ -77,20 +81,20 @@ func (b *Breaker) Trip(d time.Duration, cause error) {
 	b.command(func(p *period, now time.Duration) {
 		left := p.until - now
 		switch s := p.now(); {
-		case s == ForcedOpen || s == ForcedClosed:
-		case s != Open || left <= 0:
+		case s == StateForcedOpen || s == StateForcedClosed:
+		case s != StateOpen || left <= 0:
 			b.open(context.Background(), now, d, "tripped", r)
 		case d > left:
-			b.begin(Open, now, d, cause)
+			b.begin(StateOpen, now, d, cause)
 		}
 	})
 }
 
 // ForceOpen refuses every call, probes included, until Reset.
-func (b *Breaker) ForceOpen() { b.force(ForcedOpen) }
+func (b *Breaker) ForceOpen() { b.force(StateForcedOpen) }
 
 // ForceClosed admits every call until Reset but goes on counting, and reports shadow events: a dry run.
-func (b *Breaker) ForceClosed() { b.force(ForcedClosed) }
+func (b *Breaker) ForceClosed() { b.force(StateForcedClosed) }
 
 func (b *Breaker) force(to State) {
 	b.command(func(p *period, now time.Duration) {
@@ -104,11 +108,11 @@ func (b *Breaker) force(to State) {
 func (b *Breaker) Reset() {
 	b.command(func(p *period, now time.Duration) {
 		b.openings, b.lastOpen = 0, 0
-		if p.now() == Closed {
-			b.begin(Closed, now, 0, nil)
+		if p.now() == StateClosed {
+			b.begin(StateClosed, now, 0, nil)
 			return
 		}
-		b.move(context.Background(), now, Closed, 0, "reset", nil)
+		b.move(context.Background(), now, StateClosed, 0, "reset", nil)
 	})
 }
 
@@ -125,7 +129,7 @@ func (b *Breaker) command(act func(p *period, now time.Duration)) {
 // enter implements gate. A closed breaker admits with two loads.
 func (b *Breaker) enter(ctx context.Context) (ticket, error) {
 	if ctx.Err() != nil {
-		return ticket{}, contextError(ctx, b.name())
+		return ticket{}, ctxerr.New(ctx, op(b.name()))
 	}
 	if b == nil {
 		return ticket{}, nil
@@ -144,7 +148,7 @@ func (b *Breaker) consider(ctx context.Context) (ticket, error) {
 	p := b.cur.Load()
 	now := time.Since(b.start)
 	switch s := p.now(); {
-	case s == ForcedOpen, s == Open && p.running(now):
+	case s == StateForcedOpen, s == StateOpen && p.running(now):
 		b.meter.add(rejected)
 		return ticket{}, p.refusal
 	case p.admitsAll() && b.meter.fresh(now) && !b.watch.Load():
@@ -159,24 +163,24 @@ func (b *Breaker) admit(ctx context.Context) (ticket, error) {
 	defer b.unlock()
 	now := time.Since(b.start)
 	p := b.settle(ctx, now)
-	if p.now() == Open && !p.running(now) {
-		p = b.move(ctx, now, HalfOpen, 0, "open period over", nil)
+	if p.now() == StateOpen && !p.running(now) {
+		p = b.move(ctx, now, StateHalfOpen, 0, "open period over", nil)
 	}
 	if p.judged() && b.cfg.SlowCall > 0 {
 		b.rotate(p, now)
-		if b.cfg.Trip == nil {
+		if b.cfg.TripIf == nil {
 			p = b.review(ctx, p, now, report{}) // calls still running may have become slow
 		}
 	}
 	switch p.now() {
-	case Closed, ForcedClosed:
+	case StateClosed, StateForcedClosed:
 		return p.ticket(now), nil
-	case HalfOpen:
+	case StateHalfOpen:
 		if p.passed+len(p.probes) < b.cfg.Probes {
 			p.probes = append(p.probes, now)
 			return p.ticket(now), nil
 		}
-	case Recovering:
+	case StateRecovering:
 		if p.credit += b.share(p, now); p.credit >= 1 {
 			p.credit--
 			return p.ticket(now), nil
@@ -191,7 +195,7 @@ func (b *Breaker) leave(ctx context.Context, t ticket, err error) {
 	switch {
 	case b == nil:
 	case err != nil:
-		o := Failure // stays so if Classify panics
+		o := OutcomeFailure // stays so if Classify panics
 		defer func() { b.end(ctx, t, o, err) }()
 		o = judge(ctx, err, b.cfg.Classify, b.cfg.SlowCall > 0, b.long(t, time.Since(b.start)))
 	case t.batch == nil && b.quiet(t, time.Since(b.start)):
@@ -200,7 +204,7 @@ func (b *Breaker) leave(ctx context.Context, t ticket, err error) {
 			b.record(ctx, t, report{counted: true})
 		}
 	default:
-		b.end(ctx, t, Success, nil)
+		b.end(ctx, t, OutcomeSuccess, nil)
 	}
 }
 
@@ -213,18 +217,18 @@ func (b *Breaker) end(ctx context.Context, t ticket, o Outcome, err error) {
 		t.batch.running.Add(-1)
 	}
 	now := time.Since(b.start)
-	r := report{outcome: min(o, Ignored), long: b.long(t, now), err: err}
-	if o == Success && !r.long && b.quiet(t, now) {
+	r := report{outcome: min(o, OutcomeIgnored), long: b.long(t, now), err: err}
+	if o == OutcomeSuccess && !r.long && b.quiet(t, now) {
 		b.meter.add(success)
 		if !b.watch.Load() {
 			return
 		}
 		r.counted = true
 	}
-	if r.outcome == Failure {
+	if r.outcome == OutcomeFailure {
 		r.wait = wait(err)
 	}
-	if b.record(ctx, t, r) && b.cfg.Trip != nil {
+	if b.record(ctx, t, r) && b.cfg.TripIf != nil {
 		b.ask(ctx, t.period, r)
 	}
 }
@@ -247,10 +251,7 @@ type report struct {
 
 // wait is found out before the lock is taken, for it runs the methods of foreign errors.
 func wait(err error) time.Duration {
-	if r, ok := find[interface{ RetryAfter() time.Duration }](err); ok {
-		return r.RetryAfter()
-	}
-	return 0
+	return errtree.Read(err).RetryAfter
 }
 
 func (b *Breaker) long(t ticket, now time.Duration) bool {
@@ -272,12 +273,12 @@ func (b *Breaker) record(ctx context.Context, t ticket, r report) bool {
 	b.rotate(p, now)
 	b.count(r, now)
 	switch {
-	case p.now() == HalfOpen:
+	case p.now() == StateHalfOpen:
 		b.probed(ctx, p, now, t, r)
 		return false
-	case r.outcome == Ignored:
+	case r.outcome == OutcomeIgnored:
 		return false
-	case b.cfg.Trip == nil:
+	case b.cfg.TripIf == nil:
 		b.review(ctx, p, now, r)
 	}
 	return true
@@ -286,10 +287,10 @@ func (b *Breaker) record(ctx context.Context, t ticket, r report) bool {
 // count adds a call to the counters.
 func (b *Breaker) count(r report, now time.Duration) {
 	switch r.outcome {
-	case Ignored:
+	case OutcomeIgnored:
 		b.meter.add(ignored)
 		return
-	case Success:
+	case OutcomeSuccess:
 		if !r.counted {
 			b.meter.add(success)
 		}
@@ -305,7 +306,7 @@ func (b *Breaker) count(r report, now time.Duration) {
 		b.meter.add(slow)
 	}
 	if b.last != nil {
-		b.last.push(r.outcome == Failure, r.long)
+		b.last.push(r.outcome == OutcomeFailure, r.long)
 	}
 }
 
@@ -320,7 +321,7 @@ func (b *Breaker) consecutive() int {
 // ask consults the custom rule, without holding the lock while it runs.
 func (b *Breaker) ask(ctx context.Context, p *period, r report) {
 	reason := ""
-	if b.cfg.Trip(b.Stats()) {
+	if b.cfg.TripIf(b.Stats()) {
 		reason = "trip rule"
 	}
 	b.mu.Lock()

@@ -42,9 +42,9 @@ type Config struct {
 	// SlowRatio opens the breaker when slow/(successes+failures) reaches it, in (0, 1]; calls that still run but
 	// are already slow count on both sides. Default 0.5. Negative: slow calls are counted but do not open.
 	SlowRatio float64
-	// Trip, if not nil, decides in place of FailureRatio, Consecutive and SlowRatio. It is called after each
+	// TripIf, if not nil, decides in place of FailureRatio, Consecutive and SlowRatio. It is called after each
 	// ended call, outside locks and possibly concurrently, and returns true to open the breaker.
-	Trip func(Stats) bool
+	TripIf func(Stats) bool
 
 	// OpenFor is how long the breaker stays open the first time; each further opening lasts twice as long.
 	// Default 5 s; it cannot be off.
@@ -83,33 +83,33 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("breaker: "+format, args...))
 	}
 	if c.Window < tenths {
-		bad("Window %v: want at least 10ns", c.Window)
+		bad("Window is %v, want at least 10ns", c.Window)
 	}
 	if c.WindowCalls > maxWindowCalls {
-		bad("WindowCalls %d: want at most %d", c.WindowCalls, maxWindowCalls)
+		bad("WindowCalls is %d, want at most %d", c.WindowCalls, maxWindowCalls)
 	}
 	if c.WindowCalls > 0 && c.MinCalls > c.WindowCalls {
-		bad("MinCalls %d: more than WindowCalls %d, would never be reached", c.MinCalls, c.WindowCalls)
+		bad("MinCalls is %d, want at most WindowCalls, %d", c.MinCalls, c.WindowCalls)
 	}
 	for _, r := range [...]struct {
 		name  string
 		value float64
 	}{{"FailureRatio", c.FailureRatio}, {"SlowRatio", c.SlowRatio}, {"Jitter", c.Jitter}} {
 		if !(r.value <= 1) || math.IsInf(r.value, -1) { // also NaN
-			bad("%s %v: want a share in (0, 1], or a negative number for off", r.name, r.value)
+			bad("%s is %v, want a share in (0, 1], or a negative number", r.name, r.value)
 		}
 	}
 	if c.OpenFor < 0 {
-		bad("OpenFor %v: cannot be off", c.OpenFor)
+		bad("OpenFor is %v, want more than 0", c.OpenFor)
 	}
 	if c.MaxOpenFor < c.OpenFor {
-		bad("MaxOpenFor %v: less than OpenFor %v", c.MaxOpenFor, c.OpenFor)
+		bad("MaxOpenFor is %v, want at least OpenFor, %v", c.MaxOpenFor, c.OpenFor)
 	}
 	if c.Probes < 0 || c.Probes > maxProbes {
-		bad("Probes %d: want 1 to %d", c.Probes, maxProbes)
+		bad("Probes is %d, want 1 to %d", c.Probes, maxProbes)
 	}
 	if c.ProbeTimeout < 0 {
-		bad("ProbeTimeout %v: cannot be off", c.ProbeTimeout)
+		bad("ProbeTimeout is %v, want more than 0", c.ProbeTimeout)
 	}
 	return errors.Join(errs...)
 }

@@ -58,7 +58,7 @@ func FuzzConfigValidate(f *testing.F) {
 		for range 3 {
 			repeat(25, fail, b)
 			b.Trip(0, nil)
-			if s := b.Stats(); s.State == breaker.Open && s.RetryAfter < 0 {
+			if s := b.Stats(); s.State == breaker.StateOpen && s.RetryAfter < 0 {
 				t.Errorf("open for %v", s.RetryAfter)
 			}
 			repeat(3, succeed, b)
@@ -80,14 +80,14 @@ func FuzzClassify(f *testing.F) {
 		}
 		p := treeParser{data: data}
 		marked, rejected, err := p.tree(0)
-		want := breaker.Failure
+		want := breaker.OutcomeFailure
 		switch {
 		case err == nil:
-			want = breaker.Success
+			want = breaker.OutcomeSuccess
 		case len(marked) > 0:
 			want = marked[0]
 		case rejected:
-			want = breaker.Ignored
+			want = breaker.OutcomeIgnored
 		}
 		if got := breaker.Classify(err); got != want && !p.cyclic {
 			t.Errorf("Classify(%v) = %v, want %v", err, got, want)
@@ -128,7 +128,7 @@ func (p *treeParser) tree(depth int) (marks []breaker.Outcome, rejected bool, er
 	case 3: // marked
 		o := breaker.Outcome(c / 8 % 3)
 		marks, rejected, err = p.tree(depth + 1)
-		if err == nil && o == breaker.Success {
+		if err == nil && o == breaker.OutcomeSuccess {
 			return nil, false, nil
 		}
 		return append([]breaker.Outcome{o}, marks...), rejected, breaker.Mark(err, o)

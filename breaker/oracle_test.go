@@ -40,7 +40,7 @@ func (o op) String() string {
 
 // outcome selects one, successes and failures being equally likely.
 func (o op) outcome() breaker.Outcome {
-	return [...]breaker.Outcome{breaker.Success, breaker.Failure, breaker.Success, breaker.Failure, breaker.Ignored}[o.arg%5]
+	return [...]breaker.Outcome{breaker.OutcomeSuccess, breaker.OutcomeFailure, breaker.OutcomeSuccess, breaker.OutcomeFailure, breaker.OutcomeIgnored}[o.arg%5]
 }
 
 func (o op) duration() time.Duration {
@@ -172,7 +172,7 @@ type oracle struct {
 	shadowed      bool
 	shadowedUntil time.Duration
 	calls         []running
-	totals        breaker.Totals
+	totals        breaker.Stats // its counters
 	result        string
 	events        []string
 }
@@ -217,35 +217,35 @@ func (m *oracle) do(o op) {
 	case trip:
 		m.trip(o.duration())
 	case forceOpen:
-		m.force(breaker.ForcedOpen)
+		m.force(breaker.StateForcedOpen)
 	case forceClosed:
-		m.force(breaker.ForcedClosed)
+		m.force(breaker.StateForcedClosed)
 	case reset:
 		m.openings, m.lastOpen = 0, 0
-		if m.state == breaker.Closed {
-			m.begin(breaker.Closed, m.now, 0)
+		if m.state == breaker.StateClosed {
+			m.begin(breaker.StateClosed, m.now, 0)
 		} else {
-			m.move(breaker.Closed, m.now, 0, "reset")
+			m.move(breaker.StateClosed, m.now, 0, "reset")
 		}
 	}
 }
 
 func (m *oracle) see() seen {
 	s := seen{Result: m.result, State: m.state, Events: m.events}
-	st := breaker.Stats{Name: m.cfg.Name, Since: m.now - m.since, Consecutive: m.run, Probes: len(m.probes), Openings: m.openings, Total: m.totals}
-	if m.state == breaker.Open {
+	st := m.totals
+	st.Name, st.StateFor, st.Consecutive, st.Probes, st.Backoff = m.cfg.Name, m.now-m.since, m.run, len(m.probes), m.openings
+	if m.state == breaker.StateOpen {
 		st.RetryAfter = max(0, m.until-m.now)
 	}
 	if m.until > m.since && m.now >= m.until {
-		st.Since = m.now - m.until
-		s.State = breaker.HalfOpen
-		if m.state != breaker.Open {
-			s.State = breaker.Closed
+		st.StateFor = m.now - m.until
+		s.State = breaker.StateHalfOpen
+		if m.state != breaker.StateOpen {
+			s.State = breaker.StateClosed
 		}
 	}
 	w := m.window()
-	st.State, st.Calls, st.Failures, st.Slow, st.Overdue = s.State, len(w), count(w, logged.isFailed), count(w, logged.isSlow), m.overdue()
-	st.Successes = st.Calls - st.Failures
+	st.State, st.WindowCalls, st.WindowFailures, st.WindowSlow, st.Overdue = s.State, len(w), count(w, logged.isFailed), count(w, logged.isSlow), m.overdue()
 	s.Stats = st
 	return s
 }
@@ -280,7 +280,7 @@ func (m *oracle) tenth(at time.Duration) time.Duration { return (at - m.since) /
 
 // overdue counts calls that run for SlowCall or longer since the end of the tenth they began in.
 func (m *oracle) overdue() (n int) {
-	if m.cfg.SlowCall <= 0 || m.state == breaker.HalfOpen {
+	if m.cfg.SlowCall <= 0 || m.state == breaker.StateHalfOpen {
 		return 0
 	}
 	for _, c := range m.calls {
@@ -293,31 +293,31 @@ func (m *oracle) overdue() (n int) {
 }
 
 func (m *oracle) settle() {
-	if m.state == breaker.HalfOpen && len(m.probes) > 0 && m.now >= m.probes[0]+m.cfg.ProbeTimeout {
+	if m.state == breaker.StateHalfOpen && len(m.probes) > 0 && m.now >= m.probes[0]+m.cfg.ProbeTimeout {
 		m.open(m.probes[0]+m.cfg.ProbeTimeout, 0, "probe timeout")
 	}
-	if m.state == breaker.Recovering && m.now >= m.until {
-		m.events = append(m.events, eventText(breaker.KindTransition, m.state, breaker.Closed, "ramp over", 0))
-		m.state = breaker.Closed
+	if m.state == breaker.StateRecovering && m.now >= m.until {
+		m.events = append(m.events, eventText(breaker.KindTransition, m.state, breaker.StateClosed, "ramp over", 0))
+		m.state = breaker.StateClosed
 	}
 }
 
 func (m *oracle) allow() bool {
-	if m.state == breaker.Open && m.now >= m.until {
-		m.move(breaker.HalfOpen, m.now, 0, "open period over")
+	if m.state == breaker.StateOpen && m.now >= m.until {
+		m.move(breaker.StateHalfOpen, m.now, 0, "open period over")
 	}
-	if m.cfg.SlowCall > 0 && (m.state == breaker.Closed || m.state == breaker.ForcedClosed || m.state == breaker.Recovering) {
+	if m.cfg.SlowCall > 0 && (m.state == breaker.StateClosed || m.state == breaker.StateForcedClosed || m.state == breaker.StateRecovering) {
 		m.judge()
 	}
 	ok := false
 	switch m.state {
-	case breaker.Closed, breaker.ForcedClosed:
+	case breaker.StateClosed, breaker.StateForcedClosed:
 		ok = true
-	case breaker.HalfOpen:
+	case breaker.StateHalfOpen:
 		if ok = m.passed+len(m.probes) < m.cfg.Probes; ok {
 			m.probes = append(m.probes, m.now)
 		}
-	case breaker.Recovering:
+	case breaker.StateRecovering:
 		m.credit += m.share()
 		if ok = m.credit >= 1; ok {
 			m.credit--
@@ -326,7 +326,7 @@ func (m *oracle) allow() bool {
 	if !ok {
 		m.totals.Rejected++
 		retry := time.Duration(0)
-		if m.state == breaker.Open {
+		if m.state == breaker.StateOpen {
 			retry = m.until - m.now
 		}
 		m.result = fmt.Sprint(m.state, " ", retry)
@@ -349,19 +349,19 @@ func (m *oracle) finish(i int, o breaker.Outcome) {
 		return
 	}
 	slow := m.cfg.SlowCall > 0 && m.now-c.start >= m.cfg.SlowCall
-	if m.state == breaker.HalfOpen {
+	if m.state == breaker.StateHalfOpen {
 		i := slices.Index(m.probes, c.start)
 		m.probes = slices.Delete(m.probes, i, i+1)
 	}
-	if o == breaker.Ignored {
+	if o == breaker.OutcomeIgnored {
 		m.totals.Ignored++
 		return
 	}
-	m.log = append(m.log, logged{m.now, o == breaker.Failure, slow})
+	m.log = append(m.log, logged{m.now, o == breaker.OutcomeFailure, slow})
 	if slow {
 		m.totals.Slow++
 	}
-	if o == breaker.Failure {
+	if o == breaker.OutcomeFailure {
 		m.totals.Failures++
 		if m.now-m.lastFailure > m.cfg.MaxOpenFor {
 			m.run = 0
@@ -373,9 +373,9 @@ func (m *oracle) finish(i int, o breaker.Outcome) {
 		m.run = 0
 	}
 	switch {
-	case m.state != breaker.HalfOpen:
+	case m.state != breaker.StateHalfOpen:
 		m.judge()
-	case o == breaker.Failure:
+	case o == breaker.OutcomeFailure:
 		m.open(m.now, 0, "probe failed")
 	case slow:
 		m.open(m.now, 0, "probe slow")
@@ -389,9 +389,9 @@ func (m *oracle) pass() {
 		return
 	}
 	if m.cfg.RampUp > 0 {
-		m.move(breaker.Recovering, m.now, m.cfg.RampUp, "probes succeeded")
+		m.move(breaker.StateRecovering, m.now, m.cfg.RampUp, "probes succeeded")
 	} else {
-		m.move(breaker.Closed, m.now, 0, "probes succeeded")
+		m.move(breaker.StateClosed, m.now, 0, "probes succeeded")
 	}
 }
 
@@ -400,7 +400,7 @@ func (m *oracle) judge() {
 	w, over := m.window(), m.overdue()
 	calls, failures, slow := len(w), count(w, logged.isFailed), count(w, logged.isSlow)
 	need := m.cfg.MinCalls
-	if m.state == breaker.Recovering {
+	if m.state == breaker.StateRecovering {
 		for need > 3 && float64(need-1) >= m.share()*float64(m.cfg.MinCalls) {
 			need--
 		}
@@ -414,7 +414,7 @@ func (m *oracle) judge() {
 	case m.cfg.SlowCall > 0 && calls+over >= need && float64(slow+over)/float64(calls+over) >= m.cfg.SlowRatio:
 		reason = "slow calls"
 	}
-	if m.state != breaker.ForcedClosed {
+	if m.state != breaker.StateForcedClosed {
 		if reason != "" {
 			m.open(m.now, 0, reason)
 		}
@@ -422,20 +422,20 @@ func (m *oracle) judge() {
 	}
 	if reason != "" && !m.shadowed {
 		m.shadowed, m.shadowedUntil = true, m.now+m.cfg.OpenFor
-		m.events = append(m.events, eventText(breaker.KindShadow, breaker.Closed, breaker.Open, reason, m.cfg.OpenFor))
+		m.events = append(m.events, eventText(breaker.KindShadow, breaker.StateClosed, breaker.StateOpen, reason, m.cfg.OpenFor))
 	}
 	if reason == "" && m.shadowed && m.now >= m.shadowedUntil {
 		m.shadowed = false
-		m.events = append(m.events, eventText(breaker.KindShadow, breaker.Open, breaker.Closed, "window recovered", 0))
+		m.events = append(m.events, eventText(breaker.KindShadow, breaker.StateOpen, breaker.StateClosed, "window recovered", 0))
 	}
 }
 
 func (m *oracle) trip(d time.Duration) {
 	switch {
-	case m.state == breaker.ForcedOpen || m.state == breaker.ForcedClosed:
-	case m.state == breaker.Open && m.now < m.until:
+	case m.state == breaker.StateForcedOpen || m.state == breaker.StateForcedClosed:
+	case m.state == breaker.StateOpen && m.now < m.until:
 		if d > m.until-m.now {
-			m.begin(breaker.Open, m.now, d)
+			m.begin(breaker.StateOpen, m.now, d)
 		}
 	default:
 		m.open(m.now, d, "tripped")
@@ -449,7 +449,7 @@ func (m *oracle) force(s breaker.State) {
 }
 
 func (m *oracle) open(at, d time.Duration, reason string) {
-	if (m.state == breaker.Closed || m.state == breaker.Recovering) && at-m.since >= m.lastOpen {
+	if (m.state == breaker.StateClosed || m.state == breaker.StateRecovering) && at-m.since >= m.lastOpen {
 		m.openings = 0
 	}
 	m.openings++
@@ -458,15 +458,15 @@ func (m *oracle) open(at, d time.Duration, reason string) {
 		d = min(m.cfg.OpenFor<<min(m.openings-1, 20), m.cfg.MaxOpenFor)
 	}
 	m.lastOpen = d
-	m.move(breaker.Open, at, d, reason)
+	m.move(breaker.StateOpen, at, d, reason)
 }
 
 func (m *oracle) move(to breaker.State, at, d time.Duration, reason string) {
 	if m.shadowed {
-		m.events = append(m.events, eventText(breaker.KindShadow, breaker.Open, breaker.Closed, reason, 0))
+		m.events = append(m.events, eventText(breaker.KindShadow, breaker.StateOpen, breaker.StateClosed, reason, 0))
 	}
 	openFor := d
-	if to != breaker.Open {
+	if to != breaker.StateOpen {
 		openFor = 0
 	}
 	m.events = append(m.events, eventText(breaker.KindTransition, m.state, to, reason, openFor))
@@ -475,7 +475,7 @@ func (m *oracle) move(to breaker.State, at, d time.Duration, reason string) {
 
 func (m *oracle) begin(s breaker.State, at, d time.Duration) {
 	m.state, m.since, m.until, m.credit = s, at, at+d, 0
-	if s == breaker.Recovering {
+	if s == breaker.StateRecovering {
 		m.credit = 1
 	}
 	m.period++

@@ -43,11 +43,11 @@ func (p *period) now() State { return State(p.state.Load()) }
 
 func (p *period) admitsAll() bool {
 	s := p.now()
-	return s == Closed || s == ForcedClosed
+	return s == StateClosed || s == StateForcedClosed
 }
 
 // judged reports whether the rules apply.
-func (p *period) judged() bool { return p.admitsAll() || p.now() == Recovering }
+func (p *period) judged() bool { return p.admitsAll() || p.now() == StateRecovering }
 
 // running reports whether a timed period is in progress; false also if the clock went back before its beginning.
 func (p *period) running(now time.Duration) bool {
@@ -58,10 +58,10 @@ func (p *period) running(now time.Duration) bool {
 func (p *period) view(now time.Duration) State {
 	s := p.now()
 	switch {
-	case s == Open && now >= p.until:
-		return HalfOpen
-	case s == Recovering && now >= p.until:
-		return Closed
+	case s == StateOpen && now >= p.until:
+		return StateHalfOpen
+	case s == StateRecovering && now >= p.until:
+		return StateClosed
 	}
 	return s
 }

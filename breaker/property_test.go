@@ -94,7 +94,7 @@ func TestNeverMoreThanProbes(t *testing.T) {
 		r := newRig(cfg)
 		for _, o := range ops {
 			s := r.do(o)
-			if n := s.Stats.Probes + s.Stats.Successes; s.State == breaker.HalfOpen && n > cfg.Probes {
+			if n := s.Stats.Probes + s.Stats.WindowCalls - s.Stats.WindowFailures; s.State == breaker.StateHalfOpen && n > cfg.Probes {
 				return fmt.Sprintf("%d probes running or succeeded after %v", n, o)
 			}
 		}
@@ -121,7 +121,7 @@ func TestLateResultsAreInert(t *testing.T) {
 			case o.kind != advance && o.kind != rest:
 				b = without.do(o)
 			}
-			if d := diffStats(b, a, func(s *breaker.Stats) { s.Total.Late = 0 }); d != "" {
+			if d := diffStats(b, a, func(s *breaker.Stats) { s.Late = 0 }); d != "" {
 				return fmt.Sprint(o, ": ", d)
 			}
 		}
@@ -169,9 +169,9 @@ func TestIgnoredIsIdentity(t *testing.T) {
 		with, without := newRig(cfg), newRig(cfg)
 		ignored := 0
 		for _, o := range ops {
-			if s := with.b.State(); s == breaker.Closed || s == breaker.ForcedClosed || s == breaker.HalfOpen {
+			if s := with.b.State(); s == breaker.StateClosed || s == breaker.StateForcedClosed || s == breaker.StateHalfOpen {
 				if c, err := with.b.Allow(bg); err == nil {
-					c.Done(breaker.Mark(errDown, breaker.Ignored))
+					c.Done(breaker.Mark(errDown, breaker.OutcomeIgnored))
 					ignored++
 				}
 			}
@@ -191,9 +191,9 @@ func TestIgnoredIsIdentity(t *testing.T) {
 // incidental takes away what an ignored call may change: it is counted, and if it is the first after an open period it
 // fixes when the half-open one began, to which the tenths of the window are aligned.
 func incidental(s *breaker.Stats) {
-	s.Since, s.Total.Ignored, s.Total.Rejected = 0, 0, 0
-	if s.State == breaker.HalfOpen {
-		s.Calls, s.Successes = 0, 0
+	s.StateFor, s.Ignored, s.Rejected = 0, 0, 0
+	if s.State == breaker.StateHalfOpen {
+		s.WindowCalls = 0
 	}
 }
 
@@ -205,13 +205,13 @@ func TestNeverWedges(t *testing.T) {
 		for _, o := range ops {
 			r.do(o)
 		}
-		if s := r.b.State(); s == breaker.ForcedOpen || s == breaker.ForcedClosed {
+		if s := r.b.State(); s == breaker.StateForcedOpen || s == breaker.StateForcedClosed {
 			r.b.Reset()
 		}
 		const every = 20 * time.Millisecond
 		longestTrip := op{trip, 255}.duration()
 		bound := max(cfg.MaxOpenFor, longestTrip) + cfg.ProbeTimeout + cfg.RampUp + 10*every
-		for waited := time.Duration(0); r.b.State() != breaker.Closed; waited += every {
+		for waited := time.Duration(0); r.b.State() != breaker.StateClosed; waited += every {
 			if waited > bound {
 				return fmt.Sprintf("not closed after %v: %+v", waited, r.b.Stats())
 			}
@@ -229,7 +229,7 @@ func TestRetryAfterHonest(t *testing.T) {
 		r := newRig(cfg)
 		for _, o := range ops {
 			r.do(o)
-			if r.b.State() != breaker.Open || o.arg%4 != 0 {
+			if r.b.State() != breaker.StateOpen || o.arg%4 != 0 {
 				continue
 			}
 			d := r.b.Stats().RetryAfter
@@ -263,7 +263,7 @@ func TestWindowEqualsBruteForce(t *testing.T) {
 				time.Sleep(o.duration())
 			}
 			now := time.Since(start) / time.Duration(tenth)
-			if o.kind == call && o.outcome() == breaker.Failure {
+			if o.kind == call && o.outcome() == breaker.OutcomeFailure {
 				fail(b)
 				list = append(list, ended{now, true})
 			} else if o.kind == call {
@@ -279,8 +279,8 @@ func TestWindowEqualsBruteForce(t *testing.T) {
 					}
 				}
 			}
-			if s := b.Stats(); s.Calls != calls || s.Failures != failures || s.Successes != calls-failures {
-				return fmt.Sprintf("%d failures of %d calls, want %d of %d", s.Failures, s.Calls, failures, calls)
+			if s := b.Stats(); s.WindowCalls != calls || s.WindowFailures != failures {
+				return fmt.Sprintf("%d failures of %d calls, want %d of %d", s.WindowFailures, s.WindowCalls, failures, calls)
 			}
 		}
 		return ""
@@ -330,7 +330,7 @@ func TestTransitionsFormAPath(t *testing.T) {
 				}
 			}
 			s := r.b.State()
-			expired := at == "open" && s == breaker.HalfOpen || at == "recovering" && s == breaker.Closed
+			expired := at == "open" && s == breaker.StateHalfOpen || at == "recovering" && s == breaker.StateClosed
 			if kind == "transition " && at != s.String() && !expired {
 				return fmt.Sprintf("the events end in %v, the state is %v", at, s)
 			}
@@ -358,7 +358,7 @@ func TestTotalsConserve(t *testing.T) {
 				openings++
 			}
 		}
-		s := r.b.Stats().Total
+		s := r.b.Stats()
 		ended := int(s.Successes + s.Failures + s.Ignored + s.Late)
 		if ended != admitted-len(r.calls) || int(s.Rejected) != refused || int(s.Openings) != openings {
 			return fmt.Sprintf("%+v, want %d ended, %d refused, %d openings", s, admitted-len(r.calls), refused, openings)

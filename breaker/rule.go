@@ -11,7 +11,7 @@ const minShare = 0.05
 
 // share is the share of calls to be admitted, 1 unless recovering.
 func (b *Breaker) share(p *period, now time.Duration) float64 {
-	if p.now() != Recovering {
+	if p.now() != StateRecovering {
 		return 1
 	}
 	return min(1, max(minShare, float64(now-p.since)/float64(b.cfg.RampUp)))
@@ -55,17 +55,17 @@ func quotient(part, all int) float64 { return float64(part) / float64(all) }
 // apply acts on a verdict; reason is "" if the breaker should stay closed.
 func (b *Breaker) apply(ctx context.Context, p *period, now time.Duration, reason string, r report) *period {
 	switch {
-	case p.now() != ForcedClosed:
+	case p.now() != StateForcedClosed:
 		if reason != "" {
 			return b.open(ctx, now, 0, reason, r)
 		}
 	case reason != "" && p.shadow == 0:
 		p.shadow = now + b.cfg.OpenFor
 		b.watch.Store(true) // a success may end it
-		b.emit(ctx, now, Event{Kind: KindShadow, From: Closed, To: Open, Reason: reason, Err: r.err, OpenFor: b.cfg.OpenFor})
+		b.emit(ctx, now, Event{Kind: KindShadow, From: StateClosed, To: StateOpen, Reason: reason, Err: r.err, OpenFor: b.cfg.OpenFor})
 	case reason == "" && p.shadow != 0 && now >= p.shadow:
 		p.shadow = 0
-		b.emit(ctx, now, Event{Kind: KindShadow, From: Open, To: Closed, Reason: "window recovered"})
+		b.emit(ctx, now, Event{Kind: KindShadow, From: StateOpen, To: StateClosed, Reason: "window recovered"})
 	}
 	return p
 }

@@ -15,13 +15,13 @@ func (b *Breaker) begin(s State, now, d time.Duration, cause error) *period {
 		p.until = math.MaxInt64
 	}
 	b.enterState(p, s)
-	if s != Closed && s != ForcedClosed {
+	if s != StateClosed && s != StateForcedClosed {
 		p.refusal = &OpenError{Name: b.cfg.Name, State: s, Cause: cause, start: b.start}
 	}
 	switch s {
-	case Open:
+	case StateOpen:
 		p.refusal.until = p.until
-	case Recovering:
+	case StateRecovering:
 		p.credit = 1 // the first call is admitted
 	}
 	b.failed = 0
@@ -29,7 +29,7 @@ func (b *Breaker) begin(s State, now, d time.Duration, cause error) *period {
 	if b.last != nil {
 		b.last.clear()
 	}
-	if b.cfg.SlowCall > 0 && s != HalfOpen {
+	if b.cfg.SlowCall > 0 && s != StateHalfOpen {
 		p.batch.Store(&batch{end: now + b.meter.width})
 	}
 	b.watch.Store(true)
@@ -48,15 +48,15 @@ func (b *Breaker) move(ctx context.Context, now time.Duration, to State, d time.
 	p := b.cur.Load()
 	if p.shadow != 0 {
 		p.shadow = 0
-		b.emit(ctx, now, Event{Kind: KindShadow, From: Open, To: Closed, Reason: reason})
+		b.emit(ctx, now, Event{Kind: KindShadow, From: StateOpen, To: StateClosed, Reason: reason})
 	}
 	e := Event{From: p.now(), To: to, Reason: reason, Err: err}
-	if to == Open {
+	if to == StateOpen {
 		e.OpenFor = d
 	}
 	b.emit(ctx, now, e)
 	var cause error
-	if to == Open {
+	if to == StateOpen {
 		cause = err
 	} else if p.refusal != nil {
 		cause = p.refusal.Cause
@@ -67,7 +67,7 @@ func (b *Breaker) move(ctx context.Context, now time.Duration, to State, d time.
 // open is the transition to Open, for d or, if d <= 0, for the usual period.
 func (b *Breaker) open(ctx context.Context, now, d time.Duration, reason string, r report) *period {
 	p := b.cur.Load()
-	if s := p.now(); (s == Closed || s == Recovering) && now-p.since >= b.lastOpen {
+	if s := p.now(); (s == StateClosed || s == StateRecovering) && now-p.since >= b.lastOpen {
 		b.openings = 0
 	}
 	b.openings++
@@ -76,7 +76,7 @@ func (b *Breaker) open(ctx context.Context, now, d time.Duration, reason string,
 		d = b.backoff(r.wait)
 	}
 	b.lastOpen = d
-	return b.move(ctx, now, Open, d, reason, r.err)
+	return b.move(ctx, now, StateOpen, d, reason, r.err)
 }
 
 // backoff is the length of an opening: OpenFor doubled for each opening since the last long closed spell, or the wait
@@ -101,18 +101,18 @@ func (b *Breaker) settle(ctx context.Context, now time.Duration) *period {
 	if now < p.since || int64(now) < b.meter.from.Load() {
 		// The clock went back: the breaker left a synctest bubble, say. What it knows has no date any more.
 		length := p.until - p.since
-		if p.now() == Closed {
+		if p.now() == StateClosed {
 			length = 0
 		}
 		p = b.begin(p.now(), now, length, nil)
 		b.lastFailure = now
 	}
 	switch {
-	case p.now() == HalfOpen && len(p.probes) > 0 && now-p.probes[0] >= b.cfg.ProbeTimeout:
+	case p.now() == StateHalfOpen && len(p.probes) > 0 && now-p.probes[0] >= b.cfg.ProbeTimeout:
 		p = b.open(ctx, p.probes[0]+b.cfg.ProbeTimeout, 0, "probe timeout", report{err: errLost})
-	case p.now() == Recovering && now >= p.until:
-		b.emit(ctx, now, Event{From: Recovering, To: Closed, Reason: "ramp over"})
-		b.enterState(p, Closed)
+	case p.now() == StateRecovering && now >= p.until:
+		b.emit(ctx, now, Event{From: StateRecovering, To: StateClosed, Reason: "ramp over"})
+		b.enterState(p, StateClosed)
 	}
 	return p
 }
@@ -132,8 +132,8 @@ func (b *Breaker) probed(ctx context.Context, p *period, now time.Duration, t ti
 	i := slices.Index(p.probes, t.start)
 	p.probes = slices.Delete(p.probes, i, i+1)
 	switch {
-	case r.outcome == Ignored:
-	case r.outcome == Failure:
+	case r.outcome == OutcomeIgnored:
+	case r.outcome == OutcomeFailure:
 		b.open(ctx, now, 0, "probe failed", r)
 	case r.long:
 		b.open(ctx, now, 0, "probe slow", r)
@@ -141,9 +141,9 @@ func (b *Breaker) probed(ctx context.Context, p *period, now time.Duration, t ti
 		if p.passed++; p.passed < b.cfg.Probes {
 			return
 		}
-		to := Closed
+		to := StateClosed
 		if b.cfg.RampUp > 0 {
-			to = Recovering
+			to = StateRecovering
 		}
 		b.move(ctx, now, to, max(0, b.cfg.RampUp), "probes succeeded", nil)
 	}

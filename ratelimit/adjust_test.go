@@ -11,21 +11,26 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/leanovate/gopter/gen"
 	"github.com/leanovate/gopter/prop"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-func TestTrap09_SetKeepsTokens(t *testing.T) {
+func TestSetKeepsTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lim := ratelimit.New(ratelimit.PerSecond(10))
+		set := func(limits ...ratelimit.Limit) {
+			t.Helper()
+			if err := lim.SetLimits(limits...); err != nil {
+				t.Error(err)
+			}
+		}
 		lim.AllowN(8)
 		time.Sleep(50 * time.Millisecond) // 2.5 tokens
 		for _, limit := range []ratelimit.Limit{
 			ratelimit.PerSecond(1000), ratelimit.PerHour(5), ratelimit.Per(7, 13*time.Millisecond), ratelimit.PerSecond(2e9), ratelimit.PerSecond(3),
 		} {
-			lim.Set(limit)
+			set(limit)
 			want := 2.5
 			if limit.N == 2e9 || limit.N == 3 {
 				want = 2 // a unit of the fastest is an event, and half of one is lost
@@ -34,36 +39,43 @@ func TestTrap09_SetKeepsTokens(t *testing.T) {
 				t.Errorf("%v: %v tokens, want %v", limit, got, want)
 			}
 		}
-		lim.Set(ratelimit.PerSecond(1))
+		set(ratelimit.PerSecond(1))
 		if got := lim.Tokens(); got != 1 {
 			t.Errorf("%v tokens in a burst of 1", got)
 		}
 		lim.Charge(4)
-		lim.Set(ratelimit.PerSecond(100), ratelimit.PerHour(2)) // a debt of 3 stays, the second begins full
+		set(ratelimit.PerSecond(100), ratelimit.PerHour(2)) // a debt of 3 stays, the second begins full
 		if d := lim.Take(1); d.OK || d.RetryAfter != 40*time.Millisecond {
 			t.Errorf("got %+v, want a retry after 40ms", d)
 		}
-		lim.Set(ratelimit.Inf)
+		set(ratelimit.Inf())
 		if !lim.AllowN(1 << 40) {
 			t.Error("Inf has refused")
 		}
-		lim.Set(ratelimit.PerHour(2))
+		set(ratelimit.PerHour(2))
 		if lim.AllowN(3) || !lim.AllowN(2) {
 			t.Error("from Inf to finite: want a full burst")
 		}
-		lim.Set()
-		if lim.Allow() || lim.Take(1).RetryAfter != ratelimit.Never {
-			t.Error("admitted without limits")
+		for _, bad := range [][]ratelimit.Limit{nil, {{}}, {ratelimit.PerHour(1), ratelimit.PerHour(-1)}} {
+			if err := lim.SetLimits(bad...); err == nil {
+				t.Errorf("SetLimits(%v): no error", bad)
+			}
+			checkEqual(t, lim.Limits(), []ratelimit.Limit{ratelimit.PerHour(2)})
+		}
+		set(ratelimit.PerHour(1).WithBurst(ratelimit.NoBurst))
+		if lim.Allow() || !refusedForever(lim.Take(1)) {
+			t.Error("admitted without a burst")
 		}
 		var zero ratelimit.Limiter
-		if zero.Set(ratelimit.PerHour(1)); zero.Allow() {
-			t.Error("the zero Limiter has admitted something")
+		if err := zero.SetLimits(ratelimit.PerHour(1)); err == nil || zero.Allow() {
+			t.Errorf("the zero Limiter: error %v, or it has admitted an event", err)
 		}
 	})
 }
 
-func TestTrap09_SetNeitherLosesNorDoubles(t *testing.T) {
-	// Oracle: addition. Limits without a rate: what all callers got is what there was.
+func TestSetNeitherLosesNorDoubles(t *testing.T) {
+	// Oracle: addition. Limits without a rate: what all callers got is what
+	// there was.
 	const burst = 200_000
 	lim := ratelimit.New(ratelimit.PerSecond(0).WithBurst(burst))
 	var total atomic.Int64
@@ -77,8 +89,8 @@ func TestTrap09_SetNeitherLosesNorDoubles(t *testing.T) {
 	}
 	wg.Go(func() {
 		for i := range 300 {
-			if lim.Set(ratelimit.PerSecond(0).WithBurst(burst + int64(i%2))); i%3 == 0 {
-				lim.Set(ratelimit.PerSecond(0).WithBurst(burst), ratelimit.PerSecond(0).WithBurst(burst))
+			if _ = lim.SetLimits(ratelimit.PerSecond(0).WithBurst(burst + int64(i%2))); i%3 == 0 {
+				_ = lim.SetLimits(ratelimit.PerSecond(0).WithBurst(burst), ratelimit.PerSecond(0).WithBurst(burst))
 			}
 		}
 	})
@@ -88,7 +100,7 @@ func TestTrap09_SetNeitherLosesNorDoubles(t *testing.T) {
 	}
 }
 
-func TestTrap09_SetRearmsTheQueue(t *testing.T) {
+func TestSetRearmsTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lim := ratelimit.New(ratelimit.PerHour(5))
 		lim.AllowN(5)
@@ -96,26 +108,23 @@ func TestTrap09_SetRearmsTheQueue(t *testing.T) {
 		var err error
 		go func() { err = lim.WaitN(t.Context(), 4) }()
 		synctest.Wait()
-		lim.Set(ratelimit.PerSecond(3)) // 4 are too many now
+		_ = lim.SetLimits(ratelimit.PerSecond(3)) // 4 are too many now
 		time.Sleep(time.Minute)
 		want := []turn{{0, 2*time.Second/3 + 1}, {1, time.Second}}
-		if diff := cmp.Diff(want, served()); diff != "" {
-			t.Errorf("served (-want +got):\n%s", diff)
-		}
+		checkEqual(t, served(), want)
 		if !errors.Is(err, ratelimit.ErrTooLarge) {
 			t.Errorf("WaitN(4) = %v, want ErrTooLarge", err)
 		}
 		lim.AllowN(3)
 		go func() { err = lim.Wait(t.Context()) }()
 		synctest.Wait()
-		lim.Set()
-		if synctest.Wait(); !errors.Is(err, ratelimit.ErrLimited) {
-			t.Errorf("Wait without limits = %v, want a refusal", err)
-		}
+		_ = lim.SetLimits(ratelimit.PerSecond(1).WithBurst(ratelimit.NoBurst))
+		synctest.Wait()
+		checkIs(t, err, ratelimit.ErrLimited)
 	})
 }
 
-func TestTrap11_CancelAnImmediateReservation(t *testing.T) {
+func TestCancelAnImmediateReservation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, limits := range [][]ratelimit.Limit{{ratelimit.PerSecond(10)}, {ratelimit.PerSecond(10), ratelimit.PerHour(100)}} {
 			lim := ratelimit.New(limits...)
@@ -140,7 +149,7 @@ func TestTrap11_CancelAnImmediateReservation(t *testing.T) {
 	})
 }
 
-func TestTrap12_NeverRestoresTooMuch(t *testing.T) {
+func TestNeverRestoresTooMuch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lim := ratelimit.New(ratelimit.PerSecond(1).WithBurst(10))
 		r := lim.Reserve(10)
@@ -170,7 +179,7 @@ func TestReserveRefusals(t *testing.T) {
 		lim := ratelimit.New(ratelimit.PerSecond(1).WithBurst(2))
 		for _, n := range []int64{3, -1, math.MaxInt64, math.MinInt64} {
 			r := lim.Reserve(n)
-			if r.OK() || r.Delay() != ratelimit.Never || !errors.Is(r.Err(), ratelimit.ErrLimited) {
+			if limited, _ := errors.AsType[*ratelimit.LimitedError](r.Err()); r.OK() || limited == nil || limited.Retryable() {
 				t.Errorf("Reserve(%d): %+v, want a refusal", n, r)
 			}
 			r.Settle(1)
@@ -208,7 +217,7 @@ func TestSettle(t *testing.T) {
 			t.Errorf("15 of 8 reserved: retry after %v, want 6s", got)
 		}
 		old := lim.Reserve(1)
-		lim.Set(ratelimit.PerSecond(1).WithBurst(10))
+		_ = lim.SetLimits(ratelimit.PerSecond(1).WithBurst(10))
 		before := lim.Peek().RetryAfter
 		if old.Cancel(); lim.Peek().RetryAfter != before {
 			t.Error("a reservation by former limits has given something back")
@@ -225,9 +234,7 @@ func TestChargeCreditPenalize(t *testing.T) {
 		served := line(t, lim, []context.Context{t.Context()}, 1)
 		lim.Credit(15)
 		time.Sleep(100 * time.Millisecond)
-		if diff := cmp.Diff([]turn{{0, 100 * time.Millisecond}}, served()); diff != "" {
-			t.Errorf("served after a credit (-want +got):\n%s", diff)
-		}
+		checkEqual(t, served(), []turn{{0, 100 * time.Millisecond}})
 		lim.Credit(math.MaxInt64)
 		lim.Credit(-5)
 		lim.Charge(-5)
@@ -244,20 +251,20 @@ func TestChargeCreditPenalize(t *testing.T) {
 			lim.Charge(math.MaxInt64)
 			lim.Penalize(math.MaxInt64)
 		}
-		if d := lim.Peek(); d.OK || d.RetryAfter <= 0 || lim.Reserve(1).OK() && lim.Tokens() > 0 {
+		if d := lim.Peek(); d.OK || lim.Reserve(1).OK() && lim.Tokens() > 0 {
 			t.Errorf("admitted in debt: %+v", d)
 		}
-		if ratelimit.New(ratelimit.Inf).Charge(5).OK != true {
+		if ratelimit.New(ratelimit.Inf()).Charge(5).OK != true {
 			t.Error("Inf has refused")
 		}
 	})
 }
 
-func TestAbove(t *testing.T) {
+func TestLowPriority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, limits := range [][]ratelimit.Limit{{ratelimit.PerSecond(10)}, {ratelimit.PerSecond(10), ratelimit.PerHour(1000)}} {
 			lim := ratelimit.New(limits...)
-			low := lim.Above(0.6)
+			low := lim.LowPriority(0.6)
 			n := 0
 			for low.Allow() {
 				n++
@@ -268,13 +275,13 @@ func TestAbove(t *testing.T) {
 			if d := low.Take(1); d.OK || d.RetryAfter != 100*time.Millisecond || d.Remaining != 0 {
 				t.Errorf("got %+v, want a retry after 100ms", d)
 			}
-			if d := low.Take(5); d.RetryAfter != ratelimit.Never {
+			if d := low.Take(5); !refusedForever(d) {
 				t.Errorf("5 above 0.6 of 10: %+v, want never", d)
 			}
 			if !lim.AllowN(6) || lim.Allow() {
 				t.Error("want 6 left for others")
 			}
-			if lim.Above(1).Allow() || !lim.Above(-3).AllowN(0) || lim.Above(math.NaN()).Allow() {
+			if lim.LowPriority(1).Allow() || !lim.LowPriority(-3).AllowN(0) || lim.LowPriority(2).Allow() || lim.LowPriority(math.NaN()).Allow() {
 				t.Error("parts out of range")
 			}
 		}
@@ -290,25 +297,26 @@ func TestPace(t *testing.T) {
 		if err := lim.Pace(t.Context(), 0); err != nil {
 			t.Errorf("Pace(0) = %v", err)
 		}
-		for _, lim := range []*ratelimit.Limiter{lim, ratelimit.New(), ratelimit.New(ratelimit.PerSecond(1).WithBurst(0))} {
+		for _, lim := range []*ratelimit.Limiter{lim, new(ratelimit.Limiter), ratelimit.New(ratelimit.PerSecond(1).WithBurst(ratelimit.NoBurst))} {
 			if err := lim.Pace(t.Context(), -1); !errors.Is(err, ratelimit.ErrLimited) {
 				t.Errorf("Pace(-1) = %v, want ErrLimited", err)
 			}
 		}
-		if err := ratelimit.New(ratelimit.PerSecond(1).WithBurst(0)).Pace(t.Context(), 5); !errors.Is(err, ratelimit.ErrTooLarge) {
+		if err := ratelimit.New(ratelimit.PerSecond(1).WithBurst(ratelimit.NoBurst)).Pace(t.Context(), 5); !errors.Is(err, ratelimit.ErrTooLarge) {
 			t.Errorf("Pace without burst = %v, want ErrTooLarge", err)
 		}
-		if err := ratelimit.New(ratelimit.Inf).Pace(t.Context(), math.MaxInt64); err != nil {
+		if err := ratelimit.New(ratelimit.Inf()).Pace(t.Context(), math.MaxInt64); err != nil {
 			t.Errorf("Pace of Inf = %v", err)
 		}
 	})
 }
 
-func TestPropertyP5_CancelAllInAnyOrder(t *testing.T) {
-	// Oracle: a limiter that nobody has reserved from. Reservations are made and all cancelled, in any order and at any
-	// time, with nothing else in between.
+func TestPropertyCancelAllInAnyOrder(t *testing.T) {
+	// Oracle: a limiter that nobody has reserved from. Reservations are made
+	// and all cancelled, in any order and at any time, with nothing else in
+	// between.
 	synctest.Test(t, func(t *testing.T) {
-		check(t, 500, prop.ForAll(func(ns, order []int64, pause int64) string {
+		checkProperty(t, 500, prop.ForAll(func(ns, order []int64, pause int64) string {
 			limit := ratelimit.PerSecond(4).WithBurst(5)
 			lim, ref := ratelimit.New(limit), ratelimit.New(limit)
 			lim.AllowN(3)
@@ -331,16 +339,17 @@ func TestPropertyP5_CancelAllInAnyOrder(t *testing.T) {
 	})
 }
 
-func TestPropertyP5_NeverRestoresTooMuch(t *testing.T) {
-	// Oracle: the definition. Of what happened, admissions and reservations kept at the instants they were promised, no
-	// stretch exceeds burst + rate × time.
+func TestPropertyNeverRestoresTooMuch(t *testing.T) {
+	// Oracle: the definition. Of what happened, admissions and reservations
+	// kept at the instants they were promised, no stretch exceeds burst + rate
+	// × time.
 	limit := ratelimit.PerSecond(4).WithBurst(5)
 	type made struct {
 		r *ratelimit.Reservation
 		event
 	}
 	synctest.Test(t, func(t *testing.T) {
-		check(t, 1000, prop.ForAll(func(ops []int64) string {
+		checkProperty(t, 1000, prop.ForAll(func(ops []int64) string {
 			lim := ratelimit.New(limit)
 			var events []event
 			var open []made
@@ -376,15 +385,16 @@ func TestPropertyP5_NeverRestoresTooMuch(t *testing.T) {
 	})
 }
 
-func TestPropertyP6_SetPreservesTokens(t *testing.T) {
-	// Oracle: the tokens before, cut to the new burst, within a unit of the coarser of the two.
+func TestPropertySetPreservesTokens(t *testing.T) {
+	// Oracle: the tokens before, cut to the new burst, within a unit of the
+	// coarser of the two.
 	synctest.Test(t, func(t *testing.T) {
-		check(t, 500, prop.ForAll(func(from, to ratelimit.Limit, n int64) string {
+		checkProperty(t, 500, prop.ForAll(func(from, to ratelimit.Limit, n int64) string {
 			from = from.WithBurst(50)
 			lim := ratelimit.New(from)
 			lim.AllowN(n)
 			before, unit := lim.Tokens(), math.Ldexp(1, -int(lim.Frac()))
-			lim.Set(to)
+			_ = lim.SetLimits(to)
 			want, got := min(before, float64(to.Burst)), lim.Tokens()
 			unit = max(unit, math.Ldexp(1, -int(lim.Frac())))
 			if got > want+1e-9 || got < want-unit-1e-9 {
@@ -396,7 +406,8 @@ func TestPropertyP6_SetPreservesTokens(t *testing.T) {
 }
 
 func TestReserveStorm(t *testing.T) {
-	// Oracle: addition. Without a rate, what is kept and what remains is what there was.
+	// Oracle: addition. Without a rate, what is kept and what remains is what
+	// there was.
 	const burst = 100_000
 	for _, limits := range [][]ratelimit.Limit{
 		{ratelimit.PerSecond(0).WithBurst(burst)},

@@ -37,7 +37,7 @@ var ErrRollout = errors.New("rollout failed")
 // checks counts, no check starts after the timeout, a service that is away for
 // a moment does not end the wait, and the last state comes back in any case.
 func WaitForDeployment(ctx context.Context, c *Cluster, id string, timeout, interval time.Duration) (Deployment, error) {
-	policy := retry.Every(interval)
+	policy := retry.Interval(interval)
 	policy.MaxElapsed = timeout
 	return retry.Poll(ctx, policy, func(ctx context.Context) (Deployment, bool, error) {
 		d, err := c.Status(ctx, id)

@@ -111,8 +111,8 @@ func FuzzClassification(f *testing.F) {
 		e := details(t, got)
 
 		var hint interface{ RetryAfter() time.Duration }
-		if errors.As(err, &hint); hint != nil && e.Hint != hint.RetryAfter() {
-			t.Errorf("%q: Hint = %d, want %d", err, e.Hint, hint.RetryAfter())
+		if errors.As(err, &hint); hint != nil && e.RetryAfter != hint.RetryAfter() {
+			t.Errorf("%q: Hint = %d, want %d", err, e.RetryAfter, hint.RetryAfter())
 		}
 		want := !errors.Is(err, context.Canceled)
 		var says interface{ Retryable() bool }

@@ -19,15 +19,6 @@ import (
 	"github.com/redoubt-go/redoubt/retry"
 )
 
-func check(t *testing.T, times int, name string, property gopter.Prop) {
-	t.Helper()
-	parameters := gopter.DefaultTestParametersWithSeed(1)
-	parameters.MinSuccessfulTests = times
-	properties := gopter.NewProperties(parameters)
-	properties.Property(name, property)
-	properties.TestingRun(t)
-}
-
 // durations gives ordinary, extreme and meaningless durations.
 func durations() gopter.Gen {
 	return gen.OneGenOf(
@@ -47,23 +38,21 @@ func retries() gopter.Gen {
 	return gen.OneGenOf(gen.IntRange(1, 70), gen.Int(), gen.OneConstOf(0, 1000, 1024, 1025, math.MaxInt, math.MinInt))
 }
 
-// P1. Oracle: the documented bounds.
-func TestProperty1_DelaysStayWithinBounds(t *testing.T) {
-	check(t, 3000, "0 <= delay <= Max", prop.ForAll(
-		func(base, limit, low time.Duration, f, u, v float64, n int) string {
+// Oracle: the documented bounds.
+func TestDelaysStayWithinBounds(t *testing.T) {
+	checkProperty(t, 3000, prop.ForAll(
+		func(base, limit, low time.Duration, f, u float64, n int) string {
 			top := limit
 			if top <= 0 {
 				top = math.MaxInt64
 			}
-			s := retry.Step{Retry: n, Rand: u, PrevRand: v, Prev: min(max(low, 0), top)}
+			s := retry.Step{Retry: n, Rand: u, Prev: min(max(low, 0), top)}
 			for _, b := range []retry.Backoff{
 				retry.Exponential{Base: base, Max: limit, Min: low, Factor: f},
 				retry.Exponential{Base: base, Max: limit, Factor: f, Jitter: retry.Equal},
 				retry.Exponential{Base: base, Max: limit, Factor: f, Jitter: retry.None},
 				retry.Exponential{Base: base, Max: limit, Jitter: retry.Spread(f)},
-				retry.Linear{Base: base, Increment: low, Max: limit},
 				retry.Decorrelated{Base: base, Max: limit},
-				retry.Smooth{Median: base, Max: limit},
 			} {
 				if d := b.Delay(s); d < 0 || d > top {
 					return fmt.Sprintf("%#v: Delay = %d", b, d)
@@ -71,13 +60,13 @@ func TestProperty1_DelaysStayWithinBounds(t *testing.T) {
 			}
 			return ""
 		},
-		durations(), durations(), durations(), floats(), floats(), floats(), retries(),
+		durations(), durations(), durations(), floats(), floats(), retries(),
 	))
 }
 
-// P2. Oracle: math/big, for whole factors.
-func TestProperty2_CeilingsAreExactAndMonotone(t *testing.T) {
-	check(t, 500, "ceilings", prop.ForAll(
+// Oracle: math/big, for whole factors.
+func TestCeilingsAreExactAndMonotone(t *testing.T) {
+	checkProperty(t, 500, prop.ForAll(
 		func(base, limit int64, factor int) string {
 			b := retry.Exponential{Base: time.Duration(base), Max: time.Duration(limit), Factor: float64(factor), Jitter: retry.None}
 			want, top := big.NewInt(base), big.NewInt(limit)
@@ -106,12 +95,12 @@ func TestProperty2_CeilingsAreExactAndMonotone(t *testing.T) {
 	))
 }
 
-// P3. Oracle: the same calls, alone.
-func TestProperty3_SharedPolicyIsStateless(t *testing.T) {
-	check(t, 30, "goroutines do not see each other", prop.ForAll(
+// Oracle: the same calls, alone.
+func TestSharedPolicyIsStateless(t *testing.T) {
+	checkProperty(t, 30, prop.ForAll(
 		func(seed uint64) string {
 			for _, b := range []retry.Backoff{
-				retry.Exponential{Base: 5, Max: 50}, retry.Decorrelated{Base: 5, Max: 50}, retry.Smooth{Median: 5, Max: 50},
+				retry.Exponential{Base: 5, Max: 50}, retry.Decorrelated{Base: 5, Max: 50},
 			} {
 				shared := retry.Policy{MaxAttempts: 20, Backoff: b}
 				const callers = 8
@@ -153,6 +142,12 @@ type scene struct {
 	deadline int   // of the context, 0 for none
 	cancel   int   // of the context, 0 for never
 	tokens   int   // of the budget
+	flat     bool  // all pauses are equal
+}
+
+// asks reports whether an outcome asks for a pause.
+func (s scene) asks() bool {
+	return slices.ContainsFunc(s.outcomes, func(kind int) bool { return kind > 6 })
 }
 
 const (
@@ -188,7 +183,7 @@ type run struct {
 	Last   string
 }
 
-// model is the oracle of P4: the rules of Do, told naively with a clock of its
+// model is the oracle: the rules of Do, told naively with a clock of its
 // own.
 func (s scene) model() run {
 	var r run
@@ -266,15 +261,19 @@ func (s scene) policy(r *run) retry.Policy {
 	if s.tokens == 0 {
 		b.Burst = -1
 	}
+	var backoff retry.Backoff = retry.Exponential{Base: scenePause, Jitter: retry.None}
+	if s.flat {
+		backoff = retry.Constant(scenePause)
+	}
 	return retry.Policy{
 		MaxAttempts:   s.attempts,
 		MaxElapsed:    time.Duration(s.elapsed) * time.Millisecond,
 		MaxRetryAfter: sceneLimit,
-		Backoff:       retry.Exponential{Base: scenePause, Jitter: retry.None},
+		Backoff:       backoff,
 		Budget:        &b,
 		Rand:          func() float64 { return 0 },
 		OnEvent: func(_ context.Context, e retry.Event) {
-			if e.Kind == retry.Retry {
+			if e.Kind == retry.KindRetry {
 				r.Pauses = append(r.Pauses, e.Delay)
 			}
 		},
@@ -346,23 +345,23 @@ func scenes(f func(scene) string) gopter.Prop {
 	return prop.ForAll(
 		func(outcomes []int, attempts, elapsed, deadline, cancel, tokens int) string {
 			outcomes = slices.Concat(outcomes, []int{2})
-			return f(scene{outcomes, attempts, odd(elapsed, 5), orNever(deadline, 7), orNever(cancel, 5), tokens})
+			return f(scene{outcomes, attempts, odd(elapsed, 5), orNever(deadline, 7), orNever(cancel, 5), tokens, false})
 		},
 		gen.SliceOf(gen.IntRange(0, 8)), gen.IntRange(1, 9), gen.IntRange(20, 3000),
 		gen.IntRange(0, 1000), gen.IntRange(0, 1000), gen.IntRange(0, 9),
 	)
 }
 
-// P4. Oracle: scene.model.
-func TestProperty4_DoFollowsTheModel(t *testing.T) {
-	check(t, 500, "model", scenes(func(s scene) string {
+// Oracle: scene.model.
+func TestDoFollowsTheModel(t *testing.T) {
+	checkProperty(t, 500, scenes(func(s scene) string {
 		return cmp.Diff(s.model(), s.play(t, forms["Policy.Do"]))
 	}))
 }
 
-// P5. Oracle: the bound in the documentation of TokenBudget.
-func TestProperty5_BudgetBound(t *testing.T) {
-	check(t, 100, "bound", prop.ForAll(
+// Oracle: the bound in the documentation of TokenBudget.
+func TestBudgetBound(t *testing.T) {
+	checkProperty(t, 100, prop.ForAll(
 		func(burst int, ratio, perSecond float64, ops []int) (failure string) {
 			bubble(t, func(t *testing.T) {
 				b := &retry.TokenBudget{Burst: burst, Ratio: ratio, PerSecond: perSecond}
@@ -372,13 +371,13 @@ func TestProperty5_BudgetBound(t *testing.T) {
 					switch {
 					case op < 60:
 						deposits++
-						b.Deposit()
+						b.Settle(retry.OutcomeSuccess, 0, nil)
 					case op < 70:
 						time.Sleep(time.Duration(op) * 10 * time.Millisecond)
 					default:
 						// A withdrawal counts if it was granted, and the bound
 						// holds after each.
-						if b.Withdraw() {
+						if _, ok := b.Withdraw(nil); ok {
 							taken++
 						}
 					}
@@ -398,8 +397,8 @@ func TestProperty5_BudgetBound(t *testing.T) {
 	))
 }
 
-// P5, with every interleaving the scheduler finds. Oracle: the same bound.
-func TestProperty5_BudgetBoundInParallel(t *testing.T) {
+// with every interleaving the scheduler finds. Oracle: the same bound.
+func TestBudgetBoundInParallel(t *testing.T) {
 	b := &retry.TokenBudget{Burst: 50, Ratio: .25, PerSecond: -1}
 	const callers, each = 8, 2000
 	var taken [callers]int
@@ -407,8 +406,8 @@ func TestProperty5_BudgetBoundInParallel(t *testing.T) {
 	for i := range callers {
 		all.Go(func() {
 			for range each {
-				b.Deposit()
-				if b.Withdraw() {
+				b.Settle(retry.OutcomeSuccess, 0, nil)
+				if _, ok := b.Withdraw(nil); ok {
 					taken[i]++
 				}
 			}
@@ -427,10 +426,10 @@ func TestProperty5_BudgetBoundInParallel(t *testing.T) {
 	}
 }
 
-// P6. Oracle: counts that hold for every script: starts are at most 1+Max,
+// Oracle: counts that hold for every script: starts are at most 1+Max,
 // there is one winner or an error, and each other success is discarded once.
-func TestProperty6_OneWinner(t *testing.T) {
-	check(t, 300, "one winner", prop.ForAll(
+func TestOneWinner(t *testing.T) {
+	checkProperty(t, 300, prop.ForAll(
 		func(kinds []int, more, delay int) (failure string) {
 			bubble(t, func(t *testing.T) {
 				failure = oneWinner(t, script(kinds), more, time.Duration(delay)*time.Millisecond)
@@ -494,11 +493,14 @@ func oneWinner(t *testing.T, acts []act, more int, delay time.Duration) string {
 	return ""
 }
 
-// P8. Oracle: each other.
-func TestProperty8_AllFormsAgree(t *testing.T) {
-	check(t, 60, "forms", scenes(func(s scene) string {
+// Oracle: each other.
+func TestAllFormsAgree(t *testing.T) {
+	checkProperty(t, 60, scenes(func(s scene) string {
 		want := s.play(t, forms["Policy.Do"])
 		for name, form := range forms {
+			if name == "Poll" && (want.Reason == retry.ErrDeadline.Error() || want.Reason == retry.ErrElapsed.Error()) {
+				continue // it looks once more
+			}
 			if d := cmp.Diff(want, s.play(t, form)); d != "" {
 				return name + ":\n" + d
 			}

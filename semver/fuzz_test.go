@@ -2,7 +2,6 @@ package semver_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"regexp"
 	"testing"
@@ -89,52 +88,6 @@ func FuzzParseRange(f *testing.F) {
 		err = back.UnmarshalText([]byte(text))
 		if len(text) <= semver.MaxRangeLength && len(s) <= semver.MaxLength && (err != nil || !back.Equal(r)) {
 			t.Errorf("%q: canonical text %q gives %v, %v", s, text, back, err)
-		}
-	})
-}
-
-func FuzzParseVERS(f *testing.F) {
-	for _, s := range []string{"vers:npm/1.2.3|>=2.0.0|<5.0.0", "vers:all/*", "vers:golang/!=1.0.0|>2.0.0-rc", "vers:none/*"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		typ, r, err := semver.ParseVERS(s)
-		if err != nil {
-			checkFault(t, s, err)
-			return
-		}
-		if typ == "all" || typ == "none" {
-			typ = "semver"
-		}
-		text, err := r.VERS(typ)
-		if err != nil {
-			t.Fatalf("%q: VERS: %v", s, err)
-		}
-		if _, back, err := semver.ParseVERS(text); len(text) <= semver.MaxRangeLength && (err != nil || !back.Equal(r)) {
-			t.Errorf("%q: VERS %q gives %v, %v", s, text, back, err)
-		}
-	})
-}
-
-func FuzzParseOSV(f *testing.F) {
-	f.Add([]byte(`[{"introduced":"0"},{"fixed":"1.4.2"}]`))
-	f.Add([]byte(`[{"introduced":"1.0.0-a"},{"last_affected":"1.4.2"},{"limit":"*"}]`))
-	f.Fuzz(func(t *testing.T, doc []byte) {
-		var events []semver.Event
-		if json.Unmarshal(doc, &events) != nil {
-			return
-		}
-		r, err := semver.ParseOSV(events...)
-		if err != nil {
-			if !errors.Is(err, semver.ErrEvents) || !r.IsEmpty() {
-				t.Errorf("%s: %v, %v", doc, r, err)
-			}
-			return
-		}
-		for _, v := range around(r) {
-			if r.Contains(v) != included(v, events) {
-				t.Errorf("%s: contains %s = %v", doc, v, r.Contains(v))
-			}
 		}
 	})
 }

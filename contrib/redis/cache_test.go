@@ -75,9 +75,9 @@ func TestCache(t *testing.T) {
 		}
 	}
 	for what, err := range map[string]error{
-		"of 61 bytes, at most 50": c.Set(ctx, "c", user{strings.Repeat("x", 50)}, time.Second),
-		"key of 2000 bytes":       c.Set(ctx, strings.Repeat("k", 2000), user{}, time.Second),
-		"at most 1024":            c.Delete(ctx, "a", strings.Repeat("k", 1025)),
+		"of 61 bytes, want at most 50": c.Set(ctx, "c", user{strings.Repeat("x", 50)}, time.Second),
+		"key of 2000 bytes":            c.Set(ctx, strings.Repeat("k", 2000), user{}, time.Second),
+		"at most 1024":                 c.Delete(ctx, "a", strings.Repeat("k", 1025)),
 	} {
 		if err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%v, want %q in it", err, what)
@@ -92,7 +92,8 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// A server that does not answer costs one timeout; then it is left alone for a while. Through never notices.
+// A server that does not answer costs one timeout; then it is left alone for a
+// while. Through never notices.
 func TestCache_Outage(t *testing.T) {
 	var asked atomic.Int64
 	c := redis.NewCache(redis.CacheConfig[int]{Client: client(func(ctx context.Context, cmds ...[]string) []redis.Reply {
@@ -131,8 +132,8 @@ func tracked(t *testing.T, addr, name string) (*cache.Cache[string, string], *re
 	return first, redis.NewCache(raw(rueidisclient.New(c), name))
 }
 
-// What one process changes, others forget; what it changed itself it keeps. After FLUSHALL, and when the connection is
-// lost, everything is forgotten.
+// What one process changes, others forget; what it changed itself it keeps.
+// After FLUSHALL, and when the connection is lost, everything is forgotten.
 func TestTrack(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -184,7 +185,7 @@ func TestTrack(t *testing.T) {
 func TestCache_Validate(t *testing.T) {
 	bad := redis.CacheConfig[int]{Name: "a/b", Encode: func(int) ([]byte, error) { return nil, nil }}
 	err := bad.Validate()
-	for _, want := range []string{"Client", `Name: "a/b"`, "Encode and Decode"} {
+	for _, want := range []string{"Client", `Name: "a/b"`, "Decode is missing"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: lacks %q", err, want)
 		}

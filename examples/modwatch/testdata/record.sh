@@ -5,7 +5,7 @@
 set -eu
 here=$(pwd)
 advised=$(sed -n 's/^\t{"GO-[^"]*", "\([^"]*\)".*/\1/p' advisories.go)
-for dir in ../../internal/bench ../../contrib/*; do
+for dir in ../../internal/bench ../../internal/interop ../../contrib/*; do
   cd "$here/$dir"
   required=$(awk '$1 ~ /\./ && $2 ~ /^v/ && !/redoubt-go/ { print $1 }' go.mod)
   go list -e -mod=mod -m -versions -f '{{if .Version}}{{.Path}} {{.Version}}{{range .Versions}} {{.}}{{end}}{{end}}' \

@@ -1,0 +1,98 @@
+package semver
+
+import "strings"
+
+// decimals returns the three numbers of v in decimal.
+func (v Version) decimals() [3]string {
+	s := head(v.ext, v.core)
+	if s == "" {
+		s = string(v.Core().append(nil))
+	}
+	major, rest, _ := strings.Cut(s, ".")
+	minor, patch, _ := strings.Cut(rest, ".")
+	return [3]string{major, minor, patch}
+}
+
+// fromDecimals returns the release with the given numbers, which have no
+// leading zeros. It panics if the text would be longer than maxDerived.
+func fromDecimals(n [3]string) Version {
+	var v Version
+	if _, _, err := scan(n[0]+"."+n[1]+"."+n[2], Strict, maxDerived, &v); err != nil {
+		panic(errDerived)
+	}
+	return v
+}
+
+// increment adds 1 to a decimal number of any length.
+func increment(s string) string {
+	b := []byte(s)
+	for i := len(b) - 1; i >= 0; i-- {
+		if b[i] != '9' {
+			b[i]++
+			return string(b)
+		}
+		b[i] = '0'
+	}
+	return "1" + string(b)
+}
+
+// decrement subtracts 1 from a decimal number of any length, which is at
+// least 1.
+func decrement(s string) string {
+	b := []byte(s)
+	i := len(b) - 1
+	for ; b[i] == '0'; i-- {
+		b[i] = '9'
+	}
+	b[i]--
+	if b[0] == '0' && len(b) > 1 {
+		b = b[1:]
+	}
+	return string(b)
+}
+
+// previousPatch returns the release before the numbers of v, and false if the
+// third number is 0.
+func (v Version) previousPatch() (Version, bool) {
+	if v.patch == 0 {
+		return Version{}, false
+	}
+	n := v.decimals()
+	n[2] = decrement(n[2])
+	return fromDecimals(n), true
+}
+
+// compareWide compares the numbers of two versions that both have digits in
+// ext.
+func compareWide(v, w Version) int {
+	m, n := v.decimals(), w.decimals()
+	for i := range m {
+		if c := compareDecimal(m[i], n[i]); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+// compareDecimal compares two numbers. Numbers of equal value are ordered by
+// length, because identifiers of build metadata may have leading zeros.
+func compareDecimal(a, b string) int {
+	x, y := trimZeros(a), trimZeros(b)
+	switch {
+	case len(x) != len(y):
+		return order(len(x) < len(y))
+	case x != y:
+		return order(x < y) // strings.Compare would move its operands to the heap
+	case len(a) != len(b):
+		return order(len(a) < len(b))
+	}
+	return 0
+}
+
+// trimZeros removes leading zeros. The result for "0" is "".
+func trimZeros(s string) string {
+	for s != "" && s[0] == '0' {
+		s = s[1:]
+	}
+	return s
+}
