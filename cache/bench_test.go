@@ -112,14 +112,21 @@ func BenchmarkReadThrough(b *testing.B) {
 // The heap for a million entries, including 16 bytes of key and value.
 func BenchmarkMemory(b *testing.B) {
 	const n = 1_000_000
-	for b.Loop() {
-		before := heap()
-		c := cache.New(cache.Config[uint64, uint64]{Capacity: n})
-		for k := range uint64(n) {
-			c.Set(k, k)
-		}
-		b.ReportMetric(float64(heap()-before)/n, "B/entry")
-		runtime.KeepAlive(c)
+	for _, bb := range []struct {
+		name string
+		ttl  time.Duration
+	}{{"ttl=none", 0}, {"ttl=hour", time.Hour}} {
+		b.Run(bb.name, func(b *testing.B) {
+			for b.Loop() {
+				before := heap()
+				c := cache.New(cache.Config[uint64, uint64]{Capacity: n, TTL: bb.ttl})
+				for k := range uint64(n) {
+					c.Set(k, k)
+				}
+				b.ReportMetric(float64(heap()-before)/n, "B/entry")
+				runtime.KeepAlive(c)
+			}
+		})
 	}
 }
 

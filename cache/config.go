@@ -105,10 +105,12 @@ type Config[K comparable, V any] struct {
 	// back into this package and must not block.
 	//
 	// Events of one call arrive in order. Events of concurrent calls may arrive
-	// in either order. If OnEvent panics, it is still called with the remaining
-	// events of the same call, up to 64 panics. A panic during the removal of
-	// expired entries ends the program, because it happens in the goroutine of
-	// a timer.
+	// in either order.
+	//
+	// If OnEvent panics, it is still called with the remaining events of the
+	// same call, up to 64 panics. During a load, the panic reaches the waiting
+	// callers as a [*PanicError]. During the removal of expired entries it ends
+	// the program, because it happens in the goroutine of a timer.
 	OnEvent func(context.Context, Event[K, V])
 }
 
