@@ -17,8 +17,8 @@
 //
 // # Sign the log
 //
-// With a [Signer], the ledger writes a checkpoint at least every second. Keep
-// the private key away from the log:
+// With a [Signer], the ledger seals new records with a checkpoint within a
+// second. Keep the private key away from the log:
 //
 //	skey, vkey, err := ledger.GenerateKey("example.com/billing")
 //	signer, err := ledger.ParseSigner(skey)
