@@ -63,8 +63,8 @@
 // Open does not check that a key has signed the records that it finds. If an
 // attacker rewrites the log while the ledger is closed, the next checkpoint
 // signs the rewritten log. Use [Config.Known], or verify with keys before Open.
-// In a log with removed segments, Verify accepts the first known key that it
-// finds, because the log does not contain the key of the removed records.
+// A log with removed segments does not contain the key of the removed records.
+// Verify then accepts the first known key that it finds.
 //
 // # Choosing values
 //

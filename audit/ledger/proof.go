@@ -264,10 +264,11 @@ func (p *Proof) Verify(keys ...*Verifier) (Checkpoint, error) {
 	return cp, nil
 }
 
-// fold calls step with each hash of a proof, from node fn of a level with the
-// last node sn to the root, and reports whether the proof ends at the root.
-// Left reports whether the hash is left of the path. This is the loop of RFC
-// 9162, sections 2.1.3.2 and 2.1.4.2.
+// fold calls step with each hash of a proof. The path goes from node fn of a
+// level, whose last node is sn, to the root. Left means that the hash is left
+// of the path. The result reports whether the proof ends at the root.
+//
+// This is the loop of RFC 9162, sections 2.1.3.2 and 2.1.4.2.
 func fold(fn, sn uint64, proof []Hash, step func(h Hash, left bool)) bool {
 	for _, h := range proof {
 		if sn == 0 {
