@@ -80,8 +80,8 @@ func both(a, b error) error {
 
 // A FieldError reports a refused operation on a [Field]. Its text never
 // contains the value. If the field is sensitive, its text does not contain the
-// text of a Check function either; errors.Is and errors.As still find the error
-// of that function.
+// error of a Check function either. Errors.Is and errors.As still find that
+// error.
 type FieldError struct {
 	Target Target // the object; the text does not contain its ID
 	Field  string // name of the attribute

@@ -11,8 +11,8 @@ import (
 const fullMask = "***"
 
 // Last returns a mask that shows the last n runes, such as "***1234". It shows
-// only "***" if the text has fewer than 16 runes, if n is more than a quarter
-// of them, or if n <= 0.
+// only "***" if n <= 0, if n is more than a quarter of the runes, or if there
+// are fewer than 16 runes.
 func Last(n int) func(string) string {
 	return func(s string) string {
 		runes := utf8.RuneCountInString(s)

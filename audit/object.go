@@ -41,8 +41,8 @@ func (l *Log) Object(typ, id string) *Object {
 // If old is nil, the event is a Create; if new is nil, it is a Delete;
 // otherwise it is a Modify. If nothing differs, Diff records nothing.
 //
-// Errors: [ErrInvalid] if an argument is not a struct, if the types differ or
-// if a tag is invalid; [ErrUnbound] for the zero Object; the errors of
+// Errors: [ErrInvalid] for an argument that is not a struct, for different
+// types and for an invalid tag; [ErrUnbound] for the zero Object; the errors of
 // [Log.Record]. With an error, the returned changes are nil.
 func (o *Object) Diff(ctx context.Context, old, new any) ([]Change, error) {
 	if o.log == nil {

@@ -214,24 +214,72 @@ func TestPropertyMask(t *testing.T) {
 		full := audit.Attribute[string]{Name: "s", Sensitive: true}
 		f, _ := last.Load(o, s)
 		g, _ := full.Load(o, s)
-		got, runes := f.Masked(), []rune(s)
 		if g.Masked() != "***" {
 			return "the default mask is " + g.Masked()
 		}
-		if got != "***" && utf8.RuneCountInString(got) != 3+n {
-			return fmt.Sprintf("the length of %q tells something", got)
-		}
-		if len(runes) >= 16 {
-			if shown := strings.TrimPrefix(got, "***"); 4*utf8.RuneCountInString(shown) > len(runes) || !strings.HasSuffix(s, shown) {
-				return fmt.Sprintf("%q shows more than a quarter of %d runes, or not their end", got, len(runes))
-			}
-			return ""
-		}
-		for i := range max(len(runes)-3, 0) {
-			if window := string(runes[i : i+4]); strings.Contains(got, window) {
-				return fmt.Sprintf("%q shows %q", got, window)
-			}
+		return revealed(s, f.Masked(), n)
+	}, gen.OneGenOf(gen.AnyString(), gen.SliceOf(gen.AlphaNumChar()).Map(func(r []rune) string { return string(r) })), gen.IntRange(-1, 40)))
+}
+
+// revealed returns how the mask of a text, with n runes shown, reveals too
+// much.
+func revealed(s, mask string, n int) string {
+	runes := []rune(s)
+	if mask != "***" && utf8.RuneCountInString(mask) != 3+n {
+		return fmt.Sprintf("the length of %q is not fixed", mask)
+	}
+	if len(runes) >= 16 {
+		if shown := strings.TrimPrefix(mask, "***"); 4*utf8.RuneCountInString(shown) > len(runes) || !strings.HasSuffix(s, shown) {
+			return fmt.Sprintf("%q shows more than a quarter of %d runes, or not their end", mask, len(runes))
 		}
 		return ""
-	}, gen.OneGenOf(gen.AnyString(), gen.SliceOf(gen.AlphaNumChar()).Map(func(r []rune) string { return string(r) })), gen.IntRange(-1, 40)))
+	}
+	for i := range max(len(runes)-3, 0) {
+		if window := string(runes[i : i+4]); strings.Contains(mask, window) {
+			return fmt.Sprintf("%q shows %q", mask, window)
+		}
+	}
+	return ""
+}
+
+// The oracle of the replay finds a log that does not belong to the field.
+func TestReplayBites(t *testing.T) {
+	change := func(a audit.Action, o audit.Outcome, from, to string) audit.Event {
+		return audit.Event{Action: a, Outcome: o, Changes: []audit.Change{{Field: "n", Old: from, New: to}}}
+	}
+	good := []audit.Event{
+		change(audit.Create, audit.Success, "", "1"), change(audit.Read, audit.Success, "", ""),
+		change(audit.Modify, audit.Failure, "", ""), change(audit.Modify, audit.Success, "1", "2"),
+		change(audit.Delete, audit.Success, "2", ""),
+	}
+	if got := replay(good, ""); got != "" {
+		t.Errorf("a good log: %s", got)
+	}
+	for name, bad := range map[string][]audit.Event{
+		"gap between changes":  {good[0], good[4]},
+		"change is missing":    good[:1],
+		"created twice":        {good[0], good[0]},
+		"failure with a value": {change(audit.Modify, audit.Failure, "1", "2")},
+		"deleted with a value": {good[0], change(audit.Delete, audit.Success, "1", "2")},
+	} {
+		if replay(bad, "") == "" {
+			t.Errorf("%s: not found", name)
+		}
+	}
+}
+
+func TestMaskPropertyBites(t *testing.T) {
+	for name, c := range map[string]struct {
+		value, mask string
+		n           int
+	}{
+		"shows a short value":       {"hunter2", "***ter2", 4},
+		"shows more than a quarter": {"1234567890123456", "***23456", 5},
+		"shows the beginning":       {"1234567890123456", "***1234", 4},
+		"length of the value":       {"hunter2", "*******", 2},
+	} {
+		if revealed(c.value, c.mask, c.n) == "" {
+			t.Errorf("%s: not found", name)
+		}
+	}
 }

@@ -50,10 +50,9 @@ func (c QuorumConfig) Validate() error {
 // A Quorum is a sink that writes to several sinks at the same time and succeeds
 // when enough of them have stored the events. It is safe for concurrent use.
 //
-// Every write to a sink runs in a goroutine. If a sink does not return within
-// the timeout, the write has failed, and the Quorum does not call the sink
-// again before that call returns. Concurrent writes may reach a sink in another
-// order.
+// Every write to a sink runs in a goroutine. A write fails if the sink does not
+// return within the timeout. The Quorum does not call that sink again before
+// the call returns. Concurrent writes may reach a sink in another order.
 //
 // The errors of the other sinks are dropped if enough sinks succeed. To count
 // them, wrap each sink in a [SinkFunc].

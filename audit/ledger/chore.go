@@ -41,37 +41,24 @@ func (l *Ledger) request(c *chore, delay time.Duration, do func()) {
 	}
 	c.due = at
 	time.AfterFunc(delay, func() {
-		if l.begun(c, at) {
-			defer l.ended(c)
-			do()
+		l.mu.Lock()
+		if l.closing || !c.due.Equal(at) { // an earlier request has replaced this request
+			l.mu.Unlock()
+			return
+		}
+		c.busy = true
+		l.chores.Add(1)
+		l.mu.Unlock()
+		do()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		again := c.again
+		*c = chore{}
+		l.chores.Done()
+		if again { // otherwise a chore that fails is not repeated
+			l.remind()
 		}
 	})
-}
-
-// begun reports whether the chore that is due at the given time may run: the
-// ledger is open, and no earlier request has replaced it.
-func (l *Ledger) begun(c *chore, at time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closing || c.busy || !c.due.Equal(at) {
-		return false
-	}
-	c.busy = true
-	l.chores.Add(1)
-	return true
-}
-
-// ended requests a chore again only if a commit asked for it. A chore that
-// failed is not repeated by itself.
-func (l *Ledger) ended(c *chore) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	again := c.again
-	*c = chore{}
-	l.chores.Done()
-	if again {
-		l.remind()
-	}
 }
 
 // syncLater syncs for SyncEvery. An error stops the ledger, and the next event

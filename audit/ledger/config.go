@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/redoubt-go/redoubt/internal/quote"
@@ -158,26 +159,18 @@ func (c Config) Validate() error {
 	check(c.Retain <= 0 || c.Signer != nil, "Retain is %d, want a Signer with it", c.Retain)
 	check(c.Previous == nil || c.Signer != nil, "Previous is set, want a Signer with it")
 	check(c.Anchor == nil || c.Signer != nil, "Anchor is set, want a Signer with it")
-	for _, s := range c.signers() {
-		check(s.v.name == c.origin(), "the name of a signer is %s, want %s, the origin", s.v.name, c.origin())
+	for _, k := range c.keys() {
+		check(k.name == c.origin(), "the name of a signer is %s, want %s, the origin", k.name, c.origin())
 	}
 	return errors.Join(errs...)
 }
 
-// signers returns Signer and Previous, as far as they are set.
-func (c Config) signers() (signers []*Signer) {
-	for _, s := range [...]*Signer{c.Signer, c.Previous} {
-		if s != nil {
-			signers = append(signers, s)
-		}
-	}
-	return signers
-}
-
 // keys returns the public keys of the signers.
 func (c Config) keys() (keys []*Verifier) {
-	for _, s := range c.signers() {
-		keys = append(keys, s.v)
+	for _, s := range [...]*Signer{c.Signer, c.Previous} {
+		if s != nil {
+			keys = append(keys, s.v)
+		}
 	}
 	return keys
 }
@@ -194,13 +187,6 @@ func (c Config) origin() string {
 }
 
 func isOrigin(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case c == '.' || c == '_' || c == '-' || c == ':' || c == '/':
-		default:
-			return false
-		}
-	}
-	return len(s) <= 128
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:/"
+	return len(s) <= 128 && strings.Trim(s, letters) == "" // nothing is left of a text of letters
 }

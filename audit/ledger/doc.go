@@ -17,8 +17,8 @@
 //
 // # Sign the log
 //
-// With a [Signer], the ledger writes a checkpoint at least every second. Keep
-// the private key away from the log:
+// With a [Signer], the ledger seals new records with a checkpoint within a
+// second. Keep the private key away from the log:
 //
 //	skey, vkey, err := ledger.GenerateKey("example.com/billing")
 //	signer, err := ledger.ParseSigner(skey)
@@ -63,8 +63,8 @@
 // Open does not check that a key has signed the records that it finds. If an
 // attacker rewrites the log while the ledger is closed, the next checkpoint
 // signs the rewritten log. Use [Config.Known], or verify with keys before Open.
-// In a log with removed segments, Verify accepts the first known key that it
-// finds, because the log does not contain the key of the removed records.
+// A log with removed segments does not contain the key of the removed records.
+// Verify then accepts the first known key that it finds.
 //
 // # Choosing values
 //

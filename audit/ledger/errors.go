@@ -92,7 +92,7 @@ const (
 	KindRewritten             // the log is consistent but differs from the known head or from a checkpoint
 	KindBadSeal               // the signature of a checkpoint is invalid or not by the current key
 	KindUnsealed              // too many records, or all, have no checkpoint
-	KindForked                // the keys have signed two logs: this log and a log with the known head
+	KindForked                // the log differs from the known head although its checkpoints are valid
 )
 
 // String returns the name in lower case.

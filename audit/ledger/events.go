@@ -25,7 +25,7 @@ type Record struct {
 // Errors: [ErrFormat], fs.ErrNotExist, the errors of fsys.
 func Events(fsys fs.FS) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		for line, err := range lines(fsys, 0) {
+		for line, err := range lines(fsys) {
 			var r Record
 			service := false
 			if err == nil {
@@ -60,9 +60,8 @@ func (l textLine) place() string {
 	return l.file + ":" + strconv.Itoa(l.no)
 }
 
-// lines returns the complete lines, from the start of the segment that contains
-// record from, or from the oldest segment.
-func lines(fsys fs.FS, from uint64) iter.Seq2[textLine, error] {
+// lines returns the complete lines, from the oldest segment on.
+func lines(fsys fs.FS) iter.Seq2[textLine, error] {
 	return func(yield func(textLine, error) bool) {
 		segs, err := segments(fsys)
 		if err == nil && len(segs) == 0 {
@@ -71,9 +70,6 @@ func lines(fsys fs.FS, from uint64) iter.Seq2[textLine, error] {
 		if err != nil {
 			yield(textLine{}, err)
 			return
-		}
-		for len(segs) > 1 && segs[1] <= from {
-			segs = segs[1:]
 		}
 		for _, seg := range segs {
 			if !linesOf(fsys, segmentName(seg), yield) {

@@ -140,8 +140,9 @@ func unexplained(suspects, ps []Problem) (left []Problem) {
 }
 
 // compareKnown adds the problems that only the known head reveals. An earlier
-// problem explains a different root. If the keys have sealed this log although
-// it differs from the known head, they have signed two logs.
+// problem explains a different root. If the checkpoints are valid although the
+// root differs, the keys have signed two logs, or bytes were changed that no
+// signature covers.
 func (v *verifier) compareKnown(ps []Problem) []Problem {
 	if v.c.Known == nil {
 		return ps

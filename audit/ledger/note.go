@@ -170,13 +170,9 @@ var errBadSignature = errors.New("signature is invalid")
 func openNote(note string, keys []*Verifier) (text string, signed uint64, err error) {
 	malformed := formatError("signed note is malformed")
 	split := strings.LastIndex(note, "\n\n")
-	if split < 0 || len(note) > maxNote || !utf8.ValidString(note) || !strings.HasSuffix(note, "\n") {
+	control := func(r rune) bool { return r < 0x20 && r != '\n' }
+	if split < 0 || len(note) > maxNote || !utf8.ValidString(note) || !strings.HasSuffix(note, "\n") || strings.ContainsFunc(note, control) {
 		return "", 0, malformed
-	}
-	for _, c := range []byte(note) {
-		if c < 0x20 && c != '\n' {
-			return "", 0, malformed
-		}
 	}
 	// The last empty line separates text and signatures. The text may contain
 	// other empty lines.

@@ -125,7 +125,7 @@ type leaves struct {
 // readLeaves calls do with the leaves of the log and returns the first error of
 // both.
 func readLeaves(fsys fs.FS, do func(*leaves) error) error {
-	next, stop := iter.Pull2(lines(fsys, 0))
+	next, stop := iter.Pull2(lines(fsys))
 	defer stop()
 	l := &leaves{next: next, keep: noRecord}
 	line, err, ok := next()
@@ -250,25 +250,38 @@ func (p *Proof) Verify(keys ...*Verifier) (Checkpoint, error) {
 	if p.Index >= cp.Size || len(p.Hashes) > 64 {
 		return Checkpoint{}, broken
 	}
-	fn, sn, r := p.Index, cp.Size-1, leafHash(p.Line)
-	for _, h := range p.Hashes {
-		switch {
-		case sn == 0:
-			return Checkpoint{}, broken
-		case fn&1 == 1 || fn == sn:
+	r := leafHash(p.Line)
+	whole := fold(p.Index, cp.Size-1, p.Hashes, func(h Hash, left bool) {
+		if left {
 			r = nodeHash(h, r)
-			for fn&1 == 0 && fn != 0 {
-				fn, sn = fn>>1, sn>>1
-			}
-		default:
+		} else {
 			r = nodeHash(r, h)
 		}
-		fn, sn = fn>>1, sn>>1
-	}
-	if sn != 0 || r != cp.Root {
+	})
+	if !whole || r != cp.Root {
 		return Checkpoint{}, broken
 	}
 	return cp, nil
+}
+
+// fold calls step with each hash of a proof. The path goes from node fn of a
+// level, whose last node is sn, to the root. Left means that the hash is left
+// of the path. The result reports whether the proof ends at the root.
+//
+// This is the loop of RFC 9162, sections 2.1.3.2 and 2.1.4.2.
+func fold(fn, sn uint64, proof []Hash, step func(h Hash, left bool)) bool {
+	for _, h := range proof {
+		if sn == 0 {
+			return false
+		}
+		left := fn&1 == 1 || fn == sn
+		step(h, left)
+		for left && fn&1 == 0 && fn != 0 {
+			fn, sn = fn>>1, sn>>1
+		}
+		fn, sn = fn>>1, sn>>1
+	}
+	return sn == 0
 }
 
 // CheckConsistency checks that proof shows that the log of newer begins with
@@ -299,21 +312,14 @@ func CheckConsistency(older, newer Head, proof []Hash) error {
 		fn, sn = fn>>1, sn>>1
 	}
 	fr, sr := proof[0], proof[0]
-	for _, h := range proof[1:] {
-		switch {
-		case sn == 0:
-			return broken
-		case fn&1 == 1 || fn == sn:
+	whole := fold(fn, sn, proof[1:], func(h Hash, left bool) {
+		if left {
 			fr, sr = nodeHash(h, fr), nodeHash(h, sr)
-			for fn&1 == 0 && fn != 0 {
-				fn, sn = fn>>1, sn>>1
-			}
-		default:
+		} else {
 			sr = nodeHash(sr, h)
 		}
-		fn, sn = fn>>1, sn>>1
-	}
-	if sn != 0 || fr != older.Root || sr != newer.Root {
+	})
+	if !whole || fr != older.Root || sr != newer.Root {
 		return broken
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -384,4 +385,28 @@ func TestPropertyRoundTrip(t *testing.T) {
 		}
 		return gocmp.Diff(want, got)
 	}, gen.SliceOf(gen.AnyString().Map(func(s string) string { return strings.ToValidUTF8(s, "?") }))))
+}
+
+// The oracle of the tree has the roots that other implementations of RFC 6962
+// publish for these leaves.
+func TestTreeOracle(t *testing.T) {
+	var leaves [][]byte
+	for _, s := range []string{"", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"} {
+		leaf, err := hex.DecodeString(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaves = append(leaves, leaf)
+	}
+	for n, want := range map[int]string{
+		1: "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+		2: "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+		3: "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+		8: "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+	} {
+		root := mth(leaves[:n])
+		if got := hex.EncodeToString(root[:]); got != want {
+			t.Errorf("%d leaves: root %s, want %s", n, got, want)
+		}
+	}
 }

@@ -160,29 +160,26 @@ func readAll(ctx context.Context, fsys fs.FS, segs []uint64, take func(*entry) b
 // the verifier finds the fault in that line.
 func readChunks(fsys fs.FS, segs []uint64, used <-chan *chunk, yield func(*chunk) bool) {
 	for i, seg := range segs {
-		r := segmentReader{last: i == len(segs)-1}
 		f, err := fsys.Open(segmentName(seg))
-		for first, more := true, true; more; first = false {
-			c := recycled(used)
-			c.seg, c.first, c.err = seg, first, err
-			if r.r = f; err == nil {
-				more = r.next(c)
-			}
-			if !yield(c) || c.err != nil {
-				err, more = errStopped, false
-			}
-		}
-		if f != nil {
-			_ = f.Close()
-		}
 		if err != nil {
+			c := recycled(used)
+			c.err = err
+			yield(c)
 			return
 		}
+		r := segmentReader{r: f, last: i == len(segs)-1}
+		for first, more := true, true; more; first = false {
+			c := recycled(used)
+			c.seg, c.first = seg, first
+			more = r.next(c)
+			if !yield(c) || c.err != nil {
+				_ = f.Close()
+				return
+			}
+		}
+		_ = f.Close()
 	}
 }
-
-// errStopped ends reading when yield returns false.
-var errStopped = errors.New("stopped")
 
 // recycled returns a chunk in the memory of a used chunk, if there is any.
 func recycled(used <-chan *chunk) *chunk {

@@ -72,14 +72,8 @@ func (l *Ledger) headerFields(p *position) string {
 	if p.tree.size == 0 {
 		return fields
 	}
-	var b strings.Builder
-	for i, h := range p.tree.roots() {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(`"` + h.String() + `"`)
-	}
-	return fields + `,"range":[` + b.String() + `]`
+	roots, _ := json.Marshal(p.tree.roots()) // an array of texts
+	return fields + `,"range":` + string(roots)
 }
 
 // full reports whether the next commit starts a new segment.

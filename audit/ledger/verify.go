@@ -278,7 +278,7 @@ func (v *verifier) step(e entry, after *entry) {
 		v.cur = e
 	case renumbered:
 		v.flush()
-		v.problem(KindAltered, v.next, v.next, e)
+		v.altered = append(v.altered, place(KindAltered, v.next, v.next, e))
 		v.skipTo(v.next + 1)
 	case replacement:
 		v.gaps = append(v.gaps, gap{v.next, v.next, e})
@@ -379,20 +379,15 @@ func (v *verifier) flush() {
 	switch n := v.bad; n {
 	case 0:
 	case 1:
-		v.problem(KindAltered, v.badEnds[0].seq, v.badEnds[0].seq, v.badEnds[0])
+		v.altered = append(v.altered, place(KindAltered, v.badEnds[0].seq, v.badEnds[0].seq, v.badEnds[0]))
 	default:
 		first := v.badEnds[1].seq
 		if v.badEnds[0].line == v.badEnds[1].line {
 			first = v.badEnds[0].seq
 		}
-		v.problem(KindAltered, first, first+uint64(n)-2, v.badEnds[1])
+		v.altered = append(v.altered, place(KindAltered, first, first+uint64(n)-2, v.badEnds[1]))
 	}
 	v.bad = 0
-}
-
-// problem adds a problem that is certain.
-func (v *verifier) problem(k Kind, from, to uint64, e entry) {
-	v.altered = append(v.altered, place(k, from, to, e))
 }
 
 // place returns a problem at the line e.
