@@ -32,8 +32,7 @@ type kind struct {
 
 var kinds = []kind{
 	{"none", func(*world) guard { return func(fn func() error) error { return fn() } }},
-	{"redoubt", func(w *world) guard { return redoubt(w, 15*time.Second) }},
-	{"redoubt, no ramp", func(w *world) guard { return redoubt(w, 0) }},
+	{"redoubt", redoubt},
 	{"redoubt throttle", func(*world) guard {
 		return guardOf(breaker.NewThrottle(breaker.ThrottleConfig{Window: 10 * time.Second}))
 	}},
@@ -49,11 +48,11 @@ var kinds = []kind{
 	{"kratos", kratos},
 }
 
-// redoubt has the jitter of its open periods drawn from the seed, once for each client, in place of its own.
-func redoubt(w *world, rampUp time.Duration) guard {
-	openFor := 5 * time.Second
+// redoubt is the zero Config, except that the jitter is drawn from the seed.
+func redoubt(w *world) guard {
+	openFor := 4 * time.Second
 	openFor += time.Duration(w.rng.Float64() * 0.2 * float64(openFor))
-	return guardOf(breaker.New(breaker.Config{OpenFor: openFor, MaxOpenFor: 2 * openFor, Jitter: -1, RampUp: rampUp}))
+	return guardOf(breaker.New(breaker.Config{OpenFor: openFor, Jitter: -1}))
 }
 
 func guardOf(g breaker.Gate) guard {
