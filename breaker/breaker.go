@@ -29,9 +29,9 @@ type Breaker struct {
 	failed   streak     // failures
 	hang     *hang      // nil in the first tenth
 	outage   time.Duration
-	lastOpen time.Duration // length of the last open period
-	refused  uint64        // rejected calls when the breaker last opened
-	clues    *clues // nil before the first
+	lastOpen time.Duration         // length of the last open period
+	refused  uint64                // rejected calls when the breaker last opened
+	clues    *clues                // nil before the first
 	out      *outbox.Outbox[Event] // nil before the first event
 }
 
@@ -208,14 +208,19 @@ func (b *Breaker) enter(ctx context.Context) (ticket, error) {
 	if !p.admitsAll() {
 		return b.consider(ctx, p)
 	}
-	look := b.meter.begin() || ctx != context.Background() || b.timed.Load()
-	if !look && b.cur.Load() == p {
-		return ticket{period: p}, nil
+	c, look := b.meter.begin()
+	if !look && ctx == context.Background() && !b.timed.Load() && b.cur.Load() == p {
+		return ticket{period: p, cell: c}, nil
 	}
+	return b.look(ctx, p, c)
+}
+
+// look is the rest of enter if it needs the clock.
+func (b *Breaker) look(ctx context.Context, p *period, c *cell) (ticket, error) {
 	if now := b.now(); b.meter.fresh(now) && b.cur.Load() == p {
-		return ticket{p, now}, nil
+		return ticket{p, c, now}, nil
 	}
-	b.meter.undo()
+	c.n[started].Add(^uint64(0)) // admit counts again
 	return b.admit(ctx)
 }
 
@@ -243,8 +248,9 @@ func (b *Breaker) admit(ctx context.Context) (ticket, error) {
 		p = b.review(ctx, p, now, report{})
 	}
 	ok := b.place(p, now)
+	t := ticket{period: p, start: now}
 	if ok {
-		b.meter.begin()
+		t.cell, _ = b.meter.begin()
 	} else {
 		b.meter.add(rejected)
 	}
@@ -253,7 +259,6 @@ func (b *Breaker) admit(ctx context.Context) (ticket, error) {
 		b.deliver(out)
 		return ticket{}, p.refusal
 	}
-	t := ticket{p, now}
 	delivered := false
 	defer func() {
 		if !delivered {
@@ -291,72 +296,67 @@ func (b *Breaker) patience(now time.Duration) time.Duration {
 
 // leave implements gate.
 func (b *Breaker) leave(ctx context.Context, t ticket, err error) {
-	switch {
-	case b == nil:
-	case err == nil:
-		b.report(ctx, t, report{now: b.now()})
-	default:
-		r := report{outcome: OutcomeFailure, now: b.now(), err: err} // if Classify panics
-		defer func() { b.report(ctx, t, r) }()
-		r.outcome, r.given = b.outcome(ctx, t, err, r.now)
+	if b == nil {
+		return
 	}
+	now := b.now()
+	if err == nil {
+		if counted, done := b.quiet(t, now); !done {
+			b.report(ctx, t, report{counted: counted})
+		}
+		return
+	}
+	r := report{outcome: OutcomeFailure, err: err} // if Classify panics
+	defer func() { b.report(ctx, t, r) }()
+	r.outcome, r.given = b.outcome(ctx, t, err, now)
 }
 
 // end implements gate.
 func (b *Breaker) end(ctx context.Context, t ticket, o Outcome, err error) {
 	if b != nil {
-		b.report(ctx, t, report{outcome: min(o, OutcomeIgnored), now: b.now(), err: err})
+		b.report(ctx, t, report{outcome: min(o, OutcomeIgnored), err: err})
 	}
+}
+
+// quiet takes a success. It is done if the success matters to nothing but its
+// counter; then it costs a reading of the clock and an addition. Not so, by the
+// flag watch, outside StateClosed and StateForcedClosed; with WindowCalls; while
+// a shadow lasts; and while the window contains failures but not MinCalls calls,
+// because then a success may complete them. A failure that is judged meanwhile
+// sets watch before it reads the counters. So either it sees the success, or
+// the success sees watch after it has counted and is not done.
+func (b *Breaker) quiet(t ticket, now time.Duration) (counted, done bool) {
+	if b.watch.Load() || t.period != b.cur.Load() || !b.meter.fresh(now) {
+		return false, false
+	}
+	if t.start != 0 {
+		if slowCall := b.cfg.Load().SlowCall; slowCall > 0 && now-t.start >= slowCall {
+			return false, false
+		}
+		b.pace.learn(t.start, now)
+	}
+	t.cell.n[success].Add(1)
+	return true, !b.watch.Load()
 }
 
 // A report is how a call ended.
 type report struct {
 	outcome Outcome
-	now     time.Duration
 	given   gaveUp
 	long    bool // the call ran for SlowCall
-	counted bool // the meter has counted the success
+	counted bool // quiet has counted the success
 	err     error
 	wait    time.Duration // the least open period that err asks for
 }
 
-// report takes the end of a call. A success of a quiet breaker costs a reading
-// of the clock and an addition.
+// report takes the end of a call for which quiet was not done.
 func (b *Breaker) report(ctx context.Context, t ticket, r report) {
-	cfg := b.cfg.Load()
-	r.long = cfg.SlowCall > 0 && t.start != 0 && r.now-t.start >= cfg.SlowCall
-	switch r.outcome {
-	case OutcomeSuccess:
-		if t.start != 0 && t.period == b.cur.Load() {
-			b.pace.learn(t.start, r.now)
-		}
-		if !r.long {
-			var done bool
-			if r.counted, done = b.quiet(t, r.now); done {
-				return
-			}
-		}
-	case OutcomeFailure:
+	if r.outcome == OutcomeFailure {
 		r.wait = errtree.Read(r.err).RetryAfter
 	}
-	if b.record(ctx, t, r) && cfg.TripIf != nil {
+	if b.record(ctx, t, r) && b.cfg.Load().TripIf != nil {
 		b.ask(ctx, t.period, r)
 	}
-}
-
-// quiet counts a success if that changes nothing else. It does if the next
-// success may matter to more than its counter, which watch reports: outside
-// StateClosed and StateForcedClosed; with WindowCalls; while a shadow lasts;
-// and while the window contains failures but not MinCalls calls, because then
-// a success may complete them. A failure that is judged meanwhile sets watch
-// before it reads the counters. So either it sees the success, or the success
-// sees watch after it has counted and is not done.
-func (b *Breaker) quiet(t ticket, now time.Duration) (counted, done bool) {
-	if b.watch.Load() || t.period != b.cur.Load() || !b.meter.fresh(now) {
-		return false, false
-	}
-	b.meter.add(success)
-	return true, !b.watch.Load()
 }
 
 // record is report for all that may change the breaker. It reports whether the
@@ -366,6 +366,13 @@ func (b *Breaker) record(ctx context.Context, t ticket, r report) (judged bool) 
 	now := b.now()
 	p := b.settle(ctx, now)
 	if t.period == p {
+		if t.start != 0 {
+			slowCall := b.cfg.Load().SlowCall
+			r.long = slowCall > 0 && now-t.start >= slowCall
+			if r.outcome == OutcomeSuccess && !r.counted {
+				b.pace.learn(t.start, now)
+			}
+		}
 		judged = b.count(ctx, p, now, t, r)
 	} else if !r.counted {
 		b.meter.add(late)

@@ -9,11 +9,11 @@ import (
 // clues are counts that point at values of a Config that do not fit.
 type clues struct {
 	given      streak // calls given up by their callers
-	impatient  int // deadlines shorter than a success usually takes
-	belowSlow  int // calls that expired before SlowCall
-	lateProbes int // probes that succeeded after ProbeTimeout
-	idle       int // recoveries after an opening that refused nothing
-	busy       int // other recoveries
+	impatient  int    // deadlines shorter than a success usually takes
+	belowSlow  int    // calls that expired before SlowCall
+	lateProbes int    // probes that succeeded after ProbeTimeout
+	idle       int    // recoveries after an opening that refused nothing
+	busy       int    // other recoveries
 }
 
 // enough is the number of cases from which a clue is a hint.

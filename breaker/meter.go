@@ -37,8 +37,8 @@ type cell struct {
 // A meter counts calls in total and over a window. The counters only grow and
 // are never moved, so no result is lost or counted twice. A window is the
 // difference between the counters now and their values at its start. A ring
-// keeps these values for the last ten tenths. The methods add, begin, undo,
-// fresh, total and running need no lock, the others need the lock of the owner.
+// keeps these values for the last ten tenths. The methods add, begin, fresh,
+// total and running need no lock, the others need the lock of the owner.
 //
 // One cell serves until two processors collide on it. Then the meter makes a
 // row of cells, once, and adds to a random cell, so that few collide.
@@ -62,33 +62,39 @@ func (m *meter) add(k counter) {
 	m.spread(k)
 }
 
-// begin counts an admitted call. It reports whether the caller should read the
-// clock: for every 16th call, and if more than four calls are running. So a
-// breaker whose calls hang notices that time passes.
-func (m *meter) begin() (look bool) {
+// begin counts an admitted call. It returns the cell in which to count its end,
+// whose cache line the processor has by then. It reports whether the caller
+// should read the clock: for every 16th call, and for every 4th while more than
+// four calls are running. So a breaker whose calls hang notices that time
+// passes.
+func (m *meter) begin() (c *cell, look bool) {
+	c = &m.one
 	if m.more.Load() == nil {
-		c := &m.one
 		v := c.n[started].Load()
 		if c.n[started].CompareAndSwap(v, v+1) {
-			ended := c.n[success].Load() + c.n[failure].Load() + c.n[ignored].Load() + c.n[late].Load()
-			return v-ended >= 4 || v%16 == 0
+			return c, v%4 == 0 && (v%16 == 0 || v-c.ended() > 4)
 		}
 	}
-	return m.spread(started)%16 == 0
+	c = m.pick()
+	return c, c.n[started].Add(1)%16 == 0
 }
 
-// undo takes a call back that begin has counted.
-func (m *meter) undo() { m.one.n[started].Add(^uint64(0)) }
+// ended is the number of calls that ended in c.
+func (c *cell) ended() uint64 {
+	return c.n[success].Load() + c.n[failure].Load() + c.n[ignored].Load() + c.n[late].Load()
+}
 
-// spread adds 1 to a random cell and returns its new value.
-func (m *meter) spread(k counter) uint64 {
+func (m *meter) spread(k counter) { m.pick().n[k].Add(1) }
+
+// pick returns a random cell of the row.
+func (m *meter) pick() *cell {
 	row := m.more.Load()
 	if row == nil {
 		cells := make([]cell, 4<<bits.Len(uint(runtime.GOMAXPROCS(0)-1)))
 		m.more.CompareAndSwap(nil, &cells)
 		row = m.more.Load()
 	}
-	return (*row)[rand.Uint64()&uint64(len(*row)-1)].n[k].Add(1)
+	return &(*row)[rand.Uint64()&uint64(len(*row)-1)]
 }
 
 // total is the value of a counter.

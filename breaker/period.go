@@ -26,6 +26,7 @@ type period struct {
 // A ticket is the admission of a call.
 type ticket struct {
 	period *period
+	cell   *cell         // counts the end of the call
 	start  time.Duration // 0 if the clock was not read
 }
 
