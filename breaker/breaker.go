@@ -31,6 +31,7 @@ type Breaker struct {
 	outage   time.Duration
 	lastOpen time.Duration         // length of the last open period
 	refused  uint64                // rejected calls when the breaker last opened
+	reopened bool                  // probes failed last
 	clues    *clues                // nil before the first
 	out      *outbox.Outbox[Event] // nil before the first event
 }
@@ -276,7 +277,11 @@ func (b *Breaker) place(p *period, now time.Duration) bool {
 	case StateClosed, StateForcedClosed:
 		return true
 	case StateHalfOpen:
-		return p.trial.take(now, now-b.patience(now), c.Probes)
+		most := c.Probes
+		if b.reopened && p.trial.passed == 0 {
+			most = 1
+		}
+		return p.trial.take(now, now-b.patience(now), most)
 	case StateRecovering:
 		if p.trial.admit(now, c.OpenFor/4, b.patience(now)) {
 			return true
@@ -333,7 +338,7 @@ func (b *Breaker) quiet(t ticket, now time.Duration) (counted, done bool) {
 		if slowCall := b.cfg.Load().SlowCall; slowCall > 0 && now-t.start >= slowCall {
 			return false, false
 		}
-		b.pace.learn(t.start, now)
+		b.pace.learn(t.start, now, false)
 	}
 	t.cell.n[success].Add(1)
 	return true, !b.watch.Load()
@@ -370,7 +375,7 @@ func (b *Breaker) record(ctx context.Context, t ticket, r report) (judged bool) 
 			slowCall := b.cfg.Load().SlowCall
 			r.long = slowCall > 0 && now-t.start >= slowCall
 			if r.outcome == OutcomeSuccess && !r.counted {
-				b.pace.learn(t.start, now)
+				b.pace.learn(t.start, now, !p.admitsAll())
 			}
 		}
 		judged = b.count(ctx, p, now, t, r)

@@ -68,7 +68,8 @@ type Config struct {
 
 	// Probes is the number of calls that may run at once while the breaker is
 	// half-open, and the number of successes that end this state. A failure
-	// opens the breaker again. Zero means 2. It is at most 1000.
+	// opens the breaker again; the next time, a single probe must succeed
+	// before others may run. Zero means 2. It is at most 1000.
 	Probes int
 	// ProbeTimeout is the time after which a running probe gives its place to
 	// another call. The probe may still succeed or fail. Zero means as long as

@@ -173,6 +173,7 @@ type oracle struct {
 	outage        time.Duration
 	lastOpen      time.Duration
 	refused       uint64 // rejected calls at the last opening
+	reopened      bool   // by a probe
 	places        []time.Duration
 	passed        int
 	ramp          ramp
@@ -373,7 +374,11 @@ func (m *oracle) allow() bool {
 		return m.admitted(true)
 	case breaker.StateHalfOpen:
 		m.places = slices.DeleteFunc(m.places, func(at time.Duration) bool { return at <= m.now-m.cfg.ProbeTimeout })
-		if m.passed+len(m.places) < m.cfg.Probes {
+		most := m.cfg.Probes
+		if m.reopened && m.passed == 0 {
+			most = 1
+		}
+		if m.passed+len(m.places) < most {
 			m.places = append(m.places, m.now)
 			return m.admitted(true)
 		}
@@ -417,8 +422,10 @@ func (m *oracle) admitted(ok bool) bool {
 func (m *oracle) learn(d time.Duration) {
 	d = max(1, min(d, time.Hour))
 	step := time.Duration(4)
-	switch m.samples++; {
-	case m.samples <= 32:
+	closed := m.state == breaker.StateClosed || m.state == breaker.StateForcedClosed
+	switch {
+	case m.samples < 32 && (closed || m.usual == 0):
+		m.samples++
 	case uint64(m.now+1)*0x9e3779b97f4a7c15>>60 != 0:
 		return
 	default:
@@ -523,16 +530,19 @@ func (m *oracle) recovering(c running, o breaker.Outcome) {
 		}
 		return
 	}
+	if m.now-c.start > 3*m.usual {
+		m.until = m.now + 2*m.lastOpen
+	}
 	d := max(1, m.now-c.start)
 	if r.lowest == 0 || d < r.lowest {
 		r.lowest = d
 	}
 	if r.wanted > 0 {
 		r.wanted--
-		if d <= max(3*m.usual, r.lowest+r.lowest/2) {
+		if d <= max(3*m.usual, r.lowest+r.lowest/8) {
 			r.limit++
 		} else {
-			r.limit += 1 / (2 * r.limit)
+			r.limit += 1 / (16 * r.limit)
 		}
 	}
 }
@@ -603,6 +613,7 @@ func (m *oracle) open(d time.Duration, reason string) {
 	if m.lastOpen == 0 || closed && m.now-m.since >= m.lastOpen {
 		m.outage = m.now
 	}
+	m.reopened = m.state == breaker.StateHalfOpen && reason != "tripped"
 	m.totals.Openings++
 	if d <= 0 {
 		d = min(max(m.cfg.OpenFor, (m.now-m.outage)/25), m.cfg.MaxOpenFor)

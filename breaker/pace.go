@@ -20,7 +20,10 @@ type pace struct {
 // with larger steps. After them, a 16th of the successes do.
 const warmUp = 32
 
-func (p *pace) learn(start, now time.Duration) {
+// learn takes a success. While the breaker recovers, successes may take long
+// because the dependency is busy; then busy is true, and the median
+// changes slowly even during the warm-up.
+func (p *pace) learn(start, now time.Duration, busy bool) {
 	d := int64(min(now-start, maxPace))
 	if d < -1 {
 		return // the clock went back
@@ -30,7 +33,7 @@ func (p *pace) learn(start, now time.Duration) {
 		p.longest.Store(d)
 	}
 	u, step := p.usual.Load(), int64(4)
-	if p.samples.Load() < warmUp {
+	if p.samples.Load() < warmUp && (u == 0 || !busy) {
 		p.samples.Add(1)
 	} else if uint64(now)*0x9e3779b97f4a7c15>>60 != 0 {
 		return // a hash of the time chooses the samples

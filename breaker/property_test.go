@@ -195,7 +195,7 @@ func TestIgnoredIsIdentity(t *testing.T) {
 // fixes when the half-open one began, to which the tenths of the window are aligned.
 func incidental(s *breaker.Stats) {
 	s.StateFor, s.Ignored, s.Rejected = 0, 0, 0
-	if s.State == breaker.StateHalfOpen {
+	if s.State == breaker.StateHalfOpen || s.State == breaker.StateOpen {
 		s.WindowCalls, s.WindowFailures, s.WindowSlow, s.Overdue, s.Consecutive = 0, 0, 0, 0, 0
 	}
 }

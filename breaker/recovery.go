@@ -62,10 +62,10 @@ func (r *recovery) ended(o Outcome, start, now, usual time.Duration) {
 	switch {
 	case r.wanted == 0:
 		return // the limit refuses nothing
-	case d <= max(3*usual, r.lowest+r.lowest/2):
+	case d <= max(3*usual, r.lowest+r.lowest/8):
 		r.limit++
 	default:
-		r.limit += 1 / (2 * r.limit)
+		r.limit += 1 / (16 * r.limit)
 	}
 	r.wanted--
 }

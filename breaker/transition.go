@@ -76,6 +76,7 @@ func (b *Breaker) open(ctx context.Context, now, d time.Duration, reason string,
 	if s := p.now(); b.lastOpen == 0 || (s == StateClosed || s == StateRecovering) && now-p.since >= b.lastOpen {
 		b.outage = now
 	}
+	b.reopened = p.now() == StateHalfOpen && reason != "tripped"
 	b.meter.add(opened)
 	if d <= 0 {
 		d = b.jitter(max(b.openPeriod(now), min(r.wait, b.cfg.Load().MaxOpenFor)))
@@ -212,8 +213,9 @@ func (b *Breaker) count(ctx context.Context, p *period, now time.Duration, t tic
 		b.probed(ctx, p, now, t, r)
 		return false
 	case StateRecovering:
-		p.trial.ended(r.outcome, t.start, now, time.Duration(b.pace.usual.Load()))
-		if r.outcome == OutcomeFailure {
+		usual := time.Duration(b.pace.usual.Load())
+		p.trial.ended(r.outcome, t.start, now, usual)
+		if r.outcome == OutcomeFailure || r.outcome == OutcomeSuccess && now-t.start > 3*usual {
 			b.prolong(p, now)
 		}
 	}
