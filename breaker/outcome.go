@@ -100,13 +100,12 @@ const (
 	canceled                // it canceled the call
 )
 
-// outcome returns the outcome of a call that ended with err, as described at
-// Outcome.
-func (b *Breaker) outcome(ctx context.Context, t ticket, err error, now time.Duration) (Outcome, gaveUp) {
+// outcome returns the outcome of a call that ran for ran and ended with err, as
+// described at Outcome. p contains the durations of successes.
+func outcome(ctx context.Context, c *Config, p *pace, ran time.Duration, err error) (Outcome, gaveUp) {
 	if err == errGone {
 		return OutcomeFailure, waited
 	}
-	c := b.cfg.Load()
 	o := c.Classify(err)
 	if o != OutcomeFailure || ctx.Err() == nil {
 		return o, waited
@@ -114,16 +113,15 @@ func (b *Breaker) outcome(ctx context.Context, t ticket, err error, now time.Dur
 	if _, marked := errtree.Find[*markedError](err); marked {
 		return o, waited
 	}
-	ran := now - t.start
 	if errtree.Is(ctx.Err(), context.DeadlineExceeded) {
-		if ran < time.Duration(b.pace.usual.Load()) {
+		if ran < time.Duration(p.usual.Load()) {
 			return OutcomeIgnored, impatient
 		}
 		return OutcomeFailure, expired
 	}
 	long := c.SlowCall
 	if long <= 0 {
-		long = 3 * time.Duration(b.pace.longest.Load())
+		long = 3 * time.Duration(p.longest.Load())
 	}
 	if long == 0 {
 		long = c.Window // nothing is known yet

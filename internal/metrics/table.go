@@ -99,7 +99,10 @@ func groupFigures() []figure[breaker.GroupStats] {
 	return []figure[S]{
 		{metric{"redoubt.breaker.group.breakers", sum, "{breaker}", "Breakers kept.", "", nil}, func(s S) []float64 { return list(s.Len) }},
 		{metric{"redoubt.breaker.group.forgotten", counter, "{breaker}", "Breakers that made room for others.", "", nil}, func(s S) []float64 { return list(s.Forgotten) }},
-		{metric{"redoubt.breaker.group.unguarded", counter, "{call}", "Requests for a breaker for which there was no room.", "", nil}, func(s S) []float64 { return list(s.Unguarded) }},
+		{metric{"redoubt.breaker.group.sketched", sum, "{key}", "Keys guarded by the sketch.", "", nil}, func(s S) []float64 { return list(s.Sketched) }},
+		{metric{"redoubt.breaker.group.sketch.openings", counter, "{opening}", "Openings of keys in the sketch.", "", nil}, func(s S) []float64 { return list(s.SketchOpenings) }},
+		{metric{"redoubt.breaker.group.sketch.rejections", counter, "{call}", "Calls refused by the sketch.", "", nil}, func(s S) []float64 { return list(s.SketchRejected) }},
+		{metric{"redoubt.breaker.group.sketch.lost", counter, "{key}", "Failing keys that the sketch forgot to make room.", "", nil}, func(s S) []float64 { return list(s.SketchLost) }},
 	}
 }
 
