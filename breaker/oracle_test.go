@@ -182,6 +182,7 @@ type oracle struct {
 	calls         []running
 	begun, ended  int // calls of the period
 	older, newer  mark
+	quiet         mark          // when a tenth with a success last ended
 	rotated       time.Duration // the tenth to which the breaker has rotated its window
 	opening       breaker.Stats // the window that opened it
 	usual         time.Duration
@@ -330,7 +331,11 @@ func (m *oracle) rotate() bool {
 	if m.tenth(m.now) == m.rotated {
 		return false
 	}
+	end := m.since + (m.rotated+1)*(m.cfg.Window/10)
 	m.rotated = m.tenth(m.now)
+	if m.totals.Successes != m.quiet.successes {
+		m.quiet = mark{at: end, successes: m.totals.Successes}
+	}
 	if m.now-m.newer.at >= max(0, m.cfg.SlowCall)/2 {
 		m.older, m.newer = m.newer, m.mark()
 	}
@@ -341,7 +346,7 @@ func (m *oracle) overdue() int {
 	if m.cfg.SlowCall < 0 || m.now-m.older.at < m.cfg.SlowCall || m.newer.at == m.older.at || m.state == breaker.StateHalfOpen {
 		return 0
 	}
-	if m.older.successes != m.totals.Successes {
+	if m.now-m.quiet.at < m.cfg.SlowCall || m.quiet.successes != m.totals.Successes {
 		return 0
 	}
 	return max(0, m.older.begun-m.ended)
@@ -642,5 +647,5 @@ func (m *oracle) begin(s breaker.State, d time.Duration) {
 	m.log, m.run, m.places, m.passed, m.shadowed, m.ramp = nil, 0, nil, 0, false, ramp{}
 	m.begun, m.ended = 0, 0
 	m.older = m.mark()
-	m.newer = m.older
+	m.newer, m.quiet = m.older, m.older
 }

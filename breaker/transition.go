@@ -36,7 +36,7 @@ func (b *Breaker) empty(p *period, now time.Duration) {
 	b.failed.n = 0
 	p.base = b.tally(now)
 	if b.hang != nil {
-		*b.hang = hang{older: p.base, newer: p.base}
+		*b.hang = *newHang(p.base)
 	}
 	if b.clues != nil {
 		b.clues.given.n = 0
@@ -150,13 +150,13 @@ func (b *Breaker) prolong(p *period, now time.Duration) {
 
 // rotate brings the window up to now.
 func (b *Breaker) rotate(p *period, now time.Duration) {
-	before := b.meter.window()
+	end := time.Duration(b.meter.from.Load() + b.meter.width.Load())
 	if !b.meter.rotate(now) {
 		return
 	}
 	b.watch.Store(true)
 	b.pace.decay()
-	b.listen(p, now, int(before[success]))
+	b.listen(p, now, end)
 }
 
 // figures are what the rules look at.
