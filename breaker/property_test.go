@@ -374,3 +374,27 @@ func TestTotalsConserve(t *testing.T) {
 		return ""
 	}, genConfig(), genOps()))
 }
+
+// propStats compares a breaker whose Stats are read all the time, at times of
+// their own, with one whose Stats are not.
+func propStats() gopter.Prop {
+	return prop.ForAll(func(cfg breaker.Config, ops []op) string {
+		watched, alone := newRig(cfg), newRig(cfg)
+		for _, o := range ops {
+			if o.kind == advance || o.kind == rest {
+				for range 3 {
+					time.Sleep(o.duration() / 3)
+					watched.b.Stats()
+				}
+				continue
+			}
+			watched.b.Stats()
+			watched.do(o)
+			alone.do(o)
+			if watched.result != alone.result || !slices.Equal(watched.events, alone.events) {
+				return fmt.Sprintf("%v: %s and %s; %v and %v", o, watched.result, alone.result, watched.events, alone.events)
+			}
+		}
+		return ""
+	}, genConfig(), genOps())
+}
