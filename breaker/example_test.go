@@ -160,8 +160,9 @@ func ExampleGate() {
 
 func ExampleMark() {
 	b := breaker.New(breaker.Config{})
-	err := b.Do(context.Background(), func(context.Context) error {
-		return breaker.Mark(errBadRequest, breaker.OutcomeIgnored) // our fault, not theirs
+	ctx := context.Background()
+	err := b.Do(ctx, func(context.Context) error {
+		return breaker.Mark(errBadRequest, breaker.OutcomeIgnored) // the fault of the caller
 	})
 	fmt.Println(err, b.Stats().WindowFailures)
 	// Output: bad request 0
@@ -283,6 +284,15 @@ func ExampleBreaker() {
 	}
 	fmt.Println(off.State())
 	// Output: closed
+}
+
+func ExampleGroup_Do() {
+	ctx := context.Background()
+	ping := func(context.Context) error { return errDown }
+	shards := breaker.NewGroup(breaker.GroupConfig[int]{Max: 100})
+	err := shards.Do(ctx, 3, ping)
+	fmt.Println(err)
+	// Output: down
 }
 
 func ExampleNewGroup() {

@@ -85,6 +85,10 @@ func eventText(k breaker.Kind, from, to breaker.State, reason string, d time.Dur
 	return fmt.Sprint(k, " ", from, " to ", to, ", ", reason, " ", d)
 }
 
+// measured is a context with which the breaker reads the clock at the start of
+// each call, as it does not with context.Background().
+var measured = context.WithoutCancel(context.Background())
+
 // A rig is a breaker with its calls in flight.
 type rig struct {
 	b      *breaker.Breaker
@@ -148,7 +152,7 @@ func (r *rig) report(i int, o breaker.Outcome) {
 }
 
 func (r *rig) allow() bool {
-	c, err := r.b.Allow(context.TODO()) // the breaker reads the clock, as not with Background
+	c, err := r.b.Allow(measured)
 	var refusal *breaker.OpenError
 	if errors.As(err, &refusal) {
 		r.result = fmt.Sprint(refusal.State, " ", refusal.RetryAfter())
@@ -621,7 +625,7 @@ func (m *oracle) open(d time.Duration, reason string) {
 	m.reopened = m.state == breaker.StateHalfOpen && reason != "tripped"
 	m.totals.Openings++
 	if d <= 0 {
-		d = min(max(m.cfg.OpenFor, (m.now-m.outage)/25), m.cfg.MaxOpenFor)
+		d = min(max(m.cfg.OpenFor, (m.now-m.outage)/40), m.cfg.MaxOpenFor)
 	}
 	m.lastOpen, m.refused = d, m.totals.Rejected
 	opening := m.figures()

@@ -290,7 +290,7 @@ func TestWindowEqualsBruteForce(t *testing.T) {
 	}, genOps(), gen.Int64Range(1, int64(time.Second))))
 }
 
-// TestBackoffFollowsTheOutage: an opening lasts a 25th of the time since the
+// TestBackoffFollowsTheOutage: an opening lasts a 40th of the time since the
 // outage began, at least OpenFor and at most MaxOpenFor. The outage ends when
 // the breaker has been closed for as long as the last opening. The oracle is
 // the list of openings.
@@ -305,7 +305,7 @@ func TestBackoffFollowsTheOutage(t *testing.T) {
 			}
 			b.Trip(0, nil)
 			d := b.Stats().RetryAfter
-			if want := min(cfg.MaxOpenFor, max(cfg.OpenFor, time.Since(begun)/25)); d != want {
+			if want := min(cfg.MaxOpenFor, max(cfg.OpenFor, time.Since(begun)/40)); d != want {
 				return fmt.Sprintf("open for %v after %v and a closed spell of %v, want %v", d, last, spell, want)
 			}
 			time.Sleep(d)

@@ -290,7 +290,7 @@ func TestBackoffSurvivesFlapping(t *testing.T) {
 			checkState(t, b, breaker.StateClosed)
 		}
 		for time.Since(begun) < 10*time.Minute {
-			want := min(8*time.Second, max(time.Second, time.Since(begun)/25))
+			want := min(8*time.Second, max(time.Second, time.Since(begun)/40))
 			got := open()
 			if got != want {
 				t.Fatalf("an opening after %v lasts %v, want %v", time.Since(begun), got, want)

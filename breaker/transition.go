@@ -86,14 +86,14 @@ func (b *Breaker) open(ctx context.Context, now, d time.Duration, reason string,
 	return b.move(ctx, now, StateOpen, d, reason, r.err)
 }
 
-// openPeriod is the length of an open period without jitter: a 25th of the time
+// openPeriod is the length of an open period without jitter: a 40th of the time
 // since the outage began, which is the first of the openings without a long
 // spell of success between.
 func (b *Breaker) openPeriod(now time.Duration) time.Duration {
 	c := b.cfg.Load()
 	d := c.OpenFor
 	if b.lastOpen > 0 {
-		d = max(d, (now-b.outage)/25)
+		d = max(d, (now-b.outage)/40)
 	}
 	return min(d, c.MaxOpenFor)
 }
