@@ -232,7 +232,7 @@ func (b *Breaker) count(ctx context.Context, p *period, now time.Duration, t tic
 func (b *Breaker) review(ctx context.Context, p *period, now time.Duration, r report) *period {
 	c, limit := b.cfg.Load(), 0
 	if p.now() == StateRecovering {
-		limit = int(p.trial.limit)
+		limit = max(1, int(p.trial.limit))
 	}
 	f := b.figures(p, now)
 	if f.calls < c.MinCalls {
