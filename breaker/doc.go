@@ -10,7 +10,9 @@
 // # Guarding a call
 //
 //	users := breaker.New(breaker.Config{Name: "users"})
-//	user, err := breaker.Do(ctx, users, func(ctx context.Context) (User, error) { return fetch(ctx, 7) })
+//	user, err := breaker.Do(ctx, users, func(ctx context.Context) (User, error) {
+//		return fetch(ctx, 7)
+//	})
 //	if errors.Is(err, breaker.ErrOpen) {
 //		user = cached(7)
 //	}
@@ -23,10 +25,11 @@
 //
 // By default every error is a failure. [Mark] changes that where the error is
 // made, [Config].Classify changes it for a breaker. Refusals of guards inside
-// the breaker are ignored. [Outcome] describes calls that their callers gave up.
+// the breaker are ignored. [Outcome] describes calls that their callers gave
+// up.
 //
 //	err := b.Do(ctx, func(context.Context) error {
-//		return breaker.Mark(errBadRequest, breaker.OutcomeIgnored) // the fault of the caller
+//		return breaker.Mark(errBadRequest, breaker.OutcomeIgnored)
 //	})
 //
 // # Many dependencies
@@ -62,9 +65,9 @@
 //
 // A refusal is an [*OpenError] or a [*ThrottleError] and matches [ErrOpen]: the
 // work was not tried. An OpenError contains the error that opened the breaker
-// as its Cause, which it does not wrap. If a context is done before the call, the
-// error matches ctx.Err() and context.Cause(ctx), and nothing is counted. All
-// other errors are those that the guarded function returned, unchanged. New
+// as its Cause, which it does not wrap. If a context is done before the call,
+// the error matches ctx.Err() and context.Cause(ctx), and nothing is counted.
+// All other errors are the errors of the guarded function, unchanged. New
 // panics with the error of [Config.Validate].
 //
 // # Concurrency and cost

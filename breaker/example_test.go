@@ -29,7 +29,9 @@ func cached(int) User { return User{"Ada, as of yesterday"} }
 func Example() {
 	ctx := context.Background()
 	users := breaker.New(breaker.Config{Name: "users"})
-	user, err := breaker.Do(ctx, users, func(ctx context.Context) (User, error) { return fetch(ctx, 7) })
+	user, err := breaker.Do(ctx, users, func(ctx context.Context) (User, error) {
+		return fetch(ctx, 7)
+	})
 	if errors.Is(err, breaker.ErrOpen) {
 		user = cached(7)
 	}
@@ -162,7 +164,7 @@ func ExampleMark() {
 	b := breaker.New(breaker.Config{})
 	ctx := context.Background()
 	err := b.Do(ctx, func(context.Context) error {
-		return breaker.Mark(errBadRequest, breaker.OutcomeIgnored) // the fault of the caller
+		return breaker.Mark(errBadRequest, breaker.OutcomeIgnored)
 	})
 	fmt.Println(err, b.Stats().WindowFailures)
 	// Output: bad request 0

@@ -6,8 +6,8 @@ import "time"
 // the packets in flight. The limit doubles in each round trip in which it
 // refuses calls and calls succeed as fast as usual. If they succeed but take
 // longer, the dependency is busy and the limit grows slowly. A failure halves
-// it, down to a 16th of a call. So the calls follow the capacity of the dependency, whatever their rate
-// and duration.
+// it, down to a 16th of a call. So the calls follow the capacity of the
+// dependency, whatever their rate and duration.
 type recovery struct {
 	limit   float64       // calls that may run
 	running int           // calls that run

@@ -159,7 +159,7 @@ func (b *Breaker) rotate(p *period, now time.Duration) {
 	b.listen(p, now, end)
 }
 
-// figures are what the rules look at.
+// figures returns the numbers that the rules look at.
 func (b *Breaker) figures(p *period, now time.Duration) figures {
 	w := b.meter.windowAt(now)
 	if b.last != nil {
