@@ -1,3 +1,4 @@
-// Package breaker compares redoubt's breaker with other circuit breakers for Go. It holds nothing but benchmarks;
-// its folder sim holds the simulation of a fleet.
+// Package breaker compares redoubt's breaker with other circuit breakers for
+// Go. It contains only benchmarks. Its folder sim contains the simulation of a
+// fleet.
 package breaker

@@ -177,8 +177,9 @@ func stories() []story {
 }
 
 // TestFleet prints the medians over the seeds. It requires that a fleet with
-// redoubt's zero Config wastes a tenth of the calls of a fleet without
-// breakers, overloads the service a tenth as much, and loses fewer calls.
+// redoubt's zero Config wastes a fifth of the calls of a fleet without
+// breakers, overloads the service a tenth as much, and loses fewer calls, if
+// the service restarts cold.
 func TestFleet(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulates 110 outages")
@@ -197,7 +198,7 @@ func TestFleet(t *testing.T) {
 			switch {
 			case k.name == "none":
 				bare = f
-			case k.name == "redoubt" && st.cold && (10*f.wasted > bare.wasted+1000 || 10*f.overload > bare.overload || f.lost > bare.lost):
+			case k.name == "redoubt" && st.cold && (5*f.wasted > bare.wasted || 10*f.overload > bare.overload || f.lost > bare.lost):
 				t.Errorf("redoubt wasted %d, overloaded by %d and lost %d; without a breaker it was %d, %d and %d",
 					f.wasted, f.overload, f.lost, bare.wasted, bare.overload, bare.lost)
 			}
