@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"iter"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -267,28 +266,32 @@ func (g *Group[K]) All() iter.Seq2[K, *Breaker] {
 // Config returns the configuration of g, with the defaults in place of zeros.
 func (g *Group[K]) Config() GroupConfig[K] { return *g.cfg.Load() }
 
-// Set replaces the configuration of g, and by [Breaker.Set] the configurations
-// of its breakers. Every state is kept. If there are more than Max breakers,
-// Set forgets those that a full group may forget; the others stay until a new
-// key needs room.
+// Set replaces the configuration of g, and changes the breakers to the
+// configurations of their keys as [Breaker.Set] does. Every state is kept. If
+// there are more than Max breakers, Set forgets those that a full group may
+// forget; the others stay until a new key needs room.
 //
-// Errors: the error of [GroupConfig.Validate] or the first error of
-// Config.Validate for a key. In the first case g is unchanged, in the second
-// the key is.
+// Errors: the error of [GroupConfig.Validate] or, of the first key for which it
+// is invalid, of [Config.Validate]; g is unchanged then.
 func (g *Group[K]) Set(cfg GroupConfig[K]) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
 	cfg = cfg.withDefaults()
-	g.cfg.Store(&cfg)
-	var first error
+	configs := make(map[*Breaker]Config)
 	for key, b := range g.All() {
-		if err := b.Set(cfg.config(key)); err != nil && first == nil {
-			first = err
+		c := cfg.config(key)
+		if err := c.Validate(); err != nil {
+			return err
 		}
+		configs[b] = c
+	}
+	g.cfg.Store(&cfg)
+	for b, c := range configs {
+		b.Set(c)
 	}
 	g.shrink(cfg.Max)
-	return first
+	return nil
 }
 
 // shrink forgets breakers that may be forgotten while there are more than
@@ -351,7 +354,7 @@ func (b *Breaker) expendable(before uint64) (calls uint64, ok bool) {
 			// or refused. So the current tenth is the time of the last use, but
 			// of a call that has not ended.
 			idle := now - max(time.Duration(b.meter.from.Load()), p.end())
-			ok = idle > max(2*min(c.MaxOpenFor, math.MaxInt64/2), c.Window, b.lastOpen)
+			ok = idle/2 > c.MaxOpenFor && idle > max(c.Window, b.lastOpen)
 		}
 	})
 	return calls, ok

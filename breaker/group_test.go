@@ -262,30 +262,30 @@ func TestGroupSet(t *testing.T) {
 	if err := g.Set(breaker.GroupConfig[int]{Max: -1}); err == nil || g.Config().Max != 10 {
 		t.Errorf("Set of a bad Max: error %v, and Max is %d", err, g.Config().Max)
 	}
-	err := g.Set(breaker.GroupConfig[int]{Name: "shards", Max: 3, Config: func(key int) breaker.Config {
-		if key == 7 {
-			return breaker.Config{Window: -1}
-		}
-		return breaker.Config{Consecutive: 3}
-	}})
-	if got := fmt.Sprint(err); got != "breaker: Window is -1ns, want at least 10ns" {
+	bad := func(key int) breaker.Config { return breaker.Config{Consecutive: 3, Window: -time.Duration(key / 7)} }
+	if got := fmt.Sprint(g.Set(breaker.GroupConfig[int]{Name: "shards", Config: bad})); got != "breaker: Window is -1ns, want at least 10ns" {
 		t.Errorf("Set: error %q, want the one of key 7", got)
+	}
+	for key, b := range g.All() {
+		if got := b.Config().Consecutive; got != 2 {
+			t.Errorf("key %d: Consecutive is %d after an error, want 2", key, got)
+		}
+	}
+	cfg.Consecutive = 3
+	if err := g.Set(breaker.GroupConfig[int]{Name: "shards", Max: 3, Config: func(int) breaker.Config { return cfg }}); err != nil {
+		t.Fatal(err)
 	}
 	if got := g.Stats(); got.Len != 3 || got.Name != "shards" {
 		t.Errorf("stats %+v after Set, want 3 breakers", got)
 	}
-	for key, b := range g.All() {
-		want := 3
-		if key == 7 {
-			want = 2
-		}
-		if got := b.Config().Consecutive; got != want {
-			t.Errorf("key %d: Consecutive is %d, want %d", key, got, want)
-		}
+	seven, ok := g.Peek(7)
+	if !ok {
+		t.Fatal("Set forgot a breaker with a failure")
 	}
-	if _, ok := g.Peek(7); !ok {
-		t.Error("Set forgot a breaker with a failure")
-	}
+	fail(seven)
+	checkState(t, seven, breaker.StateClosed)
+	fail(seven)
+	checkState(t, seven, breaker.StateOpen)
 	g.Set(breaker.GroupConfig[int]{Max: 4})
 	own(t, g, 100)
 	if got := g.Stats(); got.Len != 4 || got.Forgotten != 7 {

@@ -8,7 +8,9 @@ import "time"
 // more.
 type hang struct {
 	older, newer tally
-	flow         int // successes in the window when there were some last
+	successes    uint64        // when a tenth of the window last ended
+	since        time.Duration // when a tenth with a success last ended
+	gap          time.Duration // average time between successes before, 0 if unknown
 }
 
 // A tally is the number of calls at some time.
@@ -39,40 +41,48 @@ func (b *Breaker) hangLimit() time.Duration {
 	return max(3*longest, c.Window/tenths)
 }
 
-// listen is called when a tenth of the window has ended, which contained so
-// many successes.
-func (b *Breaker) listen(p *period, now time.Duration, successes int) {
+// listen is called when the tenth of the window that ended at end has been
+// current for the last time.
+func (b *Breaker) listen(p *period, now, end time.Duration) {
 	if b.hang == nil {
-		b.hang = &hang{older: p.base, newer: p.base}
+		b.hang = newHang(p.base)
 	}
 	h, t := b.hang, b.tally(now)
-	if successes > 0 && t.successes != h.newer.successes {
-		h.flow = successes
+	if n := t.successes - h.successes; n > 0 {
+		gap := max(1, (end-h.since)/time.Duration(n))
+		if h.gap > 0 {
+			gap = h.gap + (gap-h.gap)/4
+		}
+		h.successes, h.since, h.gap = t.successes, end, gap
 	}
 	if now-h.newer.at >= b.hangLimit()/2 {
 		h.older, h.newer = h.newer, t
 	}
 }
 
+func newHang(t tally) *hang { return &hang{older: t, newer: t, successes: t.successes, since: t.at} }
+
 // overdue counts the running calls that began before h.older, which is at least
 // hangLimit ago. Other calls have ended since then, so the result may be too
 // small, but not too large. It is 0 in these cases:
 //
-//   - A call has succeeded since then.
-//   - No tenth has ended between then and now. So a process that was stopped
+//   - A call has succeeded within hangLimit or, without SlowCall, within the
+//     time in which five calls used to succeed.
+//   - No tenth has ended between h.older and now. So a process that was stopped
 //     does not take its own pause for a hang.
-//   - SlowCall is 0, and the silence is not longer than the time in which five
-//     calls used to succeed.
 func (b *Breaker) overdue(p *period, now time.Duration) int {
 	h, limit := b.hang, b.hangLimit()
-	if h == nil || limit == 0 || p.now() == StateHalfOpen {
+	if h == nil || limit == 0 || p.now() == StateHalfOpen || h.newer.at == h.older.at {
 		return 0
 	}
-	c, silence := b.cfg.Load(), now-h.older.at
-	switch {
-	case silence < limit, h.newer.at == h.older.at, b.meter.total(success) != h.older.successes:
-		return 0
-	case c.SlowCall == 0 && float64(h.flow)*float64(silence) < 5*float64(c.Window):
+	silence, c := limit, b.cfg.Load()
+	if c.SlowCall == 0 {
+		if h.gap == 0 {
+			return 0 // nothing has succeeded yet
+		}
+		silence = max(limit, 5*h.gap)
+	}
+	if now-h.since < silence || now-h.older.at < limit || b.meter.total(success) != h.successes {
 		return 0
 	}
 	return b.running(p, h.older)

@@ -63,16 +63,15 @@ func (m *meter) add(k counter) {
 }
 
 // begin counts an admitted call. It returns the cell in which to count its end,
-// whose cache line the processor has by then. It reports whether the caller
-// should read the clock: for every 16th call, and for every 4th while more than
-// four calls are running. So a breaker whose calls hang notices that time
-// passes.
+// because the processor has the cache line of this cell. It reports whether the
+// caller should read the clock: at every 16th call, and while more than four
+// calls are running. So a breaker whose calls hang notices that time passes.
 func (m *meter) begin() (c *cell, look bool) {
 	c = &m.one
 	if m.more.Load() == nil {
 		v := c.n[started].Load()
 		if c.n[started].CompareAndSwap(v, v+1) {
-			return c, v%4 == 0 && (v%16 == 0 || v-c.ended() > 4)
+			return c, v%16 == 0 || v-c.ended() >= 4
 		}
 	}
 	c = m.pick()

@@ -231,9 +231,9 @@ func (k *brief) refuses(t *trace, now uint32) (State, time.Duration) {
 }
 
 // openPeriod is the length of an open period without jitter: as for a Breaker,
-// a 25th of the outage.
+// a 40th of the outage, if that consists of open periods.
 func (k *brief) openPeriod(t *trace) time.Duration {
-	d := float64(k.cfg.OpenFor) * math.Pow(1+1./25, max(0, float64(t.openings)-25))
+	d := float64(k.cfg.OpenFor) * math.Pow(1+1./40, max(0, float64(t.openings)-40))
 	return time.Duration(min(d, float64(k.cfg.MaxOpenFor)))
 }
 

@@ -36,7 +36,7 @@ func (b *Breaker) empty(p *period, now time.Duration) {
 	b.failed.n = 0
 	p.base = b.tally(now)
 	if b.hang != nil {
-		*b.hang = hang{older: p.base, newer: p.base}
+		*b.hang = *newHang(p.base)
 	}
 	if b.clues != nil {
 		b.clues.given.n = 0
@@ -86,14 +86,14 @@ func (b *Breaker) open(ctx context.Context, now, d time.Duration, reason string,
 	return b.move(ctx, now, StateOpen, d, reason, r.err)
 }
 
-// openPeriod is the length of an open period without jitter: a 25th of the time
+// openPeriod is the length of an open period without jitter: a 40th of the time
 // since the outage began, which is the first of the openings without a long
 // spell of success between.
 func (b *Breaker) openPeriod(now time.Duration) time.Duration {
 	c := b.cfg.Load()
 	d := c.OpenFor
 	if b.lastOpen > 0 {
-		d = max(d, (now-b.outage)/25)
+		d = max(d, (now-b.outage)/40)
 	}
 	return min(d, c.MaxOpenFor)
 }
@@ -154,16 +154,16 @@ func (b *Breaker) prolong(p *period, now time.Duration) {
 
 // rotate brings the window up to now.
 func (b *Breaker) rotate(p *period, now time.Duration) {
-	before := b.meter.window()
+	end := time.Duration(b.meter.from.Load() + b.meter.width.Load())
 	if !b.meter.rotate(now) {
 		return
 	}
 	b.watch.Store(true)
 	b.pace.decay()
-	b.listen(p, now, int(before[success]))
+	b.listen(p, now, end)
 }
 
-// figures are what the rules look at.
+// figures returns the numbers that the rules look at.
 func (b *Breaker) figures(p *period, now time.Duration) figures {
 	w := b.meter.windowAt(now)
 	if b.last != nil {
@@ -236,7 +236,7 @@ func (b *Breaker) count(ctx context.Context, p *period, now time.Duration, t tic
 func (b *Breaker) review(ctx context.Context, p *period, now time.Duration, r report) *period {
 	c, limit := b.cfg.Load(), 0
 	if p.now() == StateRecovering {
-		limit = int(p.trial.limit)
+		limit = max(1, int(p.trial.limit))
 	}
 	f := b.figures(p, now)
 	if f.calls < c.MinCalls {
