@@ -377,8 +377,8 @@ func ExampleThrottle() {
 		t.Do(context.Background(), func(context.Context) error { return errDown })
 	}
 	s := t.Stats()
-	fmt.Println(s.Attempts, s.Rejected > 900, s.RefuseShare > 0.99, s.RefuseShare < 1)
-	// Output: 1000 true true true
+	fmt.Println(s.Failures+s.Rejected, s.RefuseShare > 0.9, s.RefuseShare < 1)
+	// Output: 1000 true true
 }
 
 func ExampleThrottleError() {
@@ -401,5 +401,5 @@ func ExampleThrottleStats() {
 	t.Do(context.Background(), func(context.Context) error { return nil })
 	text, err := json.Marshal(t.Stats())
 	fmt.Println(string(text), err)
-	// Output: {"name":"search","attempts":1,"accepts":1,"rejected":0,"window_attempts":1,"window_accepts":1,"refuse_share":0} <nil>
+	// Output: {"name":"search","successes":1,"failures":0,"ignored":0,"rejected":0,"window_calls":1,"window_failures":0,"refuse_share":0} <nil>
 }

@@ -109,12 +109,12 @@ func groupFigures() []figure[breaker.GroupStats] {
 func throttleFigures() []figure[breaker.ThrottleStats] {
 	type S = breaker.ThrottleStats
 	return []figure[S]{
-		{metric{"redoubt.breaker.throttle.attempts", counter, "{call}", "Calls, refused ones included.", "", nil}, func(s S) []float64 { return list(s.Attempts) }},
-		{metric{"redoubt.breaker.throttle.accepts", counter, "{call}", "Calls that the dependency accepted.", "", nil}, func(s S) []float64 { return list(s.Accepts) }},
+		{metric{"redoubt.breaker.throttle.calls", counter, "{call}", "Calls that ended.", "outcome", []string{"success", "failure", "ignored"}}, func(s S) []float64 {
+			return list(s.Successes, s.Failures, s.Ignored)
+		}},
 		{metric{"redoubt.breaker.throttle.rejections", counter, "{call}", "Calls refused by the throttle.", "", nil}, func(s S) []float64 { return list(s.Rejected) }},
-		{metric{"redoubt.breaker.throttle.window.attempts", sum, "{call}", "Calls that the throttle judges by now.", "", nil}, func(s S) []float64 { return list(s.WindowAttempts) }},
-		{metric{"redoubt.breaker.throttle.window.accepts", sum, "{call}", "Those of them that the dependency accepted.", "", nil}, func(s S) []float64 { return list(s.WindowAccepts) }},
-		{metric{"redoubt.breaker.throttle.refusal", gauge, "1", "Probability that the next call is refused.", "", nil}, func(s S) []float64 { return list(s.RefuseShare) }},
+		{metric{"redoubt.breaker.throttle.window.calls", sum, "{call}", "Calls that ended a moment ago.", "outcome", []string{"success", "failure"}}, func(s S) []float64 { return list(s.WindowCalls-s.WindowFailures, s.WindowFailures) }},
+		{metric{"redoubt.breaker.throttle.refusal", gauge, "1", "Share of calls that is refused.", "", nil}, func(s S) []float64 { return list(s.RefuseShare) }},
 	}
 }
 
