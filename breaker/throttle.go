@@ -15,8 +15,11 @@ import (
 )
 
 const (
-	// minShare is the least share of calls that a throttle admits.
-	minShare = 0.03
+	// lowShare is the share of calls that a throttle admits a few windows after
+	// the start of an outage. It becomes half of that after halfLife, a third
+	// after twice the time and so on, so a long outage receives few calls.
+	lowShare = 0.03
+	halfLife = time.Minute
 	// forgetAfter is the number of windows without a call after which a throttle
 	// admits everything again.
 	forgetAfter = 20
@@ -31,16 +34,16 @@ type ThrottleConfig struct {
 	// calls at a smaller share of failures. Zero means 2. It is at least 1.
 	K float64
 	// Window is the time over which the throttle averages, kept in tenths. After
-	// an outage the admitted share doubles within about 0.7 of Window, or
-	// within a quarter of the duration of a call if that is longer. Zero means
-	// 500ms. It is at least 10ns.
+	// an outage the admitted share doubles within 0.7 of Window, or within a
+	// sixth of the duration of a call if that is longer. Zero means 500ms. It is
+	// at least 10ns.
 	Window time.Duration
 	// MinCalls is the number of ended calls over which the throttle averages at
 	// least. Zero means 10. Negative means 1.
 	MinCalls int
 	// ProbeEvery is the time without an admitted call after which the next call
 	// is admitted in any case, so that a recovery is noticed at low rates. Zero
-	// means 1 second. Negative means never.
+	// means 1.5 seconds. Negative means never.
 	ProbeEvery time.Duration
 	// Classify judges the error of a call, which is never nil. A nil error is
 	// always a success. Nil means [Classify].
@@ -65,7 +68,7 @@ func (c ThrottleConfig) withDefaults() ThrottleConfig {
 	orDefault(&c.Window, 500*time.Millisecond)
 	orDefault(&c.MinCalls, 10)
 	c.MinCalls = max(c.MinCalls, 1)
-	orDefault(&c.ProbeEvery, time.Second)
+	orDefault(&c.ProbeEvery, 1500*time.Millisecond)
 	if c.Classify == nil {
 		c.Classify = Classify
 	}
@@ -74,11 +77,12 @@ func (c ThrottleConfig) withDefaults() ThrottleConfig {
 
 // A Throttle is an adaptive client-side throttle. While at least one of K calls
 // succeeds, it refuses nothing. Otherwise it refuses a share of the calls, so
-// that the dependency receives about K times as many calls as it can serve. Even
-// if nothing succeeds, it admits 3 % of the calls and one call per ProbeEvery.
-// When calls succeed again, the share grows within seconds. This suits many
-// clients of one overloaded service. See Site Reliability Engineering
-// (O'Reilly 2016), chapter 21.
+// that the dependency receives about K times as many calls as it can serve. If
+// nothing succeeds, it admits one call per ProbeEvery and a share of the calls:
+// 3 % at first, half of that after a minute, a third after two. When calls
+// succeed again, it admits all within seconds. This suits many clients of one
+// overloaded service. See Site Reliability Engineering (O'Reilly 2016),
+// chapter 21.
 //
 // A call counts when it ends, and not at all if it is ignored; see [Outcome]. A
 // call that its caller canceled is ignored. A Throttle forgets everything after
@@ -94,13 +98,12 @@ type Throttle struct {
 	// as in the formula K*accepts/requests of the book.
 	level atomic.Uint64
 
-	mu        sync.Mutex // guards the fields below, changes of level, and the window of the meter
-	successes uint64     // total at the last change of level
-	credit    float64    // a call is admitted when the shares of calls add up to 1
-	refused   int        // calls refused since the last admitted call
-	probed    float64    // share of calls that was admitted by ProbeEvery last, or 0
-	admitted  time.Duration
-	seen      time.Duration // last call while not everything was admitted
+	mu        sync.Mutex    // guards the fields below, changes of level, and the window of the meter
+	successes uint64        // total at the last change of level
+	credit    float64       // a call is admitted when the shares of calls add up to 1
+	refused   int           // calls refused since the last admitted call
+	probed    float64       // share of calls that was admitted by ProbeEvery last, or 0
+	admitted  time.Duration // last admitted call while calls were refused
 }
 
 // NewThrottle returns a new throttle. It panics with the error of
@@ -159,7 +162,7 @@ func (t *Throttle) now() time.Duration { return time.Since(t.start) }
 // restart forgets everything except the counters. It needs the lock.
 func (t *Throttle) restart(now time.Duration) {
 	t.meter.restart(now)
-	t.successes, t.credit, t.refused, t.probed, t.admitted, t.seen = t.meter.total(success), 0, 0, 0, now, now
+	t.successes, t.credit, t.refused, t.probed, t.admitted = t.meter.total(success), 0, 0, 0, now
 	t.level.Store(math.Float64bits(t.cfg.Load().K))
 }
 
@@ -190,10 +193,6 @@ func (t *Throttle) enter(ctx context.Context) (ticket, error) {
 // admits reports whether to admit a call. It needs the lock.
 func (t *Throttle) admits(now time.Duration) bool {
 	c := t.cfg.Load()
-	if (now-t.seen)/forgetAfter > c.Window {
-		t.restart(now) // the failures were too long ago
-	}
-	t.seen = now
 	if t.credit += t.share(); t.credit >= 1 {
 		t.credit--
 		t.probed = 0
@@ -201,16 +200,18 @@ func (t *Throttle) admits(now time.Duration) bool {
 	}
 	if c.ProbeEvery > 0 && now-t.admitted >= c.ProbeEvery {
 		t.probed = 1 / float64(t.refused+1)
+		t.credit = 0
 		return true
 	}
 	return false
 }
 
-// turn brings the window up to now. It needs the lock.
+// turn brings the window up to now. If the clock went back, or the last call is
+// long ago, it forgets everything. It needs the lock.
 func (t *Throttle) turn() time.Duration {
 	now := t.now()
-	if int64(now) < t.meter.from.Load() {
-		t.restart(now) // the clock went back
+	if idle := now - time.Duration(t.meter.from.Load()); idle < 0 || idle/forgetAfter > t.cfg.Load().Window {
+		t.restart(now)
 	}
 	t.meter.rotate(now)
 	return now
@@ -278,25 +279,34 @@ func (t *Throttle) end(_ context.Context, tk ticket, o Outcome, _ error) {
 func (t *Throttle) failed(n float64, now time.Duration) {
 	c, level := t.cfg.Load(), math.Float64frombits(t.level.Load())
 	share := min(1, level)
-	n = max(n, float64(c.MinCalls)*share+1) // the fewer calls are admitted, the more does each mean
+	n = max(n, float64(c.MinCalls)*share+1) // a call means more if few are admitted
 	if share == 1 {
 		before := float64(t.meter.total(success) - t.successes)
 		level = c.K - (c.K-level)*math.Pow(1-1/n, before)
 		level -= level / n
-		t.credit, t.refused, t.probed, t.admitted, t.seen = rand.Float64(), 0, 0, now, now
+		t.credit, t.refused, t.probed, t.admitted = rand.Float64(), 0, 0, now
 	} else {
-		level -= level * min(1, 1/(n*(c.K-1))) // so that it stays if one of K calls succeeds
+		step := min(1, gain(level)/(n*(c.K-1))) // so that the share stays if one of K calls succeeds
+		if level > lowShare {
+			level = max(lowShare, level-level*step)
+		} else {
+			level -= level / n * level / lowShare * float64(c.Window) / float64(halfLife)
+		}
 	}
-	t.change(max(minShare, level))
+	t.change(level)
 }
+
+// gain is the change of the share by a call, relative to an average. Small
+// shares change faster.
+func gain(share float64) float64 { return max(1, 2-4*share) }
 
 // succeeded takes a success that lasted for d and was admitted as one of a
 // share; n calls ended in the window. Long calls give evidence late, so the
-// share doubles four times in the duration of a call. It needs the lock.
+// share doubles six times in the duration of a call. It needs the lock.
 func (t *Throttle) succeeded(n float64, d time.Duration) {
 	c, level := t.cfg.Load(), math.Float64frombits(t.level.Load())
 	n = max(n, n*float64(d)/4/float64(c.Window))
-	t.change(min(c.K, max(level, t.probed)*(1+1/n)))
+	t.change(min(c.K, max(level, t.probed)*(1+gain(level)/n)))
 }
 
 func (t *Throttle) change(level float64) {
@@ -317,7 +327,7 @@ type ThrottleStats struct {
 
 	WindowCalls    int     `json:"window_calls"`    // successes and failures in the window
 	WindowFailures int     `json:"window_failures"` // failures in the window
-	RefuseShare    float64 `json:"refuse_share"`    // share of calls that is refused at present, in [0, 0.97]
+	RefuseShare    float64 `json:"refuse_share"`    // share of calls that is refused at present, in [0, 1)
 }
 
 // Stats returns a snapshot.
