@@ -157,19 +157,18 @@ func (g *Group[K]) join(key K) Gate {
 		panic(err)
 	}
 	sketched := &brief{&g.sketch, maphash.Comparable(g.seed, key), cfg.withDefaults()}
-	switch {
-	case sketched.remembers():
-	case int(g.size.Load()) < c.Max:
+	full := int(g.size.Load()) >= c.Max
+	if full && int64(time.Since(g.start)) < g.pause.Load() || sketched.remembers() {
+		return sketched
+	}
+	if !full {
 		g.mu.Lock()
-		defer g.mu.Unlock()
-		if b := g.insert(key, cfg, c.Max); b != nil {
-			return b
-		}
-	case int64(time.Since(g.start)) >= g.pause.Load() && g.mu.TryLock():
-		defer g.mu.Unlock()
-		if b := g.insert(key, cfg, c.Max); b != nil {
-			return b
-		}
+	} else if !g.mu.TryLock() {
+		return sketched
+	}
+	defer g.mu.Unlock()
+	if b := g.insert(key, cfg, c.Max); b != nil {
+		return b
 	}
 	return sketched
 }

@@ -100,20 +100,26 @@ func (s *sketch) shard(hash uint64) *shard {
 	return sh
 }
 
-// find returns the trace of hash or nil, and the trace that was not used for
-// the longest time.
-func (sh *shard) find(hash uint64, now uint32) (found, oldest *trace) {
-	tag, most := uint32(hash>>32), math.MinInt
+// find returns the trace of hash, or nil.
+func (sh *shard) find(hash uint64) *trace {
+	tag := uint32(hash >> 32)
 	for i := range sh.traces {
-		t := &sh.traces[i]
-		if t.tag == tag {
-			return t, nil
-		}
-		if age := after(now, t.at); age > most {
-			oldest, most = t, age
+		if sh.traces[i].tag == tag {
+			return &sh.traces[i]
 		}
 	}
-	return nil, oldest
+	return nil
+}
+
+// oldest returns the trace that was not used for the longest time, or nil.
+func (sh *shard) oldest(now uint32) (oldest *trace) {
+	most := math.MinInt
+	for i := range sh.traces {
+		if age := after(now, sh.traces[i].at); age > most {
+			oldest, most = &sh.traces[i], age
+		}
+	}
+	return oldest
 }
 
 // remembers reports whether the sketch has a trace of the key of k.
@@ -123,9 +129,8 @@ func (k *brief) remembers() bool {
 		return false
 	}
 	defer sh.mu.Unlock()
-	now := k.sketch.now()
-	t, _ := sh.find(k.hash, now)
-	return t != nil && after(now, t.at) <= k.span()
+	t := sh.find(k.hash)
+	return t != nil && after(k.sketch.now(), t.at) <= k.span()
 }
 
 // span is the number of ticks for which a key must not be used to be forgotten.
@@ -140,11 +145,10 @@ func (s *sketch) state(hash uint64) State {
 		return StateClosed
 	}
 	defer sh.mu.Unlock()
-	now := s.now()
-	switch t, _ := sh.find(hash, now); {
+	switch t := sh.find(hash); {
 	case t == nil || t.run <= maxRun:
 		return StateClosed
-	case t.run == open && t.failures == 0 && after(t.at, now) > 0:
+	case t.run == open && t.failures == 0 && after(t.at, s.now()) > 0:
 		return StateOpen
 	default:
 		return StateHalfOpen
@@ -181,7 +185,7 @@ func (k *brief) enter(ctx context.Context) (ticket, error) {
 	if sh == nil {
 		return k.ticket(now, 0, 0), nil
 	}
-	t, _ := sh.find(k.hash, now)
+	t := sh.find(k.hash)
 	if t == nil || t.run <= maxRun {
 		defer sh.mu.Unlock()
 		if t == nil {
@@ -271,9 +275,9 @@ func (k *brief) report(ctx context.Context, tk ticket, o Outcome, err error) {
 		return
 	}
 	now := k.sketch.now()
-	t, oldest := sh.find(k.hash, now)
+	t := sh.find(k.hash)
 	if t == nil && o == OutcomeFailure {
-		t = k.add(sh, oldest, now)
+		t = k.add(sh, now)
 	}
 	probe, openings := tk.start&1 != 0, uint8(tk.start>>8)
 	switch {
@@ -288,9 +292,9 @@ func (k *brief) report(ctx context.Context, tk ticket, o Outcome, err error) {
 
 // add makes a trace of the key of k. It takes the place of the oldest trace if
 // that has expired or the shard is full.
-func (k *brief) add(sh *shard, oldest *trace, now uint32) *trace {
+func (k *brief) add(sh *shard, now uint32) *trace {
 	full := len(sh.traces) == maxTraces
-	if t := oldest; t != nil && (full || after(now, t.at) > k.span()) {
+	if t := sh.oldest(now); t != nil && (full || after(now, t.at) > k.span()) {
 		if after(now, t.at) <= k.span() {
 			sh.lost++
 		}
