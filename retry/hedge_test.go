@@ -263,8 +263,8 @@ func TestLearnedDelay(t *testing.T) {
 	})
 }
 
-// TestQuantile compares the estimate with the quantile of the distribution.
-func TestQuantile(t *testing.T) {
+// TestLatency compares the estimate with the quantile of the distribution.
+func TestLatency(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	for _, p := range []float64{.5, .9, .95, .99} {
 		q := &retry.Latency{P: p}
