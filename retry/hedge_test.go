@@ -238,7 +238,7 @@ func TestLearnedDelay(t *testing.T) {
 	})
 	t.Run("a positive Delay is the longest", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
-			for delay, want := range map[time.Duration]time.Duration{2 * s: 2 * s, 9 * s: 5 * s, -1: 5 * s} {
+			for delay, want := range map[time.Duration]time.Duration{2 * s: 2 * s, 9 * s: 5 * s, -1: 5 * s, 0: 5 * s} {
 				q := &retry.Latency{Warm: -1}
 				q.Observe(5 * s)
 				stage := newStage(act{takes: time.Hour}, act{takes: s})
