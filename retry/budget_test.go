@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/redoubt-go/redoubt/retry"
+	"github.com/redoubt-go/redoubt/retry/retrytest"
 )
 
 // withdrawals counts the tokens there are to take now.
@@ -333,4 +334,9 @@ func TestBudgetsOfUsersInParallel(t *testing.T) {
 		}
 		checkEqual(t, g.tenths, 60)
 	})
+}
+
+func TestBudgetsOfUsersConform(t *testing.T) {
+	retrytest.Run(t, func(*testing.T) retry.Budget { return &quota{tokens: 500} })
+	retrytest.Run(t, func(*testing.T) retry.Budget { return &throttle{tenths: 100, max: 100} })
 }

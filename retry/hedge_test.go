@@ -238,7 +238,7 @@ func TestLearnedDelay(t *testing.T) {
 	})
 	t.Run("a positive Delay is the longest", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
-			for delay, want := range map[time.Duration]time.Duration{2 * s: 2 * s, 9 * s: 5 * s, -1: 5 * s} {
+			for delay, want := range map[time.Duration]time.Duration{2 * s: 2 * s, 9 * s: 5 * s, -1: 5 * s, 0: 5 * s} {
 				q := &retry.Latency{Warm: -1}
 				q.Observe(5 * s)
 				stage := newStage(act{takes: time.Hour}, act{takes: s})
@@ -263,8 +263,8 @@ func TestLearnedDelay(t *testing.T) {
 	})
 }
 
-// TestQuantile compares the estimate with the quantile of the distribution.
-func TestQuantile(t *testing.T) {
+// TestLatency compares the estimate with the quantile of the distribution.
+func TestLatency(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	for _, p := range []float64{.5, .9, .95, .99} {
 		q := &retry.Latency{P: p}

@@ -42,6 +42,12 @@ func TestRetriesDoNotMultiply(t *testing.T) {
 			checkEqual(t, len(p.starts), 7)
 		})
 	})
+	t.Run("a call of one attempt is no layer", func(t *testing.T) {
+		p := failing(errBoom)
+		_, err := layers(constant(0, 4), 2, retry.Wrap(constant(0, 1), p.call))(t.Context())
+		checkIs(t, err, retry.ErrExhausted, errBoom)
+		checkEqual(t, len(p.starts), 7)
+	})
 	t.Run("the inner call succeeds at last", func(t *testing.T) {
 		p := failing(errBoom, errBoom, errBoom, errBoom, errBoom, nil)
 		v, err := layers(constant(0, 4), 4, p.call)(t.Context())

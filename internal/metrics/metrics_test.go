@@ -15,7 +15,7 @@ import (
 // Every field of the statistics has its part in some value. Its oracle is the
 // struct itself.
 func TestAllFieldsAreReported(t *testing.T) {
-	sums := []string{"Stats.Name", "ThrottleStats.Name", "Stats.Calls", "Stats.Records"} // no figures, and sums of others
+	sums := []string{"Stats.Name", "ThrottleStats.Name", "BufferStats.Name", "Stats.Calls", "Stats.Records"} // no figures, and sums of others
 	metrics.Figures(func(zero any, values func(any) []float64) {
 		var walk func(v reflect.Value, whole reflect.Value)
 		walk = func(v, whole reflect.Value) {
