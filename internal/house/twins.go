@@ -21,9 +21,9 @@ func twinRules() []Rule {
 	}}
 }
 
-// checkTwins wants the code in package comments and pages to occur in a file
-// that is compiled: in the same package, below the same folder, or anywhere for
-// the pages of the root and of docs.
+// checkTwins wants the code of comments and pages to occur in a file that is
+// compiled: for a package comment in the same package, for a page below the same
+// folder. The twins of pages in the root and in docs can be anywhere.
 func checkTwins(t *Tree) (bad []string) {
 	for _, p := range t.importable() {
 		name, comment := t.packageComment(p)
