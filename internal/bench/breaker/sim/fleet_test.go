@@ -23,9 +23,8 @@ import (
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
-// A kind makes the guard of one client. Where it has the notions, it judges 10
-// s, opens for 5 s at half of at least 20 calls, and closes after two
-// successes.
+// A kind makes the guard of one client. Where it has the notions, it judges 10 s, opens for 5 s at half of at least 20
+// calls, and closes after two successes.
 type kind struct {
 	name string
 	make func(w *world) guard
@@ -50,8 +49,7 @@ var kinds = []kind{
 	{"kratos", kratos},
 }
 
-// redoubt has the jitter of its open periods drawn from the seed, once for each
-// client, in place of its own.
+// redoubt has the jitter of its open periods drawn from the seed, once for each client, in place of its own.
 func redoubt(w *world, rampUp time.Duration) guard {
 	openFor := 5 * time.Second
 	openFor += time.Duration(w.rng.Float64() * 0.2 * float64(openFor))
@@ -100,8 +98,7 @@ func cep21(*world) guard {
 	}
 }
 
-// mercaris needs the clock, for it leaves a goroutine behind that no bubble
-// would tolerate.
+// mercaris needs the clock, for it leaves a goroutine behind that no bubble would tolerate.
 func mercaris(c clock.Clock) guard {
 	b := mercari.New(mercari.WithClock(c), mercari.WithTripFunc(mercari.NewTripFuncFailureRate(20, 0.5)), mercari.WithCounterResetInterval(10*time.Second),
 		mercari.WithOpenTimeout(5*time.Second), mercari.WithHalfOpenMaxSuccesses(2))
@@ -154,10 +151,8 @@ func fleet(t *testing.T, k kind, seed uint64, flapping bool) (f figures) {
 
 const seeds = 5
 
-// TestFleet prints the medians over the seeds. Of the recommended breaker,
-// which draws no lots inside, it demands that a fleet with it wastes a quarter
-// of what one without any does, and overloads the restarted service a tenth as
-// much.
+// TestFleet prints the medians over the seeds. Of the recommended breaker, which draws no lots inside, it demands that
+// a fleet with it wastes a quarter of what one without any does, and overloads the restarted service a tenth as much.
 func TestFleet(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulates 110 outages")

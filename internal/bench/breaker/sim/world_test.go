@@ -31,9 +31,8 @@ type request struct {
 	over    bool
 }
 
-// A world is one run. Clients and service take turns in one goroutine; a call
-// in flight is a goroutine that waits to be told how it ended, and nothing else
-// runs until it has passed that on.
+// A world is one run. Clients and service take turns in one goroutine; a call in flight is a goroutine that waits to be
+// told how it ended, and nothing else runs until it has passed that on.
 type world struct {
 	guards   []guard
 	sleep    func(time.Duration)
