@@ -98,8 +98,8 @@ func tree(program []byte) error {
 	return errors.Join(stack...)
 }
 
-// FuzzClassification compares what Do sees in an error tree with errors.As and
-// errors.Is.
+// FuzzClassification compares the decisions of Do about an error tree with
+// errors.As and errors.Is.
 func FuzzClassification(f *testing.F) {
 	f.Add([]byte{2, 7, 5})
 	f.Add([]byte{0, 62, 1, 7})

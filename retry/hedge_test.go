@@ -18,15 +18,15 @@ import (
 	"github.com/redoubt-go/redoubt/retry"
 )
 
-// An act is what one attempt does: it takes a time, unless it is cancelled and
-// looks, and ends with err or its number.
+// An act is the work of an attempt: it takes a time, unless it is canceled and
+// looks at its context, and ends with err or its number.
 type act struct {
 	takes time.Duration
 	err   error
 	blind bool // does not look at its context
 }
 
-// A stage has an act for each attempt, the last one repeated.
+// A stage holds an act for each attempt. The last act repeats.
 type stage struct {
 	acts  []act
 	begin time.Time
@@ -193,7 +193,7 @@ func TestPanicsSurfaceInTheCaller(t *testing.T) {
 				t.Errorf("recovered %v, want the value of the panic", got)
 			}
 		}
-		// One that comes too late to be told ends nothing.
+		// A panic after Do has returned ends nothing.
 		stage := newStage(act{takes: s})
 		policy := retry.Hedge[int]{Discard: func(int) { t.Error("discarded the value of a panic") }}
 		policy.Do(t.Context(), func(ctx context.Context) (int, error) {

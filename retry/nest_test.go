@@ -10,7 +10,7 @@ import (
 	"github.com/redoubt-go/redoubt/retry"
 )
 
-// layers wraps fn in n policies, the last one outermost.
+// layers wraps fn in n layers of policy p.
 func layers(p retry.Policy, n int, fn func(context.Context) (int, error)) func(context.Context) (int, error) {
 	for range n {
 		fn = retry.Wrap(p, fn)

@@ -153,11 +153,11 @@ func pauses(p retry.Policy, seed uint64) []time.Duration {
 	return ds
 }
 
-// A scene is one call of Do: what happens, and by which policy. Times are in
-// milliseconds; those that must not tie with each other have their own last
-// digit, that of attempts being 0.
+// A scene is a call of Do: its outcomes and its policy. Times are in
+// milliseconds. Times that must not tie with each other have different last
+// digits; the last digit of attempts is 0.
 type scene struct {
-	outcomes []int // see outcome; the last one repeats
+	outcomes []int // see outcome; the last repeats
 	attempts int   // MaxAttempts
 	elapsed  int   // MaxElapsed
 	deadline int   // of the context, 0 for none
@@ -196,15 +196,15 @@ func (s scene) outcome(n int) (time.Duration, error) {
 	return outcome(s.outcomes[min(n, len(s.outcomes))-1])
 }
 
-// A run is what is seen of a call.
+// A run is the record of a call.
 type run struct {
 	Starts []time.Duration
-	Pauses []time.Duration // as told to the hook
+	Pauses []time.Duration // as passed to the hook
 	Reason string
 	Last   string
 }
 
-// model is the oracle: the rules of Do, told naively with a clock of its
+// model is the oracle: the rules of Do, written naively with a clock of its
 // own.
 func (s scene) model() run {
 	var r run
@@ -301,7 +301,7 @@ func (s scene) policy(r *run) retry.Policy {
 	}
 }
 
-// play makes the call in one of the forms of this package.
+// play makes the call in any of the forms of this package.
 func (s scene) play(t *testing.T, form func(context.Context, retry.Policy, func(context.Context) error) error) (r run) {
 	bubble(t, func(t *testing.T) {
 		ctx, cancel := s.context(t.Context())
@@ -503,7 +503,7 @@ func script(kinds []int) []act {
 	return acts
 }
 
-// oneWinner runs the script and returns what is wrong with it, or "".
+// oneWinner runs the script and returns a problem with it, or "".
 func oneWinner(t *testing.T, acts []act, more, extra int, delay time.Duration) string {
 	var mu sync.Mutex
 	discarded := map[int]int{}
