@@ -38,8 +38,8 @@ import (
 
 var ctx = audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
 
-// event is what every contestant writes: time, id, action, outcome, actor,
-// target and two attributes, about 200 bytes.
+// event is what every contestant writes: time, id, action, outcome, actor, target
+// and two attributes, about 200 bytes.
 func event() audit.Event {
 	return audit.Event{
 		Action: "deploy.delete", Outcome: audit.Success, Target: audit.Target{Type: "deploy", ID: "web"},
@@ -121,11 +121,10 @@ func run(b *testing.B, impl string, f func()) {
 	})
 }
 
-// One event of the same content to a writer that drops it, the time taken from
-// the clock each time. Redoubt also makes a random ID, checks the names and
-// finds the actor in the context; redoubt-timeout is the default, with a
-// deadline for the sink. The loggers are given an ID that never changes,
-// zerolog-id makes one as redoubt must.
+// One event of the same content to a writer that drops it, the time taken from the
+// clock each time. Redoubt also makes a random ID, checks the names and finds the
+// actor in the context; redoubt-timeout is the default, with a deadline for the sink.
+// The loggers are given an ID that never changes, zerolog-id makes one as redoubt must.
 func BenchmarkEmitDiscard(b *testing.B) {
 	fast, timed := audit.New(audit.Config{Sink: &encoded{}, Timeout: -1}), audit.New(audit.Config{Sink: &encoded{}})
 	run(b, "redoubt", func() { _ = fast.Record(ctx, event()) })
@@ -164,10 +163,10 @@ func openLedger(b *testing.B, c ledger.Config) *ledger.Ledger {
 	return l
 }
 
-// The same event to a file, never synced. Redoubt-buffer writes in batches of
-// 256 with link and tree hashes, and is flushed within the time measured;
-// redoubt writes and checks each event alone. Zerolog writes each alone,
-// zap-buffered 256 KiB at a time.
+// The same event to a file, never synced. Redoubt-buffer writes in batches of 256
+// with link and tree hashes, and is flushed within the time measured; redoubt writes
+// and checks each event alone. Zerolog writes each alone, zap-buffered 256 KiB at a
+// time.
 func BenchmarkEmitFile(b *testing.B) {
 	direct := audit.New(audit.Config{Sink: openLedger(b, ledger.Config{Sync: ledger.SyncNever, MaxSize: -1}), Timeout: -1})
 	run(b, "redoubt", func() { _ = direct.Record(ctx, event()) })
@@ -195,9 +194,9 @@ func BenchmarkEmitFile(b *testing.B) {
 	})
 }
 
-// The cost to the caller of an event that another goroutine writes, to a sink
-// that drops it. Redoubt blocks when 1024 events wait; the diode of zerolog
-// overwrites them, so that it loses what redoubt waits for.
+// The cost to the caller of an event that another goroutine writes, to a sink that
+// drops it. Redoubt blocks when 1024 events wait; the diode of zerolog overwrites
+// them, so that it loses what redoubt waits for.
 func BenchmarkEmitAsync(b *testing.B) {
 	b.Run("impl=redoubt", func(b *testing.B) {
 		buf := audit.NewBuffer(audit.BufferConfig{Next: &encoded{}})
@@ -239,9 +238,9 @@ func durable(b *testing.B, impl string, g int, write func() error) {
 	})
 }
 
-// An event of about 250 bytes, encoded beforehand for the others, is on the
-// disk when the call returns. Wal and the floor sync each alone, under a lock;
-// group is a plain group commit, without hashes.
+// An event of about 250 bytes, encoded beforehand for the others, is on the disk
+// when the call returns. Wal and the floor sync each alone, under a lock; group is a
+// plain group commit, without hashes.
 func BenchmarkDurable(b *testing.B) {
 	e := event()
 	line := append((&e).AppendJSON(nil), '\n')
@@ -274,8 +273,7 @@ func BenchmarkDurable(b *testing.B) {
 	}
 }
 
-// group is the least group commit: whoever holds the file writes for all who
-// wait.
+// group is the least group commit: whoever holds the file writes for all who wait.
 type group struct {
 	f       *os.File
 	file    sync.Mutex
@@ -316,9 +314,8 @@ func (g *group) writer(line []byte) func() error {
 	}
 }
 
-// One leaf of 330 bytes into a growing tree. Redoubt's tree is not exported:
-// its row, with the same floor in the same run, is BenchmarkTreeAppend of
-// audit/ledger.
+// One leaf of 330 bytes into a growing tree. Redoubt's tree is not exported: its row,
+// with the same floor in the same run, is BenchmarkTreeAppend of audit/ledger.
 func BenchmarkTreeAppend(b *testing.B) {
 	line := bytes.Repeat([]byte("x"), 330)
 	run(b, "sha256-only", func() { sha256.Sum256(line) })
@@ -339,11 +336,10 @@ func BenchmarkTreeAppend(b *testing.B) {
 	run(b, "merkle-compact", func() { _ = r.Append(rfc6962.DefaultHasher.HashLeaf(line), nil) })
 }
 
-// Verification of 20 000 records. The hash chain is the usual hand-made one,
-// which decodes each line for its link and compares it with the hash of the
-// line before; floor-hash-chain takes the link from its fixed place and checks
-// nothing else. Xmod-tlog computes the root with tlog. Bytes are those of the
-// log.
+// Verification of 20 000 records. The hash chain is the usual hand-made one, which
+// decodes each line for its link and compares it with the hash of the line before;
+// floor-hash-chain takes the link from its fixed place and checks nothing else.
+// Xmod-tlog computes the root with tlog. Bytes are those of the log.
 func BenchmarkVerify(b *testing.B) {
 	dir := b.TempDir()
 	l := must(ledger.Open(ctx, dir, ledger.Config{Sync: ledger.SyncNever, MaxSize: -1}))
@@ -435,9 +431,9 @@ func fixedPrev(line []byte) []byte {
 	return room[:n]
 }
 
-// One token of a string of 20 bytes, in a list of one as Tokens returns them:
-// that is the second allocation, which an event does not have. Vault-style is a
-// new HMAC and its hexadecimal text each time, of all 256 bits.
+// One token of a string of 20 bytes, in a list of one as Tokens returns them: that is
+// the second allocation, which an event does not have. Vault-style is a new HMAC and its hexadecimal
+// text each time, of all 256 bits.
 func BenchmarkToken(b *testing.B) {
 	key := []byte("0123456789abcdef0123456789abcdef")
 	log := audit.New(audit.Config{Sink: &encoded{}, TokenKeys: []audit.TokenKey{{ID: "k1", Key: audit.NewSecret(key)}}})
@@ -472,11 +468,10 @@ func (h hand) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("name", h.Name), slog.String("key", "***"), slog.String("token", "***"), slog.String("pin", "***"))
 }
 
-// A struct with three secrets through slog's JSON handler. Hand-LogValuer is
-// the floor: what the handler costs when there is nothing left to mask.
-// Redoubt-plain leaves the struct to encoding/json, as go-mask does after its
-// copy. masq, the other common masker, is not here: the module proxy refuses to
-// serve it.
+// A struct with three secrets through slog's JSON handler. Hand-LogValuer is the floor:
+// what the handler costs when there is nothing left to mask. Redoubt-plain leaves the
+// struct to encoding/json, as go-mask does after its copy. masq, the other common
+// masker, is not here: the module proxy refuses to serve it.
 func BenchmarkLogStruct(b *testing.B) {
 	l := slog.New(slog.NewJSONHandler(io.Discard, nil))
 	p := plain{"alice", "sk_live_abc", "token", "1234"}
@@ -490,8 +485,8 @@ func BenchmarkLogStruct(b *testing.B) {
 	run(b, "go-mask", func() { l.Info("m", "user", must(m.Mask(p))) })
 }
 
-// A recorded read of a field, to a sink that encodes and drops. By hand,
-// zerolog writes the same event under a lock before the value is handed out.
+// A recorded read of a field, to a sink that encodes and drops. By hand, zerolog
+// writes the same event under a lock before the value is handed out.
 func BenchmarkFieldGet(b *testing.B) {
 	log := audit.New(audit.Config{Sink: &encoded{}, Timeout: -1})
 	o := log.Object("user", "u-1")

@@ -1,3 +1,3 @@
-// Package audit compares the speed of redoubt/audit and of its ledger with
-// other libraries.
+// Package audit compares redoubt/audit and its ledger with their peers, and checks
+// that other implementations read what the ledger writes, and it what they write.
 package audit
