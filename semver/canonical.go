@@ -199,7 +199,7 @@ func (r Range) appendKind(b []byte, pre bool, limit int) []byte {
 //
 // Errors: the same as [Dialect.ParseRange].
 func ParseRange(s string) (Range, error) {
-	if strings.HasPrefix(s, plainMark) || strings.Contains(s, preMark) {
+	if strings.HasPrefix(s, plainMark) || strings.IndexByte(s, ';') >= 0 {
 		return parseStored(s, MaxRangeLength)
 	}
 	return NPM.ParseRange(s)

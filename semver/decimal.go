@@ -1,6 +1,9 @@
 package semver
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // decimals returns the three numbers of v in decimal.
 func (v Version) decimals() [3]string {
@@ -62,8 +65,7 @@ func (v Version) previousPatch() (Version, bool) {
 	return fromDecimals(n), true
 }
 
-// compareWide compares the numbers of two versions that both have digits in
-// ext.
+// compareWide is Compare if v or w has digits in ext.
 func compareWide(v, w Version) int {
 	m, n := v.decimals(), w.decimals()
 	for i := range m {
@@ -71,7 +73,10 @@ func compareWide(v, w Version) int {
 			return c
 		}
 	}
-	return 0
+	if v.pre == 0 || w.pre == 0 {
+		return cmp.Compare(w.pre, v.pre)
+	}
+	return compareIdentifiers(v.ext[v.core:v.core+v.pre], w.ext[w.core:w.core+w.pre])
 }
 
 // compareDecimal compares two numbers. Numbers of equal value are ordered by

@@ -9,9 +9,10 @@ type evaluation struct {
 	rule    Prereleases
 	whole   bool // npm: an alternative was *
 
-	// The alternative at hand: the bounds of its releases and pre-releases,
-	// the exclusions, and the numbers whose pre-releases are named.
+	// The alternative at hand: its bounds, the bounds of its pre-releases if
+	// they are apart, its exclusions, and whether it names a pre-release.
 	rel, pre Interval
+	apart    bool
 	not      []Interval
 	named    bool
 }
@@ -23,8 +24,7 @@ func (e *evaluation) alternative(terms []comparator, out []Interval) []Interval 
 		return out
 	}
 	e.rel = Interval{Lo: origin, Unbounded: true, Releases: true}
-	e.pre = Interval{Lo: origin, Unbounded: true, Prereleases: true}
-	e.not, e.named = nil, false
+	e.apart, e.not, e.named = false, nil, false
 	start := len(out)
 	for i := range terms {
 		e.narrow(&terms[i])
@@ -50,13 +50,34 @@ func (e *evaluation) narrow(c *comparator) {
 // atLeast removes the versions below v.
 func (e *evaluation) atLeast(v Version) {
 	e.rel.atLeast(v)
-	e.pre.atLeast(v)
+	if e.apart {
+		e.pre.atLeast(v)
+	}
 }
 
 // below removes the versions at or above v.
 func (e *evaluation) below(v Version) {
 	e.rel.below(v)
-	e.pre.below(v)
+	if e.apart {
+		e.pre.below(v)
+	}
+}
+
+// prereleases returns the bounds of the pre-releases, which are apart from the
+// bounds of the releases from now on.
+func (e *evaluation) prereleases() *Interval {
+	if !e.apart {
+		e.pre, e.apart = e.rel, true
+		e.pre.Releases, e.pre.Prereleases = false, true
+	}
+	return &e.pre
+}
+
+// releases returns the bounds of the releases, which are apart from the bounds
+// of the pre-releases from now on.
+func (e *evaluation) releases() *Interval {
+	e.prereleases()
+	return &e.rel
 }
 
 // exclude removes the versions from lo up to hi.
@@ -171,15 +192,15 @@ func (e *evaluation) cargo(c *comparator) {
 	}
 	switch c.op {
 	case opGe:
-		e.rel.atLeast(lo)
-		e.pre.atLeast(end)
+		e.releases().atLeast(lo)
+		e.prereleases().atLeast(end)
 	case opLe:
-		e.rel.below(end)
-		e.pre.below(floor)
+		e.releases().below(end)
+		e.prereleases().below(floor)
 	default:
+		e.prereleases().below(origin)
 		e.rel.atLeast(lo)
 		e.rel.below(end)
-		e.pre.below(origin)
 	}
 }
 
@@ -254,7 +275,7 @@ func (e *evaluation) terraform(c *comparator) {
 		e.below(c.compatibleEnd())
 	}
 	if lo.pre != 0 {
-		e.rel.below(origin)
+		e.releases().below(origin)
 	}
 }
 
@@ -266,10 +287,10 @@ func (e *evaluation) name(c *comparator, out []Interval) []Interval {
 	switch {
 	case e.rule == PreEachCore && c.op != opNe:
 		if !names {
-			e.pre.below(origin)
+			e.prereleases().below(origin)
 			return out
 		}
-		e.pre.atLeast(c.v.floor())
+		e.prereleases().atLeast(c.v.floor())
 		e.pre.below(c.v.Core())
 	case !names || c.op == opNe:
 	case e.rule == PreSameCore:
@@ -283,27 +304,25 @@ func (e *evaluation) name(c *comparator, out []Interval) []Interval {
 // finish appends the versions of the alternative to out, which contains the
 // named pre-releases from start on.
 func (e *evaluation) finish(out []Interval, start int) []Interval {
+	bounds := &e.rel
+	if e.apart {
+		bounds = &e.pre
+	}
 	for i := range out[start:] {
-		out[start+i].clip(&e.pre)
+		out[start+i].clip(bounds)
 	}
 	named := len(out) > start
-	if e.rule != PreAll && e.rule != PreEachCore && (e.rule != PreGroup || !e.named) {
-		e.pre.below(origin)
-	}
 	// As in node-semver, an alternative that is * replaces all others, even if
 	// they admit pre-releases.
 	if e.dialect == NPM && e.rule == PreSameCore && !named && e.not == nil && e.rel.Unbounded && e.rel.Lo == origin {
 		e.whole = true
 		return append(out[:0], e.rel)
 	}
-	if e.rel.Lo == e.pre.Lo && e.rel.Hi == e.pre.Hi && e.rel.Unbounded == e.pre.Unbounded {
-		e.rel.Prereleases = true
-		out = append(out, e.rel)
-	} else {
-		out = append(out, e.rel)
-		if e.pre.Unbounded || e.pre.Lo.Less(e.pre.Hi) {
-			out = append(out, e.pre)
-		}
+	all := e.rule == PreAll || e.rule == PreEachCore || e.rule == PreGroup && e.named
+	e.rel.Prereleases = all && !e.apart
+	out = append(out, e.rel)
+	if all && e.apart {
+		out = append(out, e.pre)
 	}
 	if e.not != nil {
 		r := newRange("", out[start:]).Difference(newRange("", e.not))
