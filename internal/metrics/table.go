@@ -232,6 +232,7 @@ func reasons() []struct {
 		{"budget", retry.ErrBudget},
 		{"elapsed", retry.ErrElapsed},
 		{"retry_after", retry.ErrRetryAfter},
+		{"nested", retry.ErrNested},
 		{"deadline", context.DeadlineExceeded}, // retry.ErrDeadline too
 		{"cancelled", context.Canceled},
 	}
