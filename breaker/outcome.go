@@ -22,7 +22,8 @@ import (
 //     of the latest successes: then it is a failure.
 //
 // A breaker opens if nothing succeeds for a window and callers give up at
-// least Config.MinCalls calls meanwhile. A panic or runtime.Goexit is a failure.
+// least Config.MinCalls calls meanwhile. A panic or runtime.Goexit is a
+// failure.
 type Outcome uint8
 
 const (

@@ -290,7 +290,7 @@ func TestWindowEqualsBruteForce(t *testing.T) {
 	}, genOps(), gen.Int64Range(1, int64(time.Second))))
 }
 
-// TestBackoffFollowsTheOutage: an opening lasts a 25th of the time since the
+// TestBackoffFollowsTheOutage: an opening lasts a 40th of the time since the
 // outage began, at least OpenFor and at most MaxOpenFor. The outage ends when
 // the breaker has been closed for as long as the last opening. The oracle is
 // the list of openings.
@@ -305,7 +305,7 @@ func TestBackoffFollowsTheOutage(t *testing.T) {
 			}
 			b.Trip(0, nil)
 			d := b.Stats().RetryAfter
-			if want := min(cfg.MaxOpenFor, max(cfg.OpenFor, time.Since(begun)/25)); d != want {
+			if want := min(cfg.MaxOpenFor, max(cfg.OpenFor, time.Since(begun)/40)); d != want {
 				return fmt.Sprintf("open for %v after %v and a closed spell of %v, want %v", d, last, spell, want)
 			}
 			time.Sleep(d)
@@ -373,4 +373,28 @@ func TestTotalsConserve(t *testing.T) {
 		}
 		return ""
 	}, genConfig(), genOps()))
+}
+
+// propStats compares a breaker whose Stats are read all the time, at times of
+// their own, with one whose Stats are not.
+func propStats() gopter.Prop {
+	return prop.ForAll(func(cfg breaker.Config, ops []op) string {
+		watched, alone := newRig(cfg), newRig(cfg)
+		for _, o := range ops {
+			if o.kind == advance || o.kind == rest {
+				for range 3 {
+					time.Sleep(o.duration() / 3)
+					watched.b.Stats()
+				}
+				continue
+			}
+			watched.b.Stats()
+			watched.do(o)
+			alone.do(o)
+			if watched.result != alone.result || !slices.Equal(watched.events, alone.events) {
+				return fmt.Sprintf("%v: %s and %s; %v and %v", o, watched.result, alone.result, watched.events, alone.events)
+			}
+		}
+		return ""
+	}, genConfig(), genOps())
 }
