@@ -147,7 +147,7 @@ func (p *syntax) alternative(list []comparator) ([]comparator, error) {
 			return list, nil
 		}
 		comma := p.s[p.i] == ','
-		if !comma && (!p.spaces || !spaced) || list[0].lone(p.dialect) {
+		if !comma && (!p.spaces || !spaced) || p.dialect == Cargo && list[0].parts == 0 {
 			return nil, ErrSyntax
 		}
 		if comma {
@@ -352,9 +352,6 @@ func (p *syntax) wildcards(c *comparator, s string) (at int, err error) {
 	}
 	return end, err
 }
-
-// lone reports whether c is a wildcard that the dialect admits only alone.
-func (c *comparator) lone(d Dialect) bool { return d == Cargo && c.parts == 0 }
 
 // check checks the last comparator of list against the rules of the dialect.
 func (p *syntax) check(list []comparator) error {
