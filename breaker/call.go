@@ -5,11 +5,12 @@ import (
 	"sync/atomic"
 )
 
-// A Call is an admitted call, to be reported once by Done or Report; the first report counts and further ones do
-// nothing. Its methods may be called from any goroutine.
+// A Call is an admitted call. Report its end once, by Done or by Report. The
+// first report counts, further reports do nothing. The methods may be called
+// from any goroutine.
 type Call struct {
 	gate   gate
-	ctx    context.Context // kept only because its being done at the end decides the outcome
+	ctx    context.Context // whether it is done at the end decides the outcome
 	ticket ticket
 	done   atomic.Bool
 }
@@ -22,14 +23,14 @@ func allow(ctx context.Context, g gate) (*Call, error) {
 	return &Call{gate: g, ctx: ctx, ticket: t}, nil
 }
 
-// Done reports the error of the call, which is judged like that of a function given to [Do].
+// Done reports the error of the call, which is judged as in [Do].
 func (c *Call) Done(err error) {
 	if !c.done.Swap(true) {
 		c.gate.leave(c.ctx, c.ticket, err)
 	}
 }
 
-// Report reports the outcome of the call as it is.
+// Report reports the outcome of the call.
 func (c *Call) Report(o Outcome) {
 	if !c.done.Swap(true) {
 		c.gate.end(c.ctx, c.ticket, o, nil)

@@ -1,104 +1,117 @@
 package breaker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// ErrOpen is the class of all refusals of this package: errors.Is(err, ErrOpen) says that a breaker or a throttle
-// did not let the call through and the work was never tried.
+// ErrOpen is the class of all refusals by this package. If errors.Is(err,
+// ErrOpen), a guard refused the call and its work was not tried.
 var ErrOpen = errors.New("breaker: open")
 
 // errGone is the outcome of a call that panicked or called runtime.Goexit.
 var errGone = errors.New("breaker: the call panicked or exited its goroutine")
 
-// errLost is the outcome of a probe that did not report in time.
-var errLost = errors.New("breaker: the probe did not report in time")
-
-// An OpenError is the refusal of a call. One value is shared by all refusals of a period, so a refusal costs no
-// allocation; it must not be modified.
+// An OpenError is the refusal of a call by a [Breaker]. All refusals of a
+// period share one value, so that a refusal allocates nothing. Do not modify
+// it.
 type OpenError struct {
-	Name  string // the Config.Name of the guard
-	State State  // why it refuses: Open, HalfOpen, Recovering, ForcedOpen or Throttling
-	Cause error  // what opened the breaker, or nil; it is not part of the Unwrap chain, for it is not this call's error
+	Name   string // Config.Name
+	State  State  // the state that refuses
+	Reason string // why the breaker opened, as in Event.Reason
+	Cause  error  // the error that opened the breaker, or nil; Unwrap does not return it, as it belongs to another call
 
-	start time.Time     // start of the guard
+	start time.Time     // start of the breaker
 	until time.Duration // end of the open period, since start
 }
 
-var (
-	_ slog.LogValuer = (*OpenError)(nil)
-	_ error          = (*OpenError)(nil)
-)
-
-// Error returns a text such as "breaker: billing: open, retry after 3s".
+// Error returns a text such as
+//
+//	breaker: billing: open (failure ratio: "connection refused"), retry after 3s
 func (e *OpenError) Error() string {
-	text := prefix(e.Name)
-	switch e.State {
-	case HalfOpen:
-		return text + "half-open, all probes taken"
-	case Open:
-		return text + "open, retry after " + roundUp(e.RetryAfter()).String()
-	default:
-		return text + e.State.String()
+	text := prefix(e.Name) + e.State.String()
+	if e.Reason != "" && e.State != StateForcedOpen {
+		text += " (" + e.Reason
+		if e.Cause != nil {
+			text += ": " + quote.Error(e.Cause)
+		}
+		text += ")"
 	}
+	switch e.State {
+	case StateHalfOpen:
+		text += ", all probes taken"
+	case StateRecovering:
+		text += ", all calls taken"
+	case StateOpen:
+		text += ", retry after " + roundUp(e.RetryAfter()).String()
+	}
+	return text
 }
 
 // Is reports whether target is ErrOpen.
 func (e *OpenError) Is(target error) bool { return target == ErrOpen }
 
-// RetryAfter returns how much of the open period is left now, 0 if none is or the end is not known.
+// RetryAfter returns the rest of the open period, or 0 if the end is unknown.
 func (e *OpenError) RetryAfter() time.Duration {
-	if e.State != Open {
+	if e.State != StateOpen {
 		return 0
 	}
 	return max(0, e.until-time.Since(e.start))
 }
 
-// Rejected returns true: the work was never tried.
+// Rejected returns true: the work was not tried.
 func (e *OpenError) Rejected() bool { return true }
 
 // LogValue groups the fields for structured logs.
 func (e *OpenError) LogValue() slog.Value {
 	attrs := []slog.Attr{
-		slog.String("name", e.Name),
+		slog.String("name", quote.Cut(e.Name)),
 		slog.String("state", e.State.String()),
 		slog.Duration("retry_after", e.RetryAfter()),
 	}
+	if e.Reason != "" {
+		attrs = append(attrs, slog.String("reason", e.Reason))
+	}
 	if e.Cause != nil {
-		attrs = append(attrs, slog.String("cause", cut(e.Cause.Error())))
+		attrs = append(attrs, slog.String("cause", quote.Cut(fmt.Sprint(e.Cause))))
 	}
 	return slog.GroupValue(attrs...)
 }
 
-// contextError is the error of a call whose context was done before it could begin. It matches both ctx.Err() and
-// context.Cause(ctx).
-func contextError(ctx context.Context, name string) error {
-	if cause := context.Cause(ctx); cause != ctx.Err() {
-		return fmt.Errorf("%s%w: %w", prefix(name), ctx.Err(), cause)
-	}
-	return fmt.Errorf("%s%w", prefix(name), ctx.Err())
+// A ThrottleError is the refusal of a call by a [Throttle]. All refusals of a
+// throttle share one value. Do not modify it.
+type ThrottleError struct {
+	Name string // ThrottleConfig.Name
 }
 
-func prefix(name string) string {
+// Error returns a text such as "breaker: search: throttled".
+func (e *ThrottleError) Error() string { return prefix(e.Name) + "throttled" }
+
+// Is reports whether target is ErrOpen.
+func (e *ThrottleError) Is(target error) bool { return target == ErrOpen }
+
+// Rejected returns true: the work was not tried.
+func (e *ThrottleError) Rejected() bool { return true }
+
+// LogValue groups the fields for structured logs.
+func (e *ThrottleError) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("name", quote.Cut(e.Name)), slog.String("state", "throttled"))
+}
+
+var _, _ slog.LogValuer = (*OpenError)(nil), (*ThrottleError)(nil)
+
+func prefix(name string) string { return op(name) + ": " }
+
+// op is how errors name the guard.
+func op(name string) string {
 	if name == "" {
-		return "breaker: "
+		return "breaker"
 	}
-	return "breaker: " + cut(name) + ": "
-}
-
-// cut bounds foreign text for errors and logs, and quotes it unless it is plain.
-func cut(s string) string {
-	if len(s) > 64 {
-		s = s[:64]
-	}
-	if q := fmt.Sprintf("%q", s); q[1:len(q)-1] != s {
-		return q
-	}
-	return s
+	return "breaker: " + quote.Name(name)
 }
 
 // roundUp rounds up to a whole millisecond.

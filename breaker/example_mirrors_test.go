@@ -30,7 +30,7 @@ func NewMirrors(get func(ctx context.Context, host, file string) (string, error)
 func (m *Mirrors) Download(ctx context.Context, file string) (string, error) {
 	var errs []error
 	for _, host := range m.hosts {
-		text, err := breaker.Do(ctx, m.breakers.Get(host), func(ctx context.Context) (string, error) {
+		text, err := breaker.Do(ctx, m.breakers.For(host), func(ctx context.Context) (string, error) {
 			return m.get(ctx, host, file)
 		})
 		if err == nil {

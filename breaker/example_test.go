@@ -73,8 +73,15 @@ func ExampleWrap() {
 	for range 8 {
 		guarded(context.Background())
 	}
-	fmt.Println(b.State(), b.Stats().Total.Failures)
+	fmt.Println(b.State(), b.Stats().Failures)
 	// Output: open 5
+}
+
+func ExampleWrapArg() {
+	b := breaker.New(breaker.Config{Name: "users"})
+	user := breaker.WrapArg(b, fetch)
+	fmt.Println(user(context.Background(), 7))
+	// Output: {Ada} <nil>
 }
 
 func ExampleFallback() {
@@ -100,7 +107,7 @@ func ExampleBreaker_ForceClosed() {
 	for range 10 {
 		b.Do(context.Background(), func(context.Context) error { return errDown })
 	}
-	fmt.Println(b.State(), b.Stats().Failures)
+	fmt.Println(b.State(), b.Stats().WindowFailures)
 	// Output:
 	// transition closed forced closed
 	// shadow closed open
@@ -128,7 +135,7 @@ func ExampleCall() {
 	if err != nil {
 		return // refused
 	}
-	defer call.Report(breaker.Failure) // does nothing if the stream ended well
+	defer call.Report(breaker.OutcomeFailure) // does nothing if the stream ended well
 	// Read a stream here, and at its end:
 	call.Done(nil)
 	fmt.Println(b.Stats().Successes, b.Stats().Failures)
@@ -154,16 +161,16 @@ func ExampleGate() {
 func ExampleMark() {
 	b := breaker.New(breaker.Config{})
 	err := b.Do(context.Background(), func(context.Context) error {
-		return breaker.Mark(errBadRequest, breaker.Ignored) // our fault, not theirs
+		return breaker.Mark(errBadRequest, breaker.OutcomeIgnored) // our fault, not theirs
 	})
-	fmt.Println(err, b.Stats().Failures)
+	fmt.Println(err, b.Stats().WindowFailures)
 	// Output: bad request 0
 }
 
 func ExampleClassify() {
 	b := breaker.New(breaker.Config{Classify: func(err error) breaker.Outcome {
 		if errors.Is(err, errBadRequest) {
-			return breaker.Success // an answer is an answer
+			return breaker.OutcomeSuccess // an answer is an answer
 		}
 		return breaker.Classify(err)
 	}})
@@ -182,13 +189,13 @@ func ExampleOutcome() {
 	b.Do(context.Background(), func(context.Context) error {
 		return context.Canceled // but not our caller's
 	})
-	fmt.Println(b.Stats().Total.Ignored, b.Stats().Total.Failures)
+	fmt.Println(b.Stats().Ignored, b.Stats().Failures)
 	// Output: 1 1
 }
 
 func ExampleState() {
 	b := breaker.New(breaker.Config{})
-	fmt.Println(b.State() == breaker.Closed)
+	fmt.Println(b.State() == breaker.StateClosed)
 	b.ForceOpen()
 	text, err := json.Marshal(b.State())
 	fmt.Println(b.State(), string(text), err)
@@ -201,8 +208,8 @@ func ExampleConfig() {
 	cfg := breaker.Config{Name: "billing", FailureRatio: 1.5, ProbeTimeout: -time.Second}
 	fmt.Println(cfg.Validate())
 	// Output:
-	// breaker: FailureRatio 1.5: want a share in (0, 1], or a negative number for off
-	// breaker: ProbeTimeout -1s: cannot be off
+	// breaker: FailureRatio is 1.5, want a share in (0, 1], or a negative number
+	// breaker: ProbeTimeout is -1s, want 0 or more
 }
 
 func ExampleOpenError() {
@@ -239,44 +246,34 @@ func ExampleStats() {
 	b := breaker.New(breaker.Config{Name: "users"})
 	breaker.Do(context.Background(), b, func(ctx context.Context) (User, error) { return fetch(ctx, -1) })
 	s := b.Stats()
-	s.Since = 0 // differs from run to run
+	s.StateFor, s.Usual = 0, 0 // differ from run to run
 	text, err := json.MarshalIndent(s, "", " ")
 	fmt.Println(string(text), err)
 	// Output:
 	// {
 	//  "name": "users",
 	//  "state": "closed",
-	//  "since_ns": 0,
+	//  "state_for_ns": 0,
 	//  "retry_after_ns": 0,
-	//  "calls": 1,
 	//  "successes": 0,
 	//  "failures": 1,
+	//  "ignored": 0,
 	//  "slow": 0,
+	//  "late": 0,
+	//  "rejected": 0,
+	//  "openings": 0,
+	//  "window_calls": 1,
+	//  "window_failures": 1,
+	//  "window_slow": 0,
 	//  "overdue": 0,
 	//  "consecutive": 1,
 	//  "probes": 0,
-	//  "openings": 0,
-	//  "total": {
-	//   "successes": 0,
-	//   "failures": 1,
-	//   "ignored": 0,
-	//   "slow": 0,
-	//   "late": 0,
-	//   "rejected": 0,
-	//   "openings": 0
-	//  }
+	//  "limit": 0,
+	//  "outage_for_ns": 0,
+	//  "usual_ns": 0,
+	//  "reason": "",
+	//  "hint": ""
 	// } <nil>
-}
-
-func ExampleTotals() {
-	b := breaker.New(breaker.Config{})
-	b.ForceOpen()
-	for range 3 {
-		b.Do(context.Background(), func(context.Context) error { return nil })
-	}
-	b.Reset() // forgets the window, not the totals
-	fmt.Println(b.Stats().Total.Rejected)
-	// Output: 3
 }
 
 func ExampleBreaker() {
@@ -292,9 +289,9 @@ func ExampleNewGroup() {
 	shards := breaker.NewGroup(breaker.GroupConfig[int]{Max: 100, Config: func(shard int) breaker.Config {
 		return breaker.Config{Name: fmt.Sprint("shard ", shard)}
 	}})
-	shards.Get(3).ForceOpen()
+	shards.For(3).ForceOpen()
 	for _, shard := range []int{2, 3} {
-		fmt.Println(shards.Get(shard).Do(context.Background(), func(context.Context) error { return nil }))
+		fmt.Println(shards.For(shard).Do(context.Background(), func(context.Context) error { return nil }))
 	}
 	// Output:
 	// <nil>
@@ -303,11 +300,11 @@ func ExampleNewGroup() {
 
 func ExampleGroup() {
 	g := breaker.NewGroup(breaker.GroupConfig[string]{})
-	g.Get("a.example.com").ForceOpen()
-	g.Get("b.example.com")
+	g.For("a.example.com").ForceOpen()
+	g.For("b.example.com")
 	open := 0
 	for _, b := range g.All() {
-		if b.State() != breaker.Closed {
+		if b.State() != breaker.StateClosed {
 			open++
 		}
 	}
@@ -317,17 +314,17 @@ func ExampleGroup() {
 
 func ExampleGroupConfig() {
 	fmt.Println(breaker.GroupConfig[string]{Max: -1}.Validate())
-	// Output: breaker: Max -1: cannot be off
+	// Output: breaker: Max is -1, want 1 or more
 }
 
 func ExampleGroupStats() {
 	g := breaker.NewGroup(breaker.GroupConfig[int]{Max: 2})
-	g.Get(1).ForceOpen()
+	g.For(1).ForceOpen()
 	for key := range 10 {
-		g.Get(key)
+		g.For(key)
 	}
 	fmt.Printf("%+v\n", g.Stats()) // key 1 stays, the others take turns
-	// Output: {Len:2 Forgotten:8 Unguarded:0}
+	// Output: {Name: Len:2 Forgotten:8 Unguarded:0}
 }
 
 func ExampleNewThrottle() {
@@ -342,13 +339,23 @@ func ExampleThrottle() {
 		t.Do(context.Background(), func(context.Context) error { return errDown })
 	}
 	s := t.Stats()
-	fmt.Println(s.TotalAttempts, s.TotalRejected > 900, s.RefuseShare > 0.99, s.RefuseShare < 1)
+	fmt.Println(s.Attempts, s.Rejected > 900, s.RefuseShare > 0.99, s.RefuseShare < 1)
 	// Output: 1000 true true true
+}
+
+func ExampleThrottleError() {
+	t := breaker.NewThrottle(breaker.ThrottleConfig{Name: "search"})
+	var err error
+	for !errors.Is(err, breaker.ErrOpen) {
+		err = t.Do(context.Background(), func(context.Context) error { return errDown })
+	}
+	fmt.Println(err)
+	// Output: breaker: search: throttled
 }
 
 func ExampleThrottleConfig() {
 	fmt.Println(breaker.ThrottleConfig{K: 0.5}.Validate())
-	// Output: breaker: K 0.5: want a finite number of at least 1
+	// Output: breaker: K is 0.5, want a finite number of at least 1
 }
 
 func ExampleThrottleStats() {
@@ -356,5 +363,5 @@ func ExampleThrottleStats() {
 	t.Do(context.Background(), func(context.Context) error { return nil })
 	text, err := json.Marshal(t.Stats())
 	fmt.Println(string(text), err)
-	// Output: {"name":"search","attempts":1,"accepts":1,"refuse_share":0,"total_attempts":1,"total_accepts":1,"total_rejected":0} <nil>
+	// Output: {"name":"search","attempts":1,"accepts":1,"rejected":0,"window_attempts":1,"window_accepts":1,"refuse_share":0} <nil>
 }

@@ -38,15 +38,15 @@ func FuzzOps(f *testing.F) {
 
 // FuzzConfigValidate: a Config is either refused, or makes a breaker that works and does not panic.
 func FuzzConfigValidate(f *testing.F) {
-	f.Add(int64(0), 0, 0, 0.0, 0, int64(0), 0.0, int64(0), int64(0), 0.0, 0, int64(0), int64(0))
-	f.Add(int64(10), 3, -1, 1.0, 1, int64(1), 0.1, int64(1), int64(1)<<62, 1.0, 1000, int64(1), int64(1)<<62)
+	f.Add(int64(0), 0, 0, 0.0, 0, int64(0), 0.0, int64(0), int64(0), 0.0, 0, int64(0))
+	f.Add(int64(10), 3, -1, 1.0, 1, int64(1), 0.1, int64(1), int64(1)<<62, 1.0, 1000, int64(1)<<62)
 	f.Fuzz(func(t *testing.T, window int64, windowCalls, minCalls int, failureRatio float64, consecutive int, slowCall int64,
-		slowRatio float64, openFor, maxOpenFor int64, jitter float64, probes int, probeTimeout, rampUp int64,
+		slowRatio float64, openFor, maxOpenFor int64, jitter float64, probes int, probeTimeout int64,
 	) {
 		cfg := breaker.Config{
 			Window: time.Duration(window), WindowCalls: windowCalls, MinCalls: minCalls, FailureRatio: failureRatio, Consecutive: consecutive,
 			SlowCall: time.Duration(slowCall), SlowRatio: slowRatio, OpenFor: time.Duration(openFor), MaxOpenFor: time.Duration(maxOpenFor),
-			Jitter: jitter, Probes: probes, ProbeTimeout: time.Duration(probeTimeout), RampUp: time.Duration(rampUp),
+			Jitter: jitter, Probes: probes, ProbeTimeout: time.Duration(probeTimeout),
 		}
 		err := cfg.Validate()
 		defer func() {
@@ -58,7 +58,7 @@ func FuzzConfigValidate(f *testing.F) {
 		for range 3 {
 			repeat(25, fail, b)
 			b.Trip(0, nil)
-			if s := b.Stats(); s.State == breaker.Open && s.RetryAfter < 0 {
+			if s := b.Stats(); s.State == breaker.StateOpen && s.RetryAfter < 0 {
 				t.Errorf("open for %v", s.RetryAfter)
 			}
 			repeat(3, succeed, b)
@@ -80,14 +80,14 @@ func FuzzClassify(f *testing.F) {
 		}
 		p := treeParser{data: data}
 		marked, rejected, err := p.tree(0)
-		want := breaker.Failure
+		want := breaker.OutcomeFailure
 		switch {
 		case err == nil:
-			want = breaker.Success
+			want = breaker.OutcomeSuccess
 		case len(marked) > 0:
 			want = marked[0]
 		case rejected:
-			want = breaker.Ignored
+			want = breaker.OutcomeIgnored
 		}
 		if got := breaker.Classify(err); got != want && !p.cyclic {
 			t.Errorf("Classify(%v) = %v, want %v", err, got, want)
@@ -128,7 +128,7 @@ func (p *treeParser) tree(depth int) (marks []breaker.Outcome, rejected bool, er
 	case 3: // marked
 		o := breaker.Outcome(c / 8 % 3)
 		marks, rejected, err = p.tree(depth + 1)
-		if err == nil && o == breaker.Success {
+		if err == nil && o == breaker.OutcomeSuccess {
 			return nil, false, nil
 		}
 		return append([]breaker.Outcome{o}, marks...), rejected, breaker.Mark(err, o)

@@ -2,27 +2,31 @@ package breaker
 
 import "context"
 
-// A Gate decides whether a call may go ahead and learns how it ended. It is implemented by [*Breaker] and
-// [*Throttle] only.
+// A Gate admits or refuses calls and learns how they end. Only [*Breaker] and
+// [*Throttle] implement it, so that [Do], [Wrap] and package breakerhttp take
+// either.
 type Gate interface {
-	// Allow asks for admission of a call that is reported by the methods of Call.
+	// Allow admits a call that is reported by the methods of Call.
 	Allow(ctx context.Context) (*Call, error)
 	gate
 }
 
-// A gate is Gate without an allocation per call.
+// A gate is a Gate that allocates nothing per call.
 type gate interface {
-	// enter asks for admission. The ticket is to be given to leave or to end, once.
+	// enter admits a call. The ticket goes to leave or to end, once.
 	enter(ctx context.Context) (ticket, error)
 	// leave takes the error of a call, or errGone.
 	leave(ctx context.Context, t ticket, err error)
-	// end takes the outcome of a call, and the error that led to it, if any.
+	// end takes the outcome of a call, and the error behind it, if any.
 	end(ctx context.Context, t ticket, o Outcome, err error)
 }
 
-// Do calls fn if g admits it, and records how it ended. A panic or runtime.Goexit in fn counts as a failure and
-// passes on. The errors are those of fn, an [*OpenError] if g refuses, or one matching ctx.Err() and
-// context.Cause(ctx) if the context is already done; in the latter two cases fn is not called.
+// Do calls fn if g admits it, and records how it ended. If fn panics or calls
+// runtime.Goexit, the call counts as a failure and the panic passes on.
+//
+// Errors: the error of fn; an [*OpenError] or a [*ThrottleError] if g refuses;
+// an error that matches ctx.Err() and context.Cause(ctx) if ctx is already
+// done. In the last two cases fn is not called.
 func Do[T any](ctx context.Context, g Gate, fn func(context.Context) (T, error)) (v T, err error) {
 	t, err := g.enter(ctx)
 	if err != nil {
@@ -34,14 +38,23 @@ func Do[T any](ctx context.Context, g Gate, fn func(context.Context) (T, error))
 	return v, err
 }
 
-// Wrap returns fn guarded by g: calling it is Do(ctx, g, fn), with the same errors.
+// Wrap returns fn guarded by g. Calling it is Do(ctx, g, fn).
 func Wrap[T any](g Gate, fn func(context.Context) (T, error)) func(context.Context) (T, error) {
 	return func(ctx context.Context) (T, error) { return Do(ctx, g, fn) }
 }
 
-// Fallback returns a function that calls fn and, if that fails, returns the result of alt, which is given the error.
-// Use errors.Is(err, ErrOpen) in alt to tell a refusal from a failure, and return the error to pass it on. The
-// errors are those of alt.
+// WrapArg is Wrap for a function with an argument.
+func WrapArg[A, T any](g Gate, fn func(context.Context, A) (T, error)) func(context.Context, A) (T, error) {
+	return func(ctx context.Context, arg A) (T, error) {
+		return Do(ctx, g, func(ctx context.Context) (T, error) { return fn(ctx, arg) })
+	}
+}
+
+// Fallback returns a function that calls fn and, if fn fails, returns the
+// result of alt, which receives the error. In alt, errors.Is(err, ErrOpen)
+// distinguishes a refusal from a failure.
+//
+// Errors: the errors of alt.
 func Fallback[T any](fn func(context.Context) (T, error), alt func(context.Context, error) (T, error)) func(context.Context) (T, error) {
 	return func(ctx context.Context) (T, error) {
 		v, err := fn(ctx)

@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"sync"
@@ -8,39 +9,44 @@ import (
 	"time"
 )
 
-// maxSearch bounds the entries looked at in order to make room for one.
+// maxSearch bounds the members that a search for room looks at.
 const maxSearch = 32
 
-// A GroupConfig describes a group. The zero value is valid; a zero field means its default.
+// A GroupConfig configures a [Group]. Zero fields mean their defaults.
 type GroupConfig[K comparable] struct {
-	// Max is the number of breakers kept at most. Default 10000; it cannot be off.
+	// Name is the name of the group in statistics.
+	Name string
+	// Max is the largest number of breakers in the group. Zero means 10000.
 	Max int
-	// Config returns the description of the breaker for a key. It is called with the group locked and must not
-	// use the group; a description that Validate refuses makes Get panic. Default: the zero Config.
+	// Config returns the configuration of the breaker of a key. It is called
+	// while the group is locked and must not use the group. If Validate
+	// refuses the configuration, For panics. Nil means the zero Config.
 	Config func(K) Config
 }
 
-// Validate reports what NewGroup would refuse, or nil.
+// Validate reports the problem of c, or nil.
 func (c GroupConfig[K]) Validate() error {
 	if c.Max < 0 {
-		return fmt.Errorf("breaker: Max %d: cannot be off", c.Max)
+		return fmt.Errorf("breaker: Max is %d, want 1 or more", c.Max)
 	}
 	return nil
 }
 
-// A Group is a set of breakers, one per key, made on demand: per host, shard or tenant. The number of keys is bounded
-// also if others choose them; bound their length yourself. Make one with [NewGroup]; it needs no Close.
+// A Group is a set of breakers, one per key, such as a host, a shard or a
+// tenant. The group makes them on demand. Its number of keys is bounded, even
+// if clients choose the keys; bound the length of keys yourself. Make a Group
+// with [NewGroup]. It needs no Close.
 //
-// A full group makes room for a new key by forgetting another that it can do without: one with no calls in flight
-// and either no failure, slow call or opening to remember, or no sign of life for twice its MaxOpenFor. Keys used
-// recently go last. If it finds none it lets the new key do without a breaker rather than forget what it knows: so
-// nobody can erase a breaker's history by flooding the group with keys.
+// A full group makes room for a new key by forgetting a breaker that has no
+// running call and nothing to remember: no failure, no slow call and no
+// opening, or no call for twice its MaxOpenFor. Breakers used recently are
+// forgotten last. If there is none, the new key gets no breaker.
 type Group[K comparable] struct {
 	cfg       GroupConfig[K]
 	byKey     sync.Map // K to *Breaker
 	mu        sync.Mutex
 	members   []member[K]
-	hand      int // where the search for room goes on
+	hand      int // where the next search begins
 	forgotten uint64
 	unguarded atomic.Uint64
 }
@@ -48,10 +54,11 @@ type Group[K comparable] struct {
 type member[K comparable] struct {
 	key  K
 	b    *Breaker
-	seen uint64 // calls ended when the search last came by
+	seen uint64 // ended calls at the previous search
 }
 
-// NewGroup returns an empty group. It panics with the error of GroupConfig.Validate if that is not nil.
+// NewGroup returns an empty group. It panics with the error of
+// [GroupConfig.Validate] if that is not nil.
 func NewGroup[K comparable](cfg GroupConfig[K]) *Group[K] {
 	if err := cfg.Validate(); err != nil {
 		panic(err)
@@ -63,10 +70,18 @@ func NewGroup[K comparable](cfg GroupConfig[K]) *Group[K] {
 	return &Group[K]{cfg: cfg}
 }
 
-// Get returns the breaker of key, a new one if there is none. It returns nil, which admits everything, if the group
-// is full of breakers that must not be forgotten. Use the breaker for one call and ask again for the next: a kept
-// one may be forgotten meanwhile.
-func (g *Group[K]) Get(key K) *Breaker {
+// Do calls fn guarded by the breaker of key.
+//
+// Errors: as for the function [Do].
+func (g *Group[K]) Do(ctx context.Context, key K, fn func(context.Context) error) error {
+	return g.For(key).Do(ctx, fn)
+}
+
+// For returns the breaker of key, a new breaker if there is none. It returns
+// nil, which admits everything, if the group is full and can forget no
+// breaker. Call For again for the next call: the group may have forgotten the
+// breaker.
+func (g *Group[K]) For(key K) *Breaker {
 	if b, ok := g.Peek(key); ok {
 		return b
 	}
@@ -94,15 +109,13 @@ func (g *Group[K]) Get(key K) *Breaker {
 
 func (g *Group[K]) create(key K) *Breaker {
 	cfg := g.cfg.Config(key)
-	if err := cfg.Validate(); err != nil {
-		panic(err)
-	}
-	b := newBreaker(cfg, true)
+	b := New(cfg)
 	g.byKey.Store(key, b)
 	return b
 }
 
-// search returns a member that can be forgotten: of those it looks at, the one least used since it last came by.
+// search returns a member that can be forgotten: among the members that it
+// looks at, the least used since the previous search.
 func (g *Group[K]) search() (found int, ok bool) {
 	var least uint64
 	for range min(maxSearch, len(g.members)) {
@@ -122,7 +135,7 @@ func (g *Group[K]) search() (found int, ok bool) {
 	return found, ok
 }
 
-// Peek returns the breaker of key if there is one.
+// Peek returns the breaker of key and true, or nil and false.
 func (g *Group[K]) Peek(key K) (*Breaker, bool) {
 	if b, ok := g.byKey.Load(key); ok {
 		return b.(*Breaker), true
@@ -130,7 +143,8 @@ func (g *Group[K]) Peek(key K) (*Breaker, bool) {
 	return nil, false
 }
 
-// All iterates over the keys and breakers, in no order; a key that comes or goes meanwhile may be left out.
+// All iterates over the keys and breakers, in no order. It may omit a key that
+// is added or forgotten during the iteration.
 func (g *Group[K]) All() iter.Seq2[K, *Breaker] {
 	return func(yield func(K, *Breaker) bool) {
 		g.byKey.Range(func(k, b any) bool { return yield(k.(K), b.(*Breaker)) })
@@ -139,33 +153,33 @@ func (g *Group[K]) All() iter.Seq2[K, *Breaker] {
 
 // GroupStats is a snapshot of a group.
 type GroupStats struct {
-	Len       int    `json:"len"`       // breakers kept
-	Forgotten uint64 `json:"forgotten"` // breakers that made room for others
-	Unguarded uint64 `json:"unguarded"` // calls of Get that returned nil
+	Name      string `json:"name"`      // GroupConfig.Name
+	Len       int    `json:"len"`       // breakers in the group
+	Forgotten uint64 `json:"forgotten"` // breakers forgotten in order to make room
+	Unguarded uint64 `json:"unguarded"` // calls of For that returned nil
 }
 
 // Stats returns a snapshot.
 func (g *Group[K]) Stats() GroupStats {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return GroupStats{Len: len(g.members), Forgotten: g.forgotten, Unguarded: g.unguarded.Load()}
+	return GroupStats{Name: g.cfg.Name, Len: len(g.members), Forgotten: g.forgotten, Unguarded: g.unguarded.Load()}
 }
 
-// expendable reports whether a tracked breaker may be forgotten, and how many of its calls have ended.
+// expendable reports whether a breaker may be forgotten, and how many of its
+// calls have ended.
 func (b *Breaker) expendable() (ended uint64, ok bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := time.Since(b.start)
-	s := b.stats(now)
-	t := s.Total
-	ended = t.Successes + t.Failures + t.Ignored + t.Late + t.Rejected
-	p := b.cur.Load()
-	if b.meter.total(started) != ended || s.State == ForcedOpen || s.State == ForcedClosed {
-		return ended, false
-	}
-	if s.State == Closed && s.Failures+s.Slow+s.Consecutive+s.Openings == 0 {
-		return ended, true
-	}
-	idle := now - max(p.since, p.until, b.lastFailure)
-	return ended, idle > 2*b.cfg.MaxOpenFor && idle > b.cfg.Window && idle >= b.lastOpen
+	b.read(func(p *period, now time.Duration) {
+		ended = b.meter.ended() + b.meter.total(late) + b.meter.total(rejected)
+		f, s := b.figures(p, now), p.view(now)
+		switch remembers := b.lastOpen > 0 && now-p.since < b.lastOpen; {
+		case b.meter.running() != 0 || s == StateForcedOpen || s == StateForcedClosed:
+		case s == StateClosed && f.failures+f.slow+f.run == 0 && !remembers:
+			ok = true
+		default:
+			idle, c := now-max(time.Duration(b.meter.from.Load()), p.end()), b.cfg.Load()
+			ok = idle > max(2*c.MaxOpenFor, c.Window, b.lastOpen)
+		}
+	})
+	return ended, ok
 }

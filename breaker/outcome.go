@@ -2,25 +2,36 @@ package breaker
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"time"
+
+	"github.com/redoubt-go/redoubt/internal/errtree"
 )
 
 // An Outcome is how a call counts.
 //
-// A call that returns a nil error is a Success. Otherwise Config.Classify decides; if it says Failure, the error is
-// not marked, and the call's own context is done, then the caller gave up, and time decides: with Config.SlowCall
-// set, a call that ran so long is a Failure and a shorter one is Ignored; without it, an expired deadline is a
-// Failure and a cancellation is Ignored. A panic or runtime.Goexit is a Failure.
+// A call that returns a nil error is a success. Otherwise Config.Classify
+// decides. The caller gave up if Classify returns OutcomeFailure, the error is
+// not marked by [Mark], and the context of the call is done. Then the duration
+// of the call decides:
+//
+//   - If the deadline of the context has expired, the call is a failure, unless
+//     half of the successes take longer than it ran: then it is ignored.
+//   - If the context was canceled, the call is ignored, unless it ran for
+//     Config.SlowCall or, without SlowCall, three times as long as the longest
+//     of the latest successes: then it is a failure.
+//
+// A breaker opens if nothing succeeds for a window and callers give up at
+// least Config.MinCalls calls meanwhile. A panic or runtime.Goexit is a failure.
 type Outcome uint8
 
 const (
-	// Success counts for the dependency.
-	Success Outcome = iota
-	// Failure counts against it.
-	Failure
-	// Ignored says nothing about it: the call counts as if it had never been made.
-	Ignored
+	// OutcomeSuccess counts for the dependency.
+	OutcomeSuccess Outcome = iota
+	// OutcomeFailure counts against the dependency.
+	OutcomeFailure
+	// OutcomeIgnored counts neither way.
+	OutcomeIgnored
 )
 
 var outcomeNames = [...]string{"success", "failure", "ignored"}
@@ -33,29 +44,33 @@ func (o Outcome) String() string {
 	return fmt.Sprintf("Outcome(%d)", uint8(o))
 }
 
-// maxChain bounds the walk over an error tree, which may be cyclic.
-const maxChain = 1000
-
-// Classify is the default judgement of an error: nil is a Success; an error marked with [Mark] is what the mark says;
-// a refusal by another guard (an error with a method Rejected() bool that returns true), whose work was never tried,
-// is Ignored; everything else is a Failure. All of these are found through wrapping and errors.Join.
+// Classify is the default judgement of an error.
+//
+//   - A nil error is a success.
+//   - An error marked by [Mark] has the outcome of the mark.
+//   - A refusal by another guard is ignored. It has a method Rejected() bool
+//     that returns true.
+//   - Every other error is a failure.
+//
+// Classify finds marks and refusals in the whole tree of the error.
 func Classify(err error) Outcome {
 	if err == nil {
-		return Success
+		return OutcomeSuccess
 	}
-	if m, ok := find[*markedError](err); ok {
+	if m, ok := errtree.Find[*markedError](err); ok {
 		return m.outcome
 	}
-	if r, ok := find[interface{ Rejected() bool }](err); ok && r.Rejected() {
-		return Ignored
+	if errtree.Read(err).Rejected {
+		return OutcomeIgnored
 	}
-	return Failure
+	return OutcomeFailure
 }
 
-// Mark returns err with an outcome that [Classify] finds, also through further wrapping. The error text stays.
-// Mark(nil, Success) is nil; any other outcome makes an error of its own of a nil err.
+// Mark returns err with an outcome that [Classify] finds, even if the result
+// is wrapped again. The text of the error stays the same. Mark(nil,
+// OutcomeSuccess) is nil. With any other outcome, a nil err becomes an error.
 func Mark(err error, o Outcome) error {
-	if err == nil && o == Success {
+	if err == nil && o == OutcomeSuccess {
 		return nil
 	}
 	return &markedError{err: err, outcome: o}
@@ -75,51 +90,46 @@ func (e *markedError) Error() string {
 
 func (e *markedError) Unwrap() error { return e.err }
 
-// judge applies the caller-gave-up rule described at Outcome to what classify says. timed says whether there is
-// a SlowCall, and long whether the call ran for so long.
-func judge(ctx context.Context, err error, classify func(error) Outcome, timed, long bool) Outcome {
+// gaveUp is whether and how a caller gave up its call.
+type gaveUp uint8
+
+const (
+	waited    gaveUp = iota // the caller did not give up
+	expired                 // its deadline expired
+	impatient               // its deadline was shorter than a success usually takes
+	canceled                // it canceled the call
+)
+
+// outcome returns the outcome of a call that ended with err, as described at
+// Outcome.
+func (b *Breaker) outcome(ctx context.Context, t ticket, err error, now time.Duration) (Outcome, gaveUp) {
 	if err == errGone {
-		return Failure
+		return OutcomeFailure, waited
 	}
-	o := classify(err)
-	if o != Failure || ctx.Err() == nil {
-		return o
+	c := b.cfg.Load()
+	o := c.Classify(err)
+	if o != OutcomeFailure || ctx.Err() == nil {
+		return o, waited
 	}
-	if _, marked := find[*markedError](err); marked {
-		return o
+	if _, marked := errtree.Find[*markedError](err); marked {
+		return o, waited
 	}
-	if timed && !long || !timed && errors.Is(ctx.Err(), context.Canceled) {
-		return Ignored
-	}
-	return Failure
-}
-
-// find returns the first error of type T in the tree of err, in pre-order. Unlike errors.As it does not allocate,
-// and it visits at most maxChain errors.
-func find[T any](err error) (T, bool) {
-	budget := maxChain
-	return findIn[T](err, &budget)
-}
-
-func findIn[T any](err error, budget *int) (found T, ok bool) {
-	for err != nil && *budget > 0 {
-		*budget--
-		if t, is := err.(T); is {
-			return t, true
+	ran := now - t.start
+	if errtree.Is(ctx.Err(), context.DeadlineExceeded) {
+		if ran < time.Duration(b.pace.usual.Load()) {
+			return OutcomeIgnored, impatient
 		}
-		switch u := err.(type) {
-		case interface{ Unwrap() error }:
-			err = u.Unwrap()
-		case interface{ Unwrap() []error }:
-			for _, e := range u.Unwrap() {
-				if found, ok = findIn[T](e, budget); ok {
-					return found, true
-				}
-			}
-			return found, false
-		default:
-			return found, false
-		}
+		return OutcomeFailure, expired
 	}
-	return found, false
+	long := c.SlowCall
+	if long <= 0 {
+		long = 3 * time.Duration(b.pace.longest.Load())
+	}
+	if long == 0 {
+		long = c.Window // nothing is known yet
+	}
+	if ran < long {
+		return OutcomeIgnored, canceled
+	}
+	return OutcomeFailure, canceled
 }

@@ -2,27 +2,26 @@ package breaker
 
 import "fmt"
 
-// A State is the condition of a guard.
+// A State is the condition of a [Breaker].
 type State uint8
 
 const (
-	// Closed admits every call.
-	Closed State = iota
-	// HalfOpen admits Config.Probes calls at a time, whose outcomes decide.
-	HalfOpen
-	// Recovering admits a growing share of calls, see Config.RampUp.
-	Recovering
-	// Open refuses every call until a deadline.
-	Open
-	// ForcedOpen refuses every call until Reset.
-	ForcedOpen
-	// ForcedClosed admits every call until Reset and reports what it would have done.
-	ForcedClosed
-	// Throttling is the state named by the refusals of a [Throttle].
-	Throttling
+	// StateClosed admits every call.
+	StateClosed State = iota
+	// StateHalfOpen admits Config.Probes calls at a time, which decide.
+	StateHalfOpen
+	// StateRecovering admits a growing share of calls, see Config.RampUp.
+	StateRecovering
+	// StateOpen refuses every call until a deadline.
+	StateOpen
+	// StateForcedOpen refuses every call until Reset.
+	StateForcedOpen
+	// StateForcedClosed admits every call until Reset and reports the changes
+	// that it would have made.
+	StateForcedClosed
 )
 
-var stateNames = [...]string{"closed", "half-open", "recovering", "open", "forced open", "forced closed", "throttling"}
+var stateNames = [...]string{"closed", "half-open", "recovering", "open", "forced open", "forced closed"}
 
 // String returns the name in lower case, such as "half-open".
 func (s State) String() string {
@@ -32,5 +31,5 @@ func (s State) String() string {
 	return fmt.Sprintf("State(%d)", uint8(s))
 }
 
-// MarshalText returns the text of String; it never fails.
+// MarshalText returns the text of String. It never fails.
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

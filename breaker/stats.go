@@ -2,75 +2,88 @@ package breaker
 
 import "time"
 
-// Stats is a snapshot of a breaker. The figures of the window forget, those of Total only grow.
+// Stats is a snapshot of a breaker. The counters count since New and only
+// grow. Each call that has ended is in exactly one of Successes, Failures,
+// Ignored and Late.
 type Stats struct {
-	Name        string        `json:"name"`           // the Config.Name
-	State       State         `json:"state"`          // as reported by Breaker.State
-	Since       time.Duration `json:"since_ns"`       // time spent in the state
-	RetryAfter  time.Duration `json:"retry_after_ns"` // what is left of an open period
-	Calls       int           `json:"calls"`          // calls in the window: successes and failures
-	Successes   int           `json:"successes"`      // in the window
-	Failures    int           `json:"failures"`       // in the window
-	Slow        int           `json:"slow"`           // calls in the window that took SlowCall or longer
-	Overdue     int           `json:"overdue"`        // calls that still run and are slow already, found out by tenths of Window
-	Consecutive int           `json:"consecutive"`    // failures since the last success
-	Probes      int           `json:"probes"`         // probes running
-	Openings    int           `json:"openings"`       // openings that the backoff remembers
-	Total       Totals        `json:"total"`          // since New
+	Name       string        `json:"name"`           // Config.Name
+	State      State         `json:"state"`          // as reported by Breaker.State
+	StateFor   time.Duration `json:"state_for_ns"`   // time since the state began
+	RetryAfter time.Duration `json:"retry_after_ns"` // rest of an open period
+
+	Successes uint64 `json:"successes"` // calls that succeeded
+	Failures  uint64 `json:"failures"`  // calls that failed
+	Ignored   uint64 `json:"ignored"`   // calls that are no evidence
+	Slow      uint64 `json:"slow"`      // successes and failures that took SlowCall or longer
+	Late      uint64 `json:"late"`      // calls that ended in another state than they began in
+	Rejected  uint64 `json:"rejected"`  // refused calls
+	Openings  uint64 `json:"openings"`  // transitions to StateOpen
+
+	WindowCalls    int `json:"window_calls"`    // successes and failures in the window
+	WindowFailures int `json:"window_failures"` // failures in the window
+	WindowSlow     int `json:"window_slow"`     // slow calls in the window
+	Overdue        int `json:"overdue"`         // running calls that run too long while nothing succeeds
+	Consecutive    int `json:"consecutive"`     // failures since the last success
+	Probes         int `json:"probes"`          // running probes
+	Limit          int `json:"limit"`           // calls that may run at once while the breaker recovers; otherwise 0
+
+	OutageFor time.Duration `json:"outage_for_ns"` // time since the outage began that lengthens open periods, or 0
+	Usual     time.Duration `json:"usual_ns"`      // about the median duration of successes, or 0
+	Reason    string        `json:"reason"`        // why the breaker opened, while it is not closed again
+	Hint      string        `json:"hint"`          // values of Config that do not fit the calls, or ""
 }
 
-// Totals count since New. Each call that has ended is in exactly one of Successes, Failures, Ignored and Late.
-type Totals struct {
-	Successes uint64 `json:"successes"` // calls counted as such, in whatever state
-	Failures  uint64 `json:"failures"`  // likewise
-	Ignored   uint64 `json:"ignored"`   // calls that said nothing about the dependency
-	Slow      uint64 `json:"slow"`      // of the successes and failures
-	Late      uint64 `json:"late"`      // calls that ended after the state they were admitted in, and counted for nothing
-	Rejected  uint64 `json:"rejected"`  // calls refused
-	Openings  uint64 `json:"openings"`  // transitions to Open
-}
-
-// Stats returns a snapshot. It changes nothing but what time has changed already.
-func (b *Breaker) Stats() Stats {
+// Stats returns a snapshot. While the breaker is open, the figures of the
+// window are the figures that opened it.
+func (b *Breaker) Stats() (s Stats) {
 	if b == nil {
-		return Stats{}
+		return s
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.stats(time.Since(b.start))
+	b.read(func(p *period, now time.Duration) { s = b.stats(p, now) })
+	return s
 }
 
-func (b *Breaker) stats(now time.Duration) Stats {
-	p := b.cur.Load()
-	b.rotate(p, max(now, time.Duration(b.meter.from.Load())))
-	w := b.window()
+func (b *Breaker) stats(p *period, now time.Duration) Stats {
+	c, f := b.cfg.Load(), b.figures(p, now)
+	if p.opening != nil {
+		f = *p.opening
+	}
 	s := Stats{
-		Name:        b.cfg.Name,
-		State:       p.view(now),
-		Since:       max(0, now-p.since),
-		Calls:       int(w[success] + w[failure]),
-		Successes:   int(w[success]),
-		Failures:    int(w[failure]),
-		Slow:        int(w[slow]),
-		Overdue:     p.overdue(now - b.cfg.SlowCall),
-		Consecutive: b.consecutive(),
-		Probes:      len(p.probes),
-		Openings:    b.openings,
-		Total: Totals{
-			Successes: b.meter.total(success),
-			Failures:  b.meter.total(failure),
-			Ignored:   b.meter.total(ignored),
-			Slow:      b.meter.total(slow),
-			Late:      b.meter.total(late),
-			Rejected:  b.meter.total(rejected),
-			Openings:  b.meter.total(opened),
-		},
+		Name:           c.Name,
+		State:          p.view(now),
+		StateFor:       max(0, now-p.since),
+		Successes:      b.meter.total(success),
+		Failures:       b.meter.total(failure),
+		Ignored:        b.meter.total(ignored),
+		Slow:           b.meter.total(slow),
+		Late:           b.meter.total(late),
+		Rejected:       b.meter.total(rejected),
+		Openings:       b.meter.total(opened),
+		WindowCalls:    f.calls,
+		WindowFailures: f.failures,
+		WindowSlow:     f.slow,
+		Overdue:        f.overdue,
+		Consecutive:    f.run,
+		Usual:          time.Duration(b.pace.usual.Load()),
 	}
-	if p.now() == Open {
-		s.RetryAfter = min(max(0, p.until-now), p.until-p.since)
+	if b.lastOpen > 0 {
+		s.OutageFor = max(0, now-b.outage)
 	}
-	if p.until > p.since && now >= p.until {
-		s.Since = now - p.until // the state shown began when the timed one ended
+	if p.trial != nil {
+		s.Probes = len(p.trial.places)
 	}
+	switch s.State {
+	case StateOpen:
+		s.RetryAfter = min(max(0, p.end()-now), p.end()-p.since)
+	case StateRecovering:
+		s.Limit = int(p.trial.limit)
+	}
+	if s.State != StateClosed && p.refusal != nil {
+		s.Reason = p.refusal.Reason
+	}
+	if e := p.end(); e > p.since && now >= e {
+		s.StateFor = now - e // the state shown began when the period ended
+	}
+	s.Hint = b.clues.hint(c, s.Usual, s.Slow)
 	return s
 }

@@ -9,38 +9,44 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/redoubt-go/redoubt/internal/ctxerr"
+	"github.com/redoubt-go/redoubt/internal/errtree"
 )
 
-// A ThrottleConfig describes a throttle. The zero value is that of the book; a zero field means its default.
+// A ThrottleConfig configures a [Throttle]. Zero fields mean their defaults.
 type ThrottleConfig struct {
-	// Name says which dependency is guarded. It appears in errors. Default: none.
+	// Name is the name of the dependency in errors and statistics.
 	Name string
-	// K is how many times as many calls as the dependency accepts are let through before any is refused, at
-	// least 1. A smaller K protects the dependency more and notices its recovery later. Default 2; it cannot be
-	// off.
+	// K is the ratio of attempts to accepted calls above which the throttle
+	// refuses calls. A smaller K protects the dependency better and notices
+	// its recovery later. Zero means 2. It is at least 1.
 	K float64
-	// Window is the span over which attempts and accepted calls are counted, kept in tenths; it should be longer
-	// than the slowest call. Default 30 s, at least 10 ns; it cannot be off.
+	// Window is the time over which the throttle counts, kept in tenths. It
+	// should be longer than the slowest call. Zero means 30 seconds.
 	Window time.Duration
-	// MinCalls is the number of attempts in the window below which nothing is refused. Default 20. Negative: off.
+	// MinCalls is the number of attempts in the window below which nothing is
+	// refused. Zero means 20. Negative means none.
 	MinCalls int
-	// ProbeEvery is the time without an admitted call after which the next one is admitted in any case, so that
-	// recovery is noticed. Default 1 s. Negative: off; chance alone then admits ever fewer calls.
+	// ProbeEvery is the time without an admitted call after which the next
+	// call is admitted in any case, so that recovery is noticed. Zero means 1
+	// second. Negative means never; the throttle then admits fewer and fewer
+	// calls.
 	ProbeEvery time.Duration
-	// Classify judges the error of a call, which is never nil. All but a Failure counts as accepted. Default
-	// [Classify], so that an error which proves the dependency to be alive must be marked [Success].
+	// Classify judges the error of a call, which is never nil. Everything
+	// except OutcomeFailure counts as accepted. Nil means [Classify].
 	Classify func(error) Outcome
 }
 
-// Validate reports every field that NewThrottle would refuse, joined with errors.Join, or nil.
+// Validate reports all problems of c, joined by errors.Join, or nil.
 func (c ThrottleConfig) Validate() error {
 	c = c.withDefaults()
 	var errs []error
 	if !(c.K >= 1) || math.IsInf(c.K, 1) {
-		errs = append(errs, fmt.Errorf("breaker: K %v: want a finite number of at least 1", c.K))
+		errs = append(errs, fmt.Errorf("breaker: K is %v, want a finite number of at least 1", c.K))
 	}
 	if c.Window < tenths {
-		errs = append(errs, fmt.Errorf("breaker: Window %v: want at least 10ns", c.Window))
+		errs = append(errs, fmt.Errorf("breaker: Window is %v, want at least 10ns", c.Window))
 	}
 	return errors.Join(errs...)
 }
@@ -56,34 +62,37 @@ func (c ThrottleConfig) withDefaults() ThrottleConfig {
 	return c
 }
 
-// A throttle counts in the windowed kinds of its meter.
+// A throttle uses these counters of its meter.
 const (
 	accepts  = success
 	attempts = failure
 )
 
-// A Throttle refuses a share of calls that grows with the share the dependency does not accept: of R attempts, A of
-// them accepted, the next is refused with probability max(0, (R-K*A)/(R+1)). Unlike a [Breaker] it has no states
-// and never stops calling altogether, which suits many clients of one overloaded service. It is the client-side
-// throttling of Google's Site Reliability Engineering, chapter 21. Make one with [NewThrottle]; it needs no Close.
+// A Throttle is a client-side throttle: it refuses a share of calls that grows
+// with the share of calls that the dependency does not accept. Of R attempts,
+// A were accepted. Then the next attempt is refused with probability
+// max(0, (R-K*A)/(R+1)). A Throttle has no states and never refuses all calls.
+// This suits many clients of one overloaded service. See Site Reliability
+// Engineering (O'Reilly 2016), chapter 21. Make a Throttle with [NewThrottle].
+// It needs no Close.
 type Throttle struct {
 	cfg      ThrottleConfig
 	start    time.Time
-	refusal  *OpenError
+	refusal  *ThrottleError
 	mu       sync.Mutex // guards the window of the meter
 	meter    meter
 	admitted atomic.Int64 // when the latest call was admitted, since start
 }
 
-// NewThrottle returns a throttle that has seen nothing yet. It panics with the error of ThrottleConfig.Validate if
-// that is not nil.
+// NewThrottle returns a new throttle. It panics with the error of
+// [ThrottleConfig.Validate] if that is not nil.
 func NewThrottle(cfg ThrottleConfig) *Throttle {
 	if err := cfg.Validate(); err != nil {
 		panic(err)
 	}
 	t := &Throttle{cfg: cfg.withDefaults(), start: time.Now()}
-	t.refusal = &OpenError{Name: cfg.Name, State: Throttling}
-	t.meter.width = t.cfg.Window / tenths
+	t.refusal = &ThrottleError{Name: cfg.Name}
+	t.meter.width.Store(int64(t.cfg.Window / tenths))
 	return t
 }
 
@@ -94,13 +103,15 @@ func (t *Throttle) Do(ctx context.Context, fn func(context.Context) error) error
 	return err
 }
 
-// Allow asks for admission of a call whose outcome will be reported by [Call.Done] or [Call.Report]. Its errors are
-// those of Breaker.Allow.
+// Allow admits a call that is reported by [Call.Done] or [Call.Report].
+//
+// Errors: a [*ThrottleError], or an error that matches ctx.Err() and
+// context.Cause(ctx) if ctx is already done.
 func (t *Throttle) Allow(ctx context.Context) (*Call, error) { return allow(ctx, t) }
 
 func (t *Throttle) enter(ctx context.Context) (ticket, error) {
 	if ctx.Err() != nil {
-		return ticket{}, contextError(ctx, t.cfg.Name)
+		return ticket{}, ctxerr.New(ctx, op(t.cfg.Name))
 	}
 	now := time.Since(t.start)
 	p := t.refuseShare(now)
@@ -115,7 +126,8 @@ func (t *Throttle) enter(ctx context.Context) (ticket, error) {
 	return ticket{}, nil
 }
 
-// probe reports whether a call is due that goes ahead against all odds; of concurrent ones only one is.
+// probe reports whether a call is due by ProbeEvery. Of concurrent calls only
+// the first is.
 func (t *Throttle) probe(now time.Duration) bool {
 	last := t.admitted.Load()
 	idle := int64(now) - last
@@ -125,7 +137,7 @@ func (t *Throttle) probe(now time.Duration) bool {
 	return t.cfg.ProbeEvery > 0 && idle >= int64(t.cfg.ProbeEvery) && t.admitted.CompareAndSwap(last, int64(now))
 }
 
-// refuseShare is the probability with which a call at now is to be refused.
+// refuseShare returns the probability that a call at now is refused.
 func (t *Throttle) refuseShare(now time.Duration) float64 {
 	if !t.meter.fresh(now) {
 		t.rotate()
@@ -150,45 +162,62 @@ func (t *Throttle) rotate() {
 }
 
 func (t *Throttle) leave(ctx context.Context, tk ticket, err error) {
-	o := Success
+	o := OutcomeSuccess
 	if err != nil {
-		o = Failure // stays so if Classify panics
+		o = OutcomeFailure // stays so if Classify panics
 		defer func() { t.end(ctx, tk, o, err) }()
-		o = judge(ctx, err, t.cfg.Classify, false, false)
+		if err != errGone {
+			o = t.outcome(ctx, err)
+		}
 		return
 	}
 	t.end(ctx, tk, o, nil)
 }
 
-// end reads no clock: admissions turn the window, and at a rate that matters there is always one.
+// outcome returns the outcome of a call. If its caller canceled it, the call is
+// ignored.
+func (t *Throttle) outcome(ctx context.Context, err error) Outcome {
+	o := t.cfg.Classify(err)
+	if o == OutcomeFailure && errtree.Is(ctx.Err(), context.Canceled) {
+		if _, marked := errtree.Find[*markedError](err); !marked {
+			return OutcomeIgnored
+		}
+	}
+	return o
+}
+
+// end reads no clock: admissions rotate the window.
 func (t *Throttle) end(_ context.Context, _ ticket, o Outcome, _ error) {
-	if o != Failure {
+	if o != OutcomeFailure {
 		t.meter.add(accepts)
 	}
 }
 
-// ThrottleStats is a snapshot of a throttle. The totals count since NewThrottle.
+// ThrottleStats is a snapshot of a throttle. The counters count since
+// NewThrottle and only grow.
 type ThrottleStats struct {
-	Name          string  `json:"name"`           // the ThrottleConfig.Name
-	Attempts      int     `json:"attempts"`       // calls in the window, refused ones included
-	Accepts       int     `json:"accepts"`        // calls in the window that the dependency accepted
-	RefuseShare   float64 `json:"refuse_share"`   // probability that the next call is refused, in [0, 1)
-	TotalAttempts uint64  `json:"total_attempts"` // calls ever, refused ones included
-	TotalAccepts  uint64  `json:"total_accepts"`  // calls ever that the dependency accepted
-	TotalRejected uint64  `json:"total_rejected"` // calls refused
+	Name string `json:"name"` // ThrottleConfig.Name
+
+	Attempts uint64 `json:"attempts"` // calls, including refused calls
+	Accepts  uint64 `json:"accepts"`  // calls that the dependency accepted
+	Rejected uint64 `json:"rejected"` // refused calls
+
+	WindowAttempts int     `json:"window_attempts"` // attempts in the window
+	WindowAccepts  int     `json:"window_accepts"`  // accepted calls in the window
+	RefuseShare    float64 `json:"refuse_share"`    // probability that the next call is refused, in [0, 1)
 }
 
 // Stats returns a snapshot.
 func (t *Throttle) Stats() ThrottleStats {
-	share := t.refuseShare(time.Since(t.start)) // turns the window, too
+	share := t.refuseShare(time.Since(t.start)) // rotates the window, too
 	w := t.meter.window()
 	return ThrottleStats{
-		Name:          t.cfg.Name,
-		Attempts:      int(w[attempts]),
-		Accepts:       int(w[accepts]),
-		RefuseShare:   share,
-		TotalAttempts: t.meter.total(attempts),
-		TotalAccepts:  t.meter.total(accepts),
-		TotalRejected: t.meter.total(rejected),
+		Name:           t.cfg.Name,
+		Attempts:       t.meter.total(attempts),
+		Accepts:        t.meter.total(accepts),
+		Rejected:       t.meter.total(rejected),
+		WindowAttempts: int(w[attempts]),
+		WindowAccepts:  int(w[accepts]),
+		RefuseShare:    share,
 	}
 }

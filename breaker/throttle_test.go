@@ -19,8 +19,8 @@ func attempt(th *breaker.Throttle, err error) error {
 	return th.Do(bg, func(context.Context) error { return err })
 }
 
-// TestTrap32_ThrottleFormula compares the refused share with the formula computed from counts kept here.
-func TestTrap32_ThrottleFormula(t *testing.T) {
+// TestThrottleFormula compares the refused share with the formula computed from counts kept here.
+func TestThrottleFormula(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		th := breaker.NewThrottle(breaker.ThrottleConfig{ProbeEvery: -1})
 		requests, accepts, refused := 0.0, 0.0, 0
@@ -46,7 +46,7 @@ func TestTrap32_ThrottleFormula(t *testing.T) {
 			}
 		}
 		s := th.Stats()
-		if s.TotalRejected != uint64(refused) || s.TotalAttempts != 2000 || s.TotalAccepts != uint64(accepts) {
+		if s.Rejected != uint64(refused) || s.Attempts != 2000 || s.Accepts != uint64(accepts) {
 			t.Errorf("stats %+v, want %d refused of 2000 and %v accepted", s, refused, accepts)
 		}
 		// Twice as many calls as are accepted go through, at first on the credit of the hundred successes.
@@ -54,14 +54,14 @@ func TestTrap32_ThrottleFormula(t *testing.T) {
 			t.Errorf("%d of 2000 refused, want about 1200", refused)
 		}
 		time.Sleep(30 * time.Second)
-		if s := th.Stats(); s.Attempts != 0 || s.RefuseShare != 0 {
-			t.Errorf("%d attempts in the window after its end, want 0", s.Attempts)
+		if s := th.Stats(); s.WindowAttempts != 0 || s.RefuseShare != 0 {
+			t.Errorf("%d attempts in the window after its end, want 0", s.WindowAttempts)
 		}
 	})
 }
 
 // In a total outage one call per ProbeEvery still goes through, so that recovery is noticed at once.
-func TestTrap32_ThrottleProbes(t *testing.T) {
+func TestThrottleProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		th := breaker.NewThrottle(breaker.ThrottleConfig{})
 		admitted := make([]int, 600)
@@ -81,7 +81,7 @@ func TestTrap32_ThrottleProbes(t *testing.T) {
 	})
 }
 
-func TestTrap32_OneProbeOfMany(t *testing.T) {
+func TestOneProbeOfMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		th := breaker.NewThrottle(breaker.ThrottleConfig{Window: time.Hour, ProbeEvery: time.Minute})
 		for range 100000 {
@@ -107,7 +107,7 @@ func TestTrap32_OneProbeOfMany(t *testing.T) {
 	})
 }
 
-func TestTrap32_ThrottleOutcomes(t *testing.T) {
+func TestThrottleOutcomes(t *testing.T) {
 	cancelled, cancel := context.WithCancel(bg)
 	tests := []struct {
 		name string
@@ -116,51 +116,51 @@ func TestTrap32_ThrottleOutcomes(t *testing.T) {
 	}{
 		{"success", nil, 1},
 		{"failure", errDown, 0},
-		{"ignored", breaker.Mark(errDown, breaker.Ignored), 1},
-		{"alive but failing", breaker.Mark(errDown, breaker.Success), 1},
+		{"ignored", breaker.Mark(errDown, breaker.OutcomeIgnored), 1},
+		{"alive but failing", breaker.Mark(errDown, breaker.OutcomeSuccess), 1},
 		{"refused inside", &breaker.OpenError{}, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			th := breaker.NewThrottle(breaker.ThrottleConfig{})
 			attempt(th, tt.err)
-			if got := th.Stats().Accepts; got != tt.want {
+			if got := th.Stats().WindowAccepts; got != tt.want {
 				t.Errorf("%d accepts, want %d", got, tt.want)
 			}
 		})
 	}
 	th := breaker.NewThrottle(breaker.ThrottleConfig{Name: "dep"})
 	th.Do(cancelled, func(context.Context) error { cancel(); return context.Canceled })
-	if got := th.Stats().Accepts; got != 1 {
+	if got := th.Stats().WindowAccepts; got != 1 {
 		t.Errorf("%d accepts after a call its caller gave up, want 1", got)
 	}
 	if err := th.Do(cancelled, func(context.Context) error { t.Error("fn was called"); return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want context.Canceled", err)
 	}
-	if got := th.Stats().Attempts; got != 1 {
+	if got := th.Stats().WindowAttempts; got != 1 {
 		t.Errorf("%d attempts, want the one whose context was alive", got)
 	}
 	func() {
 		defer func() { recover() }()
 		th.Do(bg, func(context.Context) error { panic("boom") })
 	}()
-	if s := th.Stats(); s.Attempts != 2 || s.Accepts != 1 {
-		t.Errorf("%d attempts and %d accepts after a panic, want 2 and 1", s.Attempts, s.Accepts)
+	if s := th.Stats(); s.WindowAttempts != 2 || s.WindowAccepts != 1 {
+		t.Errorf("%d attempts and %d accepts after a panic, want 2 and 1", s.WindowAttempts, s.WindowAccepts)
 	}
 }
 
 func TestThrottleTwoStep(t *testing.T) {
 	th := breaker.NewThrottle(breaker.ThrottleConfig{Name: "dep", MinCalls: -1, Window: time.Hour, ProbeEvery: -1})
-	var refusal *breaker.OpenError
+	var refusal *breaker.ThrottleError
 	for range 1000 {
 		c, err := th.Allow(bg)
 		if errors.As(err, &refusal) {
 			break
 		}
-		c.Report(breaker.Failure)
+		c.Report(breaker.OutcomeFailure)
 		c.Done(nil)
 	}
-	if refusal == nil || refusal.Error() != "breaker: dep: throttling" || refusal.RetryAfter() != 0 || !refusal.Rejected() {
+	if refusal == nil || refusal.Error() != "breaker: dep: throttled" || !refusal.Rejected() {
 		t.Errorf("refusal %v, want one by a throttle", refusal)
 	}
 }
@@ -173,7 +173,7 @@ func TestThrottleClockJumps(t *testing.T) {
 		}
 		bubble(t, func() {
 			attempt(th, nil)
-			if got := th.Stats().Attempts; got > 1 {
+			if got := th.Stats().WindowAttempts; got > 1 {
 				t.Errorf("%d attempts in the window after a jump, want a fresh one", got)
 			}
 			for range 100 {
@@ -184,7 +184,7 @@ func TestThrottleClockJumps(t *testing.T) {
 			}
 		})
 		attempt(th, nil)
-		if got := th.Stats().Attempts; got > 1 {
+		if got := th.Stats().WindowAttempts; got > 1 {
 			t.Errorf("%d attempts in the window after a jump, want a fresh one", got)
 		}
 	}
@@ -197,9 +197,9 @@ func TestThrottleConfig(t *testing.T) {
 	}{
 		{breaker.ThrottleConfig{}, "<nil>"},
 		{breaker.ThrottleConfig{K: 1, MinCalls: -1, ProbeEvery: -1}, "<nil>"},
-		{breaker.ThrottleConfig{K: 0.5, Window: -1}, "breaker: K 0.5: want a finite number of at least 1\nbreaker: Window -1ns: want at least 10ns"},
-		{breaker.ThrottleConfig{K: math.NaN()}, "breaker: K NaN: want a finite number of at least 1"},
-		{breaker.ThrottleConfig{K: math.Inf(1)}, "breaker: K +Inf: want a finite number of at least 1"},
+		{breaker.ThrottleConfig{K: 0.5, Window: -1}, "breaker: K is 0.5, want a finite number of at least 1\nbreaker: Window is -1ns, want at least 10ns"},
+		{breaker.ThrottleConfig{K: math.NaN()}, "breaker: K is NaN, want a finite number of at least 1"},
+		{breaker.ThrottleConfig{K: math.Inf(1)}, "breaker: K is +Inf, want a finite number of at least 1"},
 	}
 	for _, tt := range tests {
 		err := tt.cfg.Validate()
@@ -232,7 +232,7 @@ func TestThrottleManyGoroutines(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if s := th.Stats(); s.TotalAttempts != 40000 || s.RefuseShare < 0 || s.RefuseShare >= 1 {
-		t.Errorf("%d attempts, share %v; want 40000 and a share in [0, 1)", s.TotalAttempts, s.RefuseShare)
+	if s := th.Stats(); s.Attempts != 40000 || s.RefuseShare < 0 || s.RefuseShare >= 1 {
+		t.Errorf("%d attempts, share %v; want 40000 and a share in [0, 1)", s.Attempts, s.RefuseShare)
 	}
 }

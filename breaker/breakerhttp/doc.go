@@ -1,4 +1,6 @@
-// Package breakerhttp guards an HTTP client with a breaker.
+// Package breakerhttp guards an http.Client with circuit breakers.
+//
+// # One breaker per host
 //
 //	perHost := breaker.NewGroup(breaker.GroupConfig[string]{Max: 1000})
 //	client := &http.Client{Transport: &breakerhttp.Transport{Gate: breakerhttp.PerHost(perHost)}}
@@ -8,11 +10,15 @@
 //			break // the host is failing: nothing was sent
 //		}
 //
-// A response with status 500, 502, 503 or 504 counts as a failure and is returned intact, its body open; status 429
-// says that the server is well and is ignored; every other response is a success. An error counts as the package
-// breaker judges it, with the context of the request. A call ends when the header of the response has arrived: what
-// happens to the body is not seen.
+// # How responses count
 //
-// If a failing response opens the breaker and has a Retry-After header, the breaker stays open for as long, within its
-// MaxOpenFor.
+// Status 500, 502, 503 or 504 is a failure. Status 429 is ignored. Every other
+// response is a success. The response is returned unchanged, with its body
+// open. Package breaker judges errors, with the context of the request. A call
+// ends when the header of the response has arrived.
+//
+// If a failure opens the breaker and the response has a Retry-After header,
+// the breaker stays open for at least as long, up to its MaxOpenFor.
+//
+// Costs, formats and sources: docs/breaker.md.
 package breakerhttp

@@ -13,7 +13,7 @@ import (
 func Example() {
 	server := httptest.NewServer(http.NotFoundHandler())
 	url := server.URL
-	server.Close() // nobody is there
+	server.Close() // no server listens
 	failures := 0
 
 	perHost := breaker.NewGroup(breaker.GroupConfig[string]{Max: 1000})
@@ -40,9 +40,7 @@ func ExampleTransport() {
 	defer server.Close()
 
 	b := breaker.New(breaker.Config{Name: "billing", MinCalls: 3})
-	client := &http.Client{Transport: &breakerhttp.Transport{
-		Gate: func(*http.Request) breaker.Gate { return b },
-	}}
+	client := &http.Client{Transport: &breakerhttp.Transport{Gate: breakerhttp.One(b)}}
 	for range 5 {
 		resp, err := client.Get(server.URL)
 		if err != nil {
@@ -64,7 +62,7 @@ func ExampleClassify() {
 	// Some services answer 404 when they have lost their data.
 	rt := &breakerhttp.Transport{Classify: func(resp *http.Response, err error) breaker.Outcome {
 		if err == nil && resp.StatusCode == http.StatusNotFound {
-			return breaker.Failure
+			return breaker.OutcomeFailure
 		}
 		return breakerhttp.Classify(resp, err)
 	}}
@@ -88,4 +86,13 @@ func ExamplePerHost() {
 	}
 	fmt.Println(g.Stats().Len)
 	// Output: 2
+}
+
+func ExampleOne() {
+	b := breaker.New(breaker.Config{Name: "billing"})
+	client := &http.Client{Transport: &breakerhttp.Transport{Gate: breakerhttp.One(b)}}
+	b.ForceOpen()
+	_, err := client.Get("http://billing.example.com/")
+	fmt.Println(errors.Is(err, breaker.ErrOpen))
+	// Output: true
 }

@@ -3,30 +3,34 @@ package breakerhttp
 import (
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/redoubt-go/redoubt/breaker"
+	"github.com/redoubt-go/redoubt/internal/retryafter"
 )
 
-// A Transport is an http.RoundTripper that asks a gate before it sends a request. It is as safe for concurrent use
-// as its Base, and must not be changed once used.
+// A Transport is an http.RoundTripper that guards requests with circuit
+// breakers. It is as safe for concurrent use as its Base. Do not change it
+// after its first use.
 type Transport struct {
-	// Base sends the requests. Default http.DefaultTransport.
+	// Base sends the requests. Nil means http.DefaultTransport.
 	Base http.RoundTripper
-	// Gate returns the gate of a request, such as the breaker of its host; nil lets the request pass. A nil Gate
-	// lets all requests pass.
+	// Gate returns the guard of a request, such as the breaker of its host.
+	// If it returns nil, the request passes. Nil means that all requests pass.
 	Gate func(*http.Request) breaker.Gate
-	// Classify judges a response, or an error if that is not nil. Default [Classify]; for an error, Failure
-	// leaves the last word to the package breaker, which knows refusals, marks and callers that gave up.
+	// Classify judges a response, or an error if that is not nil. If it
+	// returns OutcomeFailure for an error, package breaker decides: it knows
+	// refusals, marks and callers that gave up. Nil means [Classify].
 	Classify func(*http.Response, error) breaker.Outcome
 }
 
 var _ http.RoundTripper = (*Transport)(nil)
 
-// RoundTrip sends req by Base if its gate admits it. The errors are those of Base, and those of Breaker.Allow for a
-// request that was not sent; its body is closed then too.
+// RoundTrip sends req by Base if its gate admits it. If not, RoundTrip closes
+// the body of req.
+//
+// Errors: the errors of Base and of Breaker.Allow.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	var gate breaker.Gate
 	if t.Gate != nil {
@@ -42,7 +46,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	defer call.Report(breaker.Failure) // if Base panics; otherwise the call has been reported by then
+	defer call.Report(breaker.OutcomeFailure) // if Base panics; otherwise the call has been reported by then
 	resp, err := t.base().RoundTrip(req)
 	t.report(call, resp, err)
 	return resp, err
@@ -54,16 +58,17 @@ func (t *Transport) report(call *breaker.Call, resp *http.Response, err error) {
 		classify = Classify
 	}
 	switch o := classify(resp, err); {
-	case o != breaker.Failure:
+	case o != breaker.OutcomeFailure:
 		call.Report(o)
 	case err != nil:
 		call.Done(err)
 	default:
-		call.Done(breaker.Mark(&statusError{resp.StatusCode, retryAfter(resp.Header)}, breaker.Failure))
+		after, _ := retryafter.Parse(resp.Header, time.Now())
+		call.Done(breaker.Mark(&statusError{resp.StatusCode, after}, breaker.OutcomeFailure))
 	}
 }
 
-// CloseIdleConnections passes the call on to Base, for http.Client.CloseIdleConnections.
+// CloseIdleConnections closes the idle connections of Base.
 func (t *Transport) CloseIdleConnections() {
 	if c, ok := t.base().(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
@@ -77,33 +82,41 @@ func (t *Transport) base() http.RoundTripper {
 	return http.DefaultTransport
 }
 
-// Classify is the default of Transport.Classify, as described in the package comment.
+// Classify is the default judgement of a response or an error, as described in
+// the package comment.
 func Classify(resp *http.Response, err error) breaker.Outcome {
 	if err != nil {
 		return breaker.Classify(err)
 	}
 	switch resp.StatusCode {
 	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return breaker.Failure
+		return breaker.OutcomeFailure
 	case http.StatusTooManyRequests:
-		return breaker.Ignored
+		return breaker.OutcomeIgnored
 	}
-	return breaker.Success
+	return breaker.OutcomeSuccess
 }
 
-// PerHost returns a function for Transport.Gate that gives each host, with its port, a breaker of the group. Hosts
-// longer than 255 bytes, which no server has, share one.
+// One returns a function for Transport.Gate that guards all requests with g.
+func One(g breaker.Gate) func(*http.Request) breaker.Gate {
+	return func(*http.Request) breaker.Gate { return g }
+}
+
+// PerHost returns a function for Transport.Gate that guards each host with a
+// breaker of its own. The port is part of the host. Hosts longer than 255
+// bytes, which cannot exist, share a breaker.
 func PerHost(g *breaker.Group[string]) func(*http.Request) breaker.Gate {
 	return func(req *http.Request) breaker.Gate {
 		host := strings.ToLower(req.URL.Host)
 		if len(host) > 255 {
-			host = "" // not kept: its length is the sender's choice
+			host = "" // the sender chooses the length
 		}
-		return g.Get(host)
+		return g.For(host)
 	}
 }
 
-// A statusError is the failure of a call whose response says so. It is seen as the Cause of a breaker.OpenError.
+// A statusError is the failure that a status code reports. It is the Cause of
+// a breaker.OpenError.
 type statusError struct {
 	code  int
 	after time.Duration
@@ -113,17 +126,5 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("breakerhttp: status %d", e.code)
 }
 
-// RetryAfter returns the wish of the server, 0 if it has none.
+// RetryAfter returns the pause that the server asks for, or 0.
 func (e *statusError) RetryAfter() time.Duration { return e.after }
-
-// retryAfter reads the header of RFC 9110, section 10.2.3: a number of seconds or a date.
-func retryAfter(h http.Header) time.Duration {
-	v := h.Get("Retry-After")
-	if s, err := strconv.ParseUint(v, 10, 31); err == nil {
-		return time.Duration(s) * time.Second
-	}
-	if at, err := http.ParseTime(v); err == nil {
-		return max(0, time.Until(at))
-	}
-	return 0
-}

@@ -11,10 +11,12 @@ import (
 	"testing"
 
 	"github.com/redoubt-go/redoubt/contrib/prometheus"
+	"github.com/redoubt-go/redoubt/internal/metrics"
 )
 
-// The dashboard is made from the tables of metrics: a row for each package, a panel for each metric. What is not of
-// interest here is left to Grafana's defaults.
+// The dashboard is made from the tables of metrics: a row for each package, a
+// panel for each metric. What is not of interest here is left to Grafana's
+// defaults.
 
 type dashboard struct {
 	Title         string         `json:"title"`
@@ -52,7 +54,7 @@ type target struct {
 func datasource() *source { return &source{"prometheus", "${datasource}"} }
 
 // generate returns the dashboard of rows.
-func generate(rows []prometheus.Row) dashboard {
+func generate(rows []metrics.Metric) dashboard {
 	d := dashboard{
 		Title: "redoubt", UID: "redoubt", Tags: []string{"redoubt", "go"}, SchemaVersion: 39, Refresh: "30s",
 		Time: map[string]any{"from": "now-3h", "to": "now"},
@@ -66,7 +68,7 @@ func generate(rows []prometheus.Row) dashboard {
 	}
 	pkg, x, y := "", 0, 0
 	for _, r := range rows {
-		if p := strings.Split(r.Name, "_")[1]; p != pkg {
+		if p := strings.Split(r.Name, ".")[1]; p != pkg {
 			if pkg != "" {
 				y += 8
 			}
@@ -85,18 +87,19 @@ func generate(rows []prometheus.Row) dashboard {
 
 func grid(x, y, w, h int) map[string]int { return map[string]int{"x": x, "y": y, "w": w, "h": h} }
 
-func panelOf(r prometheus.Row, id int, pos map[string]int) panel {
+func panelOf(r metrics.Metric, id int, pos map[string]int) panel {
 	expr, legend, unit := query(r)
 	return panel{
-		ID: id, Type: "timeseries", Title: r.Name, Description: r.Help, GridPos: pos, Datasource: datasource(),
+		ID: id, Type: "timeseries", Title: prometheus.FullName(r), Description: r.Help, GridPos: pos, Datasource: datasource(),
 		FieldConfig: map[string]any{"defaults": map[string]any{"unit": unit, "min": 0}, "overrides": []any{}},
 		Targets:     []target{{"A", expr, legend}},
 	}
 }
 
-// query returns what to show of a metric: the rate of a counter, the 99th percentile of a histogram, a state by its name,
-// the sum over processes of what there is of something, and each of what means nothing in a sum.
-func query(r prometheus.Row) (expr, legend, unit string) {
+// query returns what to show of a metric: the rate of a counter, the 99th
+// percentile of a histogram, a state by its name, the sum over processes of
+// what there is of something, and each of what means nothing in a sum.
+func query(r metrics.Metric) (expr, legend, unit string) {
 	by, legend := "name", "{{name}}"
 	if r.Key != "" {
 		by, legend = by+", "+r.Key, legend+" {{"+r.Key+"}}"
@@ -106,18 +109,18 @@ func query(r prometheus.Row) (expr, legend, unit string) {
 	if unit == "" {
 		unit = "short"
 	}
-	series := r.Name + `{name=~"$name"}`
+	series := prometheus.FullName(r) + `{name=~"$name"}`
 	switch {
-	case r.Kind == "counter" && r.Unit == "s":
+	case r.Kind == metrics.KindCounter && r.Unit == "s":
 		return fmt.Sprintf("sum by (%s) (rate(%s[$__rate_interval]))", by, series), legend, "percentunit"
-	case r.Kind == "counter" && r.Unit == "By":
+	case r.Kind == metrics.KindCounter && r.Unit == "By":
 		return fmt.Sprintf("sum by (%s) (rate(%s[$__rate_interval]))", by, series), legend, "Bps"
-	case r.Kind == "counter":
+	case r.Kind == metrics.KindCounter:
 		return fmt.Sprintf("sum by (%s) (rate(%s[$__rate_interval]))", by, series), legend, "ops"
-	case r.Kind == "histogram":
+	case r.Kind == metrics.KindHistogram:
 		bucket := strings.Replace(series, "{", "_bucket{", 1)
 		return fmt.Sprintf("histogram_quantile(0.99, sum by (le, %s) (rate(%s[$__rate_interval])))", by, bucket), legend + " p99", unit
-	case r.Kind == "sum":
+	case r.Kind == metrics.KindSum:
 		return fmt.Sprintf("sum by (%s) (%s)", by, series), legend, unit
 	default:
 		return series, legend + " {{instance}}", unit
@@ -129,19 +132,20 @@ func TestDashboard(t *testing.T) {
 	enc := json.NewEncoder(&got)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(generate(prometheus.Rows())); err != nil {
+	if err := enc.Encode(generate(metrics.All())); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "dashboard.json", got.Bytes())
 }
 
-// Each expression of the dashboard is about a metric that is scraped, with labels it has, and each metric is in one.
+// Each expression of the dashboard is about a metric that is scraped, with
+// labels it has, and each metric is in one.
 func TestDashboardIsAboutWhatIsScraped(t *testing.T) {
 	families := scrape(t, everything(t))
 	missing := slices.Collect(maps.Keys(families))
 	identifier := regexp.MustCompile(`redoubt_\w+`)
 	grouping := regexp.MustCompile(`by \(([^)]*)\)`)
-	for _, p := range generate(prometheus.Rows()).Panels {
+	for _, p := range generate(metrics.All()).Panels {
 		for _, target := range p.Targets {
 			name := strings.TrimSuffix(identifier.FindString(target.Expr), "_bucket")
 			f := families[name]

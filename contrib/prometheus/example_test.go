@@ -24,7 +24,7 @@ func Example() {
 	b := breaker.New(breaker.Config{Name: "payments"})
 	policy := retry.Policy{Backoff: retry.Constant(0)}
 
-	reg.MustRegister(prometheus.NewCollector("payments", b)) // a breaker, a cache, a limiter ...
+	reg.MustRegister(prometheus.NewCollector("payments", b))
 	policy.OnEvent = prometheus.OnEvent(reg, "payments", policy.OnEvent)
 	http.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 

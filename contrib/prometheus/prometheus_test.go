@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -31,6 +30,7 @@ import (
 	"github.com/redoubt-go/redoubt/breaker"
 	"github.com/redoubt-go/redoubt/cache"
 	"github.com/redoubt-go/redoubt/contrib/prometheus"
+	"github.com/redoubt-go/redoubt/internal/metrics"
 	"github.com/redoubt-go/redoubt/logscan"
 	"github.com/redoubt-go/redoubt/ratelimit"
 	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
@@ -55,7 +55,7 @@ func things(t testing.TB) map[string]any {
 		"keyed":    ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(1)}),
 		"bulkhead": bulkhead.New(bulkhead.Config{}),
 		"cache":    cache.New(cache.Config[string, int]{Capacity: 10}),
-		"memo":     cache.Memoize(func(context.Context, string) (int, error) { return 1, nil }, cache.Config[string, int]{Capacity: 10}),
+		"memo":     cache.Memoize(cache.Config[string, int]{Capacity: 10}, func(context.Context, string) (int, error) { return 1, nil }),
 		"log":      audit.New(audit.Config{Sink: buffer}),
 		"buffer":   buffer,
 		"ledger":   led,
@@ -104,7 +104,8 @@ func scrape(t testing.TB, reg *client.Registry) map[string]*dto.MetricFamily {
 	return families
 }
 
-// value returns the value of the series of reg with the labels, NaN if there is none.
+// value returns the value of the series of reg with the labels, NaN if there is
+// none.
 func value(t testing.TB, reg *client.Registry, name string, labels ...string) float64 {
 	t.Helper()
 	for _, m := range scrape(t, reg)[name].GetMetric() {
@@ -126,8 +127,9 @@ func wantValue(t testing.TB, reg *client.Registry, want float64, name string, la
 	}
 }
 
-// The listing is what users of the metrics rely on: a change of a name, type or label shows here. It is scraped, and so
-// shows at the same time that every value is there before anything has happened.
+// The listing is what users of the metrics rely on: a change of a name, type or
+// label shows here. It is scraped, and so shows at the same time that every
+// value is there before anything has happened.
 func TestScrapeListsAllMetrics(t *testing.T) {
 	var got bytes.Buffer
 	families := scrape(t, everything(t))
@@ -147,7 +149,7 @@ func TestScrapeListsAllMetrics(t *testing.T) {
 		}
 	}
 	golden(t, "testdata/metrics.txt", got.Bytes())
-	if rows := prometheus.Rows(); len(rows) != len(families) {
+	if rows := metrics.All(); len(rows) != len(families) {
 		t.Errorf("%d metrics scraped, %d in the tables", len(families), len(rows))
 	}
 }
@@ -177,56 +179,6 @@ func TestLint(t *testing.T) {
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
-}
-
-// The table of contrib/otel is the same: the names of both can be translated into each other.
-func TestTableIsThatOfOtel(t *testing.T) {
-	const theirs = "../otel/table.go"
-	want, err1 := os.ReadFile(theirs)
-	got, err2 := os.ReadFile("table.go")
-	if err := errors.Join(err1, err2); err != nil {
-		t.Fatal(err)
-	}
-	_, want, _ = bytes.Cut(want, []byte("\n"))
-	_, got, _ = bytes.Cut(got, []byte("\n"))
-	if d := cmp.Diff(string(want), string(got)); d != "" {
-		t.Errorf("table.go and %s differ:\n%s", theirs, d)
-	}
-}
-
-// Every field of the statistics has its part in some value. Its oracle is the struct itself.
-func TestAllFieldsAreReported(t *testing.T) {
-	sums := []string{"Stats.Name", "ThrottleStats.Name", "Stats.Calls", "Stats.Records"} // no figures, and sums of others
-	prometheus.Figures(func(zero any, values func(any) []float64) {
-		var walk func(v reflect.Value, whole reflect.Value)
-		walk = func(v, whole reflect.Value) {
-			for i := range v.NumField() {
-				field, name := v.Field(i), v.Type().Name()+"."+v.Type().Field(i).Name
-				if field.Kind() == reflect.Struct {
-					walk(field, whole)
-					continue
-				}
-				before := values(whole.Interface())
-				switch {
-				case slices.Contains(sums, name):
-					continue
-				case field.Kind() == reflect.Bool:
-					field.SetBool(true)
-				case field.CanUint():
-					field.SetUint(1)
-				case field.CanInt():
-					field.SetInt(int64(time.Second))
-				default:
-					field.SetFloat(0.5)
-				}
-				if slices.Equal(before, values(whole.Interface())) {
-					t.Errorf("%s of %T shows nowhere", name, zero)
-				}
-			}
-		}
-		s := reflect.New(reflect.TypeOf(zero)).Elem()
-		walk(s, s)
-	})
 }
 
 func TestBreakerStates(t *testing.T) {
@@ -276,7 +228,7 @@ func TestFiguresOfRealUse(t *testing.T) {
 	for range 3 {
 		_, _ = memo.Get(ctx, "k")
 	}
-	all["group"].(*breaker.Group[string]).Get("host")
+	all["group"].(*breaker.Group[string]).For("host")
 	_ = all["log"].(*audit.Log).Record(ctx, audit.Event{Action: audit.Create, Outcome: audit.Success})
 	s := logscan.Scanner{Stats: all["logscan"].(*logscan.Counters)}
 	for _, err := range s.Records(ctx, logscan.Readers("in", strings.NewReader("a\nb\n"))) {
@@ -326,7 +278,7 @@ func TestSeriesAreBounded(t *testing.T) {
 	before := count()
 	for i := range 500 {
 		key := fmt.Sprint("secret", i)
-		group.Get(key).Trip(time.Minute, errors.New("for "+key))
+		group.For(key).Trip(time.Minute, errors.New("for "+key))
 		keyed.Allow(key)
 		keyed.Allow(key)
 	}
@@ -393,19 +345,20 @@ func TestRetryOutcomes(t *testing.T) {
 		retry.ErrBudget:          "budget",
 		retry.ErrElapsed:         "elapsed",
 		retry.ErrRetryAfter:      "retry_after",
+		retry.ErrNested:          "nested",
 		retry.ErrDeadline:        "deadline",
 		context.DeadlineExceeded: "deadline",
 		context.Canceled:         "cancelled",
 		io.ErrUnexpectedEOF:      "other",
 	} {
 		before := value(t, reg, "redoubt_retry_calls_total", "name=r", "outcome="+label)
-		hook(t.Context(), retry.Event{Kind: retry.Done, Reason: reason, Elapsed: time.Second})
+		hook(t.Context(), retry.Event{Kind: retry.KindDone, Reason: reason, Elapsed: time.Second})
 		wantValue(t, reg, before+1, "redoubt_retry_calls_total", "name=r", "outcome="+label)
 	}
-	wantValue(t, reg, 10, "redoubt_retry_duration_seconds", "name=r")
+	wantValue(t, reg, 11, "redoubt_retry_duration_seconds", "name=r")
 	wantValue(t, reg, 0, "redoubt_retry_retries_total", "name=r")
-	hook(t.Context(), retry.Event{Kind: retry.Retry, Delay: time.Second})
-	hook(t.Context(), retry.Event{Kind: retry.Hedged})
+	hook(t.Context(), retry.Event{Kind: retry.KindRetry, Delay: time.Second})
+	hook(t.Context(), retry.Event{Kind: retry.KindHedged})
 	wantValue(t, reg, 1, "redoubt_retry_retries_total", "name=r")
 	wantValue(t, reg, 1, "redoubt_retry_delay_seconds", "name=r")
 	wantValue(t, reg, 1, "redoubt_retry_hedges_total", "name=r")
@@ -414,7 +367,7 @@ func TestRetryOutcomes(t *testing.T) {
 func TestOtherEvents(t *testing.T) {
 	reg, ctx := client.NewRegistry(), t.Context()
 	onBreaker := prometheus.OnEvent[breaker.Event](reg, "b", nil)
-	onBreaker(ctx, breaker.Event{Kind: breaker.KindShadow, To: breaker.Open, OpenFor: time.Second})
+	onBreaker(ctx, breaker.Event{Kind: breaker.KindShadow, To: breaker.StateOpen, OpenFor: time.Second})
 	onBreaker(ctx, breaker.Event{Kind: breaker.KindTransition, To: breaker.State(99)}) // not in the list: no series
 	wantValue(t, reg, 1, "redoubt_breaker_shadow_transitions_total", "name=b", "to=open")
 	wantValue(t, reg, 0, "redoubt_breaker_transitions_total", "name=b", "to=open")
@@ -424,7 +377,7 @@ func TestOtherEvents(t *testing.T) {
 	}
 
 	onKeyed := prometheus.OnEvent[ratelimit.Event](reg, "k", nil)
-	onKeyed(ctx, ratelimit.Event{Kind: ratelimit.KindRefused, Decision: ratelimit.Decision{RetryAfter: ratelimit.Never}})
+	onKeyed(ctx, ratelimit.Event{Kind: ratelimit.KindRefused})
 	onKeyed(ctx, ratelimit.Event{Kind: ratelimit.KindPushedOut})
 	wantValue(t, reg, 0, "redoubt_ratelimit_retry_after_seconds", "name=k")
 
@@ -436,7 +389,8 @@ func TestOtherEvents(t *testing.T) {
 	wantValue(t, reg, 1, "redoubt_bulkhead_limit_changes_total", "name=b", "direction=down")
 }
 
-// The hook that was there is told too, after the event was counted; hooks of one name add up.
+// The hook that was there is told too, after the event was counted; hooks of
+// one name add up.
 func TestHooksCompose(t *testing.T) {
 	reg := client.NewRegistry()
 	var seen []float64
@@ -491,7 +445,7 @@ func TestOneNameOnce(t *testing.T) {
 // A hook allocates nothing.
 func TestHookAllocatesNothing(t *testing.T) {
 	hook := prometheus.OnEvent[breaker.Event](client.NewRegistry(), "b", nil)
-	e := breaker.Event{To: breaker.Open, OpenFor: time.Second}
+	e := breaker.Event{To: breaker.StateOpen, OpenFor: time.Second}
 	ctx := t.Context()
 	if got := testing.AllocsPerRun(200, func() { hook(ctx, e) }); got > 0 {
 		t.Errorf("%v allocations, want none", got)

@@ -42,7 +42,8 @@ func count(all []*breaker.Breaker, s breaker.State) (n int) {
 	return n
 }
 
-// Half of the processes, and three at least, open all the others, for as long as so many of them stay open.
+// Half of the processes, and three at least, open all the others, for as long
+// as so many of them stay open.
 func TestOpenings(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -52,17 +53,18 @@ func TestOpenings(t *testing.T) {
 		fail(all[1])
 		calls := server.Calls("evalsha")
 		until(t, "exchanged ten times each", func() bool { return server.Calls("evalsha") > calls+60 })
-		if n := count(all, breaker.Open); n != 2 {
+		if n := count(all, breaker.StateOpen); n != 2 {
 			t.Fatalf("%d are open, want the 2 of 6 that have failed", n)
 		}
 		fail(all[2])
-		until(t, "open everywhere", func() bool { return count(all, breaker.Open) == 6 })
+		until(t, "open everywhere", func() bool { return count(all, breaker.StateOpen) == 6 })
 		err := all[5].Do(t.Context(), func(context.Context) error { return nil })
 		var open *breaker.OpenError
 		if !errors.As(err, &open) || !errors.Is(open.Cause, redis.ErrQuorum) || open.RetryAfter() > 72*time.Second {
 			t.Errorf("refused with %v because of %v, want ErrQuorum", err, open)
 		}
-		// Those that were opened by others do not count: when one of the three is well again, nobody is held open.
+		// Breakers that others opened do not count: when a breaker of the three
+		// has closed, no breaker is held open.
 		for _, b := range all {
 			b.Reset()
 		}
@@ -75,13 +77,14 @@ func TestOpenings(t *testing.T) {
 		}
 		calls = server.Calls("evalsha")
 		until(t, "exchanged ten times each", func() bool { return server.Calls("evalsha") > calls+60 })
-		if n := count(all, breaker.Open); n != 2 {
+		if n := count(all, breaker.StateOpen); n != 2 {
 			t.Errorf("%d are open, want the 2 that have failed: the others hold each other open", n)
 		}
 	})
 }
 
-// Processes that have ended are forgotten, so that the quorum is one of those that run; and what was shared expires.
+// Processes that have ended are forgotten, so that the quorum counts running
+// processes. Shared openings expire.
 func TestOpenings_Forgets(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -107,14 +110,15 @@ func TestOpenings_Forgets(t *testing.T) {
 	}
 }
 
-// While the server does not answer, each process is on its own: its calls do not wait, nothing is opened for others.
+// While the server does not answer, each process is on its own: its calls do
+// not wait, nothing is opened for others.
 func TestOpenings_Outage(t *testing.T) {
 	t.Parallel()
 	all := fleet(t, 3, redis.OpeningsConfig{Client: hanging{}, MinOpen: 1, Quorum: 0.1})
 	begun := time.Now()
 	fail(all[0])
 	time.Sleep(100 * time.Millisecond)
-	if n := count(all, breaker.Open); n != 1 || time.Since(begun) > 100*time.Millisecond+slack {
+	if n := count(all, breaker.StateOpen); n != 1 || time.Since(begun) > 100*time.Millisecond+slack {
 		t.Errorf("%d open after %v, want the 1 that has failed", n, time.Since(begun))
 	}
 }
@@ -126,7 +130,7 @@ func TestOpenings_Hook(t *testing.T) {
 	var events []breaker.Event
 	b := o.Breaker(breaker.Config{OnEvent: func(_ context.Context, e breaker.Event) { events = append(events, e) }})
 	fail(b)
-	if len(events) != 1 || events[0].To != breaker.Open {
+	if len(events) != 1 || events[0].To != breaker.StateOpen {
 		t.Errorf("events %v, want one opening", events)
 	}
 }

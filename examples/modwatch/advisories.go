@@ -2,14 +2,16 @@ package main
 
 import osv "github.com/redoubt-go/redoubt/semver/advisory"
 
-// An advisory says which versions of a module have a known weakness, by the events of an OSV record.
+// An advisory contains the vulnerable versions of a module, as the events of an
+// OSV record.
 type advisory struct {
 	id, module string
 	events     []osv.Event
 }
 
-// advisories are well-known entries of the Go vulnerability database (golang/vulndb, CC BY 4.0) that concern the
-// recorded modules. They are a sample of the database, not a substitute for govulncheck.
+// advisories are well-known entries of the Go vulnerability database
+// (golang/vulndb, CC BY 4.0) that concern the recorded modules. They are a
+// sample of the database, not a substitute for govulncheck.
 var advisories = []advisory{
 	{"GO-2024-2947", "github.com/hashicorp/go-retryablehttp", []osv.Event{{Introduced: "0"}, {Fixed: "0.7.7"}}},
 	{"GO-2020-0012", "golang.org/x/crypto", []osv.Event{{Introduced: "0"}, {Fixed: "0.0.0-20200220183623-bac4c82f6975"}}},

@@ -4,7 +4,7 @@ package quote
 import (
 	"fmt"
 	"strconv"
-	"unicode/utf8"
+	"strings"
 )
 
 // Max is the number of bytes of foreign text that an error or a log line
@@ -44,9 +44,16 @@ func Name(s string) string {
 	return s
 }
 
-// Error returns the text of err, cut and quoted as by Text. An Error method
-// that panics, such as that of a nil pointer, becomes part of the text.
-func Error(err error) string { return Text(fmt.Sprint(err)) }
+// Error returns the text of err, cut and quoted as by Text. If the Error method
+// panics, as methods of nil pointers do, the text describes the panic.
+func Error(err error) (text string) {
+	defer func() {
+		if recover() != nil {
+			text = Text("PANIC=Error method") // fmt panicked while it printed the panic
+		}
+	}()
+	return Text(fmt.Sprint(err))
+}
 
 // head returns the longest start of s that has at most Max bytes and ends
 // between two characters, and whether it is shorter than s.
@@ -54,9 +61,12 @@ func head(s string) (string, bool) {
 	if len(s) <= Max {
 		return s, false
 	}
-	n := Max
-	for n > Max-utf8.UTFMax && !utf8.RuneStart(s[n]) {
-		n--
+	end := 0
+	for i := range s {
+		if i > Max {
+			break
+		}
+		end = i
 	}
-	return string([]byte(s[:n])), true
+	return strings.Clone(s[:end]), true
 }
