@@ -308,8 +308,8 @@ func (r Range) Value() (driver.Value, error) {
 // Scan implements sql.Scanner for text. For a column with NULLs, use
 // sql.Null[Range].
 //
-// Errors: the same as [Range.UnmarshalText], and ErrUnsupported if src is NULL or
-// not text.
+// Errors: the same as [Range.UnmarshalText], and ErrUnsupported if src is NULL
+// or not text.
 func (r *Range) Scan(src any) error {
 	text, err := columnText(src)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 
 // A Rule decides on a version. It returns nil if the version passes, and
 // otherwise an error with the reason. Every func(Version) error is a Rule, so a
-// gate combines the rules of this package with the rules of a program. The rules
-// of this package return a [*Violation].
+// gate combines the rules of this package with the rules of a program. The
+// rules of this package return a [*Violation].
 type Rule func(Version) error
 
 // Rules returns a rule that passes a version if all rules pass it. It returns
