@@ -128,44 +128,17 @@ func (e *evaluation) npm(c *comparator) {
 		return
 	}
 	partial, all := c.parts < 3, e.rule == PreAll
-	lo := c.v.WithoutBuild()
+	lo, end := c.v.WithoutBuild(), c.end()
 	switch {
 	case all && (partial || c.op == opFrom && c.v.pre == 0), partial && (c.op == opLt || c.op == opNe):
 		lo = lo.floor()
-	case e.rule == PreSameCore && lo == Version{}:
+	case lo == Version{} && e.rule == PreSameCore && (partial || c.op >= opGe):
 		lo = origin // node-semver takes >=0.0.0 for *
 	}
-	switch c.op {
-	case opLt:
-		e.below(c.lowest(lo))
-	case opLe, opTo:
-		e.below(c.prefixEnd())
-	case opGe, opFrom:
-		e.atLeast(lo)
-	case opGt:
-		hi := c.prefixEnd()
-		if partial && !all {
-			hi = hi.Core()
-		}
-		e.atLeast(hi)
-	case opNe:
-		e.exclude(c.lowest(lo), c.prefixEnd())
-	case opNone, opEq:
-		e.atLeast(c.lowest(lo))
-		e.below(c.prefixEnd())
-	default:
-		e.atLeast(lo)
-		e.below(c.compatibleEnd())
+	if c.op == opGt && partial && !all {
+		end = end.Core()
 	}
-}
-
-// lowest returns lo, or the version of c where node-semver does not take
-// 0.0.0 for the lowest version.
-func (c *comparator) lowest(lo Version) Version {
-	if lo == origin && c.parts == 3 {
-		return c.v.WithoutBuild()
-	}
-	return lo
+	e.full(c, lo, end)
 }
 
 // cargo applies the bounds of Rust's semver crate, which compares only the
