@@ -88,7 +88,8 @@ func TestWrittenRangesCanBeRead(t *testing.T) {
 
 func TestRangeCodecs(t *testing.T) {
 	for _, r := range []semver.Range{
-		{}, semver.All(), semver.Releases(), semver.MustParseRange("^1.2.3-rc.1 || 4"), semver.Below(semver.New(1, 4, 2)),
+		{},
+		semver.All(), semver.Releases(), semver.MustParseRange("^1.2.3-rc.1 || 4"), semver.Below(semver.New(1, 4, 2)),
 		semver.AtLeast(semver.New(1, 0, 0)).Difference(semver.Releases()),
 	} {
 		var buf bytes.Buffer

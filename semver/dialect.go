@@ -31,7 +31,7 @@ const (
 	// Terraform is the language of required_version, as
 	// github.com/hashicorp/go-version reads it: comparators joined by commas,
 	// missing numbers are 0, and ~> lets the last number given grow. So ~> 5
-	// has no upper bound.
+	// has no upper bound. ~> with a pre-release contains no release.
 	Terraform
 
 	// TerraformProvider is the language of provider requirements, as
@@ -70,8 +70,8 @@ const (
 	PreNone
 
 	// PreEachCore admits a pre-release within the bounds if every comparator
-	// except != names a pre-release of the same three numbers. ~> with a
-	// pre-release then contains no release. It is the rule of Terraform.
+	// except != names a pre-release of the same three numbers. It is the rule
+	// of Terraform.
 	PreEachCore
 )
 
