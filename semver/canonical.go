@@ -155,8 +155,7 @@ func (v Version) before(w Version) bool {
 		return w == v.Next()
 	}
 	rest, ok := strings.CutPrefix(w.ext, v.ext)
-	return ok && rest == ".0" && v == Version{v.major, v.minor, v.patch, v.ext, w.core, w.pre - 2} &&
-		w.major == v.major && w.minor == v.minor && w.patch == v.patch
+	return ok && rest == ".0" && v.floor() == w.floor()
 }
 
 // afterRelease returns X.Y.Z if v is X.Y.(Z+1)-0, the successor of X.Y.Z.
