@@ -73,6 +73,8 @@ func breakerFigures() []figure[breaker.Stats] {
 		{metric{"redoubt.breaker.overdue_calls", sum, "{call}", "Running calls that are already slow.", "", nil}, func(s S) []float64 { return list(s.Overdue) }},
 		{metric{"redoubt.breaker.consecutive_failures", gauge, "{call}", "Failures since the last success.", "", nil}, func(s S) []float64 { return list(s.Consecutive) }},
 		{metric{"redoubt.breaker.probes", sum, "{call}", "Running probes.", "", nil}, func(s S) []float64 { return list(s.Probes) }},
+		{metric{"redoubt.breaker.limit", sum, "{call}", "Calls that may run at once while the breaker recovers, otherwise 0.", "", nil}, func(s S) []float64 { return list(s.Limit) }},
+		{metric{"redoubt.breaker.usual_duration", gauge, "s", "Approximate median duration of successes.", "", nil}, func(s S) []float64 { return list(s.Usual.Seconds()) }},
 		{metric{"redoubt.breaker.outage_age", gauge, "s", "Time since the outage began that lengthens open periods.", "", nil}, func(s S) []float64 { return list(s.OutageFor.Seconds()) }},
 	}
 }
