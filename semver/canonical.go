@@ -155,8 +155,7 @@ func (v Version) before(w Version) bool {
 		return w == v.Next()
 	}
 	rest, ok := strings.CutPrefix(w.ext, v.ext)
-	return ok && rest == ".0" && v == Version{v.major, v.minor, v.patch, v.ext, w.core, w.pre - 2} &&
-		w.major == v.major && w.minor == v.minor && w.patch == v.patch
+	return ok && rest == ".0" && v.floor() == w.floor()
 }
 
 // afterRelease returns X.Y.Z if v is X.Y.(Z+1)-0, the successor of X.Y.Z.
@@ -308,8 +307,8 @@ func (r Range) Value() (driver.Value, error) {
 // Scan implements sql.Scanner for text. For a column with NULLs, use
 // sql.Null[Range].
 //
-// Errors: the same as [Range.UnmarshalText], and ErrUnsupported if src is NULL or
-// not text.
+// Errors: the same as [Range.UnmarshalText], and ErrUnsupported if src is NULL
+// or not text.
 func (r *Range) Scan(src any) error {
 	text, err := columnText(src)
 	if err != nil {

@@ -59,7 +59,7 @@ func order(less bool) int {
 // "-" or "+". Identifiers before the first differing byte are equal, so that
 // byte lies in the pair of identifiers that decides.
 func compareIdentifiers(a, b string) int {
-	i, n := 0, min(len(a), len(b))
+	i, n := 1, min(len(a), len(b))
 	for i+8 <= n && load64(a[i:]) == load64(b[i:]) {
 		i += 8
 	}
