@@ -1,57 +1,82 @@
-// Package redoubt is the map of the library: resilience and security primitives for Go services, one package each. It
-// holds no code of its own; import the packages.
+// Package redoubt is the map of a library of resilience and security
+// primitives for Go services. It contains no code; import the packages.
 //
-// # What each package is for
+// # Packages
 //
-//   - [github.com/redoubt-go/redoubt/retry]: try again, with backoff and jitter, as often and as long as it helps.
-//   - [github.com/redoubt-go/redoubt/breaker]: stop calling what is down, and find out when it is up again.
-//   - [github.com/redoubt-go/redoubt/ratelimit]: no more than so many a second, exactly.
-//   - [github.com/redoubt-go/redoubt/cache]: keep what was fetched, within a bound, and fetch it once for all who ask.
-//   - [github.com/redoubt-go/redoubt/audit]: no access without a record: validated, masked attributes; its subpackage
-//     ledger is a file that shows every tampering.
-//   - [github.com/redoubt-go/redoubt/logscan]: read logs of any size in constant memory, line by line, field by field.
-//   - [github.com/redoubt-go/redoubt/semver]: versions and ranges of versions, exactly, and rules that fail closed.
+//   - [github.com/redoubt-go/redoubt/retry]: retry with exponential backoff,
+//     jitter, budgets, polling and hedged requests;
+//     [github.com/redoubt-go/redoubt/retry/retryhttp] for HTTP clients,
+//     [github.com/redoubt-go/redoubt/retry/retrysql] for SQL transactions.
+//   - [github.com/redoubt-go/redoubt/breaker]: circuit breaker, for a single
+//     dependency or per key, and a client-side throttle;
+//     [github.com/redoubt-go/redoubt/breaker/breakerhttp] for HTTP clients.
+//   - [github.com/redoubt-go/redoubt/ratelimit]: rate limiter (token bucket,
+//     GCRA, sliding window), for a process or per key;
+//     [github.com/redoubt-go/redoubt/ratelimit/bulkhead] is a concurrency
+//     limiter (semaphore), fixed or adaptive;
+//     [github.com/redoubt-go/redoubt/ratelimit/ratelimithttp] for HTTP servers
+//     and clients.
+//   - [github.com/redoubt-go/redoubt/cache]: bounded cache with single-flight
+//     loads, expiry and stale values; memoization, lazy and weak values.
+//   - [github.com/redoubt-go/redoubt/audit]: audit log with validated and
+//     redacted attributes; [github.com/redoubt-go/redoubt/audit/ledger] is a
+//     tamper-evident log (Merkle tree),
+//     [github.com/redoubt-go/redoubt/audit/siem] encodes events as CEF, ECS and
+//     OCSF.
+//   - [github.com/redoubt-go/redoubt/logscan]: log parser for files of any
+//     size; [github.com/redoubt-go/redoubt/logscan/follow] is tail -F,
+//     [github.com/redoubt-go/redoubt/logscan/detect] finds brute force and
+//     bursts in sliding windows,
+//     [github.com/redoubt-go/redoubt/logscan/sketch] counts distinct values,
+//     frequent keys and quantiles.
+//   - [github.com/redoubt-go/redoubt/semver]: semantic versions, version
+//     constraints and deployment gates.
 //
-// No package imports another, and none of them anything but the standard library: take one, or all.
+// The packages do not import one another, and they import only the standard
+// library.
 //
-// # One unit of work
+// # Composition
 //
-// Everything that can be guarded is a func(context.Context) (T, error). Every guard wraps one and is one, so guards nest
-// without adapters, outermost first:
+// The unit of work is a func(context.Context) (T, error), or a
+// func(context.Context, A) (T, error). A guard takes such a function and
+// returns a function of the same type, so guards nest in one expression:
 //
-//	prices := cache.New(cache.Config[string, float64]{Capacity: 1000, TTL: time.Minute})
 //	policy := retry.Policy{MaxAttempts: 4, AttemptTimeout: 2 * time.Second}
 //	shop := breaker.New(breaker.Config{Name: "shop"})
 //	limit := ratelimit.New(ratelimit.PerSecond(50))
 //
-//	price := func(ctx context.Context, item string) (float64, error) {
-//		return prices.GetOrLoad(ctx, item, func(ctx context.Context, item string) (float64, error) {
-//			return retry.Do(ctx, policy,
-//				breaker.Wrap(shop,
-//					ratelimit.Wrap(limit, func(ctx context.Context) (float64, error) {
-//						return fetchPrice(ctx, item)
-//					})))
-//		})
-//	}
+//	config := cache.Config[string, float64]{Capacity: 1000, TTL: time.Minute}
+//	prices := cache.Memoize(config, retry.WrapArg(policy,
+//		breaker.WrapArg(shop, ratelimit.WrapArg(limit, fetchPrice))))
 //
-// # The order, and why
+//	price, err := prices.Get(ctx, "anvil")
 //
-//  1. The cache is outermost: what it has costs nothing further in, and while the work fails it can serve what it had.
-//  2. Retry goes round the breaker, so that the breaker sees every attempt and not only the last, and so that a refusal
-//     while it is open is waited out like any other passing failure.
-//  3. The breaker goes round the limiter, so that an open breaker uses up no permits.
-//  4. The limiter is innermost: it counts what is really sent. A timeout of one attempt is the policy's AttemptTimeout.
+// The order has reasons:
 //
-// Guards understand each other's refusals without knowing each other, by three methods that any error in a chain may
-// have: RetryAfter() time.Duration says when to come back, Retryable() bool whether another try is of any use, and
-// Rejected() bool that a guard refused and the work was never tried. An error type of yours may have them too; nothing
-// needs to be registered.
+//  1. The cache is outermost. A cached value costs no retry, no breaker and no
+//     permit.
+//  2. Retry surrounds the breaker, so that the breaker sees every attempt.
+//  3. The breaker surrounds the limiter, so that an open breaker uses no
+//     permits.
+//  4. The limiter is innermost, so that it counts the calls that are sent.
 //
-// # What is the same everywhere
+// Guards recognize each other's refusals by three methods that any error in an
+// error tree may have. An error type of your own may have them too.
 //
-// The zero value of a setting is its default, a negative one switches it off. New panics on a Config that Validate
-// rejects, and Must functions on a bad text; bad input from others is an error. OnEvent hooks are called synchronously,
-// outside locks, in order. Stats are cheap values to poll. No package keeps state of its own, reads the environment or
-// logs. A goroutine ends with the call that started it, with the function of yours that it runs, or with Close. Time is
-// read from the monotonic clock, so tests run in testing/synctest bubbles.
+//	RetryAfter() time.Duration  the pause before the next call
+//	Retryable() bool            whether another call can succeed
+//	Rejected() bool             whether a guard refused the call
+//
+// # Common rules
+//
+//   - The zero value of a setting is its default. A negative value means off
+//     or unlimited.
+//   - Validate reports every problem of a configuration. New panics with that
+//     error. Bad input at run time is an error.
+//   - OnEvent hooks are called synchronously, outside locks, in order.
+//   - Stats returns a snapshot and changes nothing.
+//   - Packages keep no global state, read no environment and write no logs.
+//   - A goroutine ends with the call that started it, with the function that
+//     it runs, or with Close.
+//   - Time is monotonic. Tests run in testing/synctest bubbles.
 package redoubt

@@ -17,27 +17,21 @@ func fetchPrice(_ context.Context, item string) (float64, error) {
 }
 
 func Example() {
-	prices := cache.New(cache.Config[string, float64]{Capacity: 1000, TTL: time.Minute})
+	ctx := context.Background()
 	policy := retry.Policy{MaxAttempts: 4, AttemptTimeout: 2 * time.Second}
 	shop := breaker.New(breaker.Config{Name: "shop"})
 	limit := ratelimit.New(ratelimit.PerSecond(50))
 
-	price := func(ctx context.Context, item string) (float64, error) {
-		return prices.GetOrLoad(ctx, item, func(ctx context.Context, item string) (float64, error) {
-			return retry.Do(ctx, policy,
-				breaker.Wrap(shop,
-					ratelimit.Wrap(limit, func(ctx context.Context) (float64, error) {
-						return fetchPrice(ctx, item)
-					})))
-		})
-	}
+	config := cache.Config[string, float64]{Capacity: 1000, TTL: time.Minute}
+	prices := cache.Memoize(config, retry.WrapArg(policy,
+		breaker.WrapArg(shop, ratelimit.WrapArg(limit, fetchPrice))))
 
-	for range 3 {
-		fmt.Println(price(context.Background(), "anvil"))
-	}
+	price, err := prices.Get(ctx, "anvil")
+
+	fmt.Println(price, err)
+	fmt.Println(prices.Get(ctx, "anvil"))
 	fmt.Println("loads:", prices.Stats().Loads)
 	// Output:
-	// 5 <nil>
 	// 5 <nil>
 	// 5 <nil>
 	// loads: 1

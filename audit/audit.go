@@ -1,152 +1,137 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/redoubt-go/redoubt/internal/errtree"
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// defaultTimeout bounds one write to the sink: long enough for a disk that has a
-// bad moment, short enough that a request does not hang for ever.
+// defaultTimeout bounds one write to the sink: long enough for a slow disk,
+// short enough for a waiting request.
 const defaultTimeout = 10 * time.Second
 
-// Sink stores events. A nil error means the events are stored as durably as the
-// sink promises; any error means that the caller must not go on. The events are
-// read-only, may be shared with other sinks, and must not be kept after the call.
-// WriteEvents may be called by several goroutines at once.
-type Sink interface {
-	// WriteEvents stores all events or says why not. Its context is detached from
-	// the caller's cancellation and carries the deadline of [Config.Timeout].
-	WriteEvents(ctx context.Context, events []*Event) error
-}
-
-// SinkFunc is a function used as a [Sink], so that retries, breakers and other
-// wrappers need no type of their own.
-type SinkFunc func(ctx context.Context, events []*Event) error
-
-// WriteEvents calls f.
-func (f SinkFunc) WriteEvents(ctx context.Context, events []*Event) error { return f(ctx, events) }
-
-// Config sets up a [Log].
+// Config configures a [Log].
 type Config struct {
 	_ [0]func() // not comparable, so that fields can be added
 
-	// Sink receives every event. Required: a log without a sink would let
-	// everything pass unrecorded.
+	// Name identifies the log in Stats and errors. It may be empty.
+	Name string
+
+	// Sink receives every event. Required.
 	Sink Sink
 
-	// AllowAnonymous lets events through whose context names no actor; they carry
-	// the actor type "anonymous". By default such events fail with [ErrNoActor].
+	// AllowAnonymous accepts events whose context names no actor. Such events
+	// have the actor type "anonymous". If it is false, they fail with
+	// [ErrNoActor].
 	AllowAnonymous bool
 
-	// Timeout bounds one write to the sink. The default is 10 seconds; a negative
-	// value means no bound. A sink that ignores its context is waited for.
+	// Timeout bounds one write to the sink. Zero means 10 seconds. Negative
+	// means no limit. Record waits for a sink that ignores its context.
 	Timeout time.Duration
 
-	// TokenKeys make the tokens of attributes with [Attr.Token]: the first is the
-	// current one, the others are kept for [Log.Tokens]. To rotate, put a new key in
-	// front. The default, none, masks those values like any other.
+	// TokenKeys are the keys of tokens, see [Attribute.Token]. The first key
+	// makes the tokens of new events. [Log.Tokens] uses all keys. To rotate,
+	// put a new key in front. Without keys, the mask is recorded in place of a
+	// token.
 	TokenKeys []TokenKey
 
-	// Filter leaves out an event by returning false; the work goes on as if it had
-	// been recorded. It sees the event complete and must not change or keep it. The
-	// default, nil, records all.
+	// Filter drops an event by returning false. The work continues as if the
+	// event had been recorded. Filter sees the complete event, and must neither
+	// change nor keep it. Nil records every event.
 	Filter func(*Event) bool
 
-	// Enrich adds what only the program knows of a context, such as a trace ID or
-	// the source address. It runs before the names are checked and before Filter,
-	// and must not keep the event. It may be nil.
+	// Enrich adds data that only the program knows, such as a trace ID or the
+	// source address. It runs before the names are checked and before Filter.
+	// It must not keep the event. It may be nil.
 	Enrich func(context.Context, *Event)
 
-	// MaxEvent bounds the bytes of text in one event's changes, attributes and
-	// reason, each value counted at the most it can take. What is over loses its
-	// attributes, then its changes, then its reason, and has Truncated set; who did
-	// what to which thing, and when, always stays. The default is 64 KiB; a negative
-	// value leaves it to the bounds of [Event.AppendJSON].
+	// MaxEvent bounds the bytes of text in the changes, attributes and reason
+	// of an event. An event over the bound loses first its attributes, then its
+	// changes, then the end of its reason, and has Truncated set. Every value
+	// counts with the largest size that it can have in the JSON form before
+	// escaping. Zero means 64 KiB. Negative means the bounds of
+	// [Event.AppendJSON].
 	MaxEvent int
 }
 
-// Validate reports everything that is wrong with c, joined. The error matches
+// Validate reports everything that is wrong with c. The error matches
 // [ErrInvalid].
 func (c Config) Validate() error {
 	var errs []error
 	if isNil(c.Sink) {
-		errs = append(errs, fmt.Errorf("audit: config: Sink is missing: %w", ErrInvalid))
+		errs = append(errs, invalid("Sink is missing"))
 	}
 	for i, k := range c.TokenKeys {
 		errs = append(errs, k.validate())
 		if slices.ContainsFunc(c.TokenKeys[:i], func(o TokenKey) bool { return o.ID == k.ID }) {
-			errs = append(errs, fmt.Errorf("audit: config: token key ID %s is used twice: %w", quote(k.ID), ErrInvalid))
+			errs = append(errs, invalid("TokenKeys contains the ID %s twice", quote.Text(k.ID)))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// isNil also finds the nil pointer or function inside an interface that is not nil:
-// better found here than at the first event.
-func isNil(s Sink) bool {
-	v := reflect.ValueOf(s)
-	return !v.IsValid() || (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil()
-}
-
-// Log completes events and hands them to its sink, one at a time and in the
-// calling goroutine. It is safe for concurrent use.
+// A Log completes events and writes them to its sink, one event at a time, in
+// the goroutine of the caller. It is safe for concurrent use.
 type Log struct {
-	sink      Sink
-	anonymous bool
-	timeout   time.Duration
-	tokens    []tokenizer // the current one first
-	filter    func(*Event) bool
-	enrich    func(context.Context, *Event)
-	maxEvent  int
-	plans     sync.Map  // of reflect.Type to []diffField
-	pool      sync.Pool // of *envelope
-	counters  counters
+	config   Config      // with its defaults
+	op       string      // begins the text of errors
+	tokens   []tokenizer // the current key first
+	plans    sync.Map    // reflect.Type to []diffField
+	pool     sync.Pool   // of *envelope
+	counters counters
 }
 
-// envelope is what one call of the sink needs; sinks keep nothing of it.
+// An envelope holds the memory for one call of the sink, which keeps none of
+// it.
 type envelope struct {
 	e    Event
 	list [1]*Event
 }
 
 // New returns a log that writes to c.Sink. It panics with the error of
-// [Config.Validate], and with nothing else.
+// [Config.Validate].
 func New(c Config) *Log {
 	if err := c.Validate(); err != nil {
 		panic(err)
 	}
-	if c.Timeout == 0 {
-		c.Timeout = defaultTimeout
-	}
-	if c.MaxEvent == 0 {
-		c.MaxEvent = maxEvent
-	}
-	l := &Log{
-		sink: c.Sink, anonymous: c.AllowAnonymous, timeout: c.Timeout, filter: c.Filter, enrich: c.Enrich,
-		maxEvent: c.MaxEvent, pool: sync.Pool{New: func() any { return new(envelope) }},
-	}
+	c.Timeout, c.MaxEvent = cmp.Or(c.Timeout, defaultTimeout), cmp.Or(c.MaxEvent, maxEvent)
+	l := &Log{config: c, op: opOf(c.Name, "audit"), pool: sync.Pool{New: func() any { return new(envelope) }}}
 	for _, k := range c.TokenKeys {
 		l.tokens = append(l.tokens, newTokenizer(k))
 	}
 	return l
 }
 
-// Record completes e and returns once the sink has accepted it. Time, ID, Actor
-// and RequestID are filled in where they are zero: an ID given by the caller
-// stays, so that a repeated Record can be recognised as one event.
+// opOf returns the beginning of the error texts of an object.
+func opOf(name, unnamed string) string {
+	if name == "" {
+		return unnamed
+	}
+	return "audit: " + quote.Name(name)
+}
+
+// Record completes e, writes it to the sink and returns when the sink has
+// accepted it. Record sets Time, ID, Actor and RequestID where they are zero.
+// An ID given by the caller stays, so that a repeated Record can be recognized
+// as the same event.
 //
-// The caller's cancellation stops Record only before the write: an event that has
-// been handed over is written under the log's own timeout.
+// Record starts nothing if ctx is done. Afterwards ctx does not cancel the
+// write, which runs under [Config.Timeout].
 //
-// Errors: ctx.Err() and context.Cause(ctx) when ctx is already done, [ErrNoActor],
-// [ErrInvalid] for an action, outcome or target type that is not a name,
-// [ErrFailed] when the sink refused, [ErrUncertain] when it cannot be known
-// whether the event is stored.
+// Errors:
+//
+//   - ctx.Err() and context.Cause(ctx) if ctx is done;
+//   - [ErrNoActor];
+//   - [ErrInvalid] if the action, outcome or target type is not a name;
+//   - [ErrFailed] if the sink refused the event;
+//   - [ErrUncertain] if the sink may have stored the event.
 func (l *Log) Record(ctx context.Context, e Event) error {
 	if err := done(ctx); err != nil {
 		return err
@@ -154,123 +139,96 @@ func (l *Log) Record(ctx context.Context, e Event) error {
 	return l.write(ctx, &e)
 }
 
-// write is Record for work that has begun, whatever became of ctx since. It leaves
-// e as it is, on the caller's stack.
+// write is Record for work that has already started: it ignores the end of ctx.
+// It does not change e, which may therefore stay on the stack of the caller.
 func (l *Log) write(ctx context.Context, e *Event) error {
 	v := l.pool.Get().(*envelope)
 	v.e, v.list[0] = *e, &v.e
 	err := l.send(ctx, v)
-	v.e = Event{} // not deferred: after a panic nobody knows who still has it
+	v.e = Event{} // not deferred: after a panic the sink may still use it
 	l.pool.Put(v)
 	return err
 }
 
 func (l *Log) send(ctx context.Context, v *envelope) error {
-	if l.enrich != nil {
-		l.enrich(ctx, &v.e)
+	if l.config.Enrich != nil {
+		l.config.Enrich(ctx, &v.e)
 	}
 	if err := l.complete(ctx, &v.e); err != nil {
 		l.counters.refused.Add(1)
 		return err
 	}
-	if l.filter != nil && !l.filter(&v.e) {
+	if l.config.Filter != nil && !l.config.Filter(&v.e) {
 		l.counters.filtered.Add(1)
 		return nil
 	}
 	return l.store(ctx, v)
 }
 
-// store is the write itself, detached from the caller's cancellation: half an
-// event is worse than a late one.
+// store calls the sink. The cancellation of the caller does not reach the sink,
+// which might otherwise stop halfway through an event.
 func (l *Log) store(ctx context.Context, v *envelope) error {
-	if l.timeout > 0 {
-		timed := &timeoutContext{parent: ctx, at: time.Now().Add(l.timeout)}
+	if l.config.Timeout > 0 {
+		timed := &timeoutContext{parent: ctx, at: time.Now().Add(l.config.Timeout)}
 		defer timed.end()
 		ctx = timed
 	} else if ctx.Done() != nil {
 		ctx = context.WithoutCancel(ctx)
 	}
-	err := l.sink.WriteEvents(ctx, v.list[:])
-	switch {
-	case err == nil:
+	err := l.config.Sink.WriteEvents(ctx, v.list[:])
+	if err == nil {
 		l.counters.stored(&v.e)
 		return nil
-	case errors.Is(err, ErrUncertain):
-		err = fmt.Errorf("audit: %w", err)
-	case ctx.Err() != nil:
-		err = fmt.Errorf("audit: %w: %w", ErrUncertain, err)
-	default:
-		err = fmt.Errorf("audit: %w: %w", ErrFailed, err)
 	}
-	l.counters.notStored(err)
-	return err
+	class := ErrFailed
+	if errtree.Is(err, ErrUncertain) || ctx.Err() != nil {
+		class = ErrUncertain
+	}
+	l.counters.notStored(class)
+	return fmt.Errorf("%w: %w", classed(l.op, class), err)
 }
 
-// complete fills in what the context and the clock know and checks the names.
+// complete sets the fields that the context and the clock determine, and checks
+// the names.
 func (l *Log) complete(ctx context.Context, e *Event) error {
 	if !isName(string(e.Action)) {
-		return fmt.Errorf("audit: action %s is not a name: %w", quote(string(e.Action)), ErrInvalid)
+		return l.badName("action", string(e.Action))
 	}
 	if !isName(string(e.Outcome)) {
-		return fmt.Errorf("audit: outcome %s is not a name: %w", quote(string(e.Outcome)), ErrInvalid)
+		return l.badName("outcome", string(e.Outcome))
 	}
 	if e.Target.Type != "" && !isName(e.Target.Type) {
-		return fmt.Errorf("audit: target type %s is not a name: %w", quote(e.Target.Type), ErrInvalid)
+		return l.badName("target type", e.Target.Type)
 	}
 	if e.Actor.ID == "" {
 		e.Actor = l.actor(ctx, e)
 	}
 	if e.Actor == (Actor{}) {
-		return fmt.Errorf("audit: %s: %w", e.Action, ErrNoActor)
+		return classed(l.op+": "+string(e.Action), ErrNoActor)
 	}
 	if e.RequestID == "" {
 		e.RequestID, _ = ctx.Value(requestKey{}).(string)
 	}
 	e.fill()
-	if l.maxEvent > 0 {
-		e.fit(l.maxEvent)
+	if l.config.MaxEvent > 0 {
+		e.fit(l.config.MaxEvent)
 	}
 	return nil
 }
 
-// actor is who the context names, else nobody. Denials are recorded whoever asked:
-// a refused stranger is what an audit log is for.
+func (l *Log) badName(kind, s string) error {
+	return &fault{l.op + ": " + kind + " " + quote.Text(s) + " is not a name", ErrInvalid}
+}
+
+// actor returns the actor of ctx, otherwise the anonymous actor if it is
+// allowed. Denials are always recorded, because they most often concern
+// anonymous actors.
 func (l *Log) actor(ctx context.Context, e *Event) Actor {
 	if a, ok := ActorFrom(ctx); ok {
 		return a
 	}
-	if l.anonymous || e.Outcome == Denied {
+	if l.config.AllowAnonymous || e.Outcome == Denied {
 		return Actor{Type: anonymous}
 	}
 	return Actor{}
-}
-
-// Object names a thing whose attributes are audited. The type must be a name as
-// in [Action]; if it is not, every operation on the object's fields fails with
-// [ErrInvalid]. The id is free text.
-func (l *Log) Object(typ, id string) *Object {
-	return &Object{log: l, target: Target{Type: typ, ID: id}}
-}
-
-// Object is one audited thing, made by [Log.Object]. Its fields come from
-// [Attr.Of] and [Attr.Load].
-type Object struct {
-	log    *Log
-	target Target
-}
-
-// Target says which thing this is.
-func (o *Object) Target() Target { return o.target }
-
-// done reports a context that is already finished. The error matches both the
-// context's error and its cause.
-func done(ctx context.Context) error {
-	err := ctx.Err()
-	if err == nil {
-		return nil
-	}
-	if cause := context.Cause(ctx); !errors.Is(err, cause) {
-		return fmt.Errorf("audit: not started: %w: %w", err, cause)
-	}
-	return fmt.Errorf("audit: not started: %w", err)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/redoubt-go/redoubt/audit"
 )
 
-// discard encodes, as every real sink does, and drops the line.
+// discard returns a sink that encodes events and drops them.
 func discard() audit.Sink {
 	buf := make([]byte, 0, 4096)
 	return audit.SinkFunc(func(_ context.Context, events []*audit.Event) error {
@@ -19,7 +19,8 @@ func discard() audit.Sink {
 	})
 }
 
-// One event with two attributes through Record and the encoder, without a timer.
+// An event with two attributes, through Record and the encoder, without a
+// timer.
 func BenchmarkEmitDiscard(b *testing.B) {
 	log := audit.New(audit.Config{Sink: discard(), Timeout: -1})
 	ctx := alice()
@@ -35,9 +36,9 @@ func BenchmarkEmitDiscard(b *testing.B) {
 	}
 }
 
-// One recorded read of a sensitive field.
+// A recorded read of a sensitive field.
 func BenchmarkFieldGet(b *testing.B) {
-	key := audit.Attr[string]{Name: "key", Sensitive: true}
+	key := audit.Attribute[string]{Name: "key", Sensitive: true}
 	f, _ := key.Load(audit.New(audit.Config{Sink: discard(), Timeout: -1}).Object("user", "u-1"), "hunter2")
 	ctx := alice()
 	b.ReportAllocs()

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,21 +9,23 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/redoubt-go/redoubt/internal/ctxerr"
 )
 
-// Policy says what a full [Buffer] does with the next event.
-type Policy uint8
+// Overflow is the behavior of a full [Buffer].
+type Overflow uint8
 
-// The policies.
+// The behaviors of a full buffer.
 const (
-	Block Policy = iota // the caller waits for room, until its context ends; the default
-	Drop                // the event is lost, and counted in the log by an event with the action "audit.gap"
-	Fail                // the caller is told [ErrFull]
+	Block Overflow = iota // WriteEvents waits until there is room or its context ends; the default
+	Drop                  // the event is lost; an event with the action "audit.gap" counts the lost events
+	Fail                  // WriteEvents returns [ErrFull]
 )
 
-// String returns the policy in lower case.
-func (p Policy) String() string {
-	switch p {
+// String returns the name in lower case.
+func (o Overflow) String() string {
+	switch o {
 	case Block:
 		return "block"
 	case Drop:
@@ -30,104 +33,99 @@ func (p Policy) String() string {
 	case Fail:
 		return "fail"
 	}
-	return fmt.Sprintf("Policy(%d)", uint8(p))
+	return fmt.Sprintf("Overflow(%d)", uint8(o))
 }
 
-// BufferConfig sets up a [Buffer].
+// BufferConfig configures a [Buffer].
 type BufferConfig struct {
 	_ [0]func() // not comparable, so that fields can be added
+
+	// Name identifies the buffer in Stats and errors. It may be empty.
+	Name string
 
 	// Next is the sink behind the buffer. Required.
 	Next Sink
 
-	// Size is the number of events that may wait. The default is 1024; negative
-	// values are an error, because the memory must have a bound.
+	// Size is the number of events that may wait. Zero means 1024. Negative is
+	// invalid, because the memory must be bounded.
 	Size int
 
-	// MaxBatch is the number of events in one write to Next. The default is 256; a
-	// negative value means 1.
+	// MaxBatch is the number of events in one write to Next. Zero means 256.
+	// Negative means 1.
 	MaxBatch int
 
-	// Delay is how long a batch that is not full waits for more events. The
-	// default, zero, and negative values mean not at all: a batch is what came in
-	// during the write before.
+	// Delay is how long an incomplete batch waits for more events. Zero or
+	// negative means no delay: a batch contains the events that arrived during
+	// the previous write.
 	Delay time.Duration
 
-	// Policy is Block by default.
-	Policy Policy
+	// Overflow is the behavior of the full buffer. Zero means Block.
+	Overflow Overflow
 
-	// OnError is told of a batch that Next refused. Those events are lost, and
-	// counted in the next gap event: wrap Next in a retry to try again. It is called
-	// by the buffer's goroutine, must not block, and must not keep the events. It
-	// may be nil.
+	// OnError is called with a batch that Next refused. The events of the batch
+	// are lost, and the next gap event counts them. To try again, wrap Next in
+	// a retry. The goroutine of the buffer calls OnError, which must not block
+	// and must not keep the events. It may be nil.
 	OnError func(ctx context.Context, events []*Event, err error)
 }
 
-// Validate reports everything that is wrong with c, joined. The error matches
+// Validate reports everything that is wrong with c. The error matches
 // [ErrInvalid].
 func (c BufferConfig) Validate() error {
-	var err error
+	var errs []error
 	if isNil(c.Next) {
-		err = fmt.Errorf("audit: config: Next is missing: %w", ErrInvalid)
+		errs = append(errs, invalid("buffer: Next is missing"))
 	}
 	if c.Size < 0 {
-		err = errors.Join(err, fmt.Errorf("audit: config: Size is negative: %w", ErrInvalid))
+		errs = append(errs, invalid("buffer: Size is %d, want 0 or more", c.Size))
 	}
-	if c.Policy > Fail {
-		err = errors.Join(err, fmt.Errorf("audit: config: Policy is unknown: %w", ErrInvalid))
+	if c.Overflow > Fail {
+		errs = append(errs, invalid("buffer: Overflow is %s, want Block, Drop or Fail", c.Overflow))
 	}
-	return err
+	return errors.Join(errs...)
 }
 
-// Buffer is a sink that accepts events at once and writes them in batches, in
-// their order, from a goroutine that Close ends. An accepted event is in memory
-// only: whoever needs it to be stored before the work begins does without a
-// Buffer.
+// A Buffer is a sink that accepts events into memory. A goroutine, which Close
+// ends, writes them in order and in batches to the next sink. An accepted event
+// is lost if the program ends before it is written. Do not use a Buffer if the
+// event must be stored before the work starts.
 type Buffer struct {
-	next     Sink
-	maxBatch int
-	delay    time.Duration
-	policy   Policy
-	onError  func(context.Context, []*Event, error)
+	config BufferConfig // with its defaults
+	op     string       // begins the text of errors
 
-	queue   chan queued        // never closed, so that a late sender finds no panic
-	closing chan struct{}      // closed when Close begins
-	stopped chan struct{}      // closed when the goroutine is gone
-	abort   context.CancelFunc // ends the write under way
+	queue   chan queued        // never closed, so that a late sender does not panic
+	closing chan struct{}      // closed when Close starts
+	stopped chan struct{}      // closed when the goroutine has ended
+	abort   context.CancelFunc // cancels the current write
 	once    sync.Once          // for the first Close
-	senders sync.RWMutex       // held for reading while an event goes into queue
+	senders sync.RWMutex       // held for reading while an event enters queue
 
-	pool            sync.Pool     // of *Event, which keep their slices
-	written, lost   atomic.Uint64 // as in BufferStats
-	accepted        atomic.Uint64 // all that were ever taken
-	mu              sync.Mutex    // guards the three below
-	gap             uint64        // lost events that no gap event has counted yet
-	gapFrom, gapTil time.Time     // times of the first and the last of them
+	pool          sync.Pool     // of *Event, which keep their slices
+	written, lost atomic.Uint64 // as in BufferStats
+	accepted      atomic.Uint64 // all accepted events
+
+	mu              sync.Mutex // guards the fields below
+	gap             uint64     // lost events that no gap event has counted yet
+	gapFrom, gapTil time.Time  // times of the first and last lost event
 }
 
-// queued is an event, or a mark: everything before it is written when it is
-// reached.
+// A queued value is an event or a mark, which is closed when all events before
+// it are written. The zero value ends the goroutine.
 type queued struct {
 	e    *Event
 	mark chan<- struct{}
 }
 
-// NewBuffer starts a buffer. It panics with the error of [BufferConfig.Validate],
-// and with nothing else.
+// NewBuffer starts a buffer. It panics with the error of
+// [BufferConfig.Validate].
 func NewBuffer(c BufferConfig) *Buffer {
 	if err := c.Validate(); err != nil {
 		panic(err)
 	}
-	if c.Size == 0 {
-		c.Size = 1024
-	}
-	if c.MaxBatch == 0 {
-		c.MaxBatch = 256
-	}
+	c.Size, c.MaxBatch = cmp.Or(c.Size, 1024), max(cmp.Or(c.MaxBatch, 256), 1)
 	b := &Buffer{
-		next: c.Next, maxBatch: max(c.MaxBatch, 1), delay: c.Delay, policy: c.Policy, onError: c.OnError,
-		queue: make(chan queued, c.Size), closing: make(chan struct{}), stopped: make(chan struct{}),
-		pool: sync.Pool{New: func() any { return new(Event) }},
+		config: c, op: opOf(c.Name, "audit: buffer"), queue: make(chan queued, c.Size),
+		closing: make(chan struct{}), stopped: make(chan struct{}), pool: sync.Pool{New: func() any { return new(Event) }},
 	}
 	var ctx context.Context
 	ctx, b.abort = context.WithCancel(context.Background())
@@ -137,9 +135,9 @@ func NewBuffer(c BufferConfig) *Buffer {
 
 // WriteEvents accepts copies of the events. With [Block] it waits for room.
 //
-// Errors: [ErrClosed]; [ErrFull] with [Fail]; with [Block], ctx.Err() and
-// context.Cause(ctx) where ctx ends first; [ErrUncertain] too where some of
-// several events were accepted.
+// Errors: [ErrClosed]; [ErrFull] with [Fail]; ctx.Err() and context.Cause(ctx)
+// if ctx ends while WriteEvents waits; also [ErrUncertain] if some of the
+// events were accepted.
 func (b *Buffer) WriteEvents(ctx context.Context, events []*Event) error {
 	b.senders.RLock()
 	defer b.senders.RUnlock()
@@ -157,37 +155,42 @@ func (b *Buffer) WriteEvents(ctx context.Context, events []*Event) error {
 func (b *Buffer) put(ctx context.Context, e *Event) error {
 	select {
 	case <-b.closing:
-		return fmt.Errorf("audit: buffer: %w", ErrClosed)
+		return classed(b.op, ErrClosed)
 	default:
 	}
 	own := b.pool.Get().(*Event)
 	own.set(e)
 	q := queued{e: own}
-	b.accepted.Add(1) // before it can be written: Waiting is never negative
+	b.accepted.Add(1) // before it can be written, so that Waiting is never negative
 	select {
 	case b.queue <- q:
 		return nil
 	default:
 	}
-	if b.policy == Drop {
-		b.lose(1, e.Time, e.Time) // own is left to the collector: a full buffer has enough of them
+	if b.config.Overflow == Drop {
+		b.lose(1, e.Time, e.Time)
 		return nil
 	}
-	var err error
-	if b.policy == Fail {
-		err = fmt.Errorf("audit: buffer: %w", ErrFull)
-	} else {
-		select {
-		case b.queue <- q:
-			return nil
-		case <-b.closing:
-			err = fmt.Errorf("audit: buffer: %w", ErrClosed)
-		case <-ctx.Done():
-			err = done(ctx)
-		}
+	err := b.wait(ctx, q)
+	if err != nil {
+		b.accepted.Add(^uint64(0)) // minus 1
 	}
-	b.accepted.Add(^uint64(0)) // minus one: it was refused
 	return err
+}
+
+// wait queues q when there is room, if the buffer may wait for it.
+func (b *Buffer) wait(ctx context.Context, q queued) error {
+	if b.config.Overflow == Fail && q.e != nil {
+		return classed(b.op, ErrFull)
+	}
+	select {
+	case b.queue <- q:
+		return nil
+	case <-b.closing:
+		return classed(b.op, ErrClosed)
+	case <-ctx.Done():
+		return ctxerr.New(ctx, b.op+": wait for room")
+	}
 }
 
 // lose counts events for the next gap event.
@@ -198,8 +201,8 @@ func (b *Buffer) lose(n uint64, from, til time.Time) {
 	b.widen(n, from, til)
 }
 
-// widen adds lost events to the next gap. The times of concurrent callers come in
-// any order, so both ends may move. The caller holds mu.
+// widen adds lost events to the next gap. Concurrent callers lose events in any
+// order of time, so both ends may move. The caller holds mu.
 func (b *Buffer) widen(n uint64, from, til time.Time) {
 	if b.gap == 0 || from.Before(b.gapFrom) {
 		b.gapFrom = from
@@ -214,12 +217,12 @@ func (b *Buffer) widen(n uint64, from, til time.Time) {
 func (b *Buffer) run(ctx context.Context) {
 	defer close(b.stopped)
 	defer b.abort()
-	batch := make([]*Event, 1, b.maxBatch+1) // the first place is for a gap event
+	batch := make([]*Event, 1, b.config.MaxBatch+1) // the first element is for a gap event
 	for more := true; more; {
 		var mark chan<- struct{}
 		batch, mark, more = b.collect(batch[:1])
 		b.write(ctx, batch)
-		for _, e := range batch[1:] { // sinks keep nothing, so the memory is free again
+		for _, e := range batch[1:] { // sinks do not keep events
 			b.pool.Put(e)
 		}
 		if mark != nil {
@@ -228,18 +231,18 @@ func (b *Buffer) run(ctx context.Context) {
 	}
 }
 
-// collect waits for the first event and takes what else there is, up to a mark.
-// More is false after the mark of Close.
+// collect waits for the first event and takes further events up to a mark. More
+// is false at the end of the queue.
 func (b *Buffer) collect(batch []*Event) (_ []*Event, mark chan<- struct{}, more bool) {
 	q := <-b.queue
-	var timeout <-chan time.Time // nil blocks for ever; here: is not waited for
-	if b.delay > 0 && q.e != nil {
-		t := time.NewTimer(b.delay)
+	var timeout <-chan time.Time // nil means no delay
+	if b.config.Delay > 0 && q.e != nil {
+		t := time.NewTimer(b.config.Delay)
 		defer t.Stop()
 		timeout = t.C
 	}
 	for q.e != nil {
-		if batch = append(batch, q.e); len(batch) > b.maxBatch {
+		if batch = append(batch, q.e); len(batch) > b.config.MaxBatch {
 			return batch, nil, true
 		}
 		select {
@@ -259,10 +262,11 @@ func (b *Buffer) collect(batch []*Event) (_ []*Event, mark chan<- struct{}, more
 	return batch, q.mark, q.mark != nil
 }
 
-// write hands a batch on, with a gap event in front where something was lost.
+// write passes a batch to the next sink, behind a gap event if events were
+// lost.
 func (b *Buffer) write(ctx context.Context, batch []*Event) {
-	// The gap is taken out before the write, so that what is lost during the write is
-	// counted in the next one, and put back if this one is not stored.
+	// The gap is reset before the write, so that events lost during the write
+	// count in the next gap. If the write fails, the gap is restored.
 	b.mu.Lock()
 	gap, from, til := b.gap, b.gapFrom, b.gapTil
 	b.gap = 0
@@ -275,26 +279,26 @@ func (b *Buffer) write(ctx context.Context, batch []*Event) {
 	if len(events) == 0 {
 		return
 	}
-	err := b.next.WriteEvents(ctx, events)
+	err := b.config.Next.WriteEvents(ctx, events)
 	if err == nil {
 		b.written.Add(uint64(len(batch) - 1))
 		return
 	}
 	if gap > 0 {
 		b.mu.Lock()
-		b.widen(gap, from, til) // not counted in the log yet
+		b.widen(gap, from, til) // not in the log yet
 		b.mu.Unlock()
 	}
 	for _, e := range batch[1:] {
 		b.lose(1, e.Time, e.Time)
 	}
-	if b.onError != nil && len(batch) > 1 {
-		b.onError(ctx, batch[1:], err)
+	if b.config.OnError != nil && len(batch) > 1 {
+		b.config.OnError(ctx, batch[1:], err)
 	}
 }
 
-// gapEvent says that events are missing. Its actor is the buffer: nobody asked for
-// it, and an event must be signed.
+// gapEvent returns the event that counts lost events. Its actor is the buffer,
+// because no request caused it.
 func gapEvent(lost uint64, from, til time.Time) *Event {
 	e := &Event{
 		Action: "audit.gap", Outcome: Failure, Code: "lost", Actor: Actor{ID: "audit.buffer", Type: "program"},
@@ -304,7 +308,9 @@ func gapEvent(lost uint64, from, til time.Time) *Event {
 	return e
 }
 
-// Flush waits until everything accepted before it was handed to the next sink.
+// Flush waits until all events accepted before the call were passed to the next
+// sink.
+//
 // Errors: [ErrClosed], ctx.Err() and context.Cause(ctx).
 func (b *Buffer) Flush(ctx context.Context) error {
 	mark := make(chan struct{})
@@ -315,44 +321,36 @@ func (b *Buffer) Flush(ctx context.Context) error {
 	case <-mark:
 		return nil
 	case <-ctx.Done():
-		return done(ctx)
+		return ctxerr.New(ctx, b.op+": flush")
 	}
 }
 
-// mark puts a mark into the queue, behind everything accepted so far.
+// mark puts a mark into the queue, behind all accepted events.
 func (b *Buffer) mark(ctx context.Context, mark chan<- struct{}) error {
 	b.senders.RLock()
 	defer b.senders.RUnlock()
-	closed := fmt.Errorf("audit: buffer: %w", ErrClosed)
 	select {
 	case <-b.closing:
-		return closed
+		return classed(b.op, ErrClosed)
 	default:
-	}
-	select {
-	case b.queue <- queued{mark: mark}:
-		return nil
-	case <-b.closing:
-		return closed
-	case <-ctx.Done():
-		return done(ctx)
+		return b.wait(ctx, queued{mark: mark})
 	}
 }
 
-// Close takes no more events, writes those that wait, and ends the goroutine. If
-// ctx ends first, the write under way is cancelled and the rest is given up: the
-// error says how many events were not written. Closing again waits for the same
-// end.
+// Close stops accepting events, writes the waiting events and ends the
+// goroutine. If ctx ends first, Close cancels the current write and returns;
+// its error contains the number of events that were not written. A second Close
+// waits for the same end.
 //
-// Errors: [ErrFailed] where accepted events were not written since the last gap
-// event, with ctx.Err() and context.Cause(ctx) if ctx was the reason.
+// Errors: [ErrFailed] if accepted events were lost and no gap event has counted
+// them, together with ctx.Err() and context.Cause(ctx) if ctx ended first.
 func (b *Buffer) Close(ctx context.Context) error {
 	b.once.Do(func() {
-		close(b.closing) // wakes those who wait for room
-		b.senders.Lock() // all that are on their way are in, or have been refused
+		close(b.closing) // wakes waiting callers
+		b.senders.Lock() // every call of WriteEvents has queued its events or failed
 		defer b.senders.Unlock()
-		// run reads until this, and it is the last. It is sent from elsewhere, because
-		// the queue may be full behind a hung sink and ctx must still bound Close.
+		// The zero value is the last in the queue. A goroutine sends it,
+		// because the queue may be full and ctx must still bound Close.
 		go func() { b.queue <- queued{} }()
 	})
 	var err error
@@ -360,16 +358,16 @@ func (b *Buffer) Close(ctx context.Context) error {
 	case <-b.stopped:
 	case <-ctx.Done():
 		b.abort()
-		err = done(ctx)
+		err = ctxerr.New(ctx, b.op+": close")
 	}
 	b.mu.Lock()
 	missing := b.gap
 	b.mu.Unlock()
-	// What was lost and already counted by a gap event in the log is not missing.
+	// Lost events that a gap event has counted are not missing.
 	if missing += uint64(b.Stats().Waiting); missing == 0 {
 		return nil
 	}
-	failed := fmt.Errorf("audit: buffer: %d events not written: %w", missing, ErrFailed)
+	failed := error(&fault{fmt.Sprintf("%s: %d events not written", b.op, missing), ErrFailed})
 	if err != nil {
 		return fmt.Errorf("%w: %w", failed, err)
 	}

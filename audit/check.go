@@ -6,17 +6,19 @@ import (
 	"regexp"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// ruleError is a broken built-in rule. Its text is made of the rule alone, so it
-// may be shown for sensitive fields too.
+// A ruleError reports a broken built-in rule. Its text describes the rule and
+// not the value, so it is shown for sensitive fields too.
 type ruleError string
 
 func (e ruleError) Error() string        { return string(e) }
 func (e ruleError) Is(target error) bool { return target == ErrInvalid }
 
-// Length accepts strings of min to max runes, both inclusive. Bytes that are not
-// UTF-8 count one each. The error matches [ErrInvalid].
+// Length accepts strings of min to max runes, inclusive. Each invalid UTF-8
+// byte counts as one rune. The error matches [ErrInvalid].
 func Length(min, max int) func(string) error {
 	broken := ruleError(fmt.Sprintf("length not in %d..%d", min, max))
 	return func(s string) error {
@@ -27,10 +29,10 @@ func Length(min, max int) func(string) error {
 	}
 }
 
-// Match accepts strings in which re finds a match; anchor it with ^ and $ to
-// cover the whole. The error matches [ErrInvalid].
+// Match accepts strings that contain a match of re. To match the whole string,
+// anchor re with ^ and $. The error matches [ErrInvalid].
 func Match(re *regexp.Regexp) func(string) error {
-	broken := ruleError("no match for " + quote(re.String()))
+	broken := ruleError("no match for " + quote.Text(re.String()))
 	return func(s string) error {
 		if !re.MatchString(s) {
 			return broken
@@ -39,9 +41,10 @@ func Match(re *regexp.Regexp) func(string) error {
 	}
 }
 
-// Between accepts lo <= v <= hi, and never a NaN. The error matches [ErrInvalid].
+// Between accepts lo <= v <= hi. It never accepts NaN. The error matches
+// [ErrInvalid].
 func Between[T cmp.Ordered](lo, hi T) func(T) error {
-	broken := ruleError("not in " + cut(fmt.Sprintf("%v..%v", lo, hi), 64))
+	broken := ruleError("not in " + quote.Cut(fmt.Sprintf("%v..%v", lo, hi)))
 	return func(v T) error {
 		if v >= lo && v <= hi {
 			return nil
@@ -62,9 +65,9 @@ func OneOf[T comparable](allowed ...T) func(T) error {
 	}
 }
 
-// Every accepts what all checks accept, asked in order. The error is that of the
-// first check that refuses.
-func Every[T any](checks ...func(T) error) func(T) error {
+// All accepts values that every check accepts. It calls the checks in order and
+// returns the first error.
+func All[T any](checks ...func(T) error) func(T) error {
 	checks = slices.Clone(checks)
 	return func(v T) error {
 		for _, check := range checks {

@@ -6,45 +6,34 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
-	"time"
 )
 
-// UnmarshalJSON reads the form of [Event.AppendJSON]; keys it does not know are
-// passed over. Attributes keep their order; numbers come back as int64, uint64 or
-// float64, whichever fits first, and times and durations as text. The error does
-// not repeat the input.
+// eventFields is Event without its methods.
+type eventFields Event
+
+// UnmarshalJSON reads the JSON of [Event.AppendJSON]. It ignores unknown keys.
+// Attributes keep their order. Numbers become int64, uint64 or float64, the
+// first type that fits; times and durations become text. The error does not
+// contain the input.
 func (e *Event) UnmarshalJSON(data []byte) error {
-	var in struct {
-		Time      time.Time       `json:"time"`
-		ID        string          `json:"id"`
-		Action    Action          `json:"action"`
-		Outcome   Outcome         `json:"outcome"`
-		Actor     Actor           `json:"actor"`
-		Target    Target          `json:"target"`
-		RequestID string          `json:"request_id"`
-		Source    string          `json:"source"`
-		Reason    string          `json:"reason"`
-		Code      Code            `json:"code"`
-		Changes   []Change        `json:"changes"`
-		Attrs     json.RawMessage `json:"attrs"`
-		Truncated bool            `json:"truncated"`
-	}
-	if json.Unmarshal(data, &in) != nil { // its error would show the input
+	var fields eventFields
+	in := struct {
+		*eventFields
+		Attrs json.RawMessage `json:"attrs"`
+	}{eventFields: &fields}
+	if json.Unmarshal(data, &in) != nil { // its error may contain the input
 		return errors.New("audit: not the JSON form of an event")
 	}
 	attrs, err := decodeAttrs(in.Attrs)
 	if err != nil {
 		return err
 	}
-	*e = Event{
-		Time: in.Time, ID: in.ID, Action: in.Action, Outcome: in.Outcome, Actor: in.Actor, Target: in.Target,
-		RequestID: in.RequestID, Source: in.Source, Reason: in.Reason, Code: in.Code,
-		Changes: in.Changes, Attrs: attrs, Truncated: in.Truncated,
-	}
+	fields.Attrs = attrs
+	*e = Event(fields)
 	return nil
 }
 
-// decodeAttrs reads an object token by token, because a map would lose the order.
+// decodeAttrs reads an object token by token to keep the order of the keys.
 func decodeAttrs(raw []byte) ([]slog.Attr, error) {
 	if len(raw) == 0 {
 		return nil, nil
@@ -58,8 +47,8 @@ func decodeAttrs(raw []byte) ([]slog.Attr, error) {
 	return v.Group(), nil
 }
 
-// decodeValue reads what the encoder writes, and nothing more: an event that holds
-// anything else was not written by this package.
+// decodeValue reads a value as the encoder writes it. Other JSON was not
+// written by this package.
 func decodeValue(d *json.Decoder, depth int) (slog.Value, error) {
 	t, err := d.Token()
 	if err != nil {
@@ -80,7 +69,7 @@ func decodeValue(d *json.Decoder, depth int) (slog.Value, error) {
 	return slog.Value{}, errors.ErrUnsupported // the encoder writes no arrays and no null
 }
 
-// decodeGroup reads to the closing brace, the opening one having been read.
+// decodeGroup reads an object after its opening brace.
 func decodeGroup(d *json.Decoder, depth int) (slog.Value, error) {
 	as := []slog.Attr{}
 	for d.More() {
@@ -92,14 +81,14 @@ func decodeGroup(d *json.Decoder, depth int) (slog.Value, error) {
 		if err != nil {
 			return slog.Value{}, err
 		}
-		as = append(as, slog.Attr{Key: key.(string), Value: v}) // inside an object the decoder yields string keys only
+		as = append(as, slog.Attr{Key: key.(string), Value: v}) // in an object, keys are strings
 	}
 	_, err := d.Token() // the closing brace
 	return slog.GroupValue(as...), err
 }
 
-// decodeNumber gives a number the narrowest kind that holds it exactly, because JSON
-// does not say which it was.
+// decodeNumber returns an integer if s is an integer that fits, because JSON
+// does not contain the kind of a number.
 func decodeNumber(s string) (slog.Value, error) {
 	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return slog.Int64Value(i), nil

@@ -1,122 +1,73 @@
 package audit
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"strconv"
+	"strings"
+
+	"github.com/redoubt-go/redoubt/internal/ctxerr"
+	"github.com/redoubt-go/redoubt/internal/errtree"
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// Classes of errors, for errors.Is.
+// Error classes, for errors.Is.
 var (
-	// ErrNoActor: the context names no actor and the log does not allow that.
-	ErrNoActor = errors.New("no actor in the context")
-	// ErrDenied: the actor is not allowed to do this.
-	ErrDenied = errors.New("denied")
-	// ErrInvalid: a value breaks the rule of its attribute, or a name or Config is not valid.
-	ErrInvalid = errors.New("invalid")
-	// ErrUnset: the field has no value.
-	ErrUnset = errors.New("unset")
-	// ErrUnbound: a zero Field, or a Guard without a Log.
-	ErrUnbound = errors.New("not bound to a log")
-	// ErrFailed: the sink did not store the event, so the work was not done.
-	ErrFailed = errors.New("event not recorded")
-	// ErrUncertain: the sink gave no answer in time, or could not say. The event
-	// may be in the log although the work was not done.
-	ErrUncertain = errors.New("event may or may not be recorded")
-	// ErrFull: a [Buffer] has no room.
-	ErrFull = errors.New("full")
-	// ErrClosed: a [Buffer] was closed.
-	ErrClosed = errors.New("closed")
+	// ErrNoActor means that the context names no actor although the log
+	// requires an actor.
+	ErrNoActor = errors.New("audit: no actor in the context")
+	// ErrDenied means that the actor is not allowed to perform the action.
+	ErrDenied = errors.New("audit: denied")
+	// ErrInvalid means that a value breaks the rule of its attribute, or that a
+	// name or a configuration is invalid.
+	ErrInvalid = errors.New("audit: invalid")
+	// ErrUnset means that the field has no value.
+	ErrUnset = errors.New("audit: unset")
+	// ErrUnbound means that the field is the zero Field.
+	ErrUnbound = errors.New("audit: not bound to a log")
+	// ErrFailed means that the sink did not store the event.
+	ErrFailed = errors.New("audit: event not recorded")
+	// ErrUncertain means that the sink did not answer in time or does not know
+	// whether it stored the event.
+	ErrUncertain = errors.New("audit: event may or may not be recorded")
+	// ErrFull means that a [Buffer] is full.
+	ErrFull = errors.New("audit: full")
+	// ErrClosed means that a [Buffer] is closed.
+	ErrClosed = errors.New("audit: closed")
 )
 
-var (
-	_ slog.LogValuer = (*FieldError)(nil)
-	_ slog.LogValuer = (*DeniedError)(nil)
-)
-
-// FieldError is a refused operation on a [Field]. It never shows the value, nor
-// the words of a foreign check of a sensitive field; those are reached with
-// errors.Is and errors.As only.
-type FieldError struct {
-	Target Target // the object; its ID is not part of the text
-	Field  string // name of the attribute
-	Code   Code   // "invalid" or "unset"
-
-	rule  string       // the broken rule, in words that hold no value
-	class error        // ErrInvalid or ErrUnset
-	cause func() error // a closure: dumps that walk structs end here
+// A fault matches a class and has its own text.
+type fault struct {
+	text  string
+	class error
 }
 
-// Error names target type, field, code and rule.
-func (e *FieldError) Error() string {
-	s := "audit: " + e.Target.Type + "." + e.Field + ": " + string(e.Code)
-	if e.rule != "" {
-		s += ": " + e.rule
+func (e *fault) Error() string { return e.text }
+func (e *fault) Unwrap() error { return e.class }
+
+// classed returns an error whose text is op and the text of class. The prefix
+// of the package occurs only once, in op.
+func classed(op string, class error) error {
+	return &fault{op + ": " + strings.TrimPrefix(class.Error(), "audit: "), class}
+}
+
+// invalid returns an error of the class [ErrInvalid].
+func invalid(format string, args ...any) error {
+	return &fault{"audit: " + fmt.Sprintf(format, args...), ErrInvalid}
+}
+
+// done returns an error if ctx is done. The error matches ctx.Err() and
+// context.Cause(ctx).
+func done(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
 	}
-	return s
+	return ctxerr.New(ctx, "audit: not started")
 }
 
-// Format writes the same text for every verb.
-func (e *FieldError) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, e.Error()) }
-
-// Unwrap returns the class and, where a check made one, its error.
-func (e *FieldError) Unwrap() []error {
-	if e.cause == nil {
-		return []error{e.class}
-	}
-	return []error{e.class, e.cause()}
-}
-
-// LogValue returns target, field and code, never a value.
-func (e *FieldError) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("target_type", e.Target.Type), slog.String("target", e.Target.ID),
-		slog.String("field", e.Field), slog.String("code", string(e.Code)))
-}
-
-// DeniedError is work that a [Guard] did not let begin.
-type DeniedError struct {
-	Action Action // what was asked for
-	Target Target // on what
-	Err    error  // what Guard.Allow said
-}
-
-// Error names the action and gives the reason, cut at 64 bytes.
-func (e *DeniedError) Error() string {
-	return "audit: " + string(e.Action) + ": denied: " + quote(e.Err.Error())
-}
-
-// Is reports true for [ErrDenied]: whatever the reason, it was not allowed.
-func (e *DeniedError) Is(target error) bool { return target == ErrDenied }
-
-// Unwrap returns the reason.
-func (e *DeniedError) Unwrap() error { return e.Err }
-
-// Rejected reports true: the work was never tried.
-func (e *DeniedError) Rejected() bool { return true }
-
-// Retryable reports whether asking again can help: yes when the question could
-// not be decided, no when the answer was no.
-func (e *DeniedError) Retryable() bool { return e.code() == "undecided" }
-
-// LogValue returns action, target and code.
-func (e *DeniedError) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("action", string(e.Action)), slog.String("target_type", e.Target.Type),
-		slog.String("target", e.Target.ID), slog.String("code", string(e.code())))
-}
-
-func (e *DeniedError) code() Code {
-	switch {
-	case errors.Is(e.Err, ErrNoActor):
-		return "no_actor"
-	case errors.Is(e.Err, ErrDenied):
-		return "denied"
-	}
-	return "undecided"
-}
-
-// both is a and b in one line of text; either may be nil.
+// both joins a and b into one line of text. Either may be nil.
 func both(a, b error) error {
 	switch {
 	case a == nil:
@@ -127,5 +78,123 @@ func both(a, b error) error {
 	return fmt.Errorf("%w; %w", a, b)
 }
 
-// quote makes foreign text safe for an error: one line, at most 64 bytes.
-func quote(s string) string { return strconv.Quote(cut(s, 64)) }
+// A FieldError reports a refused operation on a [Field]. Its text never
+// contains the value. If the field is sensitive, its text does not contain the
+// error of a Check function either. Errors.Is and errors.As still find that
+// error.
+type FieldError struct {
+	Target Target // the object; the text does not contain its ID
+	Field  string // name of the attribute
+	Code   Code   // "invalid" or "unset"
+
+	rule  string       // the broken rule, without any value
+	class error        // ErrInvalid or ErrUnset
+	cause func() error // a closure, which printers of structs cannot enter
+}
+
+// Error returns target type, field, code and rule.
+func (e *FieldError) Error() string {
+	s := "audit: " + e.Target.Type + "." + e.Field + ": " + string(e.Code)
+	if e.rule != "" {
+		s += ": " + e.rule
+	}
+	return s
+}
+
+// Format writes the text of Error for every verb.
+func (e *FieldError) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, e.Error()) }
+
+// Unwrap returns the class and the error of the Check function, if any.
+func (e *FieldError) Unwrap() []error {
+	if e.cause == nil {
+		return []error{e.class}
+	}
+	return []error{e.class, e.cause()}
+}
+
+// LogValue returns target, field and code, but no value.
+func (e *FieldError) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("target_type", e.Target.Type), slog.String("target", e.Target.ID),
+		slog.String("field", e.Field), slog.String("code", string(e.Code)))
+}
+
+// A DeniedError reports work that a [Guard] refused to start.
+type DeniedError struct {
+	Action Action // the refused action
+	Target Target // its object
+	Err    error  // the error of Guard.Allow
+}
+
+// Error returns the action and the reason, which is cut at 64 bytes.
+func (e *DeniedError) Error() string {
+	reason := strings.TrimPrefix(fmt.Sprint(e.Err), "audit: ")
+	return "audit: " + quote.Name(string(e.Action)) + ": denied: " + quote.Text(reason)
+}
+
+// Is reports whether target is [ErrDenied].
+func (e *DeniedError) Is(target error) bool { return target == ErrDenied }
+
+// Unwrap returns the reason.
+func (e *DeniedError) Unwrap() error { return e.Err }
+
+// Rejected reports true: the work was not started.
+func (e *DeniedError) Rejected() bool { return true }
+
+// Retryable reports whether another attempt may succeed. It reports true if
+// Guard.Allow could not decide, and false if Guard.Allow denied the action.
+func (e *DeniedError) Retryable() bool { return e.code() == "undecided" }
+
+// LogValue returns action, target and code.
+func (e *DeniedError) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("action", string(e.Action)), slog.String("target_type", e.Target.Type),
+		slog.String("target", e.Target.ID), slog.String("code", string(e.code())))
+}
+
+func (e *DeniedError) code() Code {
+	switch {
+	case errtree.Is(e.Err, ErrNoActor):
+		return "no_actor"
+	case errtree.Is(e.Err, ErrDenied):
+		return "denied"
+	}
+	return "undecided"
+}
+
+// Opaque returns an error that prints code in place of the text of cause, which
+// may contain secrets. Errors.Is and errors.As still find cause, and so does
+// every program that unwraps errors to print them. If the work of a [Guard]
+// fails with an opaque error, the guard records its code.
+func Opaque(code Code, cause error) error {
+	return &opaqueError{code, func() error { return cause }}
+}
+
+// An opaqueError holds its cause in a closure, which printers of structs cannot
+// enter.
+type opaqueError struct {
+	code  Code
+	cause func() error
+}
+
+// Error returns the code, in quotes if it is not a name.
+func (e *opaqueError) Error() string { return quote.Name(string(e.code)) }
+
+// Format writes the text of Error for every verb.
+func (e *opaqueError) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, e.Error()) }
+
+// Unwrap returns the cause.
+func (e *opaqueError) Unwrap() error { return e.cause() }
+
+// LogValue returns the code.
+func (e *opaqueError) LogValue() slog.Value { return slog.StringValue(e.Error()) }
+
+// MarshalText returns the code.
+func (e *opaqueError) MarshalText() ([]byte, error) { return []byte(e.Error()), nil }
+
+// codeOf returns the code of a failure: the code of an opaque error, otherwise
+// "failed".
+func codeOf(err error) Code {
+	if o, ok := errtree.Find[*opaqueError](err); ok && o != nil && isName(string(o.code)) {
+		return o.code
+	}
+	return "failed"
+}

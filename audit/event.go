@@ -1,75 +1,78 @@
 package audit
 
 import (
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
+	"unicode/utf8"
 )
 
-var _ slog.LogValuer = Event{}
-
-// Action is what was done: one of the constants or a word of your own such as
-// "deploy.delete". It is a name: 1 to 128 ASCII letters, digits and . _ - : /
+// An Action names an operation: a constant or a name of your own, such as
+// "deploy.delete". A name consists of 1 to 128 ASCII letters, digits and the
+// characters . _ - : /
 type Action string
 
 // The actions of audited fields.
 const (
-	Create Action = "create" // a value where there was none
-	Read   Action = "read"   // the value was handed out
-	Modify Action = "modify" // another value
-	Delete Action = "delete" // no value any more
+	Create Action = "create" // the first value was set
+	Read   Action = "read"   // the value was returned to a caller
+	Modify Action = "modify" // another value was set
+	Delete Action = "delete" // the value was removed
 )
 
-// Outcome is what came of the action. It is a name as [Action] is.
+// An Outcome is the result of an action. It is a name as described at [Action].
 type Outcome string
 
-// The outcomes this package records.
+// The outcomes that this package records.
 const (
-	Attempt Outcome = "attempt" // allowed and about to begin
+	Attempt Outcome = "attempt" // allowed and about to start
 	Success Outcome = "success" // done
 	Failure Outcome = "failure" // tried and not done
-	Denied  Outcome = "denied"  // not allowed, not tried
+	Denied  Outcome = "denied"  // not allowed and not tried
 )
 
-// Target is the thing acted on.
+// A Target is the thing on which an action operates.
 type Target struct {
-	Type string `json:"type,omitempty"` // sort of thing, a name as [Action] is
-	ID   string `json:"id,omitempty"`   // which one, free text
+	Type string `json:"type,omitempty"` // kind of thing, a name as described at [Action]
+	ID   string `json:"id,omitempty"`   // identity of the thing, any text
 }
 
-// Change is one attribute before and after, as text that may be shown: sensitive
-// values are masked already.
+// A Change is an attribute before and after an action. Its texts may be shown:
+// sensitive values are masked.
 type Change struct {
 	Field     string `json:"field"`               // name of the attribute
-	Old       string `json:"old,omitempty"`       // before; empty when there was no value
-	New       string `json:"new,omitempty"`       // after; empty when there is no value, or when it was only read
+	Old       string `json:"old,omitempty"`       // text before; empty without a value
+	New       string `json:"new,omitempty"`       // text after; empty without a value and for reads
 	Sensitive bool   `json:"sensitive,omitempty"` // the texts are masks
 }
 
-// Code says in one word why an outcome was not a success. Those of this package
-// are "invalid", "unset", "denied", "no_actor", "undecided", "failed" and "panic".
+// A Code gives, in a single word, the reason why an outcome is not a success.
+// This package uses "invalid", "unset", "denied", "no_actor", "undecided",
+// "failed", "panic" and "lost".
 type Code string
 
-// Event is one line of the audit log. Action and Outcome are required; Time, ID,
-// Actor and RequestID are filled in by [Log.Record] where they are zero.
+// An Event is one entry of the audit log. Action and Outcome are required.
+// [Log.Record] sets Time, ID, Actor and RequestID if they are zero.
 type Event struct {
-	Time      time.Time   // when, by the wall clock in UTC; it may run backwards, the order of the log does not
-	ID        string      // unique, and the same whenever the event is sent again
-	Action    Action      // what was done; required
-	Outcome   Outcome     // what came of it; required
-	Actor     Actor       // who
-	Target    Target      // to what
-	RequestID string      // which request
-	Source    string      // from where: an address, a host, a component
-	Reason    string      // why, in words for people; never put secrets here
-	Code      Code        // why not, in one word for programs
-	Changes   []Change    // attributes changed or read
-	Attrs     []slog.Attr // anything else; never put secrets here
-	Truncated bool        // something was left out of the JSON form, see [Event.AppendJSON]
+	Time      time.Time   `json:"time"`       // wall clock time in UTC, which may go back; the order of the log does not
+	ID        string      `json:"id"`         // unique; the same if the event is sent again
+	Action    Action      `json:"action"`     // the operation; required
+	Outcome   Outcome     `json:"outcome"`    // its result; required
+	Actor     Actor       `json:"actor"`      // who
+	Target    Target      `json:"target"`     // on which thing
+	RequestID string      `json:"request_id"` // in which request
+	Source    string      `json:"source"`     // from where: an address, a host, a component
+	Reason    string      `json:"reason"`     // why, as a text for people, without secrets
+	Code      Code        `json:"code"`       // why the outcome is not a success
+	Changes   []Change    `json:"changes"`    // attributes that were changed or read
+	Attrs     []slog.Attr `json:"attrs"`      // further data, without secrets
+	Truncated bool        `json:"truncated"`  // part of the event was left out, see [Config.MaxEvent] and [Event.AppendJSON]
 }
 
-// LogValue returns the event as a group, within the bounds of [Event.AppendJSON].
-// Actor and target are spread out: actor, actor_type, target, target_type and so on.
+// LogValue returns the event as a group, within the bounds of
+// [Event.AppendJSON]. Actor and target become the keys actor, actor_type,
+// session, on_behalf_of, target_type and target.
 func (e Event) LogValue() slog.Value { return slog.GroupValue(e.slogAttrs()...) }
 
 func (e *Event) slogAttrs() []slog.Attr {
@@ -109,7 +112,35 @@ func (e *Event) slogAttrs() []slog.Attr {
 	return as
 }
 
-// fill sets time and ID where they are zero.
+// set makes e a copy of from and reuses the slices of e. Attributes that refer
+// to memory of the caller are resolved to text now, because that memory may
+// change later.
+func (e *Event) set(from *Event) {
+	changes, attrs := append(e.Changes[:0], from.Changes...), append(e.Attrs[:0], from.Attrs...)
+	*e = *from
+	e.Changes, e.Attrs = changes, attrs
+	l := attrLimit{left: maxEvent, cut: from.Truncated}
+	for i := range attrs {
+		switch v := &attrs[i].Value; v.Kind() {
+		case slog.KindAny, slog.KindLogValuer, slog.KindGroup:
+			*v = l.value(*v, 1)
+		}
+	}
+	e.Truncated = l.cut
+}
+
+// cloneEvents returns copies, for use after the call that passed the events.
+func cloneEvents(events []*Event) []*Event {
+	copies := make([]Event, len(events))
+	out := make([]*Event, len(events))
+	for i, e := range events {
+		copies[i].set(e)
+		out[i] = &copies[i]
+	}
+	return out
+}
+
+// fill sets Time and ID if they are zero.
 func (e *Event) fill() {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
@@ -121,15 +152,15 @@ func (e *Event) fill() {
 }
 
 // newID returns 130 random bits in base 32, the form of crypto/rand.Text. An ID
-// has to be unique and not secret, so the bits come from the generator of the
-// runtime, ChaCha8 with a seed from the system, which costs no system call.
+// must be unique but not secret. The bits therefore come from the generator of
+// the runtime, which needs no system call.
 func newID() string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 	var id [26]byte
 	var bits uint64
 	for i := range id {
 		if i%12 == 0 {
-			bits = rand.Uint64() // enough for twelve digits of five bits
+			bits = rand.Uint64() // enough for 12 digits of 5 bits
 		}
 		id[i] = alphabet[bits%32]
 		bits /= 32
@@ -137,8 +168,8 @@ func newID() string {
 	return string(id[:])
 }
 
-// fit leaves out what is over max bytes of text, the least telling first. Who did
-// what to which thing is never left out, and never long: see [Event.AppendJSON].
+// fit enforces Config.MaxEvent: it removes the attributes, then the changes,
+// then the end of the reason. Other fields are short, see AppendJSON.
 func (e *Event) fit(max int) {
 	changes, attrs := 0, attrsSize(e.Attrs, 0)
 	for _, c := range e.Changes {
@@ -156,8 +187,8 @@ func (e *Event) fit(max int) {
 	}
 }
 
-// attrsSize is the most text that attributes can take. What fmt would have to
-// print is not printed twice to know, but counted at its bound.
+// attrsSize returns an upper bound of the text of the attributes. Values that
+// need fmt are not printed for this; they count with the bound of a text.
 func attrsSize(as []slog.Attr, depth int) (n int) {
 	for i := range as {
 		a := &as[i]
@@ -172,14 +203,14 @@ func attrsSize(as []slog.Attr, depth int) (n int) {
 		case slog.KindAny, slog.KindLogValuer:
 			n += maxText
 		default:
-			n += 24 // a number, a time
+			n += 24 // a number or a time
 		}
 	}
 	return n
 }
 
-// isName reports whether s can stand in a log line, a query and a dashboard
-// without quoting.
+// isName reports whether s needs no quotes in a log line, a query or a
+// dashboard.
 func isName(s string) bool {
 	if s == "" || len(s) > 128 {
 		return false
@@ -192,10 +223,80 @@ func isName(s string) bool {
 	return true
 }
 
-// nameByte are the bytes of names.
+// nameByte contains the bytes of names.
 var nameByte = func() (t [256]bool) {
 	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:/") {
 		t[c] = true
 	}
 	return t
 }()
+
+// Bounds of one event, so that texts chosen by others cannot exhaust memory.
+// Together they keep a JSON line well below 1 MiB.
+const (
+	maxText  = 4 << 10  // bytes of one text, before escaping
+	maxEvent = 64 << 10 // bytes after which no further change or attribute starts
+	maxAttrs = 256      // attributes of one group
+	maxDepth = 8        // groups inside groups
+)
+
+// cut returns at most n bytes of s and splits no rune.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for i := n; i > n-utf8.UTFMax; i-- {
+		if utf8.RuneStart(s[i]) {
+			return s[:i]
+		}
+	}
+	return s[:n] // not UTF-8
+}
+
+// An attrLimit applies the bounds of an event to slog attributes, because slog
+// handlers have no bounds of their own.
+type attrLimit struct {
+	left int  // bytes of text that may still start
+	cut  bool // something was left out
+}
+
+// text returns s, cut at the bound of a text, and counts it.
+func (l *attrLimit) text(s string) string {
+	if len(s) > maxText {
+		s, l.cut = cut(s, maxText), true
+	}
+	l.left -= len(s) + 16 // an empty text costs memory too
+	return s
+}
+
+// group returns a copy of the attributes that fit. It does not change as.
+func (l *attrLimit) group(as []slog.Attr, depth int) []slog.Attr {
+	out := make([]slog.Attr, 0, min(len(as), maxAttrs))
+	for _, a := range as {
+		if len(out) == maxAttrs || l.left < 0 {
+			l.cut = true
+			break
+		}
+		out = append(out, slog.Attr{Key: l.text(a.Key), Value: l.value(a.Value, depth)})
+	}
+	return out
+}
+
+// value resolves v, so that no LogValuer runs again inside a handler and
+// returns another value there.
+func (l *attrLimit) value(v slog.Value, depth int) slog.Value {
+	v = v.Resolve()
+	switch v.Kind() {
+	case slog.KindString:
+		return slog.StringValue(l.text(v.String()))
+	case slog.KindAny: // a handler would print all of it
+		return slog.StringValue(l.text(fmt.Sprintf("%+v", v.Any())))
+	case slog.KindGroup:
+		if depth == maxDepth {
+			l.cut = true
+			return slog.StringValue("...")
+		}
+		return slog.GroupValue(l.group(v.Group(), depth+1)...)
+	}
+	return v
+}

@@ -10,16 +10,16 @@ import (
 	"github.com/redoubt-go/redoubt/audit"
 )
 
-// The attributes of an account that an auditor asks about.
+// The audited attributes of an account.
 var (
-	cardNumber = audit.Attr[string]{
+	cardNumber = audit.Attribute[string]{
 		Name: "card_number", Sensitive: true, Mask: audit.Last(4),
 		Check: audit.Match(regexp.MustCompile(`^\d{16}$`)),
 	}
-	creditLimit = audit.Attr[int]{Name: "credit_limit", Check: audit.Between(0, 10_000), QuietRead: true}
+	creditLimit = audit.Attribute[int]{Name: "credit_limit", Check: audit.Between(0, 10_000), QuietRead: true}
 )
 
-// Account is a record of which every change must be explained.
+// An Account records every change of its fields.
 type Account struct {
 	ID    string
 	Card  audit.Field[string]
@@ -31,17 +31,13 @@ func openAccount(log *audit.Log, id string) Account {
 	return Account{ID: id, Card: cardNumber.Of(o), Limit: creditLimit.Of(o)}
 }
 
-// A payment service: the handler signs for the request, fields record their own
-// changes, and a guard stands before what only some may do.
+// A payment service: the handler puts the actor into the context, fields record
+// their changes, and a Guard protects an operation that needs a permission.
 func Example_payment() {
 	var lines []string
 	log := audit.New(audit.Config{Sink: audit.SinkFunc(func(_ context.Context, events []*audit.Event) error {
 		for _, e := range events {
-			line := strings.TrimSpace(fmt.Sprint(e.Actor.ID, " ", e.Action, " ", e.Outcome, " ", e.Code))
-			for _, c := range e.Changes {
-				line += fmt.Sprintf(" %s: %q > %q", c.Field, c.Old, c.New)
-			}
-			lines = append(lines, line)
+			lines = append(lines, brief(e))
 		}
 		return nil
 	})})
@@ -71,8 +67,8 @@ func Example_payment() {
 	// audit: account.credit_limit: invalid: not in 0..10000
 	// audit: account.close: denied: "permission \"close\": denied" true
 	// {ID:a-17 Card:***1111 Limit:500}
-	// alice create success card_number: "" > "***1111"
-	// bank create success credit_limit: "" > "500"
-	// alice modify failure invalid credit_limit: "" > ""
-	// mallory account.close denied denied
+	// actor=alice action=create outcome=success target=account/a-17 field=card_number new=***1111
+	// actor=bank action=create outcome=success target=account/a-17 field=credit_limit new=500
+	// actor=alice action=modify outcome=failure target=account/a-17 code=invalid field=credit_limit
+	// actor=mallory action=account.close outcome=denied target=account/a-17 code=denied
 }

@@ -10,23 +10,48 @@ import (
 	"log/slog"
 	"os"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/redoubt-go/redoubt/audit"
 )
 
-// sink prints events in short, so that the examples show what is recorded.
+// sink prints events as key=value, without time and ID.
 var sink = audit.SinkFunc(func(_ context.Context, events []*audit.Event) error {
 	for _, e := range events {
-		fmt.Println(e.Actor.ID, e.Action, e.Outcome, e.Target.Type, e.Target.ID, e.Changes)
+		fmt.Println(brief(e))
 	}
 	return nil
 })
 
+func brief(e *audit.Event) string {
+	s := ""
+	for _, f := range [][2]string{
+		{"actor", e.Actor.ID}, {"action", string(e.Action)}, {"outcome", string(e.Outcome)},
+		{"target", strings.Trim(e.Target.Type+"/"+e.Target.ID, "/")}, {"code", string(e.Code)},
+	} {
+		if f[1] != "" {
+			s += " " + f[0] + "=" + f[1]
+		}
+	}
+	for _, c := range e.Changes {
+		s += " field=" + c.Field
+		if c.Old != "" {
+			s += " old=" + c.Old
+		}
+		if c.New != "" {
+			s += " new=" + c.New
+		}
+	}
+	return strings.TrimSpace(s)
+}
+
 func Example() {
 	ctx := context.Background()
 
-	apiKey := audit.Attr[string]{Name: "api_key", Sensitive: true, Check: audit.Length(8, 64)}
+	apiKey := audit.Attribute[string]{
+		Name: "api_key", Sensitive: true, Check: audit.Length(8, 64),
+	}
 	log := audit.New(audit.Config{Sink: sink})
 	key := apiKey.Of(log.Object("user", "u-1"))
 	ctx = audit.WithActor(ctx, audit.Actor{ID: "alice"})
@@ -34,7 +59,7 @@ func Example() {
 
 	fmt.Println(key, err)
 	// Output:
-	// alice create success user u-1 [{api_key  *** true}]
+	// actor=alice action=create outcome=success target=user/u-1 field=api_key new=***
 	// *** <nil>
 }
 
@@ -46,13 +71,13 @@ func ExampleNew() {
 	})
 	fmt.Println(err)
 	// Output:
-	// alice report.export success report 2026-10 []
+	// actor=alice action=report.export outcome=success target=report/2026-10
 	// <nil>
 }
 
 func ExampleConfig() {
 	fmt.Println(audit.Config{}.Validate())
-	// Output: audit: config: Sink is missing: invalid
+	// Output: audit: Sink is missing
 }
 
 func ExampleLog() {
@@ -64,18 +89,24 @@ func ExampleLog() {
 
 func ExampleObject() {
 	log := audit.New(audit.Config{Sink: sink})
-	fmt.Println(log.Object("user", "u-1").Target())
-	// Output: {user u-1}
+	user := log.Object("user", "u-1")
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
+	name := audit.Attribute[string]{Name: "name"}
+	err := name.Of(user).Set(ctx, "Alice")
+	fmt.Println(err)
+	// Output:
+	// actor=alice action=create outcome=success target=user/u-1 field=name new=Alice
+	// <nil>
 }
 
-// failing stands for a full disk.
+// failing is a sink on a full disk.
 type failing struct{}
 
 func (failing) WriteEvents(context.Context, []*audit.Event) error { return errors.New("no space") }
 
 func ExampleSink() {
 	log := audit.New(audit.Config{Sink: failing{}})
-	name := audit.Attr[string]{Name: "name"}
+	name := audit.Attribute[string]{Name: "name"}
 	f, _ := name.Load(log.Object("user", "u-1"), "Alice")
 	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
 	err := f.Set(ctx, "Mallory")
@@ -158,15 +189,15 @@ func ExampleChange() {
 }
 
 func ExampleCode() {
-	age := audit.Attr[int]{Name: "age", Check: audit.Between(0, 150)}
+	age := audit.Attribute[int]{Name: "age", Check: audit.Between(0, 150)}
 	_, err := age.Load(audit.New(audit.Config{Sink: sink}).Object("user", "u-1"), 151)
 	var fe *audit.FieldError
 	fmt.Println(errors.As(err, &fe) && fe.Code == "invalid")
 	// Output: true
 }
 
-func ExampleAttr() {
-	email := audit.Attr[string]{Name: "email", Check: audit.Match(regexp.MustCompile(`^\S+@\S+$`))}
+func ExampleAttribute() {
+	email := audit.Attribute[string]{Name: "email", Check: audit.Match(regexp.MustCompile(`^\S+@\S+$`))}
 	log := audit.New(audit.Config{Sink: sink})
 	f, err := email.Load(log.Object("user", "u-1"), "alice@example.com")
 	fmt.Println(f, err)
@@ -174,7 +205,7 @@ func ExampleAttr() {
 }
 
 func ExampleField() {
-	score := audit.Attr[int]{Name: "score"}
+	score := audit.Attribute[int]{Name: "score"}
 	f := score.Of(audit.New(audit.Config{Sink: sink}).Object("player", "p-1"))
 	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "referee"})
 	_ = f.Set(ctx, 1)
@@ -183,15 +214,15 @@ func ExampleField() {
 	_ = f.Delete(ctx)
 	fmt.Println(v, f, f.IsSet())
 	// Output:
-	// referee create success player p-1 [{score  1 false}]
-	// referee modify success player p-1 [{score 1 3 false}]
-	// referee read success player p-1 [{score   false}]
-	// referee delete success player p-1 [{score 3  false}]
+	// actor=referee action=create outcome=success target=player/p-1 field=score new=1
+	// actor=referee action=modify outcome=success target=player/p-1 field=score old=1 new=3
+	// actor=referee action=read outcome=success target=player/p-1 field=score
+	// actor=referee action=delete outcome=success target=player/p-1 field=score old=3
 	// 3 <unset> false
 }
 
 func ExampleFieldError() {
-	pin := audit.Attr[string]{Name: "pin", Sensitive: true, Check: audit.Length(4, 4)}
+	pin := audit.Attribute[string]{Name: "pin", Sensitive: true, Check: audit.Length(4, 4)}
 	_, err := pin.Load(audit.New(audit.Config{Sink: sink}).Object("card", "c-1"), "31415")
 	fmt.Println(err)
 	// Output: audit: card.pin: invalid: length not in 4..4
@@ -221,8 +252,8 @@ func ExampleOneOf() {
 	// Output: <nil> | not one of the allowed values
 }
 
-func ExampleEvery() {
-	check := audit.Every(audit.Length(1, 8), audit.OneOf("red", "green"))
+func ExampleAll() {
+	check := audit.All(audit.Length(1, 8), audit.OneOf("red", "green"))
 	fmt.Println(check("red"), "|", check(""))
 	// Output: <nil> | length not in 1..8
 }
@@ -256,7 +287,7 @@ func ExampleGuard() {
 	err := g.Do(context.Background(), func(context.Context) error { return nil })
 	fmt.Println(err)
 	// Output:
-	//  deploy.delete denied deploy web []
+	// action=deploy.delete outcome=denied target=deploy/web code=no_actor
 	// audit: deploy.delete: denied: "no actor in the context"
 }
 
@@ -266,9 +297,25 @@ func ExampleDo() {
 	n, err := audit.Do(ctx, g, func(context.Context) (int, error) { return 42, nil })
 	fmt.Println(n, err)
 	// Output:
-	// alice report.read attempt   []
-	// alice report.read success   []
+	// actor=alice action=report.read outcome=attempt
+	// actor=alice action=report.read outcome=success
 	// 42 <nil>
+}
+
+func ExampleWrapArg() {
+	log := audit.New(audit.Config{Sink: sink})
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
+	refund := func(_ context.Context, order string) (string, error) { return "refunded " + order, nil }
+
+	guard := audit.Guard{Log: log, Action: "order.refund"}
+	guarded := audit.WrapArg(guard, refund)
+	receipt, err := guarded(ctx, "o-17")
+
+	fmt.Println(receipt, err)
+	// Output:
+	// actor=alice action=order.refund outcome=attempt
+	// actor=alice action=order.refund outcome=success
+	// refunded o-17 <nil>
 }
 
 func ExampleWrap() {
@@ -277,8 +324,8 @@ func ExampleWrap() {
 	_, err := read(audit.WithActor(context.Background(), audit.Actor{ID: "alice"}))
 	fmt.Println(err)
 	// Output:
-	// alice report.read attempt   []
-	// alice report.read failure   []
+	// actor=alice action=report.read outcome=attempt
+	// actor=alice action=report.read outcome=failure code=failed
 	// gone
 }
 
@@ -287,11 +334,6 @@ func ExampleDeniedError() {
 	var d *audit.DeniedError
 	fmt.Println(errors.As(err, &d), d.Rejected(), d.Retryable())
 	// Output: true true false
-}
-
-func ExampleAuthenticated() {
-	fmt.Println(audit.Authenticated(context.Background()))
-	// Output: no actor in the context
 }
 
 func ExamplePermission() {
@@ -320,7 +362,7 @@ func ExampleJSON() {
 func ExampleSlog() {
 	h := slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey || a.Key == "id" {
-			return slog.Attr{} // they differ with every run
+			return slog.Attr{} // different in every run
 		}
 		return a
 	}})
@@ -335,12 +377,12 @@ func ExampleTokenKey() {
 		Sink:      sink,
 		TokenKeys: []audit.TokenKey{{ID: "2026", Key: audit.NewSecret([]byte("sixteen bytes at least"))}},
 	})
-	iban := audit.Attr[string]{Name: "iban", Sensitive: true, Token: true}
+	iban := audit.Attribute[string]{Name: "iban", Sensitive: true, Token: true}
 	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
 	_ = iban.Of(log.Object("account", "a-1")).Set(ctx, "DE02120300000000202051")
 	fmt.Println(log.Tokens("account.iban", "DE02120300000000202051"))
 	// Output:
-	// alice create success account a-1 [{iban  2026:qdVkpsaG0gbR32V4RGjtpQ true}]
+	// actor=alice action=create outcome=success target=account/a-1 field=iban new=2026:qdVkpsaG0gbR32V4RGjtpQ
 	// [2026:qdVkpsaG0gbR32V4RGjtpQ]
 }
 
@@ -352,18 +394,19 @@ func ExampleOpaque() {
 }
 
 func ExampleObject_Diff() {
+	log := audit.New(audit.Config{Sink: sink})
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
+
 	type user struct {
 		Email string `audit:"email"`
 		Phone string `audit:"phone,sensitive"`
-		Cache []byte
 	}
-	log := audit.New(audit.Config{Sink: sink})
-	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
-	before, after := user{Email: "a@x", Phone: "1"}, user{Email: "b@x", Phone: "2", Cache: []byte("c")}
-	_, err := log.Object("user", "u-1").Diff(ctx, before, after) // then store after
-	fmt.Println(err)
+	before, after := user{"a@x", "1"}, user{"b@x", "2"}
+	_, err := log.Object("user", "u-1").Diff(ctx, before, after)
+
+	fmt.Println(err) // if it is nil, store after
 	// Output:
-	// alice modify success user u-1 [{email a@x b@x false} {phone *** *** true}]
+	// actor=alice action=modify outcome=success target=user/u-1 field=email old=a@x new=b@x field=phone old=*** new=***
 	// <nil>
 }
 
@@ -374,7 +417,7 @@ func ExampleNewBuffer() {
 	err := log.Record(ctx, audit.Event{Action: "login", Outcome: audit.Success})
 	fmt.Println(err, buffer.Close(ctx))
 	// Unordered output:
-	// alice login success   []
+	// actor=alice action=login outcome=success
 	// <nil> <nil>
 }
 
@@ -382,7 +425,7 @@ func ExampleBuffer() {
 	blocked := make(chan struct{})
 	buffer := audit.NewBuffer(audit.BufferConfig{
 		Next: audit.SinkFunc(func(_ context.Context, events []*audit.Event) error { <-blocked; return nil }),
-		Size: 4, Policy: audit.Drop,
+		Size: 4, Overflow: audit.Drop,
 	})
 	for range 10 {
 		_ = buffer.WriteEvents(context.Background(), []*audit.Event{{Action: "a", Outcome: audit.Success}})
@@ -396,26 +439,46 @@ func ExampleBuffer() {
 
 func ExampleBufferConfig() {
 	fmt.Println(audit.BufferConfig{Next: sink, Size: -1}.Validate())
-	// Output: audit: config: Size is negative: invalid
+	// Output: audit: buffer: Size is -1, want 0 or more
 }
 
 func ExampleBufferStats() {
 	b, _ := json.Marshal(audit.BufferStats{Written: 7, Lost: 1})
 	fmt.Println(string(b))
-	// Output: {"written":7,"lost":1,"waiting":0}
+	// Output: {"name":"","written":7,"lost":1,"waiting":0}
 }
 
-func ExamplePolicy() {
+func ExampleOverflow() {
 	fmt.Println(audit.Block, audit.Drop, audit.Fail)
 	// Output: block drop fail
 }
 
+func ExampleQuorumConfig() {
+	fmt.Println(audit.QuorumConfig{Need: 2, Sinks: []audit.Sink{sink}}.Validate())
+	// Output: audit: quorum: Need is 2, want 0 to 1
+}
+
+func ExampleNewQuorum() {
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
+
+	both := audit.NewQuorum(audit.QuorumConfig{
+		Sinks: []audit.Sink{sink, failing{}},
+	})
+	log := audit.New(audit.Config{Sink: both})
+
+	err := log.Record(ctx, audit.Event{Action: "login", Outcome: audit.Success})
+	fmt.Println(errors.Is(err, audit.ErrUncertain))
+	// Output:
+	// actor=alice action=login outcome=success
+	// true
+}
+
 func ExampleQuorum() {
-	log := audit.New(audit.Config{Sink: audit.Quorum(1, 0, failing{}, sink)})
+	log := audit.New(audit.Config{Sink: audit.NewQuorum(audit.QuorumConfig{Need: 1, Sinks: []audit.Sink{failing{}, sink}})})
 	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
 	fmt.Println(log.Record(ctx, audit.Event{Action: "login", Outcome: audit.Success}))
 	// Output:
-	// alice login success   []
+	// actor=alice action=login outcome=success
 	// <nil>
 }
 
@@ -424,7 +487,7 @@ func ExampleStats() {
 	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
 	_ = log.Record(ctx, audit.Event{Action: "login", Outcome: audit.Success})
 	_ = log.Record(ctx, audit.Event{Action: "login", Outcome: audit.Denied})
-	_ = log.Record(context.Background(), audit.Event{Action: "login", Outcome: audit.Success}) // nobody signs
+	_ = log.Record(context.Background(), audit.Event{Action: "login", Outcome: audit.Success}) // no actor
 	s := log.Stats()
 	fmt.Println(s.Recorded, s.Denied, s.Refused, s.Failed)
 	// Output: 2 1 1 0

@@ -9,36 +9,39 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+
+	"github.com/redoubt-go/redoubt/internal/errtree"
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// Field is one audited attribute of one object. Every operation is recorded
-// first and done afterwards; what cannot be recorded is not done.
+// A Field is an audited attribute of an object. Every operation is recorded
+// before it is applied. An operation that cannot be recorded is not applied.
 //
-// A Field is a handle of one pointer: copies, also inside copied structs, share
-// the value. It shows its mask to fmt, slog and every encoder, and nothing to
-// code that walks structs with reflect. The zero Field is unbound: its operations
+// A Field is a pointer: copies, including copies inside structs, share the
+// value. It shows its mask to fmt, slog and encoders, and nothing to code that
+// walks structs with reflect. The zero Field is unbound, and its operations
 // fail with [ErrUnbound].
 type Field[T any] struct{ c *cell[T] }
 
-// cell holds the value behind an unsafe pointer inside atomic.Pointer, which is
-// where printers that follow pointers stop. A stored value is never changed.
+// A cell holds the value in an atomic.Pointer, an unsafe pointer that printers
+// of structs do not follow. A stored value never changes.
 type cell[T any] struct {
-	mu   sync.Mutex // spans recording and applying, so that the log has the order of the changes
-	attr *Attr[T]
+	mu   sync.Mutex // held while a change is recorded and applied: the log has the order of the changes
+	attr *Attribute[T]
 	obj  *Object
-	err  error // the field was bound with a bad name
+	err  error // an invalid name
 	v    atomic.Pointer[T]
 }
 
-// Get records a read and returns the value. With [Attr.QuietRead] nothing is
-// recorded.
+// Get records a read and returns the value. If [Attribute.QuietRead] is set, it
+// records nothing.
 //
-// Errors: [*FieldError] matching [ErrUnset], [ErrUnbound], and those of
-// [Log.Record]; the value is then zero.
+// Errors: [*FieldError] matching [ErrUnset], [ErrInvalid], [ErrUnbound], the
+// errors of [Log.Record]. With an error, the returned value is zero.
 func (f Field[T]) Get(ctx context.Context) (T, error) {
 	if c := f.c; c != nil && c.err == nil && ctx.Err() == nil {
 		if c.attr.QuietRead {
-			return c.value() // needs no lock: what is stored was recorded, and is never changed
+			return c.value() // no lock: the stored value was recorded and never changes
 		}
 		return c.get(ctx)
 	}
@@ -47,7 +50,7 @@ func (f Field[T]) Get(ctx context.Context) (T, error) {
 	return zero, err
 }
 
-// get is a read that has its place among the recorded changes.
+// get records a read between the changes of the field.
 func (c *cell[T]) get(ctx context.Context) (T, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,7 +65,7 @@ func (c *cell[T]) get(ctx context.Context) (T, error) {
 	return v, nil
 }
 
-// value is a copy of the value.
+// value returns a copy of the value.
 func (c *cell[T]) value() (v T, err error) {
 	p := c.v.Load()
 	if p == nil {
@@ -71,22 +74,22 @@ func (c *cell[T]) value() (v T, err error) {
 	return c.attr.clone(*p), nil
 }
 
-// Set checks v, records the change, as Create or Modify, and applies it. A
-// refused value is recorded as a failure, without the value.
+// Set checks v, records the change as Create or Modify, and applies it. If v is
+// refused, Set records a failure without the value.
 //
-// Errors: [*FieldError] matching [ErrInvalid], [ErrUnbound], and those of
-// [Log.Record]; the value is then as before.
+// Errors: [*FieldError] matching [ErrInvalid], [ErrInvalid], [ErrUnbound], the
+// errors of [Log.Record]. With an error, the value does not change.
 func (f Field[T]) Set(ctx context.Context, v T) error {
 	return f.Update(ctx, func(T, bool) (T, error) { return v, nil })
 }
 
-// Update sets the value that fn makes of the old one, as one change that nothing
-// comes between. The bool says whether there was a value. fn runs under the
-// field's lock, must not use the field, and sees the old value before the event
-// is recorded: call Get where that must not be. If fn fails or panics, a failure
-// is recorded and the value stays.
+// Update calls fn with the value and sets the value that fn returns, as one
+// change. The bool of fn reports whether the field has a value. Update calls fn
+// under the lock of the field, so fn must not use the field. Update passes the
+// old value to fn before any event is recorded. If fn fails or panics, Update
+// records a failure and the value does not change.
 //
-// Errors: that of fn unchanged, and those of Set.
+// Errors: the error of fn unchanged, the errors of Set.
 func (f Field[T]) Update(ctx context.Context, fn func(old T, ok bool) (T, error)) error {
 	c, err := f.begin(ctx)
 	if err != nil {
@@ -107,16 +110,16 @@ func (f Field[T]) Update(ctx context.Context, fn func(old T, ok bool) (T, error)
 	}
 	ev.Changes = c.change(oldText, c.shown(v))
 	if err := c.emit(ctx, ev); err != nil {
-		return err // not recorded, so not done
+		return err
 	}
 	c.v.Store(&v)
 	return nil
 }
 
-// make runs fn and the check, and records a failure if either refuses.
+// make calls fn and the check, and records a failure if either refuses.
 func (c *cell[T]) make(ctx context.Context, a Action, old T, ok bool, fn func(T, bool) (T, error)) (v T, err error) {
-	// Deferred, and not recovered: a panic or Goexit of fn passes on unchanged, and
-	// leaves the failure in the log and the lock free.
+	// Deferred without recover: a panic or Goexit of fn continues after the
+	// failure is recorded.
 	code := Code("panic")
 	defer func() {
 		if code != "" {
@@ -128,7 +131,7 @@ func (c *cell[T]) make(ctx context.Context, a Action, old T, ok bool, fn func(T,
 		code = "failed"
 		return v, err
 	}
-	v = c.attr.clone(v) // before the check: what was checked is what is kept
+	v = c.attr.clone(v) // before the check, so that the checked value is stored
 	if err = c.check(v); err != nil {
 		code = "invalid"
 		return v, err
@@ -137,10 +140,10 @@ func (c *cell[T]) make(ctx context.Context, a Action, old T, ok bool, fn func(T,
 	return v, nil
 }
 
-// Delete records the deletion and takes the value away.
+// Delete records the deletion and removes the value.
 //
-// Errors: [*FieldError] matching [ErrUnset], [ErrUnbound], and those of
-// [Log.Record]; the value is then as before.
+// Errors: [*FieldError] matching [ErrUnset], [ErrInvalid], [ErrUnbound], the
+// errors of [Log.Record]. With an error, the value does not change.
 func (f Field[T]) Delete(ctx context.Context) error {
 	c, err := f.begin(ctx)
 	if err != nil {
@@ -160,12 +163,12 @@ func (f Field[T]) Delete(ctx context.Context) error {
 	return nil
 }
 
-// IsSet reports whether there is a value. It records nothing.
+// IsSet reports whether the field has a value. It records nothing.
 func (f Field[T]) IsSet() bool { return f.c != nil && f.c.v.Load() != nil }
 
-// Masked returns the text that may be shown: the mask or, for attributes that are
-// not sensitive, the value; "<unset>" and "<unbound>" where there is none. It
-// records nothing.
+// Masked returns the text that is shown in place of the value: the mask or, if
+// the attribute is not sensitive, the value. It returns "<unset>" for a field
+// without a value and "<unbound>" for the zero Field. It records nothing.
 func (f Field[T]) Masked() string {
 	if f.c == nil {
 		return "<unbound>"
@@ -177,16 +180,16 @@ func (f Field[T]) Masked() string {
 	return f.c.attr.masked(*p)
 }
 
-// Format writes Masked for every verb.
+// Format writes the text of Masked for every verb.
 func (f Field[T]) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, f.Masked()) }
 
-// LogValue returns Masked.
+// LogValue returns the text of Masked.
 func (f Field[T]) LogValue() slog.Value { return slog.StringValue(f.Masked()) }
 
-// MarshalText returns Masked.
+// MarshalText returns the text of Masked.
 func (f Field[T]) MarshalText() ([]byte, error) { return []byte(f.Masked()), nil }
 
-// MarshalJSON returns Masked as a JSON string.
+// MarshalJSON returns the text of Masked as a JSON string.
 func (f Field[T]) MarshalJSON() ([]byte, error) {
 	w := encoder{}
 	w.text(f.Masked())
@@ -199,32 +202,80 @@ func (f *Field[T]) UnmarshalText([]byte) error {
 	return fmt.Errorf("audit: decode into a field: %w", errors.ErrUnsupported)
 }
 
-// UnmarshalJSON always fails, as UnmarshalText does.
+// UnmarshalJSON always fails with errors.ErrUnsupported, as UnmarshalText does.
 func (f *Field[T]) UnmarshalJSON([]byte) error { return f.UnmarshalText(nil) }
 
-// begin reports why an operation cannot begin. What it reports is not an event: a
-// program that is put together wrongly has nothing to say about an actor.
+// begin returns the cell, or the error that prevents an operation. These errors
+// are mistakes of the program or canceled calls, and are not recorded as
+// events.
 func (f Field[T]) begin(ctx context.Context) (*cell[T], error) {
 	switch {
 	case f.c == nil:
-		return nil, fmt.Errorf("audit: field: %w", ErrUnbound)
+		return nil, classed("audit: field", ErrUnbound)
 	case f.c.err != nil:
 		return nil, f.c.err
 	}
 	return f.c, done(ctx)
 }
 
-// change is the list of changes of an event of one field.
+// change returns the changes of an event of this field.
 func (c *cell[T]) change(from, to string) []Change {
 	return []Change{{Field: c.attr.Name, Old: from, New: to, Sensitive: c.attr.Sensitive}}
 }
 
-// emit records e for this field's object. The context is known to have been alive
-// when the operation began.
+// emit records e for the object of this field.
 func (c *cell[T]) emit(ctx context.Context, e Event) error {
 	e.Target = c.obj.target
 	if err := c.obj.log.write(ctx, &e); err != nil {
 		return fmt.Errorf("%w (field %s)", err, strconv.Quote(c.attr.Name))
 	}
 	return nil
+}
+
+// shown returns the text of a value in an event: the token if the attribute and
+// the log have tokens, otherwise the mask.
+func (c *cell[T]) shown(v T) string {
+	if !c.attr.Sensitive || !c.attr.Token || len(c.obj.log.tokens) == 0 {
+		return c.attr.masked(v)
+	}
+	domain := c.attr.Domain
+	if domain == "" {
+		domain = c.obj.target.Type + "." + c.attr.Name
+	}
+	return c.obj.log.token(domain, v)
+}
+
+// check calls Attribute.Check and returns an error that is safe to print.
+func (c *cell[T]) check(v T) error {
+	if c.attr.Check == nil {
+		return nil
+	}
+	err := runCheck(c.attr.Check, v)
+	if err == nil {
+		return nil
+	}
+	e := c.refusal("invalid", ErrInvalid)
+	e.cause = func() error { return err }
+	if rule, ok := errtree.Find[ruleError](err); ok {
+		e.rule = string(rule)
+	} else if !c.attr.Sensitive { // the text may contain the value
+		e.rule = quote.Error(err)
+	}
+	return e
+}
+
+// refusal returns an error of this field.
+func (c *cell[T]) refusal(code Code, class error) *FieldError {
+	return &FieldError{Target: c.obj.target, Field: c.attr.Name, Code: code, class: class}
+}
+
+// runCheck turns a panic into a refusal and drops the panic value, which may
+// contain the value of the field.
+func runCheck[T any](check func(T) error, v T) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = ruleError("check panicked")
+		}
+	}()
+	return check(v)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/redoubt-go/redoubt/audit"
 )
 
-// FuzzEncode: whatever the texts, the line is valid by encoding/json.Valid, single
-// and ASCII where it matters, and comes back.
+// Every event is encoded as a single line of valid JSON, and decoded again.
+// Oracle: json.Valid.
 func FuzzEncode(f *testing.F) {
 	f.Add("u-1", "key", "value", 1.5)
 	f.Add("\u202e\x7f\n", "\xff", "\"\\", -1e-300)
@@ -30,7 +30,7 @@ func FuzzEncode(f *testing.F) {
 			t.Fatal(err)
 		}
 		if len(id)+len(key)+len(value) > 1000 {
-			return // U+FFFD is longer than the byte it replaces, so a second round may cut more
+			return // U+FFFD is longer than the byte it replaces, so the next encoding may cut more
 		}
 		if again := back.AppendJSON(nil); !bytes.Equal(again, line) {
 			t.Fatalf("second round differs:\n%s\n%s", line, again)
@@ -38,7 +38,7 @@ func FuzzEncode(f *testing.F) {
 	})
 }
 
-// FuzzDecode: no panic, and what is taken encodes to valid JSON.
+// Decoding does not panic, and a decoded event is encoded as valid JSON.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"time":"2026-01-02T03:04:05Z","action":"a","attrs":{"k":{"n":1,"f":1.5,"b":true}}}`))
 	f.Add([]byte(`{"attrs":{"k":[1]}}`))

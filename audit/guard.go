@@ -2,39 +2,64 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// Guard lets work begin only when it is allowed and recorded: an event before it
-// with outcome [Attempt], and one after it with [Success] or [Failure], which
-// names the first in its attribute "attempt". Refused work leaves one event, with
-// [Denied]. It is used with [Do], [Wrap] or its method Do.
+// A Guard starts work only if the work is allowed and recorded. It records an
+// event with the outcome [Attempt] before the work and an event with [Success]
+// or [Failure] after it. The second event has the ID of the first in its
+// attribute "attempt". Refused work leaves one event, with [Denied]. Use a
+// Guard with [Do], [Wrap], [WrapArg] or [Guard.Do].
 type Guard struct {
-	// Log records the events. Required.
+	// Log records the events. Required: without a Log, Do calls nothing and
+	// fails.
 	Log *Log
 
-	// Action and Target describe the work. Action is required.
+	// Action names the work. Required.
 	Action Action
-	Target Target // thing worked on; may be zero
 
-	// Allow returns nil to let the work begin. The default is [Authenticated];
-	// see also [Permission].
+	// Target is the object of the work. It may be zero.
+	Target Target
+
+	// Allow decides whether the work may start. Any error refuses the work. Nil
+	// allows every actor in the context. See also [Permission].
 	Allow func(context.Context) error
 }
 
-// Do is [Do] for work without a result.
+// Validate reports everything that is wrong with g. The error matches
+// [ErrInvalid].
+func (g Guard) Validate() error {
+	var errs []error
+	if g.Log == nil {
+		errs = append(errs, invalid("guard: Log is missing"))
+	}
+	if !isName(string(g.Action)) {
+		errs = append(errs, invalid("guard: Action is %s, want a name", quote.Text(string(g.Action))))
+	}
+	if g.Target.Type != "" && !isName(g.Target.Type) {
+		errs = append(errs, invalid("guard: Target.Type is %s, want a name", quote.Text(g.Target.Type)))
+	}
+	return errors.Join(errs...)
+}
+
+// Do is like the function [Do], for work without a result.
 func (g Guard) Do(ctx context.Context, fn func(context.Context) error) error {
 	_, err := Do(ctx, g, func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) })
 	return err
 }
 
-// Do runs fn under g. If the last event cannot be recorded, the result of fn is
-// returned together with that error. A panic of fn is recorded as a failure and
-// passes on.
+// Do runs fn under g. A panic of fn is recorded as a failure and continues.
 //
-// Errors: that of fn unchanged, [*DeniedError], [ErrUnbound], those of
-// [Log.Record].
+// If the event after the work cannot be recorded, Do returns the result of fn
+// together with the error of that event. This error may match [ErrFailed]
+// although fn has run.
+//
+// Errors: the error of fn unchanged, [*DeniedError], the error of
+// [Guard.Validate], the errors of [Log.Record].
 func Do[T any](ctx context.Context, g Guard, fn func(context.Context) (T, error)) (v T, err error) {
 	id, err := g.enter(ctx)
 	if err != nil {
@@ -44,31 +69,35 @@ func Do[T any](ctx context.Context, g Guard, fn func(context.Context) (T, error)
 	defer func() { err = both(err, g.leave(ctx, id, code)) }()
 	v, err = fn(ctx)
 	if code = ""; err != nil {
-		code = codeOf(err) // its text may hold anything, so it is not recorded
+		code = codeOf(err) // the text of err may contain secrets
 	}
 	return v, err
 }
 
-// Wrap returns fn under g, for composing with other guards. The errors are those
-// of [Do].
+// Wrap returns a function that runs fn under g. Its errors are the errors of
+// [Do].
 func Wrap[T any](g Guard, fn func(context.Context) (T, error)) func(context.Context) (T, error) {
 	return func(ctx context.Context) (T, error) { return Do(ctx, g, fn) }
 }
 
-// enter decides and records, and returns the ID of the attempt.
+// WrapArg is [Wrap] for a function with an argument.
+func WrapArg[A, T any](g Guard, fn func(context.Context, A) (T, error)) func(context.Context, A) (T, error) {
+	return func(ctx context.Context, arg A) (T, error) {
+		return Do(ctx, g, func(ctx context.Context) (T, error) { return fn(ctx, arg) })
+	}
+}
+
+// enter decides, records the attempt or the denial, and returns the ID of the
+// attempt.
 func (g Guard) enter(ctx context.Context) (id string, err error) {
-	if g.Log == nil {
-		return "", fmt.Errorf("audit: guard: %w", ErrUnbound)
+	if err := g.Validate(); err != nil {
+		return "", err
 	}
 	if err := done(ctx); err != nil {
 		return "", err
 	}
-	allow := g.Allow
-	if allow == nil {
-		allow = Authenticated
-	}
 	e := Event{ID: newID(), Action: g.Action, Outcome: Attempt, Target: g.Target}
-	if err := allow(ctx); err != nil { // an undecided question is a no
+	if err := g.allow(ctx); err != nil {
 		denied := &DeniedError{Action: g.Action, Target: g.Target, Err: err}
 		e.Outcome, e.Code = Denied, denied.code()
 		return "", both(denied, g.Log.write(ctx, &e))
@@ -76,8 +105,18 @@ func (g Guard) enter(ctx context.Context) (id string, err error) {
 	return e.ID, g.Log.write(ctx, &e)
 }
 
-// leave records what came of it, even where the caller's context has ended meanwhile:
-// the work is done or not, whoever still waits for it.
+func (g Guard) allow(ctx context.Context) error {
+	if g.Allow != nil {
+		return g.Allow(ctx)
+	}
+	if _, ok := ActorFrom(ctx); !ok {
+		return ErrNoActor
+	}
+	return nil
+}
+
+// leave records the result of the work, even if the context of the caller has
+// ended since.
 func (g Guard) leave(ctx context.Context, attempt string, code Code) error {
 	e := Event{Action: g.Action, Outcome: Success, Target: g.Target, Code: code}
 	if code != "" {
@@ -87,29 +126,23 @@ func (g Guard) leave(ctx context.Context, attempt string, code Code) error {
 	return g.Log.write(ctx, &e)
 }
 
-// Authenticated allows whoever the context names. Errors: [ErrNoActor].
-func Authenticated(ctx context.Context) error {
-	if _, ok := ActorFrom(ctx); !ok {
-		return ErrNoActor
-	}
-	return nil
-}
-
-// Permission returns a rule that allows an actor for whom has reports true. An
-// error of has means that the question is open, and refuses too.
+// Permission returns a function for [Guard.Allow] that allows an actor if has
+// reports true for the actor and the permission p. An error of has refuses the
+// work too, and is retryable.
 //
-// The rule's errors: [ErrNoActor], [ErrDenied], that of has.
+// Errors of the function: [ErrNoActor], [ErrDenied], the error of has.
 func Permission(p string, has func(ctx context.Context, a Actor, p string) (bool, error)) func(context.Context) error {
 	return func(ctx context.Context) error {
 		a, ok := ActorFrom(ctx)
 		if !ok {
 			return ErrNoActor
 		}
+		op := "permission " + quote.Text(p)
 		switch ok, err := has(ctx, a, p); {
 		case err != nil:
-			return fmt.Errorf("permission %s undecided: %w", quote(p), err)
+			return fmt.Errorf("%s undecided: %w", op, err)
 		case !ok:
-			return fmt.Errorf("permission %s: %w", quote(p), ErrDenied)
+			return &fault{op + ": denied", ErrDenied}
 		}
 		return nil
 	}

@@ -1,41 +1,29 @@
 package audit
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"strconv"
-	"sync"
 	"time"
 	"unicode/utf8"
 )
 
-// Bounds of the JSON form of one event: whoever chooses the texts must not choose
-// the memory. All of them together keep a line well under 1 MiB.
-const (
-	maxText  = 4 << 10  // bytes of one text, before escaping
-	maxEvent = 64 << 10 // bytes after which no further change or attribute is begun
-	maxAttrs = 256      // attributes of one group
-	maxDepth = 8        // groups within groups
-)
-
 // AppendJSON appends the event as one JSON object on one line, without a line
-// end, and returns the extended buffer. The keys are time, id, action, outcome,
-// actor, target, request_id, source, reason, code, changes, attrs and truncated;
-// what is empty is left out, and attributes stand inside attrs, where they cannot
-// pass for anything else.
+// end, and returns the extended buffer. The keys are, in this order: time, id,
+// action, outcome, actor, target, request_id, source, reason, code, changes,
+// attrs, truncated. Empty values are left out. Attributes are inside attrs, so
+// they cannot be confused with the other keys.
 //
-// The line is safe to print: control characters (C0, DEL, C1), U+2028, U+2029 and
-// the marks that change the direction of text are written as \uXXXX. Invalid
-// UTF-8 becomes U+FFFD. Attribute values that JSON has no word for are text:
-// times, durations, infinities, and for slog.Any what fmt prints for %+v.
+// The line is safe to print. Control characters (C0, DEL, C1), U+2028, U+2029
+// and bidirectional formatting characters become \uXXXX. Invalid UTF-8 becomes
+// U+FFFD. Attribute values without a JSON type become text: times, durations,
+// infinities, and the text of fmt's %+v for slog.Any.
 //
-// It is bounded: texts are cut at 4 KiB, a group at 256 attributes, nesting at 8
-// groups, and after 64 KiB nothing more is begun. Of attributes with one key in
-// one group the first is kept. Whatever is left out sets truncated. A time outside
-// the years 1 to 9999 is written as year 1.
+// The size is bounded. A text is cut at 4 KiB, a group at 256 attributes, the
+// nesting at 8 groups. After 64 KiB no further change or attribute starts. If a
+// group contains a key twice, the first attribute stays. If anything is left
+// out, truncated is set. A time outside the years 1 to 9999 becomes the year 1.
 func (e *Event) AppendJSON(dst []byte) []byte {
 	w := encoder{b: dst, limit: len(dst) + maxEvent, cut: e.Truncated}
 	w.raw(`{"time":`)
@@ -60,21 +48,21 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 	return append(w.b, '}')
 }
 
-// MarshalJSON returns the form of [Event.AppendJSON].
+// MarshalJSON returns the JSON of [Event.AppendJSON].
 func (e Event) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil), nil }
 
-// encoder appends JSON to b. It knows no reflection and keeps nothing.
+// An encoder appends JSON to b.
 type encoder struct {
 	b     []byte
-	limit int  // length of b after which nothing more is begun
+	limit int  // length of b after which nothing starts
 	cut   bool // something was left out
 }
 
-// raw appends what needs no escape.
+// raw appends s, which needs no escapes.
 func (w *encoder) raw(s string) { w.b = append(w.b, s...) }
 
-// field appends a key from this file, with its comma, quotes and colon, and a text,
-// or nothing for no text.
+// field appends key, which contains comma, quotes and colon, and the text. It
+// appends nothing if text is empty.
 func (w *encoder) field(key, text string) {
 	if text != "" {
 		w.raw(key)
@@ -82,7 +70,7 @@ func (w *encoder) field(key, text string) {
 	}
 }
 
-// object appends an object of texts given as key, text, key, text, or nothing where
+// object appends an object of alternating keys and texts. It appends nothing if
 // all texts are empty.
 func (w *encoder) object(open string, kv ...string) {
 	mark := len(w.b)
@@ -104,8 +92,8 @@ func (w *encoder) object(open string, kv ...string) {
 	w.b = append(w.b, '}')
 }
 
-// changes are a list rather than an object, because their order can tell something and
-// their names are not always names.
+// changes appends a list, not an object: the order may matter, and a field may
+// occur twice.
 func (w *encoder) changes(cs []Change) {
 	if len(cs) == 0 {
 		return
@@ -131,10 +119,10 @@ func (w *encoder) changes(cs []Change) {
 	w.b = append(w.b, ']')
 }
 
-// group appends attributes as an object. Keys are compared as they are written,
-// because different invalid keys can become one.
+// group appends attributes as an object. It compares keys in their written
+// form, because different invalid keys can have the same form.
 func (w *encoder) group(as []slog.Attr, depth int) {
-	var room [16][2]int // where each key begins and ends in b; more than 16 are rare
+	var room [16][2]int // start and end of each key in b
 	keys := room[:0]
 	w.b = append(w.b, '{')
 	for _, a := range as {
@@ -160,7 +148,7 @@ func (w *encoder) group(as []slog.Attr, depth int) {
 	w.b = append(w.b, '}')
 }
 
-// repeated is a search through a short list, which is faster than a map would be.
+// repeated searches linearly, which is faster than a map for few keys.
 func (w *encoder) repeated(keys [][2]int, key [2]int) bool {
 	for _, k := range keys {
 		if string(w.b[k[0]:k[1]]) == string(w.b[key[0]:key[1]]) {
@@ -170,8 +158,8 @@ func (w *encoder) repeated(keys [][2]int, key [2]int) bool {
 	return false
 }
 
-// value appends v by its kind. A LogValuer that panics or never ends is made harmless
-// by Resolve.
+// value appends v. Resolve handles a LogValuer that panics or returns
+// LogValuers forever.
 func (w *encoder) value(v slog.Value, depth int) {
 	v = v.Resolve()
 	switch v.Kind() {
@@ -201,14 +189,14 @@ func (w *encoder) value(v slog.Value, depth int) {
 	}
 }
 
-// float writes a number that stays a float when read back.
+// float appends a number that is read back as a float.
 func (w *encoder) float(f float64) {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		w.text(strconv.FormatFloat(f, 'g', -1, 64))
 		return
 	}
 	mark := len(w.b)
-	w.b = strconv.AppendFloat(w.b, f, 'g', -1, 64) // the shortest that reads back the same
+	w.b = strconv.AppendFloat(w.b, f, 'g', -1, 64) // the shortest text that is read back as f
 	for _, c := range w.b[mark:] {
 		if c == '.' || c == 'e' {
 			return
@@ -217,12 +205,12 @@ func (w *encoder) float(f float64) {
 	w.raw(".0")
 }
 
-// time has fixed width, in UTC to the nanosecond: lines of one shape can be compared
-// as text.
+// time appends t in UTC with a fixed width, so that times can be compared as
+// text.
 func (w *encoder) time(t time.Time) {
 	t = t.UTC()
 	year, month, day := t.Date()
-	if year < 1 || year > 9999 { // it would not keep the width
+	if year < 1 || year > 9999 { // such a year has another width
 		w.time(time.Time{})
 		return
 	}
@@ -239,9 +227,9 @@ func (w *encoder) time(t time.Time) {
 	digits(b[21:30], t.Nanosecond())
 }
 
-// digits writes n over all of b.
+// digits fills b with the decimal digits of n.
 func digits(b []byte, n int) {
-	u := uint32(n) // divided faster than an int
+	u := uint32(n) // faster to divide than an int
 	for i := len(b) - 1; i >= 0; i-- {
 		b[i] = byte('0' + u%10)
 		u /= 10
@@ -250,8 +238,7 @@ func digits(b []byte, n int) {
 
 const hex = "0123456789abcdef"
 
-// plain are the bytes that stand for themselves in a JSON string and in a terminal:
-// nearly all of nearly all texts.
+// plain contains the bytes that need no escape.
 var plain = func() (t [256]bool) {
 	for c := byte(0x20); c < 0x7f; c++ {
 		t[c] = c != '"' && c != '\\'
@@ -259,7 +246,7 @@ var plain = func() (t [256]bool) {
 	return t
 }()
 
-// text appends s as a JSON string. Runs that need no escape are copied whole.
+// text appends s as a JSON string. It copies runs without escapes as a whole.
 func (w *encoder) text(s string) {
 	if len(s) > maxText {
 		s, w.cut = cut(s, maxText), true
@@ -275,7 +262,8 @@ func (w *encoder) text(s string) {
 		if r >= utf8.RuneSelf {
 			r, size = utf8.DecodeRuneInString(s[i:])
 		}
-		// Invalid bytes and a real U+FFFD are written alike, so that equal keys look equal.
+		// Invalid bytes and U+FFFD have the same form, so that equal keys look
+		// equal.
 		if unsafeRune(r) || r == utf8.RuneError {
 			w.raw(s[start:i])
 			w.escape(r)
@@ -287,8 +275,8 @@ func (w *encoder) text(s string) {
 	w.b = append(w.b, '"')
 }
 
-// escape appends an unsafe rune. The long form is used for all but the two
-// characters of JSON's own syntax: one form is easier to search for.
+// escape appends an unsafe rune as \uXXXX, except for quotes and backslashes. A
+// single form is easier to search for.
 func (w *encoder) escape(r rune) {
 	if r == '"' || r == '\\' {
 		w.b = append(w.b, '\\', byte(r))
@@ -297,8 +285,8 @@ func (w *encoder) escape(r rune) {
 	w.b = append(w.b, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
 }
 
-// unsafeRune reports whether r could end the string, drive a terminal, break the
-// line or change the direction of the text that follows. All are below U+10000.
+// unsafeRune reports whether r can end the string, control a terminal, break
+// the line or change the direction of text. All such runes are below U+10000.
 func unsafeRune(r rune) bool {
 	switch {
 	case r < 0x20 || r == '"' || r == '\\':
@@ -310,65 +298,4 @@ func unsafeRune(r rune) bool {
 	}
 	return r == 0x061c || r == 0x200e || r == 0x200f ||
 		0x2028 <= r && r <= 0x202e || 0x2066 <= r && r <= 0x2069
-}
-
-// cut shortens s to at most n bytes without splitting a rune.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for i := n; i > n-utf8.UTFMax; i-- {
-		if utf8.RuneStart(s[i]) {
-			return s[:i]
-		}
-	}
-	return s[:n] // not UTF-8 anyway
-}
-
-// JSON returns a sink that writes each event as one line to w, in the form of
-// [Event.AppendJSON]; see [Lines].
-func JSON(w io.Writer) Sink { return Lines(w, (*Event).AppendJSON) }
-
-// Lines returns a sink that writes each event as one line to w, with one Write per
-// batch. Encode appends an event to a buffer, without a line end; it must escape the
-// line ends within. The sink promises no more than w does: nothing is synced. After a
-// Write that failed part-way the next batch begins on a new line; the failed batch,
-// sent again, repeats whole events with their IDs.
-func Lines(w io.Writer, encode func(e *Event, dst []byte) []byte) Sink {
-	return &lineSink{w: w, encode: encode}
-}
-
-type lineSink struct {
-	encode func(*Event, []byte) []byte
-	mu     sync.Mutex
-	w      io.Writer
-	buf    []byte
-	torn   bool // the last Write stopped inside a line
-}
-
-// WriteEvents writes all events with one Write, and none with none.
-func (s *lineSink) WriteEvents(_ context.Context, events []*Event) error {
-	if len(events) == 0 {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b := s.buf[:0]
-	if s.torn {
-		b = append(b, '\n')
-	}
-	for _, e := range events {
-		b = append(s.encode(e, b), '\n')
-	}
-	if cap(b) <= maxEvent {
-		s.buf = b // a rare giant is left to the collector
-	}
-	n, err := s.w.Write(b)
-	if err == nil && n < len(b) {
-		err = io.ErrShortWrite
-	}
-	if 0 < n && n <= len(b) {
-		s.torn = b[n-1] != '\n'
-	}
-	return err
 }

@@ -8,9 +8,10 @@ import (
 	"testing"
 )
 
-// The second engine has its own idea of methods, embedding and map keys. Run with
-// GOEXPERIMENT=jsonv2, which also puts encoding/json on top of it.
-func TestTrap02_NothingLeaksThroughJSONv2(t *testing.T) {
+// The package encoding/json/v2 treats methods, embedding and map keys
+// differently. Run with GOEXPERIMENT=jsonv2, which also implements
+// encoding/json with it.
+func TestNothingLeaksThroughJSONv2(t *testing.T) {
 	for name, h := range holders() {
 		b, err := jsonv2.Marshal(h)
 		if got := string(b) + fmt.Sprint(err); leaks(got) {

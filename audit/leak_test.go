@@ -34,9 +34,9 @@ type (
 	embedsSecret struct{ audit.Secret[string] }
 )
 
-// holders are the ways in which programs keep a secret.
+// holders returns values that contain a secret.
 func holders() map[string]any {
-	key := audit.Attr[string]{Name: "key", Sensitive: true}
+	key := audit.Attribute[string]{Name: "key", Sensitive: true}
 	f, err := key.Load(newLog(&memory{}).Object("user", "1"), plaintext)
 	if err != nil {
 		panic(err)
@@ -44,11 +44,11 @@ func holders() map[string]any {
 	s := audit.NewSecret(plaintext)
 	b := audit.NewSecret([]byte(plaintext))
 	log := audit.New(audit.Config{Sink: &memory{}, TokenKeys: []audit.TokenKey{{ID: "k", Key: audit.NewSecret([]byte(plaintext))}}})
-	token, err := (&audit.Attr[string]{Name: "key", Sensitive: true, Token: true}).Load(log.Object("user", "1"), plaintext)
+	token, err := (&audit.Attribute[string]{Name: "key", Sensitive: true, Token: true}).Load(log.Object("user", "1"), plaintext)
 	if err != nil {
 		panic(err)
 	}
-	log.Tokens("d", plaintext) // leaves a used hash state in the pool
+	log.Tokens("d", plaintext) // puts a used hash state into the pool
 	opaque := audit.Opaque("code", errors.New(plaintext))
 	return map[string]any{
 		"token field": token, "token field unexported": struct{ f audit.Field[string] }{token}, "log with keys": log,
@@ -85,7 +85,7 @@ func mapOf(v any) *sync.Map {
 	return m
 }
 
-// surfaces are the ways in which values get out by accident.
+// surfaces returns functions that print a value.
 func surfaces() map[string]func(any) string {
 	out := map[string]func(any) string{
 		"json": func(v any) string { b, err := json.Marshal(v); return string(b) + fmt.Sprint(err) },
@@ -161,8 +161,8 @@ func surfaces() map[string]func(any) string {
 	return out
 }
 
-// dump follows pointers and reads unexported fields without calling any method,
-// as debugging printers do.
+// dump follows pointers and reads unexported fields without calling methods, as
+// debugging printers do.
 func dump(v reflect.Value, depth int) string {
 	if depth > 12 {
 		return ""
@@ -203,7 +203,7 @@ func leaks(s string) bool {
 	return false
 }
 
-func TestTrap01_02_NothingLeaks(t *testing.T) {
+func TestNothingLeaks(t *testing.T) {
 	for hn, h := range holders() {
 		for sn, show := range surfaces() {
 			if got := show(h); leaks(got) {
@@ -216,33 +216,33 @@ func TestTrap01_02_NothingLeaks(t *testing.T) {
 	}
 }
 
-// Go has a second JSON engine, which also takes the place of the first where it is
-// switched on. The whole matrix runs again under it, in a child process.
-func TestTrap02_NothingLeaksThroughTheOtherJSONEngine(t *testing.T) {
+// With GOEXPERIMENT=jsonv2, another implementation replaces encoding/json. All
+// leak tests run again with it, in a child process.
+func TestNothingLeaksThroughTheOtherJSONEngine(t *testing.T) {
 	goTool, err := exec.LookPath("go")
 	if err != nil || testing.Short() || os.Getenv("AUDIT_TEST_CHILD") != "" {
 		t.Skip("needs the go command and some seconds of compiling")
 	}
-	c := exec.Command(goTool, "test", "-count=1", "-v", "-run=^TestTrap0[1-6]", ".")
+	c := exec.Command(goTool, "test", "-count=1", "-v", "-run=Leaks|Mask|Errors", ".")
 	c.Env = append(os.Environ(), "AUDIT_TEST_CHILD=1", "GOEXPERIMENT=jsonv2")
 	out, err := c.CombinedOutput()
-	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestTrap02_NothingLeaksThroughJSONv2")) {
+	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestNothingLeaksThroughJSONv2")) {
 		t.Errorf("with GOEXPERIMENT=jsonv2: %v\n%s", err, out)
 	}
 }
 
-// In a child process the value is in a struct of the panic, and on the stack.
-func TestTrap01_PanicOutput(t *testing.T) {
+// In a child process the value is in the panic value and on the stack.
+func TestNothingLeaksInAPanic(t *testing.T) {
 	names := []string{"field", "field unexported", "field pointer", "secret", "secret unexported", "secret deep", "error"}
 	if name := os.Getenv("AUDIT_TEST_PANIC"); name != "" {
 		h := holders()
-		key := audit.Attr[string]{Name: "key", Sensitive: true, Check: func(s string) error { return checkError{s} }}
+		key := audit.Attribute[string]{Name: "key", Sensitive: true, Check: func(s string) error { return checkError{s} }}
 		h["error"] = key.Of(newLog(&memory{}).Object("user", "1")).Set(alice(), plaintext)
 		_, _ = os.Stderr.Write(debug.Stack())
 		panic(h[name])
 	}
 	for _, name := range names {
-		c := exec.Command(os.Args[0], "-test.run=^TestTrap01_PanicOutput$")
+		c := exec.Command(os.Args[0], "-test.run=^TestNothingLeaksInAPanic$")
 		c.Env = append(os.Environ(), "AUDIT_TEST_PANIC="+name)
 		out, err := c.CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "panic") {
@@ -254,7 +254,7 @@ func TestTrap01_PanicOutput(t *testing.T) {
 	}
 }
 
-func TestTrap02_MasksAreWhatIsShown(t *testing.T) {
+func TestMasksAreShown(t *testing.T) {
 	h := holders()
 	for _, name := range []string{"field", "field pointer", "secret", "secret pointer"} {
 		js, err := json.Marshal(h[name])

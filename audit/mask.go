@@ -7,12 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// fullMask tells nothing: neither length nor type.
+// fullMask reveals neither length nor type.
 const fullMask = "***"
 
-// Last returns a mask that shows the last n runes, as "***1234". It shows nothing
-// of a text of fewer than 16 runes, nor more than a quarter of a longer one: what
-// is too short to be cut is masked whole.
+// Last returns a mask that shows the last n runes, such as "***1234". It shows
+// only "***" if n <= 0, if n is more than a quarter of the runes, or if there
+// are fewer than 16 runes.
 func Last(n int) func(string) string {
 	return func(s string) string {
 		runes := utf8.RuneCountInString(s)
@@ -28,15 +28,15 @@ func Last(n int) func(string) string {
 	}
 }
 
-// safeMask is what mask makes of v, unless it panics or gives v away.
+// safeMask returns mask(v), or "***" if mask panics or returns v.
 func safeMask[T any](mask func(T) string, v T) (s string) {
 	defer func() {
 		if recover() != nil {
-			s = fullMask // the panic value may hold the secret
+			s = fullMask // the panic value may contain the secret
 		}
 	}()
 	s = mask(v)
-	// Both forms, because a String method may hide what the mask was given.
+	// Two forms, because a String method may hide the plain text.
 	for _, plain := range [...]string{fmt.Sprint(v), plainText(v)} {
 		if plain != "" && strings.Contains(s, plain) {
 			return fullMask
@@ -45,8 +45,8 @@ func safeMask[T any](mask func(T) string, v T) (s string) {
 	return s
 }
 
-// plainText is the text inside string and byte slice types, whatever methods they
-// have, and empty for other types.
+// plainText returns the content of string and byte slice types, without calling
+// methods. It is empty for other types.
 func plainText(v any) string {
 	rv := reflect.ValueOf(v)
 	switch {

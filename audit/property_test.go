@@ -19,24 +19,27 @@ import (
 	"github.com/redoubt-go/redoubt/audit"
 )
 
-func parameters(runs int) *gopter.TestParameters {
-	p := gopter.DefaultTestParameters()
-	p.MinSuccessfulTests = runs
-	return p
+// checkProperty checks a property in a number of runs with random values.
+func checkProperty(t *testing.T, runs int, p gopter.Prop) {
+	t.Helper()
+	parameters := gopter.DefaultTestParameters()
+	parameters.MinSuccessfulTests = runs
+	ps := gopter.NewProperties(parameters)
+	ps.Property(t.Name(), p)
+	ps.TestingRun(t)
 }
 
-// FieldChain: goroutines get, set, update and delete one field, open or tokenised,
-// over a sink that fails now and then. Oracle: a replay of the log through a plain
-// variable. Each event begins where the one before ended, failures change nothing,
-// and the end of the replay is the value of the field.
+// Goroutines get, set, update and delete a field over a sink that fails in a
+// quarter of the calls. Oracle: a replay of the log in a variable. Each change
+// starts at the value of the change before it, failures change nothing, and the
+// replay ends at the value of the field.
 func TestPropertyFieldChain(t *testing.T) {
-	ps := gopter.NewProperties(parameters(60))
-	ps.Property("the log replays to the value", prop.ForAll(func(seed uint64) string {
+	checkProperty(t, 60, prop.ForAll(func(seed uint64) string {
 		r := rand.New(rand.NewPCG(seed, 1))
 		m := &memory{}
 		sink := &flaky{memory: m, r: rand.New(rand.NewPCG(seed, 2))}
 		secret := seed%2 == 0
-		attr := audit.Attr[int]{Name: "n", Check: audit.Between(0, 50), Sensitive: secret, Token: secret}
+		attr := audit.Attribute[int]{Name: "n", Check: audit.Between(0, 50), Sensitive: secret, Token: secret}
 		l := tokenLog(sink, keyNew)
 		f := attr.Of(l.Object("o", "1"))
 		var wg sync.WaitGroup
@@ -50,7 +53,7 @@ func TestPropertyFieldChain(t *testing.T) {
 		wg.Wait()
 		shown := ""
 		if f.IsSet() {
-			sink.r = nil // from here on it does not fail
+			sink.r = nil // the sink does not fail any more
 			n, _ := f.Get(alice())
 			if shown = fmt.Sprint(n); secret {
 				shown = l.Tokens("o.n", n)[0]
@@ -58,10 +61,9 @@ func TestPropertyFieldChain(t *testing.T) {
 		}
 		return replay(m.events, shown)
 	}, gen.UInt64()))
-	ps.TestingRun(t)
 }
 
-// flaky fails one batch in four.
+// flaky fails a quarter of the batches.
 type flaky struct {
 	*memory
 	r  *rand.Rand
@@ -93,7 +95,7 @@ func operate(f audit.Field[int], ops []int) {
 	}
 }
 
-// replay goes through the log, which must end at the value that is shown as end.
+// replay replays the log, which must end at the text end.
 func replay(events []audit.Event, end string) string {
 	value := "" // unset
 	for i, e := range events {
@@ -115,13 +117,12 @@ func replay(events []audit.Event, end string) string {
 	return ""
 }
 
-// RoundTrip: any event goes through its line and back. Oracle: the event itself,
-// with invalid UTF-8 replaced as strings.ToValidUTF8 does byte by byte. The line is
-// single, valid JSON, and free of what terminals obey.
+// An event is decoded from its JSON form. Oracle: the event with U+FFFD in
+// place of every invalid byte. The form is a single line of valid JSON without
+// control characters.
 func TestPropertyRoundTrip(t *testing.T) {
-	ps := gopter.NewProperties(parameters(300))
 	texts := gen.SliceOfN(16, gen.OneGenOf(gen.AnyString(), gen.AlphaString(), gen.SliceOf(gen.UInt8()).Map(func(b []byte) string { return string(b) })))
-	ps.Property("event = decode(encode(event))", prop.ForAll(func(s []string, seed uint64) string {
+	checkProperty(t, 300, prop.ForAll(func(s []string, seed uint64) string {
 		e := audit.Event{
 			ID: s[0], Action: audit.Action(s[1]), Outcome: audit.Outcome(s[2]),
 			Actor:  audit.Actor{ID: s[3], Type: s[4], Session: s[5], OnBehalfOf: s[6]},
@@ -145,7 +146,6 @@ func TestPropertyRoundTrip(t *testing.T) {
 		equal := cmp.Comparer(func(a, b slog.Attr) bool { return a.Equal(b) })
 		return cmp.Diff(valid(e), back, equal)
 	}, texts, gen.UInt64()))
-	ps.TestingRun(t)
 }
 
 func randomAttrs(r *rand.Rand, s []string, depth int) []slog.Attr {
@@ -205,35 +205,81 @@ func valid(e audit.Event) audit.Event {
 	return e
 }
 
-// Mask: what is shown of a sensitive value does not depend on its length, and holds
-// nothing of a short one. Oracle: all windows of four runes of the value.
+// The mask of a sensitive value has a fixed length and contains nothing of a
+// short value. Oracle: all substrings of four runes.
 func TestPropertyMask(t *testing.T) {
 	o := newLog(&memory{}).Object("o", "1")
-	ps := gopter.NewProperties(parameters(300))
-	ps.Property("masks do not tell", prop.ForAll(func(s string, n int) string {
-		last := audit.Attr[string]{Name: "s", Sensitive: true, Mask: audit.Last(n)}
-		full := audit.Attr[string]{Name: "s", Sensitive: true}
+	checkProperty(t, 300, prop.ForAll(func(s string, n int) string {
+		last := audit.Attribute[string]{Name: "s", Sensitive: true, Mask: audit.Last(n)}
+		full := audit.Attribute[string]{Name: "s", Sensitive: true}
 		f, _ := last.Load(o, s)
 		g, _ := full.Load(o, s)
-		got, runes := f.Masked(), []rune(s)
 		if g.Masked() != "***" {
 			return "the default mask is " + g.Masked()
 		}
-		if got != "***" && utf8.RuneCountInString(got) != 3+n {
-			return fmt.Sprintf("the length of %q tells something", got)
-		}
-		if len(runes) >= 16 {
-			if shown := strings.TrimPrefix(got, "***"); 4*utf8.RuneCountInString(shown) > len(runes) || !strings.HasSuffix(s, shown) {
-				return fmt.Sprintf("%q shows more than a quarter of %d runes, or not their end", got, len(runes))
-			}
-			return ""
-		}
-		for i := range max(len(runes)-3, 0) {
-			if window := string(runes[i : i+4]); strings.Contains(got, window) {
-				return fmt.Sprintf("%q shows %q", got, window)
-			}
+		return revealed(s, f.Masked(), n)
+	}, gen.OneGenOf(gen.AnyString(), gen.SliceOf(gen.AlphaNumChar()).Map(func(r []rune) string { return string(r) })), gen.IntRange(-1, 40)))
+}
+
+// revealed returns how the mask of a text, with n runes shown, reveals too
+// much.
+func revealed(s, mask string, n int) string {
+	runes := []rune(s)
+	if mask != "***" && utf8.RuneCountInString(mask) != 3+n {
+		return fmt.Sprintf("the length of %q is not fixed", mask)
+	}
+	if len(runes) >= 16 {
+		if shown := strings.TrimPrefix(mask, "***"); 4*utf8.RuneCountInString(shown) > len(runes) || !strings.HasSuffix(s, shown) {
+			return fmt.Sprintf("%q shows more than a quarter of %d runes, or not their end", mask, len(runes))
 		}
 		return ""
-	}, gen.OneGenOf(gen.AnyString(), gen.SliceOf(gen.AlphaNumChar()).Map(func(r []rune) string { return string(r) })), gen.IntRange(-1, 40)))
-	ps.TestingRun(t)
+	}
+	for i := range max(len(runes)-3, 0) {
+		if window := string(runes[i : i+4]); strings.Contains(mask, window) {
+			return fmt.Sprintf("%q shows %q", mask, window)
+		}
+	}
+	return ""
+}
+
+// The oracle of the replay finds a log that does not belong to the field.
+func TestReplayBites(t *testing.T) {
+	change := func(a audit.Action, o audit.Outcome, from, to string) audit.Event {
+		return audit.Event{Action: a, Outcome: o, Changes: []audit.Change{{Field: "n", Old: from, New: to}}}
+	}
+	good := []audit.Event{
+		change(audit.Create, audit.Success, "", "1"), change(audit.Read, audit.Success, "", ""),
+		change(audit.Modify, audit.Failure, "", ""), change(audit.Modify, audit.Success, "1", "2"),
+		change(audit.Delete, audit.Success, "2", ""),
+	}
+	if got := replay(good, ""); got != "" {
+		t.Errorf("a good log: %s", got)
+	}
+	for name, bad := range map[string][]audit.Event{
+		"gap between changes":  {good[0], good[4]},
+		"change is missing":    good[:1],
+		"created twice":        {good[0], good[0]},
+		"failure with a value": {change(audit.Modify, audit.Failure, "1", "2")},
+		"deleted with a value": {good[0], change(audit.Delete, audit.Success, "1", "2")},
+	} {
+		if replay(bad, "") == "" {
+			t.Errorf("%s: not found", name)
+		}
+	}
+}
+
+func TestMaskPropertyBites(t *testing.T) {
+	for name, c := range map[string]struct {
+		value, mask string
+		n           int
+	}{
+		"shows a short value":       {"hunter2", "***ter2", 4},
+		"shows more than a quarter": {"1234567890123456", "***23456", 5},
+		"shows the beginning":       {"1234567890123456", "***1234", 4},
+		"length of the value":       {"hunter2", "*******", 2},
+	} {
+		if revealed(c.value, c.mask, c.n) == "" {
+			t.Errorf("%s: not found", name)
+		}
+	}
 }

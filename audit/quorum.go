@@ -1,67 +1,94 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync/atomic"
 	"time"
 )
 
-// defaultPerSink is shorter than defaultTimeout, so that a quorum has an answer
-// before the log stops waiting for one.
-const defaultPerSink = 5 * time.Second
+// defaultSinkTimeout is shorter than defaultTimeout, so that a quorum answers
+// before the log stops waiting.
+const defaultSinkTimeout = 5 * time.Second
 
-// Quorum returns a sink that writes to all sinks at once and is content when n of
-// them have stored the events: 1 for any, len(sinks) for all. It returns at the
-// n-th success, and the other writes go on. It panics if n is not in 1 to
-// len(sinks), or a sink is nil.
-//
-// PerSink bounds one write to one sink; the default is 5 seconds, a negative value
-// means no bound. A sink that does not come back by then has failed, and is not
-// asked again before it has come back: it holds at most as many goroutines as
-// there were writes in that time.
-//
-// While enough sinks answer, nobody hears of the others: wrap each in a [SinkFunc]
-// that counts its errors.
-//
-// Errors: those of the sinks; [ErrUncertain] too where too few have stored the
-// events but one has, or did not say.
-func Quorum(n int, perSink time.Duration, sinks ...Sink) Sink {
-	if n < 1 || n > len(sinks) {
-		panic(fmt.Errorf("audit: quorum of %d among %d sinks: %w", n, len(sinks), ErrInvalid))
-	}
-	if perSink == 0 {
-		perSink = defaultPerSink
-	}
-	q := &quorum{need: n}
-	for i, s := range sinks {
-		if isNil(s) {
-			panic(fmt.Errorf("audit: quorum: sink %d is missing: %w", i, ErrInvalid))
-		}
-		q.members = append(q.members, &member{sink: s, timeout: perSink})
-	}
-	return q
+// QuorumConfig configures a [Quorum].
+type QuorumConfig struct {
+	_ [0]func() // not comparable, so that fields can be added
+
+	// Sinks store the events. Required.
+	Sinks []Sink
+
+	// Need is the number of sinks that must store an event. Zero means all of
+	// them.
+	Need int
+
+	// Timeout bounds one write to one sink. Zero means 5 seconds. Negative
+	// means no limit.
+	Timeout time.Duration
 }
 
-type quorum struct {
+// Validate reports everything that is wrong with c. The error matches
+// [ErrInvalid].
+func (c QuorumConfig) Validate() error {
+	var errs []error
+	if len(c.Sinks) == 0 {
+		errs = append(errs, invalid("quorum: Sinks is empty"))
+	}
+	for i, s := range c.Sinks {
+		if isNil(s) {
+			errs = append(errs, invalid("quorum: Sinks[%d] is missing", i))
+		}
+	}
+	if c.Need < 0 || c.Need > len(c.Sinks) {
+		errs = append(errs, invalid("quorum: Need is %d, want 0 to %d", c.Need, len(c.Sinks)))
+	}
+	return errors.Join(errs...)
+}
+
+// A Quorum is a sink that writes to several sinks at the same time and succeeds
+// when enough of them have stored the events. It is safe for concurrent use.
+//
+// Every write to a sink runs in a goroutine. A write fails if the sink does not
+// return within the timeout. The Quorum does not call that sink again before
+// the call returns. Concurrent writes may reach a sink in another order.
+//
+// The errors of the other sinks are dropped if enough sinks succeed. To count
+// them, wrap each sink in a [SinkFunc].
+type Quorum struct {
 	need    int
 	members []*member
 }
 
-// member is one sink of a quorum.
+// A member is one sink of a quorum.
 type member struct {
 	sink    Sink
 	timeout time.Duration
-	hung    atomic.Int64 // writes that are over their time and not back
+	hung    atomic.Int64 // calls that exceeded the timeout and have not returned
 }
 
-// WriteEvents asks all members at once and waits for enough of them: the slowest
-// that is needed decides how long it takes, and not the slowest of all.
-func (q *quorum) WriteEvents(ctx context.Context, events []*Event) error {
-	events = cloneEvents(events)                // a slow member reads them after the return
-	answers := make(chan error, len(q.members)) // room for all: nobody waits to be heard
+// NewQuorum returns a Quorum. It panics with the error of
+// [QuorumConfig.Validate].
+func NewQuorum(c QuorumConfig) *Quorum {
+	if err := c.Validate(); err != nil {
+		panic(err)
+	}
+	q := &Quorum{need: cmp.Or(c.Need, len(c.Sinks))}
+	for _, s := range c.Sinks {
+		q.members = append(q.members, &member{sink: s, timeout: cmp.Or(c.Timeout, defaultSinkTimeout)})
+	}
+	return q
+}
+
+// WriteEvents writes the events to all sinks and returns when enough of them
+// have stored the events. The other writes continue.
+//
+// Errors: the errors of the sinks; also [ErrUncertain] if some sinks, but too
+// few, may have stored the events.
+func (q *Quorum) WriteEvents(ctx context.Context, events []*Event) error {
+	events = cloneEvents(events)                // slow sinks read them after the return
+	answers := make(chan error, len(q.members)) // never blocks a member
 	for _, m := range q.members {
 		go func() { answers <- m.write(context.WithoutCancel(ctx), events) }()
 	}
@@ -76,26 +103,26 @@ func (q *quorum) WriteEvents(ctx context.Context, events []*Event) error {
 				return nil
 			}
 		case <-ctx.Done():
-			return fmt.Errorf("audit: quorum: %w: %w", ErrUncertain, context.Cause(ctx))
+			return fmt.Errorf("%w: %w", classed("audit: quorum", ErrUncertain), context.Cause(ctx))
 		}
 	}
 	err := errors.Join(errs...)
-	if stored > 0 { // too few for a promise, and still it is in somebody's log
-		err = fmt.Errorf("audit: %d of %d sinks: %w: %w", stored, q.need, ErrUncertain, err)
+	if stored > 0 {
+		err = fmt.Errorf("%w: %w", classed(fmt.Sprintf("audit: stored by %d of %d sinks", stored, q.need), ErrUncertain), err)
 	}
 	return err
 }
 
-// write is one write, in a goroutine of its own once its time is over.
+// write calls the sink and stops waiting at the timeout.
 func (m *member) write(ctx context.Context, events []*Event) error {
-	if m.hung.Load() > 0 { // one more call would hang too, and hold its events
+	if m.hung.Load() > 0 { // another call would hang too and keep its events in memory
 		return errors.New("audit: sink still hangs")
 	}
 	if m.timeout < 0 {
 		return m.sink.WriteEvents(ctx, events)
 	}
 	ctx, cancel := context.WithTimeout(ctx, m.timeout)
-	answer := make(chan error, 1) // room for an answer that nobody waits for any more
+	answer := make(chan error, 1) // never blocks the goroutine
 	go func() {
 		defer cancel()
 		answer <- m.sink.WriteEvents(ctx, events)
@@ -106,7 +133,7 @@ func (m *member) write(ctx context.Context, events []*Event) error {
 	case <-ctx.Done():
 	}
 	select {
-	case err := <-answer: // it came back at the last moment, or because of ctx
+	case err := <-answer: // it returned at the deadline
 		return err
 	default:
 	}
@@ -115,33 +142,5 @@ func (m *member) write(ctx context.Context, events []*Event) error {
 		<-answer
 		m.hung.Add(-1)
 	}()
-	return fmt.Errorf("audit: sink does not answer: %w: %w", ErrUncertain, ctx.Err())
-}
-
-// cloneEvents copies what the caller may use again after the call.
-func cloneEvents(events []*Event) []*Event {
-	copies := make([]Event, len(events))
-	out := make([]*Event, len(events))
-	for i, e := range events {
-		copies[i].set(e)
-		out[i] = &copies[i]
-	}
-	return out
-}
-
-// set makes e a copy of from, in the memory it has. Attributes that refer to memory of
-// the caller become what the encoder would make of them now: later they may say
-// something else, or be changed while they are read.
-func (e *Event) set(from *Event) {
-	changes, attrs := append(e.Changes[:0], from.Changes...), append(e.Attrs[:0], from.Attrs...)
-	*e = *from
-	e.Changes, e.Attrs = changes, attrs
-	l := attrLimit{left: maxEvent, cut: from.Truncated}
-	for i := range attrs {
-		switch v := &attrs[i].Value; v.Kind() {
-		case slog.KindAny, slog.KindLogValuer, slog.KindGroup:
-			*v = l.value(*v, 1)
-		}
-	}
-	e.Truncated = l.cut
+	return fmt.Errorf("%w: %w", classed("audit: sink does not answer", ErrUncertain), ctx.Err())
 }

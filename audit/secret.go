@@ -12,14 +12,14 @@ import (
 	"reflect"
 )
 
-// Secret holds a value that is configuration rather than data: nothing is
-// recorded, and nothing but Reveal shows it. The value lives in a closure, where
-// neither fmt nor an encoder nor a debugging dump can follow. Secrets cannot be
-// compared with ==. The zero Secret holds the zero T.
+// A Secret holds a value that only Reveal shows, such as a password in a
+// configuration. Unlike a [Field] it records no events. The value is in a
+// closure, which fmt, encoders and printers of structs cannot enter. Secrets
+// cannot be compared with ==. The zero Secret holds the zero T.
 type Secret[T any] struct{ reveal func() T }
 
-// NewSecret hides v. A slice, map or pointer is held as it is, not copied, so that
-// clear(s.Reveal()) wipes a Secret of bytes.
+// NewSecret returns a Secret that holds v. It does not copy slices, maps and
+// pointers, so clear(s.Reveal()) erases a Secret of bytes.
 func NewSecret[T any](v T) Secret[T] { return Secret[T]{func() T { return v }} }
 
 // Reveal returns the value.
@@ -31,14 +31,14 @@ func (s Secret[T]) Reveal() T {
 	return s.reveal()
 }
 
-// Equal reports whether both hold the same value. For strings and byte slices the
-// time taken does not depend on where or whether they differ; other types are
-// compared by reflect.DeepEqual, which makes no such promise.
+// Equal reports whether s and t hold the same value. For strings and byte
+// slices the time does not depend on the position of a difference. Other types
+// are compared with reflect.DeepEqual, whose time does.
 func (s Secret[T]) Equal(t Secret[T]) bool {
 	a, b := any(s.Reveal()), any(t.Reveal())
 	switch k := reflect.TypeFor[T](); {
 	case k.Kind() == reflect.String, k.Kind() == reflect.Slice && k.Elem().Kind() == reflect.Uint8:
-		// Digests have one length, so different lengths take no shortcut either.
+		// Digests have equal lengths, so different lengths take no shortcut.
 		x, y := sha256.Sum256([]byte(plainText(a))), sha256.Sum256([]byte(plainText(b)))
 		return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 	}
@@ -60,22 +60,22 @@ func (s Secret[T]) MarshalText() ([]byte, error) { return []byte(fullMask), nil 
 // MarshalJSON returns "***" as a JSON string.
 func (s Secret[T]) MarshalJSON() ([]byte, error) { return []byte(`"` + fullMask + `"`), nil }
 
-// UnmarshalText takes text as the new secret, which makes a Secret usable in
-// configuration files and with flag.TextVar. T must be string, []byte or decode
-// itself from text. The mask is refused: a masked dump read back must not become
-// the secret.
+// UnmarshalText makes text the new secret, for configuration files and
+// flag.TextVar. T must be string, []byte or an encoding.TextUnmarshaler. The
+// text "***" is refused, so that masked output read back does not become the
+// secret.
 //
-// Errors, which never repeat the text: [ErrInvalid], errors.ErrUnsupported for
-// other types.
+// Errors: [ErrInvalid], errors.ErrUnsupported for other types. They never
+// contain the text.
 func (s *Secret[T]) UnmarshalText(text []byte) error {
 	if string(text) == fullMask {
-		return fmt.Errorf("audit: secret: the text is the mask: %w", ErrInvalid)
+		return invalid("secret: the text is the mask")
 	}
 	v := new(T)
 	switch p := any(v).(type) {
 	case encoding.TextUnmarshaler:
 		if p.UnmarshalText(text) != nil {
-			return fmt.Errorf("audit: secret: text not decodable: %w", ErrInvalid)
+			return invalid("secret: text not decodable")
 		}
 	case *string:
 		*p = string(text)
@@ -88,16 +88,16 @@ func (s *Secret[T]) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// UnmarshalJSON takes a JSON value of type T as the new secret, and refuses the
-// mask. The error matches [ErrInvalid] and never repeats the value.
+// UnmarshalJSON makes a JSON value of type T the new secret. It refuses "***".
+// The error matches [ErrInvalid] and never contains the value.
 func (s *Secret[T]) UnmarshalJSON(data []byte) error {
 	var text string
 	if json.Unmarshal(data, &text) == nil && text == fullMask {
-		return fmt.Errorf("audit: secret: the text is the mask: %w", ErrInvalid)
+		return invalid("secret: the text is the mask")
 	}
 	var v T
 	if json.Unmarshal(data, &v) != nil {
-		return fmt.Errorf("audit: secret: JSON not decodable: %w", ErrInvalid)
+		return invalid("secret: JSON not decodable")
 	}
 	*s = NewSecret(v)
 	return nil

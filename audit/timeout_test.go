@@ -13,8 +13,8 @@ import (
 
 type traceKey struct{}
 
-// inWrite runs f as a sink, under the context that a log with a timeout of a second
-// gives to its sink, and returns that context after the write.
+// inWrite calls f in a sink, with the context of a log whose timeout is a
+// second. It returns that context after the write.
 func inWrite(caller context.Context, f func(context.Context)) context.Context {
 	var kept context.Context
 	l := audit.New(audit.Config{Timeout: time.Second, Sink: audit.SinkFunc(func(ctx context.Context, _ []*audit.Event) error {
@@ -26,8 +26,8 @@ func inWrite(caller context.Context, f func(context.Context)) context.Context {
 	return kept
 }
 
-// The sink's context makes its timer late, and must not be told from one of
-// context.WithTimeout by anything else. Oracle: context.WithTimeout itself.
+// Except for its late timer, the context of a sink behaves like
+// context.WithTimeout. Oracle: context.WithTimeout.
 func TestSinkContextIsLikeWithTimeout(t *testing.T) {
 	type seen struct {
 		early, late, derived, cause error
@@ -64,7 +64,7 @@ func TestSinkContextWithoutATimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cause := errors.New("client went away")
 		caller, cancel := context.WithCancelCause(alice())
-		cancelled := func(ctx context.Context) { // the caller's end is not the write's
+		cancelled := func(ctx context.Context) { // the end of the caller does not end the write
 			cancel(cause)
 			if ctx.Err() != nil || context.Cause(ctx) != nil {
 				t.Errorf("during the write: %v, %v", ctx.Err(), context.Cause(ctx))
@@ -88,7 +88,8 @@ func TestSinkContextWithoutATimer(t *testing.T) {
 	})
 }
 
-// What a sink derives from its context ends with the write and costs no goroutine.
+// A context that a sink derives from its context ends with the write and needs
+// no goroutine.
 func TestSinkContextHasNoGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var child context.Context
@@ -99,7 +100,7 @@ func TestSinkContextHasNoGoroutines(t *testing.T) {
 			child, cancel = context.WithTimeout(ctx, time.Hour)
 			context.AfterFunc(t.Context(), cancel)
 			if n := runtime.NumGoroutine(); n != before {
-				t.Errorf("a derived context has begun %d goroutines", n-before)
+				t.Errorf("a derived context has started %d goroutines", n-before)
 			}
 		})
 		synctest.Wait()

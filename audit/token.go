@@ -7,50 +7,40 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"hash"
 	"math"
 	"reflect"
 	"strconv"
+	"strings"
 	"sync"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// minTokenKey is the least number of bytes that nobody tries one by one.
+// minTokenKey is the least length of a key in bytes, too long for brute force.
 const minTokenKey = 16
 
-// TokenKey makes correlation tokens: texts that are equal where sensitive values
-// are equal, and tell nothing else to those without the key. Whoever has the key
-// can try guesses, so keep it away from those who read the log.
+// A TokenKey is a key for tokens, also called pseudonyms. Tokens are equal if
+// the sensitive values are equal, and reveal nothing else without the key. With
+// the key, values can be guessed: readers of the log must not have it.
 type TokenKey struct {
-	ID  string         // which key, in clear in each token: 1 to 32 letters, digits and . _ -
-	Key Secret[[]byte] // 16 random bytes or more
+	ID  string         // identifies the key in each token: 1 to 32 letters, digits and . _ -
+	Key Secret[[]byte] // at least 16 random bytes
 }
 
 func (k TokenKey) validate() error {
-	if !isName(k.ID) || len(k.ID) > 32 || containsAny(k.ID, ":/") {
-		return fmt.Errorf("audit: config: token key ID %s is not allowed: %w", quote(k.ID), ErrInvalid)
+	if !isName(k.ID) || len(k.ID) > 32 || strings.ContainsAny(k.ID, ":/") {
+		return invalid("TokenKeys contains the ID %s, want 1 to 32 letters, digits and . _ -", quote.Text(k.ID))
 	}
-	if len(k.Key.Reveal()) < minTokenKey {
-		return fmt.Errorf("audit: config: token key %s is shorter than %d bytes: %w", k.ID, minTokenKey, ErrInvalid)
+	if n := len(k.Key.Reveal()); n < minTokenKey {
+		return invalid("TokenKeys: key %s has %d bytes, want at least %d", k.ID, n, minTokenKey)
 	}
 	return nil
 }
 
-// containsAny reports whether s has a byte of chars. Names are ASCII.
-func containsAny(s, chars string) bool {
-	for i := range len(s) {
-		for j := range len(chars) {
-			if s[i] == chars[j] {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// tokenizer is the token function of one key; it reports false for what has no
-// canonical form. The key and its hash states live in a closure, where dumps of a
-// Log or a Field do not follow.
+// A tokenizer returns the token of a value under one key. It reports false if
+// the value has no canonical form. The key and its hash states are in a
+// closure, which printers of a Log or a Field cannot enter.
 type tokenizer func(domain string, v any) (string, bool)
 
 func newTokenizer(k TokenKey) tokenizer {
@@ -63,39 +53,39 @@ func newTokenizer(k TokenKey) tokenizer {
 	}
 }
 
-// tokenState is what one token at a time needs.
+// A tokenState is the memory for computing a token.
 type tokenState struct {
 	mac  hash.Hash
-	buf  []byte // holds the value only while token runs
+	buf  []byte // contains the value only while token runs
 	sum  [sha256.Size]byte
-	text [32 + 1 + 22]byte // the longest ID, a colon, 128 bits in base 64
+	text [32 + 1 + 22]byte // longest ID, colon, 128 bits in base64
 }
 
 func (s *tokenState) token(id, domain string, v any) (string, bool) {
-	// The length in front keeps ("ab", "c") apart from ("a", "bc").
+	// The length separates ("ab", "c") from ("a", "bc").
 	b := binary.BigEndian.AppendUint64(s.buf[:0], uint64(len(domain)))
 	b, ok := canonical(append(b, domain...), v)
 	if !ok {
 		return "", false
 	}
-	s.mac.Reset() // cheaper than a new one: the two key blocks are hashed already
+	s.mac.Reset() // cheaper than a new HMAC: the key is hashed already
 	_, _ = s.mac.Write(b)
 	clear(b)
 	if s.buf = b; cap(b) > maxText {
-		s.buf = nil // a rare giant is left to the collector
+		s.buf = nil // a large buffer is not kept
 	}
 	text := append(append(s.text[:0], id...), ':')
 	return string(base64.RawURLEncoding.AppendEncode(text, s.mac.Sum(s.sum[:0])[:16])), true
 }
 
 // Tokens returns the tokens of v under every key of [Config.TokenKeys], the
-// current one first, for finding v in older parts of a log. The domain is that of
-// the attribute, by default its object's type, a dot and its name. There are none
-// without keys, or if v has no canonical form.
+// current key first. Use it to search a log for v. The domain is the domain of
+// the attribute, by default the type of its object, a dot and its name. Tokens
+// returns nil if there are no keys or if v has no canonical form.
 //
-// A token is a key ID, a colon, and 128 bits of HMAC-SHA-256 over domain, kind and
-// value. Strings and byte slices of equal bytes have equal tokens; the number 1
-// and the text "1" have not.
+// A token is a key ID, a colon, and 128 bits of HMAC-SHA-256 over domain, kind
+// and value. Strings and byte slices with equal bytes have equal tokens. The
+// number 1 and the text "1" have different tokens.
 func (l *Log) Tokens(domain string, v any) []string {
 	tokens := make([]string, len(l.tokens))
 	for i, token := range l.tokens {
@@ -107,8 +97,8 @@ func (l *Log) Tokens(domain string, v any) []string {
 	return tokens
 }
 
-// token returns the token of v under the current key, or the mask if there can be
-// none: a hash without a key would be a puzzle.
+// token returns the token of v under the current key, or the mask if there is
+// no token.
 func (l *Log) token(domain string, v any) string {
 	if len(l.tokens) > 0 {
 		if token, ok := l.tokens[0](domain, v); ok {
@@ -118,12 +108,13 @@ func (l *Log) token(domain string, v any) string {
 	return fullMask
 }
 
-// canonical appends v as a letter for its sort and bytes. Numbers count by value,
-// not by the width of their type. A type that panics has no canonical form.
+// canonical appends a letter for the kind of v and its bytes. Numbers of
+// different width but equal value are equal. A type whose methods panic has no
+// canonical form.
 func canonical(dst []byte, v any) (b []byte, ok bool) {
 	defer func() {
 		if recover() != nil {
-			b, ok = nil, false // the panic value may hold the secret
+			b, ok = nil, false // the panic value may contain the secret
 		}
 	}()
 	switch rv := reflect.ValueOf(v); rv.Kind() {
@@ -144,7 +135,7 @@ func canonical(dst []byte, v any) (b []byte, ok bool) {
 			return append(append(dst, 's'), rv.Bytes()...), true
 		}
 	}
-	// The letters keep a value apart from the text of another kind that looks like it.
+	// The letter separates a value from an equal text of another kind.
 	if t, isText := v.(encoding.TextMarshaler); isText {
 		text, err := t.MarshalText()
 		return append(append(dst, 't'), text...), err == nil

@@ -64,7 +64,7 @@ func BenchmarkMixedParallel(b *testing.B) {
 	})
 }
 
-// Each Set is of a new key and evicts.
+// Each Set stores a new key and evicts an entry.
 func BenchmarkInsertEvict(b *testing.B) {
 	c := full(0)
 	b.ReportAllocs()
@@ -84,7 +84,8 @@ func BenchmarkLoadHit(b *testing.B) {
 	}
 }
 
-// GetOrLoad of new keys, each of which starts a goroutine that loads at once, and evicts.
+// GetOrLoad of new keys, each of which starts a goroutine that loads at once,
+// and evicts.
 func BenchmarkLoadMiss(b *testing.B) {
 	c, ctx := full(0), b.Context()
 	b.ReportAllocs()
@@ -93,7 +94,8 @@ func BenchmarkLoadMiss(b *testing.B) {
 	}
 }
 
-// GetOrLoad of keys with a Zipf distribution over ten times the capacity; reports the part that hits.
+// GetOrLoad of keys with a Zipf distribution over ten times the capacity. It
+// reports the fraction of hits.
 func BenchmarkReadThrough(b *testing.B) {
 	var seed atomic.Uint64
 	c, ctx := full(0), b.Context()
@@ -107,17 +109,24 @@ func BenchmarkReadThrough(b *testing.B) {
 	b.ReportMetric(c.Stats().HitRatio(), "hits/op")
 }
 
-// The heap that a million entries take, 16 bytes of key and value included.
+// The heap for a million entries, including 16 bytes of key and value.
 func BenchmarkMemory(b *testing.B) {
 	const n = 1_000_000
-	for b.Loop() {
-		before := heap()
-		c := cache.New(cache.Config[uint64, uint64]{Capacity: n})
-		for k := range uint64(n) {
-			c.Set(k, k)
-		}
-		b.ReportMetric(float64(heap()-before)/n, "B/entry")
-		runtime.KeepAlive(c)
+	for _, bb := range []struct {
+		name string
+		ttl  time.Duration
+	}{{"ttl=none", 0}, {"ttl=hour", time.Hour}} {
+		b.Run(bb.name, func(b *testing.B) {
+			for b.Loop() {
+				before := heap()
+				c := cache.New(cache.Config[uint64, uint64]{Capacity: n, TTL: bb.ttl})
+				for k := range uint64(n) {
+					c.Set(k, k)
+				}
+				b.ReportMetric(float64(heap()-before)/n, "B/entry")
+				runtime.KeepAlive(c)
+			}
+		})
 	}
 }
 

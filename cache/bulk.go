@@ -4,45 +4,58 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+
+	"github.com/redoubt-go/redoubt/internal/errtree"
 )
 
-// GetOrLoadMany returns the values of those keys that have one. For the others it calls load once, with those that nobody
-// else is loading; it joins the loads of those that somebody is. Load returns a map of the values. A key that is not in it
-// does not exist: its other waiters get an [ErrNotFound], and the result of GetOrLoadMany has no entry for it. If load returns
-// an error too, that is the result of the missing keys. Keys that load was not asked for are ignored.
+// GetOrLoadMany returns the values of keys. For keys without a value it joins
+// the loads in progress, and calls load once with all other missing keys.
 //
-// Everything else is as in [Cache.GetOrLoad], for each key: an error of some does not take away the values of others.
-// GetOrLoadMany returns the errors of all keys joined, but for those that are an ErrNotFound, each once, and with them the
-// values there are.
+// load returns a map of values. A requested key that is not in the map does
+// not exist: the result of GetOrLoadMany does not contain it, and other
+// callers that wait for it get [ErrNotFound]. If load also returns an error,
+// the missing keys have that error instead. Values of keys that were not
+// requested are ignored.
+//
+// Each key follows the rules of [Cache.GetOrLoad], except that GetOrLoadMany
+// never starts a refresh. An error of some keys does not remove the values of
+// other keys from the result.
+//
+// Errors: the errors of all keys joined, without errors that match
+// [ErrNotFound]. An error that several keys share is reported once.
 func (c *Cache[K, V]) GetOrLoadMany(ctx context.Context, keys []K, load func(context.Context, []K) (map[K]V, error)) (map[K]V, error) {
 	values := make(map[K]V, len(keys))
-	flights, first, err := c.joinMany(ctx, keys, values)
+	flights, first, recursive, ended := c.joinMany(ctx, keys, values)
 	c.launchMany(ctx, first, load)
 	rest := flights
-	defer func() { // there is a rest only if a load has panicked
+	defer func() { // rest is empty unless a load has panicked
 		for _, f := range rest {
 			if !f.landed() {
 				f.leave(ctx)
 			}
 		}
 	}()
+	var errs []error
+	reported := map[*bulkContext[K, V]]bool{} // the loads of several keys whose error is in errs
 	for _, f := range flights {
-		v, failure := c.wait(ctx, f)
 		rest = rest[1:]
-		switch {
-		case failure == nil:
+		if !f.await(ctx) {
+			ended = c.newWaitError(ctx)
+		} else if v, err := f.result(); err == nil {
 			values[f.key] = v
-		case !errors.Is(failure, ErrNotFound) && !errors.Is(err, failure):
-			err = errors.Join(err, failure)
+		} else if !errtree.Is(err, ErrNotFound) && !reported[f.load] {
+			errs = append(errs, err)
+			reported[f.load] = f.load != nil
 		}
 	}
-	return values, err
+	return values, errors.Join(append(errs, recursive, ended)...)
 }
 
-// joinMany puts the values at hand into values, and returns the flights to wait for, those the caller is to launch
-// being first, and why some keys cannot be waited for. All that is the user's runs, and may panic, before the first flight is
-// registered.
-func (c *Cache[K, V]) joinMany(ctx context.Context, keys []K, values map[K]V) (flights, first []*flight[K, V], err error) {
+// joinMany adds the present values to values, and returns the flights of the
+// other keys. First are the flights that the caller must launch. Recursive and
+// ended are the errors of keys that the caller cannot wait for. All functions
+// of the user run, and may panic, before the first flight is registered.
+func (c *Cache[K, V]) joinMany(ctx context.Context, keys []K, values map[K]V) (flights, first []*flight[K, V], recursive, ended error) {
 	var missing []K
 	seen := make(map[K]bool, len(keys))
 	for _, k := range keys {
@@ -52,23 +65,24 @@ func (c *Cache[K, V]) joinMany(ctx context.Context, keys []K, values map[K]V) (f
 		seen[k] = true
 		if n := c.get(k); n != nil {
 			values[k] = n.load(c.word)
-		} else if failure := c.mayWait(ctx, k); failure != nil {
-			err = failure
+		} else if err := c.mayWait(ctx, k); err == ErrRecursive {
+			recursive = err
+		} else if err != nil {
+			ended = err
 		} else {
 			missing = append(missing, k)
 		}
 	}
 	for _, k := range missing {
-		f, isFirst := c.join(k)
-		flights = append(flights, f)
-		if isFirst {
+		f, isFirst := c.join(k, false)
+		if flights = append(flights, f); isFirst {
 			first = append(first, f)
 		}
 	}
-	return flights, first, err
+	return flights, first, recursive, ended
 }
 
-// launchMany begins one load for all the flights.
+// launchMany starts one load for all the flights.
 func (c *Cache[K, V]) launchMany(ctx context.Context, flights []*flight[K, V], load func(context.Context, []K) (map[K]V, error)) {
 	if len(flights) == 0 {
 		return
@@ -79,8 +93,8 @@ func (c *Cache[K, V]) launchMany(ctx context.Context, flights []*flight[K, V], l
 	var wanted atomic.Int64
 	wanted.Store(int64(len(flights)))
 	for i, f := range flights {
-		keys[i], loading.flights[f.key] = f.key, f
-		f.cancel = func(cause error) { // by the last waiter of f
+		keys[i], f.load, loading.flights[f.key] = f.key, loading, f
+		f.cancel = func(cause error) { // called by the last waiter of f
 			if wanted.Add(-1) == 0 {
 				cancel(cause)
 			}
@@ -92,24 +106,24 @@ func (c *Cache[K, V]) launchMany(ctx context.Context, flights []*flight[K, V], l
 			err = ErrNotFound
 		}
 		for _, f := range flights {
-			var ok bool
-			if f.value, ok = values[f.key]; ok {
-				f.err = nil
-			} else {
+			v, ok := values[f.key]
+			if f.value, f.err = v, nil; !ok {
 				f.err = err
 			}
 		}
 	})
 }
 
-// A bulkContext is the context of a loader that loads several keys, and leads it to the flights of all of them.
+// A bulkContext is the context of a loader of several keys. Its frames lead to
+// the flights of all these keys.
 type bulkContext[K comparable, V any] struct {
 	context.Context
 	cache   *Cache[K, V]
 	flights map[K]*flight[K, V]
 }
 
-// Value returns what the context has for key.
+// Value returns the flight if key is the frame of a key that is loaded,
+// otherwise the value of the parent context.
 func (b *bulkContext[K, V]) Value(key any) any {
 	if frame, ok := key.(frame[K, V]); ok && frame.cache == b.cache {
 		if f := b.flights[frame.key]; f != nil {

@@ -1,135 +1,50 @@
 package cache
 
 import (
+	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"runtime"
 	"sync/atomic"
 	"time"
 )
 
-// NoExpiry is the lifetime of an entry that never expires.
-const NoExpiry = time.Duration(math.MaxInt64)
-
-// A Config says how much a [Cache] holds, for how long, and what it does when loading fails.
-type Config[K comparable, V any] struct {
-	// Capacity is the largest number of entries, never exceeded, not even for a moment. It is required, at least 1,
-	// unless there is a MaxWeight, beside which 0 means that the number is not limited.
-	Capacity int
-
-	// MaxWeight is the largest sum of the weights of all entries, never exceeded either. 0, the default, means that weights
-	// are not limited. It needs Weigh.
-	MaxWeight uint64
-
-	// Weigh returns the weight of an entry, in a unit of your choice, say bytes. It is called once for each write, before
-	// it and outside locks (but see Update); if it panics, nothing is written. A value heavier than MaxWeight is not
-	// stored: it departs at once as Evicted, and so does what its key had before, as Replaced. One of weight 0 does
-	// not leave to make room for weight. Nil, the default, gives each entry the weight 1. It needs MaxWeight.
-	Weigh func(K, V) uint32
-
-	// Policy says which entry makes room for another: Adaptive, the default, or LRU.
-	Policy Policy
-
-	// TTL is the lifetime of an entry from its last write; reads do not extend it. 0, the default, means [NoExpiry];
-	// a negative TTL is invalid.
-	TTL time.Duration
-
-	// IdleTTL ends the lifetime of an entry, if it has not ended by then, this long after the last write or counted
-	// lookup. 0, the default, means never; a negative value is invalid.
-	IdleTTL time.Duration
-
-	// Expiry returns the lifetime of an entry in place of TTL: 0 means the TTL, negative that it has expired already. It is
-	// called like Weigh, but not for what SetTTL and Restore store. Nil, the default, means the TTL for all.
-	Expiry func(K, V) time.Duration
-
-	// Jitter shortens the TTL of each entry, or what Expiry returns, by a random part of up to this fraction, so that
-	// entries stored together do not expire together. From 0, the default and none, to 0.5. A lifetime given to SetTTL is
-	// kept as it is.
-	Jitter float64
-
-	// Refresh is the age from which on a value that GetOrLoad returns is also loaded anew, in the background and once
-	// for all who ask. The new value replaces the old one, which lives on if the load fails; the next attempt is
-	// made not before Refresh has passed again. 0, the default, means not to; a negative value is invalid.
-	Refresh time.Duration
-
-	// StaleIfError is how long past the end of its lifetime a value still answers GetOrLoad when its load returns an
-	// error. Until then it keeps its place in the cache; everything but GetOrLoad takes it for absent. An [ErrNotFound]
-	// is an answer, no failure. 0, the default, means not at all; a negative value is invalid.
-	StaleIfError time.Duration
-
-	// ErrorTTL returns how long the error of a failed load answers for its key without another load; [RetryAfter] is
-	// one such function. It is called outside locks, once per failed load; 0 or less means not at all. Nil, the
-	// default, remembers no error. At most Capacity errors are remembered, or 65536 if that is not given, beside the
-	// entries, least recently stored ones leaving first.
-	ErrorTTL func(error) time.Duration
-
-	// Uncounted leaves the Hits and Misses of Stats at 0, which makes each lookup a few nanoseconds faster. By default
-	// they are counted.
-	Uncounted bool
-
-	// OnEvent is told of each value that leaves the cache, once, with the cause. It may be nil. It is called
-	// synchronously, outside locks, after the change it reports and in the order of the changes; it may call back into
-	// this package and must not block.
-	OnEvent func(context.Context, Event[K, V])
-}
-
-// Validate reports everything that is wrong with c, joined, or nil.
-func (c Config[K, V]) Validate() error {
-	var errs []error
-	check := func(ok bool, field string, value any, want string) {
-		if !ok {
-			errs = append(errs, fmt.Errorf("cache: %s is %v, want %s", field, value, want))
-		}
-	}
-	if c.Weigh == nil {
-		check(c.Capacity >= 1, "Capacity", c.Capacity, "at least 1")
-		check(c.MaxWeight == 0, "MaxWeight", c.MaxWeight, "0 without Weigh")
-	} else {
-		check(c.Capacity >= 0, "Capacity", c.Capacity, "0 (not limited) or more")
-		check(c.MaxWeight >= 1 && c.MaxWeight <= math.MaxInt64, "MaxWeight", c.MaxWeight, "1 to 1<<63-1 with Weigh")
-	}
-	check(c.Policy <= LRU, "Policy", c.Policy, "Adaptive or LRU")
-	check(c.TTL >= 0, "TTL", c.TTL, "0 (no expiry) or more")
-	check(c.IdleTTL >= 0, "IdleTTL", c.IdleTTL, "0 (never) or more")
-	check(c.Jitter >= 0 && c.Jitter <= 0.5, "Jitter", c.Jitter, "0 to 0.5")
-	check(c.Refresh >= 0, "Refresh", c.Refresh, "0 (off) or more")
-	check(c.StaleIfError >= 0, "StaleIfError", c.StaleIfError, "0 (off) or more")
-	return errors.Join(errs...)
-}
-
-// A Cache is a bounded map of keys to values that decides which entries are worth keeping. [New] makes one. It is safe for
-// use by many goroutines, must not be copied, and needs no closing: it owns no goroutine.
+// A Cache is a bounded map of keys to values that evicts the entries it
+// expects to need least. [New] makes a Cache. It is safe for concurrent use,
+// must not be copied, and need not be closed.
 type Cache[K comparable, V any] struct {
 	config  Config[K, V]
 	hasher  hasher[K]
-	epoch   time.Time      // instants count from here
+	epoch   time.Time      // the origin of all instants
 	random  func() float64 // in [0, 1), for Jitter
 	word    word           // whether values can be overwritten in place
-	shards  []shard[K, V]  // a power of two of them
-	shift   int            // the logarithm of that
+	shards  []shard[K, V]  // their number is a power of two
+	shift   int            // the logarithm of that number
 	lookups counters
-	errs    *Cache[K, error] // the remembered errors, or nil. Those of a key change under the lock of its shard
+	errs    *Cache[K, error] // the remembered errors, or nil; see shard.detach
 
-	_      [64]byte // what is above is only read
+	_      [64]byte // the fields above are only read
 	budget budget
-	armed  atomic.Int64 // the instant of the timer that is to remove what has expired, or 0
+	armed  atomic.Int64 // the instant of the timer that removes expired entries, or 0
 }
 
-// A shard is worth its fixed costs, and evicts nearly what the whole cache would, from this many entries on.
+// A shard with this many entries evicts nearly the same entries as an
+// undivided cache would.
 const shardEntries = 256
 
-const maxErrors = 1 << 16 // that are remembered, if there is no Capacity
+// maxErrors bounds the remembered errors of a cache without Capacity.
+const maxErrors = 1 << 16
 
-// New returns an empty cache. It panics with the error of [Config.Validate] if there is one.
+// New returns an empty cache. It panics with the error of [Config.Validate]
+// if config is invalid.
 func New[K comparable, V any](config Config[K, V]) *Cache[K, V] {
 	if err := config.Validate(); err != nil {
 		panic(err)
 	}
 	shards := 1
-	for config.Policy != LRU && shards < 4*runtime.GOMAXPROCS(0) && (config.Capacity == 0 || config.Capacity >= 2*shards*shardEntries) {
+	for config.Eviction != LRU && shards < 4*runtime.GOMAXPROCS(0) && (config.Capacity == 0 || config.Capacity >= 2*shards*shardEntries) {
 		shards *= 2
 	}
 	return newCache(config, shards)
@@ -137,9 +52,7 @@ func New[K comparable, V any](config Config[K, V]) *Cache[K, V] {
 
 // newCache returns a cache with this number of shards, a power of two.
 func newCache[K comparable, V any](config Config[K, V], shards int) *Cache[K, V] {
-	if config.TTL == 0 {
-		config.TTL = NoExpiry
-	}
+	config.TTL = cmp.Or(config.TTL, NoExpiry)
 	c := &Cache[K, V]{
 		config:  config,
 		hasher:  newHasher[K](),
@@ -148,36 +61,31 @@ func newCache[K comparable, V any](config Config[K, V], shards int) *Cache[K, V]
 		word:    wordOf[V](),
 		lookups: newCounters(),
 		shards:  make([]shard[K, V], shards),
-	}
-	for n := shards; n > 1; n /= 2 {
-		c.shift++
+		shift:   bits.Len(uint(shards)) - 1,
 	}
 	for i := range c.shards {
-		c.shards[i].reset(config.Policy)
+		c.shards[i].cache = c
+		c.shards[i].reset()
 	}
-	c.budget.capacity.Store(int64(config.Capacity))
+	c.budget.capacity.Store(cmp.Or(int64(config.Capacity), math.MaxInt64))
 	c.budget.maxWeight.Store(int64(config.MaxWeight))
-	if config.Capacity == 0 {
-		c.budget.capacity.Store(math.MaxInt64)
-	}
 	if config.ErrorTTL != nil {
-		n := config.Capacity
-		if n == 0 {
-			n = maxErrors
-		}
-		c.errs = newCache(Config[K, error]{Capacity: n, Policy: LRU}, 1)
+		c.errs = newCache(Config[K, error]{Capacity: cmp.Or(config.Capacity, maxErrors), Eviction: LRU}, 1)
 	}
 	return c
 }
 
-// locate returns the shard of k, and its hash. It panics if k cannot be hashed; what is done under a lock does not.
+// locate returns the shard of k and the part of its hash that the shard uses.
+// It panics if k cannot be hashed. Operations on k under a lock then cannot
+// panic.
 func (c *Cache[K, V]) locate(k K) (*shard[K, V], uint32) {
 	hash := c.hasher.hash(k)
 	return &c.shards[hash>>(64-c.shift)], uint32(hash)
 }
 
-// Get returns the value of k. That is a use of the entry, which makes it less likely to be evicted; with the policy LRU, it
-// becomes the most recently used one.
+// Get returns the value of k and reports whether k has a value. Get marks the
+// entry as used, so that it is less likely to be evicted. With LRU it becomes
+// the most recently used entry.
 func (c *Cache[K, V]) Get(k K) (V, bool) {
 	if n := c.get(k); n != nil {
 		return n.load(c.word), true
@@ -186,10 +94,11 @@ func (c *Cache[K, V]) Get(k K) (V, bool) {
 	return none, false
 }
 
+// get returns the fresh entry of k, or nil.
 func (c *Cache[K, V]) get(k K) *node[K, V] {
 	s, hash := c.locate(k)
-	if c.config.Policy == LRU {
-		return c.getLRU(s, hash, k)
+	if c.config.Eviction == LRU {
+		return s.getLRU(hash, k)
 	}
 	n := s.find(hash, k)
 	if n == nil || !c.use(n) {
@@ -201,27 +110,29 @@ func (c *Cache[K, V]) get(k K) *node[K, V] {
 	return n
 }
 
-// getLRU is get for a cache whose order each lookup changes.
-func (c *Cache[K, V]) getLRU(s *shard[K, V], hash uint32, k K) *node[K, V] {
+// getLRU is get for a cache whose order changes with each lookup.
+func (s *shard[K, V]) getLRU(hash uint32, k K) *node[K, V] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.find(hash, k)
-	if n == nil || !c.use(n) {
-		c.count(false)
+	if n == nil || !s.cache.use(n) {
+		s.cache.count(false)
 		return nil
 	}
-	c.count(true)
+	s.cache.count(true)
 	s.queues.used(n)
 	return n
 }
 
-// Peek returns the value of k. Unlike Get it is no use of the entry and is not counted.
+// Peek returns the value of k. Unlike Get, Peek does not mark the entry as
+// used and does not count as a lookup.
 func (c *Cache[K, V]) Peek(k K) (V, bool) {
 	s, hash := c.locate(k)
 	return c.valueOf(s.find(hash, k))
 }
 
-// valueOf returns the value of n, if there is an n and it has not expired.
+// valueOf returns the value of n and reports whether n is a fresh entry. N may
+// be nil.
 func (c *Cache[K, V]) valueOf(n *node[K, V]) (v V, ok bool) {
 	if n == nil || c.age(n) != fresh {
 		return v, false
@@ -229,145 +140,148 @@ func (c *Cache[K, V]) valueOf(n *node[K, V]) (v V, ok bool) {
 	return n.load(c.word), true
 }
 
-// Set stores v under k for the lifetime that the Config says. That is a use of the entry. A load of k under way will not
-// overwrite it.
+// Set stores v under k with the lifetime of the Config, and marks the entry as
+// used. A load of k in progress does not overwrite v.
 func (c *Cache[K, V]) Set(k K, v V) {
 	c.write(k, v, c.lifetime(k, v))
 }
 
-// SetTTL is Set with a lifetime of its own: 0 means that of the Config, [NoExpiry] never. It panics if ttl is negative,
-// which a lifetime computed as a difference can be; such a value has expired, so do not store it.
+// SetTTL is like Set, with the lifetime ttl. Zero means the lifetime of the
+// Config. [NoExpiry] means that the entry never expires. If ttl < 0, v has
+// expired already: v departs at once with CauseExpired, and k has no entry
+// afterwards.
 func (c *Cache[K, V]) SetTTL(k K, v V, ttl time.Duration) {
-	if ttl < 0 {
-		panic("cache: SetTTL: negative lifetime")
-	}
 	if ttl == 0 {
 		ttl = c.lifetime(k, v)
 	}
 	c.write(k, v, ttl)
 }
 
-// Swap is Set that returns the value it replaced, if there was one.
+// Swap is like Set, and returns the replaced value. It reports whether there
+// was a value to replace.
 func (c *Cache[K, V]) Swap(k K, v V) (old V, had bool) {
 	return c.write(k, v, c.lifetime(k, v))
 }
 
 func (c *Cache[K, V]) write(k K, v V, ttl time.Duration) (old V, had bool) {
 	s, hash := c.locate(k)
-	inPlace := c.word != notWord && c.plain(ttl) && c.config.OnEvent == nil
-	var n *node[K, V]
-	if !inPlace {
+	var n *node[K, V] // nil if v may overwrite a value in place
+	if c.word == notWord || !c.plain(ttl) || c.config.OnEvent != nil {
 		n = c.newNode(k, v, hash, ttl)
 	}
+	return c.store(s, k, v, hash, n, always)
+}
+
+// A mode says when store stores a value.
+type mode uint8
+
+const (
+	always    mode = iota
+	ifAbsent       // the present value, if any, is used
+	restoring      // if absent, without marking the entry as used
+)
+
+// store stores v under k, as the node n if that is not nil. It returns the
+// value that k had before.
+func (c *Cache[K, V]) store(s *shard[K, V], k K, v V, hash uint32, n *node[K, V], m mode) (old V, had bool) {
 	var gone departed[K, V]
-	c.attempt(s, &gone, func() bool {
-		c.detach(s, k)
-		present := s.find(hash, k)
-		old, had = c.valueOf(present)
-		if inPlace {
-			if present != nil && present.attrs == nil {
-				present.overwrite(c.word, v)
-				s.queues.used(present)
-				return true
-			}
-			n = c.newNode(k, v, hash, ttl)
-		}
-		return c.put(s, present, n, true, &gone)
-	})
+	old, had, done := s.store(k, v, hash, n, m, &gone)
+	for !done {
+		c.evictElsewhere(s, &gone)
+		old, had, done = s.store(k, v, hash, n, m, &gone)
+	}
 	c.emit(context.Background(), &gone)
 	return old, had
 }
 
-// lifetime returns that of an entry about to be stored, as the Config says.
+// store also reports whether it was done: if not, another shard must make room
+// first.
+func (s *shard[K, V]) store(k K, v V, hash uint32, n *node[K, V], m mode, gone *departed[K, V]) (old V, had, done bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	present := s.find(hash, k)
+	old, had = s.cache.valueOf(present)
+	if had && m != always {
+		if m == ifAbsent {
+			s.cache.use(present)
+		}
+		return old, true, true
+	}
+	s.detach(k)
+	if n == nil {
+		if present != nil && present.attrs == nil {
+			present.overwrite(s.cache.word, v)
+			s.queues.used(present)
+			return old, had, true
+		}
+		n = s.cache.newNode(k, v, hash, NoExpiry)
+	}
+	return old, had, s.put(present, n, m != restoring, gone)
+}
+
+// lifetime returns the lifetime of an entry by the rules of the Config.
 func (c *Cache[K, V]) lifetime(k K, v V) time.Duration {
 	ttl := c.config.TTL
 	if c.config.Expiry != nil {
 		if own := c.config.Expiry(k, v); own != 0 {
-			ttl = max(own, 0)
+			ttl = own
 		}
 	}
-	if c.config.Jitter == 0 || ttl == NoExpiry {
+	if c.config.Jitter == 0 || ttl == NoExpiry || ttl < 0 {
 		return ttl
 	}
 	return ttl - time.Duration(float64(ttl)*c.config.Jitter*c.random())
 }
 
-// attempt runs f under the lock of s until it reports that it had the room it needs. In between, another shard makes room.
-func (c *Cache[K, V]) attempt(s *shard[K, V], gone *departed[K, V], f func() bool) {
-	for !s.locked(f) {
-		c.evictElsewhere(s, gone)
-	}
-}
-
-// detach forgets what is loaded or remembered for k: a load under way still answers those who wait for it, and nobody
-// else. s.mu is held.
-func (c *Cache[K, V]) detach(s *shard[K, V], k K) {
-	if len(s.flights) > 0 {
-		delete(s.flights, k)
-	}
-	if c.errs != nil && c.errs.Len() > 0 {
-		c.errs.Delete(k)
-	}
-}
-
-// GetOrSet returns the value of k if there is one, as Get does, and otherwise stores v and returns it. Loaded says which.
+// GetOrSet returns the value of k, as Get does. If k has no value, GetOrSet
+// stores v, as Set does, and returns v. Loaded reports whether k had a value.
 func (c *Cache[K, V]) GetOrSet(k K, v V) (actual V, loaded bool) {
 	if n := c.get(k); n != nil {
 		return n.load(c.word), true
 	}
 	s, hash := c.locate(k)
 	n := c.newNode(k, v, hash, c.lifetime(k, v))
-	var gone departed[K, V]
-	c.attempt(s, &gone, func() bool {
-		present := s.find(hash, k)
-		if loaded = present != nil && c.use(present); loaded { // since the lookup
-			actual = present.load(c.word)
-			return true
-		}
-		c.detach(s, k)
-		actual = v
-		return c.put(s, present, n, true, &gone)
-	})
-	c.emit(context.Background(), &gone)
-	return actual, loaded
+	if old, had := c.store(s, k, v, hash, n, ifAbsent); had { // since the lookup
+		return old, true
+	}
+	return v, false
 }
 
-// Delete removes k and reports whether it had a value. A load of k under way will not bring it back, and a later GetOrLoad
-// does not join that load.
+// Delete deletes k and reports whether it had a value. A load of k in progress
+// does not store its result, and a later GetOrLoad does not join that load.
 func (c *Cache[K, V]) Delete(k K) bool {
-	_, had := c.Take(k)
+	_, had := c.GetAndDelete(k)
 	return had
 }
 
-// Take is Delete that returns the value it removed. Neither is counted as a lookup.
-func (c *Cache[K, V]) Take(k K) (v V, had bool) {
+// GetAndDelete is like Delete, and returns the deleted value. It does not
+// count as a lookup.
+func (c *Cache[K, V]) GetAndDelete(k K) (v V, had bool) {
 	s, hash := c.locate(k)
 	var gone departed[K, V]
-	s.locked(func() bool {
-		c.detach(s, k)
-		n := s.find(hash, k)
-		if v, had = c.valueOf(n); n != nil {
-			c.remove(s, n, Deleted, &gone)
-		}
-		return true
-	})
+	v, had = s.delete(k, hash, &gone)
 	c.emit(context.Background(), &gone)
 	return v, had
 }
 
-// Clear removes everything that is there when it begins: entries, remembered errors, and the right of loads under way to
-// store their results. What is stored meanwhile may go too.
+func (s *shard[K, V]) delete(k K, hash uint32, gone *departed[K, V]) (v V, had bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.detach(k)
+	n := s.find(hash, k)
+	if v, had = s.cache.valueOf(n); n != nil {
+		s.remove(n, CauseDeleted, gone)
+	}
+	return v, had
+}
+
+// Clear deletes all entries and remembered errors. Loads in progress complete
+// but do not store their results. Clear may also delete entries that are
+// stored while it runs.
 func (c *Cache[K, V]) Clear() {
 	var gone departed[K, V]
 	for i := range c.shards {
-		s := &c.shards[i]
-		s.locked(func() bool {
-			for _, n := range s.queues.all() {
-				c.remove(s, n, Deleted, &gone)
-			}
-			s.reset(c.config.Policy)
-			return true
-		})
+		c.shards[i].clear(&gone)
 	}
 	if c.errs != nil { // after the loads that could add to them
 		c.errs.Clear()
@@ -375,11 +289,22 @@ func (c *Cache[K, V]) Clear() {
 	c.emit(context.Background(), &gone)
 }
 
-// Len returns the number of entries, those included that have expired and have not yet been removed. It is never more than
-// Capacity.
+func (s *shard[K, V]) clear(gone *departed[K, V]) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.queues.all() {
+		s.remove(n, CauseDeleted, gone)
+	}
+	s.reset()
+}
+
+// Len returns the number of entries, including expired entries that have not
+// been removed yet. It never exceeds Capacity, except while Resize reduces the
+// capacity.
 func (c *Cache[K, V]) Len() int { return int(c.budget.entries.Load()) }
 
-// Weight returns the sum of the weights of all entries: without Weigh, their number. It is never more than MaxWeight.
+// Weight returns the sum of the weights of all entries. It never exceeds
+// MaxWeight. Without Weigh it is Len.
 func (c *Cache[K, V]) Weight() uint64 {
 	if c.config.Weigh == nil {
 		return uint64(c.Len())
@@ -387,12 +312,13 @@ func (c *Cache[K, V]) Weight() uint64 {
 	return uint64(c.budget.weight.Load())
 }
 
-// Capacity returns the largest number of entries: the Config's, or that of the last Resize. Without either it is
-// [math.MaxInt].
+// Capacity returns the maximum number of entries: the Capacity of the Config
+// or of the last Resize. Without either it is [math.MaxInt].
 func (c *Cache[K, V]) Capacity() int { return int(min(c.budget.capacity.Load(), math.MaxInt)) }
 
-// Resize changes the Capacity, and evicts what is then too much. It panics if capacity is less than 1. How the work is
-// shared out among processors remains as the Config's Capacity has it: a cache that is to become large should begin large.
+// Resize sets the Capacity and evicts the entries that exceed it. It panics if
+// capacity < 1. It does not change the number of shards, which depends on
+// Config.Capacity: create a cache that will grow large with a large Capacity.
 func (c *Cache[K, V]) Resize(capacity int) {
 	if capacity < 1 {
 		panic("cache: Resize: capacity less than 1")

@@ -2,22 +2,23 @@ package cache
 
 import (
 	"cmp"
-	"context"
 	"iter"
 	"slices"
 	"time"
 )
 
-// An Entry is what a [Cache] holds for one key, to look at or to write to a file. [Cache.Restore] takes it back.
+// An Entry describes one entry of a [Cache], for inspection or for a snapshot.
+// [Cache.Restore] stores entries again.
 type Entry[K comparable, V any] struct {
 	Key     K         // the key
 	Value   V         // its value
-	Weight  uint32    // by Config.Weigh, else 1
-	Expires time.Time // when it expires if it is not used before; zero if never
-	Heat    uint8     // how much the policy thinks of it, from 0 to 7; with LRU always 0, as the order says it
+	Weight  uint32    // by Config.Weigh, otherwise 1
+	Expires time.Time // when the entry expires unless it is used before; zero if never
+	Heat    uint8     // how much the Adaptive policy values the entry, from 0 to 7; 0 with LRU
 }
 
-// Entry returns the entry of k. Like Peek it is no use of the entry and is not counted.
+// Entry returns the entry of k and reports whether k has a value. Like Peek,
+// it does not mark the entry as used and does not count as a lookup.
 func (c *Cache[K, V]) Entry(k K) (Entry[K, V], bool) {
 	n, left := c.remaining(k)
 	if n == nil {
@@ -30,13 +31,17 @@ func (c *Cache[K, V]) Entry(k K) (Entry[K, V], bool) {
 	return e, true
 }
 
-// temperature orders the entries of the adaptive policy: those of the main queue, which had to win their places, before all
-// others.
+// temperature orders the entries of the adaptive policy. The entries of the
+// main queue are hotter than all others.
 func (n *node[K, V]) temperature() uint8 { return uint8(n.meta.Load() & (heatMask | inMain)) }
 
-// All iterates over the entries, the least valued first: with LRU in the exact order of their last use. It visits the keys
-// present when it starts, each at most once and with its value at that moment, or not at all if it has gone by then. It is no
-// use of the entries, and the loop may change the cache. It copies the keys first: O(Len) memory.
+// All iterates over the entries, the least valued first. With LRU and weights
+// above 0, this is the exact order of last use.
+//
+// All visits the keys that are present when it starts, each at most once. It
+// reads a value at the moment of its visit, and skips keys that have no value
+// then. All does not mark entries as used. The loop body may modify the cache.
+// All first copies the keys, in O(Len) memory.
 func (c *Cache[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		for _, k := range c.snapshot() {
@@ -47,18 +52,15 @@ func (c *Cache[K, V]) All() iter.Seq2[K, V] {
 	}
 }
 
-// Keys is All without the values.
+// Keys is like All, without the values.
 func (c *Cache[K, V]) Keys() iter.Seq[K] {
 	return func(yield func(K) bool) {
-		for k := range c.All() {
-			if !yield(k) {
-				return
-			}
-		}
+		c.All()(func(k K, _ V) bool { return yield(k) })
 	}
 }
 
-// Entries is All with everything there is to know: a snapshot of the cache, to be encoded as you like.
+// Entries is like All, with all data of each entry. Encode them to take a
+// snapshot of the cache.
 func (c *Cache[K, V]) Entries() iter.Seq[Entry[K, V]] {
 	return func(yield func(Entry[K, V]) bool) {
 		for _, k := range c.snapshot() {
@@ -89,10 +91,14 @@ func (s *shard[K, V]) nodes() []*node[K, V] {
 	return s.queues.all()
 }
 
-// Restore stores entries that [Cache.Entries] gave, of this cache or another, in their order, and returns how many. They
-// expire when they would have, by the wall clock; those that have are left out, and so are those whose key has a value, which
-// is newer. Weights are asked of Config.Weigh again. Evictions follow the rules: to restore a large cache into
-// a small one keeps the more valued entries, roughly.
+// Restore stores entries, which [Cache.Entries] of this or another cache has
+// returned, in their order. It returns the number of stored entries.
+//
+// Restore skips entries that have expired by the wall clock, and entries whose
+// key has a value, which is newer. Config.Weigh weighs the entries again. The
+// time Expires becomes the end of the lifetime, even if it was the end of
+// idleness: use after Restore does not extend it. If the cache is smaller than
+// the snapshot, evictions roughly keep the more valued entries.
 func (c *Cache[K, V]) Restore(entries iter.Seq[Entry[K, V]]) int {
 	restored := 0
 	for e := range entries {
@@ -100,30 +106,17 @@ func (c *Cache[K, V]) Restore(entries iter.Seq[Entry[K, V]]) int {
 		if !e.Expires.IsZero() {
 			ttl = time.Until(e.Expires)
 		}
-		if ttl > 0 && equal(e.Key, e.Key) && c.restore(e, ttl) {
+		if ttl <= 0 || !equal(e.Key, e.Key) {
+			continue
+		}
+		s, hash := c.locate(e.Key)
+		n := c.newNode(e.Key, e.Value, hash, ttl)
+		if c.config.Eviction != LRU {
+			n.meta.Store(uint32(e.Heat) & (heatMask | inMain))
+		}
+		if _, had := c.store(s, e.Key, e.Value, hash, n, restoring); !had {
 			restored++
 		}
 	}
 	return restored
-}
-
-func (c *Cache[K, V]) restore(e Entry[K, V], ttl time.Duration) (stored bool) {
-	s, hash := c.locate(e.Key)
-	n := c.newNode(e.Key, e.Value, hash, ttl)
-	if c.config.Policy != LRU {
-		n.meta.Store(uint32(e.Heat) & (heatMask | inMain))
-	}
-	var gone departed[K, V]
-	c.attempt(s, &gone, func() bool {
-		present := s.find(hash, e.Key)
-		if present != nil && c.age(present) == fresh {
-			stored = false
-			return true
-		}
-		stored = true
-		c.detach(s, e.Key)
-		return c.put(s, present, n, false, &gone)
-	})
-	c.emit(context.Background(), &gone)
-	return stored
 }

@@ -7,137 +7,115 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"time"
-	"unicode/utf8"
+
+	"github.com/redoubt-go/redoubt/internal/ctxerr"
+	"github.com/redoubt-go/redoubt/internal/errtree"
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// ErrNotFound is for loaders to return or wrap: the origin has answered, and has no such key. It is no failure, so no stale
-// value stands in for it.
+// ErrNotFound is the error of a loader whose origin has answered that the key
+// does not exist. Loaders return it or wrap it. It is not a failure of the
+// origin: GetOrLoad returns it even if a stale value is present.
 var ErrNotFound = errors.New("cache: not found")
 
-// ErrRecursive is returned by GetOrLoad when the load of a key, directly or through loads of other keys, asks for that key
-// again: it would wait for itself.
+// ErrRecursive is the error of a load that waits for itself: the loader of a
+// key asks for the same key, directly or through the loaders of other keys.
 var ErrRecursive = errors.New("cache: recursive load")
 
-var errGoexit = errors.New("cache: the loader called runtime.Goexit")
+var errGoexit = errors.New("cache: loader called runtime.Goexit")
 
-// A PanicError is what GetOrLoad panics with when a loader has panicked: each of those who wait panics with the same one.
+// newWaitError returns the error of a wait for a load that ended with ctx.
+func (c *Cache[K, V]) newWaitError(ctx context.Context) error {
+	return ctxerr.New(ctx, prefix(c.config.Name)+"wait")
+}
+
+// A PanicError is the value of the panic of GetOrLoad after a loader has
+// panicked. All callers that wait for the load panic with the same PanicError.
 type PanicError struct {
-	Value any    // what the loader panicked with
+	Name  string // Config.Name
+	Value any    // the value of the loader's panic
 	Stack []byte // the stack of the loader's goroutine
 }
 
 var _ slog.LogValuer = (*PanicError)(nil)
 
-// newPanicError leaves the PanicError of a load within a load as it is: its stack is the one that tells.
-func newPanicError(value any) *PanicError {
+// newPanicError returns the error of a panic with value. If value is the
+// PanicError of a load within a load, it is returned unchanged: its stack
+// shows the cause.
+func newPanicError(name string, value any) *PanicError {
 	if p, ok := value.(*PanicError); ok {
 		return p
 	}
-	return &PanicError{Value: value, Stack: debug.Stack()}
+	return &PanicError{Name: name, Value: value, Stack: debug.Stack()}
 }
 
-// Error returns the first 64 bytes of the value, and the stack: the panic may end the program, with this as its last words.
-func (e *PanicError) Error() string { return fmt.Sprintf("%s\n\n%s", e.text(), e.Stack) }
+// Error returns the first 64 bytes of the panic value, followed by the
+// loader's stack.
+func (e *PanicError) Error() string { return e.text() + "\n\n" + string(e.Stack) }
 
 func (e *PanicError) text() string {
-	return fmt.Sprintf("cache: load panicked: %q", cut(fmt.Sprint(e.Value)))
+	return prefix(e.Name) + "load panicked: " + quote.Text(fmt.Sprint(e.Value))
 }
 
-// Unwrap returns the value if it is an error, else nil.
+// Unwrap returns the value if it is an error, otherwise nil.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err
 }
 
-// LogValue returns the text of e and the stack.
+// LogValue returns the text of the error and the stack as a group.
 func (e *PanicError) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("msg", e.text()), slog.String("stack", string(e.Stack)))
 }
 
-// A CachedError is returned by GetOrLoad in place of a load: an earlier one failed, and Config.ErrorTTL had its error
-// remembered.
+// A CachedError is the error of GetOrLoad while it remembers the error of an
+// earlier load, by Config.ErrorTTL. The loader was not called.
 type CachedError struct {
-	Err  error         // the error of that load
-	Left time.Duration // how long it will still be remembered
+	Name string        // Config.Name
+	Err  error         // the error of the earlier load
+	Left time.Duration // how long the cache still remembers it, or NoExpiry
 }
 
 var _ slog.LogValuer = (*CachedError)(nil)
 
-// Error returns the time left, rounded up to a millisecond, and the first 64 bytes of the text of Err.
+// Error returns the time left, rounded up to a millisecond, and the first 64
+// bytes of the text of Err.
 func (e *CachedError) Error() string {
-	left := (min(e.Left, NoExpiry-time.Millisecond) + time.Millisecond - 1).Truncate(time.Millisecond)
-	return fmt.Sprintf("cache: remembered error, retry after %v: %q", left, cut(e.Err.Error()))
+	text := prefix(e.Name) + "remembered error"
+	if left := e.RetryAfter(); left > 0 {
+		left = (min(left, NoExpiry-time.Millisecond) + time.Millisecond - 1).Truncate(time.Millisecond)
+		text += fmt.Sprintf(", retry after %v", left)
+	}
+	return text + ": " + quote.Error(e.Err)
 }
 
 // Unwrap returns Err.
 func (e *CachedError) Unwrap() error { return e.Err }
 
-// Rejected returns true: nothing was tried.
+// Rejected returns true: the loader was not called.
 func (e *CachedError) Rejected() bool { return true }
 
-// RetryAfter returns Left.
-func (e *CachedError) RetryAfter() time.Duration { return e.Left }
-
-// LogValue returns the text of e and the time left.
-func (e *CachedError) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("msg", e.Error()), slog.Duration("retry_after", e.Left))
+// RetryAfter returns Left, or 0 if Left is NoExpiry.
+func (e *CachedError) RetryAfter() time.Duration {
+	if e.Left == NoExpiry {
+		return 0
+	}
+	return e.Left
 }
 
-// maxRetryAfter bounds RetryAfter: the time an origin names is its choice, and an error remembered by mistake stays wrong
-// for as long.
+// LogValue returns the text of the error and the time left as a group.
+func (e *CachedError) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("msg", e.Error()), slog.Duration("retry_after", e.RetryAfter()))
+}
+
+// maxRetryAfter bounds RetryAfter. The origin chooses the time, and an error
+// that is remembered by mistake stays wrong for as long.
 const maxRetryAfter = time.Hour
 
-// RetryAfter is a value for Config.ErrorTTL: it returns the duration that err itself names, by the method RetryAfter()
-// time.Duration of err or of the first error that err wraps and that has it. It returns 0, which is not to remember
-// err, if none has or if that is negative, and never more than an hour.
+// RetryAfter is a function for Config.ErrorTTL. It returns the result of the
+// method RetryAfter() time.Duration of err, or of the first error in its tree
+// that has this method. The result is between 0 and 1 hour. It is 0 if no
+// error has the method.
 func RetryAfter(err error) time.Duration {
-	after, _ := retryAfter(err)
-	return min(max(after, 0), maxRetryAfter)
-}
-
-// retryAfter walks err in the order of errors.As, which would allocate for an interface target.
-func retryAfter(err error) (after time.Duration, ok bool) {
-	if e, ok := err.(interface{ RetryAfter() time.Duration }); ok {
-		return e.RetryAfter(), true
-	}
-	switch e := err.(type) {
-	case interface{ Unwrap() error }:
-		return retryAfter(e.Unwrap())
-	case interface{ Unwrap() []error }:
-		for _, err := range e.Unwrap() {
-			if after, ok = retryAfter(err); ok {
-				return after, true
-			}
-		}
-	}
-	return 0, false
-}
-
-// A contextError is the end of a wait; it matches both errors of the context.
-type contextError struct{ err, cause error }
-
-func newContextError(ctx context.Context) error {
-	return &contextError{ctx.Err(), context.Cause(ctx)}
-}
-
-func (e *contextError) Error() string   { return "cache: waiting for a load: " + e.err.Error() }
-func (e *contextError) Unwrap() []error { return []error{e.err, e.cause} }
-
-// Is makes the ends of two waits one error, by the same context: GetOrLoadMany reports it once.
-func (e *contextError) Is(target error) bool {
-	other, ok := target.(*contextError)
-	return ok && e.err == other.err
-}
-
-// cut returns s, or as many of its whole characters as fit in 64 bytes.
-func cut(s string) string {
-	const size = 64
-	if len(s) <= size {
-		return s
-	}
-	n := size
-	for n > size-utf8.UTFMax && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
+	return min(max(errtree.Read(err).RetryAfter, 0), maxRetryAfter)
 }

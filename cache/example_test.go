@@ -20,19 +20,52 @@ func findUser(_ context.Context, id string) (User, error) {
 
 func Example() {
 	ctx := context.Background()
-	users := cache.Memoize(findUser, cache.Config[string, User]{Capacity: 10_000, TTL: time.Minute})
-	alice, err := users.Get(ctx, "alice") // one query, however many goroutines ask
-	users.Forget("alice")                 // after a write
+	users := cache.Memoize(cache.Config[string, User]{
+		Capacity: 10_000,
+		TTL:      time.Minute,
+	}, findUser)
+	alice, err := users.Get(ctx, "alice") // one query for all callers
+	users.Forget("alice")                 // after a change at the origin
 	fmt.Println(alice.Name, err, users.Stats().HitRatio())
 	// Output: Alice <nil> 0
 }
 
+func ExampleCache() {
+	counts := cache.New(cache.Config[string, int]{Capacity: 1000})
+	counts.Set("a", 1)
+	n, ok := counts.Get("a")
+	fmt.Println(n, ok)
+	// Output: 1 true
+}
+
+func findRate(_ context.Context, currency string) (float64, error) {
+	if currency == "EUR" {
+		return 1.08, nil
+	}
+	return 0, cache.ErrNotFound
+}
+
+// While the origin fails, known rates are served for a day.
+func ExampleConfig_staleIfError() {
+	rates := cache.Memoize(cache.Config[string, float64]{
+		Capacity:     200,
+		TTL:          10 * time.Minute,
+		StaleIfError: 24 * time.Hour,
+		ErrorTTL:     func(error) time.Duration { return time.Minute },
+	}, findRate)
+	fmt.Println(rates.Get(context.Background(), "EUR"))
+	fmt.Println(rates.Get(context.Background(), "ABC"))
+	// Output:
+	// 1.08 <nil>
+	// 0 cache: not found
+}
+
 func ExampleNew() {
-	c := cache.New(cache.Config[string, int]{Capacity: 2, Policy: cache.LRU})
+	c := cache.New(cache.Config[string, int]{Capacity: 2, Eviction: cache.LRU})
 	c.Set("a", 1)
 	c.Set("b", 2)
-	c.Get("a")    // now b is the least recently used
-	c.Set("c", 3) // and makes room
+	c.Get("a")    // b is now the least recently used
+	c.Set("c", 3) // evicts b
 	for k, v := range c.All() {
 		fmt.Println(k, v)
 	}
@@ -78,7 +111,7 @@ func ExampleCache_GetOrSet() {
 func ExampleEvent() {
 	files := cache.New(cache.Config[string, string]{
 		Capacity: 2,
-		Policy:   cache.LRU,
+		Eviction: cache.LRU,
 		OnEvent: func(_ context.Context, e cache.Event[string, string]) {
 			fmt.Println("close", e.Value, "-", e.Cause)
 		},
@@ -95,7 +128,7 @@ func ExampleEvent() {
 }
 
 func ExampleCause() {
-	fmt.Println(cache.Replaced, cache.Deleted, cache.Expired, cache.Evicted)
+	fmt.Println(cache.CauseReplaced, cache.CauseDeleted, cache.CauseExpired, cache.CauseEvicted)
 	// Output: replaced deleted expired evicted
 }
 
@@ -108,20 +141,20 @@ func ExampleStats() {
 	fmt.Println(string(text))
 	fmt.Println(c.Stats().HitRatio())
 	// Output:
-	// {"hits":1,"misses":1,"stale_hits":0,"error_hits":0,"loads":0,"load_errors":0,"load_time_ns":0,"evictions":0,"expirations":0}
+	// {"name":"","len":1,"weight":1,"capacity":1,"hits":1,"misses":1,"stale_hits":0,"error_hits":0,"loads":0,"load_errors":0,"load_time_ns":0,"evictions":0,"expirations":0}
 	// 0.5
 }
 
 func ExampleMemoize() {
 	var fib *cache.Memo[int, int64]
-	fib = cache.Memoize(func(ctx context.Context, n int) (int64, error) {
+	fib = cache.Memoize(cache.Config[int, int64]{Capacity: 100}, func(ctx context.Context, n int) (int64, error) {
 		if n < 2 {
 			return int64(n), nil
 		}
 		a, _ := fib.Get(ctx, n-1)
 		b, _ := fib.Get(ctx, n-2)
 		return a + b, nil
-	}, cache.Config[int, int64]{Capacity: 100})
+	})
 	fmt.Println(fib.Get(context.Background(), 50))
 	fmt.Println(fib.Stats().Loads, "calls")
 	// Output:
@@ -131,14 +164,14 @@ func ExampleMemoize() {
 
 func ExampleMemo() {
 	var find func(context.Context, string) (User, error) = findUser
-	find = cache.Memoize(find, cache.Config[string, User]{Capacity: 100}).Get // of the same type
+	find = cache.Memoize(cache.Config[string, User]{Capacity: 100}, find).Get // has the same type
 	fmt.Println(find(context.Background(), "bob"))
 	// Output: {Bob} <nil>
 }
 
-// What has been remembered can be looked at and dropped, all of it or one result.
+// A Memo can forget all results or a single result.
 func ExampleMemo_Clear() {
-	square := cache.Memoize(func(_ context.Context, n int) (int, error) { return n * n, nil }, cache.Config[int, int]{Capacity: 100})
+	square := cache.Memoize(cache.Config[int, int]{Capacity: 100}, func(_ context.Context, n int) (int, error) { return n * n, nil })
 	info := func(when string) {
 		st := square.Stats()
 		fmt.Println(when, "hits:", st.Hits, "misses:", st.Misses, "remembered:", square.Cache().Len())
@@ -189,7 +222,7 @@ func ExampleLazy_Reset() {
 	// 2 <nil>
 }
 
-// A Document counts its words when somebody wants to know, once.
+// A Document counts its words once, when they are needed.
 type Document struct {
 	text  string
 	words *cache.Lazy[int]
@@ -207,7 +240,7 @@ func NewDocument(text string) *Document {
 // Words is a property that is computed at its first use.
 func (d *Document) Words(ctx context.Context) (int, error) { return d.words.Get(ctx) }
 
-// Write changes what the property depends on.
+// Write changes the text that the property depends on.
 func (d *Document) Write(text string) {
 	d.text = text
 	d.words.Reset()
@@ -243,12 +276,12 @@ func ExampleCachedError() {
 		return User{}, fmt.Errorf("user %s: %w", id, cache.ErrNotFound)
 	}
 	for range 2 {
-		_, err := c.GetOrLoad(context.Background(), "nobody", load)
+		_, err := c.GetOrLoad(context.Background(), "bob", load)
 		var cached *cache.CachedError
 		fmt.Println(errors.Is(err, cache.ErrNotFound), errors.As(err, &cached))
 	}
 	// Output:
-	// asking for nobody
+	// asking for bob
 	// true false
 	// true true
 }
@@ -279,10 +312,10 @@ func ExampleRetryAfter() {
 	// 0s
 }
 
-func ExamplePolicy() {
-	hits := func(policy cache.Policy) (n int) {
-		c := cache.New(cache.Config[int, int]{Capacity: 100, Policy: policy})
-		for i := range 10_000 { // a loop over a few keys more than there is room for
+func ExampleEviction() {
+	hits := func(policy cache.Eviction) (n int) {
+		c := cache.New(cache.Config[int, int]{Capacity: 100, Eviction: policy})
+		for i := range 10_000 { // a loop over a few more keys than fit
 			if _, loaded := c.GetOrSet(i%110, i); loaded {
 				n++
 			}
@@ -314,18 +347,16 @@ func ExampleOp() {
 			case !ok:
 				return 0, cache.Keep
 			case n == 1:
-				return 0, cache.Remove
+				return 0, cache.Delete
 			}
 			return n - 1, cache.Write
 		})
 	}
 	fmt.Println(take("anvil"))
 	fmt.Println(take("anvil"))
-	fmt.Println(cache.Keep, cache.Write, cache.Remove)
 	// Output:
 	// 0 false
 	// 0 false
-	// keep write remove
 }
 
 func ExampleCompareAndSwap() {
@@ -341,7 +372,7 @@ func ExampleCompareAndSwap() {
 func ExampleCompareAndDelete() {
 	locks := cache.New(cache.Config[string, string]{Capacity: 100, TTL: time.Minute})
 	locks.GetOrSet("report", "job 1")
-	fmt.Println(cache.CompareAndDelete(locks, "report", "job 2")) // it is not theirs
+	fmt.Println(cache.CompareAndDelete(locks, "report", "job 2")) // not its lock
 	fmt.Println(cache.CompareAndDelete(locks, "report", "job 1"))
 	// Output:
 	// false
@@ -352,10 +383,10 @@ func ExampleEntry() {
 	old := cache.New(cache.Config[string, int]{Capacity: 100, TTL: time.Hour})
 	old.Set("a", 1)
 	old.Set("b", 2)
-	snapshot := slices.Collect(old.Entries()) // to be encoded, and read again after a restart
+	snapshot := slices.Collect(old.Entries()) // encode it, and decode it after a restart
 
 	restarted := cache.New(cache.Config[string, int]{Capacity: 100, TTL: time.Hour})
-	restarted.Set("b", 20) // what is there is newer
+	restarted.Set("b", 20) // newer than the snapshot
 	fmt.Println(restarted.Restore(slices.Values(snapshot)))
 	fmt.Println(restarted.Get("a"))
 	fmt.Println(restarted.Get("b"))
@@ -371,7 +402,7 @@ func ExampleCache_GetOrLoadMany() {
 	lengths, err := c.GetOrLoadMany(context.Background(), []string{"a", "bb", "cc", "bb"},
 		func(_ context.Context, words []string) (map[string]int, error) {
 			fmt.Println("counting", words)
-			return map[string]int{"bb": 2}, nil // there is no cc
+			return map[string]int{"bb": 2}, nil // cc does not exist
 		})
 	fmt.Println(lengths, err)
 	// Output:
@@ -379,17 +410,18 @@ func ExampleCache_GetOrLoadMany() {
 	// map[a:100 bb:2] <nil>
 }
 
-// A cache of files bounded by their size.
+// A cache of files that is bounded by their total size.
 func ExampleConfig_weigh() {
 	files := cache.New(cache.Config[string, string]{
-		MaxWeight: 20,
-		Weigh:     func(name, content string) uint32 { return uint32(len(name) + len(content)) },
-		Policy:    cache.LRU,
+		MaxWeight: 64 << 20,
+		Weigh: func(name, content string) uint32 {
+			return uint32(len(name) + len(content))
+		},
 	})
 	files.Set("a.txt", "first")
 	files.Set("b.txt", "second")
-	fmt.Println(slices.Collect(files.Keys()), files.Weight())
-	// Output: [b.txt] 11
+	fmt.Println(files.Len(), "files of", files.Weight(), "bytes")
+	// Output: 2 files of 21 bytes
 }
 
 type Font struct {
@@ -406,13 +438,13 @@ func ExampleWeak() {
 		})
 	}
 	a, b := open("Sans"), open("Sans")
-	fmt.Println(a == b) // shared for as long as somebody uses it
+	fmt.Println(a == b) // shared while the program uses it
 	// Output:
 	// reading Sans
 	// true
 }
 
-// A shelf is a Store: it outlives the cache.
+// A shelf is a Store that outlives the cache.
 type shelf map[string]User
 
 func (s shelf) Get(_ context.Context, id string) (User, error) {
@@ -446,8 +478,8 @@ func ExampleStore() {
 func ExampleThrough() {
 	s := shelf{}
 	load := cache.Through(s, time.Hour, findUser)
-	for range 2 { // the second one is a new process with the same shelf
-		users := cache.Memoize(load, cache.Config[string, User]{Capacity: 100, TTL: time.Minute})
+	for range 2 { // the second cache is empty, the shelf is not
+		users := cache.Memoize(cache.Config[string, User]{Capacity: 100, TTL: time.Minute}, load)
 		fmt.Println(users.Get(context.Background(), "alice"))
 	}
 	fmt.Println(len(s), "on the shelf")

@@ -7,8 +7,10 @@ import (
 	"weak"
 )
 
-// A schedule is the expiry queue of a shard: a heap of the entries that will expire, the one due first on top. What a
-// read does to the end of an entry it does not know: when an entry is due it may have to be put back.
+// A schedule is the expiry queue of a shard: a heap of the entries that will
+// expire, the entry due first on top. Lookups may extend the life of an entry
+// without a change of the heap. So an entry that is due may have to be put
+// back.
 type schedule[K comparable, V any] []*node[K, V]
 
 func (s schedule[K, V]) Len() int           { return len(s) }
@@ -19,14 +21,14 @@ func (s schedule[K, V]) Swap(i, j int) {
 	s[i].attrs.pos, s[j].attrs.pos = i, j
 }
 
-// Push is part of heap.Interface.
+// Push implements heap.Interface.
 func (s *schedule[K, V]) Push(x any) {
 	n := x.(*node[K, V])
 	n.attrs.pos = len(*s)
 	*s = append(*s, n)
 }
 
-// Pop is part of heap.Interface.
+// Pop implements heap.Interface.
 func (s *schedule[K, V]) Pop() any {
 	old := *s
 	last := len(old) - 1
@@ -42,24 +44,25 @@ func (s *schedule[K, V]) remove(n *node[K, V]) {
 	}
 }
 
-// enroll puts n, if it will expire, in the expiry queue of s, and sees to it that somebody looks there in time.
-func (c *Cache[K, V]) enroll(s *shard[K, V], n *node[K, V]) {
+// enroll schedules n and arms a timer, if n will expire.
+func (s *shard[K, V]) enroll(n *node[K, V]) {
 	if n.attrs == nil {
 		return
 	}
-	n.attrs.due = add(n.attrs.end(0), c.config.StaleIfError)
+	n.attrs.due = add(n.attrs.end(0), s.cache.config.StaleIfError)
 	if n.attrs.due != never {
 		heap.Push(&s.schedule, n)
-		c.arm(n.attrs.due)
+		s.cache.arm(n.attrs.due)
 	}
 }
 
-// batch is how many entries expire under one hold of a lock.
+// batch is the number of entries that expire under one hold of a lock.
 const batch = 128
 
-// expireSome removes up to batch dead entries of s, and reports whether there may be more. It returns when the next is
-// due, or never.
-func (c *Cache[K, V]) expireSome(s *shard[K, V], gone *departed[K, V]) (next int64, more bool) {
+// expireSome removes up to batch dead entries. It reports whether there may be
+// more. If not, it returns the instant at which the next entry is due, or
+// never.
+func (s *shard[K, V]) expireSome(gone *departed[K, V]) (next int64, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for range batch {
@@ -67,33 +70,35 @@ func (c *Cache[K, V]) expireSome(s *shard[K, V], gone *departed[K, V]) (next int
 			return never, false
 		}
 		n := s.schedule[0]
-		if n.attrs.due > c.now() {
+		if n.attrs.due > s.cache.now() {
 			return n.attrs.due, false
 		}
-		if c.age(n) == dead {
-			c.remove(s, n, Expired, gone)
+		if s.cache.age(n) == dead {
+			s.remove(n, CauseExpired, gone)
 			continue
 		}
-		n.attrs.due = add(n.attrs.end(0), c.config.StaleIfError)
+		n.attrs.due = add(n.attrs.end(0), s.cache.config.StaleIfError)
 		heap.Fix(&s.schedule, 0)
 	}
 	return 0, true
 }
 
-// Expire removes all entries that have expired, those excepted that StaleIfError still keeps, and returns their number. There
-// is no need to call it: each is removed soon after it has expired.
+// Expire removes all expired entries, except stale entries that StaleIfError
+// keeps. It returns the number of removed entries. Programs need not call
+// Expire: the cache removes each entry soon after it has expired.
 func (c *Cache[K, V]) Expire() int {
 	n, _ := c.expire()
 	return n
 }
 
+// expire also returns the instant at which the next entry is due, or never.
 func (c *Cache[K, V]) expire() (removed int, next int64) {
 	next = never
 	for i := range c.shards {
 		for more := true; more; {
 			var gone departed[K, V]
 			var due int64
-			due, more = c.expireSome(&c.shards[i], &gone)
+			due, more = c.shards[i].expireSome(&gone)
 			if !more {
 				next = min(next, due)
 			}
@@ -104,15 +109,18 @@ func (c *Cache[K, V]) expire() (removed int, next int64) {
 	return removed, next
 }
 
-// slack is the part of its delay by which a timer that is running may be late for a new entry. With each timer that much
-// earlier than the one before, there are never more than a few hundred.
+// A pending timer may be late for a new entry by a slack-th of the delay that
+// remains. Otherwise arm starts an earlier timer. So a series of entries that
+// are due ever earlier starts few timers.
 const slack = 8
 
-// minDelay keeps a cache whose entries expire one by one from waking up for each.
+// minDelay bounds the rate of wake-ups of a cache whose entries expire one
+// after another.
 const minDelay = time.Millisecond
 
-// arm sees to it that wake runs at about due. Timers are not kept, and none is stopped: one that a later one has
-// overtaken does nothing when it fires. None keeps the cache from being collected.
+// arm ensures that wake runs at about due. It neither keeps nor stops timers:
+// a timer that an earlier timer has replaced does nothing when it fires. No
+// timer keeps the cache from being collected.
 func (c *Cache[K, V]) arm(due int64) {
 	if due == never {
 		return
@@ -139,7 +147,7 @@ func (c *Cache[K, V]) arm(due int64) {
 	})
 }
 
-// wake runs in the goroutine of a timer set for due.
+// wake runs in the goroutine of the timer that was armed for due.
 func (c *Cache[K, V]) wake(due int64) {
 	if c.armed.CompareAndSwap(due, 0) {
 		_, next := c.expire()

@@ -5,13 +5,14 @@ import (
 	"unsafe"
 )
 
-// The bytes that an entry takes besides key and value, and what lifetimes and weights add.
+// The bytes per entry besides key and value, and the additional bytes for
+// lifetimes and weights.
 const (
 	NodeOverhead = unsafe.Sizeof(node[uint64, uint64]{}) - 16
 	AttrsSize    = unsafe.Sizeof(attrs{})
 )
 
-// NewSharded is New with a number of shards, a power of two, in place of the usual one.
+// NewSharded is New with a given number of shards, a power of two.
 func NewSharded[K comparable, V any](config Config[K, V], shards int) *Cache[K, V] {
 	return newCache(config, shards)
 }
@@ -19,19 +20,19 @@ func NewSharded[K comparable, V any](config Config[K, V], shards int) *Cache[K, 
 // SetRandom replaces the source of jitter.
 func (c *Cache[K, V]) SetRandom(random func() float64) { c.random = random }
 
-// SetCoin makes the policy of a cache of one shard toss a known coin.
+// SetCoin replaces the coin of a cache of one shard.
 func (c *Cache[K, V]) SetCoin(coin *rand.PCG) { c.shards[0].queues.coin = coin }
 
-// Hash returns the part of the hash of k that the policy sees.
+// Hash returns the part of the hash of k that the policy uses.
 func (c *Cache[K, V]) Hash(k K) uint32 {
 	_, hash := c.locate(k)
 	return hash
 }
 
-// Window returns the length that the policy wants the window of a cache of one shard to have.
+// Window returns the target length of the window of a cache of one shard.
 func (c *Cache[K, V]) Window() float64 { return c.shards[0].queues.target }
 
-// Remembered returns the number of errors that are kept.
+// Remembered returns the number of remembered errors.
 func (c *Cache[K, V]) Remembered() int {
 	if c.errs == nil {
 		return 0
@@ -43,26 +44,28 @@ func (c *Cache[K, V]) Remembered() int {
 func (c *Cache[K, V]) Loading() (n int) {
 	for i := range c.shards {
 		s := &c.shards[i]
-		s.locked(func() bool { n += len(s.flights); return true })
+		s.mu.Lock()
+		n += len(s.flights)
+		s.mu.Unlock()
 	}
 	return n
 }
 
-// Check compares what the parts of the cache say about it, which nobody may be using, and returns the first difference.
+// Check compares the parts of the cache and returns the first difference. No
+// operation may run at the same time.
 func (c *Cache[K, V]) Check() (problem string) {
 	entries, weight := int64(0), int64(0)
 	for i := range c.shards {
 		s := &c.shards[i]
-		s.locked(func() bool {
-			for _, n := range s.queues.all() {
-				entries++
-				weight += c.weighed(n)
-			}
-			if p := s.check(); p != "" {
-				problem = p
-			}
-			return true
-		})
+		s.mu.Lock()
+		for _, n := range s.queues.all() {
+			entries++
+			weight += s.weighed(n)
+		}
+		if p := s.check(); p != "" {
+			problem = p
+		}
+		s.mu.Unlock()
 	}
 	switch {
 	case problem != "":
@@ -97,7 +100,7 @@ func (s *shard[K, V]) check() string {
 	return ""
 }
 
-// A Table is the table of a shard, for keys whose hashes are the test's choice.
+// A Table is the table of a shard, with hashes that the test chooses.
 type Table struct{ table *table[int, int] }
 
 // NewTable returns an empty Table.
@@ -124,7 +127,7 @@ func (t *Table) Set(hash uint32, k, v int) {
 	t.table.insert(n)
 }
 
-// Delete removes k.
+// Delete deletes k.
 func (t *Table) Delete(hash uint32, k int) {
 	if n := t.table.find(hash, k); n != nil {
 		t.table.remove(n)

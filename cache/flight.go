@@ -2,32 +2,36 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"time"
+
+	"github.com/redoubt-go/redoubt/internal/errtree"
 )
 
-// A flight is one load of one key and those who wait for it.
+// A flight is one load of one key, together with the callers that wait for it.
 //
-// Its result is stored only while the flight is registered under its key in shard.flights. Registering, unregistering
-// and storing the result happen under the lock of the shard, so a write, a Delete or a Clear during the load unregisters it
-// and is never overwritten, and of the loads of one key at most one is registered at any time.
+// Its result is stored only while the flight is registered under its key in
+// shard.flights. Registering, unregistering and storing happen under the lock
+// of the shard. A write, Delete or Clear during the load unregisters the
+// flight, so that the load cannot overwrite it. At most one flight of a key is
+// registered at any time.
 type flight[K comparable, V any] struct {
 	key    K
 	hash   uint32
 	shard  *shard[K, V]
-	renews *node[K, V] // what a refresh is to replace; one that nobody waits for replaces nothing else
-	forced bool        // by Reload: no expired value stands in for the result
+	load   *bulkContext[K, V] // the load of several keys that f belongs to, or nil
+	renews *node[K, V]        // the entry that a refresh replaces, otherwise nil
+	forced bool               // by Reload: a stale value does not replace an error
 
 	done    chan struct{} // closed when value, err and panic are final
 	value   V
-	node    *node[K, V] // the entry made of value
+	node    *node[K, V] // the entry for value
 	err     error
 	panic   *PanicError
-	missing bool          // err is an ErrNotFound
+	missing bool          // err matches ErrNotFound
 	keep    time.Duration // how long to remember err
 
-	cancel  context.CancelCauseFunc // of the loader's context
-	waiters int                     // a refresh itself is one, which never leaves; guarded by shard.mu
+	cancel  context.CancelCauseFunc // cancels the context of the loader
+	waiters int                     // guarded by shard.mu; a refresh counts as a waiter that never leaves
 }
 
 // A frame is the context key under which a loader finds its own flight.
@@ -36,21 +40,33 @@ type frame[K comparable, V any] struct {
 	key   K
 }
 
-// GetOrLoad returns the value of k as Get does. If there is none it calls load, stores the value and returns it. However
-// many goroutines ask for k at the same time, load runs once, and they all get what it returned; an error is stored only
-// as Config.ErrorTTL says.
+// GetOrLoad returns the value of k, as Get does. If k has none, GetOrLoad
+// calls load, stores the value and returns it. Concurrent callers for the same
+// k share one call of load and its result. An error is remembered only if
+// Config.ErrorTTL is set.
 //
-// Load runs in a goroutine of its own. Its context has the values of the caller's that came first, but neither its
-// deadline nor its cancellation: it is cancelled when load returns, or when the last one who waits has gone. Each caller
-// waits no longer than its own context allows. A load that ignores its context may outlive GetOrLoad; its result
-// is then dropped. So may one that Config.Refresh has begun, for which nobody waits: let load limit its own time.
+// load runs in its own goroutine, with the values of the first caller's
+// context but without its deadline or cancellation. The context of load is
+// canceled when load returns or when no caller waits for it any longer. Each
+// caller waits only as long as its own context allows.
 //
-// Set, Delete and the like win over a load under way: its result goes to those who already wait and is not stored.
+// If all callers have left, a load that ignores its context continues, its
+// result is dropped, and a later call starts another load of the same key. A
+// load started by Config.Refresh has no caller whose context could end it, so
+// load should set its own timeout.
 //
-// GetOrLoad returns the error of load as it is; a [*CachedError] that wraps one remembered from an earlier load;
-// [ErrRecursive] if ctx is the context of a load of k; and, if ctx is done while the value is not at hand, an error that
-// matches ctx.Err() and context.Cause(ctx). If load panics it panics with a [*PanicError] in all who wait; if load calls
-// runtime.Goexit they get an error.
+// If k is written, deleted or cleared during the load, the callers that
+// already wait get the result of the load, and the result is not stored.
+// [Cache.DeleteFunc] has this effect only for the keys that it deletes.
+//
+// If load panics, GetOrLoad panics with a [*PanicError] in every waiting
+// caller. If load calls [runtime.Goexit], GetOrLoad returns an error.
+//
+// Errors: GetOrLoad returns the error of load unchanged. It also returns:
+//   - a [*CachedError] while the error of an earlier load is remembered;
+//   - [ErrRecursive] if ctx is the context of a load of k;
+//   - if ctx ends during the wait, an error that matches ctx.Err() and
+//     [context.Cause](ctx).
 func (c *Cache[K, V]) GetOrLoad(ctx context.Context, k K, load func(context.Context, K) (V, error)) (V, error) {
 	if n := c.get(k); n != nil {
 		if c.config.Refresh > 0 {
@@ -58,66 +74,74 @@ func (c *Cache[K, V]) GetOrLoad(ctx context.Context, k K, load func(context.Cont
 		}
 		return n.load(c.word), nil
 	}
-	var none V
 	if err := c.mayWait(ctx, k); err != nil {
-		return none, err
+		return *new(V), err
 	}
-	f, first := c.join(k)
+	f, first := c.join(k, false)
 	if first {
 		c.launch(ctx, f, load)
 	}
 	return c.wait(ctx, f)
 }
 
-// Reload calls load, stores the value in place of what k had, and returns it. It does not join a load that began before,
-// whose result is not stored then: so after a change at the origin it brings in a value that is not older. Until
-// it has returned the old value remains, and also afterwards if load fails, unless with an [ErrNotFound].
+// Reload calls load, replaces the value of k with the loaded value, and
+// returns it. It does not join a load in progress, and the result of that load
+// is not stored. After a change at the origin, Reload therefore never stores
+// an older value. The previous value remains until load returns. It also
+// remains if load fails, unless the error matches [ErrNotFound].
 //
-// Load runs as in [Cache.GetOrLoad], which callers may join. Reload returns the error of load as it is, [ErrRecursive], or
-// that of the context; a remembered error or an expired value do not stand in.
+// load runs as in [Cache.GetOrLoad], and GetOrLoad can join it.
+//
+// Errors: the same as of GetOrLoad, except [*CachedError]. A stale value does
+// not replace an error.
 func (c *Cache[K, V]) Reload(ctx context.Context, k K, load func(context.Context, K) (V, error)) (V, error) {
-	var none V
 	if err := c.mayWait(ctx, k); err != nil {
-		return none, err
+		return *new(V), err
 	}
-	f := c.newFlight(k)
-	f.forced = true
-	f.shard.locked(func() bool { f.register(); return true })
+	f, _ := c.join(k, true)
 	c.launch(ctx, f, load)
 	return c.wait(ctx, f)
 }
 
-// refresh loads n anew in the background if that is due and nobody has begun it.
+// refresh loads n again in the background if that is due and no refresh is in
+// progress.
 func (c *Cache[K, V]) refresh(ctx context.Context, n *node[K, V], load func(context.Context, K) (V, error)) {
 	due := n.attrs.refresh.Load()
 	if due == never || c.now() < due || !n.attrs.refresh.CompareAndSwap(due, never) {
 		return
 	}
-	f := c.newFlight(n.key)
-	f.renews = n
-	first := f.shard.locked(func() bool {
-		if f.shard.flights[f.key] != nil || f.shard.find(f.hash, f.key) != n {
-			return false
-		}
-		f.register()
-		return true
-	})
-	if first {
+	s, _ := c.locate(n.key)
+	if f := s.renew(n); f != nil {
 		c.launch(ctx, f, load)
 	} else {
 		c.postpone(n)
 	}
 }
 
-// postpone lets the next refresh of n, whose last one came to nothing, be due again some time later.
+// renew registers a flight that refreshes n. It returns nil if a flight of the
+// key is in progress or n is not its entry any more.
+func (s *shard[K, V]) renew(n *node[K, V]) *flight[K, V] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flights[n.key] != nil || s.find(n.hash, n.key) != n {
+		return nil
+	}
+	f := s.newFlight(n.key, n.hash)
+	f.renews = n
+	return f
+}
+
+// postpone makes the next refresh of n, whose last refresh has failed, due
+// after another Config.Refresh.
 func (c *Cache[K, V]) postpone(n *node[K, V]) {
 	n.attrs.refresh.CompareAndSwap(never, later(c.now(), c.config.Refresh))
 }
 
-// mayWait returns why a caller with this context cannot wait for a load of k, or nil.
+// mayWait returns the reason why a caller with this context cannot wait for a
+// load of k, or nil.
 func (c *Cache[K, V]) mayWait(ctx context.Context, k K) error {
 	if ctx.Err() != nil {
-		return newContextError(ctx)
+		return c.newWaitError(ctx)
 	}
 	if f, ok := ctx.Value(frame[K, V]{c, k}).(*flight[K, V]); ok && !f.landed() {
 		return ErrRecursive
@@ -125,43 +149,45 @@ func (c *Cache[K, V]) mayWait(ctx context.Context, k K) error {
 	return nil
 }
 
-func (c *Cache[K, V]) newFlight(k K) *flight[K, V] {
-	s, hash := c.locate(k)
-	return &flight[K, V]{key: k, hash: hash, shard: s, done: make(chan struct{}), waiters: 1}
-}
-
-// register makes f the load of its key. f.shard.mu is held.
-func (f *flight[K, V]) register() {
-	if equal(f.key, f.key) { // else it could not be unregistered; each NaN is loaded for itself
-		f.shard.flights[f.key] = f
+// newFlight returns a new flight of k, registered in place of any other. A key
+// that is not equal to itself could not be unregistered: each call loads a NaN
+// for itself.
+func (s *shard[K, V]) newFlight(k K, hash uint32) *flight[K, V] {
+	f := &flight[K, V]{key: k, hash: hash, shard: s, done: make(chan struct{}), waiters: 1}
+	if equal(k, k) {
+		s.flights[k] = f
 	}
+	return f
 }
 
-// join returns the flight to wait for, and whether the caller is the first and has to launch it. The answer is looked for
-// once more under the lock that registers the flight: another one may have landed since the caller missed.
-func (c *Cache[K, V]) join(k K) (f *flight[K, V], first bool) {
-	s, _ := c.locate(k)
+// join returns the flight to wait for. If forced, it is a new flight, also if
+// another is in progress or the cache has an answer. First reports whether the
+// caller must launch the flight.
+func (c *Cache[K, V]) join(k K, forced bool) (f *flight[K, V], first bool) {
+	s, hash := c.locate(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.flights[k]; f != nil {
+	if f := s.flights[k]; f != nil && !forced {
 		f.waiters++
 		return f, false
 	}
-	f = c.newFlight(k)
-	if c.recall(f) {
+	f = s.newFlight(k, hash)
+	if f.forced = forced; !forced && s.recall(f) {
+		delete(s.flights, k)
 		close(f.done)
 		return f, false
 	}
-	f.register()
 	return f, true
 }
 
-// recall fills f with what the cache knows of its key: a fresh value, or while an error is remembered the stale value or
-// that error. It reports whether there is any. f.shard.mu is held.
-func (c *Cache[K, V]) recall(f *flight[K, V]) bool {
-	n := f.shard.find(f.hash, f.key)
+// recall answers f with a fresh value, or while an error is remembered, with
+// the stale value or that error. It reports whether there was an answer. The
+// fresh value is of a flight that landed after the lookup of the caller.
+func (s *shard[K, V]) recall(f *flight[K, V]) bool {
+	c := s.cache
+	n := s.find(f.hash, f.key)
 	if n != nil && c.use(n) {
-		f.shard.queues.used(n)
+		s.queues.used(n)
 		f.value = n.load(c.word)
 		return true
 	}
@@ -173,15 +199,15 @@ func (c *Cache[K, V]) recall(f *flight[K, V]) bool {
 	case failure == nil:
 		return false
 	case n != nil && c.age(n) == stale:
-		c.serveStale(n, f)
+		s.serveStale(n, f)
 	default:
-		f.shard.stats.ErrorHits++
-		f.err = &CachedError{Err: failure.value, Left: left}
+		s.stats.ErrorHits++
+		f.err = &CachedError{Name: c.config.Name, Err: failure.value, Left: left}
 	}
 	return true
 }
 
-// remaining returns the entry of k, or nil if it has none that is fresh, and how long it stays so.
+// remaining returns the fresh entry of k, or nil, and its remaining lifetime.
 func (c *Cache[K, V]) remaining(k K) (*node[K, V], time.Duration) {
 	s, hash := c.locate(k)
 	n := s.find(hash, k)
@@ -199,37 +225,44 @@ func (c *Cache[K, V]) remaining(k K) (*node[K, V], time.Duration) {
 	return n, time.Duration(max(end-now, 1))
 }
 
-// serveStale answers all who wait for f with the value of n. That is a use of n. f.shard.mu is held.
-func (c *Cache[K, V]) serveStale(n *node[K, V], f *flight[K, V]) {
-	f.shard.queues.used(n)
+// serveStale answers all waiters of f with the value of n, and marks n as
+// used.
+func (s *shard[K, V]) serveStale(n *node[K, V], f *flight[K, V]) {
+	s.queues.used(n)
 	waiters := f.waiters
 	if f.renews != nil {
 		waiters--
 	}
-	f.shard.stats.StaleHits += uint64(waiters)
-	f.value, f.err = n.load(c.word), nil
+	s.stats.StaleHits += uint64(waiters)
+	f.value, f.err = n.load(s.cache.word), nil
 }
 
-// launch begins the load of f.
+// launch starts the load of f.
 func (c *Cache[K, V]) launch(ctx context.Context, f *flight[K, V], load func(context.Context, K) (V, error)) {
 	ctx, f.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	ctx = context.WithValue(ctx, frame[K, V]{c, f.key}, f)
 	go c.fly(ctx, []*flight[K, V]{f}, f.cancel, func() { f.value, f.err = load(ctx, f.key) })
 }
 
-// fly calls load, which sets the results of the flights, and lands them, whether load returns, panics or calls
-// runtime.Goexit. The deferred calls run from the last to the first; a panic in OnEvent, which land calls, goes the
-// same way as one in load.
+// fly calls load, which sets the results of the flights, and lands them. The
+// deferred function also runs after runtime.Goexit.
 func (c *Cache[K, V]) fly(ctx context.Context, flights []*flight[K, V], cancel context.CancelCauseFunc, load func()) {
+	start := time.Now()
 	defer func() {
-		for _, f := range flights {
-			close(f.done)
-		}
+		defer func() {
+			cancel(nil)
+			for _, f := range flights {
+				close(f.done)
+			}
+		}()
+		c.land(ctx, flights, time.Since(start))
 	}()
-	defer cancel(nil)
-	defer rescue(flights)
-	defer c.land(ctx, flights, time.Now())
-	defer rescue(flights)
+	c.run(flights, load)
+}
+
+// run calls load and sets the fields of the flights that depend on the result.
+func (c *Cache[K, V]) run(flights []*flight[K, V], load func()) {
+	defer c.rescue(flights)
 	for _, f := range flights {
 		f.err = errGoexit // unless load returns
 	}
@@ -239,22 +272,23 @@ func (c *Cache[K, V]) fly(ctx context.Context, flights []*flight[K, V], cancel c
 	}
 }
 
-// evaluate asks the Config about the result of f.
+// evaluate applies the functions of the Config to the result of f.
 func (c *Cache[K, V]) evaluate(f *flight[K, V]) {
 	if f.err == nil {
 		f.node = c.newNode(f.key, f.value, f.hash, c.lifetime(f.key, f.value))
 		return
 	}
-	f.missing = errors.Is(f.err, ErrNotFound)
+	f.missing = errtree.Is(f.err, ErrNotFound)
 	if c.config.ErrorTTL != nil {
 		f.keep = c.config.ErrorTTL(f.err)
 	}
 }
 
-// rescue keeps a panic for those who wait. If nobody does, it is only counted, as a failed load.
-func rescue[K comparable, V any](flights []*flight[K, V]) {
+// rescue recovers a panic and keeps it for the waiting callers. Without any,
+// the panic is only counted as a failed load.
+func (c *Cache[K, V]) rescue(flights []*flight[K, V]) {
 	if r := recover(); r != nil {
-		p := newPanicError(r)
+		p := newPanicError(c.config.Name, r)
 		for _, f := range flights {
 			f.panic = p
 		}
@@ -270,92 +304,105 @@ func (f *flight[K, V]) landed() bool {
 	}
 }
 
-// land settles the flights and reports what departed, in this order, so that OnEvent already finds the values.
-func (c *Cache[K, V]) land(ctx context.Context, flights []*flight[K, V], start time.Time) {
+// land stores the results of the flights and then reports the departed values,
+// so that OnEvent finds the new values. A panic of OnEvent reaches the waiting
+// callers like a panic of the loader.
+func (c *Cache[K, V]) land(ctx context.Context, flights []*flight[K, V], took time.Duration) {
+	defer c.rescue(flights)
 	var gone departed[K, V]
-	took := time.Since(start)
 	for _, f := range flights {
-		ok := f.err == nil && f.panic == nil
-		f.shard.count(ok, took)
-		took = 0 // one call of the loader
-		c.attempt(f.shard, &gone, func() bool { return c.settle(f, ok, &gone) })
+		for !f.shard.settle(f, took, &gone) {
+			c.evictElsewhere(f.shard, &gone)
+		}
+		took = 0 // all flights share one call of the loader
 	}
 	c.emit(ctx, &gone)
 }
 
-func (s *shard[K, V]) count(ok bool, took time.Duration) {
+// settle stores the result of f and unregisters f in one step, if f is still
+// registered, and counts the load. It reports whether it was done: if not,
+// another shard must make room first.
+func (s *shard[K, V]) settle(f *flight[K, V], took time.Duration, gone *departed[K, V]) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	failed := f.err != nil || f.panic != nil
+	if f.renews != nil {
+		s.cache.postpone(f.renews) // in case it stays
+	}
+	if s.flights[f.key] == f {
+		present := s.find(f.hash, f.key)
+		switch {
+		case failed:
+			s.fail(f, present, gone)
+			delete(s.flights, f.key)
+		case f.renews != nil && f.renews != present && f.waiters == 1:
+			// The entry has left and no caller has asked for it since.
+			delete(s.flights, f.key)
+		case !s.put(present, f.node, f.renews == nil, gone):
+			return false
+		default:
+			s.detach(f.key)
+		}
+	}
 	s.stats.Loads++
 	s.stats.LoadTime += took
-	if !ok {
+	if failed {
 		s.stats.LoadErrors++
 	}
-}
-
-// settle stores the result of f and unregisters it in one step, if it is still registered. It reports false if there is
-// no room for it yet. f.shard.mu is held.
-func (c *Cache[K, V]) settle(f *flight[K, V], ok bool, gone *departed[K, V]) bool {
-	s := f.shard
-	if f.renews != nil {
-		c.postpone(f.renews) // which matters if it stays
-	}
-	if s.flights[f.key] != f {
-		return true
-	}
-	present := s.find(f.hash, f.key)
-	switch {
-	case !ok:
-		c.fail(f, present, gone)
-	case f.renews != nil && f.renews != present && f.waiters == 1:
-		// Evicted meanwhile, and not asked for since.
-	case !c.put(s, present, f.node, f.renews == nil, gone):
-		return false
-	}
-	if ok {
-		c.detach(s, f.key)
-	}
-	delete(s.flights, f.key)
 	return true
 }
 
-// fail does what is to be done about the failed f: it remembers the error, and answers with the stale value. If there is
-// no such key any more, the old value must not come back with a later failure either, and goes. f.shard.mu is held.
-func (c *Cache[K, V]) fail(f *flight[K, V], present *node[K, V], gone *departed[K, V]) {
+// fail remembers the error of f, and answers with the stale value, if any. If
+// the origin reports that the key does not exist, the entry is removed: its
+// value must not come back after a later failure.
+func (s *shard[K, V]) fail(f *flight[K, V], present *node[K, V], gone *departed[K, V]) {
 	if f.panic != nil {
 		return
 	}
 	if f.keep > 0 {
-		c.errs.SetTTL(f.key, f.err, f.keep)
+		s.cache.errs.SetTTL(f.key, f.err, f.keep)
 	}
 	switch {
 	case present == nil:
 	case f.missing:
-		c.remove(f.shard, present, Expired, gone)
-	case !f.forced && c.age(present) == stale:
-		c.serveStale(present, f)
+		s.remove(present, CauseExpired, gone)
+	case !f.forced && s.cache.age(present) == stale:
+		s.serveStale(present, f)
 	}
 }
 
-// wait returns the result of f, or leaves it when ctx is done first. A result that is there wins.
+// wait returns the result of f, or an error if ctx ends first.
 func (c *Cache[K, V]) wait(ctx context.Context, f *flight[K, V]) (V, error) {
+	if !f.await(ctx) {
+		return *new(V), c.newWaitError(ctx)
+	}
+	return f.result()
+}
+
+// await waits for f and reports whether it has landed. If not, ctx has ended,
+// and the caller has left the flight.
+func (f *flight[K, V]) await(ctx context.Context) bool {
 	select {
 	case <-f.done:
 	case <-ctx.Done():
 		if !f.landed() {
 			f.leave(ctx)
-			var none V
-			return none, newContextError(ctx)
+			return false
 		}
 	}
+	return true
+}
+
+// result returns the result of f, which has landed.
+func (f *flight[K, V]) result() (V, error) {
 	if f.panic != nil {
 		panic(f.panic)
 	}
 	return f.value, f.err
 }
 
-// leave counts one waiter out. The last one cancels the load and unregisters it in the same step, so that nobody joins a
-// load that is about to die.
+// leave removes a waiter. The last waiter cancels the load and unregisters it
+// in the same step, so that no caller joins a canceled load.
 func (f *flight[K, V]) leave(ctx context.Context) {
 	f.shard.mu.Lock()
 	defer f.shard.mu.Unlock()

@@ -1,27 +1,28 @@
 package cache
 
-// Ghosts are the hashes of the latest evictions from a queue, but of those that have come back: a ring of all the latest
-// evictions, and hash chains through those slots of it that are ghosts still.
+// Ghosts remember the hashes of recently evicted keys, except those that have
+// returned. They are a ring of recent evictions, with a hash table over the
+// slots that are still ghosts.
 type ghosts struct {
-	ring        []ghost  // a power of two long; eviction number n is in slot n%len
-	heads       []uint32 // of the chains: a slot+1, or 0
-	oldest, end uint32   // the numbers of the evictions in the ring are from oldest to before end
-	len         int      // how many of them are ghosts
+	ring        []ghost  // its length is a power of two; eviction n is in slot n%len
+	heads       []uint32 // of the hash chains: a slot+1, or 0
+	oldest, end uint32   // the ring contains the evictions from oldest to before end
+	len         int      // the number of ghosts among them
 }
 
 type ghost struct {
 	hash uint32
-	next uint32 // the next slot+1 of its chain, 0, or gone
+	next uint32 // the next slot+1 of its chain, 0, or noGhost
 }
 
-const gone = 1<<32 - 1
+const noGhost = 1<<32 - 1
 
 func (g *ghosts) slot(number uint32) uint32 { return number & uint32(len(g.ring)-1) }
 
-// head returns where the chain of a hash begins.
+// head returns the head of the chain of a hash.
 func (g *ghosts) head(hash uint32) *uint32 { return &g.heads[hash&uint32(len(g.heads)-1)] }
 
-// add notes an eviction, and forgets those before the last limit.
+// add records an eviction, and forgets all evictions before the last limit.
 func (g *ghosts) add(hash uint32, limit int) {
 	for int(g.end-g.oldest) >= limit {
 		g.unlink(g.slot(g.oldest))
@@ -37,7 +38,8 @@ func (g *ghosts) add(hash uint32, limit int) {
 	g.len++
 }
 
-// take removes a ghost. It returns how many evictions ago it was, 0 being the last.
+// take removes the ghost of a hash and reports whether there was a ghost. Age
+// is the number of evictions since its own.
 func (g *ghosts) take(hash uint32) (age int, ok bool) {
 	if g.len == 0 {
 		return 0, false
@@ -51,9 +53,9 @@ func (g *ghosts) take(hash uint32) (age int, ok bool) {
 	return 0, false
 }
 
-// unlink makes the slot no ghost any more, if it is one.
+// unlink removes slot i from its chain, if it is still a ghost.
 func (g *ghosts) unlink(i uint32) {
-	if g.ring[i].next == gone {
+	if g.ring[i].next == noGhost {
 		return
 	}
 	link := g.head(g.ring[i].hash)
@@ -61,7 +63,7 @@ func (g *ghosts) unlink(i uint32) {
 		link = &g.ring[*link-1].next
 	}
 	*link = g.ring[i].next
-	g.ring[i].next = gone
+	g.ring[i].next = noGhost
 	g.len--
 }
 
@@ -70,7 +72,7 @@ func (g *ghosts) grow() {
 	*g = ghosts{ring: make([]ghost, max(8, 2*len(old.ring))), heads: make([]uint32, max(8, 2*len(old.ring))), oldest: old.oldest, end: old.oldest}
 	for ; g.end != old.end; g.end++ {
 		slot := old.ring[old.slot(g.end)]
-		if slot.next != gone {
+		if slot.next != noGhost {
 			head := g.head(slot.hash)
 			slot.next = *head
 			*head = g.slot(g.end) + 1

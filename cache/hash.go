@@ -6,7 +6,8 @@ import (
 	"math/rand/v2"
 )
 
-// A hasher hashes keys with secrets of its own, so that nobody can choose keys that collide.
+// A hasher hashes keys with secrets of its own. An attacker therefore cannot
+// choose keys that collide.
 type hasher[K comparable] struct {
 	seed maphash.Seed
 	a, b uint64
@@ -16,8 +17,8 @@ func newHasher[K comparable]() hasher[K] {
 	return hasher[K]{maphash.MakeSeed(), rand.Uint64(), rand.Uint64() | 1}
 }
 
-// hash panics if k holds an interface whose dynamic type is not comparable. The most common types have ways that are several
-// times faster than the general one.
+// hash panics if k contains an interface whose dynamic type is not comparable.
+// The special cases are several times faster than maphash.Comparable.
 func (h *hasher[K]) hash(k K) uint64 {
 	switch k := any(k).(type) {
 	case uint64:

@@ -6,41 +6,47 @@ import (
 	"time"
 )
 
-// A node is one entry. Readers reach it through the table without a lock: so key, value and hash never change, and a new
-// value is a new node in the place of the old one. The links belong to the shard and are used under its lock only.
+// A node is one entry. Readers reach it through the table without a lock.
+// Therefore key, value and hash never change, except for a value that is
+// overwritten in place (see word). A new value is a new node in the place of
+// the old node. The links belong to the shard and are used under its lock.
 type node[K comparable, V any] struct {
 	key        K
 	value      V
-	hash       uint32        // the low half of the key's hash; the shard is chosen by the high half
-	meta       atomic.Uint32 // heat and the other bits below
-	prev, next *node[K, V]   // in a list; next alone among the departed
+	hash       uint32        // the low half of the key's hash; the high half selects the shard
+	meta       atomic.Uint32 // the heat and the other bits below
+	prev, next *node[K, V]   // in a list; only next in a departed queue
 	attrs      *attrs        // nil for an entry of weight 1 that never expires
 }
 
-// Attrs are what an entry needs beyond key and value if it has a lifetime or a weight. Times are nanoseconds since the
-// cache was made.
+// Attrs are the additional data of an entry with a lifetime or a weight.
+// Instants are nanoseconds since the cache was created.
 type attrs struct {
-	deadline int64        // the end of the lifetime, or never
-	idle     atomic.Int64 // the end of idleness, or never; negated once somebody has seen it passed, which is final
-	refresh  atomic.Int64 // from when on GetOrLoad loads anew, or never
-	due      int64        // when the expiry queue looks at the entry: no later than its removal
-	pos      int          // in the expiry queue, or -1
+	deadline int64        // the end of the lifetime, never, or past
+	idle     atomic.Int64 // the end of idleness, or never; negated, which is final, once a reader found it passed
+	refresh  atomic.Int64 // from when on GetOrLoad refreshes the entry, or never
+	due      int64        // when the schedule looks at the entry, not after its end
+	pos      int          // the position in the schedule, or -1
 	weight   uint32
 }
 
 // The bits of node.meta. Without the lock only the heat changes.
 const (
-	heatMask   = 3 // uses since a hand of the policy last passed, 3 standing for more
-	inMain     = 4 // in the main queue, not the window
-	causeShift = 3 // above: the Cause of the departure
+	heatMask   = 3 // uses since the policy last examined the entry; 3 means 3 or more
+	inMain     = 4 // in the main queue, otherwise in the window
+	causeShift = 3 // the bits above are the Cause of the departure
 )
 
-const never = math.MaxInt64
+const (
+	never = math.MaxInt64
+	past  = 0 // the deadline of a value that had expired before it was stored
+)
 
-// warm notes a use. A hot entry is only read, so that processors can share it.
+// warm counts a use. If the entry is hot already, warm only reads it, so that
+// processors can share its cache line.
 func (n *node[K, V]) warm() {
 	if x := n.meta.Load(); x&heatMask < heatMask {
-		n.meta.CompareAndSwap(x, x+1) // if that fails somebody else has just noted one
+		n.meta.CompareAndSwap(x, x+1) // fails if another reader has just counted a use
 	}
 }
 
@@ -58,8 +64,9 @@ func (n *node[K, V]) weight() uint32 {
 	return n.attrs.weight
 }
 
-// end returns the instant from which the entry has expired, as it looks at now. Seeing the end of idleness passed makes it
-// final, so that no reader who looked at the clock earlier revives what somebody has found absent.
+// end returns the instant from which the entry has expired, as seen at now. If
+// the end of idleness has passed, end makes it final. A reader with an earlier
+// reading of the clock then cannot revive an entry that was found absent.
 func (a *attrs) end(now int64) int64 {
 	for {
 		idle := a.idle.Load()
@@ -72,7 +79,8 @@ func (a *attrs) end(now int64) int64 {
 	}
 }
 
-// extend moves the end of idleness to at least idle and reports whether the entry was still alive.
+// extend moves the end of idleness to at least idle. It reports whether the
+// entry was still alive.
 func (a *attrs) extend(now, idle int64) bool {
 	for {
 		old := a.idle.Load()
@@ -85,16 +93,17 @@ func (a *attrs) extend(now, idle int64) bool {
 	}
 }
 
-// An age says what an entry is good for.
+// An age is the phase of an entry's life.
 type age uint8
 
 const (
 	fresh age = iota // before its end
-	stale            // at or past it, kept for Config.StaleIfError: absent, but for a load that fails
-	dead             // past that too: only not yet removed
+	stale            // at or after its end, kept for Config.StaleIfError
+	dead             // after that, not yet removed
 )
 
-// age is the one rule of expiry: an entry has expired as soon as now is not before its end.
+// age contains the rule of expiry: an entry has expired as soon as now is at or
+// after its end.
 func (c *Cache[K, V]) age(n *node[K, V]) age {
 	if n.attrs == nil || n.attrs.deadline == never && n.attrs.idle.Load() == never {
 		return fresh
@@ -110,7 +119,8 @@ func (c *Cache[K, V]) age(n *node[K, V]) age {
 	return dead
 }
 
-// use is age for a lookup: it extends the idleness of a fresh entry, and tells whether it is one.
+// use reports whether n is fresh, for a lookup. It then extends the idleness of
+// n.
 func (c *Cache[K, V]) use(n *node[K, V]) bool {
 	if n.attrs == nil {
 		return true
@@ -122,15 +132,24 @@ func (c *Cache[K, V]) use(n *node[K, V]) bool {
 	return now < n.attrs.end(now) && n.attrs.extend(now, add(now, c.config.IdleTTL))
 }
 
-// now is the time on the monotonic clock since the cache was made: a jump of the wall clock expires nothing.
+// now returns the time since the cache was created. It reads the monotonic
+// clock, so a jump of the wall clock expires no entry.
 func (c *Cache[K, V]) now() int64 { return int64(time.Since(c.epoch)) }
 
-// add returns t + d, or never where that overflows. Neither is negative.
+// add returns t + d, or never if that overflows. Neither is negative.
 func add(t int64, d time.Duration) int64 {
 	if int64(d) > never-t {
 		return never
 	}
 	return t + int64(d)
+}
+
+// later returns now + d, or never if d is 0.
+func later(now int64, d time.Duration) int64 {
+	if d == 0 {
+		return never
+	}
+	return add(now, d)
 }
 
 // plain reports whether an entry of this lifetime needs no attrs.
@@ -153,71 +172,11 @@ func (c *Cache[K, V]) newNode(k K, v V, hash uint32, ttl time.Duration) *node[K,
 		a.weight = c.config.Weigh(k, v)
 	}
 	now := c.now()
-	a.deadline = add(now, ttl)
+	a.deadline = past
+	if ttl >= 0 {
+		a.deadline = add(now, ttl)
+	}
 	a.idle.Store(later(now, c.config.IdleTTL))
 	a.refresh.Store(later(now, c.config.Refresh))
 	return n
-}
-
-// later returns now + d, or never if d is 0.
-func later(now int64, d time.Duration) int64 {
-	if d == 0 {
-		return never
-	}
-	return add(now, d)
-}
-
-// A list is a queue of entries, newest in front.
-type list[K comparable, V any] struct {
-	ring *node[K, V] // sentinel: ring.next is the newest, ring.prev the oldest
-	len  int
-}
-
-func newList[K comparable, V any]() list[K, V] {
-	ring := new(node[K, V])
-	ring.prev, ring.next = ring, ring
-	return list[K, V]{ring: ring}
-}
-
-// oldest returns the last of the queue, or nil.
-func (l *list[K, V]) oldest() *node[K, V] {
-	if l.len == 0 {
-		return nil
-	}
-	return l.ring.prev
-}
-
-func (l *list[K, V]) push(n *node[K, V]) {
-	n.prev, n.next = l.ring, l.ring.next
-	n.prev.next, n.next.prev = n, n
-	l.len++
-}
-
-func (l *list[K, V]) remove(n *node[K, V]) {
-	n.prev.next, n.next.prev = n.next, n.prev
-	n.prev, n.next = nil, nil
-	l.len--
-}
-
-// renew moves n to the front.
-func (l *list[K, V]) renew(n *node[K, V]) {
-	if l.ring.next != n {
-		l.remove(n)
-		l.push(n)
-	}
-}
-
-// replace puts n in the place of old.
-func (l *list[K, V]) replace(old, n *node[K, V]) {
-	n.prev, n.next = old.prev, old.next
-	n.prev.next, n.next.prev = n, n
-	old.prev, old.next = nil, nil
-}
-
-// appendTo appends the entries of the queue, oldest first.
-func (l *list[K, V]) appendTo(nodes []*node[K, V]) []*node[K, V] {
-	for n := l.ring.prev; n != l.ring; n = n.prev {
-		nodes = append(nodes, n)
-	}
-	return nodes
 }

@@ -25,9 +25,9 @@ import (
 	"github.com/redoubt-go/redoubt/cache"
 )
 
-// ---- P1: the exact LRU order. Oracle: a container/list and a map.
+// ---- the exact LRU order. Oracle: container/list and a map.
 
-// A listLRU is the textbook LRU cache, front hottest.
+// A listLRU is the textbook LRU cache, the most recently used entry in front.
 type listLRU struct {
 	capacity int
 	order    *list.List // of pair
@@ -63,10 +63,10 @@ func (m *listLRU) peek(k int) (int, bool) {
 
 func (m *listLRU) set(k, v int) {
 	if e := m.items[k]; e != nil {
-		m.depart(e, cache.Replaced)
+		m.depart(e, cache.CauseReplaced)
 		m.order.Remove(e)
 	} else if len(m.items) == m.capacity {
-		m.remove(m.order.Back(), cache.Evicted)
+		m.remove(m.order.Back(), cache.CauseEvicted)
 	}
 	m.items[k] = m.order.PushFront(pair{k, v})
 }
@@ -79,7 +79,7 @@ func (m *listLRU) remove(e *list.Element, cause cache.Cause) {
 func (m *listLRU) take(k int) (int, bool) {
 	v, ok := m.peek(k)
 	if ok {
-		m.remove(m.items[k], cache.Deleted)
+		m.remove(m.items[k], cache.CauseDeleted)
 	}
 	return v, ok
 }
@@ -91,13 +91,14 @@ func (m *listLRU) keys() (keys []int) {
 	return keys
 }
 
-// replayLRU runs a program, two bytes an operation (what, key), on a cache and on the model, and returns the first
-// difference. The values count up, so that no two are equal.
-func replayLRU(capacity int, program []byte) string {
-	m := &listLRU{capacity: capacity, order: list.New(), items: map[int]*list.Element{}}
+// replayLRU runs a program of two bytes per operation (operation, key) on a
+// cache and on the model. It returns the first difference. The values count up,
+// so that all values differ.
+func replayLRU(capacity int, program []byte, wrong int) string {
+	m := &listLRU{capacity: capacity + wrong, order: list.New(), items: map[int]*list.Element{}}
 	var events []pairEvent
 	c := cache.New(cache.Config[int, int]{
-		Capacity: capacity, Policy: cache.LRU,
+		Capacity: capacity, Eviction: cache.LRU,
 		OnEvent: func(_ context.Context, e pairEvent) { events = append(events, e) },
 	})
 	step := func(what byte, k, v int) (got, want string) {
@@ -108,7 +109,7 @@ func replayLRU(capacity int, program []byte) string {
 		case 1:
 			return say(c.Peek(k)), say(m.peek(k))
 		case 2:
-			return say(c.Take(k)), say(m.take(k))
+			return say(c.GetAndDelete(k)), say(m.take(k))
 		case 3:
 			old, had := m.peek(k)
 			m.set(k, v)
@@ -132,7 +133,7 @@ func replayLRU(capacity int, program []byte) string {
 			if k%8 == 0 { // rarely
 				c.Clear()
 				for e := m.order.Back(); e != nil; e = m.order.Back() {
-					m.remove(e, cache.Deleted)
+					m.remove(e, cache.CauseDeleted)
 				}
 			}
 		default:
@@ -160,29 +161,17 @@ func replayLRU(capacity int, program []byte) string {
 	return ""
 }
 
-func parameters(runs int) *gopter.TestParameters {
-	p := gopter.DefaultTestParameters()
-	p.MinSuccessfulTests, p.MaxSize = runs, 400
-	return p
-}
-
-// holds makes the result of a property out of a description of what went wrong.
-func holds(problem string) *gopter.PropResult {
-	if problem == "" {
-		return gopter.NewPropResult(true, "")
-	}
-	return gopter.NewPropResult(false, problem)
-}
-
-func TestP1_LRUEqualsContainerList(t *testing.T) {
-	properties := gopter.NewProperties(parameters(200))
-	properties.Property("oracle: container/list", prop.ForAll(
-		func(capacity int, program []byte) *gopter.PropResult { return holds(replayLRU(capacity, program)) },
+func TestLRUEqualsContainerList(t *testing.T) {
+	// Oracle: container/list.
+	checkProperty(t, 200, prop.ForAll(
+		func(capacity int, program []byte) *gopter.PropResult {
+			return holds(replayLRU(capacity, program, right))
+		},
 		gen.IntRange(1, 16), gen.SliceOf(gen.UInt8())))
-	properties.TestingRun(t)
 }
 
-// ---- P4: expiry, stale values and remembered errors, in virtual time. Oracle: the rules, over a map of deadlines.
+// ---- expiry, stale values and remembered errors, in virtual time. Oracle: the
+// rules, over a map of deadlines.
 
 const (
 	modelTTL   = 10 * time.Second
@@ -190,7 +179,8 @@ const (
 	modelKeep  = 5 * time.Second
 )
 
-// A timeModel is a cache too large to evict, with the instants at which what it knows ends.
+// A timeModel is a cache that never evicts, with the end of each value and
+// error.
 type timeModel struct {
 	now      time.Duration
 	values   map[int]int
@@ -218,7 +208,7 @@ func (m *timeModel) take(k int) (int, bool) {
 	return v, ok
 }
 
-// load is GetOrLoad with a loader that returns v, err at once.
+// load is GetOrLoad with a loader that returns v and err immediately.
 func (m *timeModel) load(k, v int, err error) (int, error) {
 	if v, ok := m.get(k); ok {
 		return v, nil
@@ -239,8 +229,9 @@ func (m *timeModel) load(k, v int, err error) (int, error) {
 	return 0, io.EOF // of whichever kind
 }
 
-// replayTimed runs a program, three bytes an operation (what, key, number), in a synctest bubble.
-func replayTimed(program []byte) string {
+// replayTimed runs a program of three bytes per operation (operation, key,
+// number) in a synctest bubble.
+func replayTimed(program []byte, wrong int) string {
 	m := &timeModel{values: map[int]int{}, deadline: map[int]time.Duration{}, failed: map[int]time.Duration{}}
 	var departed atomic.Int64
 	written := 0
@@ -254,11 +245,11 @@ func replayTimed(program []byte) string {
 		switch what % 7 {
 		case 0:
 			time.Sleep(time.Duration(n) * time.Second / 8)
-			m.now += time.Duration(n) * time.Second / 8
+			m.now += time.Duration(n-wrong) * time.Second / 8
 		case 1:
 			return say(c.Get(k)), say(m.get(k))
 		case 2:
-			return say(c.Take(k)), say(m.take(k))
+			return say(c.GetAndDelete(k)), say(m.take(k))
 		case 3:
 			written++
 			ttl := time.Duration(n+1) * time.Second
@@ -300,19 +291,19 @@ func replayTimed(program []byte) string {
 	return ""
 }
 
-func TestP4_TimeEqualsModel(t *testing.T) {
+func TestTimeEqualsModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		properties := gopter.NewProperties(parameters(200))
-		properties.Property("oracle: a map of deadlines", prop.ForAll(
-			func(program []byte) *gopter.PropResult { return holds(replayTimed(program)) },
+		// Oracle: a map of deadlines.
+		checkProperty(t, 200, prop.ForAll(
+			func(program []byte) *gopter.PropResult { return holds(replayTimed(program, right)) },
 			gen.SliceOf(gen.UInt8())))
-		properties.TestingRun(t)
 	})
 }
 
-// ---- P2: under concurrency. Oracles: for each key what its only writer last wrote; for the events, conservation.
+// ---- concurrency. Oracles: for each key the last write of its only writer;
+// for the events, conservation.
 
-func TestP2_OwnWritesAndConservation(t *testing.T) {
+func TestOwnWritesAndConservation(t *testing.T) {
 	for capacity := 1; capacity <= 16; capacity += 3 {
 		const writers, rounds, nkeys = 8, 300, 4 // 32 keys
 		var mu sync.Mutex
@@ -343,7 +334,8 @@ func TestP2_OwnWritesAndConservation(t *testing.T) {
 	}
 }
 
-// ownWrites writes and reads keys that nobody else writes. Each round writes one value, which differs from all others.
+// ownWrites writes and reads keys that no other goroutine writes. All written
+// values differ.
 func ownWrites(c *cache.Cache[int, int], writer, rounds, nkeys int) error {
 	random := rand.New(rand.NewPCG(1, uint64(writer)))
 	last := map[int]int{}
@@ -379,8 +371,9 @@ func ownWrites(c *cache.Cache[int, int], writer, rounds, nkeys int) error {
 	return nil
 }
 
-// A reader that asks after a Delete has returned sees what was written before it. Oracle: the origin's version numbers.
-func TestP2_LoadsAreLinearizable(t *testing.T) {
+// A reader that starts after Delete has returned finds a value that was written
+// before Delete. Oracle: the version numbers of the origin.
+func TestLoadsAreLinearizable(t *testing.T) {
 	const nkeys, rounds = 4, 1000
 	for _, capacity := range []int{1, 3, 16} {
 		c := cache.NewSharded(cache.Config[int, int64]{Capacity: capacity}, 1<<(capacity%3))
@@ -421,8 +414,9 @@ func TestP2_LoadsAreLinearizable(t *testing.T) {
 	}
 }
 
-// Callers that come and go at random, on few keys with a short life, with failures and panics: nothing hangs, no flight
-// stays behind, and the figures add up, on however many processors. Oracle: conservation.
+// Callers come and go at random, on few keys with a short lifetime, with
+// failures and panics. Nothing hangs, no flight remains, and the statistics add
+// up, for any number of processors. Oracle: conservation.
 func TestStress_Loads(t *testing.T) {
 	for _, procs := range []int{1, 2, 8} {
 		for _, capacity := range []int{1, 2, 16} {
@@ -461,11 +455,12 @@ func stressLoads(t *testing.T, capacity int) {
 	}
 }
 
-// All operations at once, on tiny caches of all kinds. Oracles: the bound, and the books at the end.
+// All operations at once, on tiny caches of all kinds. Oracles: the bound, and
+// the consistency of the cache at the end.
 func TestStress_Operations(t *testing.T) {
 	kinds := map[string]cache.Config[int, int]{
 		"plain":  {},
-		"lru":    {Policy: cache.LRU},
+		"lru":    {Eviction: cache.LRU},
 		"timed":  {TTL: 100 * time.Microsecond, IdleTTL: 30 * time.Microsecond},
 		"weighs": {MaxWeight: 30, Weigh: func(_, v int) uint32 { return uint32(v % 20) }},
 		"hooked": {OnEvent: func(context.Context, pairEvent) {}},
@@ -477,7 +472,7 @@ func TestStress_Operations(t *testing.T) {
 					defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 					config.Capacity = capacity
 					shards := 4
-					if config.Policy == cache.LRU {
+					if config.Eviction == cache.LRU {
 						shards = 1
 					}
 					c := cache.NewSharded(config, shards)
@@ -574,11 +569,13 @@ func comeAndGo(c *cache.Cache[int, int], seed uint64, stored *atomic.Int64) (err
 	return err
 }
 
-// ---- Loads without a lifetime are a singleflight. Oracle: golang.org/x/sync/singleflight, with the same arrivals.
+// ---- Loads without a lifetime are a singleflight. Oracle:
+// golang.org/x/sync/singleflight, with the same arrivals.
 
 func TestFlightsEqualSingleflight(t *testing.T) {
-	// arrive lets a caller of do come at each time, in units of 10 ms, and returns what each got. A load takes 5 ms more
-	// than a whole number of units, so that none ends in the instant of an arrival.
+	// arrive starts a caller of do at each time, in units of 10 ms, and returns
+	// their results. A load takes half a unit more than a whole number of
+	// units, so that no load ends at the instant of an arrival.
 	arrive := func(at []int, do func(load func() int) int) []int {
 		got, loads := make([]int, len(at)), 0
 		var g errgroup.Group
@@ -611,11 +608,10 @@ func TestFlightsEqualSingleflight(t *testing.T) {
 		return holds(cmp.Diff(want, got))
 	}
 	synctest.Test(t, func(t *testing.T) {
-		properties := gopter.NewProperties(parameters(50))
-		properties.Property("oracle: singleflight", prop.ForAll(func(at []int) *gopter.PropResult {
+		// Oracle: singleflight.
+		checkProperty(t, 50, prop.ForAll(func(at []int) *gopter.PropResult {
 			slices.Sort(at)
 			return property(at)
 		}, gen.SliceOf(gen.IntRange(0, 100))))
-		properties.TestingRun(t)
 	})
 }

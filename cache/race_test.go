@@ -2,5 +2,6 @@
 
 package cache_test
 
-// underRace says that the race detector is on: it allocates on its own account.
+// underRace reports that the race detector is on, which makes allocations of
+// its own.
 const underRace = true

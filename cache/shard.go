@@ -1,159 +1,128 @@
 package cache
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 )
 
-// A shard holds the entries of some of the keys, in an exactly defined order of eviction.
+// A shard contains the entries whose keys hash to it, in an exactly defined
+// order of eviction. Its methods require that mu is held, except find and the
+// methods that lock mu themselves.
 type shard[K comparable, V any] struct {
-	table atomic.Pointer[table[K, V]] // read without the lock
-	_     [56]byte                    // so that it is not in the cache line of what is written all the time
+	table atomic.Pointer[table[K, V]] // read without mu
+	cache *Cache[K, V]
+	_     [48]byte // keeps table out of the cache line that writes change
 
-	mu       sync.Mutex // guards what follows, and all changes of the entries
+	mu       sync.Mutex // guards the fields below and all changes of entries
 	queues   queues[K, V]
 	schedule schedule[K, V]
-	flights  map[K]*flight[K, V] // the loads whose result will be stored; see flight.go
-	stats    Stats               // but for hits and misses
+	flights  map[K]*flight[K, V] // the loads whose results will be stored
+	stats    Stats               // without Hits and Misses
 }
 
-// reset makes s empty and forgetful.
-func (s *shard[K, V]) reset(policy Policy) {
+// reset empties s and its policy.
+func (s *shard[K, V]) reset() {
 	s.table.Store(newTable[K, V](1))
-	s.queues = newQueues[K, V](policy)
+	s.queues = newQueues[K, V](s.cache.config.Eviction)
 	s.schedule = nil
 	s.flights = make(map[K]*flight[K, V])
 }
 
 func (s *shard[K, V]) find(hash uint32, k K) *node[K, V] { return s.table.Load().find(hash, k) }
 
-func (s *shard[K, V]) locked(f func() bool) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return f()
-}
-
-// A budget is what all shards share: it is taken before an entry appears and given back after one has gone, so that at no
-// moment there is more than the limits allow.
-type budget struct {
-	entries, capacity atomic.Int64
-	weight, maxWeight atomic.Int64 // 0 in a cache that does not weigh
-}
-
-func (b *budget) take(entries, weight int64) bool {
-	if !takeUpTo(&b.entries, entries, b.capacity.Load()) {
-		return false
+// detach separates k from its load in progress and from its remembered error.
+// The load still answers the callers that wait for it. Remembered errors
+// change only while the lock of the shard of their key is held.
+func (s *shard[K, V]) detach(k K) {
+	if len(s.flights) > 0 {
+		delete(s.flights, k)
 	}
-	if !takeUpTo(&b.weight, weight, b.maxWeight.Load()) {
-		b.entries.Add(-entries)
-		return false
+	if errs := s.cache.errs; errs != nil && errs.Len() > 0 {
+		errs.Delete(k)
 	}
-	return true
 }
 
-func takeUpTo(used *atomic.Int64, n, limit int64) bool {
-	for n > 0 {
-		old := used.Load()
-		if old > limit-n {
+// put makes n the entry of its key, in place of old, which is the present
+// entry or nil. It reports whether it was done: if not, another shard must
+// make room first, and put has only evicted entries. Mark says whether n is
+// marked as used when it replaces old.
+func (s *shard[K, V]) put(old, n *node[K, V], mark bool, gone *departed[K, V]) bool {
+	switch weight := s.weighed(n); {
+	case s.unfit(n):
+		if old != nil {
+			s.remove(old, CauseReplaced, gone)
+		}
+		s.depart(n, CauseEvicted, gone)
+	case old != nil:
+		if !s.makeRoom(old, weight-s.weighed(old), gone) {
 			return false
 		}
-		if used.CompareAndSwap(old, old+n) {
-			break
+		s.replace(old, n, gone)
+		if mark {
+			s.queues.used(n)
 		}
+	default:
+		s.queues.missed(n.hash)
+		if !s.makeRoom(nil, weight, gone) {
+			return false
+		}
+		s.insert(n)
 	}
 	return true
 }
 
-func (b *budget) give(entries, weight int64) {
-	if entries != 0 {
-		b.entries.Add(-entries)
-	}
-	if weight != 0 {
-		b.weight.Add(-weight)
-	}
+// unfit reports whether n cannot be an entry: its key is not equal to itself,
+// it had expired before it was stored, or it is heavier than MaxWeight.
+func (s *shard[K, V]) unfit(n *node[K, V]) bool {
+	return !equal(n.key, n.key) || n.attrs != nil && n.attrs.deadline == past ||
+		s.cache.config.Weigh != nil && s.weighed(n) > s.cache.budget.maxWeight.Load()
 }
 
-// weighed returns what n takes of the budget's weight.
-func (c *Cache[K, V]) weighed(n *node[K, V]) int64 {
-	if c.config.Weigh == nil {
+func equal[K comparable](a, b K) bool { return a == b }
+
+// weighed returns the weight of n in the budget.
+func (s *shard[K, V]) weighed(n *node[K, V]) int64 {
+	if s.cache.config.Weigh == nil {
 		return 0
 	}
 	return int64(n.weight())
 }
 
-// put makes n the entry of its key, in place of old, the present one or nil. If room for it has to be made in another shard it
-// reports false, and has done nothing but evict. s.mu is held.
-func (c *Cache[K, V]) put(s *shard[K, V], old, n *node[K, V], use bool, gone *departed[K, V]) bool {
-	switch weight := c.weighed(n); {
-	case !equal(n.key, n.key) || c.config.Weigh != nil && weight > c.budget.maxWeight.Load():
-		if old != nil {
-			c.remove(s, old, Replaced, gone)
-		}
-		c.depart(s, n, Evicted, gone)
-	case old != nil:
-		if !c.outweigh(s, old, weight-c.weighed(old), gone) {
-			return false
-		}
-		c.replace(s, old, n, gone)
-		if use {
-			s.queues.used(n)
-		}
-	default:
-		s.queues.missed(n.hash)
-		if !c.makeRoom(s, weight, gone) {
-			return false
-		}
-		c.insert(s, n)
+// makeRoom takes the room for a new entry of this weight from the budget. If
+// keep is not nil, it takes only the additional weight of a new value for the
+// entry keep, which may be negative. It evicts other entries of s until it can,
+// and reports whether it could.
+func (s *shard[K, V]) makeRoom(keep *node[K, V], weight int64, gone *departed[K, V]) bool {
+	entries := int64(1)
+	if keep != nil {
+		entries = 0
 	}
-	return true
-}
-
-func equal[K comparable](a, b K) bool { return a == b }
-
-// makeRoom takes one entry of this weight from the budget, and evicts from s until it can.
-func (c *Cache[K, V]) makeRoom(s *shard[K, V], weight int64, gone *departed[K, V]) bool {
-	for !c.budget.take(1, weight) {
-		if c.poor(s) {
+	for !s.cache.budget.take(entries, weight) {
+		if keep == nil && s.poor() {
 			return false
 		}
-		victim := s.queues.evict(nil)
+		victim := s.queues.evict(keep)
 		if victim == nil {
 			return false
 		}
-		c.drop(s, victim, Evicted, gone)
-		if c.config.Weigh == nil {
-			return true // one out, one in: what all shards share is not touched
+		s.drop(victim, CauseEvicted, gone)
+		if s.cache.config.Weigh == nil {
+			return true // a victim's place for the new entry: the budget stays
 		}
-		c.budget.give(1, int64(victim.weight()))
+		s.cache.budget.give(1, int64(victim.weight()))
 	}
 	return true
 }
 
-// outweigh takes or gives back the difference of weight between a new value and the old one, and evicts others from s until
-// it can.
-func (c *Cache[K, V]) outweigh(s *shard[K, V], old *node[K, V], weight int64, gone *departed[K, V]) bool {
-	if weight <= 0 {
-		c.budget.give(0, -weight)
-		return true
-	}
-	for !c.budget.take(0, weight) {
-		victim := s.queues.evict(old)
-		if victim == nil {
-			return false
-		}
-		c.drop(s, victim, Evicted, gone)
-		c.budget.give(1, int64(victim.weight()))
-	}
-	return true
+// poor reports whether s has less than half of its share of the entries.
+// Another shard must then make room.
+func (s *shard[K, V]) poor() bool {
+	n := len(s.cache.shards)
+	return n > 1 && int64(s.queues.len()*n*2) < s.cache.budget.entries.Load()
 }
 
-// poor reports whether s has less than half of its share of the entries: then another one is to make room.
-func (c *Cache[K, V]) poor(s *shard[K, V]) bool {
-	return len(c.shards) > 1 && int64(s.queues.len()*len(c.shards)*2) < c.budget.entries.Load()
-}
-
-// evictElsewhere evicts an entry of the shard, but for this one, that has most. No lock is held.
+// evictElsewhere evicts an entry of the shard with the most entries, except
+// here. No lock is held.
 func (c *Cache[K, V]) evictElsewhere(here *shard[K, V], gone *departed[K, V]) {
 	var richest *shard[K, V]
 	most := 0
@@ -166,98 +135,79 @@ func (c *Cache[K, V]) evictElsewhere(here *shard[K, V], gone *departed[K, V]) {
 			richest, most = s, n
 		}
 	}
-	if richest != nil {
-		richest.mu.Lock()
-		defer richest.mu.Unlock()
-		if victim := richest.queues.evict(nil); victim != nil {
-			c.drop(richest, victim, Evicted, gone)
-			c.budget.give(1, c.weighed(victim))
-		}
+	if richest == nil {
+		return
+	}
+	richest.mu.Lock()
+	defer richest.mu.Unlock()
+	if victim := richest.queues.evict(nil); victim != nil {
+		richest.drop(victim, CauseEvicted, gone)
+		c.budget.give(1, richest.weighed(victim))
 	}
 }
 
-// insert adds n, whose key has no entry and whose place is taken from the budget.
-func (c *Cache[K, V]) insert(s *shard[K, V], n *node[K, V]) {
+// insert adds n, whose key has no entry and whose place is taken from the
+// budget.
+func (s *shard[K, V]) insert(n *node[K, V]) {
 	t := s.table.Load()
 	if t.full() {
-		t = t.grown(c.tableSize(t.len))
+		t = t.grown(s.tableSize(t.len))
 		s.table.Store(t)
 	}
 	t.insert(n)
 	s.queues.insert(n)
-	c.enroll(s, n)
+	s.enroll(n)
 }
 
-// tableSize returns how many nodes the table that replaces one full with n should have room for: twice as many, but while
-// that is beyond the share of a shard, that share and what chance may add to it.
-func (c *Cache[K, V]) tableSize(n int) int {
-	share := int(min(c.budget.capacity.Load(), 1<<40)) / len(c.shards)
+// tableSize returns the size of the table that replaces a full table of n
+// nodes. It is the double, or if that exceeds the share of a shard, that share
+// and a reserve for the variance of the hash.
+func (s *shard[K, V]) tableSize(n int) int {
+	share := int(min(s.cache.budget.capacity.Load(), 1<<40)) / len(s.cache.shards)
 	if share += share/16 + 8; n < share && share < 2*n {
 		return share
 	}
 	return 2 * n
 }
 
-func (c *Cache[K, V]) replace(s *shard[K, V], old, n *node[K, V], gone *departed[K, V]) {
+// replace puts n in the place of old, which has the same key.
+func (s *shard[K, V]) replace(old, n *node[K, V], gone *departed[K, V]) {
 	s.table.Load().replace(old, n)
 	s.queues.replace(old, n)
 	s.schedule.remove(old)
-	c.enroll(s, n)
-	c.depart(s, old, Replaced, gone)
+	s.enroll(n)
+	s.depart(old, CauseReplaced, gone)
 }
 
-// remove takes n out for the given cause.
-func (c *Cache[K, V]) remove(s *shard[K, V], n *node[K, V], cause Cause, gone *departed[K, V]) {
+// remove removes n.
+func (s *shard[K, V]) remove(n *node[K, V], cause Cause, gone *departed[K, V]) {
 	s.queues.remove(n)
-	c.drop(s, n, cause, gone)
-	c.budget.give(1, c.weighed(n))
+	s.drop(n, cause, gone)
+	s.cache.budget.give(1, s.weighed(n))
 }
 
-// drop takes n, which is in no queue any more, out of the rest. Its place in the budget is the caller's.
-func (c *Cache[K, V]) drop(s *shard[K, V], n *node[K, V], cause Cause, gone *departed[K, V]) {
+// drop removes n, which is in no queue any more, from the table and the
+// schedule. The caller gives back its place in the budget.
+func (s *shard[K, V]) drop(n *node[K, V], cause Cause, gone *departed[K, V]) {
 	s.table.Load().remove(n)
 	s.schedule.remove(n)
-	c.depart(s, n, cause, gone)
+	s.depart(n, cause, gone)
 }
 
-// depart counts the departure of n's value, and keeps it to be reported. If it had expired before, that is the cause.
-func (c *Cache[K, V]) depart(s *shard[K, V], n *node[K, V], cause Cause, gone *departed[K, V]) {
-	if c.age(n) != fresh {
-		cause = Expired
+// depart counts the departure of the value of n and keeps it for emit. If the
+// value had expired before, the cause is CauseExpired.
+func (s *shard[K, V]) depart(n *node[K, V], cause Cause, gone *departed[K, V]) {
+	if s.cache.age(n) != fresh {
+		cause = CauseExpired
 	}
 	switch cause {
-	case Evicted:
+	case CauseEvicted:
 		s.stats.Evictions++
-	case Expired:
+	case CauseExpired:
 		s.stats.Expirations++
 	}
-	if gone.len++; c.config.OnEvent != nil {
+	if gone.len++; s.cache.config.OnEvent != nil {
 		n.meta.Store(uint32(cause) << causeShift)
 		gone.push(n)
-	}
-}
-
-// A departed is a queue of values that have left and are to be reported when no lock is held.
-type departed[K comparable, V any] struct {
-	first, last *node[K, V]
-	len         int // counts those too that nobody wants to be told of
-}
-
-func (d *departed[K, V]) push(n *node[K, V]) {
-	if d.first == nil {
-		d.first = n
-	} else {
-		d.last.next = n
-	}
-	d.last = n
-}
-
-// emit reports what has departed. No lock is held.
-func (c *Cache[K, V]) emit(ctx context.Context, gone *departed[K, V]) {
-	for n := gone.first; n != nil; {
-		next := n.next
-		n.next = nil
-		c.config.OnEvent(ctx, Event[K, V]{Key: n.key, Value: n.value, Cause: Cause(n.meta.Load() >> causeShift)})
-		n = next
 	}
 }

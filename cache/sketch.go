@@ -2,22 +2,25 @@ package cache
 
 import "math/bits"
 
-// A sketch estimates how often keys were seen of late, up to 15, from their hashes: a count-min sketch of 4-bit counters
-// (Cormode and Muthukrishnan, 2005) that is halved now and then, as TinyLFU has it (Einziger, Friedman and Manes, 2017).
-// Each key has one counter in each of four pairs of words within a block of eight, a cache line.
+// A sketch estimates how often keys were seen recently, up to 15, from their
+// hashes. It is a count-min sketch of 4-bit counters (Cormode and
+// Muthukrishnan, 2005) whose counters are halved periodically, as in TinyLFU
+// (Einziger, Friedman and Manes, 2017). Each key has four counters within a
+// block of eight words, a cache line: one counter in each pair of words.
 type sketch struct {
 	words   []uint64
-	entries int // the most there ever were to be told apart
-	added   int // since the last halving, halved with it
+	entries int // the largest number of entries so far
+	added   int // additions since the last halving, halved with the counters
 }
 
 const (
 	sketchBlock  = 8
-	sketchMost   = 15 // what a counter can hold
-	sketchSample = 40 // additions per entry until the counters are halved
+	sketchMost   = 15 // the largest value of a counter
+	sketchSample = 40 // additions per entry between two halvings
 )
 
-// fit makes room for n entries: a word for each. Every block is copied into all those that its keys may now go to.
+// fit makes room for n entries, a word for each. It copies each block into all
+// blocks in which its keys may now be.
 func (s *sketch) fit(n int) {
 	s.entries = max(s.entries, n)
 	if s.words == nil {
@@ -28,7 +31,7 @@ func (s *sketch) fit(n int) {
 	}
 }
 
-// cell returns the i-th word of a hash, and its counter there as a shift.
+// cell returns the i-th word of a hash, and the shift of its counter there.
 func (s *sketch) cell(hash uint32, i int) (word *uint64, shift uint32) {
 	block := int(hash) & (len(s.words)/sketchBlock - 1) * sketchBlock
 	x := uint32(uint64(hash)*0x9e3779b97f4a7c15>>32) >> (8 * i)
@@ -59,7 +62,9 @@ func (s *sketch) add(hash uint32) {
 	}
 }
 
-// halve halves all counters. What rounding takes from the odd ones was four counters an addition.
+// halve halves all counters. Rounding removes a half from each odd counter. An
+// addition had increased four counters, so added decreases by a quarter of
+// that.
 func (s *sketch) halve() {
 	odd := 0
 	for i, word := range s.words {

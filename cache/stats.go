@@ -2,17 +2,36 @@ package cache
 
 import "time"
 
-// Stats are the figures of a [Cache] since it was made. They only grow.
+// Stats are the statistics of a [Cache] since it was created. All counters
+// only grow. Len, Weight and Capacity are the values of the moment.
 type Stats struct {
-	Hits        uint64        `json:"hits"`         // lookups by Get, GetOrSet, GetOrLoad and GetOrLoadMany that found a fresh value; see Uncounted
-	Misses      uint64        `json:"misses"`       // the other lookups by these, the next two included
-	StaleHits   uint64        `json:"stale_hits"`   // misses answered with an expired value, because loading failed
+	Name string `json:"name"` // Config.Name
+
+	Len      int    `json:"len"`      // see Cache.Len
+	Weight   uint64 `json:"weight"`   // see Cache.Weight
+	Capacity int    `json:"capacity"` // see Cache.Capacity
+
+	// Lookups are the calls of Get, GetOrSet, GetOrLoad and GetOrLoadMany, the
+	// last per key. They are not counted if Config.Uncounted is set.
+	Hits   uint64 `json:"hits"`   // lookups that found a fresh value
+	Misses uint64 `json:"misses"` // all other lookups
+
+	StaleHits   uint64        `json:"stale_hits"`   // misses answered with a stale value, because the load failed
 	ErrorHits   uint64        `json:"error_hits"`   // misses answered with a remembered error
-	Loads       uint64        `json:"loads"`        // loads that have ended, each key of GetOrLoadMany being one
-	LoadErrors  uint64        `json:"load_errors"`  // those of them that failed: an error, ErrNotFound too, or a panic
-	LoadTime    time.Duration `json:"load_time_ns"` // time spent in loads that have ended, in total
-	Evictions   uint64        `json:"evictions"`    // values that left with the cause Evicted
-	Expirations uint64        `json:"expirations"`  // values that left with the cause Expired
+	Loads       uint64        `json:"loads"`        // loads that have ended, counted per key
+	LoadErrors  uint64        `json:"load_errors"`  // loads that returned an error, including ErrNotFound, or panicked
+	LoadTime    time.Duration `json:"load_time_ns"` // total time of the loads that have ended
+	Evictions   uint64        `json:"evictions"`    // values that left with CauseEvicted
+	Expirations uint64        `json:"expirations"`  // values that left with CauseExpired
+}
+
+// HitRatio returns the fraction of the lookups that were hits, from 0 to 1. It
+// returns 0 if there were no lookups.
+func (s Stats) HitRatio() float64 {
+	if s.Hits+s.Misses == 0 {
+		return 0
+	}
+	return float64(s.Hits) / float64(s.Hits+s.Misses)
 }
 
 // count counts a lookup.
@@ -27,35 +46,25 @@ func (c *Cache[K, V]) count(hit bool) {
 	}
 }
 
-// HitRatio returns the part of the lookups that were hits, from 0 to 1, or 0 if there were none.
-func (s Stats) HitRatio() float64 {
-	if s.Hits+s.Misses == 0 {
-		return 0
-	}
-	return float64(s.Hits) / float64(s.Hits+s.Misses)
-}
-
-// Stats returns the figures. Those of operations that run meanwhile may be in it or not.
+// Stats returns the statistics. They may or may not include operations that
+// run at the same time.
 func (c *Cache[K, V]) Stats() Stats {
-	var sum Stats
+	sum := Stats{Name: c.config.Name, Len: c.Len(), Weight: c.Weight(), Capacity: c.Capacity()}
 	for i := range c.lookups {
 		sum.Hits += c.lookups[i].hits.Load()
 		sum.Misses += c.lookups[i].misses.Load()
 	}
 	for i := range c.shards {
-		c.shards[i].addStats(&sum)
+		s := &c.shards[i]
+		s.mu.Lock()
+		sum.StaleHits += s.stats.StaleHits
+		sum.ErrorHits += s.stats.ErrorHits
+		sum.Loads += s.stats.Loads
+		sum.LoadErrors += s.stats.LoadErrors
+		sum.LoadTime += s.stats.LoadTime
+		sum.Evictions += s.stats.Evictions
+		sum.Expirations += s.stats.Expirations
+		s.mu.Unlock()
 	}
 	return sum
-}
-
-func (s *shard[K, V]) addStats(sum *Stats) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	sum.StaleHits += s.stats.StaleHits
-	sum.ErrorHits += s.stats.ErrorHits
-	sum.Loads += s.stats.Loads
-	sum.LoadErrors += s.stats.LoadErrors
-	sum.LoadTime += s.stats.LoadTime
-	sum.Evictions += s.stats.Evictions
-	sum.Expirations += s.stats.Expirations
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/redoubt-go/redoubt/cache"
 )
 
-// A secondLevel is a Store in the memory of this process, which a test can break.
+// A secondLevel is a Store in memory that a test can break.
 type secondLevel struct {
 	values map[string]int
 	broken error
@@ -78,7 +78,8 @@ func TestThrough(t *testing.T) {
 	}
 }
 
-// What was found in the second level before a Delete does not come back into the first one.
+// A value that a load found in the second level before a Delete does not come
+// back into the first level.
 func TestThrough_NoStaleFill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &secondLevel{values: map[string]int{"k": 1}}
@@ -91,7 +92,7 @@ func TestThrough_NoStaleFill(t *testing.T) {
 		got := ask(t.Context(), c, "k", slow)
 		s.Delete(t.Context(), "k")
 		c.Delete("k")
-		(<-got).want(t, 1, nil)
-		wantGet(t, c, "k", 0)
+		(<-got).check(t, 1, nil)
+		checkGet(t, c, "k", 0)
 	})
 }

@@ -5,16 +5,21 @@ import (
 	"sync/atomic"
 )
 
-// A table finds the node of a key. One goroutine at a time may change it, under the lock of the shard; any number may
-// look at it meanwhile, without a lock.
+// A table is a hash table of nodes. One goroutine at a time may change it,
+// under the lock of the shard. Any number of goroutines may search it at the
+// same time, without a lock.
 //
-// It is an array of buckets, each a cache line: seven nodes, and a word with a byte for each of them, which is 0 if there
-// is none and else tells most wrong nodes from the right one. A node whose bucket is full goes to the next that
-// has room, and all that it passed count it in their eighth byte: a search ends at the first bucket that nobody passed.
+// A table is an array of buckets, each a cache line. A bucket contains seven
+// nodes and a word with a tag for each node. The tag is a byte: 0 for a free
+// slot, otherwise 7 bits of the hash, which exclude most wrong nodes. If the
+// bucket of a node is full, the node goes to the next bucket that has room. All
+// full buckets before count it in their eighth byte. A search ends at the first
+// bucket whose eighth byte is 0.
 //
-// Why readers need no lock: a node never moves while it is in a table, and everything a reader sees was true at some instant
-// of its search. A node is published before its tag and withdrawn after it. A table that has to grow is copied and
-// left as it was, for those who still look at it.
+// Readers need no lock, because a node never moves within a table, and each
+// fact that a reader sees was true at some instant of its search. A node is
+// stored before its tag and removed after its tag. A table that must grow is
+// copied, and the old table does not change any more.
 type table[K comparable, V any] struct {
 	buckets []bucket[K, V]
 	len     int
@@ -23,14 +28,14 @@ type table[K comparable, V any] struct {
 const slots = 7
 
 type bucket[K comparable, V any] struct {
-	tags  atomic.Uint64 // a byte per slot; the highest byte counts the nodes that passed
+	tags  atomic.Uint64 // a byte per slot; the highest byte counts the nodes in later buckets
 	nodes [slots]atomic.Pointer[node[K, V]]
 }
 
 const (
 	passedUnit = 1 << 56
-	passedMax  = 255                // having got there it stays: only growing the table makes it right again
-	everyByte  = 0x0001010101010101 // that has a slot
+	passedMax  = 255                // a count that has reached this stays, until the table grows
+	everyByte  = 0x0001010101010101 // of the seven slots
 	everyTop   = 0x0080808080808080
 	meanNodes  = 5 // per bucket, when the table is full
 )
@@ -43,7 +48,8 @@ func newTable[K comparable, V any](n int) *table[K, V] {
 // full reports whether another node needs a larger table.
 func (t *table[K, V]) full() bool { return t.len >= len(t.buckets)*meanNodes }
 
-// home returns the bucket in which the search for a hash begins, by the high bits of the hash; tag uses the low ones.
+// home returns the bucket in which the search for a hash begins. It uses the
+// high bits of the hash; tag uses the low bits.
 func (t *table[K, V]) home(hash uint32) int {
 	return int(uint64(hash) * uint64(len(t.buckets)) >> 32)
 }
@@ -65,7 +71,8 @@ func (t *table[K, V]) find(hash uint32, k K) *node[K, V] {
 		b := &t.buckets[i]
 		tags := b.tags.Load()
 		differ := tags ^ pattern
-		// The top bit of each byte that is 0, and perhaps of some above one; the node itself decides.
+		// m has the top bit of each byte of differ that is 0. It may also have
+		// the top bit of a byte above such a byte, so compare the node as well.
 		for m := (differ - everyByte) &^ differ & everyTop; m != 0; m &= m - 1 {
 			if n := b.nodes[bits.TrailingZeros64(m)/8].Load(); n != nil && n.hash == hash && n.key == k {
 				return n
@@ -79,7 +86,7 @@ func (t *table[K, V]) find(hash uint32, k K) *node[K, V] {
 	return nil
 }
 
-// insert adds a node whose key is not in the table, which is not full.
+// insert adds a node whose key is not in the table. The table is not full.
 func (t *table[K, V]) insert(n *node[K, V]) {
 	t.len++
 	for i := t.home(n.hash); ; i = t.next(i) {
@@ -97,7 +104,7 @@ func (t *table[K, V]) insert(n *node[K, V]) {
 	}
 }
 
-// remove takes out a node that is in the table.
+// remove removes a node that is in the table.
 func (t *table[K, V]) remove(n *node[K, V]) {
 	t.len--
 	for i := t.home(n.hash); ; i = t.next(i) {
@@ -125,7 +132,7 @@ func (t *table[K, V]) replace(old, n *node[K, V]) {
 	}
 }
 
-// slot returns where n is in b, or slots if it is not.
+// slot returns the slot of n in b, or slots if n is not in b.
 func (b *bucket[K, V]) slot(n *node[K, V]) int {
 	for at := range b.nodes {
 		if b.nodes[at].Load() == n {

@@ -2,67 +2,68 @@ package cache
 
 import "context"
 
-// An Op is what [Cache.Update] is to do.
+// An Op is the decision of the function passed to [Cache.Update].
 type Op uint8
 
-// The three things a function given to Update can decide.
+// The operations.
 const (
-	Keep   Op = iota // leave everything as it is
-	Write            // store the value returned
-	Remove           // remove the entry
+	Keep   Op = iota // change nothing
+	Write            // store the returned value
+	Delete           // delete the entry
 )
 
-// String returns the operation in lower case.
-func (o Op) String() string {
-	if names := [...]string{"keep", "write", "remove"}; int(o) < len(names) {
-		return names[o]
-	}
-	return "op(?)"
-}
-
-// Update changes the value of k by a function of it, in one step: nobody else writes k in between. F gets the value, and
-// whether there is one, and returns another with what to do. Update returns the value that k has afterwards, and whether it
-// has one. It is not counted as a lookup; Write is a use of the entry.
+// Update changes the value of k atomically. It calls f with the value of k; ok
+// reports whether k has a value. f returns a new value and an operation. Update
+// returns the value of k after the operation and whether k has a value then.
+// Update does not count as a lookup. Write marks the entry as used.
 //
-// F runs under a lock, and so do Weigh and Expiry for what it returns: none of them may call this cache, which would wait for
-// itself, and they should be quick. If one panics, nothing has changed. F is called once, but again, with the value of
-// that time, in the rare case that the cache is full and a distant part of it has to make room first.
+// f runs under a lock, and so do Config.Weigh and Config.Expiry for the value
+// that f returns. These functions must be quick and must not call this cache:
+// such a call can wait forever. If f, Weigh or Expiry panics, nothing changes.
+//
+// f is usually called once. If the cache is full and another part of it must
+// make room first, Update calls f again, with the value of that time.
 func (c *Cache[K, V]) Update(k K, f func(old V, ok bool) (V, Op)) (v V, ok bool) {
 	s, hash := c.locate(k)
 	var gone departed[K, V]
-	defer func() { c.emit(context.Background(), &gone) }()
-	c.attempt(s, &gone, func() bool {
-		present := s.find(hash, k)
-		var none, old V
-		old, ok = c.valueOf(present)
-		var op Op
-		v, op = f(old, ok)
-		switch op {
-		case Write:
-			n := c.newNode(k, v, hash, c.lifetime(k, v))
-			c.detach(s, k)
-			if !c.put(s, present, n, true, &gone) {
-				return false
-			}
-			if ok = s.find(hash, k) == n; !ok { // too heavy, or a NaN
-				v = none
-			}
-		case Remove:
-			v, ok = none, false
-			c.detach(s, k)
-			if present != nil {
-				c.remove(s, present, Deleted, &gone)
-			}
-		default:
-			v = old
-		}
-		return true
-	})
+	defer c.emit(context.Background(), &gone)
+	v, ok, done := s.update(k, hash, f, &gone)
+	for !done {
+		c.evictElsewhere(s, &gone)
+		v, ok, done = s.update(k, hash, f, &gone)
+	}
 	return v, ok
 }
 
-// CompareAndSwap stores v for k if its value is old, and reports whether it was. Two values of an interface type that
-// cannot be compared make it panic.
+// update is Update in the shard of k. For done see write.
+func (s *shard[K, V]) update(k K, hash uint32, f func(V, bool) (V, Op), gone *departed[K, V]) (v V, ok, done bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.cache
+	present := s.find(hash, k)
+	old, ok := c.valueOf(present)
+	v, op := f(old, ok)
+	switch op {
+	case Write:
+		n := c.newNode(k, v, hash, c.lifetime(k, v))
+		s.detach(k)
+		if done = s.put(present, n, true, gone); !done || s.unfit(n) {
+			return *new(V), false, done
+		}
+		return v, true, true
+	case Delete:
+		s.detach(k)
+		if present != nil {
+			s.remove(present, CauseDeleted, gone)
+		}
+		return *new(V), false, true
+	}
+	return old, ok, true
+}
+
+// CompareAndSwap stores v for k if the value of k is old. It reports whether
+// it did. It panics if V is an interface type and the two values cannot be
+// compared.
 func CompareAndSwap[K, V comparable](c *Cache[K, V], k K, old, v V) (swapped bool) {
 	c.Update(k, func(now V, ok bool) (V, Op) {
 		if swapped = ok && now == old; swapped {
@@ -73,28 +74,33 @@ func CompareAndSwap[K, V comparable](c *Cache[K, V], k K, old, v V) (swapped boo
 	return swapped
 }
 
-// CompareAndDelete deletes k if its value is old, and reports whether it was. Two values of an interface type that cannot
-// be compared make it panic.
+// CompareAndDelete deletes k if the value of k is old. It reports whether it
+// did. It panics like CompareAndSwap.
 func CompareAndDelete[K, V comparable](c *Cache[K, V], k K, old V) (deleted bool) {
 	c.Update(k, func(now V, ok bool) (V, Op) {
 		if deleted = ok && now == old; deleted {
-			return now, Remove
+			return now, Delete
 		}
 		return now, Keep
 	})
 	return deleted
 }
 
-// DeleteFunc deletes the entries for which del returns true, and returns their number. Each is tested and deleted in one
-// step, and what is said of the function given to [Cache.Update] holds for del. Entries that come meanwhile may
-// be left out.
+// DeleteFunc deletes the entries for which del returns true, and returns their
+// number. It tests and deletes each entry atomically. The restrictions
+// on the function passed to [Cache.Update] apply to del. DeleteFunc may miss
+// entries that are stored while it runs.
+//
+// DeleteFunc calls del only with fresh values. It affects neither stale values
+// and remembered errors nor loads in progress of keys without a fresh value.
+// To invalidate these too, use Delete for known keys, or Clear.
 func (c *Cache[K, V]) DeleteFunc(del func(K, V) bool) int {
 	deleted := 0
 	for _, k := range c.snapshot() {
 		c.Update(k, func(v V, ok bool) (V, Op) {
 			if ok && del(k, v) {
 				deleted++
-				return v, Remove
+				return v, Delete
 			}
 			return v, Keep
 		})

@@ -7,25 +7,31 @@ import (
 	"weak"
 )
 
-// A Weak is a map whose values do not keep what they point to alive: when nobody else uses a value any more it is
-// collected, and its entry goes. So all who ask for a key share one value, for as long as anybody has it. The zero value is
-// an empty map ready to use; it is safe for use by many goroutines and must not be copied.
+// A Weak is a map whose values do not keep their targets alive. When the
+// program no longer uses a value, the garbage collector frees it and its entry
+// is removed. So all callers share one value per key, as long as any of them
+// keeps it. The zero Weak is an empty map ready to use. It is safe for
+// concurrent use and must not be copied.
 //
-// T must not be of size zero, and had better be of 16 bytes or more or have a pointer in it: the runtime allocates smaller
-// values several at a time, and collects them together.
+// The size of T must not be 0. T should contain a pointer or be of 16 bytes or
+// more: the runtime allocates several smaller values together and frees them
+// together. A key must not refer to its value, which would then never be
+// freed.
 type Weak[K comparable, T any] struct {
 	mu      sync.Mutex
 	entries map[K]weak.Pointer[T]
 }
 
-// Get returns the value of k, or nil if it has none or that has been collected.
+// Get returns the value of k, or nil if k has none or its value has been
+// collected.
 func (w *Weak[K, T]) Get(k K) *T {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.entries[k].Value()
 }
 
-// Set makes v the value of k; nil deletes k. A key that is not equal to itself, such as a NaN, is not stored.
+// Set makes v the value of k. If v is nil, Set deletes k. A key that is not
+// equal to itself, such as a NaN, is not stored.
 func (w *Weak[K, T]) Set(k K, v *T) {
 	if v == nil {
 		w.Delete(k)
@@ -34,8 +40,10 @@ func (w *Weak[K, T]) Set(k K, v *T) {
 	w.swap(k, func(*T) *T { return v })
 }
 
-// GetOrMake returns the value of k. If there is none it calls f, and stores what f returns unless that is nil. F runs under
-// no lock. Of several goroutines that do this at the same time all get the value that was stored first.
+// GetOrMake returns the value of k. If there is none, it calls f and stores the
+// result unless it is nil. f runs without a lock. If several goroutines call
+// GetOrMake for the same key at the same time, f may run several times, and all
+// of them get the value that was stored first.
 func (w *Weak[K, T]) GetOrMake(k K, f func() *T) *T {
 	if v := w.Get(k); v != nil {
 		return v
@@ -52,7 +60,8 @@ func (w *Weak[K, T]) GetOrMake(k K, f func() *T) *T {
 	})
 }
 
-// swap makes choose(old) the value of k and returns it. It is not nil, and alive until swap returns.
+// swap makes choose(old) the value of k and returns it. The result of choose
+// is not nil, and it is alive until swap returns.
 func (w *Weak[K, T]) swap(k K, choose func(old *T) *T) *T {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -75,7 +84,8 @@ type weakEntry[K comparable, T any] struct {
 	value weak.Pointer[T]
 }
 
-// forget deletes e after its value has been collected, unless its key has another one by then.
+// forget deletes e, whose value has been collected, unless its key has another
+// value now.
 func (w *Weak[K, T]) forget(e weakEntry[K, T]) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -84,7 +94,7 @@ func (w *Weak[K, T]) forget(e weakEntry[K, T]) {
 	}
 }
 
-// Delete removes k and reports whether it had a value.
+// Delete deletes k and reports whether it had a value.
 func (w *Weak[K, T]) Delete(k K) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -93,14 +103,16 @@ func (w *Weak[K, T]) Delete(k K) bool {
 	return had
 }
 
-// Len returns the number of entries, those included whose values have just been collected.
+// Len returns the number of entries. It may include entries whose values have
+// just been collected.
 func (w *Weak[K, T]) Len() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.entries)
 }
 
-// All iterates, in no order, over the keys that have a value when it starts. The loop may change the map.
+// All iterates, in no order, over the keys that have a value when it starts.
+// The loop body may modify the map.
 func (w *Weak[K, T]) All() iter.Seq2[K, *T] {
 	return func(yield func(K, *T) bool) {
 		for k, v := range w.snapshot() {

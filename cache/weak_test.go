@@ -27,7 +27,7 @@ func awaitLen[K comparable](t *testing.T, w *cache.Weak[K, big], n int) {
 	t.Errorf("Len() = %d, want %d", w.Len(), n)
 }
 
-func TestTrap29_WeakValues(t *testing.T) {
+func TestWeakValues(t *testing.T) {
 	var w cache.Weak[string, big]
 	if w.Get("a") != nil || w.Delete("a") || w.Len() != 0 {
 		t.Error("the zero value is not an empty map")
@@ -52,8 +52,9 @@ func TestTrap29_WeakValues(t *testing.T) {
 	awaitLen(t, &w, 0)
 }
 
-// The cleanup of a value that was replaced, or deleted and set anew, leaves the entry alone.
-func TestTrap29_ReplacedKeySurvives(t *testing.T) {
+// The cleanup of a value that was replaced, or deleted and set again, does not
+// remove the entry.
+func TestReplacedKeySurvives(t *testing.T) {
 	var w cache.Weak[string, big]
 	young := new(big)
 	w.Set("k", new(big))
@@ -71,7 +72,7 @@ func TestTrap29_ReplacedKeySurvives(t *testing.T) {
 	runtime.KeepAlive(young)
 }
 
-func TestTrap29_GetOrMake(t *testing.T) {
+func TestGetOrMake(t *testing.T) {
 	var w cache.Weak[int, big]
 	for round := range 50 {
 		var g errgroup.Group
@@ -98,7 +99,7 @@ func TestTrap29_GetOrMake(t *testing.T) {
 	awaitLen(t, &w, 0)
 }
 
-func TestTrap29_NaNIsNotStored(t *testing.T) {
+func TestNaNIsNotStored(t *testing.T) {
 	var w cache.Weak[float64, big]
 	v := new(big)
 	for range 100 {
@@ -112,7 +113,7 @@ func TestTrap29_NaNIsNotStored(t *testing.T) {
 	}
 }
 
-func TestTrap29_LoopMayChangeTheMap(t *testing.T) {
+func TestLoopMayChangeTheMap(t *testing.T) {
 	var w cache.Weak[int, big]
 	var kept []*big
 	for k := range 10 {

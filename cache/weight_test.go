@@ -14,7 +14,7 @@ import (
 // byValue weighs an entry by its value.
 func byValue(_ string, v int) uint32 { return uint32(v) }
 
-func wantWeight[K comparable, V any](t *testing.T, c *cache.Cache[K, V], want uint64) {
+func checkWeight[K comparable, V any](t *testing.T, c *cache.Cache[K, V], want uint64) {
 	t.Helper()
 	if got := c.Weight(); got != want {
 		t.Errorf("Weight() = %d, want %d", got, want)
@@ -24,11 +24,11 @@ func wantWeight[K comparable, V any](t *testing.T, c *cache.Cache[K, V], want ui
 	}
 }
 
-func TestTrap18_Weights(t *testing.T) {
+func TestWeights(t *testing.T) {
 	var l log
 	calls := 0
 	c := cache.New(cache.Config[string, int]{
-		MaxWeight: 10, Policy: cache.LRU, OnEvent: l.add,
+		MaxWeight: 10, Eviction: cache.LRU, OnEvent: l.add,
 		Weigh: func(k string, v int) uint32 { calls++; return byValue(k, v) },
 	})
 	if got := c.Capacity(); got < 1<<30 {
@@ -37,23 +37,23 @@ func TestTrap18_Weights(t *testing.T) {
 	c.Set("a", 3)
 	c.Set("b", 3)
 	c.Set("c", 4)
-	wantWeight(t, c, 10)
+	checkWeight(t, c, 10)
 	c.Set("d", 5) // a and b make room
-	l.want(t, event{"a", 3, cache.Evicted}, event{"b", 3, cache.Evicted})
-	wantWeight(t, c, 9)
+	l.check(t, departed("a", 3, cache.CauseEvicted), departed("b", 3, cache.CauseEvicted))
+	checkWeight(t, c, 9)
 	c.Set("d", 2) // lighter
-	wantWeight(t, c, 6)
+	checkWeight(t, c, 6)
 	c.Set("e", 1)
-	l.want(t, event{"d", 5, cache.Replaced})
+	l.check(t, departed("d", 5, cache.CauseReplaced))
 	c.Set("d", 9) // heavier: the others make room, not d itself
-	l.want(t, event{"c", 4, cache.Evicted}, event{"d", 2, cache.Replaced})
-	wantKeys(t, c, "e", "d")
+	l.check(t, departed("c", 4, cache.CauseEvicted), departed("d", 2, cache.CauseReplaced))
+	checkKeys(t, c, "e", "d")
 	c.Set("e", 11) // never fits: e is gone, d stays
-	l.want(t, event{"e", 1, cache.Replaced}, event{"e", 11, cache.Evicted})
-	wantKeys(t, c, "d")
+	l.check(t, departed("e", 1, cache.CauseReplaced), departed("e", 11, cache.CauseEvicted))
+	checkKeys(t, c, "d")
 	c.Set("f", 10) // exactly the whole
-	wantKeys(t, c, "f")
-	wantWeight(t, c, 10)
+	checkKeys(t, c, "f")
+	checkWeight(t, c, 10)
 	if v, ok := c.Update("g", func(int, bool) (int, cache.Op) { return 11, cache.Write }); v != 0 || ok {
 		t.Errorf("Update to what never fits = %v, %v, want 0, false", v, ok)
 	}
@@ -61,12 +61,12 @@ func TestTrap18_Weights(t *testing.T) {
 		t.Errorf("Weigh was called %d times for 10 writes", calls)
 	}
 	c.Clear()
-	wantWeight(t, c, 0)
+	checkWeight(t, c, 0)
 }
 
-func TestTrap18_WeightZeroIsPinned(t *testing.T) {
-	for _, policy := range []cache.Policy{cache.Adaptive, cache.LRU} {
-		c := cache.New(cache.Config[string, int]{MaxWeight: 10, Capacity: 8, Policy: policy, Weigh: byValue})
+func TestWeightZeroIsPinned(t *testing.T) {
+	for _, policy := range []cache.Eviction{cache.Adaptive, cache.LRU} {
+		c := cache.New(cache.Config[string, int]{MaxWeight: 10, Capacity: 8, Eviction: policy, Weigh: byValue})
 		c.Set("pinned", 0)
 		for i := range 100 {
 			c.Set(fmt.Sprint(i), 3)
@@ -84,13 +84,13 @@ func TestTrap18_WeightZeroIsPinned(t *testing.T) {
 			t.Errorf("%v: Len() = %d, want 8", policy, n)
 		}
 		c.Set("pinned99", 10) // pinned no more
-		wantWeight(t, c, 10)
+		checkWeight(t, c, 10)
 		c.Set("pinned99", 0) // and again
-		wantWeight(t, c, 0)
+		checkWeight(t, c, 0)
 	}
 }
 
-func TestTrap18_WeighPanics(t *testing.T) {
+func TestWeighPanics(t *testing.T) {
 	c := cache.New(cache.Config[string, int]{MaxWeight: 10, Weigh: func(_ string, v int) uint32 {
 		if v < 0 {
 			panic("negative")
@@ -111,7 +111,7 @@ func TestTrap18_WeighPanics(t *testing.T) {
 			}()
 			op()
 		}()
-		wantGet(t, c, "a", 1)
+		checkGet(t, c, "a", 1)
 	}
 	p := caught(t, func() {
 		c.GetOrLoad(t.Context(), "b", func(context.Context, string) (int, error) { return -1, nil })
@@ -119,11 +119,12 @@ func TestTrap18_WeighPanics(t *testing.T) {
 	if p.Value != "negative" || c.Loading() != 0 {
 		t.Errorf("GetOrLoad panicked with %v and left %d loads, want negative and 0", p.Value, c.Loading())
 	}
-	wantWeight(t, c, 1)
+	checkWeight(t, c, 1)
 }
 
-// Many shards with few heavy entries: the room has to be made elsewhere nearly always. Oracle: the bounds and the books.
-func TestTrap18_RoomElsewhere(t *testing.T) {
+// With many shards and few heavy entries, nearly every write needs room
+// elsewhere. Oracles: the bounds, and the consistency of the cache.
+func TestRoomElsewhere(t *testing.T) {
 	for _, config := range []cache.Config[int, int]{
 		{MaxWeight: 20, Weigh: func(_, v int) uint32 { return uint32(v % 15) }},
 		{MaxWeight: 20, Capacity: 3, Weigh: func(_, v int) uint32 { return uint32(v % 15) }},
@@ -157,8 +158,9 @@ func TestTrap18_RoomElsewhere(t *testing.T) {
 	}
 }
 
-// Two entries that each want to grow to more than the half, at the same time: neither waits for the other for ever.
-func TestTrap18_GrowingTogether(t *testing.T) {
+// Two entries that both want to grow to more than half of the weight do not
+// wait for each other forever.
+func TestGrowingTogether(t *testing.T) {
 	c := cache.NewSharded(cache.Config[int, int]{MaxWeight: 10, Weigh: func(_, v int) uint32 { return uint32(v) }}, 8)
 	var g errgroup.Group
 	for k := range 8 {

@@ -80,7 +80,8 @@ func BenchmarkLevelPattern(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/80000, "ns/line")
 }
 
-// BenchmarkJSONLines counts errors by the level of JSON lines, each checked as a whole.
+// BenchmarkJSONLines counts errors by the level of JSON lines, each checked as
+// a whole.
 func BenchmarkJSONLines(b *testing.B) {
 	var want int
 	for i := range corpusLines {

@@ -9,11 +9,14 @@ var errNoMessage = fmt.Errorf("%w: no message for the next parser", ErrMalformed
 
 type chain struct{ parsers []Parser }
 
-// Chain returns a parser that gives the line to the first parser, the field
-// message it finds to the second as its line, and so on, as for a pattern within
-// syslog. The fields are those of all, the later over the earlier; the time is
-// the last that one found, weights multiply. The record is malformed when a
-// parser refuses its part, or there is no message for it.
+// Chain returns a parser that runs several parsers in a row. The first parser
+// reads the line, and each further parser reads the field "message" of the
+// parser before it. A pattern within a syslog line is an example.
+//
+// The record has the fields of all parsers; if two parsers set a field, the
+// later value counts. The time is the last time that a parser set. Weights
+// multiply. The record is malformed if a parser refuses its part, or if there
+// is no message for the next parser.
 func Chain(ps ...Parser) Parser { return &chain{slices.Clone(ps)} }
 
 // Parse implements Parser.
@@ -22,8 +25,8 @@ func (c *chain) Parse(r *Record) error {
 	return parseChain(r, c.parsers)
 }
 
-// parseChain has the first of ps parse r and the others, on a record that r
-// keeps, its message. What they find is then added to r.
+// parseChain parses r with the first parser of ps. The other parsers read the
+// message, on a record that r owns, and their results are added to r.
 func parseChain(r *Record, ps []Parser) error {
 	if len(ps) == 0 {
 		return nil

@@ -9,15 +9,16 @@ var errCLF = fmt.Errorf("%w: common log format", ErrMalformed)
 
 type clfParser struct{ t TimeParser }
 
-// CLF returns a parser for access logs in the common and the combined log format
-// of Apache and nginx:
+// CLF returns a parser for access logs in the common and the combined log
+// format of Apache and nginx:
 //
 //	addr ident user [time] "request" status bytes "referer" "agent" ...
 //
-// These are the fields; a request of the form "GET /path HTTP/1.1" gives
-// method, path and proto, too. What the log has as "-" is not there. Values are
-// as in the log, with its escapes. A user may contain anything but a quote:
-// what ends it is the first [time] followed by a quote. The time is Record.Time.
+// The fields have these names, and [Record.Time] returns the time. A request of
+// the form "GET /path HTTP/1.1" also sets method, path and proto. A field whose
+// text is "-" is not set. Values keep the escapes of the log. A user name may
+// contain anything but a quote: it ends before the first bracketed time that is
+// followed by a quote.
 func CLF(t TimeParser) Parser { return &clfParser{t} }
 
 // Parse implements Parser.
@@ -36,27 +37,27 @@ func (p *clfParser) Parse(r *Record) error {
 	if p.t.Set(r, b[start+1:end]) != nil {
 		return errCLF
 	}
-	r.value("addr", addr)
-	r.value("ident", ident)
-	r.value("user", b[:start-1])
+	setValue(r, "addr", addr)
+	setValue(r, "ident", ident)
+	setValue(r, "user", b[:start-1])
 	request, b, ok := quoted(b[end+2:])
 	if !ok {
 		return errCLF
 	}
-	r.value("request", request)
-	r.request(request)
-	return r.response(b)
+	setValue(r, "request", request)
+	setRequest(r, request)
+	return setResponse(r, b)
 }
 
-// value sets a field unless it is "-".
-func (r *Record) value(key string, b []byte) {
+// setValue sets a field, unless its text is "-".
+func setValue(r *Record, key string, b []byte) {
 	if string(b) != "-" {
 		r.Set(key, b[:len(b):len(b)])
 	}
 }
 
-// request sets the parts of METHOD PATH PROTO.
-func (r *Record) request(b []byte) {
+// setRequest sets the parts of METHOD PATH PROTO.
+func setRequest(r *Record, b []byte) {
 	i, j := bytes.IndexByte(b, ' '), bytes.LastIndexByte(b, ' ')
 	if i <= 0 || j <= i+1 || !bytes.HasPrefix(b[j+1:], []byte("HTTP/")) {
 		return
@@ -66,12 +67,12 @@ func (r *Record) request(b []byte) {
 	r.Set("proto", b[j+1:len(b):len(b)])
 }
 
-// response reads ` status bytes` and perhaps ` "referer" "agent"`. What other
-// columns follow is left alone.
-func (r *Record) response(b []byte) error {
+// setResponse reads ` status bytes` and, if present, ` "referer" "agent"`. It
+// ignores further columns.
+func setResponse(r *Record, b []byte) error {
 	b, ok := cutByte(b, ' ')
 	status, b, ok2 := bytes.Cut(b, space)
-	if _, rest, isNumber := number(status, 3); !ok || !ok2 || !isNumber || len(rest) > 0 {
+	if _, rest, isNumber := leadingDigits(status, 3); !ok || !ok2 || !isNumber || len(rest) > 0 {
 		return errCLF
 	}
 	r.Set("status", status)
@@ -81,19 +82,19 @@ func (r *Record) response(b []byte) error {
 			return errCLF
 		}
 	}
-	r.value("bytes", size)
+	setValue(r, "bytes", size)
 	for _, name := range [...]string{"referer", "agent"} {
 		var v []byte
 		if v, b, ok = quoted(b); !ok {
 			return nil
 		}
-		r.value(name, v)
+		setValue(r, name, v)
 		b, _ = cutByte(b, ' ')
 	}
 	return nil
 }
 
-// quoted reads a text in quotes, in which \ stands before what is not its end.
+// quoted reads a text in quotes. A backslash escapes the next byte.
 func quoted(b []byte) (text, rest []byte, ok bool) {
 	if b, ok = cutByte(b, '"'); !ok {
 		return nil, b, false

@@ -14,10 +14,10 @@ var (
 
 type csvParser struct{ header []string }
 
-// CSV returns a parser for rows of RFC 4180 with the given columns; a column
-// named "" is not kept. A row with more or fewer is malformed, and so is the
-// header itself: it is no data, and counted once a file. A row is one line, so
-// a value cannot hold a newline, unless a Joiner joins what belongs together.
+// CSV returns a parser for rows of RFC 4180 with the given columns. A column
+// named "" is not kept. A row with more or fewer columns is malformed. So is
+// the header row, which is counted once a file. A row is a line, so a value can
+// contain a newline only if a [Joiner] joins the lines of a row.
 func CSV(header ...string) Parser { return &csvParser{slices.Clone(header)} }
 
 // Parse implements Parser.
@@ -25,7 +25,7 @@ func (p *csvParser) Parse(r *Record) error {
 	r.reset()
 	b, isHeader := r.Line, true
 	for i, name := range p.header {
-		value, rest, ok := r.column(b)
+		value, rest, ok := column(r, b)
 		last := i == len(p.header)-1
 		switch {
 		case !ok:
@@ -44,11 +44,11 @@ func (p *csvParser) Parse(r *Record) error {
 	return nil
 }
 
-// column reads a value and the comma after it; rest is nil at the end of the
-// row.
-func (r *Record) column(b []byte) (value, rest []byte, ok bool) {
+// column reads a value and the comma after it. At the end of the row, rest is
+// nil.
+func column(r *Record, b []byte) (value, rest []byte, ok bool) {
 	if len(b) > 0 && b[0] == '"' {
-		return r.quotedColumn(b[1:])
+		return quotedColumn(r, b[1:])
 	}
 	i := bytes.IndexByte(b, ',')
 	if i < 0 {
@@ -59,8 +59,8 @@ func (r *Record) column(b []byte) (value, rest []byte, ok bool) {
 	return b[:i:i], rest, bytes.IndexByte(b[:i], '"') < 0
 }
 
-// quotedColumn is column after a quote. Two quotes stand for one.
-func (r *Record) quotedColumn(b []byte) (value, rest []byte, ok bool) {
+// quotedColumn is column behind an opening quote. Two quotes stand for a quote.
+func quotedColumn(r *Record, b []byte) (value, rest []byte, ok bool) {
 	start := len(r.scratch)
 	for {
 		i := bytes.IndexByte(b, '"')

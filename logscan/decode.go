@@ -6,11 +6,14 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+
+	"github.com/redoubt-go/redoubt/internal/gunzip"
 )
 
-// magics are what compressed streams begin with: each byte is between those of
-// lo and hi. They are long enough that no text begins so, and none holds a
-// newline, so waiting for all of one never holds back a line.
+// magics are the first bytes of compressed streams: each byte is between the
+// bytes of lo and hi. A magic is too long to be the beginning of a text. None
+// contains a newline, so waiting for a whole magic never holds back a line.
+//
 // Sources: RFC 1952 (deflate is its only method), RFC 8878 (with the skippable
 // frames), the .xz file format 1.1.0, bzip2 1.0.8 (block and end marks).
 var magics = []struct{ format, lo, hi string }{
@@ -22,25 +25,27 @@ var magics = []struct{ format, lo, hi string }{
 	{"zstd", "\x50\x2a\x4d\x18", "\x5f\x2a\x4d\x18"},
 }
 
-// A Decoder unpacks inputs of one format, such as zstd with
-// github.com/klauspost/compress.
+// A Decoder unpacks inputs of a compression format that this package does not
+// know. Module contrib/compress has Decoders for zstd and xz, and a faster
+// Decoder for gzip.
 type Decoder struct {
-	// Name is the format's, for people to read.
+	// Name is the name of the format, such as "zstd". Errors begin with it.
 	Name string
 
-	// Magic is what an input of the format begins with. A format that can
-	// begin in several ways takes several Decoders. It goes before the formats
-	// built in; an empty one is never found. It should be so long that no
-	// text begins so, and must not hold a newline.
+	// Magic is the first bytes of every input of the format. A format with
+	// several magics takes several Decoders. Decoders are tried before the
+	// built-in formats. Choose a magic that no text begins with; it must not
+	// contain a newline. Required.
 	Magic string
 
-	// New returns a reader of what r unpacks to. It should bound the memory
-	// that an input can demand; MaxDecoded and MaxRatio bound its output. The
-	// scan closes the reader.
+	// New returns a reader of the unpacked bytes of r. It should bound the
+	// memory that an input can demand. [Scanner.MaxDecoded] and
+	// [Scanner.MaxRatio] bound its output. The scan closes the reader.
+	// Required.
 	New func(r io.Reader) (io.ReadCloser, error)
 }
 
-// decoder returns the Decoder for what br holds, nil when there is none.
+// decoder returns the Decoder for the bytes in c.br, or nil if there is none.
 func (c *scan) decoder() *Decoder {
 	for i := range c.Decoders {
 		d := &c.Decoders[i]
@@ -55,8 +60,8 @@ func (c *scan) decoder() *Decoder {
 	return nil
 }
 
-// sniff returns the format of what br holds, "" for text. It asks for a further byte
-// only while those before are the beginning of a magic.
+// sniff returns the format of the bytes in br, or "" for text. It reads another
+// byte only while the bytes so far are the beginning of a magic.
 func sniff(br *bufio.Reader) string {
 	for n, more := 1, true; more; n++ {
 		head, _ := br.Peek(n) // an error comes again with the data
@@ -77,7 +82,7 @@ func sniff(br *bufio.Reader) string {
 	return ""
 }
 
-// within reports whether head is the beginning of something from lo to hi.
+// within reports whether head is the beginning of a magic between lo and hi.
 func within(head []byte, lo, hi string) bool {
 	for i, b := range head {
 		if i >= len(lo) || b < lo[i] || b > hi[i] {
@@ -104,7 +109,7 @@ func (c *scan) decode(r io.Reader) (*decoded, error) {
 	case "":
 		d.limit, d.ratio = -1, -1
 	case "gzip":
-		d.r = &gzipReader{br: c.br}
+		d.r = gunzip.NewReader(c.br, new(gzip.Reader))
 	case "bzip2":
 		d.r = bzip2.NewReader(c.br)
 	default:
@@ -113,12 +118,12 @@ func (c *scan) decode(r io.Reader) (*decoded, error) {
 	return d, nil
 }
 
-// A rawReader reads an input as it is stored.
+// A rawReader reads the stored bytes of an input.
 type rawReader struct {
 	c   *scan
 	r   io.Reader
 	n   int64 // bytes read
-	err error // sticky: bufio forgets errors, and some readers repeat none
+	err error // sticky: bufio forgets errors, and some readers do not repeat them
 }
 
 func (r *rawReader) Read(p []byte) (int, error) {
@@ -133,19 +138,19 @@ func (r *rawReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A decoded reader counts what a decoder makes of an input and ends with ErrLimit
-// when that is too much. Negative limits do not apply.
+// A decoded reader counts the output of a decoder and ends with ErrLimit if
+// there is too much of it. Negative limits do not apply.
 type decoded struct {
 	c     *scan
 	r     io.Reader
-	n     int64 // bytes made
+	n     int64 // bytes returned
 	limit int64
 	ratio int64
 
-	closer io.Closer // of r, when it has one
+	closer io.Closer // closes r, or nil
 }
 
-// Close lets go of the decoder.
+// Close closes the decoder.
 func (d *decoded) Close() error {
 	if d.closer != nil {
 		return d.closer.Close()
@@ -153,7 +158,7 @@ func (d *decoded) Close() error {
 	return nil
 }
 
-// ratioFloor is the output up to which a ratio says nothing, in bytes.
+// ratioFloor is the output in bytes from which on the ratio is checked.
 const ratioFloor = 1 << 20
 
 func (d *decoded) Read(p []byte) (int, error) {
@@ -162,70 +167,12 @@ func (d *decoded) Read(p []byte) (int, error) {
 	if over := d.n - d.limit; d.limit >= 0 && over > 0 {
 		n, d.n, err = n-int(over), d.limit, ErrLimit
 	}
-	// What the decoder has used, not what was read ahead for it.
+	// The bytes that the decoder has used, not the bytes that br has read
+	// ahead.
 	used := d.c.raw.n - int64(d.c.br.Buffered())
 	if d.ratio > 0 && d.n > ratioFloor && d.n/d.ratio > used {
 		err = ErrLimit
 	}
 	d.c.stats.DecodedBytes += uint64(n)
 	return n, err
-}
-
-// A gzipReader reads the members of a gzip stream as one. Unlike gzip.Reader in
-// its multistream mode it takes zeros after the last member for padding, as
-// gzip(1) does (golang/go#47809).
-type gzipReader struct {
-	br     *bufio.Reader
-	zr     gzip.Reader
-	inside bool // a member
-	later  bool // after the first member
-}
-
-func (g *gzipReader) Read(p []byte) (int, error) {
-	for {
-		if !g.inside {
-			if err := g.open(); err != nil {
-				return 0, err
-			}
-		}
-		n, err := g.zr.Read(p)
-		if err == io.EOF {
-			g.inside, err = false, nil
-		}
-		if n > 0 || err != nil {
-			return n, err
-		}
-	}
-}
-
-// open begins the next member. It returns io.EOF when there is none.
-func (g *gzipReader) open() error {
-	if g.later {
-		if err := g.padding(); err != nil {
-			return err
-		}
-	}
-	if err := g.zr.Reset(g.br); err != nil {
-		return err
-	}
-	g.zr.Multistream(false)
-	g.inside, g.later = true, true
-	return nil
-}
-
-// padding skips zeros to the end. Nothing may follow them.
-func (g *gzipReader) padding() error {
-	for zeros := 0; ; zeros++ {
-		b, err := g.br.ReadByte()
-		if err != nil {
-			return err
-		}
-		if b == 0 {
-			continue
-		}
-		if zeros > 0 {
-			return gzip.ErrHeader
-		}
-		return g.br.UnreadByte()
-	}
 }

@@ -4,24 +4,28 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
 // Classes of errors, matched with errors.Is.
 var (
-	// ErrMalformed is matched by the errors of this package's parsers.
+	// ErrMalformed is matched by the errors of the parsers of this package.
 	ErrMalformed = errors.New("logscan: malformed")
 
-	// ErrUnsupported is matched when an input is compressed in a way that
-	// cannot be read: xz and zstd, when no Decoder takes them.
-	ErrUnsupported = errors.New("unsupported compression")
+	// ErrUnsupported is matched if an input has a compression that the scan
+	// cannot unpack: xz or zstd without a [Decoder].
+	ErrUnsupported = errors.New("logscan: unsupported compression")
 
-	// ErrLimit is matched when an input exceeds MaxDecoded or MaxRatio.
-	ErrLimit = errors.New("decoded size over the limit")
+	// ErrLimit is matched if an input exceeds [Scanner.MaxDecoded] or
+	// [Scanner.MaxRatio].
+	ErrLimit = errors.New("logscan: decoded size over the limit")
 )
 
 // An InputError reports that an input could not be opened or listed, or ended
-// early. All records before Offset have been delivered, the last of them Partial if
-// it was torn.
+// early. All records before Offset have been delivered. If the last record was
+// torn, it is Partial.
 type InputError struct {
 	Name   string // Input.Name
 	Offset int64  // bytes read of the decoded stream
@@ -30,13 +34,17 @@ type InputError struct {
 
 var _ slog.LogValuer = (*InputError)(nil)
 
-// Error returns a text such as `logscan: "app.log.gz": at byte 4096: unexpected EOF`.
+// Error returns a text such as
+//
+//	logscan: "app.log.gz": at byte 4096: unexpected EOF
 func (e *InputError) Error() string {
 	name := ""
 	if e.Name != "" {
-		name = quote(e.Name) + ": "
+		name = quote.Text(e.Name) + ": "
 	}
-	return fmt.Sprintf("logscan: %sat byte %d: %v", name, e.Offset, e.Err)
+	// Errors of this package need no second prefix.
+	cause := strings.TrimPrefix(fmt.Sprint(e.Err), "logscan: ")
+	return fmt.Sprintf("logscan: %sat byte %d: %s", name, e.Offset, cause)
 }
 
 // Unwrap returns the cause.
@@ -44,13 +52,5 @@ func (e *InputError) Unwrap() error { return e.Err }
 
 // LogValue returns the fields as a group.
 func (e *InputError) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("name", e.Name), slog.Int64("offset", e.Offset), slog.Any("err", e.Err))
-}
-
-// quote quotes foreign text for an error, at most 64 bytes of it.
-func quote(s string) string {
-	if len(s) > 64 {
-		return fmt.Sprintf("%q...", s[:64])
-	}
-	return fmt.Sprintf("%q", s)
+	return slog.GroupValue(slog.String("name", quote.Cut(e.Name)), slog.Int64("offset", e.Offset), slog.Any("err", e.Err))
 }

@@ -2,7 +2,6 @@ package logscan_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -67,7 +66,7 @@ func ExampleCLF() {
 	// addr="203.0.113.7" request="GET /a b HTTP/1.1" method="GET" path="/a b" proto="HTTP/1.1" status="200" bytes="2326" agent="curl/8"
 }
 
-// A large CSV: one pass, constant memory.
+// A large CSV file is read in a single pass and in constant memory.
 func ExampleCSV() {
 	var counters logscan.Counters
 	sc := logscan.Scanner{Parser: logscan.CSV("id", "city", ""), Stats: &counters}
@@ -82,7 +81,8 @@ func ExampleCSV() {
 }
 
 func ExampleChain() {
-	p := logscan.Chain(logscan.Syslog(logscan.TimeParser{}), logscan.MustPattern("user <user> logged in"))
+	syslog := logscan.Syslog(logscan.TimeParser{})
+	p := logscan.Chain(syslog, logscan.MustPattern("user <user> logged in"))
 	show(logscan.Scanner{Parser: p}, "2026-03-01T12:00:00Z web1 app: user alice logged in\n")
 	// Output:
 	// host="web1" app="app" message="user alice logged in" user="alice"
@@ -113,7 +113,7 @@ func ExampleJoiner() {
 	// 4 "done"
 }
 
-// A format of one's own; real ones wrap a decompressor.
+// A format of your own. A real Decoder wraps a decompressor.
 func ExampleDecoder() {
 	shout := logscan.Decoder{Name: "shout", Magic: "!SHOUT!", New: func(r io.Reader) (io.ReadCloser, error) {
 		b, err := io.ReadAll(io.LimitReader(r, 1<<20))
@@ -128,34 +128,41 @@ func ExampleDecoder() {
 }
 
 func ExampleMask() {
-	sc := logscan.Scanner{
-		Parser: logscan.JSON("msg"),
-		Redact: logscan.Mask(regexp.MustCompile(`\b\d{16}\b`), regexp.MustCompile(`token=[^\s"&]*`)),
-	}
+	mask := logscan.Mask(regexp.MustCompile(`\b\d{16}\b`))
+	sc := logscan.Scanner{Parser: logscan.JSON("msg"), Redact: mask}
+	show(sc, `{"msg":"paid with 4111111111111111"}`)
+
+	sc.Redact = logscan.Mask(regexp.MustCompile(`\b\d{16}\b`), regexp.MustCompile(`token=[^\s"&]*`))
 	show(sc, `{"msg":"card 4111111111111111, token=s3cret&x=1"}`)
 	// Output:
+	// msg="paid with ****************"
 	// msg="card ****************, ************&x=1"
 }
 
 // levels counts records by level.
 type levels map[string]int
 
+func newLevels() levels { return levels{} }
+
 func (l levels) Add(r *logscan.Record) { l[string(r.Get("level"))]++ }
 
-func (l levels) Merge(other levels) {
+func (l levels) Merge(other levels) error {
 	for level, n := range other {
 		l[level] += n
 	}
+	return nil
 }
 
-// A hundred files in parallel.
+// A hundred files are read in parallel.
 func ExampleReduce() {
-	fsys := fstest.MapFS{}
+	ctx := context.Background()
+	dir := fstest.MapFS{}
 	for i := range 100 {
-		fsys[fmt.Sprintf("app-%02d.log", i)] = &fstest.MapFile{Data: []byte("[INFO] a\n[ERROR] b\n[INFO] c\n")}
+		dir[fmt.Sprintf("app-%02d.log", i)] = &fstest.MapFile{Data: []byte("[INFO] a\n[ERROR] b\n[INFO] c\n")}
 	}
 	sc := logscan.Scanner{Parser: logscan.MustPattern("[<level>] <_>")}
-	total, err := logscan.Reduce(context.Background(), sc, logscan.Walk(fsys, nil), func() levels { return levels{} })
+	logs := logscan.Walk(dir, nil)
+	total, err := logscan.Reduce(ctx, sc, logs, newLevels)
 	fmt.Println(total, err)
 	// Output:
 	// map[ERROR:100 INFO:200] <nil>
@@ -163,10 +170,10 @@ func ExampleReduce() {
 
 func ExampleAccumulator() {
 	var a logscan.Accumulator[levels] = levels{"INFO": 1}
-	a.Merge(levels{"INFO": 2})
-	fmt.Println(a)
+	err := a.Merge(levels{"INFO": 2})
+	fmt.Println(a, err)
 	// Output:
-	// map[INFO:3]
+	// map[INFO:3] <nil>
 }
 
 func ExampleMap() {
@@ -179,16 +186,6 @@ func ExampleMap() {
 	// Output:
 	// /a <nil>
 	// /c <nil>
-}
-
-func ExampleFilter() {
-	lines := logscan.Lines(strings.NewReader("one\ntwo\nthree\n"))
-	long := logscan.Filter(lines, func(r *logscan.Record) bool { return len(r.Line) > 3 })
-	for rec := range long {
-		fmt.Printf("%s\n", rec.Line)
-	}
-	// Output:
-	// three
 }
 
 // timed scans lines that begin with a time.
@@ -211,7 +208,7 @@ func ExampleMerge() {
 	// b 4
 }
 
-// Two logs that are still written: one that has nothing to tell does not hold up the other.
+// Two logs still grow. The silent log does not hold up the other.
 func ExampleMergeLive() {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -247,39 +244,19 @@ func ExampleReorder() {
 	// third
 }
 
-// An API that gives its items page by page.
-func ExamplePages() {
-	pages := map[string][]int{"": {1, 2}, "p2": {3}, "p3": {4}}
-	next := map[string]string{"": "p2", "p2": "p3"}
-	fetch := func(_ context.Context, cursor string) ([]int, string, error) {
-		if cursor == "p3" {
-			return pages[cursor], "", errors.New("the server is gone")
-		}
-		return pages[cursor], next[cursor], nil
-	}
-	for item, err := range logscan.Pages(context.Background(), fetch) {
-		fmt.Println(item, err)
-	}
-	// Output:
-	// 1 <nil>
-	// 2 <nil>
-	// 3 <nil>
-	// 4 <nil>
-	// 0 the server is gone
-}
-
 // failures counts failed logins by address.
 type failures map[string]int
 
 func (f failures) Add(r *logscan.Record) { f[string(r.Get("addr"))] += r.Weight() }
 
-func (f failures) Merge(other failures) {
+func (f failures) Merge(other failures) error {
 	for addr, n := range other {
 		f[addr] += n
 	}
+	return nil
 }
 
-// Failed logins, more than five from one address.
+// Addresses with more than five failed logins.
 func ExampleReduce_failedLogins() {
 	line := "Mar  1 12:00:0%d web1 sshd[9]: Failed password for root from %s port 22 ssh2\n"
 	var log strings.Builder
@@ -287,11 +264,13 @@ func ExampleReduce_failedLogins() {
 		fmt.Fprintf(&log, line, i, "203.0.113.9")
 	}
 	fmt.Fprintf(&log, line, 8, "198.51.100.1")
+	failed := logscan.MustPattern("Failed password for <user> from <addr> port <_>")
 	sc := logscan.Scanner{
 		Require: []string{"Failed password"},
-		Parser:  logscan.Chain(logscan.Syslog(logscan.TimeParser{}), logscan.MustPattern("Failed password for <user> from <addr> port <_>")),
+		Parser:  logscan.Chain(logscan.Syslog(logscan.TimeParser{}), failed),
 	}
-	total, err := logscan.Reduce(context.Background(), sc, logscan.Readers("auth.log", strings.NewReader(log.String())), func() failures { return failures{} })
+	in := logscan.Readers("auth.log", strings.NewReader(log.String()))
+	total, err := logscan.Reduce(context.Background(), sc, in, func() failures { return failures{} })
 	for _, addr := range slices.Sorted(maps.Keys(total)) {
 		if total[addr] > 5 {
 			fmt.Println(addr, total[addr], err)

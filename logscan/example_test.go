@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +32,7 @@ Traceback (most recent call last):
 	return path, func() { os.RemoveAll(dir) }
 }
 
-// The errors of a JSON log.
+// Print the errors of a JSON log.
 func Example() {
 	path, cleanup := appLog()
 	defer cleanup()
@@ -55,7 +56,7 @@ func Example() {
 	// <nil>
 }
 
-// What the parser refuses is counted, and can be looked at.
+// Records that the parser refuses are counted, and a hook is called with them.
 func ExampleScanner() {
 	var counters logscan.Counters
 	sc := logscan.Scanner{
@@ -95,7 +96,7 @@ func ExampleLines() {
 	// 4 "last" partial=true
 }
 
-// A record that outlives its iteration is cloned.
+// A record that outlives its iteration must be cloned.
 func ExampleRecord() {
 	log := strings.NewReader("[INFO] started\n[ERROR] disk full\n[ERROR] no route\n")
 	sc := logscan.Scanner{Parser: logscan.MustPattern("[<level>] <message>")}
@@ -122,14 +123,14 @@ func ExampleFiles() {
 	n := 0
 	for _, err := range sc.Records(context.Background(), logscan.Files(path, path+".1", path)) {
 		if errors.Is(err, os.ErrNotExist) {
-			fmt.Println("one file is not there")
+			fmt.Println("a file is missing")
 			continue
 		}
 		n++
 	}
 	fmt.Println(n, "lines")
 	// Output:
-	// one file is not there
+	// a file is missing
 	// 8 lines
 }
 
@@ -145,7 +146,7 @@ func ExampleReaders() {
 	// parts 1 c
 }
 
-// Going on where an earlier scan stopped.
+// A scan continues where an earlier scan stopped.
 func ExampleInput() {
 	var sc logscan.Scanner
 	ctx := context.Background()
@@ -172,7 +173,8 @@ func ExampleInput() {
 	// {"level":"ERROR","message":"cannot write invoice 17"} <nil>
 }
 
-// Inputs can be any function, here one that leaves out what has been seen.
+// Inputs can be any function. This function leaves out the inputs of an earlier
+// run.
 func ExampleInputs() {
 	seen := map[string]bool{"b.log": true}
 	fsys := fstest.MapFS{"a.log": {Data: []byte("a\n")}, "b.log": {Data: []byte("b\n")}, "c.log": {Data: []byte("c\n")}}
@@ -242,7 +244,7 @@ func ExampleMustPattern() {
 	// 203.0.113.7 /index.html 200
 }
 
-// keyValue is a parser for lines of one "key: value".
+// keyValue is a parser for lines of the form "key: value".
 type keyValue struct{}
 
 func (keyValue) Parse(r *logscan.Record) error {
@@ -280,10 +282,91 @@ func ExampleCounters() {
 }
 
 func ExampleStats() {
-	b, err := json.Marshal(logscan.Stats{Inputs: 1, ReadBytes: 512, DecodedBytes: 4096, Records: 40, Delivered: 39, Malformed: 1})
+	counters := logscan.Counters{Name: "app.log"}
+	sc := logscan.Scanner{Parser: logscan.JSON("level"), Stats: &counters}
+	log := strings.NewReader("{\"level\":\"INFO\"}\nplain text\n")
+	for range sc.Records(context.Background(), logscan.Readers("", log)) {
+	}
+	b, err := json.MarshalIndent(counters.Stats(), "", " ")
 	fmt.Println(string(b), err)
 	// Output:
-	// {"inputs":1,"failed":0,"read_bytes":512,"decoded_bytes":4096,"records":40,"delivered":39,"prefiltered":0,"malformed":1,"cut":0,"cut_bytes":0,"joined":0} <nil>
+	// {
+	//  "name": "app.log",
+	//  "inputs": 1,
+	//  "failed": 0,
+	//  "read_bytes": 28,
+	//  "decoded_bytes": 28,
+	//  "records": 2,
+	//  "delivered": 1,
+	//  "prefiltered": 0,
+	//  "malformed": 1,
+	//  "cut": 0,
+	//  "cut_bytes": 0,
+	//  "joined": 0
+	// } <nil>
+}
+
+// A bucket is the part of an object store that objects needs.
+type bucket interface {
+	List(ctx context.Context, cursor string) (names []string, next string, err error)
+	Get(ctx context.Context, name string) (io.ReadCloser, error)
+}
+
+// objects returns the objects of a bucket as inputs. It fetches a page of names
+// when the scan has read the page before it.
+func objects(ctx context.Context, b bucket) logscan.Inputs {
+	return func(yield func(logscan.Input, error) bool) {
+		for cursor, more := "", true; more; more = cursor != "" {
+			names, next, err := b.List(ctx, cursor)
+			if err != nil {
+				yield(logscan.Input{Name: "page " + cursor}, err)
+				return
+			}
+			for _, name := range names {
+				in := logscan.Input{Name: name}
+				in.Open = func(ctx context.Context) (io.ReadCloser, error) { return b.Get(ctx, name) }
+				if !yield(in, nil) {
+					return
+				}
+			}
+			cursor = next
+		}
+	}
+}
+
+// threePages is a bucket whose third page fails.
+type threePages struct{}
+
+func (threePages) List(_ context.Context, cursor string) (names []string, next string, err error) {
+	switch cursor {
+	case "":
+		return []string{"a.log", "b.log"}, "p2", nil
+	case "p2":
+		return []string{"c.log"}, "p3", nil
+	}
+	return nil, "", errors.New("the server is gone")
+}
+
+func (threePages) Get(_ context.Context, name string) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader("text of " + name)), nil
+}
+
+// The names come from an API with pages. The loop does not see where a page
+// ends.
+func ExampleInputs_pages() {
+	ctx := context.Background()
+	for rec, err := range (logscan.Scanner{}).Records(ctx, objects(ctx, threePages{})) {
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Printf("%s\n", rec.Line)
+	}
+	// Output:
+	// text of a.log
+	// text of b.log
+	// text of c.log
+	// logscan: "page p3": at byte 0: the server is gone
 }
 
 // A damaged input does not end the scan.
@@ -299,7 +382,7 @@ func ExampleInputError() {
 		case errors.As(err, &in):
 			fmt.Println(in)
 		case err != nil:
-			return // cancelled
+			return // canceled
 		default:
 			fmt.Printf("%s: %s\n", rec.Source, rec.Line)
 		}

@@ -13,14 +13,14 @@ import (
 	"github.com/redoubt-go/redoubt/logscan"
 )
 
-// tally counts, per service, the errors in the rotated logs of a directory.
+// tally counts, by service, the errors in the rotated logs of a directory.
 func tally(ctx context.Context, sc logscan.Scanner, in logscan.Inputs) (map[string]int, error) {
 	errorsOf := map[string]int{}
 	var damaged error
 	for rec, err := range sc.Records(ctx, in) {
 		var bad *logscan.InputError
 		switch {
-		case errors.As(err, &bad): // the other files are read all the same
+		case errors.As(err, &bad): // the other files are still read
 			damaged = errors.Join(damaged, err)
 		case err != nil:
 			return nil, err
@@ -31,7 +31,7 @@ func tally(ctx context.Context, sc logscan.Scanner, in logscan.Inputs) (map[stri
 	return errorsOf, damaged
 }
 
-// pack compresses lines into one gzip member.
+// pack compresses lines into a gzip member.
 func pack(lines ...string) []byte {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -42,8 +42,8 @@ func pack(lines ...string) []byte {
 	return b.Bytes()
 }
 
-// All .log and .log.gz files below a directory, compressed or not. The real program
-// opens the directory with os.OpenRoot and walks its FS.
+// Read all .log and .log.gz files below a directory. A real program opens the
+// directory with os.OpenRoot and walks its FS.
 func ExampleWalk() {
 	torn := pack(`{"service":"search","level":"ERROR"}`)
 	dir := fstest.MapFS{
@@ -53,7 +53,8 @@ func ExampleWalk() {
 		"search/torn.log.gz":   {Data: torn[:len(torn)-4]},
 		"search/readme.txt":    {Data: []byte("not a log")},
 	}
-	logs := logscan.Walk(dir, func(path string) bool { return strings.Contains(path, ".log") })
+	isLog := func(path string) bool { return strings.Contains(path, ".log") }
+	logs := logscan.Walk(dir, isLog)
 
 	var counters logscan.Counters
 	sc := logscan.Scanner{Parser: logscan.JSON("service", "level"), MaxDecoded: 1 << 30, Stats: &counters}

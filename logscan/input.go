@@ -10,29 +10,30 @@ import (
 	"sync/atomic"
 )
 
-// Inputs are what a scan reads, in order. An error in them stands for an input
-// that could not be listed. Any function of this type will do, such as one that
-// changes the inputs of Files or Walk on their way.
+// Inputs are the streams that a scan reads, in order. An error stands for an
+// input that could not be listed. Any function of this type will do, for
+// example a function that changes the inputs of [Files] or [Walk].
 type Inputs = iter.Seq2[Input, error]
 
-// An Input is one stream of lines. gzip and bzip2 are recognised by their first
-// bytes, whatever the name says, and unpacked; xz and zstd are recognised and, unless
-// there is a Decoder for them, refused.
+// An Input is a stream of lines. Its first bytes, not its name, decide whether
+// it is compressed. gzip and bzip2 are unpacked. xz and zstd need a [Decoder];
+// otherwise the input is an error that matches [ErrUnsupported]. A UTF-8 byte
+// order mark at the beginning of the decoded stream is skipped.
 type Input struct {
-	// Name becomes Record.Source and InputError.Name.
+	// Name becomes [Record].Source and [InputError].Name.
 	Name string
 
-	// Offset is where in the decoded stream to begin, in bytes, such as the
-	// Next of a record of an earlier scan. What is before it is read and
-	// dropped. A stream that is shorter is an io.ErrUnexpectedEOF.
+	// Offset is the place in the decoded stream where the scan begins, in
+	// bytes, such as [Record].Next of an earlier scan. The bytes before it are
+	// skipped. If the stream is shorter, the error is [io.ErrUnexpectedEOF].
 	Offset int64
 
 	// Open opens the stream from its beginning. The scan closes it. Required.
 	Open func(ctx context.Context) (io.ReadCloser, error)
 }
 
-// Files returns the named files as inputs. They are opened one at a time, when
-// their turn comes, and read up to the end they have when the scan gets there.
+// Files returns the named files as inputs. A file is opened when the scan
+// reaches it, and read to the end that it then has.
 func Files(paths ...string) Inputs {
 	return func(yield func(Input, error) bool) {
 		for _, path := range paths {
@@ -44,13 +45,15 @@ func Files(paths ...string) Inputs {
 	}
 }
 
-// Walk returns the regular files of fsys whose path match accepts (nil: all) as
-// inputs, in lexical order. Symbolic links are not followed; to keep a link that
-// is put in place of a file during the walk from leading outside, use the FS of an
-// os.Root. A directory that cannot be read is an *InputError, and the walk goes on.
+// Walk returns the regular files of fsys as inputs, in lexical order. If match
+// is not nil, it selects files by path. A directory that cannot be read is an
+// [*InputError], and the walk continues.
+//
+// Walk does not follow symbolic links. A link could still replace a file during
+// the walk; the FS of an [os.Root] keeps it from leading outside.
 func Walk(fsys fs.FS, match func(path string) bool) Inputs {
 	return func(yield func(Input, error) bool) {
-		// It returns the errors of the function, and that has none.
+		// WalkDir returns the errors of this function, which has none.
 		fs.WalkDir(fsys, ".", func(path string, d fs.DirEntry, err error) error {
 			in := Input{Name: path}
 			switch {
@@ -71,8 +74,9 @@ func Walk(fsys fs.FS, match func(path string) bool) Inputs {
 
 var errReread = errors.New("reader was read by an earlier scan")
 
-// Readers returns the readers as inputs of one name. They are not closed. A
-// reader can be read once: where the inputs are ranged over again, each is an *InputError.
+// Readers returns the readers as inputs with the same name. It does not close
+// them. A reader can be read once: in a second scan of the inputs, each reader
+// is an [*InputError].
 func Readers(name string, rs ...io.Reader) Inputs {
 	used := make([]atomic.Bool, len(rs))
 	return func(yield func(Input, error) bool) {

@@ -4,22 +4,23 @@ import "context"
 
 const defaultMaxJoined = 1000
 
-// A Joiner makes one record of a line that begins one and the lines after it that
-// do not. They are joined with "\n", whatever their terminators were. MaxLine
-// bounds the whole. Lines before the first beginning are records, too.
+// A Joiner makes one record of several lines: a first line, for which Start
+// reports true, and the lines up to the next first line. It joins them with
+// "\n". [Scanner.MaxLine] bounds the record. Lines before the first such line
+// are records of their own.
 type Joiner struct {
-	// Start reports whether line begins a record; it must depend on nothing
-	// but line, and not keep it. Reduce and Map call it from several
-	// goroutines at once. Nil: every line does but those that are empty or
-	// begin with a space or a tab.
+	// Start reports whether line is the first line of a record. It must depend
+	// on line alone and must not keep it. [Reduce] and [Map] call it from
+	// several goroutines at once. Nil means every line that is not empty and
+	// does not begin with a space or a tab.
 	Start func(line []byte) bool
 
-	// MaxLines is the most lines of one record; the next one begins a record
-	// of its own. The default is 1000, negative means no limit.
+	// MaxLines bounds the number of lines of a record. The next line begins a
+	// new record. Zero means 1000. Negative means no limit.
 	MaxLines int
 }
 
-// starts reports whether line begins a record.
+// starts reports whether line is the first line of a record.
 func (j *Joiner) starts(line []byte) bool {
 	if j.Start != nil {
 		return j.Start(line)
@@ -27,11 +28,11 @@ func (j *Joiner) starts(line []byte) bool {
 	return len(line) > 0 && line[0] != ' ' && line[0] != '\t'
 }
 
-// A joiner holds the record that further lines may still belong to.
+// A joiner holds the record to which further lines may belong.
 type joiner struct {
 	held  Record
-	buf   []byte // of held.Line
-	lines int    // in held, 0 when nothing is held
+	buf   []byte // bytes of held.Line
+	lines int    // lines in held; 0 if there is none
 }
 
 // joined is records for a scan with a Joiner.
@@ -59,7 +60,7 @@ func (c *scan) joined(ctx context.Context, p part) bool {
 	return c.release() && c.ended(ctx)
 }
 
-// full reports whether the held record has as many lines as it may have.
+// full reports whether the held record has as many lines as allowed.
 func (c *scan) full() bool {
 	most := c.Join.MaxLines
 	if most == 0 {
@@ -68,7 +69,8 @@ func (c *scan) full() bool {
 	return most > 0 && c.joiner.lines >= most
 }
 
-// hold adds the line in c.rec to the held record, or begins it.
+// hold appends the line in c.rec to the held record, or begins a record with
+// it.
 func (c *scan) hold() {
 	j, r := &c.joiner, &c.rec
 	if j.lines == 0 {
@@ -96,9 +98,16 @@ func (c *scan) release() bool {
 	}
 	line := *r
 	r.Line = j.buf[:len(j.buf):len(j.buf)]
-	r.Num, r.Offset, r.Next, r.Dropped, r.Partial = j.held.Num, j.held.Offset, j.held.Next, j.held.Dropped, j.held.Partial
+	place(r, &j.held)
 	j.lines = 0
 	ok := c.record()
-	r.Line, r.Num, r.Offset, r.Next, r.Dropped, r.Partial = line.Line, line.Num, line.Offset, line.Next, line.Dropped, line.Partial
+	r.Line = line.Line
+	place(r, &line)
 	return ok
+}
+
+// place gives r the place of other in the input.
+func place(r, other *Record) {
+	r.Num, r.Offset, r.Next = other.Num, other.Offset, other.Next
+	r.Dropped, r.Partial = other.Dropped, other.Partial
 }

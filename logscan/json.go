@@ -11,11 +11,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxNesting is how deep the values of a line may be nested, as in encoding/json.
+// maxNesting bounds the depth of values, as in encoding/json.
 const maxNesting = 10000
 
-// The errors say what is wrong, not where, so that a malformed line costs no
-// more than a good one.
+// The errors name the problem and not its place, so that a malformed line costs
+// no more than a good line.
 var (
 	errJSONEnd     = fmt.Errorf("%w: JSON: unexpected end of line", ErrMalformed)
 	errJSONSyntax  = fmt.Errorf("%w: JSON: syntax error", ErrMalformed)
@@ -27,25 +27,26 @@ var (
 
 type jsonParser struct {
 	paths  []string
-	fields []field // the same, as they are when nothing is found
+	fields []field // a field for each path, without a value
 	firsts uint64  // sieves of the outermost keys that lead to a field
 }
 
 // JSON returns a parser for lines that are one JSON object each (RFC 8259).
 //
-// The fields are the values at the given paths; a path is the keys from the outermost in,
-// joined with dots, and where a key has dots itself it is found all the same:
-// "user.id" is both {"user":{"id":7}} and {"user.id":7}. Without paths the
-// fields are the members of the object, in their order.
+// The fields are the values at the given paths. A path is the keys from the
+// outermost to the innermost, joined with dots. A key may contain dots itself:
+// the path "user.id" finds {"user":{"id":7}} and {"user.id":7}. Without paths,
+// the fields are the members of the object, in their order.
 //
-// The value of a string is its text, without quotes and escapes; of all else, what
-// the line has: 200, true, null, {"id":7}. Of a key that occurs twice, the last
-// counts. Invalid UTF-8 in a string is kept as it is; half of a surrogate pair becomes
-// U+FFFD.
+// The value of a string is its text, without quotes and escapes. All other
+// values are as in the line: 200, true, null, {"id":7}. If a key occurs twice,
+// the last value counts. A key "user" therefore removes the value of an earlier
+// "user.id". Invalid UTF-8 in a string is kept; half of a surrogate pair
+// becomes U+FFFD.
 //
-// The whole line is checked: one that encoding/json does not accept as an
-// object is malformed, whether the fault is in a value that is wanted or not. A line
-// longer than MaxLine, of which the end is missing, is therefore malformed.
+// The whole line is checked. If [encoding/json] does not accept it as an
+// object, the record is malformed, even if the fault is outside the wanted
+// values. A line that was cut at [Scanner.MaxLine] is therefore malformed.
 func JSON(paths ...string) Parser {
 	p := &jsonParser{paths: append([]string(nil), paths...)}
 	if len(paths) == 0 {
@@ -62,8 +63,8 @@ func JSON(paths ...string) Parser {
 	return p
 }
 
-// sieve returns one bit of 64 for a key. Keys of different bits are different,
-// which spares most keys of a line the comparison with every path.
+// sieve returns a single bit for a key. Keys with different bits are different,
+// which saves the comparison of most keys with every path.
 func sieve[S string | []byte](key S) uint64 {
 	if len(key) == 0 {
 		return 1
@@ -90,9 +91,9 @@ func (p *jsonParser) Parse(r *Record) error {
 	return nil
 }
 
-// A jsonDecoder goes over a line once. Its methods read what begins at b[i] and
-// return the index of what follows: in a field, that would be stored and loaded
-// again for every byte or two.
+// A jsonDecoder reads a line once. Its methods read the element at b[i] and
+// return the index behind it. A field in place of i would be stored and loaded
+// for every byte or two.
 type jsonDecoder struct {
 	b      []byte
 	r      *Record
@@ -101,8 +102,9 @@ type jsonDecoder struct {
 	depth  int    // objects that object has entered
 }
 
-// next skips white space, of which most logs have none, and returns the byte
-// after it and its index; the byte is 0 at the end. No JSON text has a 0 there.
+// next skips white space, which most logs do not have, and returns the next
+// byte and its index. At the end the byte is 0, which no JSON text contains
+// there.
 func next(b []byte, i int) (int, byte) {
 	if i < len(b) && b[i] > ' ' {
 		return i, b[i]
@@ -119,7 +121,7 @@ func afterSpace(b []byte, i int) (int, byte) {
 	return i, 0
 }
 
-// bad returns err, or that the line is at its end.
+// bad returns err, or errJSONEnd if the line is at its end.
 func (d *jsonDecoder) bad(i int, err error) (int, error) {
 	if i >= len(d.b) {
 		return i, errJSONEnd
@@ -127,8 +129,8 @@ func (d *jsonDecoder) bad(i int, err error) (int, error) {
 	return i, err
 }
 
-// object reads an object of which fields are wanted. prefix is the part of their
-// paths that has led here. It calls itself once per key of a path, no deeper.
+// object reads an object with wanted fields. prefix is the part of their paths
+// that led to the object. The recursion is as deep as the longest path.
 func (d *jsonDecoder) object(i int, prefix string) (int, error) {
 	i, c := next(d.b, i+1)
 	if c == '}' {
@@ -164,7 +166,7 @@ func (d *jsonDecoder) object(i int, prefix string) (int, error) {
 	}
 }
 
-// colon reads a colon and goes up to the value after it.
+// colon reads a colon and the white space around it.
 func (d *jsonDecoder) colon(i int) (int, error) {
 	i, c := next(d.b, i)
 	if c != ':' {
@@ -176,7 +178,7 @@ func (d *jsonDecoder) colon(i int) (int, error) {
 	return i, nil
 }
 
-// member reads the value of key, and sets the field when it is one.
+// member reads the value of key and, if it is wanted, sets the field.
 func (d *jsonDecoder) member(i int, key []byte, prefix string) (end int, err error) {
 	slot, below := -1, ""
 	if prefix != "" || d.firsts&sieve(key) != 0 {
@@ -207,12 +209,13 @@ func (d *jsonDecoder) member(i int, key []byte, prefix string) (end int, err err
 	return end, err
 }
 
-// match returns the index of the field that key is, or -1, and the prefix of
-// the paths that go on below key, if any. The values such fields have from an
-// earlier occurrence of key are taken away: they are not in the last one.
+// match returns the index of the field for key, or -1, and the prefix of the
+// paths that continue below key, if any. The fields below key lose their
+// values: they came from an earlier occurrence of key, and the last occurrence
+// counts.
 func (d *jsonDecoder) match(key []byte, prefix string) (slot int, below string) {
 	if len(d.paths) == 0 {
-		d.r.Set(d.r.intern(key), nil)
+		d.r.fields = append(d.r.fields, field{name: d.r.intern(key)})
 		return len(d.r.fields) - 1, ""
 	}
 	slot = -1
@@ -243,8 +246,8 @@ func (d *jsonDecoder) key(i int, c byte) (int, error) {
 	return d.colon(end + 1)
 }
 
-// skip reads a value that begins with c and of which no part is wanted. It keeps
-// the nesting as bits, 1 for an object, in place of calling itself.
+// skip reads a value without wanted parts that begins with c. It does not call
+// itself but keeps the nesting as bits; a 1 is an object.
 func (d *jsonDecoder) skip(i int, c byte) (int, error) {
 	for depth := 0; ; {
 		var err error
@@ -268,8 +271,8 @@ func (d *jsonDecoder) skip(i int, c byte) (int, error) {
 	}
 }
 
-// enter reads the beginning of an object or array, up to its first value, or
-// all of it when it is empty.
+// enter reads the beginning of an object or array, up to its first value. It
+// reads an empty object or array whole.
 func (d *jsonDecoder) enter(i int, c byte, depth int) (end int, empty bool, err error) {
 	if d.depth+depth >= maxNesting {
 		return i, false, errJSONNesting
@@ -291,9 +294,9 @@ func (d *jsonDecoder) enter(i int, c byte, depth int) (end int, empty bool, err 
 	return i, false, err
 }
 
-// leave reads what follows a value: the ends of the objects and arrays it is
-// the last of, then a comma and the way to the next value. It returns how many are
-// still open.
+// leave reads the ends of the objects and arrays that a value completes, then a
+// comma, up to the next value. It returns the number of objects and arrays that
+// are still open.
 func (d *jsonDecoder) leave(i, depth int) (int, int, error) {
 	for ; depth > 0; depth-- {
 		top := depth - 1
@@ -370,7 +373,7 @@ func (d *jsonDecoder) number(i int) (int, error) {
 	return i, nil
 }
 
-// digits goes past a run of digits.
+// digits skips a run of digits.
 func digits(b []byte, i int) int {
 	for i < len(b) && digit(b[i]) {
 		i++
@@ -380,10 +383,10 @@ func digits(b []byte, i int) int {
 
 const ones, high = 0x0101010101010101, 0x8080808080808080
 
-// str reads a string whose text begins at b[i], up to the quote that ends it. It
-// looks at eight bytes at a time: the high bit of a byte of w-n is set when the
-// byte is less than n, and in bytes above such a one at random (Warren, Hacker's
-// Delight, 6-1).
+// str reads a string from its first byte b[i] up to the closing quote. It looks
+// at eight bytes at a time. The high bit of a byte of w-n is set if the byte is
+// less than n, and at random in the bytes above it (Warren, Hacker's Delight,
+// 6-1).
 func str(b []byte, i int) (end int, escaped bool, err error) {
 	for {
 		if i+8 <= len(b) {
@@ -391,7 +394,7 @@ func str(b []byte, i int) (end int, escaped bool, err error) {
 			quote, slash := w^ones*'"', w^ones*'\\'
 			ends := (quote - ones) &^ quote & high
 			other := ((w-ones*' ')&^w | (slash-ones)&^slash) & high
-			switch upTo := ends ^ (ends - 1); { // all of it when there is no quote
+			switch upTo := ends ^ (ends - 1); { // all bytes, if there is no quote
 			case other&upTo != 0:
 				i += bits.TrailingZeros64(other) / 8
 			case ends != 0:
@@ -422,9 +425,9 @@ func str(b []byte, i int) (end int, escaped bool, err error) {
 	}
 }
 
-// escape returns what the escape that b begins with stands for, and its length,
-// 0 when it is none. Half of a surrogate pair is no rune: AppendRune makes it
-// U+FFFD.
+// escape returns the rune of the escape at the beginning of b and its length,
+// or 0 for no escape. Half of a surrogate pair is not a rune: AppendRune makes
+// it U+FFFD.
 func escape(b []byte) (r rune, n int) {
 	if r = hex4(b); r >= 0 {
 		if pair := utf16.DecodeRune(r, hex4(b[6:])); pair != utf8.RuneError {
@@ -442,7 +445,7 @@ func escape(b []byte) (r rune, n int) {
 	return rune("\"\\/\b\f\n\r\t"[i]), 2
 }
 
-// hex4 returns the value of the escape \uXXXX that b begins with, or -1.
+// hex4 returns the value of the escape \uXXXX at the beginning of b, or -1.
 func hex4(b []byte) rune {
 	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
 		return -1
@@ -454,9 +457,9 @@ func hex4(b []byte) rune {
 	return rune(v[0])<<8 | rune(v[1])
 }
 
-// unescape returns the text of a string that str has found good, in the scratch
-// of the record. It is never longer than the string, so neither is the scratch
-// longer than the line.
+// unescape returns the text of a string that str has accepted, in the scratch
+// of the record. The text is never longer than the string, so the scratch is
+// never longer than the line.
 func (d *jsonDecoder) unescape(b []byte) []byte {
 	dst := d.r.scratch
 	start := len(dst)

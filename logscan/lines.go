@@ -10,24 +10,24 @@ const bom = "\xef\xbb\xbf"
 
 var newline = []byte{'\n'}
 
-// lines cuts a stream into lines. It reads block by block and hands out views
-// of its buffer: only the unfinished line at the end of a block is ever moved.
+// lines cuts a stream into lines. It reads block by block and returns views of
+// its buffer. Only the unfinished line at the end of a block is moved.
 type lines struct {
 	src        io.Reader
-	limit      int    // longest line handed out
-	buf        []byte // buf[start:end] is read and not yet handed out
+	limit      int    // bytes of the longest line returned
+	buf        []byte // buf[start:end] is read and not yet returned
 	start, end int
-	off        int64 // of buf[start] in the stream
+	off        int64 // offset of buf[start] in the stream
 	err        error // of src, sticky; io.EOF at a regular end
 
-	require []needle // lines with none of these may be skipped
-	until   int64    // no line that begins here or later is wanted; the caller looks, too
-	whole   int64    // offset of the end of the last line that is whole in the buffer
-	skipped uint64   // lines that were
+	require []needle // lines with none of these may be passed over
+	until   int64    // no line that begins here or later is wanted; the caller checks it, too
+	whole   int64    // offset behind the last whole line in the buffer
+	passed  uint64   // lines passed over
 }
 
 // reset makes l read src, whose first byte has the given offset. A byte order
-// mark is skipped only at the very beginning of a stream.
+// mark is skipped only at the beginning of a stream.
 func (l *lines) reset(src io.Reader, limit int, off int64) {
 	*l = lines{src: src, limit: limit, buf: l.buf, off: off, require: l.require, until: math.MaxInt64}
 	for i := range l.require {
@@ -36,8 +36,8 @@ func (l *lines) reset(src io.Reader, limit int, off int64) {
 	if off > 0 {
 		return
 	}
-	// Reading on only while the bytes agree keeps a pipe that has said less
-	// than three bytes from blocking the scan.
+	// Read on only while the bytes agree: otherwise a pipe with fewer than
+	// three bytes would block the scan.
 	for l.err == nil && l.end < len(bom) && string(l.buf[:l.end]) == bom[:l.end] {
 		l.fill()
 	}
@@ -46,11 +46,11 @@ func (l *lines) reset(src io.Reader, limit int, off int64) {
 	}
 }
 
-// next fills in r with the next line. It reports false when there is none; l.err
-// then says why.
+// next sets r to the next line. If there is none, it reports false, and l.err
+// is the reason.
 func (l *lines) next(r *Record) bool {
 	if len(l.require) > 0 {
-		if l.skip(r); l.off >= l.until {
+		if l.pass(r); l.off >= l.until {
 			return false
 		}
 	}
@@ -59,7 +59,7 @@ func (l *lines) next(r *Record) bool {
 	if n < 0 || n > l.limit {
 		return l.refill(r)
 	}
-	// The usual line, which is not cut: what emit does, without its questions.
+	// The usual line, which is not cut: emit without its tests.
 	l.start += n + 1
 	r.Offset = l.off
 	l.off += int64(n) + 1
@@ -73,10 +73,10 @@ func (l *lines) next(r *Record) bool {
 	return true
 }
 
-// skip goes past the whole lines of the buffer before the first that has one of
-// the literals. It is for speed only: it sees neither the line that is unfinished
-// at the end of the buffer nor where a line is cut.
-func (l *lines) skip(r *Record) {
+// pass passes over the whole lines in the buffer before the first line with a
+// literal. It only saves time: it sees neither the unfinished line at the end
+// of the buffer nor the place where a line is cut.
+func (l *lines) pass(r *Record) {
 	data := l.buf[l.start:l.end]
 	if l.off >= l.whole {
 		l.whole = l.off + int64(bytes.LastIndexByte(data, '\n')+1)
@@ -96,13 +96,13 @@ func (l *lines) skip(r *Record) {
 		at = bytes.LastIndexByte(data[:at], '\n') + 1
 	}
 	n := bytes.Count(data[:at], newline)
-	l.skipped += uint64(n)
+	l.passed += uint64(n)
 	r.Num += int64(n)
 	l.start += at
 	l.off += int64(at)
 }
 
-// refill is next when the buffer holds no whole line, or one that may be cut.
+// refill is next if the buffer has no whole line, or a line that may be cut.
 func (l *lines) refill(r *Record) bool {
 	if i := bytes.IndexByte(l.buf[l.start:l.end], '\n'); i >= 0 {
 		l.emit(r, i, true)
@@ -127,19 +127,19 @@ func (l *lines) refill(r *Record) bool {
 	return true
 }
 
-// emit hands out the next n bytes as a line, followed by a newline if ended.
+// emit returns the next n bytes as a line. If ended, a newline follows them.
 func (l *lines) emit(r *Record, n int, ended bool) {
 	cr := n > 0 && l.buf[l.start+n-1] == '\r'
-	l.record(r, int64(n), cr, ended)
+	l.describe(r, int64(n), cr, ended)
 	l.start += n
 	if ended {
 		l.start++
 	}
 }
 
-// long hands out the first limit bytes of a line that is longer, or has a "\r"
-// just behind them. They stay at the front of the buffer while the rest streams
-// through behind them.
+// long returns the first limit bytes of a line that is longer, or that has a
+// "\r" behind them. They stay at the front of the buffer while the rest of the
+// line is read behind them.
 func (l *lines) long(r *Record) {
 	l.compact()
 	n, cr, stop := int64(l.end), l.buf[l.end-1] == '\r', -1
@@ -154,17 +154,17 @@ func (l *lines) long(r *Record) {
 			cr = rest[len(rest)-1] == '\r'
 		}
 	}
-	l.record(r, n, cr, stop >= 0)
+	l.describe(r, n, cr, stop >= 0)
 	l.start = l.end
 	if stop >= 0 {
 		l.start = l.limit + stop + 1
 	}
 }
 
-// record describes in r the line of n bytes that begins at l.start; cr says that
-// the last of them is a "\r". It is part of the terminator, also at the end of
-// the input, where its newline is only missing.
-func (l *lines) record(r *Record, n int64, cr, ended bool) {
+// describe sets r to the line of n bytes at l.start. cr reports whether the
+// last of them is a "\r", which belongs to the terminator. That also holds at
+// the end of the input, where only the newline is missing.
+func (l *lines) describe(r *Record, n int64, cr, ended bool) {
 	size := n
 	if cr {
 		size--
@@ -191,8 +191,8 @@ func (l *lines) compact() {
 	}
 }
 
-// fill compacts the buffer and reads into at least one block of room behind
-// what is unread. At most limit bytes are unread, which bounds the buffer.
+// fill compacts the buffer and reads into a block or more of free room. At most
+// limit bytes are unread, which bounds the buffer.
 func (l *lines) fill() {
 	l.compact()
 	if need := l.end + blockSize; len(l.buf) < need {
@@ -209,4 +209,15 @@ func (l *lines) fill() {
 		}
 	}
 	l.err = io.ErrNoProgress
+}
+
+// seek skips to the byte behind the next newline. If there is none, it reports
+// false.
+func (l *lines) seek() bool {
+	var none Record
+	req := l.require
+	l.require = nil
+	ok := l.next(&none) && !none.Partial
+	l.require = req
+	return ok
 }

@@ -4,18 +4,27 @@ import (
 	"context"
 	"iter"
 	"time"
+
+	"github.com/redoubt-go/redoubt/internal/ctxerr"
 )
 
-// MergeLive is Merge for sequences that may have nothing to tell for a while, such
-// as the Records of a follow.Follower. It waits for none of them longer than wait
-// (0: a second; negative: not at all): one that has been silent for as long does not
-// hold up the others until it tells something again, which may then be out of order.
+// MergeLive is [Merge] for sequences that may be silent for a while, such as
+// the Records of several Followers of package follow. Zero for wait means 1
+// second. Negative means no wait.
 //
-// Each sequence runs in a goroutine of its own, and stands still while the loop has
-// its element. When the loop ends their context does, and the loop is left when they
-// have ended: a sequence must heed its context. An error of ctx, which matches
-// both ctx.Err() and context.Cause(ctx), is the last; other errors come when they
-// are met. A panic in a sequence is passed on to the loop.
+// After an element of a sequence, MergeLive waits up to wait for its next
+// element. If none comes, the other sequences continue without it, and its
+// later elements may be out of order. These waits add up: with many silent
+// sequences an element can be late by more than wait.
+//
+// Each sequence runs in a goroutine of its own and pauses while the loop has
+// its element. When the loop ends, the context of the sequences is canceled,
+// and MergeLive waits until they have ended. A sequence must therefore obey its
+// context. A panic in a sequence is passed to the loop.
+//
+// Errors: the error of ctx, which matches both ctx.Err() and
+// context.Cause(ctx), is the last. Errors of a sequence are delivered as they
+// come.
 func MergeLive[T any](ctx context.Context, wait time.Duration, cmp func(a, b T) int, seqs ...func(context.Context) iter.Seq2[T, error]) iter.Seq2[T, error] {
 	if wait == 0 {
 		wait = time.Second
@@ -40,25 +49,25 @@ func MergeLive[T any](ctx context.Context, wait time.Duration, cmp func(a, b T) 
 	}
 }
 
-// live is the state of one loop over MergeLive.
+// live is the state of a loop over MergeLive.
 type live[T any] struct {
 	wait    time.Duration
 	cmp     func(a, b T) int
-	told    chan telling[T] // by all sequences
+	told    chan telling[T] // from all sequences
 	feeds   []feed
-	running int         // sequences that have not ended and have nothing in heap
-	heap    []queued[T] // what waits for its turn, one of each sequence
+	running int         // sequences that have not ended and have no element in heap
+	heap    []queued[T] // the waiting elements, at most one of each sequence
 }
 
-// A feed is one sequence, as the loop sees it.
+// A feed is a sequence from the side of the loop.
 type feed struct {
-	next  chan<- struct{} // lets the sequence go on
-	asked time.Time       // when it was last let go on
+	next  chan<- struct{} // lets the sequence continue
+	asked time.Time       // when it was last asked for an element
 	held  bool            // it has an element in the heap
 	ended bool
 }
 
-// A telling is what a sequence says: an element, an error, or that it has ended.
+// A telling is a message of a sequence: an element, an error, or its end.
 type telling[T any] struct {
 	seq   int
 	v     T
@@ -66,7 +75,8 @@ type telling[T any] struct {
 	ended bool
 }
 
-// listen tells the loop what seq yields. It returns when the loop has ended.
+// listen sends the elements of seq to the loop. It returns when the loop has
+// ended.
 func (m *live[T]) listen(ctx context.Context, i int, seq iter.Seq2[T, error], next <-chan struct{}) {
 	tell := func(t telling[T]) bool {
 		select {
@@ -83,7 +93,7 @@ func (m *live[T]) listen(ctx context.Context, i int, seq iter.Seq2[T, error], ne
 		if err != nil {
 			continue
 		}
-		select { // v is valid until seq goes on
+		select { // v is valid until seq continues
 		case <-next:
 		case <-ctx.Done():
 			return
@@ -92,8 +102,8 @@ func (m *live[T]) listen(ctx context.Context, i int, seq iter.Seq2[T, error], ne
 	tell(telling[T]{seq: i, ended: true})
 }
 
-// step delivers the least element when no sequence need be waited for, or hears
-// what comes first: a telling, the end of the patience, or that of ctx.
+// step delivers the least element if all sequences have been waited for.
+// Otherwise it waits for a message, for the end of the patience, or for ctx.
 func (m *live[T]) step(ctx context.Context, yield func(T, error) bool) bool {
 	patience := m.patience()
 	if len(m.heap) > 0 && patience <= 0 {
@@ -110,18 +120,18 @@ func (m *live[T]) step(ctx context.Context, yield func(T, error) bool) bool {
 	case <-late:
 		return true
 	case t := <-m.told:
-		if ctx.Err() == nil { // else it is the error of ctx in other words
+		if ctx.Err() == nil { // otherwise it is the error of ctx in other words
 			return m.hear(t, yield)
 		}
 	case <-ctx.Done():
 	}
 	if stopped(ctx) {
-		yield(none, contextError(ctx))
+		yield(none, ctxerr.New(ctx, "logscan"))
 	}
 	return false
 }
 
-// patience returns how long the slowest sequence may still be waited for.
+// patience returns the time that remains to wait for the slowest sequence.
 func (m *live[T]) patience() time.Duration {
 	var longest time.Duration
 	if m.running == 0 {
@@ -135,7 +145,7 @@ func (m *live[T]) patience() time.Duration {
 	return longest
 }
 
-// hear takes in what a sequence has told.
+// hear handles a message of a sequence.
 func (m *live[T]) hear(t telling[T], yield func(T, error) bool) bool {
 	f := &m.feeds[t.seq]
 	switch {
@@ -158,7 +168,7 @@ func (m *live[T]) less(a, b *queued[T]) bool {
 	return c < 0 || c == 0 && a.seq < b.seq
 }
 
-// deliver delivers the least element and lets its sequence go on.
+// deliver delivers the least element and lets its sequence continue.
 func (m *live[T]) deliver(yield func(T, error) bool) bool {
 	q := m.heap[0]
 	if !yield(q.v, nil) {

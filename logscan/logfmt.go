@@ -12,10 +12,12 @@ var errLogfmt = fmt.Errorf("%w: logfmt", ErrMalformed)
 type logfmtParser struct{ keys []string }
 
 // Logfmt returns a parser for lines of key=value pairs, separated by spaces. A
-// value is a word or a string in quotes with the escapes of JSON; it is empty
-// after "key=" and for a key alone. The fields are those of the given keys, or
-// without any all, in their order. A line is malformed where a pair begins with
-// "=", a key or a bare value contains a quote, or a quote is not closed.
+// value is a word, or a string in quotes with the escapes of JSON. It is empty
+// after "key=" and for a key without "=". The fields are the given keys or,
+// without keys, all pairs in their order.
+//
+// A line is malformed if a pair begins with "=", if a key or an unquoted value
+// contains a quote, or if a quote is not closed.
 func Logfmt(keys ...string) Parser { return &logfmtParser{slices.Clone(keys)} }
 
 // Parse implements Parser.
@@ -45,7 +47,7 @@ func (p *logfmtParser) Parse(r *Record) error {
 	}
 }
 
-// set sets the field if it is wanted.
+// set sets the field, if it is wanted.
 func (p *logfmtParser) set(r *Record, key, value []byte) {
 	if len(p.keys) == 0 {
 		r.Set(r.intern(key), value)
@@ -59,7 +61,7 @@ func (p *logfmtParser) set(r *Record, key, value []byte) {
 	}
 }
 
-// bareKey goes past a word, up to a space, a quote or a "=".
+// bareKey skips a word, up to a space, a quote or a "=".
 func bareKey(b []byte, i int) int {
 	for i < len(b) && b[i] > ' ' && b[i] != '"' && b[i] != '=' {
 		i++
@@ -67,7 +69,7 @@ func bareKey(b []byte, i int) int {
 	return i
 }
 
-// bareValue goes past a word, up to a space or a quote.
+// bareValue skips a word, up to a space or a quote.
 func bareValue(b []byte, i int) int {
 	for ; i+8 <= len(b); i += 8 {
 		w := binary.LittleEndian.Uint64(b[i:])
@@ -82,7 +84,7 @@ func bareValue(b []byte, i int) int {
 	return i
 }
 
-// logfmtValue reads what follows "=".
+// logfmtValue reads the value behind "=".
 func (d *jsonDecoder) logfmtValue(i int) (end int, text []byte, ok bool) {
 	if i == len(d.b) || d.b[i] != '"' {
 		end = bareValue(d.b, i)

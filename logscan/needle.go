@@ -2,11 +2,11 @@ package logscan
 
 import "bytes"
 
-// A needle is a text that is searched for in one block after the other.
+// A needle is a text that is searched for in one block after another.
 type needle struct {
 	text []byte
-	rare int   // index of the byte of text that logs have least often
-	next int64 // where text comes next, or the offset before which it does not
+	rare int   // index of the byte of text that is rarest in logs
+	next int64 // offset of the next text, or an offset before which there is none
 }
 
 func needles(texts [][]byte) []needle {
@@ -17,9 +17,9 @@ func needles(texts [][]byte) []needle {
 	return ns
 }
 
-// rarest returns the index of the byte that is worth looking for first. That is a
-// guess, and matters for the speed only: logs have few capitals and many small
-// letters, spaces and digits.
+// rarest returns the index of the byte to search for first. It is a guess that
+// matters only for speed: logs have few capitals and many small letters, spaces
+// and digits.
 func rarest(text []byte) int {
 	best, least := 0, 4
 	for i, c := range text {
@@ -39,8 +39,8 @@ func rarest(text []byte) int {
 	return best
 }
 
-// find returns where the text first occurs in data, which begins at the offset
-// off, or len(data). What an earlier call has found holds until it is passed.
+// find returns the index of the text in data, or len(data). data begins at the
+// offset off. The result of an earlier call holds until the scan has passed it.
 func (n *needle) find(data []byte, off int64) int {
 	from := max(n.next-off, 0)
 	if from >= int64(len(data)) {
@@ -58,8 +58,9 @@ func (n *needle) find(data []byte, off int64) int {
 	return int(from) + at
 }
 
-// index is bytes.Index, which looks for the first byte, with the rarest one. When
-// that turns out to come once in 32 bytes or more often, it is bytes.Index.
+// index is bytes.Index, except that it searches for the rarest byte and not for
+// the first. If that byte comes more often than once in 32 bytes, index calls
+// bytes.Index.
 func (n *needle) index(data []byte) int {
 	if len(n.text) == 0 {
 		return 0

@@ -11,32 +11,37 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"github.com/redoubt-go/redoubt/internal/ctxerr"
 )
 
-// maxInputErrors is how many InputErrors Reduce keeps.
+// maxInputErrors bounds the InputErrors that Reduce keeps.
 const maxInputErrors = 100
 
-// An Accumulator takes in records and the results of other accumulators, such as
-// counts, or the sketches of package sketch in a struct. Add must not keep the
-// record. Merge adds to the receiver what other has seen, which in the input
-// follows what the receiver has seen.
+// An Accumulator collects records and the results of other accumulators, such
+// as counts, or a struct of sketches of package sketch. Add must not keep the
+// record. Merge adds the results of other, whose records follow those of the
+// receiver in the input. The Merge methods of package sketch have the same
+// form.
 type Accumulator[A any] interface {
 	Add(*Record)
-	Merge(other A)
+	Merge(other A) error
 }
 
-// Reduce adds up all records of the inputs with Scanner.Workers goroutines. Each
-// adds the records of one input, or of one chunk of a plain file, to an
-// accumulator that newA has made; these are merged in the order of the input. So
-// the result is the same for any Workers and Chunk, provided that merging what
-// two runs of records make gives what both in one run make.
+// Reduce adds up all records of the inputs with [Scanner.Workers] goroutines.
+// It gives each input, or each chunk of a plain file, to an accumulator made by
+// newA, and merges them in the order of the input. The result does not depend
+// on Workers and Chunk if merging gives the same result as adding.
 //
-// A file is read up to the size it has when it is opened; if it is then shorter,
-// that is an *InputError. Input errors do not end the scan: Reduce returns the
-// result of all that could be read, and the first 100 of them joined. An error
-// of ctx or of Malformed does: it is returned alone, with the result so far.
-// When Reduce returns, its goroutines have ended. A panic or runtime.Goexit in the
-// functions it calls ends the scan and is passed on to the caller.
+// Reduce opens the inputs one after another and reads a file up to the size
+// that it then has. When Reduce returns, its goroutines have ended. A panic or
+// [runtime.Goexit] in a function that it calls ends the scan and is passed to
+// the caller.
+//
+// Errors: input errors do not end the scan. Reduce returns the first 100 of
+// them, joined, with the result of all that could be read. The error of
+// [Scanner.Validate], of Merge, of Malformed or of ctx ends the scan. Reduce
+// returns it alone, with the result so far.
 func Reduce[A Accumulator[A]](ctx context.Context, s Scanner, in Inputs, newA func() A) (A, error) {
 	total := newA()
 	var failed []error
@@ -47,58 +52,67 @@ func Reduce[A Accumulator[A]](ctx context.Context, s Scanner, in Inputs, newA fu
 			return true
 		}
 		c.run(t)
-		c.send(a, nil)
+		c.send(result[A]{v: a})
 	}
-	for a, err := range ordered(ctx, s, in, run) {
-		var bad *InputError
+	for r := range ordered(ctx, s, in, run) {
 		switch {
-		case err == nil:
-			total.Merge(a)
-		case !errors.As(err, &bad):
-			return total, err
-		case len(failed) < maxInputErrors:
-			failed = append(failed, err)
+		case r.over:
+			return total, r.err
+		case r.err != nil && len(failed) < maxInputErrors:
+			failed = append(failed, r.err)
+		case r.err == nil:
+			if err := total.Merge(r.v); err != nil {
+				return total, err
+			}
 		}
 	}
 	return total, errors.Join(failed...)
 }
 
-// Map calls fn with every record, from Scanner.Workers goroutines, and delivers
-// the results for which it reports true, in the order of the records. What it
-// returns must not hold bytes of the record. Files are read as by Reduce, and
-// errors come as in Scanner.Records. Memory is bounded: workers wait when they
-// are ahead of the loop. When the loop ends, so have the goroutines. A panic or
-// runtime.Goexit in fn is passed on to the loop.
+// Map calls fn with every record, from [Scanner.Workers] goroutines. It
+// delivers the results for which fn reports true, in the order of the records.
+// A result must not share bytes with the record. Map opens and reads files as
+// [Reduce] does. Workers that are ahead of the loop wait, so memory is bounded.
+// When the loop ends, the goroutines have ended. A panic or [runtime.Goexit] in
+// fn is passed to the loop.
+//
+// Errors: as in [Scanner.Records].
 func Map[T any](ctx context.Context, s Scanner, in Inputs, fn func(*Record) (T, bool)) iter.Seq2[T, error] {
 	run := func(c *worker[T], t *task) {
 		c.each = func(r *Record) bool {
 			v, ok := fn(r)
-			return !ok || c.send(v, nil)
+			return !ok || c.send(result[T]{v: v})
 		}
 		c.run(t)
 	}
-	return ordered(ctx, s, in, run)
+	return func(yield func(T, error) bool) {
+		for r := range ordered(ctx, s, in, run) {
+			if !yield(r.v, r.err) {
+				return
+			}
+		}
+	}
 }
 
-// A task is an input or a chunk of one, or an error in place of an input.
+// A task is an input, a chunk of an input, or an error in place of an input.
 type task struct {
 	in   Input
 	err  error
 	src  *source
-	from int64 // what begins at from or later and before end
+	from int64 // of the lines that begin at from or later and before end
 	end  int64
 }
 
-// A job is a task and the way of its results to the loop.
+// A job is a task with the channel of its results.
 type job[T any] struct {
 	*task
 	out chan []result[T]
 }
 
-// A source is an opened input, shared by the tasks for its chunks.
+// A source is an open input, shared by the tasks for its chunks.
 type source struct {
 	io.ReadCloser
-	at   io.ReaderAt // nil: the input cannot be divided
+	at   io.ReaderAt // nil if the input cannot be divided
 	size int64
 	refs atomic.Int32
 }
@@ -110,18 +124,23 @@ func (s *source) release() {
 }
 
 type result[T any] struct {
-	v   T
-	err error
+	v    T
+	err  error
+	over bool // err ends the scan
 }
 
-// batch is how many results travel together.
+// batch is the number of results that are sent together.
 const batch = 256
 
-// ordered divides the inputs into tasks, has workers run them, and delivers what
-// they send in the order of the tasks. Every task has a channel of its own; the
-// tasks begun and not yet delivered are at most a few per worker.
-func ordered[T any](parent context.Context, s Scanner, in Inputs, run func(*worker[T], *task)) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
+// ordered divides the inputs into tasks, which workers run, and delivers the
+// results in the order of the tasks. Every task has its own channel. There are
+// at most a few tasks per worker that have begun and have not been delivered.
+func ordered[T any](parent context.Context, s Scanner, in Inputs, run func(*worker[T], *task)) iter.Seq[result[T]] {
+	return func(yield func(result[T]) bool) {
+		if err := s.Validate(); err != nil {
+			yield(result[T]{err: err, over: true})
+			return
+		}
 		s := s.withDefaults()
 		ctx, cancel := context.WithCancelCause(parent)
 		var crew crew
@@ -146,14 +165,14 @@ func ordered[T any](parent context.Context, s Scanner, in Inputs, run func(*work
 			}
 		}
 		if stopped(ctx) {
-			var none T
-			yield(none, contextError(ctx))
+			yield(result[T]{err: ctxerr.New(ctx, "logscan"), over: true})
 		}
 	}
 }
 
-// A crew is the goroutines of one call, which run functions of the user's. What
-// ends one of them ends all, and then the goroutine of the call in the same way.
+// A crew is the goroutines of a call that run functions of the user. If a
+// function panics or exits, the others end, and then the goroutine of the call
+// ends in the same way.
 type crew struct {
 	wg     sync.WaitGroup
 	mu     sync.Mutex
@@ -161,7 +180,7 @@ type crew struct {
 	exited bool
 }
 
-// errCrashed is the cause when one of the crew panicked or exited.
+// errCrashed is the cause if a goroutine of the crew panicked or exited.
 var errCrashed = errors.New("logscan: crashed")
 
 func (c *crew) start(cancel context.CancelCauseFunc, f func()) {
@@ -194,21 +213,20 @@ func (c *crew) wait() {
 	}
 }
 
-// stopped reports whether ctx is done and the loop is to be told: not of a crash,
-// which tells by itself.
+// stopped reports whether ctx is done for another reason than a crash, which
+// the crew reports itself.
 func stopped(ctx context.Context) bool {
 	return ctx.Err() != nil && context.Cause(ctx) != errCrashed
 }
 
-// deliver hands the results of a job to the loop and reports whether that goes
-// on. The error of ctx, of which workers may have no time to tell, is the last.
-func deliver[T any](ctx context.Context, j job[T], yield func(T, error) bool) bool {
-	var none T
+// deliver delivers the results of a job and reports whether the loop continues.
+// The error of ctx comes last; the workers may have no time to send it.
+func deliver[T any](ctx context.Context, j job[T], yield func(result[T]) bool) bool {
 	for {
 		select {
 		case <-ctx.Done():
 			if stopped(ctx) {
-				yield(none, contextError(ctx))
+				yield(result[T]{err: ctxerr.New(ctx, "logscan"), over: true})
 			}
 			return false
 		case results, ok := <-j.out:
@@ -216,8 +234,7 @@ func deliver[T any](ctx context.Context, j job[T], yield func(T, error) bool) bo
 				return true
 			}
 			for _, r := range results {
-				var bad *InputError
-				if !yield(r.v, r.err) || r.err != nil && !errors.As(r.err, &bad) {
+				if !yield(r) || r.over {
 					return false
 				}
 			}
@@ -225,10 +242,10 @@ func deliver[T any](ctx context.Context, j job[T], yield func(T, error) bool) bo
 	}
 }
 
-// errStopped is the cause when the loop was left.
+// errStopped is the cause if the loop has ended.
 var errStopped = errors.New("logscan: stopped")
 
-// hand gives j to the loop or to a worker. If it reports false, it has let go of
+// hand sends j to the loop or to a worker. If it reports false, it has released
 // the input.
 func hand[T any](ctx context.Context, j job[T], to chan<- job[T]) bool {
 	select {
@@ -246,7 +263,7 @@ func (t *task) drop() {
 	}
 }
 
-// divide opens the inputs and hands out their tasks in order.
+// divide opens the inputs and passes on their tasks in order.
 func divide(ctx context.Context, s Scanner, in Inputs, hand func(*task) bool) {
 	for input, err := range in {
 		t := &task{in: input, err: err, end: math.MaxInt64}
@@ -265,8 +282,8 @@ func divide(ctx context.Context, s Scanner, in Inputs, hand func(*task) bool) {
 	}
 }
 
-// open opens an input and finds out whether it can be divided: it is a regular
-// file and not compressed.
+// open opens an input and finds out whether it can be divided: it must be a
+// regular file without compression.
 func open(ctx context.Context, s Scanner, in Input) (*source, error) {
 	rc, err := in.Open(ctx)
 	if err != nil {
@@ -283,7 +300,7 @@ func open(ctx context.Context, s Scanner, in Input) (*source, error) {
 	}
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() || info.Size() < max(in.Offset, 0) {
-		return src, nil // reading it will tell
+		return src, nil // reading returns the error
 	}
 	c := scan{Scanner: s, br: bufio.NewReaderSize(io.NewSectionReader(f, 0, info.Size()), 4096)}
 	if c.decoder() == nil && sniff(c.br) == "" {
@@ -292,7 +309,7 @@ func open(ctx context.Context, s Scanner, in Input) (*source, error) {
 	return src, nil
 }
 
-// split hands out the chunks of t, at least one.
+// split passes on the chunks of t. An empty file has one chunk.
 func (t *task) split(chunk int64, hand func(*task) bool) bool {
 	defer t.src.release()
 	for from := max(t.in.Offset, 0); ; from += chunk {
@@ -307,7 +324,7 @@ func (t *task) split(chunk int64, hand func(*task) bool) bool {
 	}
 }
 
-// A worker runs tasks one after the other.
+// A worker runs tasks one after another.
 type worker[T any] struct {
 	*scan
 	ctx  context.Context // of the call that the worker serves
@@ -321,8 +338,7 @@ func work[T any](ctx context.Context, s Scanner, todo <-chan job[T], run func(*w
 	w := &worker[T]{ctx: ctx}
 	w.scan = newScan(ctx, s, func(r *Record, err error) bool {
 		if err != nil {
-			var none T
-			return w.send(none, err)
+			return w.send(result[T]{err: err, over: w.over})
 		}
 		return w.each(r)
 	})
@@ -339,9 +355,10 @@ func work[T any](ctx context.Context, s Scanner, todo <-chan job[T], run func(*w
 	}
 }
 
-// send adds a result to those of the task. It reports false when nobody wants it.
-func (w *worker[T]) send(v T, err error) bool {
-	w.done = append(w.done, result[T]{v, err})
+// send appends a result to the results of the task. It reports false if they
+// are not wanted.
+func (w *worker[T]) send(r result[T]) bool {
+	w.done = append(w.done, r)
 	return len(w.done) < batch || w.ship()
 }
 
@@ -377,7 +394,7 @@ func (w *worker[T]) run(t *task) {
 }
 
 // chunk delivers the records that begin in the chunk t. A line that begins in
-// the chunk before it ends in this one with the first newline from from-1 on.
+// an earlier chunk ends in t at the first newline from t.from-1 on.
 func (c *scan) chunk(ctx context.Context, t *task) bool {
 	first := t.from == max(t.in.Offset, 0)
 	if first {
@@ -387,9 +404,7 @@ func (c *scan) chunk(ctx context.Context, t *task) bool {
 	if !first {
 		from--
 	}
-	r := &chunkReader{at: t.src.at, off: from, end: t.end, size: t.src.size}
-	c.raw = rawReader{c: c, r: r}
-	src := &decoded{c: c, r: &c.raw, limit: -1, ratio: -1}
+	src := &chunkReader{c: c, at: t.src.at, off: from, from: t.from, end: t.end, size: t.src.size}
 	c.lines.reset(src, c.MaxLine, from)
 	c.rec.Source, c.rec.Num = t.in.Name, 0
 	if !first && !c.lines.seek() {
@@ -403,23 +418,17 @@ func (c *scan) chunk(ctx context.Context, t *task) bool {
 	return c.records(ctx, part{end: end, inside: !first})
 }
 
-// seek goes past the next newline. It reports false when there is none.
-func (l *lines) seek() bool {
-	var none Record
-	req := l.require
-	l.require = nil
-	ok := l.next(&none) && !none.Partial
-	l.require = req
-	return ok
-}
-
-// A chunkReader reads a chunk and then, in small steps, what its last line needs.
+// A chunkReader reads a chunk and then, in small steps, the rest of its last
+// line.
 type chunkReader struct {
-	at             io.ReaderAt
-	off, end, size int64
+	c         *scan
+	at        io.ReaderAt
+	off, size int64 // offset of the next byte, and bytes in the file
+	from, end int64 // bounds of the bytes that this chunk counts; its neighbors count the others
 }
 
 func (r *chunkReader) Read(p []byte) (int, error) {
+	r.c.flush() // the read may take long
 	limit := r.end - r.off
 	if limit <= 0 {
 		limit = min(4096, r.size-r.off)
@@ -428,6 +437,9 @@ func (r *chunkReader) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := r.at.ReadAt(p[:min(int64(len(p)), limit)], r.off)
+	own := max(min(r.off+int64(n), r.end)-max(r.off, r.from), 0)
+	r.c.stats.ReadBytes += uint64(own)
+	r.c.stats.DecodedBytes += uint64(own)
 	r.off += int64(n)
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF // the file has become shorter

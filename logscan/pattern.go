@@ -4,45 +4,48 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
 var errNoMatch = fmt.Errorf("%w: the line does not match the pattern", ErrMalformed)
 
-// A pattern is a text, then fields each ended by a text.
+// A pattern is a text, then fields, each followed by a text.
 type pattern struct {
 	head  []byte
 	steps []step
 }
 
 type step struct {
-	name string // "" for a field to skip
+	name string // "" for a field that is not kept
 	tail []byte // empty only in the last step
 }
 
-// Pattern returns a parser for lines of one fixed form, such as
+// Pattern returns a parser for lines of a fixed form, such as
 //
 //	[<level>] <message>
 //
-// in which <name> is a field and all else stands for itself, byte by byte. <_>
-// is a field that is not kept, and << stands for one "<". The pattern describes
-// the whole line. A field is as short as it can be, and may be empty: it ends where the
-// text after it first occurs; the last text is the end of the line, so that the
-// last field takes what is left. So the fields are those of the regular
-// expression with (.*?) for every field, found in linear time.
+// A name in angle brackets is a field. <_> is a field that is not kept, and <<
+// is a literal "<". Everything else stands for itself, byte by byte. The
+// pattern describes the whole line; a line that does not match is malformed.
 //
-// A line that does not match is malformed. The error of Pattern says that p has
-// no field, two fields with nothing between them, a name twice or empty, or a
-// "<" that nothing closes.
+// A field is as short as possible and may be empty. It ends at the first
+// occurrence of the text behind it; the text of the last field is at the end of
+// the line. The result is the same as for the regular expression with (.*?) for
+// every field, in linear time.
+//
+// Errors: the error reports that p has no field, two fields with nothing
+// between them, a name that is empty or used twice, or a "<" that is not
+// closed.
 func Pattern(p string) (Parser, error) {
 	c, err := compile(p)
 	if err != nil {
-		return nil, fmt.Errorf("logscan: pattern %s: %w", quote(p), err)
+		return nil, fmt.Errorf("logscan: pattern %s: %w", quote.Text(p), err)
 	}
 	return c, nil
 }
 
-// MustPattern is like Pattern, for patterns known to be good. It panics with
-// the error of Pattern.
+// MustPattern is like [Pattern], but panics with its error.
 func MustPattern(p string) Parser {
 	c, err := Pattern(p)
 	if err != nil {
@@ -59,11 +62,11 @@ func compile(p string) (*pattern, error) {
 		name, after, ok := strings.Cut(rest[1:], ">")
 		switch {
 		case !ok || strings.Contains(name, "<"):
-			return nil, fmt.Errorf("%s is not closed", quote(rest))
+			return nil, fmt.Errorf("%s is not closed", quote.Text(rest))
 		case seen[name]:
-			return nil, fmt.Errorf("field name %s is empty or used twice", quote(name))
+			return nil, fmt.Errorf("field name %s is empty or used twice", quote.Text(name))
 		case strings.HasPrefix(after, "<") && !strings.HasPrefix(after, "<<"):
-			return nil, fmt.Errorf("nothing between <%s> and the next field", name)
+			return nil, fmt.Errorf("nothing between <%s> and the next field", quote.Name(name))
 		}
 		s := step{name: name}
 		if name == "_" {
@@ -80,7 +83,8 @@ func compile(p string) (*pattern, error) {
 	return c, nil
 }
 
-// literal returns the text p begins with and what is left, from a field on.
+// literal returns the text at the beginning of p, and the rest from the first
+// field on.
 func literal(p string) (text []byte, rest string) {
 	for {
 		i := strings.IndexByte(p, '<')

@@ -2,7 +2,6 @@ package logscan_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,86 +19,11 @@ import (
 	"github.com/redoubt-go/redoubt/logscan"
 )
 
-// text is streams made of what lines are made of, long runs included.
-func text() gopter.Gen {
-	long := strings.Repeat("0123456789", 20)
-	atom := gen.OneConstOf("a", "b", "\n", "\n", "\r", "\r\n", "\x00", "\xff", "\xc3", "é", "\xef\xbb\xbf", long, "")
-	return gen.SliceOf(atom).Map(func(s []string) string { return strings.Join(s, "") })
-}
-
-// chunked is r cut into reads of random size, some of them empty.
-func chunked(s string, seed int64) io.Reader {
-	r := rand.New(rand.NewPCG(uint64(seed), 1))
-	return readerFunc(func(p []byte) (int, error) {
-		if r.IntN(8) == 0 {
-			return 0, nil
-		}
-		if s == "" {
-			return 0, io.EOF
-		}
-		n := copy(p[:min(len(p), 1+r.IntN(40))], s)
-		s = s[n:]
-		return n, nil
-	})
-}
-
-// line is a record as the model and the scanner have it.
-type line struct {
-	Line         string
-	Offset, Next int64
-	Dropped      int64
-	Partial      bool
-}
-
-// model is the oracle for lines: bytes.Split and the rules of the package.
-func model(s string, limit int) (want []line) {
-	off := int64(0)
-	if rest, ok := strings.CutPrefix(s, "\xef\xbb\xbf"); ok {
-		s, off = rest, 3
-	}
-	parts := bytes.Split([]byte(s), []byte("\n"))
-	for i, p := range parts {
-		last := i == len(parts)-1
-		if last && len(p) == 0 {
-			break
-		}
-		l := line{Offset: off, Next: off + int64(len(p)) + 1, Partial: last}
-		if last {
-			l.Next--
-		}
-		off = l.Next
-		p = bytes.TrimSuffix(p, []byte("\r"))
-		l.Line = string(p[:min(limit, len(p))])
-		l.Dropped = int64(len(p) - len(l.Line))
-		want = append(want, l)
-	}
-	return want
-}
-
-func scanLines(s logscan.Scanner, in logscan.Inputs) (got []line, errs []error) {
-	for rec, err := range s.Records(context.Background(), in) {
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		got = append(got, line{string(rec.Line), rec.Offset, rec.Next, rec.Dropped, rec.Partial})
-	}
-	return got, errs
-}
-
-func property(t *testing.T, name string, p gopter.Prop) {
-	params := gopter.DefaultTestParameters()
-	params.MinSuccessfulTests = 200
-	props := gopter.NewProperties(params)
-	props.Property(name, p)
-	props.TestingRun(t)
-}
-
-// Oracle: bytes.Split; and the input itself, put together from the records.
-func TestP1_LinesAreTheInput(t *testing.T) {
-	property(t, "records and terminators are the input", prop.ForAll(
+// Oracle: bytes.Split, and the input itself, joined from the records.
+func linesAreTheInput(scan scanner) gopter.Prop {
+	return prop.ForAll(
 		func(s string, seed int64, limit int) string {
-			got, errs := scanLines(logscan.Scanner{MaxLine: limit}, logscan.Readers("", chunked(s, seed)))
+			got, errs := scan(logscan.Scanner{MaxLine: limit}, logscan.Readers("", chunked(s, seed)))
 			if errs != nil {
 				return fmt.Sprint(errs)
 			}
@@ -118,12 +42,23 @@ func TestP1_LinesAreTheInput(t *testing.T) {
 				return fmt.Sprintf("joined %q", joined)
 			}
 			return cmp.Diff(model(s, limit), got)
-		}, text(), gen.Int64(), gen.IntRange(1, 250)))
+		}, text(), gen.Int64(), gen.IntRange(1, 250))
+}
+
+func TestLinesAreTheInput(t *testing.T) {
+	checkProperty(t, 200, linesAreTheInput(scanLines))
+	checkBites(t, linesAreTheInput(func(s logscan.Scanner, in logscan.Inputs) ([]line, []error) {
+		got, errs := scanLines(s, in)
+		for i := range got {
+			got[i].Partial = false
+		}
+		return got, errs
+	}))
 }
 
 // Oracle: the rest of the first scan.
-func TestP3_ResumeFromAnyNext(t *testing.T) {
-	property(t, "a scan from Next is the rest", prop.ForAll(
+func resumeFromAnyNext(from func(off int64, in logscan.Inputs) logscan.Inputs) gopter.Prop {
+	return prop.ForAll(
 		func(s string, packed bool, limit int) string {
 			stream := s
 			if packed {
@@ -132,16 +67,21 @@ func TestP3_ResumeFromAnyNext(t *testing.T) {
 			sc := logscan.Scanner{MaxLine: limit}
 			all, _ := scanLines(sc, logscan.Readers("", strings.NewReader(stream)))
 			for i, l := range all {
-				rest, errs := scanLines(sc, at(l.Next, logscan.Readers("", strings.NewReader(stream))))
+				rest, errs := scanLines(sc, from(l.Next, logscan.Readers("", strings.NewReader(stream))))
 				if d := cmp.Diff(append([]line(nil), all[i+1:]...), rest); d != "" || errs != nil {
 					return fmt.Sprint("from ", l.Next, ": ", d, errs)
 				}
 			}
 			return ""
-		}, text(), gen.Bool(), gen.IntRange(1, 250)))
+		}, text(), gen.Bool(), gen.IntRange(1, 250))
 }
 
-// equivalent is the regular expression a pattern stands for: its pieces are texts
+func TestResumeFromAnyNext(t *testing.T) {
+	checkProperty(t, 200, resumeFromAnyNext(at))
+	checkBites(t, resumeFromAnyNext(func(off int64, in logscan.Inputs) logscan.Inputs { return at(max(off-1, 0), in) }))
+}
+
+// equivalent returns the regular expression of a pattern. Its pieces are texts
 // and, at odd places, fields.
 func equivalent(pieces []string) *regexp.Regexp {
 	re := `(?s)\A`
@@ -155,9 +95,9 @@ func equivalent(pieces []string) *regexp.Regexp {
 	return regexp.MustCompile(re + `\z`)
 }
 
-// comparePattern returns how the pattern of the texts, with a field between any two,
-// differs from its regular expression on s.
-func comparePattern(texts []string, s string) string {
+// comparePattern returns how a pattern differs from its regular expression on
+// s. The pattern is the texts, with a field between any two.
+func comparePattern(parser func(string) logscan.Parser, texts []string, s string) string {
 	var pieces []string
 	var pattern strings.Builder
 	for i, text := range texts {
@@ -168,7 +108,7 @@ func comparePattern(texts []string, s string) string {
 		pieces = append(pieces, text)
 		pattern.WriteString(strings.ReplaceAll(text, "<", "<<"))
 	}
-	got, err := pairs(logscan.MustPattern(pattern.String()), s)
+	got, err := pairs(parser(pattern.String()), s)
 	m := equivalent(pieces).FindStringSubmatch(s)
 	if (err == nil) != (m != nil) {
 		return fmt.Sprintf("%s on %q: got %v, regexp %q", pattern.String(), s, err, m)
@@ -181,21 +121,26 @@ func comparePattern(texts []string, s string) string {
 }
 
 // Oracle: package regexp.
-func TestP6_PatternIsRegexp(t *testing.T) {
+func patternIsRegexp(parser func(string) logscan.Parser) gopter.Prop {
 	atoms := gen.SliceOf(gen.OneConstOf("a", "b", "ab", "<", ">", " ", "é", "_")).Map(func(s []string) string { return strings.Join(s, "") })
 	some := atoms.SuchThat(func(s string) bool { return s != "" })
 	short := gen.OneConstOf("a", "b", "ab", "<", "> ", "aa")
-	property(t, "a pattern is its regular expression", prop.ForAll(
+	return prop.ForAll(
 		func(first, last string, a, b string, s, filler string, fit bool) string {
-			if fit { // a line that has the texts in their order
+			if fit { // a line with the texts in their order
 				s = first + s + a + filler + b + s + last
 			}
-			return comparePattern([]string{first, a, b, last}, s)
-		}, gen.OneConstOf("", "a", "<"), gen.OneConstOf("", "b", "ab"), short, short, atoms, some, gen.Bool()))
+			return comparePattern(parser, []string{first, a, b, last}, s)
+		}, gen.OneConstOf("", "a", "<"), gen.OneConstOf("", "b", "ab"), short, short, atoms, some, gen.Bool())
 }
 
-// flatten is the oracle for JSON paths: encoding/json for everything about
-// JSON, and a map from path to value.
+func TestPatternIsRegexp(t *testing.T) {
+	checkProperty(t, 200, patternIsRegexp(logscan.MustPattern))
+	checkBites(t, patternIsRegexp(func(p string) logscan.Parser { return forgetful(logscan.MustPattern(p), "f2") }))
+}
+
+// flatten is the oracle for JSON paths: encoding/json, and a map from path to
+// value.
 func flatten(raw json.RawMessage, prefix string, into map[string]json.RawMessage) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
@@ -219,9 +164,9 @@ func flatten(raw json.RawMessage, prefix string, into map[string]json.RawMessage
 }
 
 // compareJSON returns how JSON differs from encoding/json on s.
-func compareJSON(s string, paths []string) string {
+func compareJSON(parser func(...string) logscan.Parser, s string, paths []string) string {
 	rec := &logscan.Record{Line: []byte(s)}
-	err := logscan.JSON(paths...).Parse(rec)
+	err := parser(paths...).Parse(rec)
 	ok := json.Valid([]byte(s)) && strings.HasPrefix(strings.TrimLeft(s, " \t\r\n"), "{")
 	if (err == nil) != ok || err != nil && !errors.Is(err, logscan.ErrMalformed) {
 		return fmt.Sprintf("%q: got %v, accepted by encoding/json: %v", s, err, ok)
@@ -244,7 +189,7 @@ func compareJSON(s string, paths []string) string {
 		got, found := rec.Lookup(path)
 		raw, expected := want[path]
 		if !utf8.ValidString(s) && !expected {
-			continue // encoding/json has other names for what is no UTF-8
+			continue // encoding/json has other names for invalid UTF-8
 		}
 		value := string(raw)
 		if strings.HasPrefix(value, `"`) {
@@ -264,8 +209,8 @@ func compareJSON(s string, paths []string) string {
 }
 
 // Oracle: encoding/json.
-func TestP7_JSONIsEncodingJSON(t *testing.T) {
-	// Objects of every kind of value, then one edit that may spoil them.
+func jsonIsEncodingJSON(parser func(...string) logscan.Parser) gopter.Prop {
+	// Objects with every kind of value, then an edit that may damage them.
 	scalar := gen.OneConstOf(`1`, `-0.5e3`, `01`, `"x"`, `"\u00e9\n"`, `"\ud83d\ude00"`, `"\ud83d"`, `true`, `null`, `[1,"a",{}]`, `{}`, `[]`, "\"\xff\"")
 	key := gen.OneConstOf("a", "b", "a.b", `\u0061`, "c", "")
 	object := func(value gopter.Gen) gopter.Gen {
@@ -278,24 +223,29 @@ func TestP7_JSONIsEncodingJSON(t *testing.T) {
 		})
 	}
 	value := gen.OneGenOf(scalar, scalar, object(gen.OneGenOf(scalar, object(scalar))))
-	property(t, "JSON is encoding/json", prop.ForAll(
+	return prop.ForAll(
 		func(s string, edit string, seed int64) string {
 			r := rand.New(rand.NewPCG(uint64(seed), 2))
 			at := r.IntN(len(s))
 			for _, s := range []string{s, s[:at] + edit + s[at:], s[:at] + edit + s[at+1:], s[:at]} {
 				for _, paths := range [][]string{nil, {"a"}, {"a.b", "b", "a"}, {"a.b.c", "c", "a.a.a", ""}} {
-					if diff := compareJSON(s, paths); diff != "" {
+					if diff := compareJSON(parser, s, paths); diff != "" {
 						return diff
 					}
 				}
 			}
 			return ""
-		}, object(value), gen.OneConstOf("", ",", `"`, "}", "{", "[", "]", ":", "1", ".", "e", "\\", " ", "\x00", "n"), gen.Int64()))
+		}, object(value), gen.OneConstOf("", ",", `"`, "}", "{", "[", "]", ":", "1", ".", "e", "\\", " ", "\x00", "n"), gen.Int64())
 }
 
-// Oracle: what the loop and the hook have seen.
-func TestP11_Conservation(t *testing.T) {
-	property(t, "Records = Delivered + Prefiltered + Malformed, always", prop.ForAll(
+func TestJSONIsEncodingJSON(t *testing.T) {
+	checkProperty(t, 200, jsonIsEncodingJSON(logscan.JSON))
+	checkBites(t, jsonIsEncodingJSON(func(paths ...string) logscan.Parser { return forgetful(logscan.JSON(paths...), "b") }))
+}
+
+// Oracle: the records that the loop and the hook were called with.
+func conservation(t *testing.T, stats func(*logscan.Counters) logscan.Stats) gopter.Prop {
+	return prop.ForAll(
 		func(s string, seed int64, fail, require bool, leave int) string {
 			var counters logscan.Counters
 			var seen, refused, failed, inputs uint64
@@ -324,7 +274,7 @@ func TestP11_Conservation(t *testing.T) {
 					break
 				}
 			}
-			st := counters.Stats()
+			st := stats(&counters)
 			inputs = 2
 			if left {
 				inputs = st.Inputs
@@ -337,5 +287,14 @@ func TestP11_Conservation(t *testing.T) {
 				return fmt.Sprintf("%d bytes read, want %d", st.ReadBytes, len(s)+7)
 			}
 			return cmp.Diff(want, st)
-		}, text(), gen.Int64(), gen.Bool(), gen.Bool(), gen.IntRange(1, 20)))
+		}, text(), gen.Int64(), gen.Bool(), gen.Bool(), gen.IntRange(1, 20))
+}
+
+func TestConservation(t *testing.T) {
+	checkProperty(t, 200, conservation(t, (*logscan.Counters).Stats))
+	checkBites(t, conservation(t, func(c *logscan.Counters) logscan.Stats {
+		st := c.Stats()
+		st.Records += st.Malformed
+		return st
+	}))
 }

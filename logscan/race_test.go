@@ -2,6 +2,5 @@
 
 package logscan_test
 
-// raceEnabled: the race runtime allocates on its own, so allocations are not
-// asserted under it.
+// The race runtime allocates on its own, so tests do not assert allocations.
 const raceEnabled = true

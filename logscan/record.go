@@ -6,36 +6,39 @@ import (
 	"time"
 )
 
-// A Record is one line of an input, or several that a Joiner has joined, and the
-// fields a parser found in it. Its
-// bytes are views of the scanner's buffer: a Record is valid until the next
-// iteration, and its bytes must not be changed.
+// A Record is a line of an input, or several lines joined by a [Joiner], with
+// the fields that a parser has found.
+//
+// Its bytes are views of the buffer of the scan: they are valid until the next
+// iteration and must not be changed. Programs built with -tags logscanpoison
+// overwrite a Record after its iteration, which reveals a missing
+// [Record.Clone].
 type Record struct {
-	Line    []byte // without its terminator ("\n" or "\r\n"), byte for byte as in the input; at most MaxLine bytes
+	Line    []byte // without its terminator ("\n" or "\r\n"), at most MaxLine bytes
 	Source  string // Input.Name
-	Num     int64  // number of the (first) line in its input, from 1 (from Input.Offset on); 0 in Reduce and Map
+	Num     int64  // number of the first line, from 1 at Input.Offset; 0 in Reduce and Map
 	Offset  int64  // of Line in the decoded stream, in bytes
-	Next    int64  // offset of the first byte after the terminator, where a later scan can go on: see Input.Offset
-	Dropped int64  // bytes cut off Line because it was longer than MaxLine
-	Partial bool   // the input ended, or failed, before the newline
+	Next    int64  // offset behind the terminator, where a later scan can continue: see Input.Offset
+	Dropped int64  // bytes of the line beyond MaxLine
+	Partial bool   // the input ended or failed before the newline
 
 	time    time.Time
-	skipped bool // TimeSkipped
+	skipped bool // see TimeSkipped
 	weight  int
 	fields  []field
-	names   map[string]string // field names seen in lines, to have them as strings
+	names   map[string]string // field names found in lines, as strings
 	scratch []byte            // unescaped values
 	nesting []uint64          // of JSON values
-	sub     *Record           // what a later parser of a Chain works on
+	sub     *Record           // the record for a later parser of a Chain
 }
 
-// A field without a value is not there.
+// A field without a value does not exist.
 type field struct {
 	name  string
 	value []byte
 }
 
-// Get returns the value of the field key, nil when there is none.
+// Get returns the value of the field key, or nil if there is none.
 func (r *Record) Get(key string) []byte {
 	for i := len(r.fields) - 1; i >= 0; i-- {
 		if r.fields[i].name == key {
@@ -45,20 +48,20 @@ func (r *Record) Get(key string) []byte {
 	return nil
 }
 
-// Lookup returns the value of the field key and whether there is one.
+// Lookup returns the value of the field key and reports whether it exists.
 func (r *Record) Lookup(key string) ([]byte, bool) {
 	v := r.Get(key)
 	return v, v != nil
 }
 
-// Is reports whether there is a field key that has the given value.
+// Is reports whether the field key exists and equals value.
 func (r *Record) Is(key, value string) bool {
 	v := r.Get(key)
 	return v != nil && string(v) == value
 }
 
-// Fields returns the fields in the order in which the parser lists them. A name
-// that a line has twice comes twice; Get has the last.
+// Fields returns the fields in the order of the parser. If a line has a name
+// twice, Fields yields both values; Get returns the last.
 func (r *Record) Fields() iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		for _, f := range r.fields {
@@ -69,32 +72,42 @@ func (r *Record) Fields() iter.Seq2[string, []byte] {
 	}
 }
 
-// Set adds a field to the record, over an earlier one of the same name; nil
-// takes it away. It is meant for parsers. The value is not copied: it should be
-// a part of Line, or bytes that stay as they are until the next record.
+// Set sets a field; parsers call it. A later value of a name replaces an
+// earlier one in Get. A nil value removes the field. Set does not copy the
+// value: it should be a part of Line, or bytes that do not change until the
+// next record.
 func (r *Record) Set(key string, value []byte) {
+	if value == nil {
+		for i := range r.fields {
+			if r.fields[i].name == key {
+				r.fields[i].value = nil
+			}
+		}
+		return
+	}
 	r.fields = append(r.fields, field{key, value})
 }
 
-// Time returns the time the parser found, the zero time when it found none.
+// Time returns the time that the parser found, or the zero time.
 func (r *Record) Time() time.Time { return r.time }
 
-// SetTime sets the time of the record. It is meant for parsers, which use
-// TimeParser.Set where the line has the time as text.
+// SetTime sets the time of the record. Parsers call it; for a time that is
+// text, they use [TimeParser.Set].
 func (r *Record) SetTime(t time.Time) { r.time, r.skipped = t, false }
 
-// TimeSkipped reports whether the line has a time that never was: its clock was
-// put forward over it, as over 02:30 in the night in which summer time begins in
-// Europe. Time is then what a clock that was not put forward would have meant.
-// Either the clock of the log is not that of TimeParser.Location, or the time was made up.
+// TimeSkipped reports whether the time of the line never existed, because
+// clocks were put forward over it. An example is 02:30 in the night when summer
+// time begins in Europe. Time then returns the time of a clock that was not put
+// forward. Either the clock of the log is not in [TimeParser].Location, or the
+// time was invented.
 func (r *Record) TimeSkipped() bool { return r.skipped }
 
-// Weight returns how many events the record stands for: N where the parser
-// found "message repeated N times", else 1.
+// Weight returns the number of events that the record stands for: N if the
+// parser found "message repeated N times", otherwise 1.
 func (r *Record) Weight() int { return max(r.weight, 1) }
 
-// SetWeight sets the weight of the record; less than 1 means 1. It is meant for
-// parsers.
+// SetWeight sets the weight of the record; parsers call it. If n < 1, the
+// weight is 1.
 func (r *Record) SetWeight(n int) { r.weight = n }
 
 // Clone returns a copy of the record that shares no bytes with it.
@@ -109,7 +122,7 @@ func (r *Record) Clone() *Record {
 	return &c
 }
 
-// reset takes away what a parser has found.
+// reset removes the results of a parser.
 func (r *Record) reset() {
 	r.time, r.skipped, r.weight = time.Time{}, false, 0
 	r.fields = r.fields[:0]
@@ -122,8 +135,8 @@ const (
 	maxNameLen = 64
 )
 
-// intern returns name, of the next field, as a string, without allocating when it
-// has been seen. Most often it was that field's in the record before.
+// intern returns name, of the next field, as a string. It does not allocate if
+// the name is known. Most often the same field of the record before had it.
 func (r *Record) intern(name []byte) string {
 	if n := len(r.fields); n < cap(r.fields) {
 		if last := r.fields[:n+1][n].name; last == string(name) {
@@ -143,8 +156,7 @@ func (r *Record) intern(name []byte) string {
 	return s
 }
 
-// poison overwrites the bytes of the record, so that what was kept without
-// Clone shows.
+// poison overwrites the bytes of the record, which reveals a missing Clone.
 func (r *Record) poison() {
 	for _, b := range [][]byte{r.Line, r.scratch} {
 		for i := range b {

@@ -2,12 +2,13 @@ package logscan
 
 import "regexp"
 
-// Mask returns a function for Scanner.Redact that puts a "*" in the place of
-// every byte of a match of any of the expressions, which are all matched against
-// the line as it was. So a line keeps its length, and what is valid JSON stays so
-// when the matches lie within strings and do not begin or end inside an escape.
-// MaxLine may cut a secret: an expression should match the beginning of one.
-// It allocates, in package regexp, for every match.
+// Mask returns a function for [Scanner.Redact]. It replaces every byte of every
+// match by "*". All expressions are matched against the original line.
+//
+// The line keeps its length. JSON stays valid if the matches lie within strings
+// and do not begin or end inside an escape. [Scanner.MaxLine] may cut a secret,
+// so an expression should also match the beginning of a secret. Package regexp
+// allocates for every match.
 func Mask(res ...*regexp.Regexp) func(dst, src []byte) []byte {
 	return func(dst, src []byte) []byte {
 		from := len(dst)

@@ -14,23 +14,22 @@ var errNoRegexp = fmt.Errorf("%w: the line does not match the expression", ErrMa
 
 type regexpParser struct {
 	re       *regexp.Regexp
-	names    []string // "" for groups that are not fields
-	literals [][]byte // a match contains one of them; empty: unknown
+	names    []string // "" for a group that is not a field
+	literals [][]byte // a match contains one or more; empty if unknown
 }
 
-// Regexp returns a parser for the first match of re in the line: the fields are
-// its named groups that take part in the match. A line without a match is malformed.
+// Regexp returns a parser for the first match of re in the line. The fields are
+// the named groups that take part in the match. A line without a match is
+// malformed.
 //
-// A text that every match must contain is derived from re, where there is one, and
-// looked for first; in a Scanner without Malformed, Require, Join and Redact
-// whole blocks are searched for it. That changes the speed, never the result.
-// For a line that matches, package regexp allocates the list of its groups, 16
-// bytes for each and for the whole, and offers no way to give it one: one
-// allocation, where other parsers have none. Where Pattern will do it is ten
-// times as fast.
+// If every match must contain a certain text, the parser searches for that text
+// first. A [Scanner] without Malformed, Require, Join and Redact searches whole
+// blocks for it. That changes the speed, never the result. A line that matches
+// costs one allocation in package regexp. Where [Pattern] suffices, it is about
+// ten times as fast.
 func Regexp(re *regexp.Regexp) Parser {
 	p := &regexpParser{re: re, names: re.SubexpNames()}
-	// The expression has been parsed once already, as Perl or as POSIX.
+	// The expression was parsed before, as Perl or as POSIX.
 	for _, flags := range []syntax.Flags{syntax.Perl, syntax.POSIX} {
 		if tree, err := syntax.Parse(re.String(), flags); err == nil {
 			for _, text := range required(tree.Simplify()) {
@@ -60,7 +59,7 @@ func (p *regexpParser) Parse(r *Record) error {
 	return nil
 }
 
-// possible reports whether line has what a match has.
+// possible reports whether line contains a text of p.literals.
 func (p *regexpParser) possible(line []byte) bool {
 	for _, text := range p.literals {
 		if bytes.Contains(line, text) {
@@ -70,13 +69,13 @@ func (p *regexpParser) possible(line []byte) bool {
 	return len(p.literals) == 0
 }
 
-// maxLiterals bounds what is searched for: more would be slower than the
+// maxLiterals bounds the texts: a search for more would be slower than the
 // expression.
 const maxLiterals = 8
 
-// required returns texts of which every match of re contains at least one, nil
-// when it cannot tell. Compare Cox, Regular Expression Matching with a Trigram
-// Index, 2012.
+// required returns texts of which every match of re contains at least one. It
+// returns nil if it finds none. Compare Cox, Regular Expression Matching with a
+// Trigram Index, 2012.
 func required(re *syntax.Regexp) []string {
 	switch re.Op {
 	case syntax.OpLiteral:
@@ -109,7 +108,8 @@ func required(re *syntax.Regexp) []string {
 	return nil
 }
 
-// worth is how much texts tell: as much as the shortest of them.
+// worth returns the length of the shortest text, which decides how selective
+// texts are.
 func worth(texts []string) int {
 	if len(texts) == 0 {
 		return 0
@@ -121,9 +121,9 @@ func worth(texts []string) int {
 	return n
 }
 
-// literalOf returns the longest part of a literal that has only one spelling.
-// Letters have two when case is folded, or three: K is also U+212A. U+FFFD
-// matches any invalid byte.
+// literalOf returns the longest part of a literal with only one spelling. If
+// case is folded, letters have two spellings, or three: K is also U+212A.
+// U+FFFD matches any invalid byte.
 func literalOf(re *syntax.Regexp) []string {
 	parts := strings.FieldsFunc(string(re.Rune), func(c rune) bool {
 		return c == utf8.RuneError || c == '\n' || re.Flags&syntax.FoldCase != 0 && unicode.SimpleFold(c) != c

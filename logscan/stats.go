@@ -2,35 +2,41 @@ package logscan
 
 import "sync"
 
-// Counters add up what scans do. The zero value is ready; a Counters may be
-// shared by any number of scanners and must not be copied.
+// A Counters adds up the work of scans. The zero value is ready. Any number of
+// scanners may share a Counters. It must not be copied.
 type Counters struct {
+	// Name becomes [Stats].Name. Set it before the first scan.
+	Name string
+
 	mu    sync.Mutex
 	stats Stats
 }
 
-// Stats are the counts of Counters at one moment. They only grow, and
-// Records = Delivered + Prefiltered + Malformed holds in every snapshot.
+// Stats is a snapshot of a [Counters]. The counts only grow, and Records =
+// Delivered + Prefiltered + Malformed holds in every snapshot.
 type Stats struct {
+	Name         string `json:"name"`          // Counters.Name
 	Inputs       uint64 `json:"inputs"`        // inputs begun, and errors of Inputs
 	Failed       uint64 `json:"failed"`        // inputs that ended with an InputError
 	ReadBytes    uint64 `json:"read_bytes"`    // bytes read from inputs, as stored
-	DecodedBytes uint64 `json:"decoded_bytes"` // the same after decompression
-	Records      uint64 `json:"records"`       // lines found, joined ones counted as one
-	Delivered    uint64 `json:"delivered"`     // records handed to the loop
-	Prefiltered  uint64 `json:"prefiltered"`   // records without any literal of Require
-	Malformed    uint64 `json:"malformed"`     // records the parser refused
-	Cut          uint64 `json:"cut"`           // records longer than MaxLine, among those delivered or seen by the parser
-	CutBytes     uint64 `json:"cut_bytes"`     // bytes they lost
-	Joined       uint64 `json:"joined"`        // lines that a Joiner added to the record before them
+	DecodedBytes uint64 `json:"decoded_bytes"` // bytes after decompression
+	Records      uint64 `json:"records"`       // lines found; joined lines count once
+	Delivered    uint64 `json:"delivered"`     // records delivered to the loop
+	Prefiltered  uint64 `json:"prefiltered"`   // records without any text of Require
+	Malformed    uint64 `json:"malformed"`     // records that the parser refused
+	Cut          uint64 `json:"cut"`           // records longer than MaxLine, except prefiltered ones
+	CutBytes     uint64 `json:"cut_bytes"`     // bytes that the cut records lost
+	Joined       uint64 `json:"joined"`        // lines that a Joiner appended to a record
 }
 
-// Stats returns the counts so far. A running scan adds its own each time it
-// reads from an input, about once in 64 KiB, and when it ends.
+// Stats returns the counts so far. A running scan adds its counts each time it
+// reads from an input, about every 64 KiB, and when it ends.
 func (c *Counters) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.stats
+	s := c.stats
+	s.Name = c.Name
+	return s
 }
 
 func (c *Counters) add(d Stats) {

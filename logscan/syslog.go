@@ -12,14 +12,15 @@ var (
 
 type syslogParser struct{ t TimeParser }
 
-// Syslog returns a parser for lines of RFC 3164, as syslogd writes them into
-// files, with or without <PRI>, with its time or one of RFC 3339; and for those
-// of RFC 5424. t reads the times, by default in UTC and near now.
+// Syslog returns a parser for syslog lines of RFC 5424 and RFC 3164. The latter
+// may be as syslogd writes them to files: with or without <PRI>, and with a
+// time of RFC 3339. t reads the times; its zero value means UTC and the year
+// nearest to now.
 //
-// The fields are host, app, pid and message, and where the line has them pri,
-// msgid and data (the structured data as it stands). The time is Record.Time.
-// What RFC 5424 writes as "-" is not there. A message "message repeated 3 times: [
-// text]" is text, and Record.Weight 3.
+// The fields are host, app, pid and message and, if the line has them, pri,
+// msgid and data (the structured data, verbatim). [Record.Time] returns the
+// time. A "-" of RFC 5424 does not set a field. The message "message repeated 3
+// times: [ text]" becomes text, with a [Record.Weight] of 3.
 func Syslog(t TimeParser) Parser { return &syslogParser{t} }
 
 // Parse implements Parser.
@@ -28,7 +29,7 @@ func (p *syslogParser) Parse(r *Record) error {
 	b := r.Line
 	if len(b) > 0 && b[0] == '<' {
 		end := bytes.IndexByte(b, '>')
-		pri, rest, ok := number(b[1:], max(end-1, 0))
+		pri, rest, ok := leadingDigits(b[1:], max(end-1, 0))
 		if end < 2 || end > 4 || !ok || pri > 191 {
 			return errSyslog
 		}
@@ -57,7 +58,7 @@ func (p *syslogParser) rfc3164(r *Record, b []byte) error {
 		return errSyslog
 	}
 	r.Set("host", host[:len(host):len(host)])
-	r.message(tag(r, b))
+	setMessage(r, tag(r, b))
 	return nil
 }
 
@@ -76,8 +77,8 @@ func stampOf(b []byte) (stamp, rest []byte) {
 	return nil, b
 }
 
-// tag sets the fields of APP[PID]: and returns what follows. A message need not
-// have a tag.
+// tag sets the fields of APP[PID]: and returns the rest. A message may lack a
+// tag.
 func tag(r *Record, b []byte) []byte {
 	i := bytes.IndexAny(b, " [:")
 	if i <= 0 || b[i] == ' ' {
@@ -126,13 +127,14 @@ func (p *syslogParser) rfc5424(r *Record, b []byte) error {
 		r.Set("data", b[:n:n])
 	}
 	if n < len(b) {
-		r.message(bytes.TrimPrefix(b[n+1:], []byte(bom)))
+		setMessage(r, bytes.TrimPrefix(b[n+1:], []byte(bom)))
 	}
 	return nil
 }
 
-// structured returns the length of the structured data that b begins with, 0
-// when it is not whole. A ] within quotes, or after a \ there, does not end an element.
+// structured returns the length of the structured data at the beginning of b,
+// or 0 if it is incomplete. A ] within quotes does not end an element, nor does
+// an escaped ].
 func structured(b []byte) int {
 	if len(b) > 0 && b[0] == '-' {
 		return 1
@@ -159,11 +161,11 @@ func structured(b []byte) int {
 	return n
 }
 
-// message sets the message and the weight.
-func (r *Record) message(b []byte) {
+// setMessage sets the message and the weight.
+func setMessage(r *Record, b []byte) {
 	text, n := b, 0
 	if rest, ok := bytes.CutPrefix(b, []byte("message repeated ")); ok {
-		n, rest = weight(rest)
+		n, rest = count(rest)
 		rest, ok = bytes.CutPrefix(rest, []byte(" times: ["))
 		if inner, closed := bytes.CutSuffix(rest, []byte("]")); n > 0 && ok && closed {
 			text, _ = cutByte(inner, ' ')
@@ -173,8 +175,8 @@ func (r *Record) message(b []byte) {
 	r.Set("message", text[:len(text):len(text)])
 }
 
-// weight reads a number of up to nine digits.
-func weight(b []byte) (n int, rest []byte) {
+// count reads a number of up to nine digits.
+func count(b []byte) (n int, rest []byte) {
 	i := 0
 	for i < len(b) && i < 9 && digit(b[i]) {
 		n = n*10 + int(b[i]-'0')

@@ -11,36 +11,44 @@ import (
 
 var errTime = fmt.Errorf("%w: time", ErrMalformed)
 
-// A TimeParser reads the times of logs. The zero value is ready.
+// A TimeParser reads the times of logs. The zero value is ready. Without
+// Layouts it knows these forms:
 //
-// It knows, without Layouts: "Jan _2 15:04:05" (the day as "3", " 3" or "03"),
-// RFC 3339 with "T" or a space and with or without a zone, "02/Jan/2006:15:04:05
-// -0700", each with a fraction of one to nine digits after a point or comma,
-// and seconds, milli-, micro- or nanoseconds since 1970, told apart by their
-// size. Zones are Z, +01:00, +0100 and +01. The leap second :60 is the second after it.
+//   - Jan _2 15:04:05, with the day as "3", " 3" or "03"
+//   - RFC 3339, with "T" or a space, with or without a zone
+//   - 02/Jan/2006:15:04:05 -0700
+//   - seconds, milliseconds, microseconds or nanoseconds since 1970,
+//     distinguished by their size
+//
+// A point or comma and one to nine digits may follow the seconds. Zones are Z,
+// +01:00, +0100 and +01; names of zones need Layouts. The leap second :60 is
+// the second after it.
 type TimeParser struct {
-	// Layouts are tried in order before the known forms, as by time.Parse,
-	// which allocates an error for each that does not fit.
+	// Layouts are tried in order, before the known forms, with the rules of
+	// [time.Parse]. A layout that does not fit costs an allocation.
 	Layouts []string
 
-	// Location is that of times without a zone. Nil: UTC.
+	// Location is the location of times without a zone. Nil means UTC.
 	Location *time.Location
 
-	// Reference is a time near those that are read. It decides two things. A
-	// time without a year is in the year that brings it nearest, February 29
-	// in the nearest leap year. A time that a clock change makes occur twice is
-	// the first that is not more than five minutes before Reference, when that
-	// is within three hours of it. Nil: time.Now.
+	// Reference returns a time near the times that are read. A time without a
+	// year gets the year that brings it nearest to Reference; February 29 gets
+	// the nearest leap year. The result may therefore be later than Reference.
 	//
-	// For old files return the modification time of the file. For a file
-	// that is longer than half a year, or whose clock was changed, return the
-	// time of the record before, beginning with one known otherwise; that asks
-	// for a parser per file, used in one loop.
+	// When clocks go back an hour, some times occur twice. TimeParser picks the
+	// first occurrence that is at most five minutes before Reference, if
+	// Reference is within three hours.
+	//
+	// Nil means [time.Now]. For an old file, return its modification time. For
+	// a file that spans more than half a year, or whose clock was changed,
+	// return the time of the record before. That takes a parser for each file,
+	// used in one loop, and a known first time.
 	Reference func() time.Time
 }
 
-// Set sets the time of r to the one that b is, and whether that was skipped. The
-// errors are those of Parse.
+// Set sets the time of r to the time in b, and [Record.TimeSkipped].
+//
+// Errors: as for [TimeParser.Parse].
 func (p *TimeParser) Set(r *Record, b []byte) error {
 	t, skipped, err := p.parse(b)
 	if err == nil {
@@ -49,10 +57,12 @@ func (p *TimeParser) Set(r *Record, b []byte) error {
 	return err
 }
 
-// Parse reads the time that b is. A time that a clock change skips is later by as
-// much as the clock was put forward; Set tells of it. The errors of Parse match
-// ErrMalformed: b has no known form, a date that does not exist, or a zone by a
-// name other than UTC, GMT or that of Location, whose offset nobody can know.
+// Parse returns the time in b. If clocks were put forward over the time, the
+// result is later by the same amount, and Set records that.
+//
+// Errors: the errors match [ErrMalformed]. They report an unknown form, a date
+// that does not exist, or the name of a zone whose offset is unknown. Known
+// names, in Layouts, are UTC, GMT and the zones of Location.
 func (p *TimeParser) Parse(b []byte) (time.Time, error) {
 	t, _, err := p.parse(b)
 	return t, err
@@ -99,13 +109,14 @@ func (p *TimeParser) reference() time.Time {
 }
 
 // layout is time.ParseInLocation, except that it does not invent offsets and
-// tells of skipped times.
+// reports skipped times.
 func (p *TimeParser) layout(layout, s string) (t time.Time, skipped bool, err error) {
 	loc := p.location()
 	if t, err = time.ParseInLocation(layout, s, loc); err != nil {
 		return t, false, err
 	}
-	if name, off := t.Zone(); t.Location() != loc && off == 0 && strings.Contains(layout, "MST") && name != "UTC" && name != "GMT" {
+	name, off := t.Zone()
+	if t.Location() != loc && off == 0 && strings.Contains(layout, "MST") && name != "UTC" && name != "GMT" {
 		return t, false, errTime
 	}
 	if t.Year() == 0 && !strings.Contains(layout, "06") {
@@ -115,7 +126,8 @@ func (p *TimeParser) layout(layout, s string) (t time.Time, skipped bool, err er
 		return t, d.skipped, nil
 	}
 	if loc != time.UTC && t.Location() == loc {
-		// Only where no clock is changed does it show what the text says.
+		// In UTC no clock is changed, so the result shows the numbers of the
+		// text.
 		if text, err := time.ParseInLocation(layout, s, time.UTC); err == nil {
 			d := clockOf(text, loc)
 			if moved := d.in(d.year); d.skipped {
@@ -126,19 +138,24 @@ func (p *TimeParser) layout(layout, s string) (t time.Time, skipped bool, err er
 	return t, false, nil
 }
 
-// clockOf returns what t shows, as a date in loc.
+// clockOf returns the wall clock of t as a date in loc.
 func clockOf(t time.Time, loc *time.Location) date {
-	return date{year: t.Year(), mon: int(t.Month()), day: t.Day(), hour: t.Hour(), min: t.Minute(), sec: t.Second(), ns: t.Nanosecond(), loc: loc}
+	d := date{ns: t.Nanosecond(), loc: loc}
+	var mon time.Month
+	d.year, mon, d.day = t.Date()
+	d.mon = int(mon)
+	d.hour, d.min, d.sec = t.Clock()
+	return d
 }
 
-// A date is the numbers of a time. loc is nil when there is an offset.
+// A date is the numbers of a time. If there is an offset, loc is nil.
 type date struct {
 	year, mon, day, hour, min, sec, ns int
 
 	offset   int // east of UTC, in seconds
 	loc      *time.Location
 	yearless bool
-	skipped  bool // no clock of loc ever shows it; set by in
+	skipped  bool // no clock of loc shows it; set by in
 }
 
 // stamp reads Jan _2 15:04:05[.999].
@@ -239,7 +256,8 @@ func (d *date) zone(b []byte) ([]byte, bool) {
 	return b, h < 24 && m < 60
 }
 
-// valid reports whether the date exists, in some year if it has none.
+// valid reports whether the date exists or, without a year, exists in some
+// year.
 func (d *date) valid() bool {
 	const days = "\x1f\x1d\x1f\x1e\x1f\x1e\x1f\x1f\x1e\x1f\x1e\x1f"
 	return d.mon >= 1 && d.mon <= 12 && d.day >= 1 && d.day <= int(days[d.mon-1]) &&
@@ -248,7 +266,7 @@ func (d *date) valid() bool {
 
 func leap(year int) bool { return year%4 == 0 && (year%100 != 0 || year%400 == 0) }
 
-// time returns the time that d is, which is valid.
+// time returns the time of a valid date.
 func (d *date) time(p *TimeParser) time.Time {
 	if d.yearless {
 		return d.near(p.reference())
@@ -260,9 +278,9 @@ func (d *date) time(p *TimeParser) time.Time {
 	return t
 }
 
-// seconds returns the seconds from 1970 to what the clock shows at d. Years are
-// counted from March on, so that leap days are the last of theirs
-// (Hinnant, chrono-Compatible Low-Level Date Algorithms).
+// seconds returns the seconds from 1970 to the wall clock of d. Years begin in
+// March, so that a leap day is the last day of its year (Hinnant,
+// chrono-Compatible Low-Level Date Algorithms).
 func (d *date) seconds(year int) int64 {
 	y, m := uint(year+400), uint(d.mon+9) // 400 years more: none is negative
 	if m >= 12 {
@@ -275,7 +293,7 @@ func (d *date) seconds(year int) int64 {
 	return (int64(days)-daysTo1970)*86400 + int64(d.hour*3600+d.min*60+d.sec)
 }
 
-// daysTo1970 is from March 1 of the year -400 to 1970.
+// daysTo1970 is the number of days from March 1 of the year -400 to 1970.
 const daysTo1970 = 146097 + 719468
 
 // in returns the time of d in a year.
@@ -285,8 +303,8 @@ func (d *date) in(year int) time.Time {
 		_, off := t.Zone()
 		missing := d.seconds(year) - t.Unix() - int64(off)
 		d.skipped = missing != 0
-		// Date has taken the offset before the change or, and then it is early, the
-		// one after it.
+		// Date used the offset before the change or the offset after it. The
+		// latter makes the time too early.
 		return t.Add(time.Duration(max(missing, 0)) * time.Second)
 	}
 	t := time.Unix(d.seconds(year)-int64(d.offset), int64(d.ns))
@@ -296,8 +314,9 @@ func (d *date) in(year int) time.Time {
 	return t.In(fixed(d.offset))
 }
 
-// quarters are the zones of -12:00 to +14:00 in steps of a quarter of an hour, of
-// which all that are in use are. FixedZone allocates but for whole hours.
+// quarters are the zones from -12:00 to +14:00 in steps of a quarter of an
+// hour, which include all zones in use. FixedZone allocates for all but whole
+// hours.
 var quarters = sync.OnceValue(func() (zones []*time.Location) {
 	for offset := -12 * 3600; offset <= 14*3600; offset += 900 {
 		zones = append(zones, time.FixedZone("", offset))
@@ -313,14 +332,15 @@ func fixed(offset int) *time.Location {
 	return time.FixedZone("", offset)
 }
 
-// near returns the time of d in the year that brings it nearest to ref (the rule
-// of rsyslog).
+// near returns the time of d in the year that brings it nearest to ref, as
+// rsyslog does.
 func (d *date) near(ref time.Time) time.Time {
 	if d.mon == 2 && d.day == 29 {
 		return d.nearLeap(ref)
 	}
 	const day, mean = 86400, 365.2425 * 86400
-	// It may be one off within two days of New Year, which is as good.
+	// Within two days of New Year it may be off by a year, which the next lines
+	// correct.
 	year := int((ref.Unix() + 1970*mean) / mean)
 	if diff := d.seconds(year) - ref.Unix(); max(diff, -diff) > 182*day {
 		other := year + 1
@@ -345,8 +365,8 @@ func (d *date) nearLeap(ref time.Time) time.Time {
 	return first(d.in(best), ref)
 }
 
-// first returns the first of the times with the wall clock of t that is not more
-// than five minutes before ref, else the last of them.
+// first returns the first of the times with the wall clock of t that is at most
+// five minutes before ref. If there is none, it returns the last.
 func first(t, ref time.Time) time.Time {
 	const reach, slack = 3 * time.Hour, 5 * time.Minute
 	if t.Location() == time.UTC || t.Sub(ref).Abs() > reach {
@@ -363,7 +383,7 @@ func first(t, ref time.Time) time.Time {
 	return late
 }
 
-// epoch reads seconds and parts of them since 1970.
+// epoch reads seconds since 1970 or parts of seconds.
 func epoch(b []byte) (time.Time, error) {
 	digits := len(b)
 	if dot := bytes.IndexByte(b, '.'); dot >= 0 {
@@ -395,8 +415,8 @@ func epoch(b []byte) (time.Time, error) {
 	return time.Unix(n/perSecond, ns).UTC(), nil
 }
 
-// month returns the number of the English month that b begins with, 0 when it
-// is none. b has three bytes or more.
+// month returns the number of the English month at the beginning of b, or 0. b
+// has three bytes or more.
 func month(b []byte) int {
 	switch string(b[:3]) {
 	case "Jan":
@@ -427,8 +447,8 @@ func month(b []byte) int {
 	return 0
 }
 
-// two returns the number that the two digits from b[i] on are, more than 99 if
-// they are none.
+// two returns the number of the two digits at b[i], or more than 99 if they are
+// not digits.
 func two(b []byte, i int) int {
 	tens, ones := b[i]-'0', b[i+1]-'0'
 	if tens > 9 || ones > 9 {
@@ -437,8 +457,8 @@ func two(b []byte, i int) int {
 	return int(tens)*10 + int(ones)
 }
 
-// number reads n digits.
-func number(b []byte, n int) (v int, rest []byte, ok bool) {
+// leadingDigits reads n digits.
+func leadingDigits(b []byte, n int) (v int, rest []byte, ok bool) {
 	if len(b) < n {
 		return 0, b, false
 	}
@@ -453,7 +473,7 @@ func number(b []byte, n int) (v int, rest []byte, ok bool) {
 
 func digit(c byte) bool { return c-'0' <= 9 }
 
-// cutByte reads c.
+// cutByte cuts c off b.
 func cutByte(b []byte, c byte) (rest []byte, ok bool) {
 	if len(b) > 0 && b[0] == c {
 		return b[1:], true

@@ -8,7 +8,8 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// plenty is a limit that these benchmarks do not reach, little one that is used up at once.
+// plenty is a limit that these benchmarks do not reach. The first event uses up
+// little.
 var (
 	plenty = ratelimit.PerSecond(1e9).WithBurst(1e15)
 	little = ratelimit.Per(1, 100*time.Hour)
@@ -67,7 +68,8 @@ func BenchmarkWaitReady(b *testing.B) {
 	benchmark(b, func() { _ = lim.Wait(ctx) })
 }
 
-// BenchmarkWaitQueued times a turn in a queue whose turns come faster than they can be taken: the hand-over itself.
+// BenchmarkWaitQueued times a turn in a queue whose turns come faster than they
+// can be taken: the hand-over itself.
 func BenchmarkWaitQueued(b *testing.B) {
 	lim, ctx := ratelimit.New(ratelimit.PerSecond(2e6).WithBurst(1)), context.Background()
 	b.SetParallelism(8)

@@ -6,55 +6,59 @@ import (
 	"time"
 )
 
-// A bucket is the arithmetic of one finite limit, by the generic cell rate algorithm (ITU-T I.371). The state of a limit
-// is one integer, its theoretical arrival time (tat): the instant at which the bucket will be full again. Taking n
-// events moves it n events on from the later of itself and now, and is allowed if it then lies at most a burst ahead of
-// now.
+// A bucket is the arithmetic of a finite limit, by the generic cell rate
+// algorithm (GCRA, ITU-T I.371). Its state is a single integer, the theoretical
+// arrival time (tat): the instant at which the bucket will be full again.
+// Taking n events moves the tat n events on from max(tat, now). It is allowed
+// if the new tat is at most a burst ahead of now.
 //
-// Instants are counted in units of 1/2^frac event, with frac so large that a unit is the time of one or two
-// nanoseconds. An event is thus a whole number of units and sums of events are exact at any rate; only the clock is
-// rounded, down to the unit before, and the error never accumulates. Instants in nanoseconds count from the
-// limiter's epoch and may be negative.
+// Instants are counted in units of 1/2^frac event. frac is so large that a
+// unit is the time of 1 or 2 nanoseconds. An event is a whole number of
+// units, so sums of events are exact at any rate. Only the clock is rounded,
+// down to a unit, and the error never accumulates. Instants in nanoseconds
+// count from the limiter's epoch and may be negative.
 //
-// Bounds, in units: |now| <= 2^61, burst <= 2^61, tat <= 2^62 by the check of take and the cut of charge, and a cost is
-// at most 2^61, so no sum of a tat and a cost overflows.
+// Bounds, in units: |now| <= 2^61, burst <= 2^61, a cost is at most 2^61, and
+// take and charge keep tat <= 2^62. So no sum of a tat and a cost overflows.
 type bucket struct {
 	limit Limit
 	frac  uint8 // units per event, as a power of two
 	burst int64 // in units
 
-	// The rate in units per nanosecond is mul * 2^pre / 2^(64+post), mul in [2^63, 2^64) and rounded up: a time of
-	// exactly N/rate is then never a unit short of N events. One of pre and post is zero. mul is zero without a rate.
+	// The rate in units per nanosecond is mul * 2^pre / 2^(64+post), with mul
+	// in [2^63, 2^64). mul is rounded up, so that a time of exactly N/rate is
+	// never a unit short of N events. Either pre or post is 0. Without a rate,
+	// mul is 0.
 	mul       uint64
 	pre, post uint8
-	horizon   int64 // in nanoseconds; beyond it, on either side of the epoch, time stands still
+	horizon   int64 // in nanoseconds; time stops at this distance from the epoch, on both sides
 }
 
 const (
-	maxUnits = 1 << 61       // as nanoseconds, 73 years
+	maxUnits = 1 << 61       // 73 years in nanoseconds
 	maxRate  = 16            // events per nanosecond; leaves a horizon of two years
 	maxTat   = 1 << 62       // debts beyond it are cut
-	full     = math.MinInt64 // the tat of a bucket that was never used
+	full     = math.MinInt64 // the tat of an unused bucket
 )
 
-// newBucket returns the bucket of a finite limit. One that fails its check gets a bucket without rate or room.
+// newBucket returns the bucket of a valid, finite limit.
 func newBucket(l Limit) bucket {
-	if l.check() != nil {
-		return bucket{limit: l}
-	}
+	l = l.normal()
 	n, per := uint64(l.N), uint64(l.Per)
 	if n/maxRate >= per {
 		n, per = maxRate, 1
 	}
-	events := min(l.Burst, maxUnits)
+	events := min(max(l.Burst, 0), maxUnits)
 	b := bucket{limit: l}
-	// Finer units as long as there is less than one in a nanosecond, and a full burst of them keeps within bounds.
+	// Halve the unit while it is longer than a nanosecond and a burst keeps
+	// within bounds.
 	for n > 0 && n<<(b.frac+1) < per && events <= maxUnits>>(b.frac+1) {
 		b.frac++
 	}
 	b.burst = events << b.frac
 	n <<= b.frac
-	// Bring n/per, now in units per nanosecond, between 1/2 and 1. No shift overflows: per stays below 2n, n below per.
+	// Shift n/per, now in units per nanosecond, into [1/2, 1). No shift
+	// overflows: per stays below 2n, and n below per.
 	for ; n >= per; per <<= 1 {
 		b.pre++
 	}
@@ -84,7 +88,8 @@ func (b *bucket) at(ns int64) int64 {
 	return int64(hi >> b.post)
 }
 
-// nanos returns the earliest instant in nanoseconds at which at returns u or more; math.MaxInt64 if there is none.
+// nanos returns the earliest instant in nanoseconds at which at returns at
+// least u, math.MaxInt64 if there is none.
 func (b *bucket) nanos(u int64) int64 {
 	mag := uint64(max(u, -u))
 	if b.mul == 0 || bits.Len64(mag)+int(b.post) > 63 {
@@ -109,14 +114,16 @@ func (b *bucket) nanos(u int64) int64 {
 // fits reports whether n events can ever be taken at once.
 func (b *bucket) fits(n int64) bool { return 0 <= n && n <= b.burst>>b.frac }
 
-// take returns tat after n events that fit are taken at the instant now, in units, and whether that is allowed.
+// take returns the tat after taking n events, which fit, at the instant now in
+// units, and reports whether that is allowed.
 func (b *bucket) take(tat, now, n int64) (next int64, ok bool) {
 	base, cost := max(tat, now), n<<b.frac
 	return base + cost, base-now <= b.burst-cost
 }
 
-// ready returns the earliest instant in nanoseconds, not before ns, at which n events can be taken after ahead others
-// that are waiting; math.MaxInt64 if there is none.
+// ready returns the earliest instant in nanoseconds, not before ns, at which n
+// events can be taken after the ahead events of waiting callers, math.MaxInt64
+// if there is none.
 func (b *bucket) ready(tat, ns, n, ahead int64) int64 {
 	if !b.fits(n) || ahead+n > maxUnits>>b.frac {
 		return math.MaxInt64
@@ -130,7 +137,8 @@ func (b *bucket) debt(tat, ns int64) int64 {
 	return max(tat, now) - now
 }
 
-// decide describes the bucket at ns after the verdict ok on n events.
+// decide returns the decision of the bucket at ns after the verdict ok on n
+// events.
 func (b *bucket) decide(tat, ns, n, ahead int64, ok bool) Decision {
 	d := Decision{OK: ok, N: n, Limit: b.limit}
 	debt := b.debt(tat, ns)
@@ -138,28 +146,20 @@ func (b *bucket) decide(tat, ns, n, ahead int64, ok bool) Decision {
 		d.Remaining = (b.burst - debt) >> b.frac
 	}
 	if !ok {
-		d.RetryAfter = max(1, until(ns, b.ready(tat, ns, n, ahead))) // those ahead may be due but not gone yet
+		d.refuse(ns, b.ready(tat, ns, n, ahead))
 	}
-	if debt > 0 {
-		d.ResetAfter = until(ns, b.nanos(tat))
+	if then := b.nanos(tat); debt > 0 && then != math.MaxInt64 {
+		d.ResetAfter = time.Duration(then - ns)
 	}
 	return d
 }
 
-// until returns the time from ns to then, Never if then never comes.
-func until(ns, then int64) time.Duration {
-	if then == math.MaxInt64 {
-		return Never
-	}
-	return time.Duration(then - ns)
-}
-
-// tokens returns the events available at ns, with their fraction.
+// tokens returns the events available at ns, including a fraction.
 func (b *bucket) tokens(tat, ns int64) float64 {
 	return math.Ldexp(float64(max(0, b.burst-b.debt(tat, ns))), -int(b.frac))
 }
 
-// units returns n events in units, at most maxUnits; a negative n counts as none.
+// units returns n events in units, at most maxUnits. If n < 0, it returns 0.
 func (b *bucket) units(n int64) int64 {
 	if n > maxUnits>>b.frac {
 		return maxUnits
@@ -167,10 +167,11 @@ func (b *bucket) units(n int64) int64 {
 	return max(n, 0) << b.frac
 }
 
-// charge returns tat after n events at now, allowed or not.
+// charge returns the tat after n events at now, allowed or not.
 func (b *bucket) charge(tat, now, n int64) int64 { return min(max(tat, now)+b.units(n), maxTat) }
 
-// credit returns tat after n events are given back at now. There is never more than the burst.
+// credit returns the tat after n events are returned at now. The bucket never
+// holds more than its burst.
 func (b *bucket) credit(tat, now, n int64) int64 {
 	if tat <= now {
 		return tat
@@ -178,13 +179,17 @@ func (b *bucket) credit(tat, now, n int64) int64 {
 	return max(tat-b.units(n), now)
 }
 
-// penalize returns the tat of a bucket that is empty until the instant ns, or longer if it would have been.
+// penalize returns the tat of a bucket that is empty until the instant ns, or
+// longer if its debt lasts longer.
 func (b *bucket) penalize(tat, ns int64) int64 { return max(tat, b.at(ns)+b.burst) }
 
-// restore gives back units that ended at the instant end of a reservation, as if they had never been taken, and never
-// more. What has moved tat since then, m, stays taken. While others have been promised a later instant, only what lies
-// after everything since can be given back: the rest would be spent by somebody else before that promise is kept. That
-// is the rule of golang.org/x/time/rate, in exact numbers.
+// restore returns the tat after returning units of a reservation that moved
+// the tat to end. The result is at most as if they had never been taken. The
+// events that others took since then, m, stay taken. If promised, others have
+// been promised a later instant. Then only the units that lie after all events
+// since the reservation can be returned, because other callers could spend the
+// rest before the promise is due. That is the rule of golang.org/x/time/rate in
+// exact numbers.
 func (b *bucket) restore(tat, now, end, units int64, promised bool) int64 {
 	m := tat - end
 	switch {
@@ -196,8 +201,8 @@ func (b *bucket) restore(tat, now, end, units int64, promised bool) int64 {
 	return min(tat, max(end-units, now)+m)
 }
 
-// inherit returns the tat with which b continues the bucket old at ns: with the same tokens, fractions and debts
-// included, as far as the burst reaches.
+// inherit returns the tat with which b continues the bucket old at ns: with the
+// same tokens, including fractions and debts, up to the burst of b.
 func (b *bucket) inherit(old *bucket, tat, ns int64) int64 {
 	now, tokens := old.at(ns), old.burst
 	if tat > now {
@@ -219,7 +224,8 @@ func (b *bucket) inherit(old *bucket, tat, ns int64) int64 {
 	return min(b.at(ns)+max(b.burst-tokens, 0), maxTat)
 }
 
-// above returns b without the part of its burst that a [View] leaves to others.
+// above returns b without the part of its burst that a [View] leaves to other
+// callers.
 func (b *bucket) above(part float64) bucket {
 	c := *b
 	if part > 0 {

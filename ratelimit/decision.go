@@ -5,28 +5,60 @@ import (
 	"time"
 )
 
-// Never is the RetryAfter of what no waiting can make possible.
-const Never time.Duration = math.MaxInt64
-
-// A Decision is the answer of a limiter about N events, with what a caller may want to tell its own. Of several limits
-// it describes the one that decided: the longest in the way or, of those that allow, the one with least left.
+// A Decision is the answer of a limiter to a request for N events. With several
+// limits it describes the limit that decided: if the events are refused, the
+// limit that refuses them longest, otherwise the limit with the least left.
 type Decision struct {
-	OK         bool          // whether the events may happen; they are taken then
-	N          int64         // the events asked for
+	OK         bool          // the events are allowed, and have been taken
+	N          int64         // the events that were asked for
 	Limit      Limit         // the limit that decided
-	Remaining  int64         // the events this limit would still allow now; 0 while callers wait
-	ResetAfter time.Duration // the time until this limit has its whole burst again; [Never] if it will not
+	Remaining  int64         // the events that the limit still allows now; 0 while callers wait
+	ResetAfter time.Duration // the time until the limit has its whole burst again; 0 if it has, or never will
 
-	// RetryAfter is 0 if OK, and otherwise the time until the events may happen if nobody else takes any but those who
-	// wait already: to the nanosecond, or, while callers wait for several limits, at the earliest. It is [Never] if
-	// they never may.
+	// Retryable reports of a refusal whether the events can be allowed later.
+	Retryable bool
+	// RetryAfter is the time until refused events can be allowed, if only the
+	// callers that already wait take events before. It is exact to the
+	// nanosecond. While callers wait for several limits, it is a lower bound.
+	// It is 0 if OK is true or Retryable is false.
 	RetryAfter time.Duration
 }
 
-// Err returns nil if d is OK, and otherwise a *[LimitedError].
+// Err returns nil if d is OK, and a *[LimitedError] otherwise.
 func (d Decision) Err() error {
 	if d.OK {
 		return nil
 	}
 	return &LimitedError{Decision: d}
+}
+
+// refuse makes d a refusal until the instant then; math.MaxInt64 is never.
+// Both instants are in nanoseconds.
+func (d *Decision) refuse(ns, then int64) {
+	d.OK, d.Retryable, d.RetryAfter = false, then != math.MaxInt64, 0
+	if d.Retryable {
+		d.RetryAfter = time.Duration(max(1, then-ns)) // a waiting caller may be due but not gone yet
+	}
+}
+
+// wait returns RetryAfter, or the largest duration for never.
+func (d *Decision) wait() time.Duration {
+	if !d.OK && !d.Retryable {
+		return math.MaxInt64
+	}
+	return d.RetryAfter
+}
+
+// stricter reports whether d refuses longer than e or, if both are equal in
+// that, leaves less.
+func (d *Decision) stricter(e *Decision) bool {
+	if a, b := d.wait(), e.wait(); a != b {
+		return a > b
+	}
+	return d.Remaining < e.Remaining
+}
+
+// unlimited returns the decision of an infinite limit.
+func unlimited(l Limit, n int64) Decision {
+	return Decision{OK: n >= 0, N: n, Limit: l, Remaining: math.MaxInt64}
 }

@@ -6,49 +6,58 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/redoubt-go/redoubt/internal/ctxerr"
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
 var (
-	// ErrLimited is the class of all refusals of this package.
+	// ErrLimited matches every refusal of this package.
 	ErrLimited = errors.New("ratelimit: limited")
 
-	// ErrTooLarge is the class of the refusals of more events than a limit can ever admit at once. They also match
-	// [ErrLimited].
+	// ErrTooLarge matches a refusal of more events than the burst of a limit.
+	// Such a refusal also matches [ErrLimited].
 	ErrTooLarge = errors.New("ratelimit: more events than the burst")
 )
 
-// A LimitedError is a refusal: the events were not taken, and the work was not tried. It matches [ErrLimited], and
-// [ErrTooLarge] or [context.DeadlineExceeded] where these say why.
+// A LimitedError is a refusal: no events were taken, and the work was not
+// tried. It matches [ErrLimited].
 type LimitedError struct {
-	Decision Decision // the refusal itself
-	Late     bool     // the turn would have come, but not before the deadline of the context
+	Decision Decision // the refusal
+	Late     bool     // the turn would have come only after the deadline of the context
 }
 
 var _ slog.LogValuer = (*LimitedError)(nil)
 
-// Error says which limit refused, and when to come back.
+// Error returns the name of the limit, the reason of the refusal, and the time
+// after which another try can succeed.
 func (e *LimitedError) Error() string {
-	d := e.Decision
-	var why string
-	switch {
-	case d.N < 0:
-		why = "negative number of events"
-	case e.tooLarge():
-		why = fmt.Sprintf("%d events exceed the burst", d.N)
-	case d.RetryAfter == Never:
-		why = "limited for good"
-	default:
-		wait := (d.RetryAfter-1)/time.Millisecond*time.Millisecond + time.Millisecond
-		why = fmt.Sprintf("limited, retry after %v", wait)
-		if e.Late {
-			why += ", past the deadline"
-		}
+	d, text := e.Decision, "ratelimit: "
+	if d.Limit.Name != "" {
+		text += quote.Name(d.Limit.Name) + ": "
 	}
-	return fmt.Sprintf("ratelimit: %v: %s", d.Limit, why)
+	switch {
+	case d.Limit == Limit{}:
+		return text + "the zero Limiter admits nothing"
+	case d.N < 0:
+		return text + fmt.Sprintf("%d events asked for, want at least 0", d.N)
+	case e.tooLarge():
+		return text + fmt.Sprintf("%d events exceed the burst of %v", d.N, d.Limit)
+	}
+	text += "limited to " + d.Limit.String()
+	if !d.Retryable {
+		return text + ", no retry can succeed"
+	}
+	wait := (d.RetryAfter-1)/time.Millisecond*time.Millisecond + time.Millisecond
+	text += fmt.Sprintf(", retry after %v", wait)
+	if e.Late {
+		text += ", past the deadline"
+	}
+	return text
 }
 
-// Is reports whether target is ErrLimited, ErrTooLarge for too many events, or context.DeadlineExceeded for a turn
-// after the deadline.
+// Is reports whether target is [ErrLimited], [ErrTooLarge] if more events than
+// the burst were asked for, or [context.DeadlineExceeded] if e is Late.
 func (e *LimitedError) Is(target error) bool {
 	switch target {
 	case ErrLimited:
@@ -61,25 +70,22 @@ func (e *LimitedError) Is(target error) bool {
 	return false
 }
 
-func (e *LimitedError) tooLarge() bool { return e.Decision.N > e.Decision.Limit.Burst }
+func (e *LimitedError) tooLarge() bool { return e.Decision.N > e.Decision.Limit.normal().Burst }
 
-// RetryAfter returns the time after which another try can succeed, 0 if none ever can.
-func (e *LimitedError) RetryAfter() time.Duration {
-	if e.Decision.RetryAfter == Never {
-		return 0
-	}
-	return e.Decision.RetryAfter
-}
+// RetryAfter returns the time after which another try can succeed, 0 if no try
+// ever can.
+func (e *LimitedError) RetryAfter() time.Duration { return e.Decision.RetryAfter }
 
 // Retryable reports whether another try can ever succeed.
-func (e *LimitedError) Retryable() bool { return e.Decision.RetryAfter != Never }
+func (e *LimitedError) Retryable() bool { return e.Decision.Retryable }
 
-// Rejected returns true: what was to be limited was never tried.
+// Rejected returns true: the work was not tried.
 func (e *LimitedError) Rejected() bool { return true }
 
 // LogValue implements [slog.LogValuer].
 func (e *LimitedError) LogValue() slog.Value {
 	return slog.GroupValue(
+		slog.String("name", quote.Cut(e.Decision.Limit.Name)),
 		slog.String("limit", e.Decision.Limit.String()),
 		slog.Int64("n", e.Decision.N),
 		slog.Duration("retry_after", e.RetryAfter()),
@@ -88,11 +94,5 @@ func (e *LimitedError) LogValue() slog.Value {
 	)
 }
 
-// cancelled returns the error of a wait that ctx ended.
-func cancelled(ctx context.Context) error {
-	err := ctx.Err()
-	if cause := context.Cause(ctx); !errors.Is(err, cause) {
-		return fmt.Errorf("ratelimit: wait: %w: %w", err, cause)
-	}
-	return fmt.Errorf("ratelimit: wait: %w", err)
-}
+// cancelled returns the error of a wait whose context ended.
+func cancelled(ctx context.Context) error { return ctxerr.New(ctx, "ratelimit: wait") }

@@ -4,20 +4,21 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// A Kind says what sort of event is reported.
+// A Kind is the kind of an [Event].
 type Kind uint8
 
 const (
-	// KindRefused is a request of a key that was refused.
+	// KindRefused means that a request of a key was refused.
 	KindRefused Kind = iota
-	// KindPushedOut is a new key that pushed out another one, which had events to pay back.
+	// KindPushedOut means that a new key took the slot of a key in debt.
 	KindPushedOut
 )
 
-// String returns "refused" or "pushed out".
+// String returns "refused" or "pushed out", and "Kind(7)" for an unknown kind.
 func (k Kind) String() string {
 	switch k {
 	case KindRefused:
@@ -28,63 +29,46 @@ func (k Kind) String() string {
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
-// An Event is what a [Keyed] reports.
+// An Event is a refusal by a [Keyed], or the loss of a key's slot.
 type Event struct {
-	Kind     Kind     // what has happened
-	Key      any      // the key that asked, of the type of the Keyed
-	Decision Decision // the answer it got
+	Kind     Kind     // the kind of event
+	Name     string   // KeyedConfig.Name
+	Key      any      // the key of the request, of the type of the Keyed
+	Decision Decision // the answer to the request
+	Dropped  int      // events dropped just before this event, because OnEvent was too slow
 }
 
 var _ slog.LogValuer = Event{}
 
-// LogValue groups the fields for structured logs. The key, which may be secret and of any length, is left out.
+// LogValue implements [slog.LogValuer]. It leaves out the key, which may be
+// secret and of any length.
 func (e Event) LogValue() slog.Value {
-	return slog.GroupValue(
+	attrs := []slog.Attr{
 		slog.String("kind", e.Kind.String()),
+		slog.String("name", quote.Cut(e.Name)),
 		slog.String("limit", e.Decision.Limit.String()),
 		slog.Int64("n", e.Decision.N),
 		slog.Bool("ok", e.Decision.OK),
-	)
+	}
+	if e.Dropped > 0 {
+		attrs = append(attrs, slog.Int("dropped", e.Dropped))
+	}
+	return slog.GroupValue(attrs...)
 }
 
-func (k *Keyed[K]) report(key K, d Decision, pushed bool) {
-	e := Event{Kind: KindRefused, Key: key, Decision: d}
+// post queues an event. The caller holds the lock of the set of key, and calls
+// deliver after it.
+func (k *Keyed[K]) post(ctx context.Context, key K, d Decision, pushed bool) {
+	e := Event{Kind: KindRefused, Name: k.name, Key: key, Decision: d}
 	if pushed {
 		e.Kind = KindPushedOut
 	}
-	k.events.send(context.Background(), e)
+	k.events.Post(ctx, e)
 }
 
-// A notifier calls a hook with one event after the other. A call made while another is under way, perhaps by the hook
-// itself, leaves its event to that one.
-type notifier struct {
-	hook  func(context.Context, Event)
-	mu    sync.Mutex
-	queue []Event
-	busy  bool
-}
-
-func (n *notifier) send(ctx context.Context, e Event) {
-	n.mu.Lock()
-	n.queue = append(n.queue, e)
-	if n.busy {
-		n.mu.Unlock()
-		return
-	}
-	n.busy = true
-	defer func() { // also when the hook panics
-		n.busy = false
-		n.mu.Unlock()
-	}()
-	for len(n.queue) > 0 {
-		next := n.queue[0]
-		n.queue = n.queue[1:]
-		n.call(ctx, next)
-	}
-}
-
-func (n *notifier) call(ctx context.Context, e Event) {
-	n.mu.Unlock()
-	defer n.mu.Lock()
-	n.hook(ctx, e)
+func (k *Keyed[K]) deliver() {
+	k.events.Deliver(func(ctx context.Context, e Event, dropped int) {
+		e.Dropped = dropped
+		k.hook(ctx, e)
+	})
 }

@@ -8,8 +8,9 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// A deployer starts deployments, so many an hour and so many at once. What is over the limit is refused, so that whoever
-// asked knows, instead of being queued for later.
+// A deployer starts a limited number of deployments per hour and at once. It
+// refuses a request over the limit instead of queueing it, so that the user is
+// informed immediately.
 type deployer struct {
 	deploy func(context.Context) (int, error)
 	last   int
@@ -27,7 +28,7 @@ func (d *deployer) start(context.Context) (int, error) {
 	return d.last, nil
 }
 
-// request is what the chat command calls.
+// request serves a chat command.
 func (d *deployer) request(ctx context.Context, service string) string {
 	id, err := d.deploy(ctx)
 	var limited *ratelimit.LimitedError

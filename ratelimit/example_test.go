@@ -15,23 +15,92 @@ func Example() {
 	ctx := context.Background()
 	deliver := func(context.Context) (string, error) { return "delivered", nil }
 
-	lim := ratelimit.New(ratelimit.PerSecond(100).WithBurst(20), ratelimit.PerHour(10_000))
+	lim := ratelimit.New(ratelimit.PerSecond(100).WithBurst(20))
 	send := ratelimit.Wrap(lim, deliver) // each call waits for its turn
 	receipt, err := send(ctx)
-	if d := lim.Take(1); !d.OK { // or refuse, and say when to come back
-		fmt.Println("too many requests, retry after", d.RetryAfter)
-	}
 
 	fmt.Println(receipt, err)
 	// Output: delivered <nil>
 }
 
-// Every limit can be held in three ways: as a function that says whether, as a decorator of the work, and as an object
-// with methods. A token bucket, a sliding window and a limit per key all fit in each.
+// A server refuses requests over the limit, and reports when to try again.
+func Example_refuse() {
+	lim := ratelimit.New(ratelimit.PerHour(1))
+	lim.Allow()
+	if d := lim.Take(1); !d.OK {
+		fmt.Println("retry after", d.RetryAfter.Round(time.Minute))
+	}
+	// Output: retry after 1h0m0s
+}
+
+// Each user has a limit.
+func Example_perUser() {
+	ctx := context.Background()
+	fetch := func(context.Context) (string, error) { return "page", nil }
+
+	perUser := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{
+		Limit: ratelimit.PerMinute(60),
+	})
+	alice := ratelimit.Reject(perUser.For("alice"))
+	page, err := ratelimit.Do(ctx, alice, fetch)
+
+	fmt.Println(page, err)
+	// Output: page <nil>
+}
+
+// At most five deployments in any minute: an exact sliding window.
+func Example_window() {
+	ctx, version := context.Background(), "v1.4.0"
+	deploy := func(_ context.Context, version string) (string, error) { return "deployed " + version, nil }
+
+	window := ratelimit.NewWindow(ratelimit.PerMinute(5))
+	start := ratelimit.WrapArg(ratelimit.Reject(window), deploy)
+	result, err := start(ctx, version)
+
+	fmt.Println(result, err)
+	// Output: deployed v1.4.0 <nil>
+}
+
+// The number of tokens that a call to a language model uses is known only
+// afterwards: reserve an estimate, and settle the actual number.
+func Example_settle() {
+	estimate := int64(800)
+	call := func() (used int64) { return 300 }
+
+	tokens := ratelimit.New(ratelimit.PerMinute(90_000))
+	if r := tokens.Reserve(estimate); r.OK() {
+		time.Sleep(r.Delay())
+		r.Settle(call())
+	}
+
+	fmt.Println(tokens.Peek().Remaining)
+	// Output: 89700
+}
+
+// An iterator at the pace of a limiter is a loop that waits.
+func Example_pacedLoop() {
+	ctx := context.Background()
+	lim := ratelimit.New(ratelimit.PerSecond(50).WithBurst(10))
+	for page := range slices.Values([]string{"a", "b"}) {
+		if err := lim.Wait(ctx); err != nil {
+			fmt.Println(err)
+			break
+		}
+		fmt.Println(page)
+	}
+	// Output:
+	// a
+	// b
+}
+
+// Each kind of limit can be used in three ways: as a function that reports
+// whether an event is allowed, as a decorator of the work, and as an object
+// with methods.
 func Example_threeWays() {
-	bucket := ratelimit.New(ratelimit.PerHour(3))                                           // token bucket: 3 at once, then one in 20 minutes
-	window := ratelimit.NewWindow(3, time.Hour)                                             // sliding window: 3 in any hour
-	keyed := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(3)}) // a bucket for each key
+	limit := ratelimit.PerHour(3)
+	bucket := ratelimit.New(limit)                                           // token bucket: 3 at once, then 1 in 20 minutes
+	window := ratelimit.NewWindow(limit)                                     // sliding window: 3 in any hour
+	keyed := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: limit}) // a token bucket for each key
 
 	// A closure.
 	count := func(allow func() bool) (n int) {
@@ -58,7 +127,8 @@ func Example_threeWays() {
 }
 
 func ExampleNew() {
-	// Both limits must agree. The third event is within the first, but not within the second.
+	// Both limits must agree. The third event is within the first limit, but
+	// not within the second.
 	lim := ratelimit.New(ratelimit.PerMinute(3), ratelimit.PerHour(2))
 	for range 3 {
 		fmt.Println(lim.Allow())
@@ -115,7 +185,7 @@ func ExampleParseLimit() {
 }
 
 func ExampleLimiter() {
-	// Work that must go on, but no faster than allowed, waits for its turn.
+	// Work that must continue, but no faster than allowed, waits for its turn.
 	lim := ratelimit.New(ratelimit.PerSecond(50).WithBurst(10))
 	ctx := context.Background()
 	sent := 0
@@ -131,7 +201,7 @@ func ExampleLimiter() {
 }
 
 func ExampleLimiter_AllowAt() {
-	// What would a limit of two a minute have done to these requests?
+	// Which of these requests would a limit of two per minute have refused?
 	lim := ratelimit.New(ratelimit.PerMinute(2))
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for _, second := range []int{0, 1, 2, 29, 30, 31, 60} {
@@ -150,10 +220,10 @@ func ExampleDecision() {
 	d := lim.Take(8)
 	fmt.Println(d.OK, d.Remaining, d.RetryAfter)
 	d = lim.Take(11)
-	fmt.Println(d.OK, d.Remaining, d.RetryAfter == ratelimit.Never)
+	fmt.Println(d.OK, d.Remaining, d.RetryAfter, d.Retryable)
 	// Output:
 	// true 2 0s
-	// false 2 true
+	// false 2 0s false
 }
 
 func ExampleLimitedError() {
@@ -168,7 +238,7 @@ func ExampleLimitedError() {
 	// Output:
 	// 11 of 10/h retryable: false
 	// true
-	// ratelimit: 10/h: 11 events exceed the burst
+	// ratelimit: 11 events exceed the burst of 10/h
 }
 
 func ExampleDo() {
@@ -200,7 +270,8 @@ func ExampleReject() {
 }
 
 func ExampleWaiter() {
-	// Anything with a Wait method can pace a function: here, a gate that is opened by hand.
+	// Any type with a Wait method can pace a function: here, a gate that the
+	// program opens.
 	gate := make(gate, 1)
 	gate <- struct{}{}
 	step := ratelimit.Wrap(gate, func(context.Context) (string, error) { return "stepped", nil })
@@ -208,7 +279,7 @@ func ExampleWaiter() {
 	// Output: stepped <nil>
 }
 
-// A gate lets one caller through for each value sent to it.
+// A gate admits one caller for each value sent to it.
 type gate chan struct{}
 
 func (g gate) Wait(ctx context.Context) error {
@@ -221,8 +292,8 @@ func (g gate) Wait(ctx context.Context) error {
 }
 
 func ExampleWindow() {
-	// At most five deployments in any minute.
-	window := ratelimit.NewWindow(5, time.Minute)
+	// At most five deployments in any minute. The limit has a name for errors.
+	window := ratelimit.NewWindow(ratelimit.PerMinute(5).WithName("deploy"))
 	deploy := ratelimit.Wrap(ratelimit.Reject(window), func(context.Context) (string, error) { return "deployed", nil })
 	deployed := 0
 	for range 8 {
@@ -230,24 +301,24 @@ func ExampleWindow() {
 			deployed++
 		}
 	}
-	fmt.Println(deployed)
-	// Output: 5
+	fmt.Println(deployed, window.Take(6).Err())
+	// Output: 5 ratelimit: deploy: 6 events exceed the burst of 5/m
 }
 
 func ExampleNewWindow() {
-	window := ratelimit.NewWindow(2, time.Hour)
+	window := ratelimit.NewWindow(ratelimit.PerHour(2))
 	fmt.Println(window.Allow(), window.Allow(), window.Allow())
 	// Output: true true false
 }
 
 func ExampleCounter() {
-	counter := ratelimit.NewCounter(1_000_000, time.Hour) // in two numbers
+	counter := ratelimit.NewCounter(ratelimit.PerHour(1_000_000)) // in two numbers
 	fmt.Println(counter.AllowN(999_999), counter.Take(1).Remaining, counter.Allow())
 	// Output: true 0 false
 }
 
 func ExampleNewCounter() {
-	counter := ratelimit.NewCounter(2, time.Hour)
+	counter := ratelimit.NewCounter(ratelimit.PerHour(2))
 	fmt.Println(counter.Allow(), counter.Allow(), counter.Allow())
 	// Output: true true false
 }
@@ -273,11 +344,11 @@ func ExampleNewKeyed() {
 func ExampleKeyedConfig() {
 	err := ratelimit.KeyedConfig{Limit: ratelimit.PerSecond(1), MaxKeys: -5}.Validate()
 	fmt.Println(err)
-	// Output: ratelimit: keyed: MaxKeys is -5, want 0 to 134217728
+	// Output: ratelimit: MaxKeys is -5, want 0 to 134217728
 }
 
 func ExampleOnFull() {
-	// The keys that are known keep exact account, and new ones must wait for a place.
+	// Known keys keep their slots, and new keys wait for a free slot.
 	k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(1), MaxKeys: 8, OnFull: ratelimit.RejectNew})
 	admitted := 0
 	for i := range 100 {
@@ -305,17 +376,17 @@ func ExampleKind() {
 }
 
 func ExampleStats() {
-	k := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(1), MaxKeys: 64})
+	k := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Name: "users", Limit: ratelimit.PerHour(1), MaxKeys: 64})
 	k.Allow("eve")
 	k.Allow("eve")
-	text, _ := json.Marshal(k.Stats())
-	fmt.Println(string(text))
-	// Output: {"allowed":1,"refused":1,"pushed_out":0,"len":1,"max_keys":64}
+	s := k.Stats()
+	fmt.Println(s.Name, s.Allowed, s.Refused, s.Len, s.MaxKeys)
+	// Output: users 1 1 1 64
 }
 
 func ExampleReservation() {
 	lim := ratelimit.New(ratelimit.PerHour(1000))
-	// A request to a language model: reserve an estimate, and settle what it was.
+	// Reserve an estimate, and settle the actual number.
 	r := lim.Reserve(800)
 	if !r.OK() {
 		fmt.Println(r.Err())
@@ -327,17 +398,17 @@ func ExampleReservation() {
 	// Output: 700
 }
 
-func ExampleLimiter_Set() {
+func ExampleLimiter_SetLimits() {
 	lim := ratelimit.New(ratelimit.PerHour(10))
 	lim.AllowN(7)
-	lim.Set(ratelimit.PerHour(100))
-	fmt.Println(lim.Peek().Remaining)
-	// Output: 3
+	err := lim.SetLimits(ratelimit.PerHour(100))
+	fmt.Println(err, lim.Limits(), lim.Peek().Remaining)
+	// Output: <nil> [100/h] 3
 }
 
 func ExampleView() {
 	lim := ratelimit.New(ratelimit.PerHour(10))
-	batch := lim.Above(0.5) // leaves half of the burst to others
+	batch := lim.LowPriority(0.5) // leaves half of the burst to other callers
 	fmt.Println(batch.AllowN(5), batch.Allow(), lim.Allow())
 	// Output: true false true
 }
@@ -352,16 +423,41 @@ func ExampleStore() {
 func ExampleLocal() {
 	store := ratelimit.Local(ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(2)}))
 	d, err := store.TakeKey(context.Background(), "eve", 3)
-	fmt.Println(d.OK, d.RetryAfter == ratelimit.Never, err)
-	// Output: false true <nil>
+	fmt.Println(d.OK, d.Retryable, err)
+	// Output: false false <nil>
 }
 
-func ExamplePull() {
-	lim := ratelimit.New(ratelimit.PerSecond(50).WithBurst(10))
-	for page, err := range ratelimit.Pull(context.Background(), lim, slices.Values([]string{"a", "b"})) {
-		fmt.Println(page, err)
+func ExampleInf() {
+	fmt.Println(ratelimit.Inf(), ratelimit.New(ratelimit.Inf()).AllowN(1<<40))
+	// Output: inf true
+}
+
+func ExampleRate() {
+	fmt.Println(ratelimit.Rate(2.5, 10))
+	// Output: 5/2s burst 10
+}
+
+func ExampleMustParseLimit() {
+	limit := ratelimit.MustParseLimit("5/s burst 10").WithName("api")
+	fmt.Println(limit.Name, limit)
+	// Output: api 5/s burst 10
+}
+
+func ExampleWrapArg() {
+	lim := ratelimit.New(ratelimit.PerSecond(40).WithBurst(5))
+	fetch := ratelimit.WrapArg(lim, func(_ context.Context, url string) (string, error) { return "page of " + url, nil })
+	fmt.Println(fetch(context.Background(), "example.com"))
+	// Output: page of example.com <nil>
+}
+
+func ExampleKey() {
+	perUser := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Name: "users", Limit: ratelimit.PerHour(1)})
+	eve := perUser.For("eve")
+	for range 2 {
+		_, err := ratelimit.Do(context.Background(), ratelimit.Reject(eve), func(context.Context) (string, error) { return "page", nil })
+		fmt.Println(errors.Is(err, ratelimit.ErrLimited))
 	}
 	// Output:
-	// a <nil>
-	// b <nil>
+	// false
+	// true
 }

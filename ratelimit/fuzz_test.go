@@ -31,15 +31,15 @@ func FuzzParseLimit(f *testing.F) {
 		if err != nil || again.String() != string(canonical) {
 			t.Errorf("%q became %q, which became %v, %v", text, canonical, again, err)
 		}
-		if again != limit && again != ratelimit.Inf {
+		if again != limit && again != ratelimit.Inf() {
 			t.Errorf("%q: got %+v after a round trip, want %+v", text, again, limit)
 		}
 		ratelimit.New(limit).Take(1)
 	})
 }
 
-// FuzzExtremes asks for n events twice, at two instants, of any limit. Oracle: burst + rate × time in math/big, with a
-// unit of slack.
+// FuzzExtremes asks for n events twice, at two instants, of any limit. Oracle:
+// burst + rate × time in math/big, with a unit of slack.
 func FuzzExtremes(f *testing.F) {
 	const most = math.MaxInt64
 	f.Add(int64(1), int64(24*time.Hour), int64(106_752), int64(1), int64(0), int64(1))
@@ -52,6 +52,15 @@ func FuzzExtremes(f *testing.F) {
 		limit := ratelimit.Limit{N: n, Per: time.Duration(per), Burst: burst}
 		if n == math.MaxInt64 {
 			return
+		}
+		if limit.Validate() != nil {
+			if lim, _ := made(limit); lim != nil {
+				t.Fatalf("New accepts %+v", limit)
+			}
+			return
+		}
+		if burst = max(burst, 0); limit.Burst == 0 {
+			burst = n
 		}
 		lim := ratelimit.New(limit)
 		var sum int64
@@ -78,9 +87,9 @@ func FuzzExtremes(f *testing.F) {
 			func() { lim.Charge(ask) },
 			func() { lim.Penalize(time.Duration(second)) },
 			func() { lim.Credit(ask) },
-			func() { lim.Set(limit.WithBurst(first), ratelimit.PerSecond(7)) },
+			func() { _ = lim.SetLimits(limit.WithBurst(first), ratelimit.PerSecond(7)) },
 			func() { lim.Reserve(first).Settle(ask) },
-			func() { lim.Set(limit) },
+			func() { _ = lim.SetLimits(limit) },
 		} {
 			change()
 			sane(t, lim, ask)
@@ -88,11 +97,17 @@ func FuzzExtremes(f *testing.F) {
 	})
 }
 
-// sane checks what must be true of any decision.
+// made returns a Limiter, or the panic of New.
+func made(limit ratelimit.Limit) (lim *ratelimit.Limiter, panicked any) {
+	defer func() { panicked = recover() }()
+	return ratelimit.New(limit), nil
+}
+
+// sane checks conditions that hold for every decision.
 func sane(t *testing.T, lim *ratelimit.Limiter, ask int64) {
 	t.Helper()
 	for _, d := range []ratelimit.Decision{lim.Take(ask), lim.Peek(), lim.Take(1)} {
-		if d.Remaining < 0 || d.Remaining > max(d.Limit.Burst, 0) || d.RetryAfter < 0 || d.ResetAfter < 0 || d.OK != (d.RetryAfter == 0) {
+		if d.Remaining < 0 || d.Remaining > max(d.Limit.Burst, 0) || d.RetryAfter < 0 || d.ResetAfter < 0 || d.OK && d.Retryable || d.Retryable != (d.RetryAfter > 0) {
 			t.Errorf("Take(%d) = %+v", ask, d)
 		}
 		if err := d.Err(); err != nil && err.Error() == "" {

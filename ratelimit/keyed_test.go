@@ -2,6 +2,7 @@ package ratelimit_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,13 +15,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/leanovate/gopter/gen"
 	"github.com/leanovate/gopter/prop"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-func TestTrap17_EvictionForgivesNobody(t *testing.T) {
+func TestEvictionForgivesNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for policy, want := range map[ratelimit.OnFull]bool{ratelimit.InheritDebt: false, ratelimit.RejectNew: false, ratelimit.ForgiveDebt: true} {
 			k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(2), MaxKeys: 64, OnFull: policy})
@@ -46,7 +46,7 @@ func TestTrap17_EvictionForgivesNobody(t *testing.T) {
 	})
 }
 
-func TestTrap17_FullBucketsAreFree(t *testing.T) {
+func TestFullBucketsAreFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerSecond(2), MaxKeys: 8})
 		for i := range 1000 {
@@ -61,7 +61,7 @@ func TestTrap17_FullBucketsAreFree(t *testing.T) {
 	})
 }
 
-func TestTrap18_OneBucketPerKey(t *testing.T) {
+func TestOneBucketPerKey(t *testing.T) {
 	for range 50 {
 		k := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(10)})
 		var n atomic.Int64
@@ -81,7 +81,7 @@ func TestTrap18_OneBucketPerKey(t *testing.T) {
 	}
 }
 
-func TestTrap18_AbsentKeys(t *testing.T) {
+func TestAbsentKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerSecond(2)})
 		k.Reset("a")
@@ -105,11 +105,12 @@ func TestTrap18_AbsentKeys(t *testing.T) {
 	})
 }
 
-func TestPropertyP7_FewSlotsAreNeverMorePermissive(t *testing.T) {
-	// Oracle: a Limiter for each key. Whatever is admitted with few slots would be admitted by that as well.
+func TestPropertyFewSlotsAreNeverMorePermissive(t *testing.T) {
+	// Oracle: a Limiter for each key. Whatever is admitted with few slots would
+	// be admitted by that as well.
 	for _, policy := range []ratelimit.OnFull{ratelimit.InheritDebt, ratelimit.RejectNew} {
 		synctest.Test(t, func(t *testing.T) {
-			check(t, 100, prop.ForAll(func(seed int64) string {
+			checkProperty(t, 100, prop.ForAll(func(seed int64) string {
 				random := rand.New(rand.NewPCG(uint64(seed), 3))
 				limit := ratelimit.PerSecond(10).WithBurst(4)
 				k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: limit, MaxKeys: 8, OnFull: policy})
@@ -137,33 +138,29 @@ func TestPropertyP7_FewSlotsAreNeverMorePermissive(t *testing.T) {
 }
 
 func TestKeyedConfig(t *testing.T) {
-	bad := ratelimit.KeyedConfig{Limit: ratelimit.Limit{N: -1}, MaxKeys: -1, OnFull: 7}
+	bad := ratelimit.KeyedConfig{Name: "users", Limit: ratelimit.Limit{N: -1}, MaxKeys: -1, OnFull: 7}
 	err := bad.Validate()
-	for _, part := range []string{"limit: negative", "MaxKeys is -1", "OnFull is 7"} {
+	for _, part := range []string{"ratelimit: users: Limit: N is -1", "MaxKeys is -1", "OnFull is 7"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("Validate = %v, want %q in it", err, part)
 		}
 	}
-	defer func() {
-		if got := recover(); got == nil || fmt.Sprint(got) != err.Error() {
-			t.Errorf("NewKeyed panics with %v, want %v", got, err)
-		}
-	}()
-	ratelimit.NewKeyed[int](bad)
+	checkPanics(t, err.Error(), func() { ratelimit.NewKeyed[int](bad) })
+	checkPanics(t, "ratelimit: Limit is missing", func() { ratelimit.NewKeyed[int](ratelimit.KeyedConfig{}) })
 }
 
 func TestKeyedExtremes(t *testing.T) {
-	infinite := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.Inf})
+	infinite := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.Inf()})
 	if !infinite.AllowN(1, math.MaxInt64) || infinite.AllowN(1, -1) || !infinite.Charge(1, 5).OK {
 		t.Error("Inf has refused, or admitted a negative number")
 	}
-	zero := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{})
-	if zero.Allow(1) || !zero.AllowN(1, 0) {
-		t.Error("the zero Limit has admitted something")
+	none := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(1).WithBurst(ratelimit.NoBurst)})
+	if none.Allow(1) || !none.AllowN(1, 0) {
+		t.Error("a limit without a burst has admitted an event")
 	}
 	k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(5), MaxKeys: 8})
 	for _, n := range []int64{6, math.MaxInt64, -1, math.MinInt64} {
-		if d := k.Take(1, n); d.OK || d.RetryAfter != ratelimit.Never || k.Len() != 0 {
+		if d := k.Take(1, n); !refusedForever(d) || k.Len() != 0 {
 			t.Errorf("Take(%d) of 5: %+v", n, d)
 		}
 	}
@@ -199,7 +196,7 @@ func TestKeyedEvents(t *testing.T) {
 	var got []string
 	var k *ratelimit.Keyed[int]
 	k = ratelimit.NewKeyed[int](ratelimit.KeyedConfig{
-		Limit: ratelimit.PerHour(1), MaxKeys: 8,
+		Name: "users", Limit: ratelimit.PerHour(1), MaxKeys: 8,
 		OnEvent: func(_ context.Context, e ratelimit.Event) {
 			got = append(got, fmt.Sprint(e.Kind, " ", e.Key, " ", e.LogValue()))
 			if len(got) == 1 {
@@ -211,14 +208,99 @@ func TestKeyedEvents(t *testing.T) {
 	for range 2 {
 		k.Allow(0)
 	}
-	refused := "refused 0 [kind=refused limit=1/h n=1 ok=false]"
-	if diff := cmp.Diff([]string{refused, "first done", refused}, got); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
-	}
+	refused := "refused 0 [kind=refused name=users limit=1/h n=1 ok=false]"
+	checkEqual(t, got, []string{refused, "first done", refused})
 	var _ slog.LogValuer = ratelimit.Event{}
 	if got := fmt.Sprint(ratelimit.KindPushedOut, ratelimit.Kind(9)); got != "pushed out Kind(9)" {
 		t.Errorf("kinds %q", got)
 	}
+}
+
+// A hook that is slower than the events neither fills the memory nor holds a
+// caller: events are dropped and counted.
+func TestKeyedSlowHookIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen, dropped int
+		k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{
+			Limit: ratelimit.PerHour(1).WithBurst(ratelimit.NoBurst),
+			OnEvent: func(_ context.Context, e ratelimit.Event) {
+				time.Sleep(time.Millisecond)
+				seen, dropped = seen+1, dropped+e.Dropped
+				if e.Dropped > 0 && !strings.Contains(fmt.Sprint(e.LogValue()), fmt.Sprint("dropped=", e.Dropped)) {
+					t.Errorf("%v does not contain the dropped events", e.LogValue())
+				}
+			},
+		})
+		const callers, calls = 4, 1000
+		var longest atomic.Int64
+		for g := range callers {
+			go func() {
+				for range calls {
+					start := time.Now()
+					k.Allow(g)
+					longest.Store(max(longest.Load(), int64(time.Since(start))))
+					time.Sleep(time.Microsecond)
+				}
+			}()
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := seen + dropped; got < callers*calls-64 || dropped == 0 {
+			t.Errorf("%d events and %d dropped, want %d in all and some dropped", seen, dropped, callers*calls)
+		}
+		if got := time.Duration(longest.Load()); got > 100*time.Millisecond {
+			t.Errorf("a caller delivered events for %v, want at most 64 of 1ms", got)
+		}
+	})
+}
+
+// A hook that panics passes its panic on, and the events go on, with the
+// context of the call that caused them.
+func TestKeyedPanickingHook(t *testing.T) {
+	type key struct{}
+	var values []any
+	k := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{
+		Limit: ratelimit.PerHour(1).WithBurst(ratelimit.NoBurst),
+		OnEvent: func(ctx context.Context, e ratelimit.Event) {
+			if values = append(values, ctx.Value(key{})); len(values) == 1 {
+				panic("hook")
+			}
+		},
+	})
+	func() {
+		defer func() {
+			if got := recover(); got != "hook" {
+				t.Errorf("recovered %v, want the panic of the hook", got)
+			}
+		}()
+		k.Allow("a")
+	}()
+	_ = k.Wait(context.WithValue(t.Context(), key{}, 2), "a")
+	_, _ = ratelimit.Local(k).TakeKey(context.WithValue(t.Context(), key{}, 3), "a", 1)
+	checkEqual(t, values, []any{nil, 2, 3})
+}
+
+// Work can be limited per key, waiting or refusing.
+func TestKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Name: "users", Limit: ratelimit.PerSecond(1)})
+		start, eve := time.Now(), k.For("eve")
+		for range 3 {
+			if err := eve.Do(t.Context(), func(context.Context) error { return nil }); err != nil {
+				t.Error(err)
+			}
+		}
+		if got := time.Since(start); got != 2*time.Second {
+			t.Errorf("3 events after %v, want 2s", got)
+		}
+		err := ratelimit.Reject(eve).Wait(t.Context())
+		checkIs(t, err, ratelimit.ErrLimited)
+		checkEqual(t, fmt.Sprint(err), "ratelimit: users: limited to 1/s, retry after 1s")
+		if d := k.For("bob").Take(1); !d.OK {
+			t.Errorf("another key: %+v", d)
+		}
+		checkIs(t, k.WaitN(t.Context(), "eve", 2), ratelimit.ErrTooLarge)
+	})
 }
 
 func TestKeyedCosts(t *testing.T) {
@@ -242,4 +324,13 @@ func TestKeyedCosts(t *testing.T) {
 	if got := testing.AllocsPerRun(1000, func() { lim.Reserve(1).Cancel() }); got != 0 {
 		t.Errorf("Reserve and Cancel: %v allocations, want 0", got)
 	}
+}
+
+// The figures of a Keyed are flat JSON, with the name first.
+func TestStatsJSON(t *testing.T) {
+	text, err := json.Marshal(ratelimit.Stats{Name: "users", Allowed: 1, Refused: 2, PushedOut: 3, Len: 4, MaxKeys: 5})
+	if err != nil {
+		t.Error(err)
+	}
+	checkEqual(t, string(text), `{"name":"users","allowed":1,"refused":2,"pushed_out":3,"len":4,"max_keys":5}`)
 }

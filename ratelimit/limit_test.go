@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
@@ -35,8 +34,8 @@ func TestLimitText(t *testing.T) {
 		{ratelimit.Every(time.Millisecond), "1/ms", []string{"1/1ms", "1/1000us"}},
 		{ratelimit.Every(250 * time.Microsecond), "1/250µs", []string{"1/250us"}},
 		{ratelimit.PerSecond(0).WithBurst(3), "0/s burst 3", nil},
-		{ratelimit.PerSecond(3).WithBurst(0), "3/s burst 0", nil},
-		{ratelimit.Inf, "inf", []string{"9223372036854775807/s"}},
+		{ratelimit.PerSecond(3).WithBurst(ratelimit.NoBurst), "3/s burst 0", nil},
+		{ratelimit.Inf(), "inf", []string{"9223372036854775807/s"}},
 		{ratelimit.Per(math.MaxInt64-1, math.MaxInt64), "9223372036854775806/2562047h47m16.854775807s", nil},
 	}
 	for _, tt := range tests {
@@ -65,8 +64,9 @@ func TestParseLimitErrors(t *testing.T) {
 		{"9223372036854775808/s", count},
 		{"1/", period},
 		{"1/d", period},
-		{"1/0s", "not positive"},
-		{"1/-1s", "not positive"},
+		{"1/0s", "Per is 0s, want more than 0"},
+		{"1/-1s", "Per is -1s, want more than 0"},
+		{"0/s", "N and Burst are 0"},
 		{"1/s burst", period},
 		{"1/s burst ", count},
 		{"1/s burst -1", count},
@@ -100,7 +100,7 @@ func TestLimitJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(`{"API":"5/x"}`), &got); err == nil || got != want {
 		t.Errorf("Unmarshal of nonsense = %+v, %v, want an error and no change", got, err)
 	}
-	for _, bad := range []ratelimit.Limit{{}, {N: -1, Per: 1}, {N: 1, Per: 1, Burst: -1}, {N: math.MaxInt64}} {
+	for _, bad := range []ratelimit.Limit{{}, {N: -1, Per: 1}, {N: 1, Per: 1, Burst: -2}, {N: math.MaxInt64}} {
 		if text, err := bad.MarshalText(); err == nil {
 			t.Errorf("MarshalText of %+v = %q, want an error", bad, text)
 		}
@@ -118,28 +118,28 @@ func TestLimitedError(t *testing.T) {
 	}{
 		{
 			"limited",
-			ratelimit.LimitedError{Decision: ratelimit.Decision{N: 1, Limit: five, RetryAfter: 3*time.Millisecond + 1}},
-			"ratelimit: 5/s: limited, retry after 4ms", false, false, 3*time.Millisecond + 1,
+			ratelimit.LimitedError{Decision: ratelimit.Decision{N: 1, Limit: five, RetryAfter: 3*time.Millisecond + 1, Retryable: true}},
+			"ratelimit: limited to 5/s, retry after 4ms", false, false, 3*time.Millisecond + 1,
 		},
 		{
 			"late",
-			ratelimit.LimitedError{Decision: ratelimit.Decision{N: 1, Limit: five, RetryAfter: 3 * time.Second}, Late: true},
-			"ratelimit: 5/s: limited, retry after 3s, past the deadline", false, true, 3 * time.Second,
+			ratelimit.LimitedError{Decision: ratelimit.Decision{N: 1, Limit: five.WithName("api"), RetryAfter: 3 * time.Second, Retryable: true}, Late: true},
+			"ratelimit: api: limited to 5/s, retry after 3s, past the deadline", false, true, 3 * time.Second,
 		},
 		{
 			"too large",
-			ratelimit.LimitedError{Decision: ratelimit.Decision{N: 6, Limit: five, RetryAfter: ratelimit.Never}},
-			"ratelimit: 5/s: 6 events exceed the burst", true, false, 0,
+			ratelimit.LimitedError{Decision: ratelimit.Decision{N: 6, Limit: five}},
+			"ratelimit: 6 events exceed the burst of 5/s", true, false, 0,
 		},
 		{
-			"for good",
-			ratelimit.LimitedError{Decision: ratelimit.Decision{N: 1, Limit: ratelimit.PerSecond(0).WithBurst(2), RetryAfter: ratelimit.Never}},
-			"ratelimit: 0/s burst 2: limited for good", false, false, 0,
+			"forever",
+			ratelimit.LimitedError{Decision: ratelimit.Decision{N: 1, Limit: ratelimit.PerSecond(0).WithBurst(2)}},
+			"ratelimit: limited to 0/s burst 2, no retry can succeed", false, false, 0,
 		},
 		{
 			"negative",
-			ratelimit.LimitedError{Decision: ratelimit.Decision{N: -1, Limit: five, RetryAfter: ratelimit.Never}},
-			"ratelimit: 5/s: negative number of events", false, false, 0,
+			ratelimit.LimitedError{Decision: ratelimit.Decision{N: -1, Limit: five}},
+			"ratelimit: -1 events asked for, want at least 0", false, false, 0,
 		},
 	}
 	for _, tt := range tests {
@@ -153,9 +153,7 @@ func TestLimitedError(t *testing.T) {
 				errors.Is(err, ratelimit.ErrLimited), errors.Is(err, ratelimit.ErrTooLarge),
 				errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled),
 			}
-			if diff := cmp.Diff(matches{true, tt.tooLarge, tt.deadline, false}, got); diff != "" {
-				t.Errorf("errors.Is (-want +got):\n%s", diff)
-			}
+			checkEqual(t, got, matches{true, tt.tooLarge, tt.deadline, false})
 			if tt.err.RetryAfter() != tt.retry || tt.err.Retryable() != (tt.retry > 0) || !tt.err.Rejected() {
 				t.Errorf("got retry after %v, retryable %v, want %v", tt.err.RetryAfter(), tt.err.Retryable(), tt.retry)
 			}
@@ -169,8 +167,64 @@ func TestLimitedError(t *testing.T) {
 		return a
 	}}))
 	log.Warn("refused", "err", &tests[0].err)
-	want := "level=WARN msg=refused err.limit=5/s err.n=1 err.retry_after=3.000001ms err.retryable=true err.late=false\n"
-	if diff := cmp.Diff(want, out.String()); diff != "" {
-		t.Errorf("log (-want +got):\n%s", diff)
+	want := "level=WARN msg=refused err.name=\"\" err.limit=5/s err.n=1 err.retry_after=3.000001ms err.retryable=true err.late=false\n"
+	checkEqual(t, out.String(), want)
+}
+
+func TestLimitValidate(t *testing.T) {
+	for _, tt := range []struct {
+		limit ratelimit.Limit
+		want  string
+	}{
+		{ratelimit.Limit{N: 5, Per: time.Second}, "<nil>"},
+		{ratelimit.PerSecond(0).WithBurst(3), "<nil>"},
+		{ratelimit.PerSecond(0).WithBurst(ratelimit.NoBurst), "<nil>"},
+		{ratelimit.Inf(), "<nil>"},
+		{ratelimit.PerSecond(0), "ratelimit: limit: N and Burst are 0, want more, or the Burst NoBurst to admit nothing"},
+		{ratelimit.Every(0), "ratelimit: limit: Per is 0s, want more than 0"},
+		{ratelimit.Rate(math.NaN(), 1), "ratelimit: limit: N is -1, want at least 0"},
+		{
+			ratelimit.Limit{N: -1, Per: -1, Burst: -2, Name: "a%d\nb"},
+			`ratelimit: limit: "a%d\nb": N is -1, want at least 0` + "\n" + `ratelimit: limit: "a%d\nb": Per is -1ns, want more than 0` +
+				"\n" + `ratelimit: limit: "a%d\nb": Burst is -2, want at least 0, or NoBurst`,
+		},
+	} {
+		checkEqual(t, fmt.Sprint(tt.limit.Validate()), tt.want)
+	}
+	checkPanics(t, "ratelimit: no limit, want at least 1", func() { ratelimit.New() })
+	checkPanics(t, ratelimit.Limit{}.Validate().Error(), func() { ratelimit.New(ratelimit.PerHour(1), ratelimit.Limit{}) })
+	checkPanics(t, `ratelimit: limit "x": want the form "100/s burst 20"`, func() { ratelimit.MustParseLimit("x") })
+}
+
+// A literal without Burst is the limit that the constructor of the same rate
+// returns.
+func TestBurstLeftOut(t *testing.T) {
+	literal := ratelimit.Limit{N: 7, Per: time.Minute}
+	checkEqual(t, literal.String(), "7/m")
+	checkEqual(t, ratelimit.New(literal).Limits(), []ratelimit.Limit{ratelimit.PerMinute(7)})
+	if d := ratelimit.New(literal).Take(8); d.Limit != ratelimit.PerMinute(7) || !errors.Is(d.Err(), ratelimit.ErrTooLarge) {
+		t.Errorf("Take(8) of 7: %+v, want more than the burst", d)
+	}
+}
+
+func TestRate(t *testing.T) {
+	for _, tt := range []struct {
+		perSecond float64
+		want      string
+	}{
+		{0, "0/s burst 3"},
+		{1, "1/s burst 3"},
+		{0.5, "1/2s burst 3"},
+		{2.5, "5/2s burst 3"},
+		{1.0 / 3, "333333333/277777h46m40s burst 3"},
+		{1e9 + 0.5, "1000000000/s burst 3"},
+		{1e300, "4611686018427387904/s burst 3"},
+		{math.Inf(1), "inf"},
+	} {
+		limit := ratelimit.Rate(tt.perSecond, 3)
+		if err := limit.Validate(); err != nil {
+			t.Errorf("Rate(%v): %v", tt.perSecond, err)
+		}
+		checkEqual(t, limit.String(), tt.want)
 	}
 }

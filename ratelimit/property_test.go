@@ -1,6 +1,7 @@
 package ratelimit_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -12,7 +13,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/leanovate/gopter"
 	"github.com/leanovate/gopter/gen"
 	"github.com/leanovate/gopter/prop"
@@ -20,17 +20,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// check runs one property.
-func check(t *testing.T, runs int, p gopter.Prop) {
-	t.Helper()
-	parameters := gopter.DefaultTestParameters()
-	parameters.MinSuccessfulTests = runs
-	properties := gopter.NewProperties(parameters)
-	properties.Property(t.Name(), p)
-	properties.TestingRun(t)
-}
-
-// model is the oracle: a bucket that counts its tokens in exact rational numbers.
+// model is the oracle: a bucket that counts its tokens in exact rational
+// numbers.
 type model struct {
 	rate, burst, tokens *big.Rat // rate in events per nanosecond
 	last                int64    // in nanoseconds
@@ -41,7 +32,8 @@ func newModel(l ratelimit.Limit) *model {
 	return &model{rate: big.NewRat(l.N, int64(l.Per)), burst: burst, tokens: burst}
 }
 
-// at advances m to ns, which must not be earlier than before, and returns its tokens.
+// at advances m to ns, which must not be earlier than before, and returns its
+// tokens.
 func (m *model) at(ns int64) *big.Rat {
 	back := new(big.Rat).Mul(m.rate, new(big.Rat).SetInt64(ns-m.last))
 	back.Add(back, m.tokens)
@@ -54,10 +46,11 @@ func (m *model) at(ns int64) *big.Rat {
 
 func (m *model) take(n int64) { m.tokens = new(big.Rat).Sub(m.tokens, new(big.Rat).SetInt64(n)) }
 
-// step is one request, gap nanoseconds after the one before.
+// step is a request, Gap nanoseconds after the previous request.
 type step struct{ Gap, N int64 }
 
-// scenario is a limit and requests for it, with gaps of the order of what the requests cost.
+// scenario is a limit and requests for it. The gaps are about as long as the
+// events of the requests need to come back.
 type scenario struct {
 	Limit ratelimit.Limit
 	Steps []step
@@ -99,32 +92,61 @@ func gcd(a, b int64) int64 {
 	return a
 }
 
-func TestPropertyP1_EqualsTheModel(t *testing.T) {
-	// Oracle: model. At instants that are whole units the two agree on every decision and all that remains.
-	check(t, 300, prop.ForAll(func(s scenario) string {
-		lim, m, ns := ratelimit.New(s.Limit), newModel(s.Limit), int64(0)
-		// Per nanoseconds are N<<Frac units, so whole units meet whole nanoseconds once in grid.
-		grid := int64(s.Limit.Per) / gcd(int64(s.Limit.Per), s.Limit.N<<lim.Frac())
-		for i, step := range s.Steps {
-			ns += (step.Gap + grid - 1) / grid * grid
-			if ns > 1<<33 && grid > 1 {
-				break // rounding up the rate may show from here on; the next property goes on
-			}
-			want := m.at(ns).Cmp(new(big.Rat).SetInt64(step.N)) >= 0
-			if want {
-				m.take(step.N)
-			}
-			if got := lim.AllowAt(lim.Epoch().Add(time.Duration(ns)), step.N); got != want {
-				return fmt.Sprintf("step %d at %d: admitted %v, want %v", i, ns, got, want)
-			}
+// disagreement returns how lim differs from the model of s.Limit at instants
+// that are whole units, where both must agree on every decision.
+func disagreement(lim *ratelimit.Limiter, s scenario) string {
+	m, ns := newModel(s.Limit), int64(0)
+	// Per nanoseconds are N<<Frac units, so whole units meet whole nanoseconds
+	// once in grid.
+	grid := int64(s.Limit.Per) / gcd(int64(s.Limit.Per), s.Limit.N<<lim.Frac())
+	for i, step := range s.Steps {
+		ns += (step.Gap + grid - 1) / grid * grid
+		if ns > 1<<33 && grid > 1 {
+			break // rounding up the rate may show from here on; the next property goes on
 		}
-		return ""
+		want := m.at(ns).Cmp(new(big.Rat).SetInt64(step.N)) >= 0
+		if want {
+			m.take(step.N)
+		}
+		if got := lim.AllowAt(lim.Epoch().Add(time.Duration(ns)), step.N); got != want {
+			return fmt.Sprintf("step %d at %d: admitted %v, want %v", i, ns, got, want)
+		}
+	}
+	return ""
+}
+
+func TestPropertyEqualsTheModel(t *testing.T) {
+	// Oracle: model.
+	checkProperty(t, 300, prop.ForAll(func(s scenario) string {
+		return disagreement(ratelimit.New(s.Limit), s)
 	}, scenarioGen()))
 }
 
-func TestPropertyP1_NeverOffByMoreThanAUnit(t *testing.T) {
-	// Oracle: model, which follows the limiter where the tokens are within a unit and a half of what is asked for.
-	check(t, 500, prop.ForAll(func(s scenario, start int64) string {
+func TestModelBites(t *testing.T) {
+	// A limiter with a burst of one event more, or with half of the rate, must
+	// differ from the model.
+	burst, rate := 0, 0
+	for range 100 {
+		sample, _ := scenarioGen().Sample()
+		s := sample.(scenario)
+		if disagreement(ratelimit.New(s.Limit.WithBurst(s.Limit.Burst+1)), s) != "" {
+			burst++
+		}
+		slow := s.Limit
+		slow.Per *= 2
+		if disagreement(ratelimit.New(slow), s) != "" {
+			rate++
+		}
+	}
+	if burst < 10 || rate < 10 {
+		t.Errorf("the model shows %d of 100 wrong bursts and %d of 100 wrong rates, want 10 or more", burst, rate)
+	}
+}
+
+func TestPropertyNeverOffByMoreThanAUnit(t *testing.T) {
+	// Oracle: model. It follows the limiter if the tokens are within a unit and
+	// a half of the events asked for.
+	checkProperty(t, 500, prop.ForAll(func(s scenario, start int64) string {
 		lim, m, ns := ratelimit.New(s.Limit), newModel(s.Limit), start%(1<<55)
 		m.last = ns
 		slack := new(big.Rat).SetFrac(big.NewInt(3), new(big.Int).Lsh(big.NewInt(2), lim.Frac()))
@@ -146,11 +168,12 @@ func TestPropertyP1_NeverOffByMoreThanAUnit(t *testing.T) {
 // event is an admission of n events at the instant the caller captured.
 type event struct{ at, n int64 }
 
-// excess returns by how much the busiest stretch of time exceeds burst + rate × time, times Per. Oracle for P2: the
-// definition of a limit, over all pairs of admissions; a stretch is two nanoseconds longer than its ends are apart, for
+// excess returns by how much the busiest stretch of time exceeds burst + rate ×
+// time, times Per. Oracle: the definition of a limit, over all pairs of
+// admissions; a stretch is two nanoseconds longer than its ends are apart, for
 // the rounding of either.
 func excess(l ratelimit.Limit, admitted []event) int64 {
-	slices.SortFunc(admitted, func(a, b event) int { return int(a.at - b.at) })
+	slices.SortFunc(admitted, func(a, b event) int { return cmp.Compare(a.at, b.at) })
 	worst, sum, low := int64(math.MinInt64), int64(0), int64(math.MaxInt64)
 	for _, e := range admitted {
 		low = min(low, sum*int64(l.Per)-e.at*l.N) // a stretch may begin with e
@@ -160,10 +183,10 @@ func excess(l ratelimit.Limit, admitted []event) int64 {
 	return worst - l.Burst*int64(l.Per) - 2*l.N
 }
 
-func TestPropertyP2_ConformsInAnyOrder(t *testing.T) {
+func TestPropertyConformsInAnyOrder(t *testing.T) {
 	limits := gen.OneConstOf(ratelimit.PerSecond(1000).WithBurst(20), ratelimit.PerSecond(333).WithBurst(7),
 		ratelimit.Per(7, 13*time.Millisecond), ratelimit.PerSecond(1_000_003).WithBurst(3))
-	check(t, 25, prop.ForAll(func(l ratelimit.Limit, seed int64, both bool) string {
+	checkProperty(t, 25, prop.ForAll(func(l ratelimit.Limit, seed int64, both bool) string {
 		lim := ratelimit.New(l)
 		if both { // the other way through the code; the second limit never decides
 			lim = ratelimit.New(l, ratelimit.PerSecond(1e9))
@@ -199,7 +222,7 @@ func TestPropertyP2_ConformsInAnyOrder(t *testing.T) {
 }
 
 func TestExcessBites(t *testing.T) {
-	// The oracle of P2 itself: one event too many anywhere must show.
+	// One event too many anywhere must show.
 	l := ratelimit.PerSecond(10).WithBurst(3)
 	fine := []event{{0, 3}, {1e8, 1}, {2e8, 1}, {5e8, 3}}
 	if got := excess(l, fine); got > 0 {
@@ -210,9 +233,10 @@ func TestExcessBites(t *testing.T) {
 	}
 }
 
-func TestPropertyP3_SplitInvariance(t *testing.T) {
-	// Oracle: the limiter itself. What is admitted at once is admitted in parts, and leaves the same state.
-	check(t, 200, prop.ForAll(func(s scenario, a int64) string {
+func TestPropertySplitInvariance(t *testing.T) {
+	// Oracle: the limiter itself. Events that are admitted together are also
+	// admitted in parts, and leave the same state.
+	checkProperty(t, 200, prop.ForAll(func(s scenario, a int64) string {
 		whole, parts := ratelimit.New(s.Limit), ratelimit.New(s.Limit)
 		ns := int64(0)
 		for i, step := range s.Steps {
@@ -233,10 +257,10 @@ func TestPropertyP3_SplitInvariance(t *testing.T) {
 	}, scenarioGen(), gen.Int64Range(0, 5)))
 }
 
-func TestPropertyP4_RetryAfterIsTight(t *testing.T) {
+func TestPropertyRetryAfterIsTight(t *testing.T) {
 	// Oracle: the limiter itself, a nanosecond before and at the time it named.
 	synctest.Test(t, func(t *testing.T) {
-		check(t, 200, prop.ForAll(func(s scenario, second bool) string {
+		checkProperty(t, 200, prop.ForAll(func(s scenario, second bool) string {
 			lim := ratelimit.New(s.Limit)
 			if second {
 				lim = ratelimit.New(s.Limit, ratelimit.PerSecond(7).WithBurst(30))
@@ -244,7 +268,7 @@ func TestPropertyP4_RetryAfterIsTight(t *testing.T) {
 			for i, step := range s.Steps {
 				time.Sleep(time.Duration(step.Gap))
 				d := lim.Take(step.N)
-				if d.OK || d.RetryAfter == ratelimit.Never {
+				if d.OK || !d.Retryable {
 					continue
 				}
 				time.Sleep(d.RetryAfter - 1)
@@ -260,13 +284,13 @@ func TestPropertyP4_RetryAfterIsTight(t *testing.T) {
 	})
 }
 
-func TestPropertyP8_SeveralLimitsAreTheirIntersection(t *testing.T) {
-	// Oracle: one model for each limit; events are taken from all or from none. Instants are whole seconds, at which
-	// all limits have whole units.
+func TestPropertySeveralLimitsAreTheirIntersection(t *testing.T) {
+	// Oracle: one model for each limit; events are taken from all or from none.
+	// Instants are whole seconds, at which all limits have whole units.
 	limits := []ratelimit.Limit{
 		ratelimit.PerSecond(3).WithBurst(8), ratelimit.Per(7, 2*time.Second).WithBurst(5), ratelimit.Every(time.Second).WithBurst(20),
 	}
-	check(t, 200, prop.ForAll(func(gaps, ns []int64) string {
+	checkProperty(t, 200, prop.ForAll(func(gaps, ns []int64) string {
 		lim, at := ratelimit.New(limits...), int64(0)
 		var models []*model
 		for _, l := range limits {
@@ -292,9 +316,10 @@ func TestPropertyP8_SeveralLimitsAreTheirIntersection(t *testing.T) {
 }
 
 func TestPropertyWaitersAreServedAsSoonAsTheModelAllows(t *testing.T) {
-	// Oracle: model. Each caller is served at the first instant, not before the one ahead of it, at which the tokens
-	// are there; a quarter of a second brings one.
-	check(t, 60, prop.ForAll(func(ns []int64, burst int64) string {
+	// Oracle: model. Each caller is served at the first instant, not before the
+	// caller ahead of it, at which the tokens are available. A token comes back
+	// in a quarter of a second.
+	checkProperty(t, 60, prop.ForAll(func(ns []int64, burst int64) string {
 		limit := ratelimit.PerSecond(4).WithBurst(burst)
 		m, at := newModel(limit), int64(0)
 		var got, want []turn
@@ -310,13 +335,18 @@ func TestPropertyWaitersAreServedAsSoonAsTheModelAllows(t *testing.T) {
 			time.Sleep(time.Hour)
 			got = served()
 		})
-		// Those that need not wait are all served at the instant 0, in any order of their goroutines.
+		// Those that need not wait are all served at the instant 0, in any
+		// order of their goroutines.
 		slices.SortStableFunc(got, func(a, b turn) int { return a.Caller - b.Caller })
-		return cmp.Diff(want, got)
+		if !slices.Equal(got, want) {
+			return fmt.Sprintf("served %v, want %v", got, want)
+		}
+		return ""
 	}, gen.SliceOfN(20, gen.Int64Range(1, 5)), gen.Int64Range(5, 9)))
 }
 
-// limiter is what golang.org/x/time/rate.Limiter and this package have in common.
+// limiter contains the methods that golang.org/x/time/rate.Limiter shares with
+// this package.
 type limiter interface {
 	AllowN(t time.Time, n int) bool
 	TokensAt(t time.Time) float64
@@ -336,10 +366,10 @@ func (a adapter) TokensAt(time.Time) float64 { return a.Tokens() }
 var _ limiter = (*rate.Limiter)(nil)
 
 func TestDifferentialXTime(t *testing.T) {
-	// Oracle: golang.org/x/time/rate on one goroutine. Rates and instants are binary fractions, in which its floating
-	// point is exact.
+	// Oracle: golang.org/x/time/rate on one goroutine. Rates and instants are
+	// binary fractions, in which its floating point is exact.
 	const tick = time.Second / 64
-	check(t, 100, prop.ForAll(func(perSecond, burst int, seed int64) string {
+	checkProperty(t, 100, prop.ForAll(func(perSecond, burst int, seed int64) string {
 		var failure string
 		synctest.Test(t, func(t *testing.T) {
 			perSecond = 1 << perSecond
@@ -356,7 +386,7 @@ func TestDifferentialXTime(t *testing.T) {
 					ok := !wait && lim.AllowN(time.Now(), n)
 					results[j] = fmt.Sprint(ok, lim.TokensAt(time.Now()))
 				}
-				if wait { // one after the other, from the same state
+				if wait { // in turn, from the same state
 					start := time.Now()
 					var wg sync.WaitGroup
 					for j, lim := range pair {

@@ -3,8 +3,8 @@ package ratelimit_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,11 +12,13 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/leanovate/gopter/gen"
+	"github.com/leanovate/gopter/prop"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// drain takes single events at t until one is refused, and returns how many it got; at most cap.
+// drain takes single events at t until an event is refused, at most atMost, and
+// returns their number.
 func drain(lim *ratelimit.Limiter, t time.Time, atMost int) int {
 	for n := range atMost {
 		if !lim.AllowAt(t, 1) {
@@ -26,13 +28,13 @@ func drain(lim *ratelimit.Limiter, t time.Time, atMost int) int {
 	return atMost
 }
 
-func TestTrap01_StaleNowAdmitsNoMore(t *testing.T) {
+func TestStaleNowAdmitsNoMore(t *testing.T) {
 	lim := ratelimit.New(ratelimit.PerSecond(10))
 	now := lim.Epoch().Add(time.Minute)
 	if got := drain(lim, now, 100); got != 10 {
 		t.Fatalf("admitted %d at first, want the burst, 10", got)
 	}
-	for range 100 { // a caller that read its clock 5 s ago, and one that reads it now
+	for range 100 { // a caller that read its clock 5 s ago, and a caller that reads it now
 		if lim.AllowAt(now.Add(-5*time.Second), 1) || lim.AllowAt(now, 1) {
 			t.Fatal("a stale instant has moved the state back")
 		}
@@ -42,20 +44,21 @@ func TestTrap01_StaleNowAdmitsNoMore(t *testing.T) {
 	}
 }
 
-func TestTrap02_OldInstantsMintNothing(t *testing.T) {
+func TestOldInstantsMintNothing(t *testing.T) {
 	lim := ratelimit.New(ratelimit.PerSecond(10))
 	now, total := lim.Epoch().Add(time.Hour), 0
 	for i := range 10_000 {
 		total += drain(lim, now.Add(-time.Duration(i%3600)*time.Second), 1)
 		total += drain(lim, now, 1)
 	}
-	// All instants are within one hour, the first at its end: 10 at once, and no time after it.
+	// All instants are within one hour, the first at its end: 10 at once, and
+	// no time after it.
 	if total != 10 {
 		t.Errorf("admitted %d, want 10", total)
 	}
 }
 
-func TestTrap03_EpochPerLimiter(t *testing.T) {
+func TestEpochPerLimiter(t *testing.T) {
 	outside := ratelimit.New(ratelimit.PerSecond(1))
 	if !outside.Allow() {
 		t.Error("refused outside the bubble")
@@ -78,7 +81,7 @@ func TestTrap03_EpochPerLimiter(t *testing.T) {
 	}
 }
 
-func TestTrap04_RefillIsExact(t *testing.T) {
+func TestRefillIsExact(t *testing.T) {
 	tests := []struct {
 		name  string
 		limit ratelimit.Limit
@@ -116,7 +119,7 @@ func TestTrap04_RefillIsExact(t *testing.T) {
 	}
 }
 
-func TestTrap04_ErrorDoesNotAccumulate(t *testing.T) {
+func TestErrorDoesNotAccumulate(t *testing.T) {
 	lim := ratelimit.New(ratelimit.PerSecond(3).WithBurst(2)) // an event comes back every 333 333 333.33 ns
 	total := 0
 	for ms := range 300_000 { // a burst of two: nothing is lost between the milliseconds
@@ -133,7 +136,7 @@ func TestTrap04_ErrorDoesNotAccumulate(t *testing.T) {
 	}
 }
 
-func TestTrap05_Overflow(t *testing.T) {
+func TestOverflow(t *testing.T) {
 	day := 24 * time.Hour
 	for _, burst := range []int64{106_751, 106_752, 213_503, 300_000, math.MaxInt64} {
 		lim := ratelimit.New(ratelimit.Per(1, day).WithBurst(burst))
@@ -144,7 +147,7 @@ func TestTrap05_Overflow(t *testing.T) {
 	}
 	lim := ratelimit.New(ratelimit.PerSecond(1000))
 	for _, n := range []int64{1 << 40, 1 << 62, math.MaxInt64} {
-		if d := lim.Take(n); d.OK || d.RetryAfter != ratelimit.Never {
+		if d := lim.Take(n); !refusedForever(d) {
 			t.Errorf("Take(%d) of 1000: got %+v, want never", n, d)
 		}
 	}
@@ -165,11 +168,11 @@ func TestTrap05_Overflow(t *testing.T) {
 	}
 }
 
-func TestTrap06_NotPositive(t *testing.T) {
+func TestNotPositive(t *testing.T) {
 	limiters := map[string]*ratelimit.Limiter{
 		"one":      ratelimit.New(ratelimit.PerHour(5)),
 		"two":      ratelimit.New(ratelimit.PerHour(5), ratelimit.PerHour(7)),
-		"infinite": ratelimit.New(ratelimit.Inf),
+		"infinite": ratelimit.New(ratelimit.Inf()),
 	}
 	for name, lim := range limiters {
 		t.Run(name, func(t *testing.T) {
@@ -180,7 +183,7 @@ func TestTrap06_NotPositive(t *testing.T) {
 			}
 			for _, n := range []int64{-1, -1_000_000, math.MinInt64} {
 				d := lim.Take(n)
-				if lim.AllowN(n) || lim.AllowAt(time.Now(), n) || d.OK || d.RetryAfter != ratelimit.Never {
+				if lim.AllowN(n) || lim.AllowAt(time.Now(), n) || !refusedForever(d) {
 					t.Errorf("%d events were allowed: %+v", n, d)
 				}
 				if err := lim.WaitN(t.Context(), n); !errors.Is(err, ratelimit.ErrLimited) || errors.Is(err, ratelimit.ErrTooLarge) {
@@ -194,7 +197,7 @@ func TestTrap06_NotPositive(t *testing.T) {
 	}
 }
 
-func TestTrap07_MoreThanTheBurst(t *testing.T) {
+func TestMoreThanTheBurst(t *testing.T) {
 	for name, lim := range map[string]*ratelimit.Limiter{
 		"one": ratelimit.New(ratelimit.PerHour(5)),
 		"two": ratelimit.New(ratelimit.PerHour(5), ratelimit.PerHour(7)),
@@ -208,7 +211,7 @@ func TestTrap07_MoreThanTheBurst(t *testing.T) {
 			if limited.RetryAfter() != 0 || limited.Retryable() || !limited.Rejected() {
 				t.Errorf("got retry after %v, retryable %v, want none and false", limited.RetryAfter(), limited.Retryable())
 			}
-			if d := lim.Take(6); d.OK || d.RetryAfter != ratelimit.Never || d.Remaining != 5 {
+			if d := lim.Take(6); !refusedForever(d) || d.Remaining != 5 {
 				t.Errorf("Take(6) = %+v, want a refusal for ever with 5 remaining", d)
 			}
 			if !lim.AllowN(5) {
@@ -218,8 +221,8 @@ func TestTrap07_MoreThanTheBurst(t *testing.T) {
 	}
 }
 
-func TestTrap08_ZerosAndInfinity(t *testing.T) {
-	never := ratelimit.Never
+func TestZerosAndInfinity(t *testing.T) {
+	const never = -1 // as a time
 	tests := []struct {
 		name    string
 		limits  []ratelimit.Limit
@@ -228,17 +231,13 @@ func TestTrap08_ZerosAndInfinity(t *testing.T) {
 		tooMuch bool
 	}{
 		{"no rate, burst 3", []ratelimit.Limit{ratelimit.PerSecond(0).WithBurst(3)}, 3, never, false},
-		{"no burst", []ratelimit.Limit{ratelimit.PerSecond(5).WithBurst(0)}, 0, never, true},
-		{"no rate, no burst", []ratelimit.Limit{ratelimit.PerSecond(0)}, 0, never, true},
-		{"zero Limit", []ratelimit.Limit{{}}, 0, never, true},
-		{"negative rate", []ratelimit.Limit{{N: -1, Per: time.Second, Burst: 10}}, 0, never, false},
-		{"negative burst", []ratelimit.Limit{ratelimit.PerSecond(5).WithBurst(-2)}, 0, never, true},
-		{"no period", []ratelimit.Limit{{N: 5, Burst: 5}}, 0, never, false},
-		{"no limits", nil, 0, never, true},
-		{"infinite", []ratelimit.Limit{ratelimit.Inf}, 100, 0, false},
-		{"infinite without burst", []ratelimit.Limit{ratelimit.Inf.WithBurst(0)}, 100, 0, false},
-		{"infinite and finite", []ratelimit.Limit{ratelimit.Inf, ratelimit.PerHour(2)}, 2, 30 * time.Minute, false},
-		{"finite and nonsense", []ratelimit.Limit{ratelimit.PerHour(2), {}}, 0, never, true},
+		{"no burst", []ratelimit.Limit{ratelimit.PerSecond(5).WithBurst(ratelimit.NoBurst)}, 0, never, true},
+		{"no rate, no burst", []ratelimit.Limit{ratelimit.PerSecond(0).WithBurst(ratelimit.NoBurst)}, 0, never, true},
+		{"burst left out", []ratelimit.Limit{{N: 5, Per: time.Hour}}, 5, 12 * time.Minute, false},
+		{"infinite", []ratelimit.Limit{ratelimit.Inf()}, 100, 0, false},
+		{"infinite without burst", []ratelimit.Limit{ratelimit.Inf().WithBurst(ratelimit.NoBurst)}, 100, 0, false},
+		{"infinite and finite", []ratelimit.Limit{ratelimit.Inf(), ratelimit.PerHour(2)}, 2, 30 * time.Minute, false},
+		{"finite and nothing", []ratelimit.Limit{ratelimit.PerHour(2), ratelimit.PerHour(2).WithBurst(ratelimit.NoBurst)}, 0, never, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -248,7 +247,7 @@ func TestTrap08_ZerosAndInfinity(t *testing.T) {
 					t.Errorf("admitted %d at once, want %d", got, tt.admits)
 				}
 				d := lim.Take(1)
-				if d.RetryAfter != tt.retry || d.OK != (tt.retry == 0) {
+				if d.RetryAfter != max(tt.retry, 0) || d.OK != (tt.retry == 0) || d.Retryable != (tt.retry > 0) {
 					t.Errorf("got %+v, want retry after %v", d, tt.retry)
 				}
 				if tt.retry != never {
@@ -269,15 +268,15 @@ func TestTrap08_ZerosAndInfinity(t *testing.T) {
 		t.Error("the zero Limiter has admitted something")
 	}
 	zero.Reset()
-	if got := ratelimit.New(ratelimit.Inf).Tokens(); !math.IsInf(got, 1) {
+	if got := ratelimit.New(ratelimit.Inf()).Tokens(); !math.IsInf(got, 1) {
 		t.Errorf("Tokens of Inf = %v, want +Inf", got)
 	}
-	if !ratelimit.New(ratelimit.Inf).AllowN(math.MaxInt64) {
+	if !ratelimit.New(ratelimit.Inf()).AllowN(math.MaxInt64) {
 		t.Error("Inf has refused")
 	}
 }
 
-func TestTrap10_RefusalChangesNothing(t *testing.T) {
+func TestRefusalChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one := ratelimit.New(ratelimit.PerSecond(1))
 		two := ratelimit.New(ratelimit.PerSecond(1), ratelimit.PerMinute(30))
@@ -300,216 +299,7 @@ func TestTrap10_RefusalChangesNothing(t *testing.T) {
 	})
 }
 
-func TestTrap13_CancelledWaitersLeaveNoGap(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		lim := ratelimit.New(ratelimit.PerSecond(1000).WithBurst(1))
-		lim.Allow()
-		start := time.Now()
-		doomed, cancel := context.WithCancel(t.Context())
-		var served, cancelled atomic.Int64
-		var last atomic.Int64
-		for i := range 1000 {
-			ctx := doomed
-			if i%10 == 9 {
-				ctx = t.Context()
-			}
-			go func() {
-				if lim.Wait(ctx) != nil {
-					cancelled.Add(1)
-					return
-				}
-				served.Add(1)
-				last.Store(int64(time.Since(start)))
-			}()
-			synctest.Wait() // the queue is in the order of i
-		}
-		time.Sleep(20 * time.Millisecond)
-		synctest.Wait()
-		cancel()
-		time.Sleep(time.Second)
-		synctest.Wait()
-		// 20 events came back before the cancel, for 18 doomed callers and 2 survivors; 98 survivors were left.
-		if s, c := served.Load(), cancelled.Load(); s != 118 || c != 882 {
-			t.Errorf("served %d and cancelled %d, want 118 and 882", s, c)
-		}
-		if got, want := time.Duration(last.Load()), 118*time.Millisecond; got != want {
-			t.Errorf("last survivor after %v, want %v", got, want)
-		}
-		if callers, events := lim.Waiting(); callers != 0 || events != 0 {
-			t.Errorf("%d callers, %d events still queued", callers, events)
-		}
-	})
-}
-
-func TestTrap13_CancelAtTheInstantOfTheTurn(t *testing.T) {
-	for _, limits := range [][]ratelimit.Limit{
-		{ratelimit.PerSecond(10).WithBurst(1)},
-		{ratelimit.PerSecond(10).WithBurst(1), ratelimit.PerHour(100_000)},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			lim := ratelimit.New(limits...)
-			lim.Allow()
-			start := time.Now()
-			var served atomic.Int64
-			for i := range 200 {
-				ctx, cancel := context.WithCancel(t.Context())
-				time.AfterFunc(time.Duration(i+1)*50*time.Millisecond, cancel) // every other one on the dot
-				go func() {
-					if lim.Wait(ctx) == nil {
-						served.Add(1)
-						if time.Since(start)%(100*time.Millisecond) != 0 {
-							t.Errorf("served at %v, want a multiple of 100 ms", time.Since(start))
-						}
-					}
-				}()
-				synctest.Wait()
-			}
-			time.Sleep(time.Minute)
-			// Nobody waits any more, and nothing was lost or handed out twice: one is left, and one comes per 100 ms.
-			if callers, events := lim.Waiting(); callers != 0 || events != 0 {
-				t.Errorf("%d callers, %d events still queued", callers, events)
-			}
-			if got := served.Load(); got < 99 || got > 100 { // whoever loses the tie, somebody is served; but for the last
-				t.Errorf("served %d, want 99 or 100", got)
-			}
-			if !lim.Allow() || lim.Allow() {
-				t.Error("want exactly one event left")
-			}
-		})
-	}
-}
-
-func TestTrap14_DoneContextTakesNothing(t *testing.T) {
-	why := errors.New("shutting down")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(why)
-	lim := ratelimit.New(ratelimit.PerHour(5))
-	for range 100 {
-		if err := lim.Wait(ctx); !errors.Is(err, context.Canceled) || !errors.Is(err, why) || errors.Is(err, ratelimit.ErrLimited) {
-			t.Fatalf("Wait = %v, want context.Canceled and its cause", err)
-		}
-	}
-	if err := ratelimit.Reject(lim).Wait(ctx); !errors.Is(err, context.Canceled) || !errors.Is(err, why) {
-		t.Errorf("Reject: Wait = %v, want context.Canceled and its cause", err)
-	}
-	if got := lim.Peek().Remaining; got != 5 {
-		t.Errorf("remaining %d, want all 5", got)
-	}
-}
-
-func TestTrap14_DeadlineTooNear(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		lim := ratelimit.New(ratelimit.PerSecond(1))
-		lim.Allow()
-		start := time.Now()
-		for _, d := range []time.Duration{time.Millisecond, time.Second} { // at the instant of the turn is too late as well
-			ctx, cancel := context.WithTimeout(t.Context(), d)
-			var limited *ratelimit.LimitedError
-			err := lim.Wait(ctx)
-			if !errors.Is(err, ratelimit.ErrLimited) || !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &limited) {
-				t.Fatalf("deadline in %v: Wait = %v, want ErrLimited and context.DeadlineExceeded", d, err)
-			}
-			if got := limited.RetryAfter(); got != time.Second || !limited.Late {
-				t.Errorf("retry after %v, late %v, want 1s and true", got, limited.Late)
-			}
-			cancel()
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second+1)
-		defer cancel()
-		if err := lim.Wait(ctx); err != nil || time.Since(start) != time.Second {
-			t.Errorf("deadline just after the turn: Wait = %v after %v, want nil after 1s", err, time.Since(start))
-		}
-	})
-}
-
-// line starts a caller of lim.WaitN for each n, in this order, and returns the list of their indexes and instants as
-// they are served.
-func line(t *testing.T, lim *ratelimit.Limiter, contexts []context.Context, ns ...int64) func() []turn {
-	t.Helper()
-	var mu sync.Mutex
-	var served []turn
-	start := time.Now()
-	for i, n := range ns {
-		go func() {
-			if lim.WaitN(contexts[i%len(contexts)], n) == nil {
-				mu.Lock()
-				defer mu.Unlock()
-				served = append(served, turn{i, time.Since(start)})
-			}
-		}()
-		synctest.Wait()
-	}
-	return func() []turn {
-		synctest.Wait()
-		mu.Lock()
-		defer mu.Unlock()
-		return served
-	}
-}
-
-type turn struct {
-	Caller int
-	At     time.Duration
-}
-
-func TestTrap15_FirstComeFirstServed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		lim := ratelimit.New(ratelimit.PerSecond(1).WithBurst(5))
-		lim.AllowN(5)
-		served := line(t, lim, []context.Context{t.Context()}, 5, 1, 2, 1)
-		for range 9 { // what comes back belongs to those who wait
-			time.Sleep(time.Second - 1)
-			d := lim.Take(1)
-			if lim.Allow() || d.OK || d.Remaining != 0 || lim.Peek().OK {
-				t.Fatalf("someone got past the queue: %+v", d)
-			}
-			if !lim.AllowN(0) {
-				t.Error("no events were refused")
-			}
-			time.Sleep(time.Nanosecond)
-			synctest.Wait()
-		}
-		want := []turn{{0, 5 * time.Second}, {1, 6 * time.Second}, {2, 8 * time.Second}, {3, 9 * time.Second}}
-		if diff := cmp.Diff(want, served()); diff != "" {
-			t.Errorf("served (-want +got):\n%s", diff)
-		}
-		if time.Sleep(time.Second); !lim.Allow() {
-			t.Error("refused when the queue was empty again")
-		}
-	})
-}
-
-func TestTrap15_FrontCancelWakesTheNext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		lim := ratelimit.New(ratelimit.PerSecond(1).WithBurst(10), ratelimit.PerHour(1000))
-		lim.AllowN(10)
-		ctx, cancel := context.WithCancel(t.Context())
-		served := line(t, lim, []context.Context{ctx, t.Context()}, 10, 2, 10, 3)
-		time.Sleep(4 * time.Second)
-		cancel() // the first and the third: 4 tokens are there for the second, 2 + 1 s are for the fourth
-		time.Sleep(time.Minute)
-		if diff := cmp.Diff([]turn{{1, 4 * time.Second}, {3, 5 * time.Second}}, served()); diff != "" {
-			t.Errorf("served (-want +got):\n%s", diff)
-		}
-	})
-}
-
-func TestTrap15_ResetRearms(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		lim := ratelimit.New(ratelimit.PerHour(2))
-		lim.AllowN(2)
-		served := line(t, lim, []context.Context{t.Context()}, 1, 1, 1)
-		time.Sleep(time.Minute)
-		lim.Reset()
-		time.Sleep(time.Hour)
-		want := []turn{{0, time.Minute}, {1, time.Minute}, {2, 31 * time.Minute}}
-		if diff := cmp.Diff(want, served()); diff != "" {
-			t.Errorf("served (-want +got):\n%s", diff)
-		}
-	})
-}
-
-func TestTrap16_RetryAfterIsEnough(t *testing.T) {
+func TestRetryAfterIsEnough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, limit := range []ratelimit.Limit{
 			ratelimit.PerSecond(3), ratelimit.PerSecond(7), ratelimit.Per(7, 13*time.Millisecond).WithBurst(2),
@@ -531,43 +321,8 @@ func TestTrap16_RetryAfterIsEnough(t *testing.T) {
 	})
 }
 
-func TestTrap16_RetryAfterCountsTheQueue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		lim := ratelimit.New(ratelimit.PerSecond(3))
-		lim.AllowN(3)
-		served := line(t, lim, []context.Context{t.Context()}, 3, 1, 2)
-		d := lim.Take(2)
-		time.Sleep(d.RetryAfter)
-		if got := served(); len(got) != 3 || got[2].At != 2*time.Second {
-			t.Errorf("served %v, want three, the last after 2 s", got)
-		}
-		if want := 8*time.Second/3 + 1; d.RetryAfter != want || !lim.AllowN(2) {
-			t.Errorf("retry after %v, want %v and then admittance", d.RetryAfter, want)
-		}
-	})
-}
-
-func TestSlowWakeUpsDoNotSlowTheQueue(t *testing.T) {
-	// In real time, since a bubble has no slow wake-ups. Every wake-up is late by some µs; only one that is late by a
-	// whole turn may cost anything, and then another try is made.
-	for range 10 {
-		lim := ratelimit.New(ratelimit.Every(20 * time.Millisecond))
-		lim.Allow()
-		before := lim.Word()
-		for range 3 {
-			if err := lim.Wait(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got := lim.Word() - before; got == 3<<lim.Frac() {
-			return
-		}
-	}
-	t.Error("three turns took more than three events")
-}
-
 func TestNothingIsSpentTwice(t *testing.T) {
-	// Oracle: addition. What all callers got together is what there was.
+	// Oracle: addition. All callers together take the burst.
 	const burst = 1_000_000
 	for name, limits := range map[string][]ratelimit.Limit{
 		"one": {ratelimit.PerSecond(0).WithBurst(burst)},
@@ -610,22 +365,18 @@ func TestDecisions(t *testing.T) {
 		}{
 			{1, ratelimit.Decision{OK: true, N: 1, Limit: second, Remaining: 1, ResetAfter: time.Second / 2}},
 			{1, ratelimit.Decision{OK: true, N: 1, Limit: second, Remaining: 0, ResetAfter: time.Second}},
-			{1, ratelimit.Decision{N: 1, Limit: second, RetryAfter: time.Second / 2, ResetAfter: time.Second}},
-			{2, ratelimit.Decision{N: 2, Limit: hour, Remaining: 1, RetryAfter: 20 * time.Minute, ResetAfter: 40 * time.Minute}},
-			{3, ratelimit.Decision{N: 3, Limit: second, RetryAfter: ratelimit.Never, ResetAfter: time.Second}},
+			{1, ratelimit.Decision{N: 1, Limit: second, Retryable: true, RetryAfter: time.Second / 2, ResetAfter: time.Second}},
+			{2, ratelimit.Decision{N: 2, Limit: hour, Remaining: 1, Retryable: true, RetryAfter: 20 * time.Minute, ResetAfter: 40 * time.Minute}},
+			{3, ratelimit.Decision{N: 3, Limit: second, ResetAfter: time.Second}},
 			{0, ratelimit.Decision{OK: true, Limit: second, ResetAfter: time.Second}},
 		}
-		for i, step := range steps {
-			if diff := cmp.Diff(step.want, lim.Take(step.n)); diff != "" {
-				t.Errorf("step %d: Take(%d) (-want +got):\n%s", i, step.n, diff)
-			}
+		for _, step := range steps {
+			checkEqual(t, lim.Take(step.n), step.want)
 		}
 		time.Sleep(time.Second)
 		peek := ratelimit.Decision{OK: true, N: 1, Limit: hour, Remaining: 1, ResetAfter: 40*time.Minute - time.Second}
 		for range 3 {
-			if diff := cmp.Diff(peek, lim.Peek()); diff != "" {
-				t.Errorf("Peek (-want +got):\n%s", diff)
-			}
+			checkEqual(t, lim.Peek(), peek)
 		}
 		if got, want := lim.Tokens(), 1+1.0/1200; math.Abs(got-want) > 1e-9 {
 			t.Errorf("Tokens = %v, want %v", got, want)
@@ -638,7 +389,8 @@ func TestDecisions(t *testing.T) {
 }
 
 func TestStormAdmitsTheBoundAndNoMore(t *testing.T) {
-	// Oracle: the definition. Over the time the storm took, at most burst + rate × time; all verbs at once.
+	// Oracle: the definition. Over the time the storm took, at most burst +
+	// rate × time; all verbs at once.
 	for name, limits := range map[string][]ratelimit.Limit{
 		"one": {ratelimit.PerSecond(20_000).WithBurst(100)},
 		"two": {ratelimit.PerSecond(20_000).WithBurst(100), ratelimit.PerSecond(30_000).WithBurst(150)},
@@ -683,96 +435,6 @@ func TestStormAdmitsTheBoundAndNoMore(t *testing.T) {
 	}
 }
 
-func TestDo(t *testing.T) {
-	lim := ratelimit.New(ratelimit.PerHour(4))
-	calls, boom := 0, errors.New("boom")
-	double := ratelimit.Wrap(ratelimit.Reject(lim), func(context.Context) (int, error) { calls++; return 2 * calls, boom })
-	if got, err := double(t.Context()); got != 2 || err != boom {
-		t.Errorf("got %d, %v, want the results of the function, 2 and boom", got, err)
-	}
-	if err := lim.Do(t.Context(), func(context.Context) error { calls++; return boom }); err != boom {
-		t.Errorf("Limiter.Do = %v, want boom", err)
-	}
-	done, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := double(done); !errors.Is(err, context.Canceled) {
-		t.Errorf("with a done context: %v, want context.Canceled", err)
-	}
-	if err := lim.Do(done, func(context.Context) error { calls++; return nil }); !errors.Is(err, context.Canceled) {
-		t.Errorf("with a done context: %v, want context.Canceled", err)
-	}
-	if calls != 2 || lim.Peek().Remaining != 2 {
-		t.Errorf("%d calls, %d remaining, want 2 and 2", calls, lim.Peek().Remaining)
-	}
-	lim.AllowN(2)
-	got, err := double(t.Context())
-	var limited *ratelimit.LimitedError
-	if !errors.As(err, &limited) || got != 0 || limited.RetryAfter() <= 0 || calls != 2 {
-		t.Errorf("got %d, %v after %d calls, want 0, a LimitedError and 2", got, err, calls)
-	}
-}
-
-func TestDoPassesPanicAndGoexitOn(t *testing.T) {
-	lim := ratelimit.New(ratelimit.PerHour(3))
-	func() {
-		defer func() {
-			if got := recover(); got != "boom" {
-				t.Errorf("recovered %v, want boom", got)
-			}
-		}()
-		_ = lim.Do(t.Context(), func(context.Context) error { panic("boom") })
-	}()
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		_, _ = ratelimit.Do(t.Context(), lim, func(context.Context) (int, error) { runtime.Goexit(); return 0, nil })
-	})
-	wg.Wait()
-	if !lim.Allow() || lim.Allow() {
-		t.Error("want exactly one event left after a panic and a Goexit")
-	}
-}
-
-// badContext panics in one of its methods.
-type badContext struct {
-	context.Context
-	deadline, done bool
-}
-
-func (c badContext) Deadline() (time.Time, bool) {
-	if c.deadline {
-		panic("Deadline")
-	}
-	return time.Time{}, false
-}
-
-func (c badContext) Done() <-chan struct{} {
-	if c.done {
-		panic("Done")
-	}
-	return nil
-}
-
-func TestPanickingContextLeavesNoWaiter(t *testing.T) {
-	lim := ratelimit.New(ratelimit.PerHour(1))
-	lim.Allow()
-	for _, ctx := range []badContext{{t.Context(), true, false}, {t.Context(), false, true}} {
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Error("the panic of the context did not arrive")
-				}
-			}()
-			_ = lim.Wait(ctx)
-		}()
-	}
-	if callers, _ := lim.Waiting(); callers != 0 {
-		t.Errorf("%d callers still queued", callers)
-	}
-	if lim.Reset(); !lim.Allow() {
-		t.Error("refused after Reset")
-	}
-}
-
 func TestAllocations(t *testing.T) {
 	free, used := ratelimit.New(ratelimit.PerHour(math.MaxInt64/2)), ratelimit.New(ratelimit.PerHour(1))
 	both := ratelimit.New(ratelimit.PerHour(1e9), ratelimit.PerHour(2e9))
@@ -795,4 +457,142 @@ func TestAllocations(t *testing.T) {
 	if got := unsafe.Sizeof(*free); got > 320 {
 		t.Errorf("a Limiter has %d bytes, want at most 320", got)
 	}
+}
+
+func TestSetKeepsTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lim := ratelimit.New(ratelimit.PerSecond(10))
+		set := func(limits ...ratelimit.Limit) {
+			t.Helper()
+			if err := lim.SetLimits(limits...); err != nil {
+				t.Error(err)
+			}
+		}
+		lim.AllowN(8)
+		time.Sleep(50 * time.Millisecond) // 2.5 tokens
+		for _, limit := range []ratelimit.Limit{
+			ratelimit.PerSecond(1000), ratelimit.PerHour(5), ratelimit.Per(7, 13*time.Millisecond), ratelimit.PerSecond(2e9), ratelimit.PerSecond(3),
+		} {
+			set(limit)
+			want := 2.5
+			if limit.N == 2e9 || limit.N == 3 {
+				want = 2 // a unit of the fastest limit is an event, and half an event is lost
+			}
+			if got := lim.Tokens(); math.Abs(got-want) > 1e-6 {
+				t.Errorf("%v: %v tokens, want %v", limit, got, want)
+			}
+		}
+		set(ratelimit.PerSecond(1))
+		if got := lim.Tokens(); got != 1 {
+			t.Errorf("%v tokens in a burst of 1", got)
+		}
+		lim.Charge(4)
+		set(ratelimit.PerSecond(100), ratelimit.PerHour(2)) // a debt of 3 stays, the second begins full
+		if d := lim.Take(1); d.OK || d.RetryAfter != 40*time.Millisecond {
+			t.Errorf("got %+v, want a retry after 40ms", d)
+		}
+		set(ratelimit.Inf())
+		if !lim.AllowN(1 << 40) {
+			t.Error("Inf has refused")
+		}
+		set(ratelimit.PerHour(2))
+		if lim.AllowN(3) || !lim.AllowN(2) {
+			t.Error("from Inf to finite: want a full burst")
+		}
+		for _, bad := range [][]ratelimit.Limit{nil, {{}}, {ratelimit.PerHour(1), ratelimit.PerHour(-1)}} {
+			if err := lim.SetLimits(bad...); err == nil {
+				t.Errorf("SetLimits(%v): no error", bad)
+			}
+			checkEqual(t, lim.Limits(), []ratelimit.Limit{ratelimit.PerHour(2)})
+		}
+		set(ratelimit.PerHour(1).WithBurst(ratelimit.NoBurst))
+		if lim.Allow() || !refusedForever(lim.Take(1)) {
+			t.Error("admitted without a burst")
+		}
+		var zero ratelimit.Limiter
+		if err := zero.SetLimits(ratelimit.PerHour(1)); err == nil || zero.Allow() {
+			t.Errorf("the zero Limiter: error %v, or it has admitted an event", err)
+		}
+	})
+}
+
+func TestSetNeitherLosesNorDoubles(t *testing.T) {
+	// Oracle: addition. Without a rate, all callers together take the burst.
+	const burst = 200_000
+	lim := ratelimit.New(ratelimit.PerSecond(0).WithBurst(burst))
+	var total atomic.Int64
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for lim.Allow() {
+				total.Add(1)
+			}
+		})
+	}
+	wg.Go(func() {
+		for i := range 300 {
+			if _ = lim.SetLimits(ratelimit.PerSecond(0).WithBurst(burst + int64(i%2))); i%3 == 0 {
+				_ = lim.SetLimits(ratelimit.PerSecond(0).WithBurst(burst), ratelimit.PerSecond(0).WithBurst(burst))
+			}
+		}
+	})
+	wg.Wait()
+	if got := total.Load() + lim.Peek().Remaining; got != burst {
+		t.Errorf("got %d of %d", got, burst)
+	}
+}
+
+func TestChargeCreditPenalize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lim := ratelimit.New(ratelimit.PerSecond(10), ratelimit.PerMinute(600))
+		if d := lim.Charge(25); d.OK || d.RetryAfter != 1600*time.Millisecond {
+			t.Errorf("Charge(25) of 10: %+v, want a retry after 1.6s", d)
+		}
+		served := line(t, lim, []context.Context{t.Context()}, 1)
+		lim.Credit(15)
+		time.Sleep(100 * time.Millisecond)
+		checkEqual(t, served(), []turn{{0, 100 * time.Millisecond}})
+		lim.Credit(math.MaxInt64)
+		lim.Credit(-5)
+		lim.Charge(-5)
+		if got := lim.Tokens(); got != 10 {
+			t.Errorf("%v tokens, want the burst and no more", got)
+		}
+		lim.Penalize(-time.Second)
+		lim.Penalize(time.Minute)
+		lim.Penalize(time.Second) // shorter: no change
+		if d := lim.Take(1); d.RetryAfter != time.Minute+100*time.Millisecond {
+			t.Errorf("retry after %v, want 1m0.1s", d.RetryAfter)
+		}
+		for range 5 { // the largest debts neither overflow nor admit anything
+			lim.Charge(math.MaxInt64)
+			lim.Penalize(math.MaxInt64)
+		}
+		if d := lim.Peek(); d.OK || lim.Reserve(1).OK() && lim.Tokens() > 0 {
+			t.Errorf("admitted in debt: %+v", d)
+		}
+		if ratelimit.New(ratelimit.Inf()).Charge(5).OK != true {
+			t.Error("Inf has refused")
+		}
+	})
+}
+
+func TestPropertySetPreservesTokens(t *testing.T) {
+	// Oracle: the tokens before, cut to the new burst, within a unit of the
+	// coarser of the two.
+	synctest.Test(t, func(t *testing.T) {
+		checkProperty(t, 500, prop.ForAll(func(from, to ratelimit.Limit, n int64) string {
+			from = from.WithBurst(50)
+			lim := ratelimit.New(from)
+			lim.AllowN(n)
+			before, unit := lim.Tokens(), math.Ldexp(1, -int(lim.Frac()))
+			_ = lim.SetLimits(to)
+			want, got := min(before, float64(to.Burst)), lim.Tokens()
+			unit = max(unit, math.Ldexp(1, -int(lim.Frac())))
+			if got > want+1e-9 || got < want-unit-1e-9 {
+				return fmt.Sprintf("%v tokens, want %v", got, want)
+			}
+			return ""
+		}, limitGen(), limitGen(), gen.Int64Range(0, 50)))
+	})
 }

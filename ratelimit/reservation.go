@@ -6,31 +6,35 @@ import (
 	"time"
 )
 
-// A Reservation is a promise of events at a later instant, for callers that can plan ahead: the events are taken at
-// once, and may happen after Delay. Its methods may be called at the same time.
+// A Reservation is a promise of events at a later instant, for callers that can
+// plan ahead. The events are taken immediately and may happen after Delay. All
+// methods may be called concurrently.
 type Reservation struct {
 	limiter  *Limiter
-	rules    *rules // those it was made by
+	rules    *rules // in force when it was made
 	decision Decision
 	due      int64
-	end      int64   // the tat just after it, of a sole bucket
-	ends     []int64 // of several
+	end      int64   // the tat of a single bucket just after it
+	ends     []int64 // the tats of several buckets just after it
 	mark     int     // the number of shifts before it
 	done     bool    // cancelled or settled; guarded by the limiter's lock
 }
 
-// Reserve takes n events now and says how long to wait until they may happen. It is refused where waiting is no use,
-// and while callers wait in line, who come first; then nothing is taken, and OK is false.
+// Reserve takes n events now and returns when they may happen. It takes
+// nothing, and OK is false, if waiting cannot help, or while other callers
+// wait: they come first. Reserve takes time proportional to the number of
+// reservations that are not yet due.
 //
-// Most callers should use [Limiter.WaitN], which loses nothing when they give up.
+// Most callers should use [Limiter.WaitN], which loses nothing when the context
+// ends.
 func (l *Limiter) Reserve(n int64) *Reservation {
 	r := l.reserve(n)
 	return &r // inlined, so that it need not be allocated
 }
 
 func (l *Limiter) reserve(n int64) Reservation {
-	l.lock()
-	defer l.unlock()
+	l.seal()
+	defer l.unseal()
 	r := Reservation{limiter: l, rules: l.current(), due: l.elapsed(), done: true}
 	ns := r.due
 	fits := n == 0 || l.fits(ns, n, 0)
@@ -39,7 +43,7 @@ func (l *Limiter) reserve(n int64) Reservation {
 	}
 	if !fits {
 		r.decision = l.decide(ns, n, 0, false)
-		if l.waiters.Len() > 0 || r.decision.RetryAfter == Never {
+		if l.waiters.Len() > 0 || !r.decision.Retryable {
 			return r
 		}
 		r.due += int64(r.decision.RetryAfter)
@@ -58,8 +62,9 @@ func (l *Limiter) reserve(n int64) Reservation {
 // OK reports whether the events are reserved.
 func (r *Reservation) OK() bool { return r.decision.OK }
 
-// Delay returns the time from now until the events may happen, 0 if they may now. If r is not OK it is the time after
-// which another try may succeed, or [Never].
+// Delay returns the time from now until the events may happen, 0 if they may
+// happen now. If OK is false, it returns the time after which another try may
+// succeed, 0 if none can: see Err.
 func (r *Reservation) Delay() time.Duration {
 	if !r.decision.OK {
 		return r.decision.RetryAfter
@@ -67,7 +72,7 @@ func (r *Reservation) Delay() time.Duration {
 	return time.Duration(max(0, r.due-r.limiter.elapsed()))
 }
 
-// Err returns nil if r is OK, and otherwise a *[LimitedError].
+// Err returns nil if the events are reserved, and a *[LimitedError] otherwise.
 func (r *Reservation) Err() error {
 	if r.decision.OK {
 		return nil
@@ -75,18 +80,24 @@ func (r *Reservation) Err() error {
 	return &LimitedError{Decision: r.decision}
 }
 
-// Cancel gives the events back, for a reservation that was not used; before Delay is over or after makes no difference.
-// If nothing else has been taken since, all is as if it had never been made, and of several reservations that are
-// cancelled the order does not matter. Otherwise never more comes back than that: what others were promised in the
-// meantime stays within the limits. Only the first call of Cancel or Settle counts.
+// Cancel returns the events of an unused reservation, before or after its
+// Delay. If no other events were taken since, the limiter is as if the
+// reservation had never been made, in whatever order several reservations are
+// cancelled. Otherwise Cancel returns as many events as it can while others are
+// promised later instants; it may return the rest when these are cancelled too.
+// Only the first call of Cancel or Settle has an effect.
+//
+// Cancel takes time proportional to the square of the number of cancelled
+// reservations that are still in the future.
 func (r *Reservation) Cancel() { r.Settle(0) }
 
-// Settle says how many events it was in the end: fewer than reserved are given back as by Cancel, and more are charged
-// as by [Limiter.Charge]. A negative number counts as 0.
+// Settle replaces the reserved number of events by the actual number. It
+// returns unused events, as Cancel does, and charges additional events, as
+// [Limiter.Charge] does. If actual < 0, it counts as 0.
 func (r *Reservation) Settle(actual int64) {
 	l := r.limiter
-	l.lock()
-	defer l.unlock()
+	l.seal()
+	defer l.unseal()
 	if r.done {
 		return
 	}
@@ -99,30 +110,32 @@ func (r *Reservation) Settle(actual int64) {
 		if i := slices.Index(l.promises, r.due); i >= 0 && actual <= 0 {
 			l.promises = slices.Delete(l.promises, i, i+1)
 		}
-		l.giveBack(ns, r, unused)
+		l.putBack(ns, r, unused)
 	}
 }
 
-// keptPromises drops the promises that are due at ns and returns the others.
+// keptPromises removes the promises that are due at ns and returns the others.
 func (l *Limiter) keptPromises(ns int64) []int64 {
 	l.promises = slices.DeleteFunc(l.promises, func(due int64) bool { return due <= ns })
 	return l.promises
 }
 
-// A hold is what a cancelled reservation could not give back, because others have been promised a later instant. If
-// they cancel too, it can.
+// A hold is the part of a cancelled reservation that could not be returned,
+// because others have been promised a later instant. If they cancel too, it can
+// be returned.
 type hold struct {
 	bucket     int
 	end, units int64 // the units that end at the instant end
 }
 
-// A shift is what was given back: the state of all that was taken after it lies units earlier.
+// A shift is a returned part: the tat of every reservation after it is units
+// earlier.
 type shift struct {
 	hold
-	until int64 // the tat at that time, after which it does not matter any more
+	until int64 // the tat when it was returned; after that instant the shift has no effect
 }
 
-// over returns the instant end as it is after the shift.
+// over returns the instant end after the shift.
 func (s *shift) over(bucket int, end int64) int64 {
 	if s.bucket == bucket && end > s.end {
 		end -= s.units
@@ -130,7 +143,7 @@ func (s *shift) over(bucket int, end int64) int64 {
 	return end
 }
 
-func (l *Limiter) giveBack(ns int64, r *Reservation, n int64) {
+func (l *Limiter) putBack(ns int64, r *Reservation, n int64) {
 	buckets := l.current().buckets
 	for i := range buckets {
 		end := r.end
@@ -153,8 +166,8 @@ func (l *Limiter) giveBack(ns int64, r *Reservation, n int64) {
 	l.promote(ns)
 }
 
-// release gives back what it can of all that is held, the latest first, and keeps the rest if that may be given back
-// later.
+// release returns as much as possible of the holds, the latest first, and keeps
+// the rest if it may be returned later.
 func (l *Limiter) release(ns int64) {
 	promised, kept := len(l.keptPromises(ns)) > 0, l.held[:0]
 	for _, h := range l.held {
@@ -163,7 +176,7 @@ func (l *Limiter) release(ns int64) {
 		next := b.restore(tat, now, h.end, h.units, promised)
 		if back := tat - next; back > 0 {
 			s := shift{hold{h.bucket, h.end, back}, tat}
-			for i := range kept { // those after it
+			for i := range kept { // the holds after it
 				kept[i].end = s.over(kept[i].bucket, kept[i].end)
 			}
 			if tat > h.end {

@@ -1,20 +1,22 @@
 package ratelimit
 
-// Stats are the figures of a [Keyed] since it was made.
+// Stats are figures of a [Keyed]. Allowed, Refused and PushedOut count from
+// the call of NewKeyed.
 type Stats struct {
+	Name      string `json:"name"`       // KeyedConfig.Name
 	Allowed   uint64 `json:"allowed"`    // requests that were allowed, whatever their number of events
 	Refused   uint64 `json:"refused"`    // requests that were refused
-	PushedOut uint64 `json:"pushed_out"` // keys that had events to pay back and were pushed out by others
-	Len       int    `json:"len"`        // keys that have events to pay back now
+	PushedOut uint64 `json:"pushed_out"` // keys in debt that lost their slot to other keys
+	Len       int    `json:"len"`        // keys in debt now
 	MaxKeys   int    `json:"max_keys"`   // slots
 }
 
-// figures are the part of a set.
+// figures are the counters of one set.
 type figures struct{ allowed, refused, evicted uint64 }
 
-// Stats returns the figures. It looks at every slot.
+// Stats returns the figures. It reads every slot.
 func (k *Keyed[K]) Stats() Stats {
-	s := Stats{Len: k.Len(), MaxKeys: len(k.sets) * ways}
+	s := Stats{Name: k.name, Len: k.Len(), MaxKeys: len(k.sets) * ways}
 	for i := range k.sets {
 		set := &k.sets[i]
 		set.mu.Lock()

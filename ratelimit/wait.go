@@ -7,28 +7,33 @@ import (
 	"time"
 )
 
-// A waiter is a caller in the queue. Only the one at the front has a timer and may take events, so the queue is in
-// order, a waiter that leaves has nothing to give back, and those behind it move up by its whole turn.
+// A waiter is a caller in the queue. Only the first waiter has a timer and may
+// take events. So the queue keeps its order, a waiter that leaves has nothing
+// to return, and the waiters behind it move up by its whole turn.
 type waiter struct {
 	n    int64
-	turn chan struct{} // holds a signal when due is new
-	due  int64         // at the front: the instant at which n events can be taken; guarded by the limiter's lock
+	turn chan struct{} // receives a signal when due changes
+	due  int64         // of the first waiter: the instant of its turn; guarded by the limiter's lock
 }
 
-// Wait waits until an event may happen, and takes it. Callers are served strictly in the order of their calls; while
-// any wait, Allow and Take refuse.
+// Wait waits until an event may happen, and takes it. Callers are served in the
+// order of their calls. While callers wait, Allow and Take refuse.
 //
-// When ctx ends first, the error matches both ctx.Err and [context.Cause], and the turn passes to the next in line. A
-// *[LimitedError], at once, says that waiting is no use: the turn would come only after the deadline of ctx (then it
-// also matches [context.DeadlineExceeded]), or never.
+// Errors: if ctx ends first, the error matches ctx.Err and [context.Cause], and
+// the turn passes to the next caller. If the turn would come only after the
+// deadline of ctx, Wait immediately returns a *[LimitedError] that also matches
+// [context.DeadlineExceeded]. If the turn would never come, Wait immediately
+// returns a *[LimitedError].
 func (l *Limiter) Wait(ctx context.Context) error { return l.WaitN(ctx, 1) }
 
-// Pace waits for n events in parts of at most the smallest burst, so that n may be any number: for pacing bytes, say.
-// Others may have their turn between the parts. After an error, which is one of [Limiter.WaitN], the parts before it
-// are taken.
+// Pace waits for n events in parts of at most the smallest burst, so that n may
+// exceed it: for pacing bytes, for example. Other callers may have their turn
+// between the parts.
+//
+// Errors: see [Limiter.WaitN]. The parts before the error stay taken.
 func (l *Limiter) Pace(ctx context.Context, n int64) error {
 	for {
-		part := max(min(n, l.burst()), min(n, 1)) // without any burst, let WaitN say so
+		part := max(min(n, l.burst()), min(n, 1)) // without a burst, WaitN returns the error
 		if err := l.WaitN(ctx, part); err != nil || part >= n {
 			return err
 		}
@@ -36,7 +41,8 @@ func (l *Limiter) Pace(ctx context.Context, n int64) error {
 	}
 }
 
-// burst returns the events that all limits can admit at once.
+// burst returns the number of events that all limits can admit at the same
+// instant.
 func (l *Limiter) burst() int64 {
 	least := int64(math.MaxInt64)
 	buckets := l.current().buckets
@@ -46,21 +52,24 @@ func (l *Limiter) burst() int64 {
 	return least
 }
 
-// WaitN is [Limiter.Wait] for n events, taken all at once. For more events than the burst of a limit the error, at
-// once, also matches [ErrTooLarge]. No events are waited for by no time.
+// WaitN is [Limiter.Wait] for n events, which are taken together. If n == 0,
+// WaitN returns immediately.
+//
+// Errors: see [Limiter.Wait]. If n exceeds the burst of a limit, the error
+// also matches [ErrTooLarge].
 func (l *Limiter) WaitN(ctx context.Context, n int64) error {
 	done := ctx.Done()
 	if ctx.Err() != nil {
 		return cancelled(ctx)
 	}
-	if _, ok, _ := l.spend(l.elapsed(), n, 0); ok {
+	if _, ok, _ := l.current().spend(l.elapsed(), n, 0); ok {
 		return nil
 	}
 	e, err := l.enqueue(ctx, n)
 	if e == nil {
 		return err
 	}
-	var alarm <-chan time.Time // only at the front
+	var alarm <-chan time.Time // of the first waiter
 	for {
 		select {
 		case <-e.Value.(*waiter).turn:
@@ -77,15 +86,15 @@ func (l *Limiter) WaitN(ctx context.Context, n int64) error {
 	}
 }
 
-// enqueue takes n events or joins the queue for them: then the element is not nil.
+// enqueue takes n events, or joins the queue and returns its element.
 func (l *Limiter) enqueue(ctx context.Context, n int64) (*list.Element, error) {
 	deadline, bounded := ctx.Deadline()
-	l.lock()
-	defer l.unlock()
+	l.seal()
+	defer l.unseal()
 	ns := l.elapsed()
 	d := l.take(ns, n, 0)
 	switch {
-	case d.OK, d.RetryAfter == Never:
+	case d.OK, !d.Retryable:
 		return nil, d.Err()
 	case bounded && time.Until(deadline) <= d.RetryAfter:
 		return nil, &LimitedError{Decision: d, Late: true}
@@ -98,7 +107,7 @@ func (l *Limiter) enqueue(ctx context.Context, n int64) (*list.Element, error) {
 	return e, nil
 }
 
-// promote tells the waiter at the front, if there is one, when its turn is.
+// promote computes the turn of the first waiter, if any.
 func (l *Limiter) promote(ns int64) {
 	e := l.waiters.Front()
 	if e == nil {
@@ -115,16 +124,17 @@ func (l *Limiter) promote(ns int64) {
 	}
 	select {
 	case w.turn <- struct{}{}:
-	default: // not yet read; it will find the new due
+	default: // the last signal is unread, and the waiter will find the new due
 	}
 }
 
-// claim ends the wait of the waiter at the front if its turn has come, or else returns how long that will take. The
-// events are taken at the instant they were due: waking up late does not slow down those behind. The wait ends with an
-// error if other limits have been set and the turn can never come.
+// claim ends the wait of the first waiter if its turn has come. Otherwise it
+// returns the time until then. The events are taken at the instant of the turn,
+// so that a late wake-up does not delay the waiters behind. The wait ends with
+// an error if new limits mean that the turn can never come.
 func (l *Limiter) claim(e *list.Element) (time.Duration, error) {
-	l.lock()
-	defer l.unlock()
+	l.seal()
+	defer l.unseal()
 	w, ns := e.Value.(*waiter), l.elapsed()
 	if w.due == math.MaxInt64 {
 		l.remove(e, ns)
@@ -138,10 +148,10 @@ func (l *Limiter) claim(e *list.Element) (time.Duration, error) {
 	return 0, nil
 }
 
-// leave takes a waiter that gives up out of the queue.
+// leave removes a waiter that gives up.
 func (l *Limiter) leave(e *list.Element) {
-	l.lock()
-	defer l.unlock()
+	l.seal()
+	defer l.unseal()
 	l.remove(e, l.elapsed())
 }
 

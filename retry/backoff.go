@@ -1,46 +1,46 @@
 package retry
 
 import (
-	"iter"
+	"errors"
+	"fmt"
 	"math"
-	"math/rand/v2"
 	"time"
 )
 
-// A Backoff gives the pause before each retry. It keeps no state: all that it
-// may depend on is in the Step, so that one Backoff serves all calls at once.
+// A Backoff sets the pause before each retry. It has no state: a pause may
+// depend only on the Step, so that a Backoff can serve all calls at once.
 type Backoff interface {
-	// Delay returns the pause before a retry. Negative means none.
+	// Delay returns the pause before a retry. Negative means no pause.
 	Delay(Step) time.Duration
 }
 
-// A Step tells a Backoff where a call stands. An error that asked for a pause
-// of its own (see After) begins the steps anew.
+// A Step describes a retry of a call to a Backoff. After an error that asked
+// for a pause of its own (see After) the steps of a call begin again.
 type Step struct {
-	Retry    int           // number of the retry, from 1
-	Prev     time.Duration // the previous Delay, 0 at first
-	Rand     float64       // one fresh draw from [0,1)
-	PrevRand float64       // the draw of the previous step, 0 at first
-	Err      error         // the error of the attempt that failed
+	Retry int           // number of the retry, from 1
+	Prev  time.Duration // the previous Delay, 0 at first
+	Rand  float64       // a new draw from [0, 1)
+	Err   error         // the error of the attempt that failed
 }
 
-// BackoffFunc is a function as a Backoff.
+// A BackoffFunc is a function used as a Backoff.
 type BackoffFunc func(Step) time.Duration
 
 // Delay returns f(s).
 func (f BackoffFunc) Delay(s Step) time.Duration { return f(s) }
 
-// Constant is the same pause before every retry, without jitter.
+// Constant is a fixed pause without jitter. For a fixed pause with jitter use
+// an Exponential with Factor 1.
 type Constant time.Duration
 
 // Delay returns c.
 func (c Constant) Delay(Step) time.Duration { return max(time.Duration(c), 0) }
 
-// Sequence is a table of pauses. The last one repeats; an empty table means no
-// pauses.
+// A Sequence is a table of pauses. The last pause repeats. An empty table means
+// no pauses.
 type Sequence []time.Duration
 
-// Delay returns the entry of s for the retry.
+// Delay returns the pause of retry s.Retry.
 func (q Sequence) Delay(s Step) time.Duration {
 	if len(q) == 0 {
 		return 0
@@ -48,51 +48,69 @@ func (q Sequence) Delay(s Step) time.Duration {
 	return max(q[min(max(s.Retry, 1), len(q))-1], 0)
 }
 
-// defaultBase is what a zero Base means.
+// defaultBase is the Base of a Backoff whose Base is zero.
 const defaultBase = 100 * time.Millisecond
 
-// defaultBackoff is what a nil Policy.Backoff means.
+// defaultBackoff is the Backoff of a Policy whose Backoff is nil.
 var defaultBackoff Backoff = Exponential{Base: defaultBase, Max: 10 * time.Second}
 
-// Exponential multiplies its pause by Factor from retry to retry. The ceiling
-// of a pause is min(Max, Base*Factor^(n-1)), and Jitter draws the pause below
-// or around it: the limit is applied first, so that pauses at the limit still
-// differ. No pause is ever longer than Max.
-//
-// See "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+// Exponential is exponential backoff with jitter. The ceiling of pause n is
+// Base*Factor^(n-1), at most Max, and Jitter draws the pause below the ceiling
+// or around it. The bounds apply before the draw, so that pauses at a bound
+// still differ. No pause is longer than Max or, up to Max, shorter than Min: a
+// ceiling too low for Min is raised to leave room for the draw.
 type Exponential struct {
-	Base   time.Duration // first ceiling; 0 means 100ms, negative means no pauses
-	Max    time.Duration // longest pause; 0 or negative means no limit
-	Min    time.Duration // shortest pause, as far as the ceiling allows; 0 or negative means none
-	Factor float64       // growth; 0 or NaN means 2, and less than 1 means 1
-	Jitter Jitter        // the zero value is Full
+	Base   time.Duration // first ceiling; zero means 100 ms, negative means no pauses
+	Max    time.Duration // longest pause; zero or negative means no limit
+	Min    time.Duration // shortest pause; zero or negative means none
+	Factor float64       // growth; zero or NaN means 2, less than 1 means 1
+	Jitter Jitter        // zero means Full
 }
 
 // Delay returns the pause before retry s.Retry.
 func (e Exponential) Delay(s Step) time.Duration {
-	limit := limit(e.Max)
-	return e.Jitter.draw(e.ceiling(s.Retry, limit), min(e.Min, limit), limit, s.Rand)
+	top := longest(e.Max)
+	c, floor := e.ceiling(s.Retry, top), min(e.Min, top)
+	if c > 0 && floor > 0 {
+		c = max(c, e.Jitter.over(floor, top))
+	}
+	return e.Jitter.draw(c, floor, top, s.Rand)
 }
 
-// ceiling returns min(limit, Base*Factor^(n-1)).
-func (e Exponential) ceiling(n int, limit time.Duration) time.Duration {
+// Validate reports every field whose value is out of range.
+func (e Exponential) Validate() error {
+	var errs []error
+	if f := e.Factor; f != 0 && !(f >= 1) {
+		errs = append(errs, fmt.Errorf("retry: Exponential.Factor is %v, want 0 or at least 1", f))
+	}
+	if e.Max > 0 && e.Min > e.Max {
+		errs = append(errs, fmt.Errorf("retry: Exponential.Min is %v, want at most Max, %v", e.Min, e.Max))
+	}
+	if j := e.Jitter; !(j >= -1 && j <= 1) {
+		errs = append(errs, fmt.Errorf("retry: Exponential.Jitter is %v, want -1 to 1", float64(j)))
+	}
+	return errors.Join(errs...)
+}
+
+// ceiling returns min(top, Base*Factor^(n-1)).
+func (e Exponential) ceiling(n int, top time.Duration) time.Duration {
 	b, f, n := base(e.Base), e.Factor, max(n, 1)-1
 	if b == 0 {
 		return 0
 	}
 	if f == 0 || f == 2 || math.IsNaN(f) {
-		// The usual case, in whole numbers: b<<n overflows only where limit>>n
-		// is already smaller than b.
-		if b > limit>>n {
-			return limit
+		// The usual case, in whole numbers: b<<n overflows only if top>>n is
+		// already smaller than b.
+		if b > top>>n {
+			return top
 		}
 		return b << n
 	}
-	return limited(float64(b)*power(max(f, 1), n), limit)
+	return bounded(float64(b)*power(max(f, 1), n), top)
 }
 
-// power returns f^n, a few times faster than math.Pow, which is made for
-// exponents that are not whole.
+// power returns f^n, a few times faster than math.Pow, whose exponents need
+// not be whole.
 func power(f float64, n int) float64 {
 	p := 1.0
 	for ; n > 0; n >>= 1 {
@@ -104,110 +122,28 @@ func power(f float64, n int) float64 {
 	return p
 }
 
-// Linear adds Increment to its pause from retry to retry. The ceiling of a
-// pause is min(Max, Base+Increment*(n-1)), and Jitter draws the pause as it
-// does for Exponential.
-type Linear struct {
-	Base      time.Duration // first ceiling; 0 means 100ms, negative means 0
-	Increment time.Duration // growth; 0 means the value of Base, negative means none
-	Max       time.Duration // longest pause; 0 or negative means no limit
-	Jitter    Jitter        // the zero value is Full
-}
-
-// Delay returns the pause before retry s.Retry.
-func (l Linear) Delay(s Step) time.Duration {
-	limit, b := limit(l.Max), base(l.Base)
-	inc := max(l.Increment, 0)
-	if l.Increment == 0 {
-		inc = b
-	}
-	c := limited(float64(b)+float64(inc)*float64(max(s.Retry, 1)-1), limit)
-	return l.Jitter.draw(c, 0, limit, s.Rand)
-}
-
-// Decorrelated draws each pause from [Base, min(Max, 3*previous)), beginning
-// with 3*Base. Here the interval is bounded, where the well-known form bounds
-// the draw: that one gives exactly Max for two pauses in five.
-//
-// See "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+// Decorrelated is decorrelated jitter. It draws each pause from
+// [Base, min(Max, 3*previous)), beginning with 3*Base. The interval is bounded
+// before the draw: the well-known form bounds the draw, and two of its pauses
+// in five are exactly Max.
 type Decorrelated struct {
-	Base time.Duration // shortest pause; 0 means 100ms, negative means 0
-	Max  time.Duration // longest pause; 0 or negative means no limit
+	Base time.Duration // shortest pause; zero means 100 ms, negative means none
+	Max  time.Duration // longest pause; zero or negative means no limit
 }
 
-// Delay returns a pause drawn from the interval that s.Prev sets.
+// Delay returns a pause from the interval that s.Prev sets.
 func (d Decorrelated) Delay(s Step) time.Duration {
-	limit, b := limit(d.Max), base(d.Base)
-	top := max(s.Prev, b)
-	if top > limit/3 {
-		top = limit
+	top, b := longest(d.Max), base(d.Base)
+	high := max(s.Prev, b)
+	if high > top/3 {
+		high = top
 	} else {
-		top *= 3
+		high *= 3
 	}
-	return between(min(b, top), top, s.Rand)
+	return between(min(b, high), high, s.Rand)
 }
 
-// Smooth is exponential growth with a jitter that spreads the retries of many
-// callers over time without gaps and peaks: retry n comes Median*2^(n-1) after
-// the first failure, in the median. A pause above Max is drawn from
-// [Max/2, Max) instead.
-//
-// This is DecorrelatedJitterBackoffV2 of Polly, by George Polevoy, there
-// without jitter at the limit.
-type Smooth struct {
-	Median time.Duration // median of the first pause; 0 means 100ms, negative means no pauses
-	Max    time.Duration // longest pause; 0 or negative means no limit
-}
-
-// Delay returns the pause between the points that this step's draw and the
-// previous one set on a curve.
-func (m Smooth) Delay(s Step) time.Duration {
-	if m.Median < 0 {
-		return 0
-	}
-	limit, n := limit(m.Max), max(s.Retry, 1)
-	d := smooth(n-1, s.Rand)
-	if n > 1 {
-		d -= smooth(n-2, s.PrevRand)
-	}
-	const scale = 1 / 1.4 // brings the median of the first pause to Median
-	d *= scale * float64(base(m.Median))
-	if d < float64(limit) {
-		return min(time.Duration(max(d, 0)), limit)
-	}
-	// Above the limit, or NaN: the curve is Inf from the 1025th retry on.
-	return between(limit/2, limit, s.Rand)
-}
-
-// smooth returns the point of the curve after n pauses and a part u of one.
-func smooth(n int, u float64) float64 {
-	t := float64(n) + unit(u)
-	return math.Exp2(t) * math.Tanh(math.Sqrt(4*t))
-}
-
-// Delays returns the pauses b gives one call, without end, to print or test a
-// schedule. A nil b means the default of Policy.Backoff; rnd stands for
-// Policy.Rand.
-func Delays(b Backoff, rnd func() float64) iter.Seq[time.Duration] {
-	if b == nil {
-		b = defaultBackoff
-	}
-	if rnd == nil {
-		rnd = rand.Float64
-	}
-	return func(yield func(time.Duration) bool) {
-		var s Step
-		for {
-			s = Step{Retry: s.Retry + 1, Prev: s.Prev, Rand: rnd(), PrevRand: s.Rand}
-			s.Prev = max(b.Delay(s), 0)
-			if !yield(s.Prev) {
-				return
-			}
-		}
-	}
-}
-
-// base returns the first pause d stands for.
+// base returns the first pause for a Base of d.
 func base(d time.Duration) time.Duration {
 	if d == 0 {
 		return defaultBase
@@ -215,24 +151,24 @@ func base(d time.Duration) time.Duration {
 	return max(d, 0)
 }
 
-// limit returns the longest pause d stands for.
-func limit(d time.Duration) time.Duration {
+// longest returns the longest pause for a Max of d.
+func longest(d time.Duration) time.Duration {
 	if d <= 0 {
 		return math.MaxInt64
 	}
 	return d
 }
 
-// limited returns d, which is not negative, as a duration of at most limit.
-// float64(limit) may be rounded up, even to 2^63, hence >= and the final min.
-func limited(d float64, limit time.Duration) time.Duration {
-	if d >= float64(limit) {
-		return limit
+// bounded returns d >= 0 as a duration of at most top. float64(top) may be
+// rounded up, even to 2^63, hence >= and the final min.
+func bounded(d float64, top time.Duration) time.Duration {
+	if d >= float64(top) {
+		return top
 	}
-	return min(time.Duration(d), limit)
+	return min(time.Duration(d), top)
 }
 
-// add returns a+b for values that are not negative, saturating.
+// add returns a+b for a, b >= 0, saturating.
 func add(a, b time.Duration) time.Duration {
 	if a > math.MaxInt64-b {
 		return math.MaxInt64

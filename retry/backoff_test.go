@@ -2,23 +2,34 @@ package retry_test
 
 import (
 	"fmt"
+	"iter"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/redoubt-go/redoubt/retry"
 )
 
 const forever = time.Duration(math.MaxInt64)
 
+// delays yields the delays of one call, without end.
+func delays(b retry.Backoff, rnd func() float64) iter.Seq[time.Duration] {
+	return func(yield func(time.Duration) bool) {
+		s := retry.Step{Retry: 1, Rand: rnd()}
+		for ; ; s = (retry.Step{Retry: s.Retry + 1, Prev: s.Prev, Rand: rnd()}) {
+			if s.Prev = b.Delay(s); !yield(s.Prev) {
+				return
+			}
+		}
+	}
+}
+
 // schedule returns the first n delays of b, every draw being u.
 func schedule(b retry.Backoff, n int, u float64) []time.Duration {
 	var ds []time.Duration
-	for d := range retry.Delays(b, func() float64 { return u }) {
+	for d := range delays(b, func() float64 { return u }) {
 		if ds = append(ds, d); len(ds) == n {
 			break
 		}
@@ -26,7 +37,7 @@ func schedule(b retry.Backoff, n int, u float64) []time.Duration {
 	return ds
 }
 
-func TestTrap17_ExtremeSettings(t *testing.T) {
+func TestExtremeSettings(t *testing.T) {
 	none := retry.None
 	tests := []struct {
 		name  string
@@ -53,11 +64,6 @@ func TestTrap17_ExtremeSettings(t *testing.T) {
 		{"retry 0", retry.Exponential{Base: 9, Jitter: none}, 0, 9},
 		{"retry negative", retry.Exponential{Base: 9, Jitter: none}, math.MinInt, 9},
 		{"saturates above 2^63", retry.Exponential{Base: forever, Factor: 1.5, Jitter: none}, 2, forever},
-		{"linear", retry.Linear{Base: 5, Increment: 2, Jitter: none}, 4, 11},
-		{"linear by base", retry.Linear{Base: 5, Jitter: none}, 4, 20},
-		{"linear flat", retry.Linear{Base: 5, Increment: -1, Jitter: none}, 4, 5},
-		{"linear overflow", retry.Linear{Base: 5, Increment: forever, Jitter: none}, math.MaxInt, forever},
-		{"linear limit", retry.Linear{Base: 5, Max: 12, Jitter: none}, 4, 12},
 		{"constant negative", retry.Constant(-1), 1, 0},
 		{"sequence", retry.Sequence{1, 2, 3}, 2, 2},
 		{"sequence repeats", retry.Sequence{1, 2, 3}, math.MaxInt, 3},
@@ -71,7 +77,7 @@ func TestTrap17_ExtremeSettings(t *testing.T) {
 	}
 }
 
-func TestTrap18_CapBeforeJitter(t *testing.T) {
+func TestCapBeforeJitter(t *testing.T) {
 	for name, j := range map[string]retry.Jitter{"full": retry.Full, "equal": retry.Equal, "spread": retry.Spread(.2)} {
 		b := retry.Exponential{Base: time.Second, Max: time.Minute, Jitter: j}
 		rnd := rand.New(rand.NewPCG(1, 2))
@@ -85,7 +91,7 @@ func TestTrap18_CapBeforeJitter(t *testing.T) {
 	}
 }
 
-func TestTrap19_SpreadWithoutAtom(t *testing.T) {
+func TestSpreadWithoutAtom(t *testing.T) {
 	const limit = 1000 * time.Second
 	b := retry.Exponential{Base: time.Second, Max: limit, Jitter: retry.Spread(.2)}
 	rnd := rand.New(rand.NewPCG(3, 4))
@@ -93,10 +99,10 @@ func TestTrap19_SpreadWithoutAtom(t *testing.T) {
 		return b.Delay(retry.Step{Retry: 50, Rand: rnd.Float64()})
 	})
 	// Oracle: the uniform distribution on the part of the interval below Max.
-	wantUniform(t, xs, limit*8/10, limit)
+	checkUniform(t, xs, limit*8/10, limit)
 }
 
-func TestTrap20_DecorrelatedWithoutAtom(t *testing.T) {
+func TestDecorrelatedWithoutAtom(t *testing.T) {
 	const limit = 20 * time.Second
 	rnd := rand.New(rand.NewPCG(5, 6))
 	xs := steps(retry.Decorrelated{Base: time.Second, Max: limit}, rnd, 100_000)
@@ -115,7 +121,7 @@ func TestTrap20_DecorrelatedWithoutAtom(t *testing.T) {
 	}
 }
 
-func TestTrap21_DrawsAtTheEdges(t *testing.T) {
+func TestDrawsAtTheEdges(t *testing.T) {
 	b := retry.Exponential{Base: 8 * time.Second, Max: 8 * time.Second}
 	tests := []struct {
 		u    float64
@@ -145,32 +151,47 @@ func TestTrap21_DrawsAtTheEdges(t *testing.T) {
 	}
 }
 
-func TestTrap22_StateIsPerCall(t *testing.T) {
-	for name, b := range map[string]retry.Backoff{
-		"decorrelated": retry.Decorrelated{Base: time.Second, Max: time.Minute},
-		"smooth":       retry.Smooth{Median: time.Second, Max: time.Minute},
-	} {
-		a, c := schedule(b, 20, .4), schedule(b, 20, .4)
-		if d := cmp.Diff(a, c); d != "" {
-			t.Errorf("%s: a second call sees the first (-first +second):\n%s", name, d)
-		}
+// TestFloorKeepsTheJitter: a Min above the ceiling does not bring all callers
+// back at the same time, and is kept.
+func TestFloorKeepsTheJitter(t *testing.T) {
+	const s = time.Second
+	tests := []struct {
+		name      string
+		b         retry.Exponential
+		low, high time.Duration
+	}{
+		{"above the ceiling", retry.Exponential{Min: s}, s, 2 * s},
+		{"at the ceiling", retry.Exponential{Base: s, Min: s}, s, 2 * s},
+		{"below the ceiling", retry.Exponential{Base: 4 * s, Min: s}, s, 4 * s},
+		{"just below the ceiling", retry.Exponential{Base: s + 1, Min: s}, s, 2 * s},
+		{"near Max", retry.Exponential{Min: 3 * s, Max: 4 * s}, 3 * s, 4 * s},
+		{"equal", retry.Exponential{Min: s, Jitter: retry.Equal}, s, 2 * s},
+		{"spread", retry.Exponential{Min: 8 * s, Jitter: retry.Spread(.2)}, 8 * s, 12 * s},
 	}
-	for _, n := range []int{1, 2, 1023, 1024, 1025, 1026, math.MaxInt} {
-		for _, limit := range []time.Duration{0, time.Minute} {
-			b := retry.Smooth{Median: time.Second, Max: limit}
-			top := limit
-			if limit == 0 {
-				top = forever
-			}
-			got := b.Delay(retry.Step{Retry: n, Rand: .5, PrevRand: .9})
-			if got < 0 || got > top || n > 1000 && got < top/2 {
-				t.Errorf("Smooth{Max: %v} at retry %d = %v", limit, n, got)
-			}
-		}
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(12, uint64(i)))
+			checkUniform(t, sample(10_000, func() time.Duration {
+				return tt.b.Delay(retry.Step{Retry: 1, Rand: rnd.Float64()})
+			}), tt.low, tt.high)
+		})
 	}
-	if got := (retry.Smooth{Median: -1}).Delay(retry.Step{Retry: 2000}); got != 0 {
-		t.Errorf("Smooth with a negative Median = %v, want 0", got)
+	none := retry.Exponential{Min: s, Jitter: retry.None}
+	checkEqual(t, schedule(none, 5, .5), []time.Duration{s, s, s, s, 1600 * time.Millisecond})
+	off := retry.Exponential{Base: -1, Min: s}
+	checkEqual(t, schedule(off, 2, .5), []time.Duration{0, 0})
+}
+
+func TestJitterOutOfRange(t *testing.T) {
+	for j, want := range map[retry.Jitter]time.Duration{7: 1000, -7: 1000, retry.Jitter(math.Inf(1)): 1000, retry.Jitter(math.NaN()): 500} {
+		got := retry.Exponential{Base: 1000, Jitter: j}.Delay(retry.Step{Retry: 1, Rand: .5})
+		checkEqual(t, got, want)
 	}
+}
+
+func TestStateIsPerCall(t *testing.T) {
+	b := retry.Decorrelated{Base: time.Second, Max: time.Minute}
+	checkEqual(t, schedule(b, 20, .4), schedule(b, 20, .4))
 }
 
 // TestDistributions compares each jitter with the uniform distribution on its
@@ -195,7 +216,7 @@ func TestDistributions(t *testing.T) {
 			xs := sample(100_000, func() time.Duration {
 				return b.Delay(retry.Step{Retry: 3, Rand: rnd.Float64()})
 			})
-			wantUniform(t, xs, tt.low, tt.high)
+			checkUniform(t, xs, tt.low, tt.high)
 		})
 	}
 	for _, f := range []float64{0, -1, math.NaN()} {
@@ -203,37 +224,6 @@ func TestDistributions(t *testing.T) {
 		if got := b.Delay(retry.Step{Retry: 1, Rand: .9}); got != s {
 			t.Errorf("Spread(%v): Delay = %v, want %v", f, got, s)
 		}
-	}
-}
-
-// TestSmoothMedians checks what Polly promises of its formula: retry n comes
-// Median*2^(n-1) after the first failure, in the median.
-func TestSmoothMedians(t *testing.T) {
-	rnd := rand.New(rand.NewPCG(10, 11))
-	const calls, retries = 20_000, 5
-	times := make([][]time.Duration, retries)
-	for range calls {
-		n, at := 0, time.Duration(0)
-		for d := range retry.Delays(retry.Smooth{Median: time.Second}, rnd.Float64) {
-			at += d
-			times[n] = append(times[n], at)
-			if n++; n == retries {
-				break
-			}
-		}
-	}
-	want := time.Second
-	for n, at := range times {
-		slices.Sort(at)
-		got := at[calls/2]
-		if r := float64(got) / float64(want); r < .85 || r > 1.15 {
-			t.Errorf("median time of retry %d = %v, want about %v", n+1, got, want)
-		}
-		want *= 2
-	}
-	xs := steps(retry.Smooth{Median: time.Second, Max: 20 * time.Second}, rnd, 10_000)
-	if got := atom(xs, 20*time.Second); got > 1e-3 {
-		t.Errorf("part of the pauses at the limit = %.4f, want at most 0.001", got)
 	}
 }
 
@@ -264,20 +254,17 @@ func near(t *testing.T, name string, got time.Duration, want float64) {
 	}
 }
 
-func TestDelaysOfDefault(t *testing.T) {
-	want := []time.Duration{50, 100, 200, 400, 800, 1600, 3200, 5000, 5000}
-	for i := range want {
-		want[i] *= time.Millisecond
-	}
-	if d := cmp.Diff(want, schedule(nil, len(want), .5)); d != "" {
-		t.Errorf("Delays(nil) (-want +got):\n%s", d)
-	}
-	for d := range retry.Delays(nil, nil) {
-		if d < 0 || d >= 100*time.Millisecond {
-			t.Errorf("first of Delays(nil, nil) = %v, want below 100ms", d)
+func TestDefaultBackoff(t *testing.T) {
+	p := retry.Policy{MaxAttempts: retry.Unlimited, Rand: func() float64 { return .5 }}
+	var got []time.Duration
+	for n := range 9 {
+		d, err := p.Next(n+1, time.Time{}, errBoom)
+		if err != nil {
+			t.Fatal(err)
 		}
-		break
+		got = append(got, d/time.Millisecond)
 	}
+	checkEqual(t, got, []time.Duration{50, 100, 200, 400, 800, 1600, 3200, 5000, 5000})
 }
 
 // sample returns n values of f.
@@ -292,7 +279,7 @@ func sample(n int, f func() time.Duration) []time.Duration {
 // steps returns n successive delays of one call of b.
 func steps(b retry.Backoff, rnd *rand.Rand, n int) []time.Duration {
 	xs := make([]time.Duration, 0, n)
-	for d := range retry.Delays(b, rnd.Float64) {
+	for d := range delays(b, rnd.Float64) {
 		if xs = append(xs, d); len(xs) == n {
 			break
 		}
@@ -311,8 +298,8 @@ func atom(xs []time.Duration, at time.Duration) float64 {
 	return float64(n) / float64(len(xs))
 }
 
-// wantUniform is the test of Kolmogorov and Smirnov, at the level 0.001.
-func wantUniform(t *testing.T, xs []time.Duration, low, high time.Duration) {
+// checkUniform is the test of Kolmogorov and Smirnov, at the level 0.001.
+func checkUniform(t *testing.T, xs []time.Duration, low, high time.Duration) {
 	t.Helper()
 	slices.Sort(xs)
 	if xs[0] < low || xs[len(xs)-1] >= high {

@@ -2,15 +2,15 @@ package retry
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
+
+	"github.com/redoubt-go/redoubt/internal/errtree"
 )
 
-// Permanent marks err as one that no further attempt can help: it is never
-// retried, whatever RetryIf says, also when it is wrapped or joined with
-// others. The text stays that of err. Permanent(nil) is nil.
+// Permanent marks err as an error that is never retried, whatever RetryIf
+// returns, also if it is wrapped or joined with other errors. The text of err
+// stays the same. Permanent(nil) returns nil.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
@@ -23,10 +23,10 @@ type permanentError struct{ err error }
 func (e *permanentError) Error() string { return e.err.Error() }
 func (e *permanentError) Unwrap() error { return e.err }
 
-// After marks err with the time after which another attempt is welcome. Do
-// pauses for that time and up to a tenth more, instead of asking its Backoff.
-// Any error with a method RetryAfter() time.Duration has the same effect; zero
-// and negative times have none. After(d, nil) is nil.
+// After marks err with the pause that the other side asks for. Do then waits
+// for d and up to a tenth more, in place of the pause of its Backoff. Any error
+// with a method RetryAfter() time.Duration has the same effect. If d <= 0, err
+// asks for no pause. After(d, nil) returns nil.
 func After(d time.Duration, err error) error {
 	if err == nil {
 		return nil
@@ -43,123 +43,119 @@ func (e *afterError) Error() string             { return e.err.Error() }
 func (e *afterError) Unwrap() error             { return e.err }
 func (e *afterError) RetryAfter() time.Duration { return e.d }
 
-// Retryable reports whether another attempt may succeed where this one failed
-// with err. In order:
+// Retryable reports whether another attempt may succeed after an attempt that
+// failed with err. The first rule that applies decides:
 //
-//   - an error marked with Permanent: no
-//   - an error with a method Retryable() bool: what it answers
-//   - context.Canceled: no
-//   - any other: yes, and nil: no
+//   - nil, or an error marked by Permanent: false
+//   - an error with a method Retryable() bool: the result of that method
+//   - an error that matches context.Canceled: false
+//   - any other error: true
 //
-// The error is searched through wrapping and errors.Join, outer ones first.
+// The rules apply to all errors in the tree of err, outer errors first.
 func Retryable(err error) bool {
-	var s signs
-	s.read(err)
-	return s.retryable(err)
+	var p Policy
+	return p.judge(err).retry
 }
 
-// On returns a RetryIf that retries the errors which match one of targets, by
-// errors.Is.
-func On(targets ...error) func(error) bool {
+// A Condition reports whether an error meets it. It can be used as a
+// Policy.RetryIf.
+type Condition func(err error) bool
+
+// On returns the Condition that an error matches any of targets, in the sense
+// of errors.Is.
+func On(targets ...error) Condition {
 	targets = slices.Clone(targets)
 	return func(err error) bool {
-		for _, t := range targets {
-			if errors.Is(err, t) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(targets, func(t error) bool { return errtree.Is(err, t) })
 	}
 }
 
-// OnType returns a RetryIf that retries the errors with an E in their chain,
-// by errors.As.
-func OnType[E error]() func(error) bool {
+// OnType returns the Condition that the tree of an error contains an E, which
+// may be an interface.
+func OnType[E any]() Condition {
 	return func(err error) bool {
-		_, ok := errors.AsType[E](err)
+		_, ok := errtree.Find[E](err)
 		return ok
 	}
 }
 
-// judge reports whether p retries after err, and what else err says.
-func (p *Policy) judge(err error) (retry bool, s signs) {
+// And returns the Condition that both c and d hold. d is called only if c
+// holds.
+func (c Condition) And(d Condition) Condition {
+	return func(err error) bool { return c(err) && d(err) }
+}
+
+// Or returns the Condition that c or d holds. d is called only if c does not
+// hold.
+func (c Condition) Or(d Condition) Condition {
+	return func(err error) bool { return c(err) || d(err) }
+}
+
+// Not returns the Condition that c does not hold.
+func (c Condition) Not() Condition {
+	return func(err error) bool { return !c(err) }
+}
+
+// A verdict is the meaning of an error for a retry.
+type verdict struct {
+	retry    bool          // the policy retries after it
+	rejected bool          // the attempt put no load on the other side
+	nested   bool          // a call inside the attempt retried and gave up
+	after    time.Duration // the pause that the error asks for
+}
+
+// judge returns the meaning of err for p. A nil error is not retried.
+func (p *Policy) judge(err error) verdict {
 	if err == ErrPending {
-		return true, signs{rejected: true} // a further look, not a retry
+		return verdict{retry: true, rejected: true} // a further look, not a retry
 	}
-	s.read(err)
-	if p.RetryIf != nil && !s.permanent {
-		return p.RetryIf(err), s
+	inner, permanent := err, false
+	if m, ok := err.(*permanentError); ok {
+		inner, permanent = m.err, true
 	}
-	return s.retryable(err), s
-}
-
-// signs is what the errors of a chain say about a retry. Of each kind the
-// first error that speaks decides.
-type signs struct {
-	permanent bool // marked with Permanent
-	rejected  bool // a guard refused: the work was never tried
-	retry     bool // the answer of Retryable() bool
-	hint      time.Duration
-
-	hasRejected, hasRetry, hasHint bool // decided
-}
-
-// read walks the tree of err in the order of errors.As, which it replaces
-// because errors.As allocates for a target that is an interface. Chains end
-// where Unwrap returns nil.
-func (s *signs) read(err error) {
-	for err != nil {
-		s.note(err)
-		switch x := err.(type) {
-		case interface{ Unwrap() error }:
-			err = x.Unwrap()
-		case interface{ Unwrap() []error }:
-			for _, e := range x.Unwrap() {
-				s.read(e)
-			}
-			return
-		default:
-			return
-		}
+	var v verdict
+	if plain(inner) {
+		v.retry = inner != context.Canceled
+	} else {
+		v, permanent = read(inner, permanent)
 	}
-}
-
-// note takes down what err itself says, without those it wraps.
-func (s *signs) note(err error) {
-	if _, ok := err.(*permanentError); ok {
-		s.permanent = true
-		return
-	}
-	if x, ok := err.(interface{ Rejected() bool }); ok && !s.hasRejected {
-		s.rejected, s.hasRejected = x.Rejected(), true
-	}
-	if x, ok := err.(interface{ Retryable() bool }); ok && !s.hasRetry {
-		s.retry, s.hasRetry = x.Retryable(), true
-	}
-	if x, ok := err.(interface{ RetryAfter() time.Duration }); ok && !s.hasHint {
-		s.hint, s.hasHint = x.RetryAfter(), true
-	}
-}
-
-// retryable is Retryable for an err that has been read.
-func (s *signs) retryable(err error) bool {
 	switch {
-	case err == nil || s.permanent:
-		return false
-	case s.hasRetry:
-		return s.retry
+	case permanent || err == nil:
+		v.retry = false
+	case p.RetryIf != nil:
+		v.retry = p.RetryIf(err)
 	}
-	return !errors.Is(err, context.Canceled)
+	return v
 }
 
-// blame says in the error of an attempt that AttemptTimeout ended it, which
-// the bare "context deadline exceeded" that most functions return does not.
-func blame(ctx context.Context, err error) error {
-	if err == nil || context.Cause(ctx) != ErrAttemptTimeout {
-		return err
+// plain reports whether the tree of err consists of err alone, and err has
+// none of the methods that a guard calls. Most errors are plain.
+func plain(err error) bool {
+	switch err.(type) {
+	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ Is(error) bool },
+		interface{ Retryable() bool }, interface{ Rejected() bool }, interface{ RetryAfter() time.Duration }:
+		return false
 	}
-	if errors.Is(err, ErrAttemptTimeout) || !errors.Is(err, context.DeadlineExceeded) {
-		return err
+	return true
+}
+
+// read returns the meaning of err by default, and whether the error, or an
+// error in its tree, is marked by Permanent.
+func read(err error, marked bool) (v verdict, permanent bool) {
+	permanent = marked
+	errtree.Walk(err, func(e error) bool {
+		switch x := e.(type) {
+		case *permanentError:
+			permanent = true
+		case *Error:
+			v.nested = v.nested || x != nil && x.Attempts > 1
+		}
+		return true
+	})
+	signs := errtree.Read(err)
+	v.rejected, v.after, v.retry = signs.Rejected, signs.RetryAfter, signs.Retryable
+	if !signs.HasRetryable {
+		v.retry = !errtree.Is(err, context.Canceled)
 	}
-	return fmt.Errorf("%w: %w", ErrAttemptTimeout, err)
+	return v, permanent
 }

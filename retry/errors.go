@@ -9,96 +9,78 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/redoubt-go/redoubt/internal/errtree"
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// The reasons for which a call ends without success, as found in Error.Reason.
-// Besides these it can be the error of the context, context.Canceled or
-// context.DeadlineExceeded.
+// The values of Error.Reason, besides the errors context.Canceled and
+// context.DeadlineExceeded of a context that ended the call.
 var (
 	// ErrExhausted means that MaxAttempts attempts failed.
 	ErrExhausted = errors.New("retry: exhausted")
-	// ErrPermanent means that the last error cannot be helped by retrying.
-	ErrPermanent = errors.New("retry: permanent error")
+	// ErrPermanent means that the last error is not retried.
+	ErrPermanent = errors.New("retry: not retryable")
 	// ErrBudget means that the Budget refused a retry.
 	ErrBudget = errors.New("retry: budget exhausted")
 	// ErrElapsed means that the next attempt would have started at MaxElapsed
-	// or after it.
+	// or later.
 	ErrElapsed = errors.New("retry: time limit reached")
 	// ErrDeadline means that the next attempt would have started at the
-	// deadline of the context or after it. It matches
-	// context.DeadlineExceeded.
+	// deadline of the context or later. It matches context.DeadlineExceeded.
 	ErrDeadline error = deadlineError("retry: deadline too near")
-	// ErrRetryAfter means that the other side asked for a pause longer than
-	// MaxRetryAfter.
+	// ErrRetryAfter means that the last error asked for a pause longer than
+	// MaxRetryAfter or, if a guard refused the attempt, MaxRejected.
 	ErrRetryAfter = errors.New("retry: asked to wait too long")
+	// ErrNested means that the call belongs to the retry of another call,
+	// which decides. See Nest.
+	ErrNested = errors.New("retry: left to the outer retry")
 )
 
 // The other errors of this package.
 var (
-	// ErrAttemptTimeout is the cause of a context ended by AttemptTimeout, and
-	// matched by the error of that attempt. It matches
+	// ErrAttemptTimeout is the cause of a context that AttemptTimeout ended.
+	// The error of that attempt matches it. It matches
 	// context.DeadlineExceeded.
 	ErrAttemptTimeout error = deadlineError("retry: attempt timed out")
-	// ErrPending is the error of a Poll whose last check found the work still
-	// going on.
+	// ErrPending is the last error of a Poll whose last check reported
+	// neither success nor failure.
 	ErrPending = errors.New("retry: still pending")
-	// ErrLost is the cause of the context of a hedged attempt that is no longer
-	// needed.
+	// ErrLost is the cause of the context of a hedged attempt that is no
+	// longer needed.
 	ErrLost = errors.New("retry: another attempt was first")
 	// ErrUnassigned is the error of an Attempts loop whose body did not assign
-	// the error it was told to, usually because := declared another.
+	// the error variable of the loop, usually because := declared another.
 	ErrUnassigned = errors.New("retry: loop body did not assign its error")
 )
 
-// A deadlineError is an error of this package that is also a deadline's.
+// A deadlineError is an error of this package that matches
+// context.DeadlineExceeded.
 type deadlineError string
 
 func (e deadlineError) Error() string        { return string(e) }
 func (e deadlineError) Is(target error) bool { return target == context.DeadlineExceeded }
 
-// kept is the number of errors an Error remembers.
-const kept = 8
-
-// A history holds the error of the first attempt and those of the last seven,
-// so that a call without a limit needs no more memory than another.
-type history [kept]error
-
-// slot returns the place of attempt n, counted from 1.
-func slot(n int) int {
-	if n == 1 {
-		return 0
-	}
-	return 1 + (n-2)%(kept-1)
-}
-
-// add records the error of attempt n.
-func (h *history) add(n int, err error) { h[slot(n)] = err }
-
-// all yields the errors kept of n attempts.
-func (h *history) all(n int, yield func(int, error) bool) {
-	if !yield(1, h[0]) {
-		return
-	}
-	for i := max(2, n-kept+2); i <= n; i++ {
-		if !yield(i, h[slot(i)]) {
-			return
-		}
-	}
-}
-
-// An Error says why a call failed, after how many attempts, and with what.
-// It matches, by errors.Is and errors.As, its Reason, the error of the last
-// attempt and, when the context ended the call, its error and its cause. The
-// errors of earlier attempts are not matched: see All and Join.
+// An Error is the error of a call that failed. It matches its Reason, the error
+// of the last attempt and, if a context ended the call, the error of the
+// context and its cause. It does not match the errors of earlier attempts: see
+// All and Join.
 type Error struct {
-	Reason   error         // why there was no further attempt, see ErrExhausted
-	Attempts int           // number of attempts made
-	Elapsed  time.Duration // from the start of the call; 0 unless the policy has MaxElapsed or OnEvent
-	Hint     time.Duration // the pause the last error asked for, 0 for none
+	Name       string        // of the policy
+	Reason     error         // why there was no further attempt, such as ErrExhausted
+	Attempts   int           // number of attempts made
+	Elapsed    time.Duration // since the start of the call; measured with MaxElapsed, ResetAfter or OnEvent
+	RetryAfter time.Duration // the pause that the last error asked for, 0 for none
 
-	cause error    // of the context that ended the call
-	last  error    // of the attempts
-	older *history // of all attempts, nil unless there were several
+	last error // of the attempts
+	more *more // nil if there is no more to know
+}
+
+// A more is the part of an Error that few errors need.
+type more struct {
+	history history // of the attempts, empty if only the last is known
+	cause   error   // of the context that ended the call
+	nested  bool    // a call inside an attempt retried and gave up
 }
 
 // Last returns the error of the last attempt as it was returned, or nil if
@@ -110,21 +92,21 @@ func (e *Error) Last() error {
 	return e.last
 }
 
-// All returns the attempts' numbers, from 1, and errors: the first attempt and
-// the last seven.
+// All returns the numbers, from 1, and the errors of the first attempt and of
+// the last seven. The error of a Next knows only the last attempt.
 func (e *Error) All() iter.Seq2[int, error] {
 	return func(yield func(int, error) bool) {
 		switch {
 		case e.Last() == nil:
-		case e.older == nil:
-			yield(1, e.last)
+		case e.more == nil || e.more.history[0] == nil:
+			yield(e.Attempts, e.last)
 		default:
-			e.older.all(e.Attempts, yield)
+			e.more.history.all(e.Attempts, yield)
 		}
 	}
 }
 
-// Join returns the errors of All as one, made by errors.Join.
+// Join returns the errors of All, joined by errors.Join.
 func (e *Error) Join() error {
 	var errs []error
 	for _, err := range e.All() {
@@ -133,14 +115,14 @@ func (e *Error) Join() error {
 	return errors.Join(errs...)
 }
 
-// Unwrap returns the reason, the last attempt's error, and the cause of the
-// context if that ended the call.
+// Unwrap returns the reason, the error of the last attempt and, if a context
+// ended the call, its cause.
 func (e *Error) Unwrap() []error {
 	if e == nil {
 		return nil
 	}
 	errs := make([]error, 0, 3)
-	for _, err := range [...]error{e.Reason, e.Last(), e.cause} {
+	for _, err := range [...]error{e.Reason, e.last, e.cause()} {
 		if err != nil {
 			errs = append(errs, err)
 		}
@@ -148,25 +130,52 @@ func (e *Error) Unwrap() []error {
 	return errs
 }
 
-// Timeout reports whether e matches context.DeadlineExceeded, as net.Error and
-// url.Error want to know.
-func (e *Error) Timeout() bool { return errors.Is(e, context.DeadlineExceeded) }
+// cause returns the cause of the context that ended the call, or nil.
+func (e *Error) cause() error {
+	if e.more == nil {
+		return nil
+	}
+	return e.more.cause
+}
+
+// Retryable reports whether a call outside the failed call may retry. It is
+// false if the failed call stopped for a reason that holds outside too:
+// ErrPermanent, ErrBudget, ErrElapsed, ErrRetryAfter or context.Canceled. It
+// is also false for ErrExhausted if a further call inside was exhausted, so
+// that at most two layers retry.
+func (e *Error) Retryable() bool {
+	if e == nil {
+		return true
+	}
+	switch e.Reason {
+	case ErrPermanent, ErrBudget, ErrElapsed, ErrRetryAfter, context.Canceled:
+		return false
+	case ErrNested:
+		return true
+	}
+	return e.more == nil || !e.more.nested
+}
+
+// Timeout reports whether e matches context.DeadlineExceeded. Package net/url
+// calls it.
+func (e *Error) Timeout() bool { return errtree.Is(e, context.DeadlineExceeded) }
 
 // Error returns a text such as
 //
-//	retry: exhausted after 3 attempts: connection refused
+//	retry: billing: exhausted after 3 attempts: connection refused
 func (e *Error) Error() string {
 	if e == nil || e.Reason == nil {
 		return "retry: failed"
 	}
 	var b strings.Builder
 	b.WriteString("retry: ")
-	b.WriteString(strings.TrimPrefix(e.Reason.Error(), "retry: "))
-	if e.Reason == ErrRetryAfter {
-		fmt.Fprintf(&b, " (%v)", milliseconds(e.Hint))
+	if e.Name != "" {
+		b.WriteString(quote.Name(e.Name))
+		b.WriteString(": ")
 	}
-	if e.cause != nil && e.cause != e.Reason {
-		fmt.Fprintf(&b, " (%v)", e.cause)
+	b.WriteString(strings.TrimPrefix(line(e.Reason), "retry: "))
+	if cause := e.cause(); cause != nil && !errtree.Is(e.Reason, cause) {
+		fmt.Fprintf(&b, " (%s)", line(cause))
 	}
 	b.WriteString(" after ")
 	b.WriteString(strconv.Itoa(e.Attempts))
@@ -174,26 +183,33 @@ func (e *Error) Error() string {
 	if e.Attempts != 1 {
 		b.WriteByte('s')
 	}
+	if e.Reason == ErrRetryAfter {
+		fmt.Fprintf(&b, ", retry after %v", e.RetryAfter.Round(time.Millisecond))
+	}
 	if last := e.Last(); last != nil {
 		b.WriteString(": ")
-		b.WriteString(last.Error())
+		b.WriteString(line(last))
 	}
 	return b.String()
 }
 
 var _ slog.LogValuer = (*Error)(nil)
 
-// LogValue returns the error as a group of its parts.
+// LogValue returns the fields of e as a group, without empty fields.
 func (e *Error) LogValue() slog.Value {
 	if e == nil {
 		return slog.Value{}
 	}
-	attrs := []slog.Attr{slog.Any("reason", e.Reason), slog.Int("attempts", e.Attempts)}
+	var attrs []slog.Attr
+	if e.Name != "" {
+		attrs = append(attrs, slog.String("name", e.Name))
+	}
+	attrs = append(attrs, slog.Any("reason", e.Reason), slog.Int("attempts", e.Attempts))
 	if e.Elapsed > 0 {
 		attrs = append(attrs, slog.Duration("elapsed", e.Elapsed))
 	}
-	if e.Hint > 0 {
-		attrs = append(attrs, slog.Duration("retry_after", e.Hint))
+	if e.RetryAfter > 0 {
+		attrs = append(attrs, slog.Duration("retry_after", e.RetryAfter))
 	}
 	if last := e.Last(); last != nil {
 		attrs = append(attrs, slog.Any("last", last))
@@ -201,10 +217,5 @@ func (e *Error) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// milliseconds rounds d up to a whole millisecond, for texts.
-func milliseconds(d time.Duration) time.Duration {
-	if r := d % time.Millisecond; r > 0 {
-		return add(d, time.Millisecond-r)
-	}
-	return d
-}
+// line returns the text of err on one line. The Error method of err may panic.
+func line(err error) string { return strings.ReplaceAll(fmt.Sprint(err), "\n", "; ") }

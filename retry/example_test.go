@@ -33,10 +33,10 @@ var noPause = retry.Constant(0)
 
 // Example is the use in the package documentation.
 func Example() {
-	fetch := flaky(2, ErrBusy)
+	fetch := flaky(0, ErrBusy)
 	policy := retry.Policy{
 		MaxAttempts: 5,
-		Backoff:     retry.Exponential{Base: 50 * time.Millisecond, Max: 2 * time.Second},
+		Backoff:     retry.Exponential{Base: time.Second, Max: time.Minute},
 	}
 	page, err := retry.Do(ctx, policy, fetch)
 	fmt.Println(page, err)
@@ -107,7 +107,7 @@ func ExamplePolicy() {
 		Backoff:        noPause,
 		OnEvent: func(_ context.Context, e retry.Event) {
 			switch {
-			case e.Kind == retry.Retry:
+			case e.Kind == retry.KindRetry:
 				retries++
 			case e.Reason != nil:
 				failures++
@@ -149,7 +149,7 @@ func ExamplePolicy_Attempts() {
 
 func ExamplePoll() {
 	states := []string{"queued", "running", "finished"}
-	state, err := retry.Poll(ctx, retry.Every(time.Millisecond), func(context.Context) (string, bool, error) {
+	state, err := retry.Poll(ctx, retry.Interval(time.Millisecond), func(context.Context) (string, bool, error) {
 		s := states[0]
 		states = states[1:]
 		return s, s == "finished", nil
@@ -158,11 +158,11 @@ func ExamplePoll() {
 	// Output: finished <nil>
 }
 
-func ExampleEvery() {
+func ExampleInterval() {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 	defer cancel()
 	// The last state is returned when the time is over.
-	state, err := retry.Poll(ctx, retry.Every(time.Millisecond), func(context.Context) (string, bool, error) {
+	state, err := retry.Poll(ctx, retry.Interval(time.Millisecond), func(context.Context) (string, bool, error) {
 		return "running", false, nil
 	})
 	fmt.Println(state, errors.Is(err, context.DeadlineExceeded), errors.Is(err, retry.ErrPending))
@@ -174,27 +174,143 @@ func ExamplePermanent() {
 		return "", fmt.Errorf("login: %w", retry.Permanent(errors.New("wrong password")))
 	})
 	fmt.Println(err)
-	// Output: retry: permanent error after 1 attempt: login: wrong password
+	// Output: retry: not retryable after 1 attempt: login: wrong password
 }
 
-// Retries in two layers would multiply: the outer one takes the verdict of the
-// inner one.
-func ExamplePermanent_nested() {
+// Four layers of four attempts each: the two inner layers retry, and the error
+// names the layer that gave up.
+func ExampleErrNested() {
 	calls := 0
-	policy := retry.Policy{Backoff: noPause}
-	inner := retry.Wrap(policy, func(context.Context) (string, error) { calls++; return "", ErrBusy })
-	_, err := retry.Do(ctx, policy, func(ctx context.Context) (string, error) {
-		v, err := inner(ctx)
-		return v, retry.Permanent(err)
+	call := func(context.Context) (string, error) { calls++; return "", ErrBusy }
+	for _, name := range []string{"store", "client", "service", "gateway"} {
+		call = retry.Wrap(retry.Policy{Name: name, MaxAttempts: 4, Backoff: noPause}, call)
+	}
+	_, err := call(ctx)
+	fmt.Println("calls:", calls)
+	fmt.Println(strings.ReplaceAll(err.Error(), ": retry", ":\nretry"))
+	// Output:
+	// calls: 7
+	// retry: gateway: not retryable after 1 attempt:
+	// retry: service: not retryable after 1 attempt:
+	// retry: client: exhausted after 4 attempts:
+	// retry: store: left to the outer retry after 1 attempt: busy
+}
+
+func ExampleNest() {
+	// The handler of a request that its client has sent again.
+	ctx := retry.Nest(ctx)
+	_, err := retry.Do(ctx, retry.Policy{}, flaky(9, ErrBusy))
+	fmt.Println(err)
+	// Output: retry: left to the outer retry after 1 attempt: busy
+}
+
+func ExampleNested() {
+	fmt.Println(retry.Nested(ctx), retry.Nested(retry.Nest(ctx)))
+	// Output: false true
+}
+
+func ExampleUnnest() {
+	ctx := retry.Nest(ctx)
+	// A batch that is tried again consists of many calls: each may be retried.
+	_, err := retry.Do(retry.Unnest(ctx), retry.Policy{Backoff: noPause}, flaky(2, ErrBusy))
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+// A message handler that leaves the pause to its queue.
+func ExamplePolicy_Next() {
+	policy := retry.Policy{Name: "orders", MaxAttempts: 5, MaxElapsed: time.Hour, Rand: func() float64 { return 0.5 }}
+	settle := func(deliveries int, first time.Time, err error) string {
+		if err == nil {
+			return "acknowledge"
+		}
+		pause, stop := policy.Next(deliveries, first, err)
+		if stop != nil {
+			return "dead letter: " + stop.Error()
+		}
+		return "deliver again in " + pause.String()
+	}
+	now := time.Now()
+	fmt.Println(settle(1, now, nil))
+	fmt.Println(settle(1, now, ErrBusy))
+	fmt.Println(settle(2, now, ErrBusy))
+	fmt.Println(settle(2, now, retry.Permanent(ErrBusy)))
+	fmt.Println(settle(3, now.Add(-2*time.Hour), ErrBusy))
+	// Output:
+	// acknowledge
+	// deliver again in 50ms
+	// deliver again in 100ms
+	// dead letter: retry: orders: not retryable after 2 attempts: busy
+	// dead letter: retry: orders: time limit reached after 3 attempts: busy
+}
+
+// Conditions can be combined.
+func ExampleCondition() {
+	gone := errors.New("gone")
+	policy := retry.Policy{RetryIf: retry.On(gone).Not().And(retry.Retryable), Backoff: noPause}
+	_, err := retry.Do(ctx, policy, flaky(2, gone))
+	fmt.Println(err)
+	_, err = retry.Do(ctx, policy, flaky(2, ErrBusy))
+	fmt.Println(err)
+	// Output:
+	// retry: not retryable after 1 attempt: gone
+	// <nil>
+}
+
+// The attempts run on the caller's goroutine, so a variable can count them:
+// here each attempt asks another replica.
+func ExampleDo_attemptNumber() {
+	replicas, n := []string{"a", "b", "c"}, 0
+	answer, err := retry.Do(ctx, retry.Policy{Backoff: noPause}, func(context.Context) (string, error) {
+		replica := replicas[n%len(replicas)]
+		if n++; replica != "c" {
+			return "", ErrBusy
+		}
+		return "from replica " + replica, nil
 	})
-	fmt.Println(calls, err)
-	// Output: 3 retry: permanent error after 1 attempt: retry: exhausted after 3 attempts: busy
+	fmt.Println(answer, err)
+	// Output: from replica c <nil>
+}
+
+// A value that comes with an error may hold a resource. The next attempt
+// releases it; the caller gets the last value.
+func ExampleDo_discard() {
+	var last *os.File
+	file, err := retry.Do(ctx, retry.Policy{Backoff: noPause}, func(context.Context) (*os.File, error) {
+		if last != nil {
+			last.Close()
+		}
+		var err error
+		if last, err = os.Open(os.DevNull); err != nil {
+			return nil, err
+		}
+		return last, ErrBusy // opened, but not usable
+	})
+	fmt.Println(file != nil, errors.Is(err, ErrBusy), file.Close())
+	// Output: true true <nil>
+}
+
+// A connection that is kept for hours: after a healthy run the pauses begin
+// again with the shortest.
+func ExamplePolicy_reconnect() {
+	policy := retry.Policy{
+		MaxAttempts: retry.Unlimited,
+		Backoff:     retry.Exponential{Base: 100 * time.Millisecond, Max: time.Minute},
+		ResetAfter:  10 * time.Minute,
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	err := policy.Do(ctx, func(ctx context.Context) error {
+		cancel() // the program ends
+		return ErrBusy
+	})
+	fmt.Println(err)
+	// Output: retry: context canceled after 1 attempt: busy
 }
 
 func ExampleAfter() {
 	n := 0
 	policy := retry.Policy{OnEvent: func(_ context.Context, e retry.Event) {
-		if e.Kind == retry.Retry {
+		if e.Kind == retry.KindRetry {
 			fmt.Println("asked for a pause:", e.Delay >= 5*time.Millisecond)
 		}
 	}}
@@ -224,7 +340,7 @@ func ExampleOn() {
 	fmt.Println(err)
 	// Output:
 	// <nil>
-	// retry: permanent error after 1 attempt: file does not exist
+	// retry: not retryable after 1 attempt: file does not exist
 }
 
 func ExampleOnType() {
@@ -263,26 +379,12 @@ func ExampleStep() {
 // print prints the first five delays of b, each from the middle of its range.
 func print(b retry.Backoff) {
 	var ds []time.Duration
-	for d := range retry.Delays(b, func() float64 { return 0.5 }) {
-		if ds = append(ds, d.Round(time.Millisecond)); len(ds) == 5 {
-			break
-		}
+	s := retry.Step{Rand: 0.5}
+	for s.Retry = 1; s.Retry <= 5; s.Retry++ {
+		s.Prev = b.Delay(s)
+		ds = append(ds, s.Prev.Round(time.Millisecond))
 	}
 	fmt.Println(ds)
-}
-
-func ExampleDelays() {
-	n := 0
-	for d := range retry.Delays(nil, func() float64 { return 0.5 }) {
-		fmt.Println(d)
-		if n++; n == 3 {
-			break
-		}
-	}
-	// Output:
-	// 50ms
-	// 100ms
-	// 200ms
 }
 
 func ExampleExponential() {
@@ -293,11 +395,6 @@ func ExampleExponential() {
 	// [500ms 1s 2s 2.5s 2.5s]
 	// [750ms 1.5s 3s 3.75s 3.75s]
 	// [1s 3s 9s 27s 1m21s]
-}
-
-func ExampleLinear() {
-	print(retry.Linear{Base: time.Second, Increment: 2 * time.Second, Jitter: retry.None})
-	// Output: [1s 3s 5s 7s 9s]
 }
 
 func ExampleConstant() {
@@ -313,11 +410,6 @@ func ExampleSequence() {
 func ExampleDecorrelated() {
 	print(retry.Decorrelated{Base: time.Second, Max: 10 * time.Second})
 	// Output: [2s 3.5s 5.5s 5.5s 5.5s]
-}
-
-func ExampleSmooth() {
-	print(retry.Smooth{Median: time.Second})
-	// Output: [897ms 1.093s 2.036s 4.046s 8.084s]
 }
 
 func ExampleJitter() {
@@ -353,7 +445,7 @@ func ExampleError() {
 }
 
 func ExampleKind() {
-	fmt.Println(retry.Retry, retry.Hedged, retry.Done)
+	fmt.Println(retry.KindRetry, retry.KindHedged, retry.KindDone)
 	// Output: retry hedged done
 }
 
@@ -366,7 +458,7 @@ func ExampleEvent() {
 	// Output:
 	// retry 1 busy <nil>
 	// done 2 <nil> <nil>
-	// done 1 busy retry: permanent error
+	// done 1 busy retry: not retryable
 }
 
 func ExampleLog() {
@@ -396,20 +488,6 @@ func ExampleTokenBudget() {
 	// Output:
 	// retry: budget exhausted after 4 attempts: busy
 	// retry: budget exhausted after 1 attempt: busy
-}
-
-// quota is a Budget of a fixed number of retries.
-type quota int
-
-func (q *quota) Withdraw() bool { *q--; return *q >= 0 }
-func (q *quota) Deposit()       {}
-
-func ExampleBudget() {
-	left := quota(1)
-	var b retry.Budget = &left
-	_, err := retry.Do(ctx, retry.Policy{Budget: b, Backoff: noPause}, flaky(9, ErrBusy))
-	fmt.Println(strings.TrimPrefix(err.Error(), "retry: "))
-	// Output: budget exhausted after 2 attempts: busy
 }
 
 func ExampleHedge() {
@@ -455,8 +533,8 @@ func ExampleHedge_DoCancel() {
 	// context canceled
 }
 
-func ExampleQuantile() {
-	q := &retry.Quantile{P: .5}
+func ExampleLatency() {
+	q := &retry.Latency{P: .5}
 	for n := range 1000 {
 		q.Observe(time.Duration(90+n%21) * time.Millisecond)
 	}

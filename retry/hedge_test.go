@@ -18,15 +18,15 @@ import (
 	"github.com/redoubt-go/redoubt/retry"
 )
 
-// An act is what one attempt does: it takes a time, unless it is cancelled and
-// looks, and ends with err or its number.
+// An act is the work of an attempt: it takes a time, unless it is canceled and
+// looks at its context, and ends with err or its number.
 type act struct {
 	takes time.Duration
 	err   error
 	blind bool // does not look at its context
 }
 
-// A stage has an act for each attempt, the last one repeated.
+// A stage holds an act for each attempt. The last act repeats.
 type stage struct {
 	acts  []act
 	begin time.Time
@@ -65,7 +65,7 @@ func (s *stage) call(ctx context.Context) (int, error) {
 
 const s = time.Second
 
-func TestTrap29_WhenAttemptsStart(t *testing.T) {
+func TestWhenAttemptsStart(t *testing.T) {
 	fail := func(d time.Duration) act { return act{takes: d, err: errBoom} }
 	ok := func(d time.Duration) act { return act{takes: d} }
 	fatal := act{takes: s, err: retry.Permanent(errBoom)}
@@ -82,8 +82,9 @@ func TestTrap29_WhenAttemptsStart(t *testing.T) {
 		{"after the delay", retry.Hedge[int]{Delay: 2 * s}, []act{ok(9 * s), ok(s)}, []time.Duration{0, 2 * s}, 3 * s, 2},
 		{"first is first", retry.Hedge[int]{Delay: 2 * s}, []act{ok(3 * s), ok(9 * s)}, []time.Duration{0, 2 * s}, 3 * s, 1},
 		{"failure starts the next, later ones count from it", retry.Hedge[int]{Delay: 10 * s, Max: 2}, []act{fail(s), ok(30 * s), ok(s)}, []time.Duration{0, s, 11 * s}, 12 * s, 3},
-		{"zero is all at once", retry.Hedge[int]{Max: 3}, []act{ok(9 * s), ok(9 * s), ok(s), ok(9 * s)}, []time.Duration{0, 0, 0, 0}, s, 3},
-		{"negative is on failure only", retry.Hedge[int]{Delay: -1}, []act{fail(5 * s), ok(s)}, []time.Duration{0, 5 * s}, 6 * s, 2},
+		{"zero is a real delay", retry.Hedge[int]{Max: 2}, []act{ok(9 * s), ok(9 * s), ok(s)}, []time.Duration{0, s / 10, s / 5}, s + s/5, 3},
+		{"all at once", retry.Hedge[int]{Delay: retry.AtOnce, Max: 3}, []act{ok(9 * s), ok(9 * s), ok(s), ok(9 * s)}, []time.Duration{0, 0, 0, 0}, s, 3},
+		{"after a failure only", retry.Hedge[int]{Delay: retry.AfterFailure}, []act{fail(5 * s), ok(s)}, []time.Duration{0, 5 * s}, 6 * s, 2},
 		{"fatal ends all", retry.Hedge[int]{Delay: 2 * s}, []act{ok(30 * s), fatal}, []time.Duration{0, 2 * s}, 3 * s, 0},
 		{"all failed", retry.Hedge[int]{Delay: 2 * s}, []act{fail(3 * s), fail(4 * s)}, []time.Duration{0, 2 * s}, 6 * s, 0},
 		{"budget keeps those in flight", retry.Hedge[int]{Delay: 2 * s, Budget: empty}, []act{ok(30 * s)}, []time.Duration{0}, 30 * s, 1},
@@ -100,11 +101,9 @@ func TestTrap29_WhenAttemptsStart(t *testing.T) {
 					t.Errorf("Do = %d, %v after %v, want %d after %v", got, err, took, tt.want, tt.end)
 				}
 				if tt.want == 0 {
-					wantIs(t, err, errBoom)
+					checkIs(t, err, errBoom)
 				}
-				if d := cmp.Diff(tt.starts, stage.starts); d != "" {
-					t.Errorf("starts (-want +got):\n%s", d)
-				}
+				checkEqual(t, stage.starts, tt.starts)
 			})
 		})
 	}
@@ -119,15 +118,13 @@ func halves(n int) []time.Duration {
 	return ds
 }
 
-func TestTrap30_Losers(t *testing.T) {
+func TestLosers(t *testing.T) {
 	t.Run("contexts end with ErrLost", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			stage := newStage(act{takes: 10 * s}, act{takes: s})
 			retry.Hedge[int]{Delay: s}.Do(t.Context(), stage.call)
 			synctest.Wait()
-			if d := cmp.Diff([]string{retry.ErrLost.Error()}, texts(stage.causes)); d != "" {
-				t.Errorf("causes of losers' contexts (-want +got):\n%s", d)
-			}
+			checkEqual(t, texts(stage.causes), []string{retry.ErrLost.Error()})
 		})
 	})
 	t.Run("late values are discarded once, without waiting", func(t *testing.T) {
@@ -149,9 +146,7 @@ func TestTrap30_Losers(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			slices.Sort(discarded)
-			if d := cmp.Diff([]int{1, 3}, discarded); d != "" {
-				t.Errorf("discarded (-want +got):\n%s", d)
-			}
+			checkEqual(t, discarded, []int{1, 3})
 		})
 	})
 	t.Run("winner's context lives until cancel", func(t *testing.T) {
@@ -163,9 +158,9 @@ func TestTrap30_Losers(t *testing.T) {
 		}
 		cancel()
 		cancel()
-		wantIs(t, ctx.Err(), context.Canceled)
+		checkIs(t, ctx.Err(), context.Canceled)
 		retry.Hedge[int]{Delay: time.Hour}.Do(t.Context(), stage.call)
-		wantIs(t, stage.ctxs[1].Err(), context.Canceled)
+		checkIs(t, stage.ctxs[1].Err(), context.Canceled)
 	})
 }
 
@@ -177,7 +172,7 @@ func texts(errs []error) []string {
 	return ss
 }
 
-func TestTrap31_PanicsSurfaceInTheCaller(t *testing.T) {
+func TestPanicsSurfaceInTheCaller(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tests := map[string]func(){"panic": func() { panic(errBoom) }, "goexit": runtime.Goexit}
 		for name, leave := range tests {
@@ -198,7 +193,7 @@ func TestTrap31_PanicsSurfaceInTheCaller(t *testing.T) {
 				t.Errorf("recovered %v, want the value of the panic", got)
 			}
 		}
-		// One that comes too late to be told ends nothing.
+		// A panic after Do has returned ends nothing.
 		stage := newStage(act{takes: s})
 		policy := retry.Hedge[int]{Discard: func(int) { t.Error("discarded the value of a panic") }}
 		policy.Do(t.Context(), func(ctx context.Context) (int, error) {
@@ -212,18 +207,18 @@ func TestTrap31_PanicsSurfaceInTheCaller(t *testing.T) {
 	})
 }
 
-func TestTrap32_LearnedDelay(t *testing.T) {
+func TestLearnedDelay(t *testing.T) {
 	t.Run("slow primaries are hedged within the budget", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			// One primary in five takes 100 times as long as it should.
 			rnd := rand.New(rand.NewPCG(1, 2))
 			budget := &retry.TokenBudget{Ratio: .1, PerSecond: -1, Burst: 10}
-			q := &retry.Quantile{P: .95}
+			q := &retry.Latency{P: .95}
 			hedges := 0
 			policy := retry.Hedge[int]{
-				Delay: 100 * time.Millisecond, Quantile: q, Budget: budget,
+				Delay: 100 * time.Millisecond, Latency: q, Budget: budget,
 				OnEvent: func(_ context.Context, e retry.Event) {
-					if e.Kind == retry.Hedged {
+					if e.Kind == retry.KindHedged {
 						hedges++
 					}
 				},
@@ -243,11 +238,11 @@ func TestTrap32_LearnedDelay(t *testing.T) {
 	})
 	t.Run("a positive Delay is the longest", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
-			for delay, want := range map[time.Duration]time.Duration{2 * s: 2 * s, 9 * s: 5 * s, -1: 5 * s} {
-				q := &retry.Quantile{Warm: -1}
+			for delay, want := range map[time.Duration]time.Duration{2 * s: 2 * s, 9 * s: 5 * s, -1: 5 * s, 0: 5 * s} {
+				q := &retry.Latency{Warm: -1}
 				q.Observe(5 * s)
 				stage := newStage(act{takes: time.Hour}, act{takes: s})
-				retry.Hedge[int]{Delay: delay, Quantile: q}.Do(t.Context(), stage.call)
+				retry.Hedge[int]{Delay: delay, Latency: q}.Do(t.Context(), stage.call)
 				if d := cmp.Diff([]time.Duration{0, want}, stage.starts); d != "" {
 					t.Errorf("Delay %v, starts (-want +got):\n%s", delay, d)
 				}
@@ -256,8 +251,8 @@ func TestTrap32_LearnedDelay(t *testing.T) {
 	})
 	t.Run("cancelled attempts are no samples", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
-			q := &retry.Quantile{Warm: -1}
-			policy := retry.Hedge[int]{Delay: s, Quantile: q}
+			q := &retry.Latency{Warm: -1}
+			policy := retry.Hedge[int]{Delay: s, Latency: q}
 			stage := newStage(act{takes: time.Hour}, act{takes: 10 * time.Millisecond})
 			policy.Do(t.Context(), stage.call)
 			synctest.Wait()
@@ -268,11 +263,11 @@ func TestTrap32_LearnedDelay(t *testing.T) {
 	})
 }
 
-// TestQuantile compares the estimate with the quantile of the distribution.
-func TestQuantile(t *testing.T) {
+// TestLatency compares the estimate with the quantile of the distribution.
+func TestLatency(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	for _, p := range []float64{.5, .9, .95, .99} {
-		q := &retry.Quantile{P: p}
+		q := &retry.Latency{P: p}
 		below, n := 0, 0
 		for i := range 50_000 {
 			x := time.Duration(rnd.ExpFloat64() * float64(time.Millisecond) * 20)
@@ -288,7 +283,7 @@ func TestQuantile(t *testing.T) {
 			t.Errorf("part below the estimate of quantile %v = %.3f", p, got)
 		}
 	}
-	q := &retry.Quantile{P: 7}
+	q := &retry.Latency{P: 7}
 	for range 19 {
 		q.Observe(-5)
 	}
@@ -303,11 +298,11 @@ func TestQuantile(t *testing.T) {
 
 func TestHedgeAsksTheBudgetUntilItRefuses(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		left := quota(1)
-		h := retry.Hedge[int]{Max: 9, Delay: s, Budget: &left}
+		left := &retry.TokenBudget{Burst: 1, PerSecond: -1}
+		h := retry.Hedge[int]{Max: 9, Delay: s, Budget: left}
 		stage := newStage(act{takes: 30 * s})
-		if _, err := h.Do(t.Context(), stage.call); err != nil || len(stage.starts) != 2 || left != -1 {
-			t.Errorf("error %v, %d attempts, quota %d, want nil, 2, -1", err, len(stage.starts), left)
+		if _, err := h.Do(t.Context(), stage.call); err != nil || len(stage.starts) != 2 || left.Stats().Refused != 1 {
+			t.Errorf("error %v, %d attempts, %+v, want nil, 2, one refusal", err, len(stage.starts), left.Stats())
 		}
 	})
 }
@@ -317,14 +312,12 @@ func TestHedgeDiscardsWhatNobodyReceives(t *testing.T) {
 		var discarded []int
 		h := retry.Hedge[int]{Discard: func(n int) { discarded = append(discarded, n) }}
 		h.OnEvent = func(_ context.Context, e retry.Event) {
-			if e.Kind == retry.Done {
+			if e.Kind == retry.KindDone {
 				time.Sleep(time.Minute) // the second value arrives meanwhile
 			}
 		}
 		h.Do(t.Context(), newStage(act{takes: s}, act{takes: 2 * s, blind: true}).call)
-		if d := cmp.Diff([]int{2}, discarded); d != "" {
-			t.Errorf("discarded (-want +got):\n%s", d)
-		}
+		checkEqual(t, discarded, []int{2})
 	})
 }
 
@@ -338,7 +331,7 @@ func TestHedgeFatal(t *testing.T) {
 	ctx, stop := context.WithCancelCause(t.Context())
 	attempts := 0
 	_, err = h.Do(ctx, func(context.Context) (int, error) { attempts++; stop(errCause); return 0, errEarly })
-	wantIs(t, err, context.Canceled, errCause)
+	checkIs(t, err, context.Canceled, errCause)
 	if attempts != 1 {
 		t.Errorf("attempts = %d, want none once the context is done", attempts)
 	}
@@ -350,12 +343,12 @@ func TestHedgeContextEndsTheCall(t *testing.T) {
 		time.AfterFunc(5*s, func() { cancel(errCause) })
 		stage := newStage(act{takes: s, err: errBoom}, act{takes: time.Hour})
 		_, err := retry.Hedge[int]{Delay: time.Minute}.Do(ctx, stage.call)
-		wantIs(t, err, context.Canceled, errCause, errBoom)
+		checkIs(t, err, context.Canceled, errCause, errBoom)
 		if got := time.Since(stage.begin); got != 5*s {
 			t.Errorf("returned after %v, want 5s", got)
 		}
 		_, err = retry.Hedge[int]{}.Do(ctx, stage.call)
-		wantIs(t, err, context.Canceled, errCause)
+		checkIs(t, err, context.Canceled, errCause)
 		if got := len(stage.starts); got != 2 {
 			t.Errorf("attempts = %d, want 2: none after the context is done", got)
 		}
@@ -372,9 +365,7 @@ func TestHedgeEvents(t *testing.T) {
 		policy.Do(t.Context(), newStage(act{takes: 3 * s}, act{err: errBoom}, act{takes: s / 2}).call)
 		policy.Do(t.Context(), newStage(act{err: retry.Permanent(errBoom)}).call)
 		want := []string{"hedged 2 <nil> <nil>", "hedged 3 boom <nil>", "done 3 <nil> <nil>", "done 1 boom boom"}
-		if d := cmp.Diff(want, got); d != "" {
-			t.Errorf("events (-want +got):\n%s", d)
-		}
+		checkEqual(t, got, want)
 	})
 }
 

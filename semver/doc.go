@@ -1,75 +1,83 @@
-// Package semver has exact semantic versions, exact sets of them, and rules
-// that decide which version may be deployed.
+// Package semver parses semantic versions and version constraints, and decides
+// which version may be deployed.
 //
-// A version is a comparable value, so it is a map key and == means identical;
-// its numbers have any size. A range is a set: it is parsed from the languages
-// of npm, Cargo, Helm and Terraform or from vulnerability records, and then
-// united, intersected, subtracted and compared without approximation, whatever
-// it says of pre-releases.
+// A [Version] is a comparable value with numbers of any size. A version
+// constraint is a [Range]: a set that is parsed in the language of npm, Cargo,
+// Helm or Terraform, and then united, intersected, subtracted and compared
+// exactly, pre-releases included.
+//
+// # Choose a version
+//
+// Parse a constraint, and ask for the highest published version that it
+// contains:
 //
 //	want := semver.MustParseRange("^1.2 || >=3.1 <4")
-//	vuln, err := semver.ParseOSV(advisory...)
+//	vuln := semver.Below(semver.New(1, 4, 2))
 //	best, ok := want.Difference(vuln).Max(slices.Values(available))
-//	gate := semver.Rules(semver.In(want), semver.NotIn(vuln), semver.Stable)
-//	refused := gate(semver.MustParse("1.4.0"))
+//
+// # Gate a deployment
+//
+// A [Rule] is a func(Version) error. [Rules] joins rules, and the error of
+// the gate contains every [Violation]:
+//
+//	gate := semver.Rules(
+//		semver.In(want),
+//		semver.Named("vulnerable", semver.NotIn(vuln)),
+//		semver.Stable,
+//		semver.NoDowngrade(running),
+//	)
+//	err := gate(semver.MustParse("1.4.0"))
+//
+// # Read what a tool reads
+//
+// The same text means different sets to different tools, so name the
+// [Dialect]. Each dialect has a rule for pre-releases, and [Dialect.With] sets
+// another rule:
+//
+//	chart, err := semver.Helm.ParseRange(">=1.19-0")
+//	admit, err := semver.NPM.With(semver.PreAll).ParseRange(">=1.19")
+//
+// # Find versions in a store
+//
+// The key of a version sorts as the version does. Every interval of a range is
+// then a scan of an ordered store:
+//
+//	for iv := range r.Intervals() {
+//		lo, _ := iv.Lo.MarshalBinary()
+//		hi, _ := iv.Hi.MarshalBinary()
+//		scan(lo, hi)
+//	}
 //
 // # Choosing values
 //
-// [Parse] is strict. Where texts come from people or from tags, name the
-// liberties they may take: AllowV.Parse for Go modules and Git tags, Tolerant.Parse for the rest.
-//
-// [Version.Compare] is precedence, where 1.0.0+a and 1.0.0+b are the same;
-// == and [Version.CompareTotal] tell them apart.
-//
-// Name the [Dialect] of a range: one text means different sets to different
-// tools. Its rule for pre-releases is part of it, and [Dialect.With] sets
-// another. The surprise most often met is that of npm and Cargo: a range
-// has a pre-release only if it names one of the same three numbers, so
-// >=1.19 lacks 1.34.1-eks-3025e55. To admit it, use NPM.With(PreAll).
-//
-// Records of vulnerabilities are the other way round. A range such as <2.0.0
-// would miss 1.5.0-beta and 2.0.0-rc.1, so [ParseOSV], [ParseVERS] and the
-// constructors [AtLeast], [Below], [Between] and [Exactly] know only plain
-// precedence. As sets, both sorts combine.
+//   - [Parse] is strict. For texts from people use a [Mode]: AllowV.Parse for
+//     Go modules, Tolerant.Parse for most others. Package tag parses the tags
+//     of images and repositories.
+//   - [Version.Compare] is precedence, in which 1.0.0+a and 1.0.0+b are equal.
+//     == and [Version.CompareTotal] distinguish them.
+//   - In npm and Cargo, a range contains a pre-release only if it names a
+//     pre-release of the same three numbers. So >=1.19 lacks
+//     1.34.1-eks-3025e55. [PreAll] admits it. A bound such as >=1.34.1 still
+//     excludes it, because a pre-release is below its release; package tag can
+//     count a vendor's build as its release.
+//   - [AtLeast], [Above], [AtMost], [Below], [Between], [Closed] and [Exactly]
+//     use plain precedence, in which Below(2.0.0) contains 2.0.0-rc.1.
+//     Advisories, see package advisory, use the same order.
+//   - An empty npm range or alternative means every release.
 //
 // # Errors
 //
-// What cannot be parsed is a [*ParseError] with the offset and the class of
-// the fault, ErrSyntax for instance. What a rule or [Range.Check] refuses is a
-// [*Violation] with the rule and the reason, ErrPrerelease for instance. Both
-// quote foreign text and cut it to 64 bytes. Texts have limits, [MaxLength]
-// and [MaxRangeLength], and are parsed in linear time.
+// A text that cannot be parsed gives a [*ParseError] with the offset and the
+// class of the fault, for instance [ErrSyntax]. A rule and [Range.Check] return
+// a [*Violation] with the rule and the class, for instance [ErrPrerelease].
+// Both quote at most 64 bytes of foreign text. If in doubt, a gate refuses: the
+// zero [Range] is empty, and [NotIn] of an empty range passes no version.
 //
-// Doubt closes the gate: the zero Range is empty, an advisory without
-// events is an error, and [NotIn] of an empty range refuses everything. One
-// thing to know is npm's: an empty range or alternative means every release.
+// # Concurrency and cost
 //
-// # Concurrency
+// Versions, ranges and rules are immutable and safe for concurrent use.
+// Parsing a version, comparing and [Range.Contains] do not allocate; parsing
+// takes linear time, and [MaxLength] and [MaxRangeLength] bound the text.
 //
-// Versions, ranges and rules are immutable; use them from any goroutine.
-//
-// # Cost
-//
-// A Version takes 48 bytes. Parsing, comparing and Contains do not
-// allocate. Parsing does not copy either: a version refers to the text
-// it was parsed from and keeps it in memory, see [Version.Clone]. A Range
-// takes 48 bytes and at most 96 for each interval and kind; parsing one
-// allocates once, or twice beyond four alternatives, unless it has !=. Contains
-// takes logarithmic time in the number of intervals, the algebra linear time.
-//
-// # Composition
-//
-// A [Rule] is a func(Version) error, so a gate mixes those given here with a
-// program's own. Versions are text for encoding/json, YAML, flag.TextVar,
-// database/sql and log/slog; their binary form is a key that sorts in any
-// ordered store, where [Range.Intervals] become index scans. Ranges are text as
-// well.
-//
-// # Source
-//
-// Semantic Versioning 2.0.0, https://semver.org. The range languages follow
-// the npm package semver, the Rust crate semver, Masterminds/semver and
-// Terraform; the split of sets into releases and pre-releases is that of the
-// Rust crate semver-pubgrub. The OSV schema and the vers specification are
-// linked at their functions.
+// Costs, formats and sources: docs/semver.md.
 package semver

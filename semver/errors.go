@@ -4,38 +4,42 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
+	"strings"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// Classes of malformed text, found inside a [ParseError].
+// Classes of malformed text, wrapped by a [ParseError].
 var (
-	ErrSyntax      = errors.New("syntax error")             // a byte that cannot stand there, or a missing part
-	ErrTooLong     = errors.New("too long")                 // over MaxLength, MaxRangeLength, or a dialect's own limit
-	ErrLeadingZero = errors.New("leading zero in a number") // 01.2.3, 1.0.0-01
-	ErrEmptyIdent  = errors.New("empty identifier")         // 1.0.0-, 1.0.0-a..b, 1.0.0+
-	ErrUnsupported = errors.New("unsupported")              // a versioning scheme, or a set a format cannot say
-	ErrEvents      = errors.New("malformed OSV events")     // see ParseOSV
+	ErrSyntax      = errors.New("semver: syntax error")             // an unexpected byte or a missing part
+	ErrTooLong     = errors.New("semver: too long")                 // over MaxLength, MaxRangeLength or the limit of a dialect
+	ErrLeadingZero = errors.New("semver: leading zero in a number") // 01.2.3, 1.0.0-01
+	ErrEmptyIdent  = errors.New("semver: empty identifier")         // 1.0.0-, 1.0.0-a..b, 1.0.0+
+	ErrUnsupported = errors.New("semver: unsupported")              // an unknown dialect, name or type
 )
 
-// Classes of refusal, found inside a [Violation], and of impossible bumps.
+// errDerived is the panic of a version that is derived from another version
+// again and again.
+var errDerived = errors.New("semver: a derived version is longer than 1024 bytes")
+
+// Classes of refusal, wrapped by a [Violation].
 var (
-	ErrBelow      = errors.New("below every allowed version")
-	ErrAbove      = errors.New("above every allowed version")
-	ErrExcluded   = errors.New("excluded")
-	ErrPrerelease = errors.New("pre-release not allowed")
-	ErrPatch      = errors.New("not the first patch of its minor version")
-	ErrBuild      = errors.New("build metadata not allowed")
-	ErrStep       = errors.New("too large a step")
-	ErrEmptyRange = errors.New("empty range")
-	ErrOrder      = errors.New("would not be a higher version")
+	ErrBelow      = errors.New("semver: below every allowed version")
+	ErrAbove      = errors.New("semver: above every allowed version")
+	ErrExcluded   = errors.New("semver: excluded")
+	ErrPrerelease = errors.New("semver: pre-release not allowed")
+	ErrStep       = errors.New("semver: too large a step")
+	ErrEmptyRange = errors.New("semver: empty range")
+	ErrOrder      = errors.New("semver: would not be a higher version")
 )
 
-// ParseError says where and why a text is not a version, a range or a vers
-// URI. Its own text quotes at most 64 bytes of the input.
+// A ParseError reports where and why a text is not a version or a range. Its
+// message quotes at most 64 bytes of the input.
 type ParseError struct {
-	Kind   string // what was expected: "version", "range", "vers", "key" …
-	Input  string // the text, cut to its first 64 bytes
+	Kind   string // the expected text: "version", "range", "key", "dialect"
+	Input  string // the text; after 64 bytes it is cut and ends with "…"
 	Offset int    // byte offset of the fault in the whole text
-	Err    error  // the class: ErrSyntax, ErrTooLong, ErrLeadingZero …
+	Err    error  // the class: ErrSyntax, ErrTooLong, ErrLeadingZero, …
 }
 
 var _ slog.LogValuer = (*ParseError)(nil)
@@ -43,7 +47,12 @@ var _ slog.LogValuer = (*ParseError)(nil)
 // Error returns, for example,
 // `semver: version "1.02.3": leading zero in a number at byte 2`.
 func (e *ParseError) Error() string {
-	return "semver: " + e.Kind + " " + strconv.Quote(e.Input) + ": " + e.Err.Error() +
+	input, cut := strings.CutSuffix(e.Input, "…")
+	mark := ""
+	if cut {
+		mark = "…"
+	}
+	return prefix + e.Kind + " " + strconv.Quote(input) + mark + ": " + reason(e.Err) +
 		" at byte " + strconv.Itoa(e.Offset)
 }
 
@@ -53,26 +62,27 @@ func (e *ParseError) Unwrap() error { return e.Err }
 // LogValue implements slog.LogValuer.
 func (e *ParseError) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("kind", e.Kind), slog.String("input", e.Input),
-		slog.Int("offset", e.Offset), slog.String("err", e.Err.Error()))
+		slog.Int("offset", e.Offset), slog.String("err", reason(e.Err)))
 }
 
-// parseError builds a ParseError.
+// parseError returns a ParseError for input.
 func parseError(kind, input string, offset int, err error) error {
-	return &ParseError{Kind: kind, Input: cut(input), Offset: offset, Err: err}
+	return &ParseError{Kind: kind, Input: quote.Cut(input), Offset: offset, Err: err}
 }
 
-// Violation says which rule a version broke, and how.
+// A Violation reports which rule a version breaks, and how.
 type Violation struct {
-	Version Version // the version that was refused
-	Rule    string  // the rule: "in ^1.2", "stable", …
-	Err     error   // the class: ErrBelow, ErrAbove, ErrExcluded, ErrPrerelease …
+	Version Version // the refused version
+	Rule    string  // the rule, for instance `in "^1.2"` or "stable"
+	Err     error   // the class: ErrBelow, ErrAbove, ErrExcluded, ErrPrerelease, …
 }
 
 var _ slog.LogValuer = (*Violation)(nil)
 
-// Error returns, for example, `semver: 2.1.0: above every allowed version (in "^1.2")`.
+// Error returns, for example,
+// `semver: 2.1.0: above every allowed version (in "^1.2")`.
 func (e *Violation) Error() string {
-	return "semver: " + cut(e.Version.String()) + ": " + e.Err.Error() + " (" + e.Rule + ")"
+	return prefix + quote.Cut(e.Version.String()) + ": " + reason(e.Err) + " (" + e.Rule + ")"
 }
 
 // Unwrap returns the class of the refusal.
@@ -80,16 +90,12 @@ func (e *Violation) Unwrap() error { return e.Err }
 
 // LogValue implements slog.LogValuer.
 func (e *Violation) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("version", cut(e.Version.String())),
-		slog.String("rule", e.Rule), slog.String("err", e.Err.Error()))
+	return slog.GroupValue(slog.String("version", quote.Cut(e.Version.String())),
+		slog.String("rule", e.Rule), slog.String("err", reason(e.Err)))
 }
 
-// cut keeps at most the first 64 bytes of s, the most that foreign text may
-// take of an error. What it cuts it copies, so that an error does not keep
-// a large input alive.
-func cut(s string) string {
-	if len(s) <= 64 {
-		return s
-	}
-	return string([]byte(s[:64]))
-}
+// prefix begins the text of every error of this package.
+const prefix = "semver: "
+
+// reason returns the text of err without the prefix.
+func reason(err error) string { return strings.TrimPrefix(err.Error(), prefix) }

@@ -16,7 +16,7 @@ import (
 func deployment(env string, running semver.Version, released semver.Range) semver.Rule {
 	rules := []semver.Rule{semver.In(released), semver.NoDowngrade(running)}
 	if env == "production" {
-		rules = append(rules, semver.Stable, semver.FirstPatch, semver.MaxStep(running, semver.Minor))
+		rules = append(rules, semver.Stable, firstPatch, semver.MaxStep(running, semver.Minor))
 	}
 	return semver.Rules(rules...)
 }
@@ -53,7 +53,7 @@ func Example_deploymentGate() {
 	}
 	// Output:
 	// msg=deploy from=1.2.0 to=1.3.0
-	// "1.3.1" refused: semver: 1.3.1: not the first patch of its minor version (first patch)
+	// "1.3.1" refused: not the first patch of its minor version
 	// "1.4.0-rc.0" refused: semver: 1.4.0-rc.0: pre-release not allowed (stable)
 	// "1.1.0" refused: semver: 1.1.0: below every allowed version (no downgrade from 1.2.0)
 	// "2.0.0" refused: semver: 2.0.0: too large a step (at most a minor step from 1.2.0)

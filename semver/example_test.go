@@ -11,22 +11,31 @@ import (
 )
 
 func Example() {
-	advisory := []semver.Event{{Introduced: "0"}, {Fixed: "1.4.2"}}
 	available := []semver.Version{semver.New(1, 3, 0), semver.New(1, 4, 2), semver.New(4, 0, 0)}
 
 	want := semver.MustParseRange("^1.2 || >=3.1 <4")
-	vuln, err := semver.ParseOSV(advisory...)
+	vuln := semver.Below(semver.New(1, 4, 2))
 	best, ok := want.Difference(vuln).Max(slices.Values(available))
-	gate := semver.Rules(semver.In(want), semver.NotIn(vuln), semver.Stable)
-	refused := gate(semver.MustParse("1.4.0"))
+
+	fmt.Println(best, ok)
+	// Output: 1.4.2 true
+}
+
+func ExampleRules_gate() {
+	want := semver.MustParseRange("^1.2 || >=3.1 <4")
+	vuln := semver.Below(semver.New(1, 4, 2))
+	running := semver.New(1, 2, 0)
+
+	gate := semver.Rules(
+		semver.In(want),
+		semver.Named("vulnerable", semver.NotIn(vuln)),
+		semver.Stable,
+		semver.NoDowngrade(running),
+	)
+	err := gate(semver.MustParse("1.4.0"))
 
 	fmt.Println(err)
-	fmt.Println(best, ok)
-	fmt.Println(refused)
-	// Output:
-	// <nil>
-	// 1.4.2 true
-	// semver: 1.4.0: excluded (not in ">=0.0.0 <1.4.2 ; pre >=0.0.0-0 <1.4.2")
+	// Output: semver: 1.4.0: excluded (vulnerable)
 }
 
 func ExampleNew() {
@@ -134,13 +143,6 @@ func ExamplePart() {
 	// Output: ask first: major
 }
 
-func ExamplePseudo() {
-	v, _ := semver.AllowV.Parse("v1.2.4-0.20191109021931-daa7c04131f5")
-	p, ok := v.Pseudo()
-	fmt.Println(p.Base, p.Time.Format("2006-01-02"), p.Rev, ok)
-	// Output: 1.2.3 2019-11-09 daa7c04131f5 true
-}
-
 func ExampleParseRange() {
 	r, err := semver.ParseRange("^1.2.3 || 3.x")
 	fmt.Println(r.Contains(semver.New(1, 9, 0)), r.Contains(semver.New(2, 0, 0)), err)
@@ -228,35 +230,8 @@ func ExampleBelow() {
 }
 
 func ExampleBetween() {
-	fmt.Println(semver.Between(semver.New(1, 0, 0), semver.New(2, 0, 0)).VERS("npm"))
-	// Output: vers:npm/>=1.0.0|<2.0.0 <nil>
-}
-
-func ExampleParseOSV() {
-	var record struct{ Events []semver.Event }
-	doc := `{"events": [{"introduced": "1.0.0"}, {"fixed": "1.4.2"}, {"introduced": "2.0.0-rc.1"}]}`
-	if err := json.Unmarshal([]byte(doc), &record); err != nil {
-		fmt.Println(err)
-	}
-	vuln, err := semver.ParseOSV(record.Events...)
-	fmt.Println(vuln.Contains(semver.New(1, 4, 1)), vuln.Contains(semver.New(1, 4, 2)), vuln.Contains(semver.New(2, 0, 0)), err)
-	_, err = semver.ParseOSV()
-	fmt.Println(err)
-	// Output:
-	// true false true <nil>
-	// semver: malformed OSV events: none introduces the vulnerability
-}
-
-func ExampleEvent() {
-	vuln, err := semver.ParseOSV(semver.Event{Introduced: "0"}, semver.Event{LastAffected: "1.4.1"})
-	fmt.Println(vuln.Contains(semver.MustParse("0.0.0-alpha")), vuln.Contains(semver.New(1, 4, 1)), err)
-	// Output: true true <nil>
-}
-
-func ExampleParseVERS() {
-	typ, r, err := semver.ParseVERS("vers:npm/1.2.3|>=2.0.0|<5.0.0")
-	fmt.Println(typ, r.Contains(semver.New(1, 2, 3)), r.Contains(semver.New(1, 2, 4)), err)
-	// Output: npm true false <nil>
+	fmt.Println(semver.Between(semver.New(1, 0, 0), semver.New(2, 0, 0)))
+	// Output: plain >=1.0.0 <2.0.0
 }
 
 func ExampleRule() {
@@ -272,11 +247,11 @@ func ExampleRule() {
 }
 
 func ExampleRules() {
-	gate := semver.Rules(semver.Stable, semver.NoBuild)
+	gate := semver.Rules(semver.Stable, semver.NoDowngrade(semver.New(1, 0, 0)))
 	fmt.Println(gate(semver.MustParse("1.0.0-rc.1+b7")))
 	// Output:
 	// semver: 1.0.0-rc.1+b7: pre-release not allowed (stable)
-	// semver: 1.0.0-rc.1+b7: build metadata not allowed (no build metadata)
+	// semver: 1.0.0-rc.1+b7: below every allowed version (no downgrade from 1.0.0)
 }
 
 func ExampleIn() {
@@ -306,22 +281,12 @@ func ExampleStable() {
 	// Output: semver: 1.0.0-rc.1: pre-release not allowed (stable)
 }
 
-func ExampleFirstPatch() {
-	fmt.Println(semver.FirstPatch(semver.MustParse("1.2.3+b.0")))
-	// Output: semver: 1.2.3+b.0: not the first patch of its minor version (first patch)
-}
-
-func ExampleNoBuild() {
-	fmt.Println(semver.NoBuild(semver.MustParse("1.2.3+b7")))
-	// Output: semver: 1.2.3+b7: build metadata not allowed (no build metadata)
-}
-
 func ExampleParseError() {
 	_, err := semver.AllowV.Parse("v1.2.3-rc..1")
 	if e, ok := errors.AsType[*semver.ParseError](err); ok {
 		fmt.Println(e.Kind, e.Offset, e.Err)
 	}
-	// Output: version 10 empty identifier
+	// Output: version 10 semver: empty identifier
 }
 
 func ExampleViolation() {
@@ -329,5 +294,47 @@ func ExampleViolation() {
 	if e, ok := errors.AsType[*semver.Violation](err); ok {
 		fmt.Println(e.Version, e.Rule, e.Err)
 	}
-	// Output: 2.1.0 in "^1 || ^3" excluded
+	// Output: 2.1.0 in "^1 || ^3" semver: excluded
+}
+
+func ExampleDialect_With() {
+	chart, err := semver.Helm.ParseRange(">=1.19-0")
+	admit, err := semver.NPM.With(semver.PreAll).ParseRange(">=1.19")
+
+	eks := semver.MustParse("1.34.1-eks-3025e55")
+	fmt.Println(chart.Contains(eks), admit.Contains(eks), err)
+	// Output: true true <nil>
+}
+
+func ExampleRange_Intervals() {
+	scan := func(lo, hi []byte) { fmt.Printf("%q to %q\n", lo, hi) }
+	r := semver.Between(semver.New(1, 0, 0), semver.New(1, 4, 2))
+	for iv := range r.Intervals() {
+		lo, _ := iv.Lo.MarshalBinary()
+		hi, _ := iv.Hi.MarshalBinary()
+		scan(lo, hi)
+	}
+	// Output: "\x011\x010\x010\xff\x00" to "\x011\x014\x012\xff\x00"
+}
+
+func ExampleAbove() {
+	fmt.Println(semver.Above(semver.New(1, 2, 3)).Least())
+	// Output: 1.2.4-0 true
+}
+
+func ExampleAtMost() {
+	fmt.Println(semver.AtMost(semver.New(1, 2, 3)))
+	// Output: plain <=1.2.3
+}
+
+func ExampleClosed() {
+	retracted := semver.Closed(semver.New(1, 0, 0), semver.New(1, 1, 0))
+	fmt.Println(retracted, retracted.Contains(semver.New(1, 1, 0)))
+	// Output: plain >=1.0.0 <=1.1.0 true
+}
+
+func ExampleNamed() {
+	rule := semver.Named("end of life", semver.NotIn(semver.Below(semver.New(2, 0, 0))))
+	fmt.Println(rule(semver.New(1, 9, 0)))
+	// Output: semver: 1.9.0: excluded (end of life)
 }

@@ -2,9 +2,9 @@ package semver_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/redoubt-go/redoubt/semver"
@@ -19,7 +19,7 @@ var official = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
 func checkFault(t *testing.T, s string, err error) {
 	t.Helper()
 	e, ok := errors.AsType[*semver.ParseError](err)
-	if !ok || e.Offset < 0 || e.Offset > len(s) || len(e.Input) > 64 {
+	if !ok || e.Offset < 0 || e.Offset > len(s) || len(strings.TrimSuffix(e.Input, "…")) > 64 {
 		t.Errorf("%q: %#v", s, err)
 	}
 }
@@ -68,7 +68,7 @@ func FuzzMode(f *testing.F) {
 
 func FuzzParseRange(f *testing.F) {
 	for _, s := range []string{"^1.2 || >=3.1 <4", "1 - 2.x", "~> 1.2.3, != 1.2.4", ">=1.0.0-a <2 || *", "=> v1 , =<2", "1.*"} {
-		for d := range uint16(4) {
+		for d := range uint16(5) {
 			f.Add(d, s)
 		}
 	}
@@ -85,56 +85,9 @@ func FuzzParseRange(f *testing.F) {
 			t.Errorf("%q: the complement is wrong: %s", s, c)
 		}
 		var back semver.Range
-		text := r.Canonical()
-		err = back.UnmarshalText([]byte(text))
-		if len(text) <= semver.MaxRangeLength && len(s) <= semver.MaxLength && (err != nil || !back.Equal(r)) {
-			t.Errorf("%q: canonical text %q gives %v, %v", s, text, back, err)
-		}
-	})
-}
-
-func FuzzParseVERS(f *testing.F) {
-	for _, s := range []string{"vers:npm/1.2.3|>=2.0.0|<5.0.0", "vers:all/*", "vers:golang/!=1.0.0|>2.0.0-rc", "vers:none/*"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		typ, r, err := semver.ParseVERS(s)
-		if err != nil {
-			checkFault(t, s, err)
-			return
-		}
-		if typ == "all" || typ == "none" {
-			typ = "semver"
-		}
-		text, err := r.VERS(typ)
-		if err != nil {
-			t.Fatalf("%q: VERS: %v", s, err)
-		}
-		if _, back, err := semver.ParseVERS(text); len(text) <= semver.MaxRangeLength && (err != nil || !back.Equal(r)) {
-			t.Errorf("%q: VERS %q gives %v, %v", s, text, back, err)
-		}
-	})
-}
-
-func FuzzParseOSV(f *testing.F) {
-	f.Add([]byte(`[{"introduced":"0"},{"fixed":"1.4.2"}]`))
-	f.Add([]byte(`[{"introduced":"1.0.0-a"},{"last_affected":"1.4.2"},{"limit":"*"}]`))
-	f.Fuzz(func(t *testing.T, doc []byte) {
-		var events []semver.Event
-		if json.Unmarshal(doc, &events) != nil {
-			return
-		}
-		r, err := semver.ParseOSV(events...)
-		if err != nil {
-			if !errors.Is(err, semver.ErrEvents) || !r.IsEmpty() {
-				t.Errorf("%s: %v, %v", doc, r, err)
-			}
-			return
-		}
-		for _, v := range around(r) {
-			if r.Contains(v) != included(v, events) {
-				t.Errorf("%s: contains %s = %v", doc, v, r.Contains(v))
-			}
+		text, err := r.MarshalText()
+		if err != nil || back.UnmarshalText(text) != nil || !back.Equal(r) {
+			t.Errorf("%q: canonical text %q gives %v, %v", s, text, back, back.UnmarshalText(text))
 		}
 	})
 }

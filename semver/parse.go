@@ -5,24 +5,28 @@ import (
 	"strings"
 )
 
-// Limits on input, in bytes, checked before anything else. The longest
-// version on crates.io has 147 bytes, its longest requirement 53; the longest
-// range in npm's advisories has 83.
+// Limits on input, in bytes. They are checked before the text is parsed. The
+// longest version on crates.io has 147 bytes, and its longest requirement 53;
+// the longest range in npm's advisories has 83.
 const (
 	MaxLength      = 256  // of a version
-	MaxRangeLength = 8192 // of a range, a vers URI or a stored range
+	MaxRangeLength = 8192 // of a range
 )
 
-// Mode says which departures from SemVer 2.0.0 a parser admits. What it
-// admits it normalises: "v1.2" becomes the version 1.2.0 and prints so. Modes
-// are combined with |, and each is a parser: Tolerant.Parse is a
+// maxDigits is the number of digits that a number has at most, so that its
+// length fits into a byte of a key.
+const maxDigits = 255
+
+// A Mode is a set of departures from SemVer 2.0.0 that a parser admits. The
+// result is normalized: "v1.2" becomes the version 1.2.0 and prints as 1.2.0.
+// Modes are combined with |, and each Mode is a parser: Tolerant.Parse is a
 // func(string) (Version, error).
 type Mode uint8
 
 // The modes.
 const (
 	AllowV       Mode = 1 << iota // a leading "v": v1.2.3
-	AllowPartial                  // 1 and 1.2 for 1.0.0 and 1.2.0, without pre-release or build
+	AllowPartial                  // missing numbers, which are 0: 1, 1.2 and 1.2-rc.1
 	AllowZeros                    // leading zeros in the three numbers: 2025.04.02
 	AllowSpace                    // spaces, tabs and line ends around the version
 
@@ -30,13 +34,71 @@ const (
 	Tolerant Mode = AllowV | AllowPartial | AllowZeros | AllowSpace // all of the above
 )
 
-// Parse parses a version strictly by SemVer 2.0.0, numbers of any size
-// included. It does not allocate: the version refers to s, see
-// [Version.Clone]. The error is a [*ParseError] of class ErrSyntax,
-// ErrTooLong, ErrLeadingZero or ErrEmptyIdent.
+// modeNames are the names of the bits.
+var modeNames = [...]string{"v", "partial", "zeros", "space"}
+
+// String returns the names of the bits, for instance "v|partial", or "strict"
+// or "tolerant".
+func (m Mode) String() string {
+	switch m {
+	case Strict:
+		return "strict"
+	case Tolerant:
+		return "tolerant"
+	}
+	var names []string
+	for i, name := range modeNames {
+		if m&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	if m > Tolerant {
+		names = append(names, nameList{kind: "Mode"}.text(int(m&^Tolerant)))
+	}
+	return strings.Join(names, "|")
+}
+
+// MarshalText returns the text that String returns.
+//
+// Errors: ErrUnsupported if m has unknown bits.
+func (m Mode) MarshalText() ([]byte, error) {
+	if m > Tolerant {
+		return nameList{kind: "Mode"}.marshal(int(m))
+	}
+	return []byte(m.String()), nil
+}
+
+// UnmarshalText reads a text as String returns it.
+//
+// Errors: ErrUnsupported for an unknown name.
+func (m *Mode) UnmarshalText(text []byte) error {
+	var sum Mode
+	for name := range strings.SplitSeq(string(text), "|") {
+		switch name {
+		case "strict":
+			continue
+		case "tolerant":
+			sum |= Tolerant
+			continue
+		}
+		i, err := nameList{"Mode", modeNames[:]}.unmarshal([]byte(name))
+		if err != nil {
+			return err
+		}
+		sum |= 1 << i
+	}
+	*m = sum
+	return nil
+}
+
+// Parse parses a version strictly by SemVer 2.0.0, with numbers of any size.
+// It does not allocate, and the version refers to s, see [Version.Clone].
+//
+// Errors: a [*ParseError] with the class ErrSyntax, ErrTooLong,
+// ErrLeadingZero or ErrEmptyIdent.
 func Parse(s string) (Version, error) {
-	// Nearly all versions go straight through, in registers. What scan would
-	// do otherwise, or where it would find a fault, is left to it.
+	// Nearly all versions take the path below, with the numbers in registers.
+	// Everything else, faults included, is left to scan.
 	if len(s) > MaxLength {
 		return scanned(s)
 	}
@@ -56,17 +118,17 @@ func Parse(s string) (Version, error) {
 	return Version{major: major, minor: minor, patch: patch, ext: s[k:], pre: uint16(pre)}, nil
 }
 
-// scanned is Parse by scan alone.
+// scanned is Parse without the fast path.
 func scanned(s string) (Version, error) {
 	var v Version
-	if _, at, err := scan(s, Strict, &v); err != nil {
+	if _, at, err := scan(s, Strict, MaxLength, &v); err != nil {
 		return Version{}, parseError("version", s, at, err)
 	}
 	return v, nil
 }
 
-// MustParse is Parse for texts known to be right, constants mostly; it panics
-// with the error of Parse.
+// MustParse is like [Parse] but panics with the error of Parse. It is for
+// constants.
 func MustParse(s string) Version {
 	v, err := Parse(s)
 	if err != nil {
@@ -79,12 +141,13 @@ func MustParse(s string) Version {
 // allocate.
 func Valid(s string) bool {
 	var v Version
-	_, _, err := scan(s, Strict, &v)
+	_, _, err := scan(s, Strict, MaxLength, &v)
 	return err == nil
 }
 
-// Parse parses a version with m's liberties. The errors are those of the
-// function [Parse].
+// Parse parses a version and admits the departures in m.
+//
+// Errors: the same as the function [Parse].
 func (m Mode) Parse(s string) (Version, error) {
 	text, cut := s, 0
 	if m&AllowSpace != 0 && len(s) <= MaxLength {
@@ -93,7 +156,7 @@ func (m Mode) Parse(s string) (Version, error) {
 		text = strings.TrimRight(text, spaces)
 	}
 	var v Version
-	if _, at, err := scan(text, m, &v); err != nil {
+	if _, at, err := scan(text, m, MaxLength, &v); err != nil {
 		return Version{}, parseError("version", s, cut+at, err)
 	}
 	return v, nil
@@ -101,24 +164,12 @@ func (m Mode) Parse(s string) (Version, error) {
 
 const spaces = " \t\r\n"
 
-// normal rewrites the text of a saturated number that was parsed with
-// liberties: all three parts, no leading zeros.
-func (v Version) normal(parts int) Version {
-	n := [3]string{"0", "0", "0"}
-	for i, s := range strings.SplitN(v.ext[:v.core], ".", parts) {
-		n[i] = strings.TrimLeft(s[:len(s)-1], "0") + s[len(s)-1:]
-	}
-	w := fromDecimals(n)
-	w.ext, w.pre = w.ext+v.ext[v.core:], v.pre
-	return w
-}
-
-// scan reads all of s as a version by the rules of m into v, which was zero,
-// and returns how many of the three numbers were given. With an error, at is
-// the offset of the fault, and v is of no use.
-func scan(s string, m Mode, v *Version) (parts, at int, err error) {
-	if len(s) > MaxLength {
-		return 0, MaxLength, ErrTooLong
+// scan reads s as a version by the rules of m into v, which must be zero. It
+// returns how many of the three numbers s contains. If err != nil, at is the
+// offset of the fault and v is invalid. The text of v has at most limit bytes.
+func scan(s string, m Mode, limit int, v *Version) (parts, at int, err error) {
+	if len(s) > limit || len(s) > MaxLength && !fewDigits(s) {
+		return 0, min(len(s), limit), ErrTooLong
 	}
 	i := 0
 	if m&AllowV != 0 && len(s) > 0 && s[0] == 'v' {
@@ -141,7 +192,7 @@ func scan(s string, m Mode, v *Version) (parts, at int, err error) {
 		default:
 			v.patch = n
 		}
-		if parts == 3 || i == len(s) && m&AllowPartial != 0 {
+		if parts == 3 || m&AllowPartial != 0 && (i == len(s) || class[s[i]]&tailed != 0) {
 			break
 		}
 		if i == len(s) || s[i] != '.' {
@@ -150,14 +201,16 @@ func scan(s string, m Mode, v *Version) (parts, at int, err error) {
 		i++
 	}
 	core := i
-	if i < len(s) && parts == 3 {
+	if i < len(s) {
 		pre, end, err := tail(s, i)
 		if err != nil {
 			return 0, end, err
 		}
-		i, v.pre = end, uint16(pre)
+		i, v.pre, v.ext = end, uint16(pre), s[core:]
 	}
-	v.ext = s[core:]
+	if len(s)+2*(3-parts) > limit { // with the missing numbers
+		return 0, i, ErrTooLong
+	}
 	if max(v.major, v.minor, v.patch) == math.MaxUint64 {
 		v.ext, v.core = s[start:], uint16(core-start)
 		if m&(AllowPartial|AllowZeros) != 0 {
@@ -167,8 +220,32 @@ func scan(s string, m Mode, v *Version) (parts, at int, err error) {
 	return parts, i, nil
 }
 
-// digits reads the digits at s[i:] and returns their value, if it fits, and
-// where they end.
+// fewDigits reports whether no number in s has more than maxDigits digits.
+func fewDigits(s string) bool {
+	for i := 0; i < len(s); i++ {
+		_, end := digits(s, i)
+		if end-i > maxDigits {
+			return false
+		}
+		i = max(i, end-1)
+	}
+	return true
+}
+
+// normal rewrites ext after a parse with departures: three numbers without
+// leading zeros.
+func (v Version) normal(parts int) Version {
+	n := [3]string{"0", "0", "0"}
+	for i, s := range strings.SplitN(v.ext[:v.core], ".", parts) {
+		n[i] = strings.TrimLeft(s[:len(s)-1], "0") + s[len(s)-1:]
+	}
+	w := fromDecimals(n)
+	w.ext, w.pre = w.ext+v.ext[v.core:], v.pre
+	return w
+}
+
+// digits reads the digits at s[i:]. It returns their value, which is invalid
+// on overflow, and the offset of their end.
 func digits(s string, i int) (n uint64, end int) {
 	for i < len(s) && s[i]-'0' <= 9 {
 		n = n*10 + uint64(s[i]-'0')
@@ -178,8 +255,7 @@ func digits(s string, i int) (n uint64, end int) {
 }
 
 // small reports whether the digits s[from:to] are a number that needs no
-// second look: not none, not so many that they may overflow, and no leading
-// zero.
+// check: at least one digit, few enough not to overflow, no leading zero.
 func small(s string, from, to int) bool {
 	return uint(to-from-1) < 19 && (s[from] != '0' || to == from+1)
 }
@@ -195,9 +271,21 @@ func number(s string, m Mode) (uint64, error) {
 	return saturate(s), nil
 }
 
-// tail reads the pre-release and build at s[i:], which are all the rest, and
-// returns the length of the former, hyphen included. With an error, end is the
-// offset of the fault.
+// saturate returns the value of the digits s, at most math.MaxUint64.
+func saturate(s string) (n uint64) {
+	for i := range len(s) {
+		d := uint64(s[i] - '0')
+		if n > (math.MaxUint64-d)/10 {
+			return math.MaxUint64
+		}
+		n = n*10 + d
+	}
+	return n
+}
+
+// tail reads the pre-release and build metadata at s[i:] up to the end of s.
+// It returns the length of the pre-release including the hyphen. If err !=
+// nil, end is the offset of the fault.
 func tail(s string, i int) (pre, end int, err error) {
 	end = i
 	if s[i] == '-' {
@@ -217,21 +305,9 @@ func tail(s string, i int) (pre, end int, err error) {
 	return pre, end, nil
 }
 
-// saturate returns the value of the digits s, at most math.MaxUint64.
-func saturate(s string) (n uint64) {
-	for i := range len(s) {
-		d := uint64(s[i] - '0')
-		if n > (math.MaxUint64-d)/10 {
-			return math.MaxUint64
-		}
-		n = n*10 + d
-	}
-	return n
-}
-
-// identifiers reads dot-separated identifiers at s[i:] and returns where they
-// end. Numeric ones have no leading zero in a pre-release. With an error, end
-// is the offset of the fault.
+// identifiers reads dot-separated identifiers at s[i:] and returns the offset
+// of their end. In a pre-release, numeric identifiers have no leading zero. If
+// err != nil, end is the offset of the fault.
 func identifiers(s string, i int, pre bool) (end int, err error) {
 	for {
 		start := i
@@ -253,15 +329,15 @@ func identifiers(s string, i int, pre bool) (end int, err error) {
 	}
 }
 
-// The classes of bytes, as bits.
+// Classes of bytes, as bits.
 const (
-	digit  = 1 << iota // of a number or identifier
-	letter             // of an identifier, or a hyphen
-	joint              // . + or *, which other than the above are in versions of ranges
-	tailed             // - or +, which begin a tail
-	wild               // x, X or *
-	space
-	comparing // < = > ! ~ ^
+	digit     = 1 << iota // in a number or identifier
+	letter                // in an identifier, or a hyphen
+	joint                 // . + *, the other bytes of a version in a range
+	tailed                // - +, which begin a pre-release or build metadata
+	wild                  // x X *
+	space                 // white space
+	comparing             // < = > ! ~ ^
 )
 
 var class = classes()

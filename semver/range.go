@@ -2,39 +2,39 @@ package semver
 
 import (
 	"iter"
+	"math/bits"
 	"slices"
-	"sort"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// Range is an immutable set of versions. The zero Range is empty. Build
-// metadata never counts. A Range may be used by any number of goroutines.
+// A Range is an immutable set of versions, such as a version constraint
+// describes it. The zero Range is empty. Build metadata does not count. Any
+// number of goroutines may use a Range at the same time.
 //
-// It is kept as two sets, one of releases and one of pre-releases, because
-// most range languages treat the two apart: ^1.2 has every release from 1.2.0
-// up to 2.0.0 but no pre-release between them.
+// A Range keeps releases and pre-releases apart, because most constraint
+// languages do: ^1.2 contains every release from 1.2.0 up to 2.0.0 but no
+// pre-release between them.
 type Range struct {
-	text string // as parsed, if it was
+	text string // the parsed text, if there is one
 
-	// cuts are the versions at which membership changes: first those for the
-	// releases, all releases, then those for the pre-releases, all
-	// pre-releases, both ascending. A version is in if an odd number of the
-	// cuts of its kind is at or below it. Since every version has a direct
-	// successor among its kind, equal sets have equal cuts.
+	// cuts are the versions at which membership changes, without build
+	// metadata: first the cuts of the releases, which are releases, then the
+	// cuts of the pre-releases, which are pre-releases. Both are ascending. A
+	// version is a member if an odd number of cuts of its kind are <= it.
+	// Every version has a successor among its kind, so equal sets have equal
+	// cuts.
 	cuts []Version
-	rel  int // how many cuts are for releases
+	rel  int32 // how many of the cuts are for releases
+	form form  // how to write the set, if text is ""
 }
 
-// Interval is a run of versions Lo <= v < Hi of one or both kinds. In an
-// ordered store it is one scan between the binary keys of Lo and Hi, with a
-// filter if it holds only one kind.
-type Interval struct {
-	Lo, Hi      Version // the bounds, Lo inside and Hi outside
-	Unbounded   bool    // there is no upper bound, Hi is without meaning
-	Releases    bool    // the releases between the bounds belong to it
-	Prereleases bool    // the pre-releases between the bounds belong to it
-}
-
-// newRange returns the union of intervals, which it sorts.
+// newRange returns the union of intervals, which it sorts. Their bounds have no
+// build metadata. If text is "", the
+// range does not refer to the texts of the bounds.
 func newRange(text string, spans []Interval) Range {
 	n := 0
 	for i := range spans {
@@ -45,14 +45,47 @@ func newRange(text string, spans []Interval) Range {
 			n += 2
 		}
 	}
-	if byLo := func(a, b Interval) int { return a.Lo.Compare(b.Lo) }; !slices.IsSortedFunc(spans, byLo) {
+	byLo := func(a, b Interval) int { return a.Lo.Compare(b.Lo) }
+	if len(spans) > 1 && !slices.IsSortedFunc(spans, byLo) {
 		slices.SortFunc(spans, byLo)
 	}
-	r := Range{text: text, cuts: make([]Version, 0, n)}
-	r.cuts = appendCuts(r.cuts, spans, false)
-	r.rel = len(r.cuts)
-	r.cuts = appendCuts(r.cuts, spans, true)
+	cuts := appendCuts(make([]Version, 0, n), spans, false)
+	rel := len(cuts)
+	return makeRange(text, appendCuts(cuts, spans, true), rel)
+}
+
+// makeRange returns the range with the given cuts.
+func makeRange(text string, cuts []Version, rel int) Range {
+	r := Range{text: text, cuts: cuts, rel: int32(rel)}
+	if text == "" {
+		own(cuts)
+		r.form = r.shape()
+	}
 	return r
+}
+
+// own copies the texts of cuts into a single new text.
+func own(cuts []Version) {
+	n := 0
+	for i := range cuts {
+		if cuts[i].ext == origin.ext {
+			cuts[i].ext = origin.ext
+		} else {
+			n += len(cuts[i].ext)
+		}
+	}
+	if n == 0 {
+		return
+	}
+	var all strings.Builder
+	all.Grow(n)
+	for i := range cuts {
+		if c := &cuts[i]; c.ext != "" && c.ext != origin.ext {
+			start := all.Len()
+			all.WriteString(c.ext)
+			c.ext = all.String()[start:]
+		}
+	}
 }
 
 // appendCuts appends the cuts of one kind of the union of sorted intervals.
@@ -63,36 +96,40 @@ func appendCuts(dst []Version, spans []Interval, pre bool) []Version {
 		if pre && !s.Prereleases || !pre && !s.Releases {
 			continue
 		}
-		lo, hi := s.Lo.lift(pre), s.Hi.lift(pre)
-		last := len(dst) - 1
-		switch {
-		case !s.Unbounded && hi.Compare(lo) <= 0: // empty
-		case len(dst) == start || lo.Compare(dst[last]) > 0: // apart from the one before
-			dst = append(dst, lo, hi)
-		case s.Unbounded || hi.Compare(dst[last]) > 0: // extends it
-			dst[last] = hi
+		lo, hi := s.Lo, s.Hi
+		if (lo.pre != 0) != pre {
+			lo = lo.lift(pre)
 		}
-		if s.Unbounded {
-			return dst[:len(dst)-1]
+		if last := len(dst) - 1; s.Unbounded {
+			if len(dst) == start || lo.Compare(dst[last]) > 0 {
+				return append(dst, lo)
+			}
+			return dst[:last]
+		}
+		if (hi.pre != 0) != pre {
+			hi = hi.lift(pre)
+		}
+		switch last := len(dst) - 1; {
+		case hi.Compare(lo) <= 0: // empty
+		case len(dst) == start || lo.Compare(dst[last]) > 0: // apart from the last interval
+			dst = append(dst, lo, hi)
+		case hi.Compare(dst[last]) > 0: // extends the last interval
+			dst[last] = hi
 		}
 	}
 	return dst
 }
 
-// lift returns the lowest version at or above v of the given kind.
+// lift returns the lowest version at or above v of the given kind. v has no
+// build metadata.
 func (v Version) lift(pre bool) Version {
-	if (v.pre != 0) == pre {
+	switch {
+	case (v.pre != 0) == pre:
 		return v
+	case pre:
+		return v.Next()
 	}
-	return v.other()
-}
-
-// other returns the lowest version above v of the other kind.
-func (v Version) other() Version {
-	if v.pre != 0 {
-		return v.Core()
-	}
-	return v.next()
+	return v.Core()
 }
 
 // All returns the set of all versions.
@@ -107,58 +144,42 @@ func Releases() Range {
 func Exactly(vs ...Version) Range {
 	spans := make([]Interval, len(vs))
 	for i, v := range vs {
-		spans[i] = plain(v, v.next())
+		spans[i] = between(v, v.Next())
 	}
 	return newRange("", spans)
 }
 
-// AtLeast returns all versions at or above v in precedence, pre-releases
-// included.
-func AtLeast(v Version) Range {
-	return newRange("", []Interval{from(v)})
-}
+// AtLeast returns the versions >= v in precedence, pre-releases included.
+func AtLeast(v Version) Range { return newRange("", []Interval{from(v)}) }
 
-// Below returns all versions below v in precedence, pre-releases included:
-// Below(2.0.0) has 2.0.0-rc.1.
+// Above returns the versions > v in precedence, pre-releases included.
+func Above(v Version) Range { return AtLeast(v.Next()) }
+
+// AtMost returns the versions <= v in precedence, pre-releases included.
+func AtMost(v Version) Range { return Below(v.Next()) }
+
+// Below returns the versions < v in precedence, pre-releases included:
+// Below(2.0.0) contains 2.0.0-rc.1.
 func Below(v Version) Range { return Between(origin, v) }
 
-// Between returns all versions from lo up to but without hi in precedence,
+// Between returns the versions v with lo <= v < hi in precedence,
 // pre-releases included.
-func Between(lo, hi Version) Range { return newRange("", []Interval{plain(lo, hi)}) }
+func Between(lo, hi Version) Range { return newRange("", []Interval{between(lo, hi)}) }
 
-// plain is an interval of both kinds.
-func plain(lo, hi Version) Interval {
-	return Interval{Lo: lo.WithoutBuild(), Hi: hi.WithoutBuild(), Releases: true, Prereleases: true}
+// Closed returns the versions v with lo <= v <= hi in precedence,
+// pre-releases included.
+func Closed(lo, hi Version) Range { return Between(lo, hi.Next()) }
+
+// Clone returns r with its texts copied. A parsed Range refers to its text and
+// keeps it in memory. A Range that was computed does not.
+func (r Range) Clone() Range {
+	r.text = strings.Clone(r.text)
+	r.cuts = slices.Clone(r.cuts)
+	own(r.cuts)
+	return r
 }
 
-// atLeast takes out of s what is below v.
-func (s *Interval) atLeast(v Version) {
-	if s.Lo.Less(v) {
-		s.Lo = v
-	}
-}
-
-// atMost takes out of s what is at or above v.
-func (s *Interval) atMost(v Version) {
-	if s.Unbounded || v.Less(s.Hi) {
-		s.Hi, s.Unbounded = v, false
-	}
-}
-
-// clip takes out of s what is outside the bounds of t.
-func (s *Interval) clip(t *Interval) {
-	s.atLeast(t.Lo)
-	if !t.Unbounded {
-		s.atMost(t.Hi)
-	}
-}
-
-// from is an interval of both kinds without an upper bound.
-func from(v Version) Interval {
-	return Interval{Lo: v.WithoutBuild(), Unbounded: true, Releases: true, Prereleases: true}
-}
-
-// kind returns the cuts for releases or for pre-releases.
+// kind returns the cuts of the releases or of the pre-releases.
 func (r Range) kind(pre bool) []Version {
 	if pre {
 		return r.cuts[r.rel:]
@@ -166,63 +187,90 @@ func (r Range) kind(pre bool) []Version {
 	return r.cuts[:r.rel]
 }
 
-// Contains reports whether v is in r. It does not allocate and takes
-// logarithmic time in the number of intervals.
+// Contains reports whether v is in r. It does not allocate, and its time is
+// logarithmic in the number of intervals.
 func (r Range) Contains(v Version) bool {
-	cuts := r.kind(v.pre != 0)
-	lo, hi := 0, len(cuts)
-	for lo < hi { // as below does, but mostly without a call
-		mid := int(uint(lo+hi) / 2)
-		var above bool
-		switch c := &cuts[mid]; {
-		case c.major != v.major:
-			above = c.major > v.major
-		case c.minor != v.minor && v.core == 0:
-			above = c.minor > v.minor
-		default:
-			above = c.Compare(v) > 0
-		}
-		if !above {
-			lo = mid + 1
+	if v.pre != 0 || v.core != 0 {
+		return below(r.kind(v.pre != 0), v)%2 == 1
+	}
+	// Releases, mostly: the numbers alone decide.
+	cuts := r.cuts[:r.rel]
+	for len(cuts) > 8 {
+		if mid := len(cuts) / 4 * 2; cuts[mid].above(&v) == 0 {
+			cuts = cuts[mid:]
 		} else {
-			hi = mid
+			cuts = cuts[:mid]
 		}
 	}
-	return lo%2 == 1
+	n := uint64(len(cuts))
+	for i := range cuts {
+		n -= cuts[i].above(&v)
+	}
+	return n%2 == 1
+}
+
+// above returns 1 if the numbers of v are above the numbers of w, which are
+// all below math.MaxUint64, and otherwise 0.
+func (v *Version) above(w *Version) uint64 {
+	_, borrow := bits.Sub64(w.patch, v.patch, 0)
+	_, borrow = bits.Sub64(w.minor, v.minor, borrow)
+	_, borrow = bits.Sub64(w.major, v.major, borrow)
+	return borrow
 }
 
 // below returns how many cuts are at or below v.
 func below(cuts []Version, v Version) int {
-	return sort.Search(len(cuts), func(i int) bool { return v.Less(cuts[i]) })
+	lo, hi := 0, len(cuts)
+	for lo < hi {
+		mid := int(uint(lo+hi) / 2)
+		c := &cuts[mid]
+		above := c.major > v.major
+		if c.major == v.major || v.core != 0 {
+			above = c.Compare(v) > 0
+		}
+		if above {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	return lo
 }
 
-// Check is Contains with a reason: nil if v is in r, else a [*Violation]
-// wrapping ErrPrerelease if v is a pre-release between allowed releases,
-// ErrBelow or ErrAbove if all members are on one side of it, ErrExcluded if it
-// falls into a gap, or ErrEmptyRange.
+// Check is like [Range.Contains] but returns an error with the reason if v is
+// not in r. The error takes two allocations.
+//
+// Errors: a [*Violation] with the class
+//   - ErrEmptyRange if r is empty,
+//   - ErrBelow or ErrAbove if all members are above or below v,
+//   - ErrPrerelease if v is a pre-release between two adjacent releases that
+//     are members, and no pre-release of the same release is a member,
+//   - ErrExcluded otherwise.
 func (r Range) Check(v Version) error {
 	if r.Contains(v) {
 		return nil
 	}
-	return r.check(v, r.rule("in "))
+	return &Violation{Version: v, Rule: r.ruleName("in "), Err: r.why(v)}
 }
 
-// check is Check with the rule's name made before.
-func (r Range) check(v Version, rule string) error {
-	if r.Contains(v) {
-		return nil
+// ruleName returns the name of the rule that relation and r make. It allocates
+// once.
+func (r Range) ruleName(relation string) string {
+	var text, name [256]byte
+	t := r.appendText(text[:0], quote.Max)
+	head, mark := t, ""
+	if len(t) > quote.Max {
+		head, mark = t[:quote.Max], "…" // a range is ASCII
 	}
-	return &Violation{Version: v, Rule: rule, Err: r.why(v)}
+	b := strconv.AppendQuote(append(name[:0], relation...), unsafe.String(unsafe.SliceData(head), len(head)))
+	return string(append(b, mark...))
 }
 
-// why classifies a version that is not in r.
+// why returns the class of the refusal of v, which is not in r.
 func (r Range) why(v Version) error {
 	least, ok := r.Least()
 	if !ok {
 		return ErrEmptyRange
-	}
-	if below(r.kind(false), v)%2 == 1 { // then v is no release, or it would be in
-		return ErrPrerelease
 	}
 	if v.Compare(least) < 0 {
 		return ErrBelow
@@ -230,20 +278,27 @@ func (r Range) why(v Version) error {
 	if _, ok := r.Ceil(v); !ok {
 		return ErrAbove
 	}
+	release := v.Core()
+	if v.pre != 0 && below(r.kind(false), v)%2 == 1 && r.Contains(release) {
+		if next, ok := r.ceil(v.floor(), true); !ok || next.Compare(release) > 0 {
+			return ErrPrerelease
+		}
+	}
 	return ErrExcluded
 }
 
-// IsEmpty reports whether no version is in r.
+// IsEmpty reports whether r contains no version.
 func (r Range) IsEmpty() bool { return len(r.cuts) == 0 }
 
-// Least returns the lowest version in r, and false if r is empty.
+// Least returns the lowest version in r. If r is empty, it returns false.
 func (r Range) Least() (Version, bool) { return r.Ceil(origin) }
 
 // Ceil returns the lowest version in r that is at or above v, and false if
-// there is none. With a set of vulnerable versions, Complement().Ceil(v) is
-// the nearest fix at or above v. The version need not have been published:
-// directly above 1.4.1 is 1.4.2-0. Min and Filter choose among those that were.
+// there is none. If r contains the vulnerable versions, r.Complement().Ceil(v)
+// is the nearest fix. The result need not be published: directly above 1.4.1
+// is 1.4.2-0. [Range.Min] and [Range.Filter] choose among published versions.
 func (r Range) Ceil(v Version) (Version, bool) {
+	v = v.WithoutBuild()
 	rel, relOK := r.ceil(v, false)
 	pre, preOK := r.ceil(v, true)
 	if !preOK || relOK && rel.Compare(pre) < 0 {
@@ -252,7 +307,7 @@ func (r Range) Ceil(v Version) (Version, bool) {
 	return pre, true
 }
 
-// ceil is Ceil among one kind.
+// ceil is Ceil among the members of one kind.
 func (r Range) ceil(v Version, pre bool) (Version, bool) {
 	v = v.lift(pre)
 	cuts := r.kind(pre)
@@ -266,13 +321,17 @@ func (r Range) ceil(v Version, pre bool) (Version, bool) {
 	return Version{}, false
 }
 
-// Max returns the highest version of vs that is in r, and false if none is.
+// Max returns the highest version of vs that is in r, and false if no version
+// of vs is in r. Of versions with the same precedence it returns the highest by
+// [Version.CompareTotal].
 func (r Range) Max(vs iter.Seq[Version]) (Version, bool) { return r.best(vs, +1) }
 
-// Min returns the lowest version of vs that is in r, and false if none is.
+// Min returns the lowest version of vs that is in r, and false if no version
+// of vs is in r. Of versions with the same precedence it returns the lowest by
+// [Version.CompareTotal].
 func (r Range) Min(vs iter.Seq[Version]) (Version, bool) { return r.best(vs, -1) }
 
-// best is Max if sign is +1 and Min if it is -1.
+// best is Max if sign is +1 and Min if sign is -1.
 func (r Range) best(vs iter.Seq[Version], sign int) (best Version, ok bool) {
 	for v := range vs {
 		if ok && v.Compare(best) == -sign || !r.Contains(v) {
@@ -294,73 +353,4 @@ func (r Range) Filter(vs iter.Seq[Version]) iter.Seq[Version] {
 			}
 		}
 	}
-}
-
-// Intervals returns the intervals that make up r, ascending and disjoint. They
-// hold both kinds where r does not treat pre-releases apart, as the sets of
-// advisories do not.
-func (r Range) Intervals() iter.Seq[Interval] {
-	return func(yield func(Interval) bool) {
-		var run Interval // what was found and may still grow
-		for s := range r.stretches {
-			if run.Releases == s.Releases && run.Prereleases == s.Prereleases {
-				run.Hi, run.Unbounded = s.Hi, s.Unbounded
-				continue
-			}
-			if (run.Releases || run.Prereleases) && !yield(run) {
-				return
-			}
-			run = s
-		}
-		if run.Releases || run.Prereleases {
-			yield(run)
-		}
-	}
-}
-
-// stretches yields what lies between any two cuts and after the last, with
-// the kinds of its versions that are in r, perhaps none.
-func (r Range) stretches(yield func(Interval) bool) {
-	rel, pre := r.kind(false), r.kind(true)
-	for i, j := 0, 0; i < len(rel) || j < len(pre); {
-		s := Interval{Unbounded: true}
-		if j == len(pre) || i < len(rel) && rel[i].Compare(pre[j]) < 0 {
-			s.Lo = rel[i]
-			i++
-		} else {
-			s.Lo = pre[j]
-			j++
-		}
-		if i < len(rel) {
-			s.Hi, s.Unbounded = rel[i], false
-		}
-		if j < len(pre) && (s.Unbounded || pre[j].Compare(s.Hi) < 0) {
-			s.Hi, s.Unbounded = pre[j], false
-		}
-		s.Releases, s.Prereleases = i%2 == 1, j%2 == 1
-		if !s.split(yield) {
-			return
-		}
-	}
-}
-
-// split yields s, in pieces of which each takes both kinds or none if s spans
-// at most one release. It reports whether to go on.
-func (s Interval) split(yield func(Interval) bool) bool {
-	release := s.Lo.Core()
-	second := release.step(Patch)
-	if s.Releases == s.Prereleases || s.Unbounded || second.Compare(s.Hi) < 0 {
-		return yield(s)
-	}
-	after := release.next()
-	for _, piece := range [...]Interval{
-		{Lo: s.Lo, Hi: release, Releases: s.Prereleases, Prereleases: s.Prereleases},
-		{Lo: release, Hi: after, Releases: s.Releases, Prereleases: s.Releases},
-		{Lo: after, Hi: s.Hi, Releases: s.Prereleases, Prereleases: s.Prereleases},
-	} {
-		if piece.clip(&s); piece.Lo.Less(piece.Hi) && !yield(piece) {
-			return false
-		}
-	}
-	return true
 }

@@ -2,16 +2,19 @@ package semver
 
 import (
 	"errors"
-	"strconv"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// Rule decides on one version: nil to let it pass, else an error that says
-// why not. Any func(Version) error is one, so gates combine with what a
-// program checks itself. Those of this package return a [*Violation].
+// A Rule decides on a version. It returns nil if the version passes, and
+// otherwise an error with the reason. Every func(Version) error is a Rule, so a
+// gate combines the rules of this package with the rules of a program. The
+// rules of this package return a [*Violation].
 type Rule func(Version) error
 
-// Rules returns a rule that holds if all of rules hold, and reports all that
-// do not, joined by errors.Join. Without rules it lets everything pass.
+// Rules returns a rule that passes a version if all rules pass it. It returns
+// the errors of all rules, joined by errors.Join. Without rules it passes every
+// version.
 func Rules(rules ...Rule) Rule {
 	return func(v Version) error {
 		var errs []error
@@ -24,23 +27,34 @@ func Rules(rules ...Rule) Rule {
 	}
 }
 
-// In returns a rule that holds for the versions in r; its errors are those of
-// [Range.Check]. Mind that npm's language reads an empty alternative, as in
-// "1.2.3 || ", as every release.
-func In(r Range) Rule {
-	rule := r.rule("in ")
-	return func(v Version) error { return r.check(v, rule) }
+// Named returns a rule that decides as rule does and reports name in its
+// [Violation].
+func Named(name string, rule Rule) Rule {
+	return func(v Version) error {
+		err := rule(v)
+		if err == nil {
+			return nil
+		}
+		if inner, ok := err.(*Violation); ok {
+			err = inner.Err
+		}
+		return &Violation{Version: v, Rule: quote.Cut(name), Err: err}
+	}
 }
 
-// rule names the rule that relation and r make.
-func (r Range) rule(relation string) string { return relation + strconv.Quote(cut(r.String())) }
+// In returns a rule that passes the versions in r. An empty alternative of an
+// npm range, as in "1.2.3 || ", contains every release.
+//
+// Errors of the rule: the same as [Range.Check].
+func In(r Range) Rule { return r.Check }
 
-// NotIn returns a rule that holds for the versions not in r, wrapping
-// ErrExcluded for the others. If r is empty it holds for none and wraps
-// ErrEmptyRange: a list of bad versions that was never filled in must not
-// open the gate. To exclude nothing, leave the rule out.
+// NotIn returns a rule that passes the versions outside r. If r is empty, the
+// rule passes no version, because a list of bad versions that was never filled
+// in must not open the gate. To exclude nothing, leave the rule out.
+//
+// Errors of the rule: ErrExcluded, and ErrEmptyRange if r is empty.
 func NotIn(r Range) Rule {
-	rule := r.rule("not in ")
+	rule := r.ruleName("not in ")
 	return func(v Version) error {
 		switch {
 		case r.IsEmpty():
@@ -52,55 +66,41 @@ func NotIn(r Range) Rule {
 	}
 }
 
-// NoDowngrade returns a rule that holds for from and above in precedence,
-// wrapping ErrBelow for what is lower.
+// NoDowngrade returns a rule that passes the versions at or above from in
+// precedence.
+//
+// Errors of the rule: ErrBelow.
 func NoDowngrade(from Version) Rule {
+	rule := "no downgrade from " + quote.Cut(from.String())
 	return func(v Version) error {
 		if v.Compare(from) < 0 {
-			return &Violation{Version: v, Rule: "no downgrade from " + cut(from.String()), Err: ErrBelow}
+			return &Violation{Version: v, Rule: rule, Err: ErrBelow}
 		}
 		return nil
 	}
 }
 
-// MaxStep returns a rule that holds for versions that differ from from in
-// the part p or a lesser one, up or down, wrapping ErrStep for others. With
-// Minor, 1.2.3 may go to 1.4.0 but not to 2.0.0.
+// MaxStep returns a rule that passes the versions that differ from from at
+// most in the part p, up or down. With Minor, 1.2.3 may go to 1.4.0 but not to
+// 2.0.0.
+//
+// Errors of the rule: ErrStep.
 func MaxStep(from Version, p Part) Rule {
+	rule := "at most a " + p.String() + " step from " + quote.Cut(from.String())
 	return func(v Version) error {
 		if from.Diff(v) > p {
-			return &Violation{Version: v, Rule: "at most a " + p.String() + " step from " + cut(from.String()), Err: ErrStep}
+			return &Violation{Version: v, Rule: rule, Err: ErrStep}
 		}
 		return nil
 	}
 }
 
-// Stable is a rule that holds for releases, 0.x included, wrapping
-// ErrPrerelease for pre-releases.
+// Stable is a rule that passes releases, 0.x included.
+//
+// Errors: ErrPrerelease.
 func Stable(v Version) error {
 	if v.IsPrerelease() {
 		return &Violation{Version: v, Rule: "stable", Err: ErrPrerelease}
-	}
-	return nil
-}
-
-// FirstPatch is a rule that holds for releases X.Y.0, wrapping ErrPrerelease
-// or ErrPatch for others.
-func FirstPatch(v Version) error {
-	switch {
-	case v.IsPrerelease():
-		return &Violation{Version: v, Rule: "first patch", Err: ErrPrerelease}
-	case v.patch != 0:
-		return &Violation{Version: v, Rule: "first patch", Err: ErrPatch}
-	}
-	return nil
-}
-
-// NoBuild is a rule that holds for versions without build metadata, wrapping
-// ErrBuild for others.
-func NoBuild(v Version) error {
-	if v.Build() != "" {
-		return &Violation{Version: v, Rule: "no build metadata", Err: ErrBuild}
 	}
 	return nil
 }

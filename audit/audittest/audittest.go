@@ -7,68 +7,85 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/redoubt-go/redoubt/audit"
 )
 
-// patience is how long one call may take. It is real time, and far more than any
-// working sink needs.
+// patience bounds one call, in real time. It is far more than a working sink
+// needs.
 const patience = 10 * time.Second
 
-// TestSink calls open for sinks in which nothing is stored, and uses them as the
-// contract of [audit.Sink] says. The second result of open returns what a reader
-// would find in the sink now, in the order of the log; it waits until what the sink
-// has accepted can be found. A sink that has a method Close() error or
-// Close(context.Context) error is closed.
-//
-// The error joins everything that went wrong, and is nil if nothing did. A sink
-// that panics is not an error: the panic passes on.
-func TestSink(open func() (sink audit.Sink, stored func() ([]audit.Event, error), err error)) error {
-	c := &checker{}
-	for _, check := range []func(*checker, *subject){
-		(*checker).stores, (*checker).batches, (*checker).keepsNothing, (*checker).hostile,
-		(*checker).together, (*checker).done, (*checker).closes,
-	} {
-		sink, stored, err := open()
-		if err != nil {
-			c.errorf("open: %w", err)
-			break
-		}
-		s := &subject{sink: sink, stored: stored}
-		check(c, s) // each on a sink of its own, so that one failure does not cause the next
-		if _, err := s.close(); err != nil && !s.closed {
-			c.errorf("Close: %w", err)
-		}
-	}
-	return errors.Join(c.errs...)
+// A Subject is a sink under test.
+type Subject struct {
+	// Sink is a sink that contains no events. If it has a method Close() error
+	// or Close(context.Context) error, that method is tested too.
+	Sink audit.Sink
+
+	// Stored returns the events that a reader of the sink finds, in the order
+	// of the log. It waits until the reader can find every accepted event.
+	Stored func() ([]audit.Event, error)
 }
 
-// checker collects what is wrong.
+// Run tests the contract of [audit.Sink], in a subtest for each rule. Each
+// subtest calls new for a new sink.
+func Run(t *testing.T, new func(*testing.T) Subject) {
+	for _, r := range rules {
+		t.Run(r.name, func(t *testing.T) {
+			for _, err := range check(r.check, new(t)) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+var rules = []struct {
+	name  string
+	check func(*checker, *subject)
+}{
+	{"StoresInOrder", (*checker).stores},
+	{"Batches", (*checker).batches},
+	{"KeepsNoMemory", (*checker).keepsNothing},
+	{"HostileText", (*checker).hostile},
+	{"ConcurrentCallers", (*checker).together},
+	{"DoneContext", (*checker).done},
+	{"Close", (*checker).closes},
+}
+
+// check runs a rule, closes the sink and returns the errors.
+func check(rule func(*checker, *subject), new Subject) []error {
+	c, s := &checker{}, &subject{Subject: new}
+	rule(c, s)
+	if _, err := s.close(); err != nil && !s.closed {
+		c.errorf("Close: %w", err)
+	}
+	return c.errs
+}
+
+// A checker collects errors.
 type checker struct {
 	mu   sync.Mutex
 	errs []error
 }
 
-// errorf may be called by several goroutines at once, as the sinks are.
+// errorf may be called by several goroutines at the same time.
 func (c *checker) errorf(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.errs = append(c.errs, fmt.Errorf("audittest: "+format, args...))
 }
 
-// subject is one sink and the way to read it.
 type subject struct {
-	sink   audit.Sink
-	stored func() ([]audit.Event, error)
-	closed bool // by a check; the second Close may fail
+	Subject
+	closed bool // by a rule; the second Close may fail
 }
 
-// close closes the sink, and reports whether it can be closed.
+// close closes the sink and reports whether it has a Close method.
 func (s *subject) close() (can bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	switch k := s.sink.(type) {
+	switch k := s.Sink.(type) {
 	case interface{ Close() error }:
 		return true, k.Close()
 	case interface{ Close(context.Context) error }:
@@ -77,7 +94,7 @@ func (s *subject) close() (can bool, err error) {
 	return false, nil
 }
 
-// event is an event with something in every place.
+// event returns an event in which every field is set.
 func event(id string) *audit.Event {
 	return &audit.Event{
 		Time: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), ID: id, Action: "user.rename", Outcome: audit.Success,
@@ -88,22 +105,22 @@ func event(id string) *audit.Event {
 	}
 }
 
-// line is all of an event that a sink must store. Events are compared in this form, so
-// that a sink may store them in whatever form it likes, within the same bounds.
+// line returns the JSON form of an event, in which events are compared. A sink
+// may use another form with the same content and bounds.
 func line(e *audit.Event) string { return string(e.AppendJSON(nil)) }
 
-// write hands events to the sink as a Log does: with a deadline.
+// write passes events to the sink with a deadline, as a Log does.
 func (c *checker) write(s *subject, events ...*audit.Event) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return c.writeUnder(ctx, s, events)
 }
 
-// writeUnder gives a sink twice the time that its context has. One that has not come
-// back by then is left behind, with its goroutine.
+// writeUnder waits twice as long as the context of a Log lasts. If the sink has
+// not returned then, its goroutine is abandoned.
 func (c *checker) writeUnder(ctx context.Context, s *subject, events []*audit.Event) error {
 	answer := make(chan error, 1)
-	go func() { answer <- s.sink.WriteEvents(ctx, events) }()
+	go func() { answer <- s.Sink.WriteEvents(ctx, events) }()
 	late := time.NewTimer(2 * patience)
 	defer late.Stop()
 	select {
@@ -115,36 +132,36 @@ func (c *checker) writeUnder(ctx context.Context, s *subject, events []*audit.Ev
 	}
 }
 
-// mustWrite writes what every sink has to take.
+// mustWrite writes events that every sink must accept.
 func (c *checker) mustWrite(s *subject, events ...*audit.Event) {
 	if err := c.write(s, events...); err != nil {
 		c.errorf("WriteEvents with %d events: %w", len(events), err)
 	}
 }
 
-// want compares what is stored with lines.
-func (c *checker) want(s *subject, what string, lines ...string) {
-	events, err := s.stored()
+// want compares the stored events with lines.
+func (c *checker) want(s *subject, op string, lines ...string) {
+	events, err := s.Stored()
 	if err != nil {
-		c.errorf("%s: read the stored events: %w", what, err)
+		c.errorf("%s: read the stored events: %w", op, err)
 		return
 	}
-	for i := range max(len(events), len(lines)) { // the first difference tells the most
+	for i := range max(len(events), len(lines)) {
 		switch {
 		case i >= len(events):
-			c.errorf("%s: %d events stored, want %d: missing %.200s", what, len(events), len(lines), lines[i])
+			c.errorf("%s: %d events stored, want %d: missing %.200s", op, len(events), len(lines), lines[i])
 			return
 		case i >= len(lines):
-			c.errorf("%s: %d events stored, want %d: not expected %.200s", what, len(events), len(lines), line(&events[i]))
+			c.errorf("%s: %d events stored, want %d: not expected %.200s", op, len(events), len(lines), line(&events[i]))
 			return
 		case line(&events[i]) != lines[i]:
-			c.errorf("%s: event %d stored as %.2000s, want %.2000s", what, i, line(&events[i]), lines[i])
+			c.errorf("%s: event %d stored as %.2000s, want %.2000s", op, i, line(&events[i]), lines[i])
 			return
 		}
 	}
 }
 
-// stores: accepted is stored, one by one and in order.
+// stores checks that accepted events are stored in order.
 func (c *checker) stores(s *subject) {
 	var lines []string
 	for i := range 5 {
@@ -155,9 +172,9 @@ func (c *checker) stores(s *subject) {
 	c.want(s, "five calls", lines...)
 }
 
-// batches: one call, several events; and none.
+// batches checks calls with no events and with many events.
 func (c *checker) batches(s *subject) {
-	c.mustWrite(s) // stores nothing, and is no reason to fail
+	c.mustWrite(s) // no events: no error
 	c.want(s, "a call without events")
 	batch := make([]*audit.Event, 300)
 	lines := make([]string, len(batch))
@@ -169,8 +186,8 @@ func (c *checker) batches(s *subject) {
 	c.want(s, "one call with 300 events", lines...)
 }
 
-// keepsNothing: the memory of an event belongs to the caller, during the call and
-// after it.
+// keepsNothing checks that the sink neither changes events nor keeps their
+// memory.
 func (c *checker) keepsNothing(s *subject) {
 	a, b := event("a"), event("b")
 	shared := map[string]string{"k": "before"}
@@ -183,7 +200,7 @@ func (c *checker) keepsNothing(s *subject) {
 		c.errorf("WriteEvents has changed the caller's events")
 	}
 	lines := []string{line(a), line(b)}
-	for _, e := range batch { // as a log does that uses its memory again
+	for _, e := range batch { // a log reuses its memory
 		for i := range e.Changes {
 			e.Changes[i] = audit.Change{Field: "overwritten"}
 		}
@@ -197,7 +214,7 @@ func (c *checker) keepsNothing(s *subject) {
 	c.want(s, "events used again after the call", lines...)
 }
 
-// hostile: texts that others have chosen stay inside their event.
+// hostile checks that no text can leave its event.
 func (c *checker) hostile(s *subject) {
 	var lines []string
 	for _, text := range []string{
@@ -211,8 +228,8 @@ func (c *checker) hostile(s *subject) {
 	}
 	huge := event("h-huge")
 	huge.Reason = strings.Repeat("x", 1<<20)
-	if c.write(s, huge) == nil { // a sink may have a bound, if it says so
-		events, err := s.stored()
+	if c.write(s, huge) == nil { // a sink may refuse a large event
+		events, err := s.Stored()
 		if n := len(events); err != nil || n != len(lines)+1 || events[n-1].ID != huge.ID {
 			c.errorf("an event of 1 MiB is accepted and not stored: %d events, %v", n, err)
 			return
@@ -224,7 +241,7 @@ func (c *checker) hostile(s *subject) {
 	c.want(s, "hostile texts", append(lines, line(after))...)
 }
 
-// together: several callers at once.
+// together checks concurrent callers.
 func (c *checker) together(s *subject) {
 	const callers, each = 8, 25
 	var wg sync.WaitGroup
@@ -236,13 +253,13 @@ func (c *checker) together(s *subject) {
 		})
 	}
 	wg.Wait()
-	events, err := s.stored()
+	events, err := s.Stored()
 	if err != nil {
 		c.errorf("read the stored events: %w", err)
 		return
 	}
 	last := map[string]string{}
-	for i := range events { // callers may come in any order, the events of one may not
+	for i := range events { // the events of each caller are in order
 		e := &events[i]
 		caller, _, _ := strings.Cut(e.ID, "-")
 		if e.ID <= last[caller] {
@@ -259,15 +276,15 @@ func (c *checker) together(s *subject) {
 	}
 }
 
-// done: the context is over when the call begins. The sink may store the event all
-// the same, or not, or not know, but it says which.
+// done checks a call whose context is done. The sink may store the event,
+// refuse it or not know, and must report it.
 func (c *checker) done(s *subject) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	e, after := event("late"), event("after")
 	err := c.writeUnder(ctx, s, []*audit.Event{e})
-	c.mustWrite(s, after) // what follows is taken as ever
-	switch {              // an error that leaves it open promises nothing that could be checked
+	c.mustWrite(s, after) // later events are accepted
+	switch {              // ErrUncertain allows both
 	case err == nil:
 		c.want(s, "accepted with a cancelled context", line(e), line(after))
 	case !errors.Is(err, audit.ErrUncertain) && !errors.Is(err, context.Canceled):
@@ -275,7 +292,7 @@ func (c *checker) done(s *subject) {
 	}
 }
 
-// closes: a closed sink says so.
+// closes checks that a closed sink refuses events.
 func (c *checker) closes(s *subject) {
 	e := event("before")
 	c.mustWrite(s, e)
@@ -287,7 +304,7 @@ func (c *checker) closes(s *subject) {
 	if err != nil {
 		c.errorf("Close: %w", err)
 	}
-	if c.write(s, event("after")) == nil { // nobody would ever write it
+	if c.write(s, event("after")) == nil { // it would never be written
 		c.errorf("WriteEvents accepts events after Close")
 	}
 	s.closed = true

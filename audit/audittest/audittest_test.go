@@ -14,7 +14,7 @@ import (
 	"github.com/redoubt-go/redoubt/audit/audittest"
 )
 
-// memory is a sink that does everything right.
+// memory is a correct sink.
 type memory struct {
 	mu     sync.Mutex
 	events []audit.Event
@@ -28,7 +28,7 @@ func (m *memory) WriteEvents(_ context.Context, events []*audit.Event) error {
 		return audit.ErrClosed
 	}
 	for _, e := range events {
-		var own audit.Event // by way of JSON, because attributes may refer to anything
+		var own audit.Event // through JSON, because attributes may refer to any memory
 		if err := own.UnmarshalJSON(e.AppendJSON(nil)); err != nil {
 			return err
 		}
@@ -54,16 +54,13 @@ func (m *memory) stored() ([]audit.Event, error) {
 }
 
 func TestPassesAGoodSink(t *testing.T) {
-	err := audittest.TestSink(func() (audit.Sink, func() ([]audit.Event, error), error) {
+	audittest.Run(t, func(*testing.T) audittest.Subject {
 		m := &memory{}
-		return m, m.stored, nil
+		return audittest.Subject{Sink: m, Stored: m.stored}
 	})
-	if err != nil {
-		t.Error(err)
-	}
 }
 
-// broken is a good sink with one thing wrong.
+// broken is a correct sink with a single fault.
 type broken struct {
 	*memory
 	write func(m *memory, ctx context.Context, events []*audit.Event) error
@@ -73,7 +70,7 @@ func (b broken) WriteEvents(ctx context.Context, events []*audit.Event) error {
 	return b.write(b.memory, ctx, events)
 }
 
-// Each of the contract's sentences has a sink that breaks it.
+// For each sentence of the contract a sink that breaks it.
 var brokenSinks = []struct {
 	name, want string
 	write      func(m *memory, ctx context.Context, events []*audit.Event) error
@@ -97,7 +94,7 @@ var brokenSinks = []struct {
 			return audit.ErrClosed
 		}
 		for _, e := range events {
-			m.events = append(m.events, *e) // and with it the caller's slices
+			m.events = append(m.events, *e) // with the slices of the caller
 		}
 		return nil
 	}},
@@ -167,15 +164,15 @@ var brokenSinks = []struct {
 	}},
 }
 
-func TestFindsWhatIsWrong(t *testing.T) {
+func TestFindsBrokenSinks(t *testing.T) {
 	for _, tt := range brokenSinks {
 		t.Run(tt.name, func(t *testing.T) {
-			err := audittest.TestSink(func() (audit.Sink, func() ([]audit.Event, error), error) {
+			err := audittest.Check(func() audittest.Subject {
 				m := &memory{}
-				return broken{m, tt.write}, m.stored, nil
+				return audittest.Subject{Sink: broken{m, tt.write}, Stored: m.stored}
 			})
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error %v, want one with %q", err, tt.want)
+				t.Errorf("error %v, want %q in it", err, tt.want)
 			}
 		})
 	}
@@ -192,18 +189,18 @@ func without(events []*audit.Event, change func(*audit.Event)) []*audit.Event {
 	return out
 }
 
-// A sink that waits for something else than its context is found by the clock.
+// A sink that ignores the end of its context is found by the clock.
 func TestFindsASinkThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		err := audittest.TestSink(func() (audit.Sink, func() ([]audit.Event, error), error) {
+		err := audittest.Check(func() audittest.Subject {
 			m := &memory{}
-			return broken{m, func(m *memory, ctx context.Context, events []*audit.Event) error {
+			return audittest.Subject{Stored: m.stored, Sink: broken{m, func(m *memory, ctx context.Context, events []*audit.Event) error {
 				if ctx.Err() != nil {
 					<-release
 				}
 				return m.WriteEvents(ctx, events)
-			}}, m.stored, nil
+			}}}
 		})
 		close(release)
 		if err == nil || !strings.Contains(err.Error(), "has not returned") {
@@ -212,14 +209,10 @@ func TestFindsASinkThatHangs(t *testing.T) {
 	})
 }
 
-func TestReportsWhatCannotBeOpenedOrRead(t *testing.T) {
+func TestReportsAnErrorOfTheReader(t *testing.T) {
 	broken := errors.New("no such disk")
-	err := audittest.TestSink(func() (audit.Sink, func() ([]audit.Event, error), error) { return nil, nil, broken })
-	if !errors.Is(err, broken) {
-		t.Errorf("error %v, want %v", err, broken)
-	}
-	err = audittest.TestSink(func() (audit.Sink, func() ([]audit.Event, error), error) {
-		return &memory{}, func() ([]audit.Event, error) { return nil, broken }, nil
+	err := audittest.Check(func() audittest.Subject {
+		return audittest.Subject{Sink: &memory{}, Stored: func() ([]audit.Event, error) { return nil, broken }}
 	})
 	if !errors.Is(err, broken) {
 		t.Errorf("error %v, want %v", err, broken)

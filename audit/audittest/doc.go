@@ -1,22 +1,30 @@
-// Package audittest tests implementations of [audit.Sink], so that a log in front
-// of them can promise that what is not recorded is not done.
+// Package audittest is a conformance test for implementations of [audit.Sink].
 //
-//	err := audittest.TestSink(func() (audit.Sink, func() ([]audit.Event, error), error) {
-//		var lines bytes.Buffer
-//		return audit.JSON(&lines), func() ([]audit.Event, error) { return decode(lines.Bytes()) }, nil
-//	})
+// A log can only promise that an operation is not performed without a record if
+// its sink keeps the contract of [audit.Sink]. Run the test in the package of
+// the sink:
+//
+//	func TestSink(t *testing.T) {
+//		audittest.Run(t, func(*testing.T) audittest.Subject {
+//			var lines bytes.Buffer
+//			return audittest.Subject{
+//				Sink:   audit.JSON(&lines),
+//				Stored: decoder(&lines),
+//			}
+//		})
+//	}
 //
 // A sink passes if
 //
-//   - what it has accepted is stored: whole, once, in the order of each caller,
-//     whatever texts the events hold;
-//   - what it has refused is not, unless the error matches [audit.ErrUncertain];
-//   - it changes no event and keeps no memory of one after the call;
-//   - it can be used by several goroutines at once;
-//   - it comes back soon where its context is already done;
-//   - after its Close, if it has one, it accepts nothing, and closing it again does
-//     no harm.
+//   - accepted events are stored completely, once, and in the order of each
+//     caller, with any text in them;
+//   - refused events are not stored, unless the error matches
+//     [audit.ErrUncertain];
+//   - it does not change events and keeps no memory of them after the call;
+//   - several goroutines can use it at the same time;
+//   - it returns soon if its context is done;
+//   - it accepts no events after Close, and a second Close does no harm.
 //
-// Whether stored events survive a crash of the program or of the machine cannot be
-// seen from inside a program. Such sinks need a test that kills a process.
+// The test cannot show that events survive a crash of the program or of the
+// machine. A durable sink also needs a test that kills a process.
 package audittest

@@ -4,50 +4,52 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"sync"
+	"testing"
 
 	"github.com/redoubt-go/redoubt/audit"
 	"github.com/redoubt-go/redoubt/audit/audittest"
 )
 
-// decode reads what [audit.JSON] writes.
-func decode(lines []byte) (events []audit.Event, err error) {
-	for line := range bytes.Lines(lines) {
-		var e audit.Event
-		if err := e.UnmarshalJSON(line); err != nil {
-			return nil, err
+// decoder returns a function that reads the output of [audit.JSON].
+func decoder(lines *bytes.Buffer) func() ([]audit.Event, error) {
+	return func() (events []audit.Event, err error) {
+		for line := range bytes.Lines(lines.Bytes()) {
+			var e audit.Event
+			if err := e.UnmarshalJSON(line); err != nil {
+				return nil, err
+			}
+			events = append(events, e)
 		}
-		events = append(events, e)
+		return events, nil
 	}
-	return events, nil
 }
 
-func ExampleTestSink() {
-	err := audittest.TestSink(func() (audit.Sink, func() ([]audit.Event, error), error) {
+func TestSink(t *testing.T) {
+	audittest.Run(t, func(*testing.T) audittest.Subject {
 		var lines bytes.Buffer
-		return audit.JSON(&lines), func() ([]audit.Event, error) { return decode(lines.Bytes()) }, nil
+		return audittest.Subject{
+			Sink:   audit.JSON(&lines),
+			Stored: decoder(&lines),
+		}
 	})
-	fmt.Println(err)
+}
 
-	// A sink that keeps what it was lent.
-	err = audittest.TestSink(func() (audit.Sink, func() ([]audit.Event, error), error) {
-		var mu sync.Mutex
-		var kept []*audit.Event
-		sink := audit.SinkFunc(func(_ context.Context, events []*audit.Event) error {
-			mu.Lock()
-			defer mu.Unlock()
-			kept = append(kept, events...)
-			return nil
+func ExampleRun() {
+	test := func(t *testing.T) {
+		audittest.Run(t, func(*testing.T) audittest.Subject {
+			m := &memory{}
+			return audittest.Subject{Sink: m, Stored: m.stored}
 		})
-		return sink, func() (events []audit.Event, _ error) {
-			for _, e := range kept {
-				events = append(events, *e)
-			}
-			return events, nil
-		}, nil
-	})
-	fmt.Println(err != nil)
+	}
+	_ = test // go test calls TestSink
 	// Output:
-	// <nil>
-	// true
+}
+
+func ExampleSubject() {
+	m := &memory{}
+	s := audittest.Subject{Sink: m, Stored: m.stored}
+	_ = s.Sink.WriteEvents(context.Background(), []*audit.Event{{ID: "e-1"}})
+	events, err := s.Stored()
+	fmt.Println(len(events), err)
+	// Output: 1 <nil>
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/redoubt-go/redoubt/audit/ledger"
 )
 
-// One event per commit, without syncs: encoding, chain, tree, two stats, a write.
+// An event per commit without syncs: encoding, chain, tree, two stats and a
+// write.
 func BenchmarkEmitFile(b *testing.B) {
 	l := open(b, b.TempDir(), never)
 	b.ReportAllocs()
@@ -21,7 +22,8 @@ func BenchmarkEmitFile(b *testing.B) {
 	}
 }
 
-// Synced events, from one goroutine and from 64 that share commits.
+// Synced events from a single goroutine, and from 64 goroutines that share
+// commits.
 func BenchmarkDurable(b *testing.B) {
 	for name, workers := range map[string]int{"g=1": 1, "g=64": 64} {
 		b.Run(name, func(b *testing.B) {
@@ -41,7 +43,7 @@ func BenchmarkDurable(b *testing.B) {
 	}
 }
 
-// Verification of 10 000 records from memory-cached files.
+// Verify of 10,000 records in cached files.
 func BenchmarkVerify(b *testing.B) {
 	dir := b.TempDir()
 	l := open(b, dir, never)
@@ -61,8 +63,8 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// One leaf of 330 bytes into a growing tree, beside the hash of the leaf alone. The
-// peers' rows, with the same floor, are in internal/bench/audit.
+// A leaf of 330 bytes in a growing tree, and the hash of the leaf alone. Rows
+// for other libraries are in internal/bench/audit.
 func BenchmarkTreeAppend(b *testing.B) {
 	line := bytes.Repeat([]byte("x"), 330)
 	b.Run("impl=redoubt", func(b *testing.B) {

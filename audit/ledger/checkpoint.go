@@ -9,44 +9,46 @@ import (
 	"time"
 )
 
-// anchorTimeout bounds the last call of Anchor, by Close, which has no context.
+// anchorTimeout bounds the call of Anchor by Close, which has no context.
 const anchorTimeout = 10 * time.Second
 
-// Checkpoint is a signed [Head]: a text by which anybody who has the key can hold
-// the log to its past. It has the form of c2sp.org/tlog-checkpoint.
+// A Checkpoint is a signed [Head] in the form of c2sp.org/tlog-checkpoint. It
+// commits the owner of the key to the records of the log.
 type Checkpoint struct {
-	Head          // what is signed
-	Origin string // which log
-	Note   string // the whole signed text; empty in a checkpoint that was never signed
+	Head          // the signed state
+	Origin string // name of the log
+	Note   string // the signed text; empty if there is no checkpoint
 }
 
-// text is what is signed: origin, size and root, a line each.
+// text returns the text that is signed.
 func (c Checkpoint) text() string {
 	return c.Origin + "\n" + strconv.FormatUint(c.Size, 10) + "\n" + c.Root.String() + "\n"
 }
 
-// ParseCheckpoint reads a signed checkpoint, such as one that was kept by
-// [Config.Anchor]. One of keys must have signed it, in the name of its origin; a
-// signature that names one of them and does not hold refuses it, whatever else
-// there is.
+// ParseCheckpoint reads a signed checkpoint, such as the Note of a checkpoint
+// that [Config.Anchor] kept. A key in keys must have signed it, and the name of
+// that key must be the origin. The checkpoint is refused if a signature names a
+// key in keys and is invalid, even if other signatures are valid. At most 64
+// keys are used.
 //
-// Errors: [ErrFormat] for what is no signed checkpoint, [ErrTampered] for
-// signatures that do not hold or are missing.
+// Errors: [ErrFormat] if note is not a signed checkpoint, [ErrTampered] if a
+// signature is invalid or missing.
 func ParseCheckpoint(note string, keys ...*Verifier) (Checkpoint, error) {
 	c, signed, err := openCheckpoint(note, keys)
 	switch {
 	case errors.Is(err, errBadSignature):
-		return Checkpoint{}, fmt.Errorf("%w: %w", err, ErrTampered)
+		return Checkpoint{}, &fault{err.Error(), ErrTampered}
 	case err != nil:
 		return Checkpoint{}, err
 	case signed == 0:
-		return Checkpoint{}, fmt.Errorf("ledger: checkpoint is not signed by a known key: %w", ErrTampered)
+		return Checkpoint{}, tamperError("checkpoint is not signed by a known key")
 	}
 	return c, nil
 }
 
-// openCheckpoint reads a note and reports which of keys signed it for its origin.
-// Lines after the third, which the format allows, are passed over.
+// openCheckpoint reads a note and reports which of keys signed it for its
+// origin, as bits. It ignores the lines after the third, which the format
+// allows.
 func openCheckpoint(note string, keys []*Verifier) (c Checkpoint, signed uint64, err error) {
 	text, signed, err := openNote(note, keys)
 	if err != nil {
@@ -62,46 +64,52 @@ func openCheckpoint(note string, keys []*Verifier) (c Checkpoint, signed uint64,
 		return c, 0, malformed
 	}
 	c.Origin, c.Size, c.Note = lines[0], size, note
-	for i, k := range keys[:min(len(keys), 64)] {
+	for i, k := range keys[:min(len(keys), maxKnownKeys)] {
 		if k.name != c.Origin {
-			signed &^= 1 << i // the key is another log's
+			signed &^= 1 << i // the key of another log
 		}
 	}
 	return c, signed, nil
 }
 
-// Checkpoint signs the log as it is, unless its last record is a checkpoint
-// already, hands the checkpoint to [Config.Anchor] and returns it.
+// Checkpoint signs the current log, calls [Config.Anchor] and returns the
+// checkpoint. If the last record is a checkpoint already, it returns that
+// checkpoint.
 //
-// Errors: [ErrFormat] without a [Config.Signer], those of WriteEvents, those of
-// the signer and of Anchor; the last come with the checkpoint.
+// Errors: [ErrFormat] without a [Config.Signer], the errors of WriteEvents, of
+// the signer and of Anchor. With an error of Anchor, the checkpoint is valid.
 func (l *Ledger) Checkpoint(ctx context.Context) (Checkpoint, error) {
-	if l.signer == nil {
+	if l.config.Signer == nil {
 		return Checkpoint{}, formatError("checkpoint without a Signer")
 	}
-	if err := done(ctx); err != nil {
+	if err := done(ctx, "checkpoint"); err != nil {
 		return Checkpoint{}, err
 	}
 	l.mu.Lock()
-	cp, fresh, err := l.seal(l.signer)
+	cp, fresh, err := l.seal()
 	l.mu.Unlock()
 	return cp, errors.Join(err, l.anchored(ctx, cp, fresh))
 }
 
-// seal appends a checkpoint over all records before it, which are made durable
-// first: after a crash no signature may stand for more than the file holds. It
-// runs under l.mu and reports whether there was anything to sign.
-func (l *Ledger) seal(signers ...*Signer) (cp Checkpoint, fresh bool, err error) {
+// seal appends a checkpoint by l.config.Signer if there are unsealed records.
+// The caller holds l.mu.
+func (l *Ledger) seal() (cp Checkpoint, fresh bool, err error) {
 	if l.fail != nil {
 		return l.sealed, false, l.fail
 	}
 	if l.unsealed == 0 {
 		return l.sealed, false, l.prune()
 	}
+	return l.sealBy(l.config.Signer)
+}
+
+// sealBy appends a checkpoint over all previous records. It syncs them first,
+// because no signature may cover records that a crash can lose.
+func (l *Ledger) sealBy(signers ...*Signer) (cp Checkpoint, fresh bool, err error) {
 	if err := l.settle(); err != nil {
 		return l.sealed, false, err
 	}
-	cp = Checkpoint{Head: l.at.tree.head(), Origin: l.origin}
+	cp = Checkpoint{Head: l.at.tree.head(), Origin: l.config.Origin}
 	if cp.Note, err = signNote(cp.text(), signers); err != nil {
 		return l.sealed, false, err
 	}
@@ -114,92 +122,15 @@ func (l *Ledger) seal(signers ...*Signer) (cp Checkpoint, fresh bool, err error)
 	return cp, true, l.prune()
 }
 
-// anchored hands a new checkpoint over. It runs outside l.mu: Anchor may be slow.
+// anchored calls Anchor with a new checkpoint. The caller does not hold l.mu,
+// because Anchor may be slow.
 func (l *Ledger) anchored(ctx context.Context, cp Checkpoint, fresh bool) error {
-	if !fresh || l.anchor == nil {
+	if !fresh || l.config.Anchor == nil {
 		return nil
 	}
-	if err := l.anchor(ctx, cp); err != nil {
-		l.counters.adrift.Add(1)
+	if err := l.config.Anchor(ctx, cp); err != nil {
+		l.counters.unanchored.Add(1)
 		return fmt.Errorf("ledger: anchor: %w", err)
 	}
 	return nil
-}
-
-// A chore is work that commits leave for later. Its goroutine ends in Close.
-type chore struct {
-	due chan struct{} // something is to be done, within the delay
-	now chan struct{} // at once
-}
-
-func (l *Ledger) newChore(ctx context.Context, delay time.Duration, do func(context.Context)) *chore {
-	c := &chore{make(chan struct{}, 1), make(chan struct{}, 1)}
-	if delay < 0 {
-		delay = 1<<63 - 1
-	}
-	l.chores.Go(func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-c.due:
-			}
-			t := time.NewTimer(delay)
-			select {
-			case <-ctx.Done():
-			case <-c.now:
-			case <-t.C:
-			}
-			if t.Stop(); ctx.Err() != nil {
-				return // Close does what is left
-			}
-			do(ctx)
-		}
-	})
-	return c
-}
-
-// signal sets a flag that may be set already.
-func signal(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-// startChores begins what the configuration wants done in the background.
-func (l *Ledger) startChores(c Config) {
-	var ctx context.Context
-	ctx, l.endChores = context.WithCancel(context.Background())
-	if l.sync > 0 {
-		l.syncer = l.newChore(ctx, time.Duration(l.sync), func(context.Context) {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			_ = l.settle() // a failure stops the ledger, which the next event reports
-		})
-	}
-	if l.signer != nil {
-		l.sealer = l.newChore(ctx, c.CheckpointDelay, func(ctx context.Context) {
-			l.mu.Lock()
-			cp, fresh, _ := l.seal(l.signer) // left for the next one, and for Close to report
-			l.mu.Unlock()
-			_ = l.anchored(ctx, cp, fresh)
-		})
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.remind()
-}
-
-// remind wakes the chores that the last commit made due. It runs under l.mu.
-func (l *Ledger) remind() {
-	if l.syncer != nil && l.unsynced {
-		signal(l.syncer.due)
-	}
-	if l.sealer != nil && l.unsealed > 0 {
-		signal(l.sealer.due)
-		if l.every > 0 && l.unsealed >= l.every {
-			signal(l.sealer.now)
-		}
-	}
 }

@@ -25,7 +25,8 @@ import (
 
 const origin = "example.com/log"
 
-// signer returns a key that depends on n alone, so that failures repeat.
+// signer returns a key that depends only on n, so that failures can be
+// repeated.
 func signer(t testing.TB, name string, n byte) *ledger.Signer {
 	t.Helper()
 	s, err := ledger.NewSigner(name, ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, 32)))
@@ -35,7 +36,7 @@ func signer(t testing.TB, name string, n byte) *ledger.Signer {
 	return s
 }
 
-// sealing is a configuration that seals only when told to.
+// sealing returns a configuration that seals only on request.
 func sealing(s *ledger.Signer) ledger.Config {
 	return ledger.Config{Sync: ledger.SyncNever, Signer: s, CheckpointEvery: -1, CheckpointDelay: -1}
 }
@@ -64,14 +65,11 @@ func findings(r *ledger.Report) (out []finding) {
 
 func wantFinding(t *testing.T, fsys fs.FS, c ledger.VerifyConfig, want ...finding) {
 	t.Helper()
-	r, err := verify(fsys, c)
-	if d := cmp.Diff(want, findings(r)); d != "" {
-		t.Errorf("problems, error %v (-want +got):\n%s", err, d)
-	}
+	r, _ := verify(fsys, c)
+	checkEqual(t, findings(r), want)
 }
 
-// rechain gives every line the prev that its predecessor asks for, as somebody
-// does who knows the format and not the key.
+// rechain makes the links consistent, as an attacker without the key can.
 func rechain(lines [][]byte) [][]byte {
 	for i := 1; i < len(lines); i++ {
 		lines[i] = withPrev(lines[i], ledger.LeafHash(lines[i-1]))
@@ -118,16 +116,14 @@ func TestCheckpointsSealTheLog(t *testing.T) {
 	if err != nil || r.Sealed != r.Records || r.Records != 6 || r.Origin != origin {
 		t.Errorf("report %+v, %v", r, err)
 	}
-	if d := cmp.Diff([]string{"a", "b", "c"}, ids(t, os.DirFS(dir))); d != "" {
-		t.Errorf("events (-want +got):\n%s", d)
-	}
+	checkEqual(t, ids(t, os.DirFS(dir)), []string{"a", "b", "c"})
 	before := read(t, dir)
 	_ = open(t, dir, sealing(s)).Close()
 	if !bytes.Equal(read(t, dir), before) {
 		t.Error("opening and closing a sealed log changed it")
 	}
 	_, err = open(t, t.TempDir(), never).Checkpoint(context.Background())
-	wantIs(t, err, ledger.ErrFormat)
+	checkIs(t, err, ledger.ErrFormat)
 }
 
 func TestConfigOfSealedLogs(t *testing.T) {
@@ -141,12 +137,12 @@ func TestConfigOfSealedLogs(t *testing.T) {
 		"sync in nanoseconds":     {Sync: 7},
 		"negative sync":           {Sync: -2},
 	} {
-		t.Run(name, func(t *testing.T) { wantIs(t, c.Validate(), ledger.ErrFormat) })
+		t.Run(name, func(t *testing.T) { checkIs(t, c.Validate(), ledger.ErrFormat) })
 	}
 	dir := t.TempDir()
 	_ = open(t, dir, ledger.Config{Origin: "other"}).Close()
 	_, err := ledger.Open(context.Background(), dir, ledger.Config{Signer: s})
-	wantIs(t, err, ledger.ErrFormat)
+	checkIs(t, err, ledger.ErrFormat)
 }
 
 func TestSyncEverySyncsLater(t *testing.T) {
@@ -176,7 +172,7 @@ func TestSyncEverySyncsLater(t *testing.T) {
 	verifyOK(t, dir)
 }
 
-func TestTrap25_LateSyncErrorStops(t *testing.T) {
+func TestLateSyncErrorStops(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		l, err := ledger.Open(context.Background(), dir, ledger.Config{Sync: ledger.SyncEvery(time.Second)})
@@ -188,12 +184,13 @@ func TestTrap25_LateSyncErrorStops(t *testing.T) {
 		write(t, l, "a")
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		wantIs(t, l.WriteEvents(context.Background(), []*audit.Event{event("b")}), ledger.ErrFailed)
+		checkIs(t, l.WriteEvents(context.Background(), []*audit.Event{event("b")}), ledger.ErrFailed)
 		_ = l.Close()
 	})
 }
 
-// Checkpoints come by number and by delay, and Anchor is given each once.
+// Checkpoints are written by number and by delay, and Anchor is called once
+// with each.
 func TestCheckpointsComeByThemselves(t *testing.T) {
 	dir := t.TempDir()
 	s := signer(t, origin, 1)
@@ -238,28 +235,28 @@ func TestAnchorErrors(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir, c)
 	cp, err := l.Checkpoint(context.Background())
-	wantIs(t, err, down)
+	checkIs(t, err, down)
 	if cp.Size != 1 {
 		t.Errorf("checkpoint %v comes without the error's", cp)
 	}
 	write(t, l, "a")
-	wantIs(t, l.Rotate(context.Background()), down)
+	checkIs(t, l.Rotate(context.Background()), down)
 	write(t, l, "b")
-	wantIs(t, l.Close(), down)
+	checkIs(t, l.Close(), down)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_, err = l.Checkpoint(ctx)
-	wantIs(t, err, context.Canceled)
-	wantIs(t, l.Rotate(ctx), context.Canceled)
+	checkIs(t, err, context.Canceled)
+	checkIs(t, l.Rotate(ctx), context.Canceled)
 	_, err = l.Checkpoint(context.Background())
-	wantIs(t, err, ledger.ErrClosed)
-	wantIs(t, l.Rotate(context.Background()), ledger.ErrClosed)
+	checkIs(t, err, ledger.ErrClosed)
+	checkIs(t, l.Rotate(context.Background()), ledger.ErrClosed)
 	if _, err := verify(os.DirFS(dir), ledger.VerifyConfig{Keys: []*ledger.Verifier{s.Verifier()}}); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestTrap28_CheckpointIsSignedAfterTheSync(t *testing.T) {
+func TestCheckpointIsSignedAfterTheSync(t *testing.T) {
 	s := signer(t, origin, 1)
 	c := sealing(s)
 	c.Sync = ledger.SyncEvery(time.Hour)
@@ -273,12 +270,10 @@ func TestTrap28_CheckpointIsSignedAfterTheSync(t *testing.T) {
 	write(t, l, "b")
 	ff.failSync = true
 	_, err := l.Checkpoint(context.Background())
-	wantIs(t, err, ledger.ErrFailed, syscall.EIO)
+	checkIs(t, err, ledger.ErrFailed, syscall.EIO)
 }
 
-// ---- segments
-
-func TestTrap26_RotationWritesHeaderFirst(t *testing.T) {
+func TestRotationWritesHeaderFirst(t *testing.T) {
 	dir := t.TempDir()
 	c := never
 	c.MaxSize = 1000
@@ -336,7 +331,7 @@ func TestRotationByAge(t *testing.T) {
 }
 
 // A rotation that cannot be done leaves the log where it was.
-func TestTrap24_RotationFails(t *testing.T) {
+func TestRotationFails(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir, never)
 	write(t, l, "a")
@@ -349,7 +344,7 @@ func TestTrap24_RotationFails(t *testing.T) {
 		return &faulty{File: f, writeLimit: limit}
 	})
 	err := l.Rotate(context.Background())
-	wantIs(t, err, syscall.ENOSPC)
+	checkIs(t, err, syscall.ENOSPC)
 	if errors.Is(err, ledger.ErrFailed) || len(contents(t, dir)) != 1 {
 		t.Errorf("%v, %d segments, want a passing fault and 1", err, len(contents(t, dir)))
 	}
@@ -362,7 +357,7 @@ func TestTrap24_RotationFails(t *testing.T) {
 	verifyOK(t, dir)
 }
 
-func TestTrap26_CrashDuringRotation(t *testing.T) {
+func TestCrashDuringRotation(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir, never)
 	write(t, l, "a")
@@ -392,7 +387,7 @@ func TestTrap26_CrashDuringRotation(t *testing.T) {
 	}
 }
 
-func TestTrap31_PruneKeepsTheLogVerifiable(t *testing.T) {
+func TestPruneKeepsTheLogVerifiable(t *testing.T) {
 	dir := t.TempDir()
 	s := signer(t, origin, 1)
 	c := sealing(s)
@@ -416,11 +411,11 @@ func TestTrap31_PruneKeepsTheLogVerifiable(t *testing.T) {
 	if err != nil || r.First == 0 || r.First+r.Records != r.Sealed {
 		t.Errorf("report %+v, %v", r, err)
 	}
-	wantFinding(t, fsys, ledger.VerifyConfig{Keys: keys}, finding{ledger.Removed, 0, r.First - 1})
+	wantFinding(t, fsys, ledger.VerifyConfig{Keys: keys}, finding{ledger.KindRemoved, 0, r.First - 1})
 	_, err = verify(fsys, ledger.VerifyConfig{Pruned: true, Known: &heads[0]})
-	wantIs(t, err, fs.ErrNotExist)
+	checkIs(t, err, fs.ErrNotExist)
 
-	// The range in the header is what the root stands on, so it must not give way.
+	// The root of the log depends on the range in the header.
 	oldest := fmt.Sprintf("%020d.jsonl", r.First)
 	lines := split(fsys[oldest].Data)
 	at := bytes.Index(lines[0], []byte(`"range":["`)) + len(`"range":["`)
@@ -455,8 +450,6 @@ func TestRetainOneWaitsForTheSeal(t *testing.T) {
 	}
 }
 
-// ---- tampering with what is sealed
-
 // sealed is the lines of a log with checkpoints at the records 4 and 9.
 func sealed(t testing.TB, s *ledger.Signer) [][]byte {
 	t.Helper()
@@ -473,16 +466,16 @@ func forge(line []byte) []byte {
 	return bytes.Replace(line, []byte("success"), []byte("failure"), 1)
 }
 
-func TestTrap33_RewrittenBetweenCheckpoints(t *testing.T) {
+func TestRewrittenBetweenCheckpoints(t *testing.T) {
 	s := signer(t, origin, 1)
 	keys := ledger.VerifyConfig{Keys: []*ledger.Verifier{s.Verifier()}}
 	for name, c := range map[string]struct {
 		change int
 		want   finding
 	}{
-		"before the first":   {2, finding{ledger.Rewritten, 0, 3}},
-		"between":            {6, finding{ledger.Rewritten, 5, 8}},
-		"right after a seal": {5, finding{ledger.Rewritten, 5, 8}},
+		"before the first":   {2, finding{ledger.KindRewritten, 0, 3}},
+		"between":            {6, finding{ledger.KindRewritten, 5, 8}},
+		"right after a seal": {5, finding{ledger.KindRewritten, 5, 8}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			lines := sealed(t, s)
@@ -493,39 +486,39 @@ func TestTrap33_RewrittenBetweenCheckpoints(t *testing.T) {
 	}
 	lines := sealed(t, s)
 	lines[2] = forge(lines[2])
-	wantFinding(t, fsOf(join(lines)), keys, finding{ledger.Altered, 2, 2}) // naive: one problem, no cascade
+	wantFinding(t, fsOf(join(lines)), keys, finding{ledger.KindAltered, 2, 2}) // naive: one problem, no cascade
 	lines = sealed(t, s)
 	lines[9] = bytes.Replace(lines[9], []byte(`"note":"e`), []byte(`"note":"f`), 1)
-	wantFinding(t, fsOf(join(lines)), keys, finding{ledger.BadSeal, 9, 9})
+	wantFinding(t, fsOf(join(lines)), keys, finding{ledger.KindBadSeal, 9, 9})
 }
 
-func TestTrap34_UnsealedTail(t *testing.T) {
+func TestUnsealedTail(t *testing.T) {
 	s := signer(t, origin, 1)
 	keys := []*ledger.Verifier{s.Verifier()}
 	lines := sealed(t, s)
 	strict := ledger.VerifyConfig{Keys: keys, MaxUnsealed: -1}
 	wantFinding(t, fsOf(join(lines)), strict)
-	wantFinding(t, fsOf(join(lines[:5])), strict) // cut at a checkpoint: only Known can tell
-	wantFinding(t, fsOf(join(lines[:8])), strict, finding{ledger.Unsealed, 5, 7})
+	wantFinding(t, fsOf(join(lines[:5])), strict) // cut at a checkpoint: only Known reveals it
+	wantFinding(t, fsOf(join(lines[:8])), strict, finding{ledger.KindUnsealed, 5, 7})
 	wantFinding(t, fsOf(join(lines[:8])), ledger.VerifyConfig{Keys: keys, MaxUnsealed: 3})
-	wantFinding(t, fsOf(join(lines[:8])), ledger.VerifyConfig{Keys: keys, MaxUnsealed: 2}, finding{ledger.Unsealed, 5, 7})
-	wantFinding(t, fsOf(join(lines[:3])), ledger.VerifyConfig{Keys: keys}, finding{ledger.Unsealed, 0, 2})
-	wantFinding(t, fsOf(nil), ledger.VerifyConfig{Keys: keys}, finding{ledger.Unsealed, 0, 0})
+	wantFinding(t, fsOf(join(lines[:8])), ledger.VerifyConfig{Keys: keys, MaxUnsealed: 2}, finding{ledger.KindUnsealed, 5, 7})
+	wantFinding(t, fsOf(join(lines[:3])), ledger.VerifyConfig{Keys: keys}, finding{ledger.KindUnsealed, 0, 2})
+	wantFinding(t, fsOf(nil), ledger.VerifyConfig{Keys: keys}, finding{ledger.KindUnsealed, 0, 0})
 }
 
-func TestTrap35_WrongKeyNeverPasses(t *testing.T) {
+func TestWrongKeyNeverPasses(t *testing.T) {
 	s, other := signer(t, origin, 1), signer(t, origin, 2)
 	lines := sealed(t, s)
-	wantFinding(t, fsOf(join(lines)), ledger.VerifyConfig{Keys: []*ledger.Verifier{other.Verifier()}}, finding{ledger.Unsealed, 0, 9})
+	wantFinding(t, fsOf(join(lines)), ledger.VerifyConfig{Keys: []*ledger.Verifier{other.Verifier()}}, finding{ledger.KindUnsealed, 0, 9})
 	// A signature that claims to be by the known key and is not.
 	_, err := verify(fsOf(join(rechain(append(lines[:9:9], resign(t, lines[9]))))), ledger.VerifyConfig{Keys: []*ledger.Verifier{s.Verifier()}})
 	var te *ledger.TamperError
-	if !errors.As(err, &te) || te.Problems[0].Kind != ledger.BadSeal {
+	if !errors.As(err, &te) || te.Problems[0].Kind != ledger.KindBadSeal {
 		t.Errorf("error %v, want a bad seal", err)
 	}
 }
 
-// resign changes one bit of the signature in a checkpoint line.
+// resign changes a bit of the signature in a checkpoint line.
 func resign(t *testing.T, line []byte) []byte {
 	t.Helper()
 	at := bytes.LastIndex(line, []byte(`\n`)) - 20
@@ -558,13 +551,14 @@ func handover(t *testing.T, first, second *ledger.Signer) fstest.MapFS {
 	return contents(t, dir)
 }
 
-func TestTrap35_KeyRotation(t *testing.T) {
+func TestKeyRotation(t *testing.T) {
 	first, second := signer(t, origin, 1), signer(t, origin, 2)
 	fsys := handover(t, first, second)
 	k1, k2 := first.Verifier(), second.Verifier()
 	both := ledger.VerifyConfig{Keys: []*ledger.Verifier{k1, k2}, MaxUnsealed: -1}
 	wantFinding(t, fsys, both)
-	// The new key alone says nothing about the old records, nor the old about the new.
+	// The new key alone says nothing about the old records, nor the old about
+	// the new.
 	if _, err := verify(fsys, ledger.VerifyConfig{Keys: []*ledger.Verifier{k2, k1}, MaxUnsealed: -1}); !errors.Is(err, ledger.ErrTampered) {
 		t.Errorf("keys in the wrong order pass: %v", err)
 	}
@@ -585,10 +579,10 @@ func TestTrap35_KeyRotation(t *testing.T) {
 	l = open(t, dir, sealing(second))
 	write(t, l, "x")
 	_ = l.Close()
-	wantFinding(t, os.DirFS(dir), both, finding{ledger.BadSeal, 3, 3})
+	wantFinding(t, os.DirFS(dir), both, finding{ledger.KindBadSeal, 3, 3})
 }
 
-func TestTrap36_SplicedAndForked(t *testing.T) {
+func TestSplicedAndForked(t *testing.T) {
 	s := signer(t, origin, 1)
 	keys := []*ledger.Verifier{s.Verifier()}
 	log := func(text string) (fstest.MapFS, ledger.Head) {
@@ -606,8 +600,8 @@ func TestTrap36_SplicedAndForked(t *testing.T) {
 	a, head := log("aa")
 	b, _ := log("bb")
 	wantFinding(t, a, ledger.VerifyConfig{Keys: keys, Known: &head})
-	wantFinding(t, b, ledger.VerifyConfig{Keys: keys, Known: &head}, finding{ledger.Forked, 0, head.Size - 1})
-	wantFinding(t, b, ledger.VerifyConfig{Known: &head}, finding{ledger.Rewritten, 0, head.Size - 1})
+	wantFinding(t, b, ledger.VerifyConfig{Keys: keys, Known: &head}, finding{ledger.KindForked, 0, head.Size - 1})
+	wantFinding(t, b, ledger.VerifyConfig{Known: &head}, finding{ledger.KindRewritten, 0, head.Size - 1})
 	for name, f := range b {
 		if name != segment {
 			a[name] = f
@@ -634,12 +628,12 @@ func TestMissingAndMisnamedSegments(t *testing.T) {
 	wantFinding(t, fsys, ledger.VerifyConfig{})
 	f := fsys[second]
 	delete(fsys, second)
-	wantFinding(t, fsys, ledger.VerifyConfig{}, finding{ledger.Removed, 3, 5})
+	wantFinding(t, fsys, ledger.VerifyConfig{}, finding{ledger.KindRemoved, 3, 5})
 	fsys["00000000000000000004.jsonl"] = f
-	wantFinding(t, fsys, ledger.VerifyConfig{}, finding{ledger.Altered, 3, 3})
+	wantFinding(t, fsys, ledger.VerifyConfig{}, finding{ledger.KindAltered, 3, 3})
 	delete(fsys, "00000000000000000004.jsonl")
 	fsys[second] = &fstest.MapFile{Data: f.Data[:len(f.Data)-20]} // a torn line where another segment follows
-	wantFinding(t, fsys, ledger.VerifyConfig{}, finding{ledger.Altered, 5, 5})
+	wantFinding(t, fsys, ledger.VerifyConfig{}, finding{ledger.KindAltered, 5, 5})
 	fsys[second] = f
 	fsys[third] = &fstest.MapFile{Data: fsys[third].Data[:40]}
 	if _, err := verify(fsys, ledger.VerifyConfig{}); !errors.Is(err, ledger.ErrTampered) {
@@ -647,20 +641,18 @@ func TestMissingAndMisnamedSegments(t *testing.T) {
 	}
 }
 
-// ---- Open
-
-func TestTrap27_RefusesHoleBeforeSeal(t *testing.T) {
+func TestRefusesHoleBeforeSeal(t *testing.T) {
 	s := signer(t, origin, 1)
 	lines := sealed(t, s)
 	lines[7] = bytes.Repeat([]byte{0}, len(lines[7]))
 	dir := t.TempDir()
 	_ = os.WriteFile(filepath.Join(dir, segment), join(lines), 0o600)
 	_, err := ledger.Open(context.Background(), dir, sealing(s))
-	wantIs(t, err, ledger.ErrTampered)
+	checkIs(t, err, ledger.ErrTampered)
 	if !bytes.Equal(read(t, dir), join(lines)) {
 		t.Error("the evidence was touched")
 	}
-	// The same hole without a seal behind it is what a crash leaves.
+	// A crash leaves the same hole without a seal behind it.
 	_ = os.WriteFile(filepath.Join(dir, segment), join(lines[:9]), 0o600)
 	l := open(t, dir, sealing(s))
 	r, ok := l.Recovered()
@@ -692,7 +684,7 @@ func TestOpenWithKnown(t *testing.T) {
 		c := sealing(s)
 		c.Known = &known
 		_, err := ledger.Open(context.Background(), dir, c)
-		wantIs(t, err, ledger.ErrTampered)
+		checkIs(t, err, ledger.ErrTampered)
 	}
 	refused(dir, ledger.Head{Size: late.Size + 5})
 	refused(dir, ledger.Head{Size: 1})
@@ -701,8 +693,6 @@ func TestOpenWithKnown(t *testing.T) {
 		t.Errorf("%d files, want the segment and the lock", len(entries))
 	}
 }
-
-// ---- the note format
 
 func TestNotesThatAreRefused(t *testing.T) {
 	s := signer(t, origin, 1)
@@ -736,12 +726,13 @@ func TestNotesThatAreRefused(t *testing.T) {
 		}
 	}
 	_, err := ledger.ParseCheckpoint(note)
-	wantIs(t, err, ledger.ErrTampered)
+	checkIs(t, err, ledger.ErrTampered)
 	witnessed := note + strings.Replace(sig, origin, "witness.example", 1)
 	if _, err := ledger.ParseCheckpoint(witnessed, s.Verifier()); err != nil {
 		t.Errorf("an unknown signature more: %v", err)
 	}
-	// The key of another log does not speak for this one, even if it signs its text.
+	// The key of another log does not speak for this one, even if it signs its
+	// text.
 	x := signer(t, "example.com/x", 3)
 	forged := open(t, t.TempDir(), sealing(x))
 	n := strings.Replace(checkpoint(t, forged).Note, "example.com/x\n1", origin+"\n1", 1)
@@ -770,15 +761,15 @@ func TestKeys(t *testing.T) {
 	}
 	for _, bad := range []string{"", vkey, skey[1:], skey[:len(skey)-4], strings.Replace(skey, origin, "x", 1)} {
 		_, err := ledger.ParseSigner(bad)
-		wantIs(t, err, ledger.ErrFormat)
+		checkIs(t, err, ledger.ErrFormat)
 		if len(bad) > 40 && strings.Contains(err.Error(), bad[30:40]) {
 			t.Errorf("the error shows the key: %v", err)
 		}
 	}
 	_, _, err = ledger.GenerateKey("two words")
-	wantIs(t, err, ledger.ErrFormat)
+	checkIs(t, err, ledger.ErrFormat)
 	_, err = ledger.NewSigner(origin, nil)
-	wantIs(t, err, ledger.ErrFormat)
+	checkIs(t, err, ledger.ErrFormat)
 }
 
 func TestTreeAppendAllocatesNothing(t *testing.T) {

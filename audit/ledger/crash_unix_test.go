@@ -26,9 +26,9 @@ var kills = flag.Int("kills", 6, "how often TestKill9 kills its child")
 // The tests below run this binary again as a child.
 const childDir = "LEDGER_TEST_CHILD"
 
-// A child appends and prints what was acknowledged until it is killed; then the
-// directory is opened again. Oracle: the printed numbers. All of them are in the
-// log, which verifies.
+// A child process appends events and prints the acknowledged numbers until it
+// is killed. Then the log is opened and verified. Oracle: the printed numbers,
+// which are all in the log.
 func TestKill9(t *testing.T) {
 	s := signer(t, origin, 1)
 	c := ledger.Config{Signer: s, CheckpointEvery: 5, MaxSize: 4000}
@@ -82,10 +82,9 @@ func TestKill9(t *testing.T) {
 	}
 }
 
-// RLIMIT_FSIZE gives truly partial writes: the file takes what still fits. It is for
-// the whole process, so a child sets it on itself, and the signal that comes with it
-// is ignored.
-func TestTrap24_FileSizeLimit(t *testing.T) {
+// RLIMIT_FSIZE causes partial writes. It applies to a whole process, so a child
+// process sets it for itself and ignores the signal.
+func TestFileSizeLimit(t *testing.T) {
 	const limit = 2000
 	if dir := os.Getenv(childDir); dir != "" {
 		signal.Ignore(syscall.SIGXFSZ)
@@ -114,7 +113,7 @@ func TestTrap24_FileSizeLimit(t *testing.T) {
 		return
 	}
 	dir := t.TempDir()
-	child := exec.Command(os.Args[0], "-test.run=^TestTrap24_FileSizeLimit$")
+	child := exec.Command(os.Args[0], "-test.run=^TestFileSizeLimit$")
 	child.Env = append(os.Environ(), childDir+"="+dir)
 	if out, err := child.CombinedOutput(); err != nil {
 		t.Fatalf("child: %v\n%s", err, out)

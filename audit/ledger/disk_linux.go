@@ -5,11 +5,11 @@ import (
 	"syscall"
 )
 
-// disk is a segment in the file system.
+// A disk is a segment in the file system.
 type disk struct{ *os.File }
 
-// Sync makes data and size durable. It leaves out the times of the file, which
-// costs a second write of the inode on some file systems.
+// Sync makes data and size durable. It does not sync the times of the file,
+// which on some file systems needs a second write.
 func (d disk) Sync() error {
 	for {
 		err := syscall.Fdatasync(int(d.Fd()))

@@ -4,5 +4,5 @@ package ledger
 
 import "os"
 
-// disk is a segment in the file system.
+// A disk is a segment in the file system.
 type disk struct{ *os.File }

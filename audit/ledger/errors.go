@@ -1,40 +1,68 @@
 package ledger
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
+
+	"github.com/redoubt-go/redoubt/internal/ctxerr"
 )
 
-// Classes of errors, for errors.Is.
+// Error classes, for errors.Is.
 var (
-	// ErrFailed: the ledger has stopped, because the file changed under it or a
-	// sync failed. Only a new Open, which reads the file again, helps.
-	ErrFailed = errors.New("ledger stopped")
-	// ErrTampered: the file is not as it was written.
-	ErrTampered = errors.New("ledger tampered with")
-	// ErrLocked: the directory is in use by another Ledger.
-	ErrLocked = errors.New("ledger in use")
-	// ErrClosed: the ledger was closed.
-	ErrClosed = errors.New("ledger closed")
-	// ErrFormat: input is not in the form of this package, or of a later version.
-	ErrFormat = errors.New("ledger format")
+	// ErrFailed means that the ledger has stopped, because its file was changed
+	// or a sync failed. Open the directory again, which reads the file.
+	ErrFailed = errors.New("ledger: stopped")
+	// ErrTampered means that the log is not as it was written.
+	ErrTampered = errors.New("ledger: tampered with")
+	// ErrLocked means that another Ledger uses the directory.
+	ErrLocked = errors.New("ledger: in use")
+	// ErrClosed means that the ledger is closed.
+	ErrClosed = errors.New("ledger: closed")
+	// ErrFormat means that an input or a configuration is invalid, or that a
+	// log has a newer version.
+	ErrFormat = errors.New("ledger: invalid format")
 )
 
-var _ slog.LogValuer = (*TamperError)(nil)
+// A fault matches a class and has its own text.
+type fault struct {
+	text  string
+	class error
+}
 
-func formatError(text string) error { return fmt.Errorf("ledger: %s: %w", text, ErrFormat) }
+func (e *fault) Error() string { return e.text }
+func (e *fault) Unwrap() error { return e.class }
 
-// TamperError is the verdict of a verification that found something.
+// formatError returns an error of the class [ErrFormat].
+func formatError(format string, args ...any) error {
+	return &fault{"ledger: " + fmt.Sprintf(format, args...), ErrFormat}
+}
+
+// tamperError returns an error of the class [ErrTampered].
+func tamperError(format string, args ...any) error {
+	return &fault{"ledger: " + fmt.Sprintf(format, args...), ErrTampered}
+}
+
+// done returns an error if ctx is done. The error matches ctx.Err() and
+// context.Cause(ctx).
+func done(ctx context.Context, op string) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return ctxerr.New(ctx, "ledger: "+op)
+}
+
+// A TamperError reports the problems of a log.
 type TamperError struct {
 	Problems []Problem // in the order of the file; never empty
 }
 
-// Error names the first problem and counts the others.
+// Error returns the first problem and the number of the others.
 func (e *TamperError) Error() string {
 	if len(e.Problems) == 0 {
-		return "ledger: tampered with"
+		return ErrTampered.Error()
 	}
 	s := "ledger: " + e.Problems[0].String()
 	if n := len(e.Problems) - 1; n > 0 {
@@ -43,7 +71,7 @@ func (e *TamperError) Error() string {
 	return s
 }
 
-// Is reports true for [ErrTampered].
+// Is reports whether target is [ErrTampered].
 func (e *TamperError) Is(target error) bool { return target == ErrTampered }
 
 // LogValue returns the number of problems and the text of the error.
@@ -51,47 +79,47 @@ func (e *TamperError) LogValue() slog.Value {
 	return slog.GroupValue(slog.Int("problems", len(e.Problems)), slog.String("error", e.Error()))
 }
 
-// Kind says what was done to records.
+// A Kind is the kind of a [Problem].
 type Kind uint8
 
 // The kinds of problems.
 const (
-	Altered   Kind = iota + 1 // the bytes of the records changed
-	Removed                   // the records are missing
-	Inserted                  // the records, or something else, stand where nothing was written
-	Reordered                 // the records are all there, in another order
-	Truncated                 // the log ends before the known head
-	Rewritten                 // the log hangs together but is not the one of the known head, or of a checkpoint in it
-	BadSeal                   // a checkpoint's signature does not hold, or is not by the key in office
-	Unsealed                  // too many records, or all, are under no checkpoint
-	Forked                    // the keys have sealed this log and another that has the known head
+	KindAltered   Kind = iota // the bytes of the records were changed
+	KindRemoved               // the records are missing
+	KindInserted              // the records, or other lines, were added
+	KindReordered             // the records are complete but in another order
+	KindTruncated             // the log ends before the known head
+	KindRewritten             // the log is consistent but differs from the known head or from a checkpoint
+	KindBadSeal               // the signature of a checkpoint is invalid or not by the current key
+	KindUnsealed              // too many records, or all, have no checkpoint
+	KindForked                // the log differs from the known head although its checkpoints are valid
 )
 
-// String returns the kind in lower case.
+// String returns the name in lower case.
 func (k Kind) String() string {
-	names := [...]string{"", "altered", "removed", "inserted", "reordered", "truncated", "rewritten", "badly sealed", "unsealed", "forked"}
-	if int(k) < len(names) && k > 0 {
+	names := [...]string{"altered", "removed", "inserted", "reordered", "truncated", "rewritten", "badly sealed", "unsealed", "forked"}
+	if int(k) < len(names) {
 		return names[k]
 	}
 	return "Kind(" + strconv.Itoa(int(k)) + ")"
 }
 
-// Problem is one place where a log is not as it was written.
+// A Problem is a place where the log is not as it was written.
 type Problem struct {
-	Kind    Kind   // what was done
-	From    uint64 // first record concerned; for foreign lines inserted, the record they stand before
-	To      uint64 // last record concerned, From or greater
+	Kind    Kind   // kind of change
+	From    uint64 // first record; for inserted lines that are not records, the record after them
+	To      uint64 // last record, From or greater
 	Segment string // file name
-	Line    int    // line where it shows, from 1; the last one for Truncated
-	Offset  int64  // byte offset of that line
+	Line    int    // line in the file, from 1; the last line for KindTruncated
+	Offset  int64  // byte offset of the line
 }
 
-// String returns the problem as "record 3 altered (00000000000000000000.jsonl:4,
-// offset 812)".
+// String returns the problem in the form "record 3 altered
+// (00000000000000000000.jsonl:4, offset 812)".
 func (p Problem) String() string {
-	what := "record " + strconv.FormatUint(p.From, 10)
+	records := "record " + strconv.FormatUint(p.From, 10)
 	if p.To > p.From {
-		what = fmt.Sprintf("records %d-%d", p.From, p.To)
+		records = fmt.Sprintf("records %d-%d", p.From, p.To)
 	}
-	return fmt.Sprintf("%s %s (%s:%d, offset %d)", what, p.Kind, p.Segment, p.Line, p.Offset)
+	return fmt.Sprintf("%s %s (%s:%d, offset %d)", records, p.Kind, p.Segment, p.Line, p.Offset)
 }

@@ -12,20 +12,20 @@ import (
 	"github.com/redoubt-go/redoubt/audit"
 )
 
-// Record is one event of a log.
+// A Record is an event of a log.
 type Record struct {
-	Seq   uint64      // its number; the service records have numbers too
-	Event audit.Event // as it was written
+	Seq   uint64      // sequence number; service records have numbers too
+	Event audit.Event // the event
 }
 
-// Events yields the events of the log in fsys in their order, without the service
-// records and an unfinished last line. It checks the form of each line, not the
-// chain: see [Verify]. After an error it ends.
+// Events returns the events of the log in fsys in their order, without service
+// records and without an unfinished last line. It checks the form of each line
+// but not the chain, see [Verify]. It ends after an error.
 //
-// Errors: [ErrFormat], fs.ErrNotExist, those of fsys.
+// Errors: [ErrFormat], fs.ErrNotExist, the errors of fsys.
 func Events(fsys fs.FS) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		for line, err := range lines(fsys, 0) {
+		for line, err := range lines(fsys) {
 			var r Record
 			service := false
 			if err == nil {
@@ -45,14 +45,14 @@ func Events(fsys fs.FS) iter.Seq2[Record, error] {
 	}
 }
 
-// textLine is a line and where it stands. The text is valid for one step.
+// A textLine is a line and its place. The text is valid until the next line.
 type textLine struct {
 	text []byte
-	file string // empty where there is none to speak of
-	no   int    // in that file, from 1; 0 if it could not be opened
+	file string // empty if no file was opened
+	no   int    // line number from 1; 0 if the file could not be opened
 }
 
-// place is made when somebody asks, which is for the rare line that is in error.
+// place returns the place as text, for errors.
 func (l textLine) place() string {
 	if l.no == 0 {
 		return l.file
@@ -60,9 +60,8 @@ func (l textLine) place() string {
 	return l.file + ":" + strconv.Itoa(l.no)
 }
 
-// lines yields the lines from the segment that holds record from, or from the
-// oldest, to the last line end.
-func lines(fsys fs.FS, from uint64) iter.Seq2[textLine, error] {
+// lines returns the complete lines, from the oldest segment on.
+func lines(fsys fs.FS) iter.Seq2[textLine, error] {
 	return func(yield func(textLine, error) bool) {
 		segs, err := segments(fsys)
 		if err == nil && len(segs) == 0 {
@@ -71,9 +70,6 @@ func lines(fsys fs.FS, from uint64) iter.Seq2[textLine, error] {
 		if err != nil {
 			yield(textLine{}, err)
 			return
-		}
-		for len(segs) > 1 && segs[1] <= from {
-			segs = segs[1:]
 		}
 		for _, seg := range segs {
 			if !linesOf(fsys, segmentName(seg), yield) {
@@ -102,8 +98,7 @@ func linesOf(fsys fs.FS, name string, yield func(textLine, error) bool) (more bo
 	}
 }
 
-// parseRecord reads a line, and reports whether it is a service record: those
-// have their type where events have their time.
+// parseRecord reads a line and reports whether it is a service record.
 func parseRecord(line []byte) (r Record, service bool, err error) {
 	seq, _, ok := parseLine(line)
 	if !ok {
@@ -119,7 +114,7 @@ func parseRecord(line []byte) (r Record, service bool, err error) {
 	return r, false, nil
 }
 
-// noteOf is the signed note in a checkpoint line, empty if there is none.
+// noteOf returns the signed note of a checkpoint line, or an empty text.
 func noteOf(line []byte) string {
 	var c struct {
 		Note string `json:"note"`

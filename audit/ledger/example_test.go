@@ -14,7 +14,7 @@ import (
 	"github.com/redoubt-go/redoubt/audit/ledger"
 )
 
-// tempDir is a directory for one example, and what removes it.
+// tempDir returns a new directory and a function that removes it.
 func tempDir() (string, func()) {
 	dir, err := os.MkdirTemp("", "ledger")
 	if err != nil {
@@ -38,6 +38,41 @@ func Example() {
 	// Output: 2 true <nil> <nil>
 }
 
+func Example_signed() {
+	dir, remove := tempDir()
+	defer remove()
+	ctx := context.Background()
+
+	skey, vkey, err := ledger.GenerateKey("example.com/billing")
+	signer, err := ledger.ParseSigner(skey)
+	led, err := ledger.Open(ctx, dir, ledger.Config{Signer: signer})
+
+	_ = led.WriteEvents(ctx, []*audit.Event{{Action: "invoice.pay", Outcome: audit.Success}})
+	err = led.Close()
+
+	key, err := ledger.ParseVerifier(vkey)
+	report, err := ledger.Verify(ctx, os.DirFS(dir), ledger.VerifyConfig{
+		Keys: []*ledger.Verifier{key},
+	})
+
+	fmt.Println(report.Records, report.Sealed, err)
+
+	head := led.Head()
+	c := ledger.VerifyConfig{Known: &head}
+	_, err = ledger.Verify(ctx, os.DirFS(dir), c)
+
+	fmt.Println(err)
+
+	proof, err := ledger.Prove(os.DirFS(dir), 1)
+	checkpoint, err := proof.Verify(key)
+
+	fmt.Println(checkpoint.Size, err)
+	// Output:
+	// 3 3 <nil>
+	// <nil>
+	// 2 <nil>
+}
+
 func ExampleOpen() {
 	dir, remove := tempDir()
 	defer remove()
@@ -45,7 +80,7 @@ func ExampleOpen() {
 	_, err := ledger.Open(context.Background(), dir, ledger.Config{})
 	fmt.Println(err)
 	_ = led.Close()
-	// Output: ledger: ledger in use
+	// Output: ledger: in use
 }
 
 func ExampleLedger() {
@@ -70,7 +105,7 @@ func ExampleStats() {
 
 func ExampleConfig() {
 	fmt.Println(ledger.Config{Origin: "no spaces"}.Validate())
-	// Output: ledger: config: Origin is not a name: ledger format
+	// Output: ledger: Origin is "no spaces", want at most 128 letters, digits and . _ - : /
 }
 
 func ExampleSyncPolicy() {
@@ -81,7 +116,7 @@ func ExampleSyncPolicy() {
 	// Output: <nil> <nil>
 }
 
-// tampered is a log whose record 2 was changed by hand.
+// tampered returns a log whose record 2 was changed.
 func tampered() (string, func()) {
 	dir, remove := tempDir()
 	led, _ := ledger.Open(context.Background(), dir, ledger.Config{Sync: ledger.SyncNever})
@@ -144,13 +179,13 @@ func ExampleTamperError() {
 }
 
 func ExampleProblem() {
-	p := ledger.Problem{Kind: ledger.Removed, From: 7, To: 9, Segment: "00000000000000000000.jsonl", Line: 8, Offset: 2310}
+	p := ledger.Problem{Kind: ledger.KindRemoved, From: 7, To: 9, Segment: "00000000000000000000.jsonl", Line: 8, Offset: 2310}
 	fmt.Println(p)
 	// Output: records 7-9 removed (00000000000000000000.jsonl:8, offset 2310)
 }
 
 func ExampleKind() {
-	fmt.Println(ledger.Altered, ledger.Reordered)
+	fmt.Println(ledger.KindAltered, ledger.KindReordered)
 	// Output: altered reordered
 }
 
@@ -190,7 +225,7 @@ func ExampleRecord() {
 	// Output: 1 a
 }
 
-// newKey is a key that is the same in every run.
+// newKey returns the same key in every run.
 func newKey(name string) *ledger.Signer {
 	s, err := ledger.NewSigner(name, ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
 	if err != nil {
@@ -199,7 +234,7 @@ func newKey(name string) *ledger.Signer {
 	return s
 }
 
-// sealedLog is a log with one event and a checkpoint over it.
+// sealedLog returns a log with an event and a checkpoint.
 func sealedLog() (string, *ledger.Signer, func()) {
 	dir, remove := tempDir()
 	key := newKey("example.com/billing")
@@ -218,7 +253,7 @@ func ExampleSyncEvery() {
 }
 
 func ExampleNewSigner() {
-	_, private, _ := ed25519.GenerateKey(nil) // or a crypto.Signer that asks a key service
+	_, private, _ := ed25519.GenerateKey(nil) // or a crypto.Signer of a key service
 	s, err := ledger.NewSigner("example.com/billing", private)
 	fmt.Println(s, err)
 	// Output: Signer(example.com/billing) <nil>
@@ -239,7 +274,7 @@ func ExampleGenerateKey() {
 func ExampleParseSigner() {
 	_, err := ledger.ParseSigner("not a key")
 	fmt.Println(err)
-	// Output: ledger: private key is malformed: ledger format
+	// Output: ledger: private key is malformed
 }
 
 func ExampleVerifier() {
@@ -289,7 +324,7 @@ func ExampleProve() {
 	dir, key, remove := sealedLog()
 	defer remove()
 	p, err := ledger.Prove(os.DirFS(dir), 1)
-	text, _ := p.MarshalText() // goes to somebody who has the key and not the log
+	text, _ := p.MarshalText() // send it to a verifier that has the key but not the log
 
 	var received ledger.Proof
 	_ = received.UnmarshalText(text)
@@ -301,7 +336,7 @@ func ExampleProve() {
 func ExampleProof() {
 	var p ledger.Proof
 	fmt.Println(p.UnmarshalText([]byte("hello")))
-	// Output: ledger: proof is malformed: ledger format
+	// Output: ledger: proof is malformed
 }
 
 func ExampleProveConsistency() {
@@ -325,7 +360,7 @@ func ExampleCheckConsistency() {
 	fmt.Println(ledger.CheckConsistency(newer, older, proof))
 	// Output:
 	// <nil>
-	// ledger: no proof that 1 records begin with those 2: ledger tampered with
+	// ledger: no proof that the log of 1 records begins with the log of 2
 }
 
 func ExampleRecovery() {
@@ -334,7 +369,7 @@ func ExampleRecovery() {
 	led, _ := ledger.Open(context.Background(), dir, ledger.Config{})
 	_ = led.Close()
 	f, _ := os.OpenFile(filepath.Join(dir, "00000000000000000000.jsonl"), os.O_APPEND|os.O_WRONLY, 0)
-	_, _ = f.WriteString(`{"seq":1,"pr`) // the machine went down
+	_, _ = f.WriteString(`{"seq":1,"pr`) // the machine crashed
 	_ = f.Close()
 
 	led, _ = ledger.Open(context.Background(), dir, ledger.Config{})

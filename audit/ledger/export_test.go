@@ -5,13 +5,13 @@ import (
 	"io/fs"
 )
 
-// MaxLine is the bound of a line, and ChunkSize of what one read takes.
+// MaxLine is the bound of a line, ChunkSize the size of a read.
 const (
 	MaxLine   = maxLine
 	ChunkSize = chunkSize
 )
 
-// Place is where a line stands and what it hashes to.
+// A Place is the place of a line, and its hash.
 type Place struct {
 	Segment uint64
 	Line    int
@@ -28,7 +28,7 @@ func Places(fsys fs.FS, segs ...uint64) (places []Place, torn int64, err error) 
 	return places, torn, err
 }
 
-// File is the seam for faults of the file system.
+// File is the interface for injecting faults.
 type File = file
 
 // WrapFile puts wrap between l and its file.
@@ -46,7 +46,7 @@ func WrapFile(l *Ledger, wrap func(File) File) {
 	}
 }
 
-// TreeRoot is the root over leaves by the compact range.
+// TreeRoot returns the root over the lines by the compact range.
 func TreeRoot(lines [][]byte) Hash {
 	var t tree
 	for _, line := range lines {
@@ -55,10 +55,10 @@ func TreeRoot(lines [][]byte) Hash {
 	return t.root()
 }
 
-// ParseLine is the parser of lines.
+// ParseLine parses a line.
 func ParseLine(line []byte) (seq uint64, prev Hash, ok bool) { return parseLine(line) }
 
-// Waiting is the number of events that wait for the next commit.
+// Waiting returns the number of events in the next commit.
 func Waiting(l *Ledger) int {
 	l.joinMu.Lock()
 	defer l.joinMu.Unlock()
@@ -68,19 +68,41 @@ func Waiting(l *Ledger) int {
 	return len(l.joined.ends)
 }
 
-// LeafHash is the hash of one line.
+// LeafHash returns the hash of a line.
 func LeafHash(line []byte) Hash { return leafHash(line) }
 
-// Tree is the compact range of a growing log.
+// A Tree is the compact range of a growing log.
 type Tree struct{ t tree }
 
 // Push appends a line.
 func (t *Tree) Push(line []byte) { t.t.push(leafHash(line)) }
 
-// Roots is what a header says of it.
+// Roots returns the range for a header.
 func (t *Tree) Roots() []Hash { return t.t.roots() }
 
-// SignHead is the note of a checkpoint, over whatever head.
+// SignHead returns the note of a checkpoint over any head.
 func SignHead(origin string, h Head, signers ...*Signer) (note string, err error) {
 	return signNote(Checkpoint{Head: h, Origin: origin}.text(), signers)
+}
+
+// Classify classifies a line with the number seq. Cur is the number of the last
+// record in sequence, and after the number of the line after it, -1 if there is
+// none. Follows means that the line contains the hash of cur, and confirmed
+// that the line after it contains the hash of the line.
+func Classify(cur, seq uint64, after int64, follows, confirmed bool) string {
+	last := entry{ok: true, seq: cur, leaf: Hash{1}}
+	e := entry{ok: true, seq: seq, leaf: Hash{2}}
+	if follows {
+		e.prev = last.leaf
+	}
+	var next *entry
+	if after >= 0 {
+		next = &entry{ok: true, seq: uint64(after)}
+		if confirmed {
+			next.prev = e.leaf
+		}
+	}
+	c := cursor{cur: last, next: cur + 1, linked: true}
+	names := [...]string{"in sequence", "not in place", "supersedes", "renumbered", "replacement", "after a gap"}
+	return names[c.classify(&e, next)]
 }

@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	maxLine = 1 << 20 // bytes of one line; an encoded event is far below
+	maxLine = 1 << 20 // bytes of a line; an encoded event is much shorter
 
-	// maxKeys bounds the keys of one object, and so the work of comparing them.
-	// The encoder writes at most 256.
+	// maxKeys bounds the keys of an object and the work of comparing them. The
+	// encoder writes at most 256.
 	maxKeys = 512
 
-	// maxNesting bounds objects in objects. The encoder writes at most ten.
+	// maxNesting bounds objects inside objects. The encoder writes at most 10.
 	maxNesting = 32
 )
 
-// appendHead begins a line; the rest of the event's object follows after it.
+// appendHead appends the beginning of a line, up to the fields of the event.
 func appendHead(b []byte, seq uint64, prev Hash) []byte {
 	b = append(b, `{"seq":`...)
 	b = strconv.AppendUint(b, seq, 10)
@@ -31,7 +31,7 @@ func appendHead(b []byte, seq uint64, prev Hash) []byte {
 	return append(b, `",`...)
 }
 
-// The beginning of a line is {"seq":N,"prev":"H", and only N varies in length.
+// A line starts with {"seq":N,"prev":"H", in which only N varies in length.
 const (
 	seqPart  = `{"seq":`
 	prevPart = `,"prev":"`
@@ -39,8 +39,8 @@ const (
 	prevLen  = len(prevPart) + hashLen + len(`",`)
 )
 
-// bodyOf is where the part of a line begins that comes from elsewhere, behind the
-// two numbers; -1 if it does not begin with two.
+// bodyOf returns the index of the fields after the sequence number and prev. It
+// returns -1 if the line does not start with these two.
 func bodyOf(line []byte) int {
 	if len(line) < len(seqPart) || string(line[:len(seqPart)]) != seqPart {
 		return -1
@@ -53,21 +53,21 @@ func bodyOf(line []byte) int {
 	return -1
 }
 
-// parseLine reads the two numbers that chain a line, and reports whether the
-// whole line is one that this package could have written.
+// parseLine returns the sequence number and prev of a line. It reports whether
+// this package could have written the line.
 func parseLine(line []byte) (seq uint64, prev Hash, ok bool) {
 	var p objectParser
 	return p.parseLine(line)
 }
 
-// parseLine is the same for many lines in a row, in the memory of the first.
+// parseLine is the function parseLine with reused memory.
 func (p *objectParser) parseLine(line []byte) (seq uint64, prev Hash, ok bool) {
 	body := bodyOf(line)
 	if body < 0 || len(line) > maxLine || line[len(line)-1] != '}' {
 		return 0, prev, false
 	}
 	digits, text := line[len(seqPart):body-prevLen], line[body-len(`",`)-hashLen:body-len(`",`)]
-	// Nineteen digits: no log gets there, and no sum with such a number overflows.
+	// At most 19 digits, so that no sum overflows.
 	if len(digits) > 19 || (len(digits) > 1 && digits[0] == '0') || !decodeHash(&prev, text) {
 		return 0, prev, false
 	}
@@ -75,7 +75,7 @@ func (p *objectParser) parseLine(line []byte) (seq uint64, prev Hash, ok bool) {
 	if err != nil {
 		return 0, prev, false
 	}
-	// The beginning is checked: go on behind it, in an object with two keys.
+	// Continue after the beginning, in an object with two keys.
 	p.b, p.i, p.keys = line, body, append(p.keys[:0], line[2:5], line[body-prevLen+2:body-prevLen+6])
 	if !p.members(0, 0) || p.i != len(line) {
 		return 0, Hash{}, false
@@ -83,8 +83,7 @@ func (p *objectParser) parseLine(line []byte) (seq uint64, prev Hash, ok bool) {
 	return seq, prev, true
 }
 
-// timeOf is the time that a well-formed line of an event or of this package names,
-// zero if it names none.
+// timeOf returns the time of a well-formed line, or the zero time.
 func timeOf(line []byte) (t time.Time) {
 	rest := line[bodyOf(line):]
 	if own, ok := bytes.CutPrefix(rest, []byte(`"type":"`)); ok {
@@ -97,18 +96,18 @@ func timeOf(line []byte) (t time.Time) {
 	return t
 }
 
-// objectParser checks JSON in the one spelling that the encoder writes: no space
-// between tokens, no control character anywhere, and no object with one key twice,
-// of which readers would not agree what it says.
+// An objectParser checks JSON in the only spelling that the encoder writes: no
+// space between tokens, no control characters, and no object with the same key
+// twice. Readers would not agree about the value of such a key.
 type objectParser struct {
 	b    []byte
 	i    int
-	keys [][]byte // of all open objects, outermost first
+	keys [][]byte // of all open objects, the outermost first
 
-	escaped bool // the last text has an escape
+	escaped bool // the last text contains an escape
 }
 
-// next takes c, if that is what comes.
+// next skips c if it is the next byte.
 func (p *objectParser) next(c byte) bool {
 	if p.i < len(p.b) && p.b[p.i] == c {
 		p.i++
@@ -117,7 +116,7 @@ func (p *objectParser) next(c byte) bool {
 	return false
 }
 
-// object checks an object, from its brace on.
+// object checks an object.
 func (p *objectParser) object(depth int) bool {
 	if depth > maxNesting || !p.next('{') {
 		return false
@@ -128,8 +127,8 @@ func (p *objectParser) object(depth int) bool {
 	return p.members(len(p.keys), depth)
 }
 
-// members checks the keys and values of an object, of whose keys the ones from mine
-// on have been read, and its end.
+// members checks the keys and values of an object and its end. The keys of the
+// object start at index mine of p.keys.
 func (p *objectParser) members(mine, depth int) bool {
 	for {
 		start := p.i
@@ -157,7 +156,7 @@ func (p *objectParser) members(mine, depth int) bool {
 	}
 }
 
-// array checks an array, from its bracket on.
+// array checks an array.
 func (p *objectParser) array(depth int) bool {
 	if depth > maxNesting || !p.next('[') {
 		return false
@@ -176,7 +175,7 @@ func (p *objectParser) array(depth int) bool {
 	return false
 }
 
-// value checks any value; depth is that of the objects and arrays around it.
+// value checks a value inside depth objects and arrays.
 func (p *objectParser) value(depth int) bool {
 	if p.i == len(p.b) {
 		return false
@@ -206,8 +205,8 @@ func (p *objectParser) word(w string) bool {
 	return true
 }
 
-// text checks a string. Bytes that are no UTF-8 pass: the hash is over bytes, and
-// the encoder writes none.
+// text checks a string. It accepts bytes that are not UTF-8: the hash is over
+// bytes, and the encoder writes only UTF-8.
 func (p *objectParser) text() bool {
 	if p.escaped = false; !p.next('"') {
 		return false
@@ -234,8 +233,8 @@ func (p *objectParser) text() bool {
 	return false
 }
 
-// plain are the bytes that stand for themselves in a text. Nearly all are, and one
-// look in a table is half the work of four comparisons.
+// plain contains the bytes that need no escape. A table is faster than four
+// comparisons.
 var plain = func() (t [256]bool) {
 	for c := range t {
 		t[c] = c >= 0x20 && c != 0x7f && c != '"' && c != '\\'
@@ -243,7 +242,7 @@ var plain = func() (t [256]bool) {
 	return t
 }()
 
-// escapeLen is the length of the escape that b begins with, 0 if it is none.
+// escapeLen returns the length of the escape at the start of b, or 0.
 func escapeLen(b []byte) int {
 	if len(b) < 2 {
 		return 0
@@ -265,7 +264,7 @@ func escapeLen(b []byte) int {
 	return 0
 }
 
-// number checks a number by the grammar of RFC 8259, which knows no leading zeros.
+// number checks a number by RFC 8259, which allows no leading zeros.
 func (p *objectParser) number() bool {
 	p.next('-')
 	if !p.next('0') && p.digits() == 0 {
@@ -283,7 +282,7 @@ func (p *objectParser) number() bool {
 	return true
 }
 
-// digits takes the digits that come and counts them.
+// digits skips digits and counts them.
 func (p *objectParser) digits() (n int) {
 	for p.i < len(p.b) && '0' <= p.b[p.i] && p.b[p.i] <= '9' {
 		p.i++
@@ -292,15 +291,15 @@ func (p *objectParser) digits() (n int) {
 	return n
 }
 
-// plainKey undoes escapes, because one key can be spelled in several ways.
+// plainKey decodes the escapes of a key, which can be written in several ways.
 func plainKey(quoted []byte) []byte {
 	var s string
-	_ = json.Unmarshal(quoted, &s) // it is a valid string
+	_ = json.Unmarshal(quoted, &s) // a valid string
 	return []byte(s)
 }
 
-// contains compares one by one: keys are few, see maxKeys, and a set would cost an
-// allocation for every object.
+// contains searches linearly. Keys are few, see maxKeys, and a set would
+// allocate.
 func contains(keys [][]byte, key []byte) bool {
 	for _, k := range keys {
 		if bytes.Equal(k, key) {
@@ -310,13 +309,13 @@ func contains(keys [][]byte, key []byte) bool {
 	return false
 }
 
-// lineReader yields lines with their places, in bounded memory.
+// A lineReader reads lines and their places, in bounded memory.
 type lineReader struct {
 	r    *bufio.Reader
 	buf  []byte
-	no   int   // number of the line last read, from 1
-	off  int64 // where it begins
-	next int64 // where the one after it begins
+	no   int   // number of the last line, from 1
+	off  int64 // where it starts
+	next int64 // where the next line starts
 }
 
 func newLineReader(r io.Reader) *lineReader {
@@ -324,8 +323,9 @@ func newLineReader(r io.Reader) *lineReader {
 }
 
 // read returns the next line without its end, valid until the next call, and
-// whether it had an end. What is over maxLine is dropped, all but one byte, so
-// that the line is still too long. The error is io.EOF only when nothing is left.
+// reports whether the line had an end. Of a line over maxLine it returns only
+// so much that the line is still too long. The error is io.EOF if there are no
+// more bytes.
 func (l *lineReader) read() (line []byte, whole bool, err error) {
 	l.buf = l.buf[:0]
 	l.no++

@@ -8,8 +8,7 @@ import (
 	"io"
 )
 
-// lockFile fails: two writers would fork the chain, so without a lock there is no
-// writing.
+// lockFile fails, because without a lock two writers would fork the chain.
 func lockFile(string) (io.Closer, error) {
-	return nil, fmt.Errorf("lock: %w", errors.ErrUnsupported)
+	return nil, fmt.Errorf("ledger: lock: %w", errors.ErrUnsupported)
 }

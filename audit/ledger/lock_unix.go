@@ -4,25 +4,26 @@ package ledger
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"syscall"
 )
 
-// lockFile takes the lock at path until the file is closed. flock belongs to the
-// open file: it keeps out a second Open in this process too, and no other close
-// lets it go, unlike the locks of fcntl.
+// lockFile locks the file at path until it is closed. A flock belongs to the
+// open file: it also excludes another Open in this process, and closing other
+// files does not release it, unlike fcntl locks.
 func lockFile(path string) (io.Closer, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("ledger: %w", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = ErrLocked
-		}
 		_ = f.Close()
-		return nil, err
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, ErrLocked
+		}
+		return nil, fmt.Errorf("ledger: lock: %w", err)
 	}
 	return f, nil
 }

@@ -13,26 +13,30 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// The key type of the note format, the only one this package speaks.
+// algEd25519 is the only key type of the note format that this package
+// supports.
 const algEd25519 = 1
 
-// Bounds of a note from elsewhere.
+// Bounds of a note.
 const (
 	maxNote       = 64 << 10 // bytes
 	maxSignatures = 100      // lines
 )
 
-// Signer signs the checkpoints of a log with an Ed25519 key. Its name is the
-// origin of the log. The key is held in a closure, where dumps do not follow.
+// A Signer signs the checkpoints of a log with an Ed25519 key. Its name is the
+// origin of the log. The key is in a closure, which printers of structs cannot
+// enter.
 type Signer struct {
 	v    *Verifier
 	sign func(text []byte) ([]byte, error)
 }
 
-// NewSigner makes a signer of any Ed25519 key, also one that never leaves its
-// hardware. The name is that of the log, see [Config.Origin]. The error matches
+// NewSigner returns a signer for an Ed25519 key, which may be in hardware. The
+// name is the origin of the log, see [Config.Origin]. The error matches
 // [ErrFormat].
 func NewSigner(name string, key crypto.Signer) (*Signer, error) {
 	if key == nil {
@@ -49,9 +53,9 @@ func NewSigner(name string, key crypto.Signer) (*Signer, error) {
 	return &Signer{v, func(text []byte) ([]byte, error) { return key.Sign(rand.Reader, text, crypto.Hash(0)) }}, nil
 }
 
-// ParseSigner reads the text of a private key as [GenerateKey] and
-// golang.org/x/mod/sumdb/note write it. The error matches [ErrFormat] and does not
-// repeat the text.
+// ParseSigner reads a private key in the form of [GenerateKey] and
+// golang.org/x/mod/sumdb/note. The error matches [ErrFormat] and does not
+// contain the text.
 func ParseSigner(skey string) (*Signer, error) {
 	name, hash, seed, ok := cutKey(strings.TrimPrefix(skey, "PRIVATE+KEY+"))
 	if !ok || !strings.HasPrefix(skey, "PRIVATE+KEY+") || len(seed) != ed25519.SeedSize {
@@ -64,9 +68,9 @@ func ParseSigner(skey string) (*Signer, error) {
 	return s, nil
 }
 
-// GenerateKey makes a key pair for the log called name, as texts: skey, to be
-// kept secret, for [ParseSigner], and vkey for [ParseVerifier]. The error matches
-// [ErrFormat].
+// GenerateKey returns a new key pair for the log with the origin name: the
+// private key skey, for [ParseSigner], and the public key vkey, for
+// [ParseVerifier]. The error matches [ErrFormat].
 func GenerateKey(name string) (skey, vkey string, err error) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -79,29 +83,29 @@ func GenerateKey(name string) (skey, vkey string, err error) {
 	return "PRIVATE+KEY+" + keyText(name, v.hash, private.Seed()), v.String(), nil
 }
 
-// Verifier returns the public half.
+// Verifier returns the public key.
 func (s *Signer) Verifier() *Verifier { return s.v }
 
-// String returns the name, never the key.
+// String returns the name, without the key.
 func (s *Signer) String() string { return "Signer(" + s.v.name + ")" }
 
-// Verifier is a public key that checks signatures of one [Signer].
+// A Verifier is the public key of a [Signer].
 type Verifier struct {
 	name string
-	hash uint32 // which key of that name
+	hash uint32 // identifies the key among keys of that name
 	key  ed25519.PublicKey
 }
 
-// ParseVerifier reads the text of a public key, in the form "name+hash+key" of
+// ParseVerifier reads a public key in the form "name+hash+key" of
 // c2sp.org/signed-note. The error matches [ErrFormat].
 func ParseVerifier(vkey string) (*Verifier, error) {
 	name, hash, key, ok := cutKey(vkey)
 	if !ok || len(key) != ed25519.PublicKeySize {
-		return nil, formatError(fmt.Sprintf("key %.64q is malformed", vkey))
+		return nil, formatError("key %s is malformed", quote.Text(vkey))
 	}
 	v, err := newVerifier(name, key)
 	if err == nil && v.hash != hash {
-		err = formatError(fmt.Sprintf("key %.64q does not match its hash", vkey))
+		err = formatError("key %s does not match its hash", quote.Text(vkey))
 	}
 	if err != nil {
 		return nil, err
@@ -111,25 +115,24 @@ func ParseVerifier(vkey string) (*Verifier, error) {
 
 func newVerifier(name string, key ed25519.PublicKey) (*Verifier, error) {
 	if name == "" || !isOrigin(name) {
-		return nil, formatError(fmt.Sprintf("key name %.64q is not a name", name))
+		return nil, formatError("key name %s is not a name", quote.Text(name))
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%c%s", name, algEd25519, []byte(key)))
 	return &Verifier{name: name, hash: binary.BigEndian.Uint32(sum[:]), key: bytes.Clone(key)}, nil
 }
 
-// Name returns the name of the key, which is the origin of the log it seals.
+// Name returns the name of the key, which is the origin of its log.
 func (v *Verifier) Name() string { return v.name }
 
 // String returns the text that [ParseVerifier] reads.
 func (v *Verifier) String() string { return keyText(v.name, v.hash, v.key) }
 
-// keyText is the form that both halves of a key have.
+// keyText returns the text of a public or private key.
 func keyText(name string, hash uint32, key []byte) string {
 	return fmt.Sprintf("%s+%08x+%s", name, hash, base64.StdEncoding.EncodeToString(append([]byte{algEd25519}, key...)))
 }
 
-// cutKey takes the text of a key apart. The hash is checked by whoever knows the
-// public key.
+// cutKey splits the text of a key. It does not check the hash.
 func cutKey(s string) (name string, hash uint32, key []byte, ok bool) {
 	name, rest, _ := strings.Cut(s, "+")
 	hex, data, _ := strings.Cut(rest, "+")
@@ -141,7 +144,8 @@ func cutKey(s string) (name string, hash uint32, key []byte, ok bool) {
 	return name, uint32(h), key[1:], true
 }
 
-// signNote returns text, which ends in a line end, with a signature by each signer.
+// signNote returns a note: text, which ends in a line end, and a signature by
+// each signer.
 func signNote(text string, signers []*Signer) (string, error) {
 	var b strings.Builder
 	b.WriteString(text + "\n")
@@ -156,24 +160,22 @@ func signNote(text string, signers []*Signer) (string, error) {
 	return b.String(), nil
 }
 
-// errBadSignature: a note names a known key whose signature does not hold.
-var errBadSignature = errors.New("signature does not hold")
+// errBadSignature means that a note contains an invalid signature of a known
+// key.
+var errBadSignature = errors.New("signature is invalid")
 
-// openNote splits a signed note and reports which of keys have signed it, as bits
-// in the order of keys. Signatures of other keys are passed over: anybody may add
-// some. At most 64 keys are looked at. The errors are ErrFormat and errBadSignature.
+// openNote splits a signed note and reports which of the first 64 keys have
+// signed it, as bits. It ignores signatures of other keys, which do no harm.
+// The errors match ErrFormat or errBadSignature.
 func openNote(note string, keys []*Verifier) (text string, signed uint64, err error) {
 	malformed := formatError("signed note is malformed")
 	split := strings.LastIndex(note, "\n\n")
-	if split < 0 || len(note) > maxNote || !utf8.ValidString(note) || !strings.HasSuffix(note, "\n") {
+	control := func(r rune) bool { return r < 0x20 && r != '\n' }
+	if split < 0 || len(note) > maxNote || !utf8.ValidString(note) || !strings.HasSuffix(note, "\n") || strings.ContainsFunc(note, control) {
 		return "", 0, malformed
 	}
-	for _, c := range []byte(note) {
-		if c < 0x20 && c != '\n' {
-			return "", 0, malformed
-		}
-	}
-	// The last blank line divides: the text may have others, as the format allows.
+	// The last empty line separates text and signatures. The text may contain
+	// other empty lines.
 	text, sigs := note[:split+1], strings.Split(strings.TrimSuffix(note[split+2:], "\n"), "\n")
 	if len(sigs) > maxSignatures {
 		return "", 0, malformed
@@ -183,7 +185,7 @@ func openNote(note string, keys []*Verifier) (text string, signed uint64, err er
 		if !ok {
 			return "", 0, malformed
 		}
-		for i, k := range keys[:min(len(keys), 64)] {
+		for i, k := range keys[:min(len(keys), maxKnownKeys)] {
 			if k.name != name || k.hash != binary.BigEndian.Uint32(raw) {
 				continue
 			}
@@ -196,8 +198,8 @@ func openNote(note string, keys []*Verifier) (text string, signed uint64, err er
 	return text, signed, nil
 }
 
-// cutSignature takes a signature line apart: the first four of its bytes say which
-// key of that name it is by.
+// cutSignature splits a signature line. The first four bytes of raw identify
+// the key.
 func cutSignature(line string) (name string, raw []byte, ok bool) {
 	rest, ok := strings.CutPrefix(line, "— ")
 	name, data, found := strings.Cut(rest, " ")

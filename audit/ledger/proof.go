@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"bytes"
-	"encoding"
 	"encoding/base64"
 	"fmt"
 	"io/fs"
@@ -15,31 +14,30 @@ import (
 // proofMagic is the first line of a proof's text.
 const proofMagic = "c2sp.org/tlog-proof@v1"
 
-// noRecord is a number that no record has.
+// noRecord is not the number of a record.
 const noRecord = 1<<64 - 1
 
-var (
-	_ encoding.TextMarshaler   = (*Proof)(nil)
-	_ encoding.TextUnmarshaler = (*Proof)(nil)
-)
-
-// Proof shows that a log holds a record, to anybody who has the log's key and
-// nothing else of the log. Its text has the form of c2sp.org/tlog-proof, with the
-// line of the record as the extra data.
+// A Proof shows that a log contains a record. Its verification needs only the
+// public key of the log. Its text has the form of c2sp.org/tlog-proof, with the
+// line of the record as extra data.
 type Proof struct {
 	Index  uint64 // number of the record
-	Line   []byte // the record as it stands in the log, without the line end
-	Hashes []Hash // from the leaf's neighbour to the root, RFC 6962 section 2.1.1
-	Note   string // signed checkpoint, see [ParseCheckpoint]
+	Line   []byte // the line of the record, without its end
+	Hashes []Hash // from the leaf to the root, RFC 6962, section 2.1.1
+	Note   string // the signed checkpoint, see [ParseCheckpoint]
 }
 
-// Prove makes the proof of record seq against the last checkpoint of the log in
-// fsys. It reads the log once, from its oldest segment on, and checks no
-// signature.
+// Prove returns the proof that the last checkpoint of the log in fsys covers
+// record seq. It reads the newest segments up to that checkpoint, and then the
+// log from its oldest segment. It checks no signature.
 //
-// Errors: fs.ErrNotExist for a record that the log does not hold, or that no
-// checkpoint covers yet; [ErrTampered] where the checkpoint does not fit the log;
-// [ErrFormat]; those of fsys.
+// Errors:
+//
+//   - fs.ErrNotExist if the log does not contain the record, or if no
+//     checkpoint covers it;
+//   - [ErrTampered] if the checkpoint does not fit the log;
+//   - [ErrFormat];
+//   - the errors of fsys.
 func Prove(fsys fs.FS, seq uint64) (*Proof, error) {
 	cp, err := lastCheckpoint(fsys)
 	if err != nil {
@@ -60,7 +58,7 @@ func Prove(fsys fs.FS, seq uint64) (*Proof, error) {
 		return nil
 	})
 	if err == nil && root != cp.Root {
-		err = fmt.Errorf("ledger: checkpoint of %d records does not fit the log: %w", cp.Size, ErrTampered)
+		err = tamperError("checkpoint of %d records does not fit the log", cp.Size)
 	}
 	if err != nil {
 		return nil, err
@@ -68,7 +66,8 @@ func Prove(fsys fs.FS, seq uint64) (*Proof, error) {
 	return p, nil
 }
 
-// lastCheckpoint finds the newest checkpoint, looking at the newest segment first.
+// lastCheckpoint searches the segments for the last checkpoint, the newest
+// segment first.
 func lastCheckpoint(fsys fs.FS) (cp Checkpoint, err error) {
 	segs, err := segments(fsys)
 	var p objectParser
@@ -78,7 +77,7 @@ func lastCheckpoint(fsys fs.FS) (cp Checkpoint, err error) {
 				return false
 			}
 			if _, _, ok := p.parseLine(l.text); !ok {
-				err = formatError(l.place() + " is malformed")
+				err = formatError("%s is malformed", l.place())
 			} else if isService(l.text, "checkpoint") {
 				cp, _, err = openCheckpoint(noteOf(l.text), nil)
 			}
@@ -91,14 +90,15 @@ func lastCheckpoint(fsys fs.FS) (cp Checkpoint, err error) {
 	return cp, err
 }
 
-// ProveConsistency makes the proof that the log of size to begins with the log of
-// size from, for [CheckConsistency]; 0 < from <= to. It reads the log once.
+// ProveConsistency returns the proof that the log of size to begins with the
+// log of size from, for [CheckConsistency]. The sizes must be 0 < from <= to.
+// It reads the log once.
 //
-// Errors: fs.ErrNotExist where the log has fewer records, [ErrFormat] for sizes
-// that cannot be, those of fsys.
+// Errors: fs.ErrNotExist if the log has fewer records or the records were
+// removed, [ErrFormat] for other sizes, the errors of fsys.
 func ProveConsistency(fsys fs.FS, from, to uint64) (proof []Hash, err error) {
 	if from == 0 || from > to {
-		return nil, formatError("sizes are not in order")
+		return nil, formatError("sizes are %d and %d, want 0 < from <= to", from, to)
 	}
 	err = readLeaves(fsys, func(l *leaves) error {
 		if from < l.first {
@@ -110,22 +110,22 @@ func ProveConsistency(fsys fs.FS, from, to uint64) (proof []Hash, err error) {
 	return proof, err
 }
 
-// leaves hands out the hashes of a log from left to right. What is pruned is
-// known by the roots of its full subtrees only.
+// A leaves reads the leaf hashes of a log from left to right. Of removed
+// segments it has only the roots of the full subtrees.
 type leaves struct {
 	first uint64
-	roots []Hash // of the records before first, still to be used
+	roots []Hash // of the records before first, not used yet
 	next  func() (textLine, error, bool)
-	ahead []byte // a line that was read already; may be nil
-	keep  uint64 // the line of this record goes to kept
+	ahead []byte // the next line, if it was read already
+	keep  uint64 // number of the record whose line is stored in kept
 	kept  []byte
 	err   error
 }
 
-// readLeaves gives do the leaves of a log whose oldest segment has a header that
-// fits, and reports the first error of either.
+// readLeaves calls do with the leaves of the log and returns the first error of
+// both.
 func readLeaves(fsys fs.FS, do func(*leaves) error) error {
-	next, stop := iter.Pull2(lines(fsys, 0))
+	next, stop := iter.Pull2(lines(fsys))
 	defer stop()
 	l := &leaves{next: next, keep: noRecord}
 	line, err, ok := next()
@@ -138,7 +138,7 @@ func readLeaves(fsys fs.FS, do func(*leaves) error) error {
 	seq, _, ok := parseLine(line.text)
 	h, isHeader := parseHeader(line.text)
 	if _, fits := newTree(seq, h.Range); !ok || !isHeader || !fits {
-		return formatError(line.place() + " is not a header")
+		return formatError("%s is not a header", line.place())
 	}
 	l.first, l.roots, l.ahead = seq, h.Range, line.text
 	if err := do(l); err != nil {
@@ -147,7 +147,7 @@ func readLeaves(fsys fs.FS, do func(*leaves) error) error {
 	return l.err
 }
 
-// leaf returns the hash of record seq, which is the next one.
+// leaf returns the hash of record seq, which must be the next record.
 func (l *leaves) leaf(seq uint64) Hash {
 	text := l.ahead
 	if l.ahead = nil; text == nil && l.err == nil {
@@ -169,9 +169,9 @@ func (l *leaves) leaf(seq uint64) Hash {
 	return leafHash(text)
 }
 
-// mth is the tree hash of the records lo to hi-1. A full subtree that is pruned
-// has its root in the header: it is a largest one left of first, because whatever
-// is asked for holds first or lies right of it.
+// mth returns the tree hash of the records lo to hi-1. If they were removed,
+// they form the next full subtree of the header, because every range contains
+// first or is right of it.
 func (l *leaves) mth(lo, hi uint64) Hash {
 	switch {
 	case l.err != nil:
@@ -188,10 +188,11 @@ func (l *leaves) mth(lo, hi uint64) Hash {
 	return nodeHash(left, l.mth(lo+k, hi))
 }
 
-// split is the largest power of two below n, where RFC 6962 divides n > 1 leaves.
+// split returns the largest power of two below n, where RFC 6962 divides n > 1
+// leaves.
 func split(n uint64) uint64 { return 1 << (bits.Len64(n-1) - 1) }
 
-// path is PATH of RFC 6962 section 2.1.1, in an order that reads the leaves once.
+// path is PATH of RFC 6962, section 2.1.1, and reads the leaves in order.
 func (l *leaves) path(m, lo, hi uint64) (root Hash, proof []Hash) {
 	if l.err != nil {
 		return root, nil
@@ -210,8 +211,8 @@ func (l *leaves) path(m, lo, hi uint64) (root Hash, proof []Hash) {
 	return nodeHash(left, right), append(proof, left)
 }
 
-// subproof is SUBPROOF of RFC 6962 section 2.1.2; m counts from 0, and whole says
-// that the verifier knows the root of the records lo to m-1.
+// subproof is SUBPROOF of RFC 6962, section 2.1.2. The numbers count from 0.
+// Whole means that the verifier knows the root of the records lo to m-1.
 func (l *leaves) subproof(m, lo, hi uint64, whole bool) (root Hash, proof []Hash) {
 	if l.err != nil {
 		return root, nil
@@ -234,48 +235,61 @@ func (l *leaves) subproof(m, lo, hi uint64, whole bool) (root Hash, proof []Hash
 	return nodeHash(left, right), append(proof, left)
 }
 
-// Verify reports whether p proves its Line under one of keys, and returns the
-// checkpoint that it was proved against.
+// Verify checks that p proves its Line under a key in keys, and returns the
+// checkpoint of the proof.
 //
-// Errors: those of [ParseCheckpoint], and [ErrTampered] where the hashes do not
-// lead from the line to the root.
+// Errors: the errors of [ParseCheckpoint], [ErrTampered] if the hashes do not
+// connect the line with the root.
 func (p *Proof) Verify(keys ...*Verifier) (Checkpoint, error) {
 	cp, err := ParseCheckpoint(p.Note, keys...)
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	// RFC 9162 section 2.1.3.2.
-	broken := fmt.Errorf("ledger: proof of record %d does not hold: %w", p.Index, ErrTampered)
+	// RFC 9162, section 2.1.3.2.
+	broken := tamperError("proof of record %d is invalid", p.Index)
 	if p.Index >= cp.Size || len(p.Hashes) > 64 {
 		return Checkpoint{}, broken
 	}
-	fn, sn, r := p.Index, cp.Size-1, leafHash(p.Line)
-	for _, h := range p.Hashes {
-		switch {
-		case sn == 0:
-			return Checkpoint{}, broken
-		case fn&1 == 1 || fn == sn:
+	r := leafHash(p.Line)
+	whole := fold(p.Index, cp.Size-1, p.Hashes, func(h Hash, left bool) {
+		if left {
 			r = nodeHash(h, r)
-			for fn&1 == 0 && fn != 0 {
-				fn, sn = fn>>1, sn>>1
-			}
-		default:
+		} else {
 			r = nodeHash(r, h)
 		}
-		fn, sn = fn>>1, sn>>1
-	}
-	if sn != 0 || r != cp.Root {
+	})
+	if !whole || r != cp.Root {
 		return Checkpoint{}, broken
 	}
 	return cp, nil
 }
 
-// CheckConsistency reports whether proof shows that the log of newer begins with
-// the log of older. Anything begins with the empty log, by an empty proof.
+// fold calls step with each hash of a proof. The path goes from node fn of a
+// level, whose last node is sn, to the root. Left means that the hash is left
+// of the path. The result reports whether the proof ends at the root.
+//
+// This is the loop of RFC 9162, sections 2.1.3.2 and 2.1.4.2.
+func fold(fn, sn uint64, proof []Hash, step func(h Hash, left bool)) bool {
+	for _, h := range proof {
+		if sn == 0 {
+			return false
+		}
+		left := fn&1 == 1 || fn == sn
+		step(h, left)
+		for left && fn&1 == 0 && fn != 0 {
+			fn, sn = fn>>1, sn>>1
+		}
+		fn, sn = fn>>1, sn>>1
+	}
+	return sn == 0
+}
+
+// CheckConsistency checks that proof shows that the log of newer begins with
+// the log of older. Every log begins with the empty log, with an empty proof.
 //
 // Errors: [ErrTampered].
 func CheckConsistency(older, newer Head, proof []Hash) error {
-	broken := fmt.Errorf("ledger: no proof that %d records begin with those %d: %w", newer.Size, older.Size, ErrTampered)
+	broken := tamperError("no proof that the log of %d records begins with the log of %d", newer.Size, older.Size)
 	switch {
 	case older.Size > newer.Size || len(proof) > 128:
 		return broken
@@ -286,7 +300,7 @@ func CheckConsistency(older, newer Head, proof []Hash) error {
 		}
 		return nil
 	}
-	// RFC 9162 section 2.1.4.2.
+	// RFC 9162, section 2.1.4.2.
 	if older.Size&(older.Size-1) == 0 {
 		proof = append([]Hash{older.Root}, proof...)
 	}
@@ -298,27 +312,20 @@ func CheckConsistency(older, newer Head, proof []Hash) error {
 		fn, sn = fn>>1, sn>>1
 	}
 	fr, sr := proof[0], proof[0]
-	for _, h := range proof[1:] {
-		switch {
-		case sn == 0:
-			return broken
-		case fn&1 == 1 || fn == sn:
+	whole := fold(fn, sn, proof[1:], func(h Hash, left bool) {
+		if left {
 			fr, sr = nodeHash(h, fr), nodeHash(h, sr)
-			for fn&1 == 0 && fn != 0 {
-				fn, sn = fn>>1, sn>>1
-			}
-		default:
+		} else {
 			sr = nodeHash(sr, h)
 		}
-		fn, sn = fn>>1, sn>>1
-	}
-	if sn != 0 || fr != older.Root || sr != newer.Root {
+	})
+	if !whole || fr != older.Root || sr != newer.Root {
 		return broken
 	}
 	return nil
 }
 
-// MarshalText returns the text of c2sp.org/tlog-proof.
+// MarshalText returns the form of c2sp.org/tlog-proof.
 func (p *Proof) MarshalText() ([]byte, error) {
 	b := fmt.Appendf(nil, "%s\nextra %s\nindex %d\n", proofMagic, base64.StdEncoding.EncodeToString(p.Line), p.Index)
 	for _, h := range p.Hashes {
@@ -327,7 +334,7 @@ func (p *Proof) MarshalText() ([]byte, error) {
 	return append(b, "\n"+p.Note...), nil
 }
 
-// UnmarshalText reads the text back. The error matches [ErrFormat].
+// UnmarshalText reads the form of MarshalText. The error matches [ErrFormat].
 func (p *Proof) UnmarshalText(text []byte) error {
 	malformed := formatError("proof is malformed")
 	if len(text) > 2*maxLine {

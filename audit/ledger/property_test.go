@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -22,14 +23,18 @@ import (
 	"github.com/redoubt-go/redoubt/audit/ledger"
 )
 
-func parameters(runs int) *gopter.TestParameters {
-	p := gopter.DefaultTestParameters()
-	p.MinSuccessfulTests = runs
-	return p
+// checkProperty checks a property in a number of runs with random values.
+func checkProperty(t *testing.T, runs int, p gopter.Prop) {
+	t.Helper()
+	parameters := gopter.DefaultTestParameters()
+	parameters.MinSuccessfulTests = runs
+	ps := gopter.NewProperties(parameters)
+	ps.Property(t.Name(), p)
+	ps.TestingRun(t)
 }
 
-// TreeEq: the compact range gives the root that RFC 6962 section 2.1 defines.
-// Oracle: that definition written down as it stands, recursively.
+// The compact range has the root of RFC 6962, section 2.1. Oracle: the
+// recursive definition.
 func TestPropertyTreeEq(t *testing.T) {
 	var lines [][]byte
 	for n := range 301 {
@@ -38,15 +43,13 @@ func TestPropertyTreeEq(t *testing.T) {
 		}
 		lines = append(lines, fmt.Appendf(nil, "leaf %d", n))
 	}
-	ps := gopter.NewProperties(parameters(100))
-	ps.Property("root = MTH", prop.ForAll(func(s []string) bool {
+	checkProperty(t, 100, prop.ForAll(func(s []string) bool {
 		lines := make([][]byte, len(s))
 		for i := range s {
 			lines[i] = []byte(s[i])
 		}
 		return ledger.TreeRoot(lines) == mth(lines)
 	}, gen.SliceOf(gen.AnyString())))
-	ps.TestingRun(t)
 }
 
 func mth(d [][]byte) ledger.Hash {
@@ -65,19 +68,19 @@ func mth(d [][]byte) ledger.Hash {
 	}
 }
 
-// finding is the part of a Problem that a mutation determines.
+// A finding is the part of a Problem that a mutation determines.
 type finding struct {
 	Kind     ledger.Kind
 	From, To uint64
 }
 
-// mutation changes the lines of a block whose first record has number base, and
-// says what must be found. It leaves the ends of the block alone.
+// A mutation changes the lines of a block whose first record has the number
+// base, but not the ends of the block. It returns the expected finding.
 type mutation func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding)
 
 const (
 	block = 20
-	low   = 3 // first line of a block that a mutation may touch
+	low   = 3 // first line of a block that a mutation may change
 	high  = 16
 )
 
@@ -97,14 +100,14 @@ func mutations() map[string]mutation {
 		return func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
 			i := pick(r)
 			lines[i] = change(r, lines[i])
-			return lines, found(ledger.Altered, base, i, i)
+			return lines, found(ledger.KindAltered, base, i, i)
 		}
 	}
 	insert := func(make func(r *rand.Rand, lines [][]byte, base, at int) []byte) mutation {
 		return func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
 			at := pick(r)
 			line := make(r, lines, base, at)
-			return slices.Insert(lines, at, line), found(ledger.Inserted, base, at, at)
+			return slices.Insert(lines, at, line), found(ledger.KindInserted, base, at, at)
 		}
 	}
 	return map[string]mutation{
@@ -132,34 +135,34 @@ func mutations() map[string]mutation {
 		"overwrite": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
 			i, j := pickTwo(r)
 			lines[j] = lines[i]
-			return lines, found(ledger.Altered, base, j, j)
+			return lines, found(ledger.KindAltered, base, j, j)
 		},
 		"copy": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
 			i, at := pick(r), pick(r)
-			return slices.Insert(lines, at, lines[i]), found(ledger.Inserted, base, i, i)
+			return slices.Insert(lines, at, lines[i]), found(ledger.KindInserted, base, i, i)
 		},
 		"remove": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
 			i, j := pickTwo(r)
-			return slices.Delete(lines, i, j+1), found(ledger.Removed, base, i, j)
+			return slices.Delete(lines, i, j+1), found(ledger.KindRemoved, base, i, j)
 		},
 		"remove one": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
 			i := pick(r)
-			return slices.Delete(lines, i, i+1), found(ledger.Removed, base, i, i)
+			return slices.Delete(lines, i, i+1), found(ledger.KindRemoved, base, i, i)
 		},
 		"swap": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
 			i, j := pickTwo(r)
 			lines[i], lines[j] = lines[j], lines[i]
-			return lines, found(ledger.Reordered, base, i, j)
+			return lines, found(ledger.KindReordered, base, i, j)
 		},
 		"move on": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
 			i, j := pickTwo(r)
 			l := lines[i]
-			return slices.Insert(slices.Delete(lines, i, i+1), j, l), found(ledger.Reordered, base, i, j)
+			return slices.Insert(slices.Delete(lines, i, i+1), j, l), found(ledger.KindReordered, base, i, j)
 		},
 		"move back": func(r *rand.Rand, lines [][]byte, base int) ([][]byte, finding) {
 			i, j := pickTwo(r)
 			l := lines[j]
-			return slices.Insert(slices.Delete(lines, j, j+1), i, l), found(ledger.Reordered, base, i, j)
+			return slices.Insert(slices.Delete(lines, j, j+1), i, l), found(ledger.KindReordered, base, i, j)
 		},
 	}
 }
@@ -169,9 +172,9 @@ func withPrev(line []byte, h ledger.Hash) []byte {
 	return bytes.Replace(line, []byte(old.String()), []byte(h.String()), 1)
 }
 
-// Mutate: one to three mutations in different parts of a log give exactly as many
-// problems, of the kind and range of the mutation. Oracle: the mutation itself.
-func TestTrap33_PropertyMutate(t *testing.T) {
+// Up to three mutations in different parts of a log are reported as the same
+// number of problems, with their kind and range. Oracle: the mutations.
+func TestPropertyMutate(t *testing.T) {
 	all := mutations()
 	names := make([]string, 0, len(all))
 	for n := range all {
@@ -218,13 +221,11 @@ func TestTrap33_PropertyMutate(t *testing.T) {
 			}
 		}
 	}
-	ps := gopter.NewProperties(parameters(500))
-	ps.Property("one mutation, one problem", prop.ForAll(check, gen.UInt64(), gen.IntRange(0, len(names)-1), gen.IntRange(0, 3)))
-	ps.TestingRun(t)
+	checkProperty(t, 500, prop.ForAll(check, gen.UInt64(), gen.IntRange(0, len(names)-1), gen.IntRange(0, 3)))
 }
 
-// The ends of a log have less around them to go by.
-func TestTrap33_MutateEnds(t *testing.T) {
+// At the ends of a log, Verify has fewer lines to compare.
+func TestMutateEnds(t *testing.T) {
 	type lines = [][]byte
 	n := 6 // records 0 to 6
 	for _, c := range []struct {
@@ -232,40 +233,40 @@ func TestTrap33_MutateEnds(t *testing.T) {
 		mutate func(l lines) lines
 		want   finding
 	}{
-		{"header altered", func(l lines) lines { l[0] = bytes.Replace(l[0], []byte("ledger"), []byte("LEDGER"), 1); return l }, finding{ledger.Altered, 0, 0}},
-		{"header prev", func(l lines) lines { l[0] = withPrev(l[0], ledger.Hash{1}); return l }, finding{ledger.Altered, 0, 0}},
-		{"header removed", func(l lines) lines { return l[1:] }, finding{ledger.Removed, 0, 0}},
-		{"first two removed", func(l lines) lines { return l[2:] }, finding{ledger.Removed, 0, 1}},
-		{"garbage in front", func(l lines) lines { return slices.Insert(l, 0, []byte("x")) }, finding{ledger.Inserted, 0, 0}},
-		{"first swap", func(l lines) lines { l[0], l[1] = l[1], l[0]; return l }, finding{ledger.Reordered, 0, 1}},
-		{"last swap", func(l lines) lines { l[n-1], l[n] = l[n], l[n-1]; return l }, finding{ledger.Reordered, 5, 6}},
-		{"far swap", func(l lines) lines { l[0], l[n] = l[n], l[0]; return l }, finding{ledger.Reordered, 0, 6}},
-		{"to the end", func(l lines) lines { moved := l[2]; return append(slices.Delete(l, 2, 3), moved) }, finding{ledger.Reordered, 2, 6}},
-		{"last but one removed", func(l lines) lines { return slices.Delete(l, n-1, n) }, finding{ledger.Removed, 5, 5}},
-		{"last is a wreck", func(l lines) lines { l[n] = []byte("x"); return l }, finding{ledger.Altered, 6, 6}},
-		{"last number", func(l lines) lines { l[n] = bytes.Replace(l[n], []byte(":6,"), []byte(":9,"), 1); return l }, finding{ledger.Altered, 6, 6}},
-		{"copy at the end", func(l lines) lines { return append(l, l[3]) }, finding{ledger.Inserted, 3, 3}},
-		{"last copied", func(l lines) lines { return append(l, l[n]) }, finding{ledger.Inserted, 6, 6}},
+		{"header altered", func(l lines) lines { l[0] = bytes.Replace(l[0], []byte("ledger"), []byte("LEDGER"), 1); return l }, finding{ledger.KindAltered, 0, 0}},
+		{"header prev", func(l lines) lines { l[0] = withPrev(l[0], ledger.Hash{1}); return l }, finding{ledger.KindAltered, 0, 0}},
+		{"header removed", func(l lines) lines { return l[1:] }, finding{ledger.KindRemoved, 0, 0}},
+		{"first two removed", func(l lines) lines { return l[2:] }, finding{ledger.KindRemoved, 0, 1}},
+		{"garbage in front", func(l lines) lines { return slices.Insert(l, 0, []byte("x")) }, finding{ledger.KindInserted, 0, 0}},
+		{"first swap", func(l lines) lines { l[0], l[1] = l[1], l[0]; return l }, finding{ledger.KindReordered, 0, 1}},
+		{"last swap", func(l lines) lines { l[n-1], l[n] = l[n], l[n-1]; return l }, finding{ledger.KindReordered, 5, 6}},
+		{"far swap", func(l lines) lines { l[0], l[n] = l[n], l[0]; return l }, finding{ledger.KindReordered, 0, 6}},
+		{"to the end", func(l lines) lines { moved := l[2]; return append(slices.Delete(l, 2, 3), moved) }, finding{ledger.KindReordered, 2, 6}},
+		{"last but one removed", func(l lines) lines { return slices.Delete(l, n-1, n) }, finding{ledger.KindRemoved, 5, 5}},
+		{"last is a wreck", func(l lines) lines { l[n] = []byte("x"); return l }, finding{ledger.KindAltered, 6, 6}},
+		{"last number", func(l lines) lines { l[n] = bytes.Replace(l[n], []byte(":6,"), []byte(":9,"), 1); return l }, finding{ledger.KindAltered, 6, 6}},
+		{"copy at the end", func(l lines) lines { return append(l, l[3]) }, finding{ledger.KindInserted, 3, 3}},
+		{"last copied", func(l lines) lines { return append(l, l[n]) }, finding{ledger.KindInserted, 6, 6}},
 		{"neighbours altered", func(l lines) lines {
 			for i := 2; i <= 4; i++ {
 				l[i] = []byte("x")
 			}
 			return l
-		}, finding{ledger.Altered, 2, 4}},
+		}, finding{ledger.KindAltered, 2, 4}},
 		{"neighbours broken", func(l lines) lines {
 			for i := 2; i <= 4; i++ {
 				l[i] = append(bytes.Clone(l[i]), '}') // numbers and links can still be read
 			}
 			return l
-		}, finding{ledger.Altered, 2, 4}},
+		}, finding{ledger.KindAltered, 2, 4}},
 		{"two moved together", func(l lines) lines {
 			return slices.Concat(l[:2], l[4:6], l[2:4], l[6:])
-		}, finding{ledger.Reordered, 2, 5}},
+		}, finding{ledger.KindReordered, 2, 5}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := c.mutate(sample(t, n))
 			rep, err := ledger.Verify(context.Background(), fsOf(join(l)), ledger.VerifyConfig{})
-			wantIs(t, err, ledger.ErrTampered)
+			checkIs(t, err, ledger.ErrTampered)
 			var got []finding
 			for _, p := range rep.Problems {
 				got = append(got, finding{p.Kind, p.From, p.To})
@@ -277,8 +278,8 @@ func TestTrap33_MutateEnds(t *testing.T) {
 	}
 }
 
-// Crash: the file is cut at every offset. Oracle: the line ends before the cut.
-// What was whole stays, the log goes on, and a second Open finds nothing to do.
+// The file is cut at every offset. Oracle: the line ends before the cut.
+// Complete lines stay, the log continues, and another Open recovers nothing.
 func TestPropertyCrashAtEveryOffset(t *testing.T) {
 	data := join(sample(t, 2))
 	for cut := range len(data) + 1 {
@@ -288,13 +289,12 @@ func TestPropertyCrashAtEveryOffset(t *testing.T) {
 	}
 }
 
-// Crash, with pages after the last sync lost in any pattern. Oracle: the records
-// before the sync.
+// The file loses any pages after the last sync. Oracle: the records before the
+// sync.
 func TestPropertyCrashLosesPages(t *testing.T) {
 	const page = 64
 	data := join(sample(t, 12))
-	ps := gopter.NewProperties(parameters(150))
-	ps.Property("synced records survive", prop.ForAll(func(seed uint64) string {
+	checkProperty(t, 150, prop.ForAll(func(seed uint64) string {
 		r := rand.New(rand.NewPCG(seed, 5))
 		synced := r.IntN(10) + 1 // records
 		safe := len(join(split(data)[:synced]))
@@ -311,10 +311,9 @@ func TestPropertyCrashLosesPages(t *testing.T) {
 		defer os.RemoveAll(dir)
 		return crash(dir, after, synced)
 	}, gen.UInt64()))
-	ps.TestingRun(t)
 }
 
-// crash opens a log with this content twice and says what is wrong with it.
+// crash opens a log with this content twice and returns the fault, if any.
 func crash(dir string, data []byte, records int) string {
 	ctx := context.Background()
 	path := filepath.Join(dir, segment)
@@ -353,11 +352,10 @@ func crash(dir string, data []byte, records int) string {
 	return ""
 }
 
-// RoundTrip: events come back from the file as they were recorded. Oracle: the
-// events, in texts that are valid UTF-8.
+// Events are read back as they were recorded. Oracle: the events, with valid
+// UTF-8.
 func TestPropertyRoundTrip(t *testing.T) {
-	ps := gopter.NewProperties(parameters(40))
-	ps.Property("Events(Open(write(x))) = x", prop.ForAll(func(texts []string) string {
+	checkProperty(t, 40, prop.ForAll(func(texts []string) string {
 		dir, err := os.MkdirTemp("", "roundtrip")
 		if err != nil {
 			return err.Error()
@@ -387,5 +385,28 @@ func TestPropertyRoundTrip(t *testing.T) {
 		}
 		return gocmp.Diff(want, got)
 	}, gen.SliceOf(gen.AnyString().Map(func(s string) string { return strings.ToValidUTF8(s, "?") }))))
-	ps.TestingRun(t)
+}
+
+// The oracle of the tree has the roots that other implementations of RFC 6962
+// publish for these leaves.
+func TestTreeOracle(t *testing.T) {
+	var leaves [][]byte
+	for _, s := range []string{"", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"} {
+		leaf, err := hex.DecodeString(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaves = append(leaves, leaf)
+	}
+	for n, want := range map[int]string{
+		1: "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+		2: "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+		3: "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+		8: "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+	} {
+		root := mth(leaves[:n])
+		if got := hex.EncodeToString(root[:]); got != want {
+			t.Errorf("%d leaves: root %s, want %s", n, got, want)
+		}
+	}
 }

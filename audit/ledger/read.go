@@ -14,47 +14,47 @@ import (
 	"time"
 )
 
-// chunkSize is how many bytes of lines one worker is given at a time: enough that
-// handing over costs nothing, little enough that memory stays small.
+// chunkSize is the number of bytes that a worker receives at a time.
 const chunkSize = 128 << 10
 
-// entry is what reading keeps of a line.
+// An entry is the data that verification keeps of a line.
 type entry struct {
-	ok   bool   // a well-formed line; else seq and prev are zero
-	seq  uint64 // the number it carries
+	ok   bool   // a well-formed line; otherwise seq and prev are zero
+	seq  uint64 // sequence number
 	prev Hash
 	leaf Hash
-	time time.Time // zero if there is none
-	seg  uint64    // its segment
-	line int       // in that segment, from 1
+	time time.Time // zero if the line has no time
+	seg  uint64    // segment
+	line int       // line number in the segment, from 1
 	off  int64
 	own  *ownLine // nil for events and malformed lines
 }
 
-// ownLine is what a line of this package's own says.
+// An ownLine is the content of a service line.
 type ownLine struct {
 	header *header // of a header line
 	note   string  // of a checkpoint
-	before Head    // the log up to here, filled in by the verifier
+	before Head    // the log before the line, set by the verifier
 }
 
-// chunk is some lines in a row of one segment. It goes from the reader to a worker
-// to the verifier and back: nothing may point into it for longer.
+// A chunk is a number of consecutive lines of a segment. It passes from the
+// reader to a worker, to the verifier and back to the reader, so nothing may
+// keep a reference to it.
 type chunk struct {
-	text    []byte // one byte of room, then lines with their ends
+	text    []byte // one unused byte, then lines with their ends
 	seg     uint64
 	off     int64 // of the first line
 	first   bool  // the first of its segment
-	unended bool  // the end of the last line was put there by the reader
+	unended bool  // the reader added the end of the last line
 	entries []entry
-	torn    int64 // bytes of a last line without an end, which is not in text
-	err     error // why there is nothing more
+	torn    int64 // bytes of an unfinished last line, which is not in text
+	err     error // why reading ended
 	done    chan struct{}
 }
 
-// check fills in what can be known of each line alone. The line end before a line,
-// which has done its work, makes room for the 0 that a leaf hash begins with: so a
-// line is hashed where it stands, in one go.
+// check computes everything that depends on a single line. The byte before each
+// line becomes the 0 with which a leaf hash starts, so that a line is hashed in
+// place.
 func (c *chunk) check(p *objectParser) {
 	defer close(c.done)
 	c.entries = c.entries[:0]
@@ -62,7 +62,7 @@ func (c *chunk) check(p *objectParser) {
 		end := start + bytes.IndexByte(c.text[start:], '\n')
 		next := end + 1
 		if c.unended && next == len(c.text) {
-			end = next // no well-formed line has a line end in it
+			end = next // a well-formed line contains no line end
 		}
 		c.text[start-1] = 0
 		e := entry{seg: c.seg, off: c.off + int64(start-1), leaf: sha256.Sum256(c.text[start-1 : end])}
@@ -75,8 +75,8 @@ func (c *chunk) check(p *objectParser) {
 	}
 }
 
-// parseOwn reads what the verifier must know of a line of this package's own; a
-// header that says nothing sensible leaves both fields empty.
+// parseOwn reads a service line. If a header is invalid, the fields of the
+// result are empty.
 func parseOwn(line []byte) *ownLine {
 	switch {
 	case !isService(line, ""):
@@ -91,14 +91,14 @@ func parseOwn(line []byte) *ownLine {
 	return own
 }
 
-// readAll calls take for the lines of the segments in their order, and checks them
-// on all processors. It stops when take returns false, and returns the bytes of an
-// unfinished last line.
+// readAll calls take with the lines of the segments in their order, and checks
+// lines on all processors. It stops when take returns false. It returns the
+// number of bytes of an unfinished last line.
 func readAll(ctx context.Context, fsys fs.FS, segs []uint64, take func(*entry) bool) (torn int64, err error) {
 	workers := runtime.GOMAXPROCS(0)
 	inner, cancel := context.WithCancel(ctx)
 	todo, ordered := make(chan *chunk), make(chan *chunk, 2*workers)
-	used := make(chan *chunk, cap(ordered)+workers+2) // to be filled again: as many as can be under way
+	used := make(chan *chunk, cap(ordered)+workers+2) // for reuse; room for all chunks in progress
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
@@ -116,8 +116,8 @@ func readAll(ctx context.Context, fsys fs.FS, segs []uint64, take func(*entry) b
 			return true
 		})
 	})
-	// Hashing and parsing need nothing but the line; links and the tree need the order,
-	// which is that of the second channel.
+	// Workers hash and parse lines in any order. Links and the tree need the
+	// order of the channel ordered.
 	for range workers {
 		wg.Go(func() {
 			var p objectParser
@@ -131,7 +131,7 @@ func readAll(ctx context.Context, fsys fs.FS, segs []uint64, take func(*entry) b
 		select {
 		case <-c.done:
 		case <-ctx.Done():
-			return 0, done(ctx)
+			return 0, done(ctx, "read")
 		}
 		if c.err != nil {
 			return 0, fmt.Errorf("ledger: read: %w", c.err)
@@ -152,39 +152,36 @@ func readAll(ctx context.Context, fsys fs.FS, segs []uint64, take func(*entry) b
 		default:
 		}
 	}
-	return torn, done(ctx)
+	return torn, done(ctx, "read")
 }
 
-// readChunks reads the segments until yield has enough or something fails. Only the
-// last line of the last of them may lack its end; elsewhere that is a fault, which
-// the verifier finds in the line.
+// readChunks reads the segments until yield returns false or an error occurs.
+// Only the last line of the last segment may be unfinished. In other segments
+// the verifier finds the fault in that line.
 func readChunks(fsys fs.FS, segs []uint64, used <-chan *chunk, yield func(*chunk) bool) {
 	for i, seg := range segs {
-		r := segmentReader{last: i == len(segs)-1}
 		f, err := fsys.Open(segmentName(seg))
-		for first, more := true, true; more; first = false {
-			c := recycled(used)
-			c.seg, c.first, c.err = seg, first, err
-			if r.r = f; err == nil {
-				more = r.next(c)
-			}
-			if !yield(c) || c.err != nil {
-				err, more = errStopped, false
-			}
-		}
-		if f != nil {
-			_ = f.Close()
-		}
 		if err != nil {
+			c := recycled(used)
+			c.err = err
+			yield(c)
 			return
 		}
+		r := segmentReader{r: f, last: i == len(segs)-1}
+		for first, more := true, true; more; first = false {
+			c := recycled(used)
+			c.seg, c.first = seg, first
+			more = r.next(c)
+			if !yield(c) || c.err != nil {
+				_ = f.Close()
+				return
+			}
+		}
+		_ = f.Close()
 	}
 }
 
-// errStopped ends reading when nobody wants more.
-var errStopped = errors.New("enough")
-
-// recycled is a chunk to be filled, in the memory of a used one if there is any.
+// recycled returns a chunk in the memory of a used chunk, if there is any.
 func recycled(used <-chan *chunk) *chunk {
 	c := &chunk{}
 	select {
@@ -195,17 +192,17 @@ func recycled(used <-chan *chunk) *chunk {
 	return c
 }
 
-// segmentReader cuts a segment into chunks of whole lines.
+// A segmentReader divides a segment into chunks of complete lines.
 type segmentReader struct {
 	r    io.Reader
 	last bool   // the last segment, where a line may be unfinished
 	off  int64  // of the next line
-	rest []byte // what was read of it
+	rest []byte // bytes read of it
 }
 
-// next fills c up to the last line end in sight and reports whether there is more.
-// It reads until there is one, and keeps no more of a line than shows that it is
-// over maxLine.
+// next fills c up to the last line end in its buffer and reports whether there
+// is more. It reads until it finds a line end. Of a line over maxLine it keeps
+// only so much that the line is still too long.
 func (r *segmentReader) next(c *chunk) (more bool) {
 	c.off = r.off
 	c.text = append(append(c.text[:0], 0), r.rest...)
@@ -219,7 +216,7 @@ func (r *segmentReader) next(c *chunk) (more bool) {
 		c.text = c.text[:from+n]
 		end := bytes.LastIndexByte(c.text, '\n')
 		if dropped > 0 {
-			end = bytes.IndexByte(c.text, '\n') // those behind it have other places than in text
+			end = bytes.IndexByte(c.text, '\n') // later offsets do not match text
 		}
 		ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 		switch {
@@ -238,7 +235,7 @@ func (r *segmentReader) next(c *chunk) (more bool) {
 	}
 }
 
-// finish deals with what stands behind the last line end of the segment.
+// finish handles the bytes after the last line end of the segment.
 func (r *segmentReader) finish(c *chunk, end, dropped int) {
 	switch unended := len(c.text) - (end + 1); {
 	case unended == 0:

@@ -15,7 +15,6 @@ import (
 	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/leanovate/gopter"
 	"github.com/leanovate/gopter/gen"
 	"github.com/leanovate/gopter/prop"
 
@@ -23,13 +22,12 @@ import (
 	"github.com/redoubt-go/redoubt/audit/ledger"
 )
 
-// Reading in chunks finds the same lines at the same places as cutting the whole
-// file at its line ends, whatever is in it. Oracle: bytes.Cut, which knows no
-// chunks. The lengths lie around those at which the reader does something else.
+// Reading in chunks finds the same lines at the same places as cutting the
+// whole file at its line ends. Oracle: bytes.Cut. The lengths are around the
+// sizes of chunks and lines.
 func TestPropertyChunks(t *testing.T) {
 	lengths := []int{0, 1, 63, 300, ledger.ChunkSize - 1, ledger.ChunkSize, ledger.ChunkSize + 1, ledger.MaxLine, ledger.MaxLine + 1, ledger.MaxLine + 2, ledger.MaxLine + 3*ledger.ChunkSize}
-	ps := gopter.NewProperties(parameters(10))
-	ps.Property("chunks(file) = cut(file)", prop.ForAll(func(seed uint64) string {
+	checkProperty(t, 10, prop.ForAll(func(seed uint64) string {
 		r := rand.New(rand.NewPCG(seed, 1))
 		fsys := fstest.MapFS{}
 		segs := []uint64{0, 7}
@@ -57,10 +55,9 @@ func TestPropertyChunks(t *testing.T) {
 		}
 		return cmp.Diff(want, got)
 	}, gen.UInt64()))
-	ps.TestingRun(t)
 }
 
-// cutPlaces is the naive reader. Lines that are too long have no hash here.
+// cutPlaces is the simple reader. It has no hash for lines that are too long.
 func cutPlaces(fsys fstest.MapFS, segs []uint64) (places []ledger.Place, torn int64) {
 	for i, seg := range segs {
 		rest := fsys[fmt.Sprintf("%020d.jsonl", seg)].Data
@@ -84,11 +81,11 @@ func cutPlaces(fsys fstest.MapFS, segs []uint64) (places []ledger.Place, torn in
 	return places, 0
 }
 
-// A disk that fails in the middle is no verdict on the log.
+// A read error in the middle of the log is not a verdict.
 func TestVerifyReadError(t *testing.T) {
 	fsys := failing{fsOf(join(sample(t, 20)))}
 	r, err := ledger.Verify(context.Background(), fsys, ledger.VerifyConfig{})
-	if wantIs(t, err, iotest.ErrTimeout); r != nil || errors.Is(err, ledger.ErrTampered) {
+	if checkIs(t, err, iotest.ErrTimeout); r != nil || errors.Is(err, ledger.ErrTampered) {
 		t.Errorf("report %+v, error %v", r, err)
 	}
 }
@@ -117,9 +114,8 @@ func (f *failingFile) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Memory does not grow with the log: a log of twelve times the size takes less than
-// one size more in all, garbage included. Open reads a line at a time, Verify has
-// some chunks that it uses again.
+// The memory does not grow with the log: for twelve times the size it grows by
+// less than the size.
 func TestMemoryDoesNotGrow(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir, ledger.Config{Sync: ledger.SyncNever, MaxSize: -1})

@@ -15,13 +15,14 @@ import (
 	"time"
 )
 
-// segmentName is the file of the records from first on: twenty digits, so that
-// the order of the names is that of the numbers.
+// segmentName returns the file name of the segment that starts with record
+// first. It has 20 digits, so that names and numbers have the same order.
 func segmentName(first uint64) string { return fmt.Sprintf("%020d.jsonl", first) }
 
-// segments lists the first records of all segments in order. Other files are
-// passed over. A directory that grows while it is read can show a new file and
-// not an older one, so what counts is a second look, up to the last of the first.
+// segments returns the first records of all segments in order. It ignores other
+// files. While a directory grows, a listing may contain a new file but not an
+// older file. The result is therefore a second listing, up to the last file of
+// the first.
 func segments(fsys fs.FS) ([]uint64, error) {
 	seen, err := listSegments(fsys)
 	if err != nil || len(seen) == 0 {
@@ -31,9 +32,9 @@ func segments(fsys fs.FS) ([]uint64, error) {
 	return slices.DeleteFunc(all, func(first uint64) bool { return first > seen[len(seen)-1] }), err
 }
 
-// listSegments is one look at the directory.
+// listSegments reads the directory.
 func listSegments(fsys fs.FS) (firsts []uint64, err error) {
-	entries, err := fs.ReadDir(fsys, ".") // sorted by name
+	entries, err := fs.ReadDir(fsys, ".") // sorted
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
@@ -47,14 +48,14 @@ func listSegments(fsys fs.FS) (firsts []uint64, err error) {
 	return firsts, nil
 }
 
-// header is the first line of a segment. Range holds the roots of the full
-// subtrees over all records before it, the largest first, so that a log whose
-// older segments are gone still has its root.
+// A header is the first line of a segment. Range contains the roots of the full
+// subtrees over all previous records, the largest first. A log without its
+// older segments thus still has its root.
 type header struct {
 	Type    string    `json:"type"`
 	Time    time.Time `json:"time"`
 	Version int       `json:"version"`
-	Log     string    `json:"log"` // random, the same in all segments
+	Log     string    `json:"log"` // random, equal in all segments
 	Origin  string    `json:"origin"`
 	Range   []Hash    `json:"range"`
 }
@@ -65,34 +66,29 @@ func parseHeader(line []byte) (h header, ok bool) {
 	return h, err == nil && h.Type == "ledger" && h.Version == 1
 }
 
-// headerFields is the inside of the header of a segment that begins at p.
+// headerFields returns the inside of the header of a segment that starts at p.
 func (l *Ledger) headerFields(p *position) string {
-	fields := fmt.Sprintf(`"version":1,"log":"%s","origin":"%s"`, l.log, l.origin)
+	fields := fmt.Sprintf(`"version":1,"log":"%s","origin":"%s"`, l.log, l.config.Origin)
 	if p.tree.size == 0 {
 		return fields
 	}
-	var b strings.Builder
-	for i, h := range p.tree.roots() {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(`"` + h.String() + `"`)
-	}
-	return fields + `,"range":[` + b.String() + `]`
+	roots, _ := json.Marshal(p.tree.roots()) // an array of texts
+	return fields + `,"range":` + string(roots)
 }
 
-// full reports whether the next commit belongs in a new segment.
+// full reports whether the next commit starts a new segment.
 func (l *Ledger) full() bool {
-	return l.maxSize > 0 && l.at.off >= l.maxSize || l.maxAge > 0 && time.Since(l.born) >= l.maxAge
+	return l.config.MaxSize > 0 && l.at.off >= l.config.MaxSize || l.config.MaxAge > 0 && time.Since(l.born) >= l.config.MaxAge
 }
 
-// Rotate seals the current segment, if there is a [Config.Signer], and begins
-// another; a segment that holds nothing but its header stays.
+// Rotate seals the current segment, if there is a [Config.Signer], and starts
+// another segment. It does nothing if the current segment contains only its
+// header.
 //
-// Errors: those of WriteEvents and of Checkpoint; the log then goes on in the old
-// segment, unless it matches [ErrFailed].
+// Errors: the errors of WriteEvents and of Checkpoint. The log continues in the
+// old segment, except after [ErrFailed].
 func (l *Ledger) Rotate(ctx context.Context) error {
-	if err := done(ctx); err != nil {
+	if err := done(ctx, "rotate"); err != nil {
 		return err
 	}
 	l.mu.Lock()
@@ -103,7 +99,7 @@ func (l *Ledger) Rotate(ctx context.Context) error {
 	return errors.Join(err, l.anchored(ctx, cp, cp != before))
 }
 
-// rotate seals and leaves the segment for a new one. It runs under l.mu.
+// rotate seals the segment and starts another. The caller holds l.mu.
 func (l *Ledger) rotate() error {
 	if l.fail != nil {
 		return l.fail
@@ -111,8 +107,8 @@ func (l *Ledger) rotate() error {
 	if l.at.tree.size == l.segs[len(l.segs)-1]+1 {
 		return nil
 	}
-	if l.signer != nil {
-		if _, _, err := l.seal(l.signer); err != nil {
+	if l.config.Signer != nil {
+		if _, _, err := l.seal(); err != nil {
 			return err
 		}
 	}
@@ -122,8 +118,8 @@ func (l *Ledger) rotate() error {
 	return l.begin()
 }
 
-// begin makes the segment that starts at the present position and moves there. The
-// header and the name are durable before the segment is used.
+// begin creates a segment that starts at the current position. The header and
+// the name are durable before the segment is used.
 func (l *Ledger) begin() error {
 	next := l.at
 	next.off = 0
@@ -138,8 +134,8 @@ func (l *Ledger) begin() error {
 	}
 	_, err = f.Write(append(line, '\n'))
 	if err == nil {
-		// The file before the name: a name that lasts must not stand for an empty file.
-		err = errors.Join(l.flush(f), l.sync.dir(l.dir))
+		// First the file, then its name: a durable name needs a durable file.
+		err = errors.Join(l.flush(f), l.config.Sync.dir(l.dir))
 	}
 	if err != nil {
 		_ = f.Close()
@@ -153,7 +149,6 @@ func (l *Ledger) begin() error {
 	l.moved(next, 1, uint64(next.off))
 	l.counters.segments.Add(1)
 	l.segs = append(l.segs, first)
-	l.unsealed++
 	if old != nil {
 		if err := old.Close(); err != nil {
 			return l.stop(err)
@@ -162,7 +157,7 @@ func (l *Ledger) begin() error {
 	return nil
 }
 
-// createFile makes a segment. It must not exist, not even as a link.
+// createFile creates a segment. It fails if the file exists, also as a link.
 func createFile(path string) (file, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -171,11 +166,12 @@ func createFile(path string) (file, error) {
 	return disk{f}, nil
 }
 
-// prune removes the oldest segments beyond l.retain. What replaces them is the
-// range in the header of the oldest that stays, so that header must be sealed.
+// prune removes the oldest segments beyond l.config.Retain. Only the range in
+// the header of the oldest remaining segment replaces them, so that header must
+// be sealed.
 func (l *Ledger) prune() error {
 	removed := false
-	for l.retain > 0 && len(l.segs) > l.retain && l.segs[1] < l.sealed.Size {
+	for l.config.Retain > 0 && len(l.segs) > l.config.Retain && l.segs[1] < l.sealed.Size {
 		if err := os.Remove(filepath.Join(l.dir, segmentName(l.segs[0]))); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("ledger: prune: %w", err)
 		}
@@ -186,18 +182,19 @@ func (l *Ledger) prune() error {
 	if !removed {
 		return nil
 	}
-	return l.sync.dir(l.dir)
+	return l.config.Sync.dir(l.dir)
 }
 
-// isService reports whether a well-formed line is of this package's own type, as
-// told by what stands where events have their time.
+// isService reports whether a well-formed line is a service line of the given
+// type, or of any type if typ is empty. A service line has its type where an
+// event has its time.
 func isService(line []byte, typ string) bool {
 	rest, ok := bytes.CutPrefix(line[max(bodyOf(line), 0):], []byte(`"type":"`))
 	return ok && (typ == "" || bytes.HasPrefix(rest, []byte(typ+`"`)))
 }
 
-// serviceBody is the JSON object of a line of this package's own; fields is the
-// inside of the object after the type.
+// serviceBody returns the JSON object of a service line. Fields is the inside
+// of the object after type and time.
 func serviceBody(typ, fields string) []byte {
 	return fmt.Appendf(nil, `{"type":"%s","time":"%s",%s}`, typ, time.Now().UTC().Format("2006-01-02T15:04:05.000000000Z"), fields)
 }

@@ -1,7 +1,6 @@
 package ledger_test
 
 import (
-	"context"
 	"os"
 	"testing"
 
@@ -10,12 +9,11 @@ import (
 	"github.com/redoubt-go/redoubt/audit/ledger"
 )
 
-// The ledger keeps the contract of a sink. Oracle: the conformance kit.
+// Oracle: the conformance test.
 func TestSinkConforms(t *testing.T) {
-	err := audittest.TestSink(func() (audit.Sink, func() ([]audit.Event, error), error) {
+	audittest.Run(t, func(t *testing.T) audittest.Subject {
 		dir := t.TempDir()
-		l, err := ledger.Open(context.Background(), dir, ledger.Config{Sync: ledger.SyncNever})
-		stored := func() (events []audit.Event, err error) {
+		return audittest.Subject{Sink: open(t, dir, never), Stored: func() (events []audit.Event, err error) {
 			for r, err := range ledger.Events(os.DirFS(dir)) {
 				if err != nil {
 					return events, err
@@ -23,10 +21,6 @@ func TestSinkConforms(t *testing.T) {
 				events = append(events, r.Event)
 			}
 			return events, nil
-		}
-		return l, stored, err
+		}}
 	})
-	if err != nil {
-		t.Error(err)
-	}
 }

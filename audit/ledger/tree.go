@@ -6,16 +6,16 @@ import (
 	"math/bits"
 )
 
-// Hash is a SHA-256 digest: of a line, or of a whole log.
+// A Hash is the SHA-256 hash of a line or of a log.
 type Hash [sha256.Size]byte
 
-// String returns the standard base64 of h, as it stands in the lines.
+// String returns the standard base64 of h, as in the lines of a log.
 func (h Hash) String() string { return base64.StdEncoding.EncodeToString(h[:]) }
 
-// MarshalText returns String.
+// MarshalText returns the text of String.
 func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
 
-// UnmarshalText reads String back. The error matches [ErrFormat].
+// UnmarshalText reads the text of String. The error matches [ErrFormat].
 func (h *Hash) UnmarshalText(text []byte) error {
 	if !decodeHash(h, text) {
 		return formatError("hash is not the base64 of 32 bytes")
@@ -23,27 +23,27 @@ func (h *Hash) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// strictBase64 gives each hash one spelling only.
+// strictBase64 accepts a single spelling of each hash.
 var strictBase64 = base64.StdEncoding.Strict()
 
 func decodeHash(h *Hash, text []byte) bool {
 	if len(text) != base64.StdEncoding.EncodedLen(len(h)) {
 		return false
 	}
-	var room [len(h) + 1]byte // Decode wants room for whole quanta
+	var room [len(h) + 1]byte // Decode needs room for complete groups
 	n, err := strictBase64.Decode(room[:], text)
 	copy(h[:], room[:])
 	return err == nil && n == len(h)
 }
 
-// Head is the state of a log: how many records, and their tree hash. Two logs
-// with one head have the same bytes.
+// A Head is the state of a log: the number of records and their Merkle tree
+// hash. Two logs with the same head have the same bytes.
 type Head struct {
-	Size uint64 `json:"size"` // records, the service records included
+	Size uint64 `json:"size"` // records, including service records
 	Root Hash   `json:"root"` // RFC 6962 tree hash of all lines
 }
 
-// leafHash is the RFC 6962 hash of one line, without its line end.
+// leafHash returns the RFC 6962 hash of a line without its line end.
 func leafHash(line []byte) (h Hash) {
 	d := sha256.New()
 	_, _ = d.Write([]byte{0})
@@ -52,8 +52,8 @@ func leafHash(line []byte) (h Hash) {
 	return h
 }
 
-// nodeHash is the RFC 6962 hash of two subtrees. Its first byte differs from that of
-// a leaf, so that no line can pass for a node.
+// nodeHash returns the RFC 6962 hash of two subtrees. Its first byte differs
+// from the first byte of a leaf, so that a line cannot be used as a node.
 func nodeHash(left, right Hash) Hash {
 	var b [1 + 2*sha256.Size]byte
 	b[0] = 1
@@ -62,14 +62,14 @@ func nodeHash(left, right Hash) Hash {
 	return sha256.Sum256(b[:])
 }
 
-// tree is the compact range of a growing log: the roots of the full subtrees
-// that the binary form of size names, nothing else.
+// A tree is the compact range of a growing log: the roots of the full subtrees,
+// whose sizes are the powers of two in size.
 type tree struct {
 	size uint64
-	full [64]Hash // full[i] covers 1<<i leaves, and counts if bit i of size is set
+	full [64]Hash // full[i] covers 1<<i leaves; valid if bit i of size is set
 }
 
-// push appends a leaf: every full subtree on the right edge carries into the next.
+// push appends a leaf and merges full subtrees of equal size.
 func (t *tree) push(h Hash) {
 	i := 0
 	for ; t.size>>i&1 == 1; i++ {
@@ -79,7 +79,7 @@ func (t *tree) push(h Hash) {
 	t.size++
 }
 
-// root folds the subtrees from the smallest to the largest.
+// root hashes the subtrees from the smallest to the largest.
 func (t *tree) root() Hash {
 	if t.size == 0 {
 		return sha256.Sum256(nil)
@@ -98,7 +98,8 @@ func (t *tree) root() Hash {
 	return h
 }
 
-// roots returns the subtrees from the largest, and leftmost, to the smallest.
+// roots returns the subtrees from the largest, which is the leftmost, to the
+// smallest.
 func (t *tree) roots() []Hash {
 	var hs []Hash
 	for i := len(t.full) - 1; i >= 0; i-- {
@@ -109,8 +110,8 @@ func (t *tree) roots() []Hash {
 	return hs
 }
 
-// newTree is the tree of size leaves that has these roots; ok is false if their
-// number is wrong.
+// newTree returns the tree of size leaves with these roots. It reports whether
+// the number of roots fits.
 func newTree(size uint64, roots []Hash) (t tree, ok bool) {
 	if len(roots) != bits.OnesCount64(size) {
 		return t, false

@@ -9,18 +9,26 @@ import (
 	"github.com/redoubt-go/redoubt/audit"
 )
 
-// AppendCEF appends e as one line of the Common Event Format, without a line end and
-// without a syslog header, and returns the extended buffer. Signature and name are the
-// action; the severity is 7 for what was denied, 5 for failures, and else 3.
+// AppendCEF appends e as a line of the Common Event Format, without a line end
+// and without a syslog header, and returns the extended buffer. The header
+// contains the action as signature and as name. The severity is 7 for denied
+// actions, 5 for failures, otherwise 3.
 //
-// The extension has rt, act, outcome, reason (the code), msg (the event's reason),
-// externalId, suid, and src, c6a2 or shost, whichever the source is. The custom
-// strings 1 to 6 are target type, target, session, on behalf of, changes and
-// attributes, the last two as JSON; the flexible strings are actor type and request.
-// Custom number 1 is there, and 1, where something was cut.
+// The extension contains:
 //
-// Control characters and marks of direction, for which CEF knows no escape, are
-// shown as the six characters \uXXXX.
+//   - rt, act, outcome, externalId: time, action, outcome and ID;
+//   - reason: the code;
+//   - msg: the reason;
+//   - suid: the actor;
+//   - src, c6a2 or shost: the source, if it is an IPv4 address, an IPv6 address
+//     or another text;
+//   - cs1 to cs6: target type, target, session, on behalf of, changes and
+//     attributes, the last two as JSON;
+//   - flexString1 and flexString2: actor type and request ID;
+//   - cn1: 1 if a text was cut, otherwise absent.
+//
+// Control characters and bidirectional formatting characters have no escape in
+// CEF and become the six characters \uXXXX.
 func (p Product) AppendCEF(e *audit.Event, dst []byte) []byte {
 	r := recordOf(e)
 	w := cef{b: append(dst, "CEF:0"...), cut: r.Truncated}
@@ -65,13 +73,14 @@ func (p Product) AppendCEF(e *audit.Event, dst []byte) []byte {
 	return w.b
 }
 
-// cef appends to b.
+// A cef appends to b.
 type cef struct {
 	b   []byte
-	cut bool // a text was longer than its field
+	cut bool // a text was cut
 }
 
-// field appends a key and a text of at most max bytes, or nothing for no text.
+// field appends a key and at most max bytes of text. It appends nothing if text
+// is empty.
 func (w *cef) field(key, text string, max int) {
 	if text != "" {
 		w.b = append(append(append(w.b, ' '), key...), '=')
@@ -79,7 +88,7 @@ func (w *cef) field(key, text string, max int) {
 	}
 }
 
-// labelled is a field whose meaning is told by another field.
+// labelled appends a field and the field with its label.
 func (w *cef) labelled(key, label, text string) {
 	max := 4000
 	if key[0] == 'f' {
@@ -90,9 +99,9 @@ func (w *cef) labelled(key, label, text string) {
 	}
 }
 
-// text appends at most max bytes of s, before escaping. Only the header ends at a
-// pipe, and only the extension at an equals sign, so each escapes its own. A header
-// must stay on its line, the extension has escapes for line ends.
+// text appends at most max bytes of s, before escaping. It escapes backslashes
+// and the separator own: a pipe in the header, an equals sign in the extension.
+// Only the extension has escapes for line ends.
 func (w *cef) text(s string, own rune, max int) {
 	for i, r := range s {
 		if i+utf8.RuneLen(r) > max {

@@ -12,7 +12,9 @@ import (
 
 func Example() {
 	shop := siem.Product{Vendor: "Example", Name: "shop", Version: "1.4"}
-	log := audit.New(audit.Config{Sink: audit.Lines(os.Stdout, shop.AppendCEF)})
+	log := audit.New(audit.Config{
+		Sink: audit.Lines(os.Stdout, shop.AppendCEF),
+	})
 
 	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice", Type: "user"})
 	_ = log.Record(ctx, audit.Event{

@@ -11,16 +11,16 @@ import (
 	"github.com/redoubt-go/redoubt/audit"
 )
 
-// Product is the program that the events come from. Its methods fit
-// [audit.Lines].
+// A Product is the program that produces the events. Its methods are encoders
+// for [audit.Lines].
 type Product struct {
-	Vendor  string // who makes it
-	Name    string // what it is called
-	Version string // which version runs
+	Vendor  string // manufacturer
+	Name    string // name of the program
+	Version string // version of the program
 }
 
-// record is an event after its way through JSON: within bounds, valid UTF-8, and
-// with attributes of known types.
+// A record is an event that was encoded as JSON and decoded. It is bounded and
+// valid UTF-8, and its attributes are JSON.
 type record struct {
 	Time      time.Time       `json:"time"`
 	ID        string          `json:"id"`
@@ -39,17 +39,17 @@ type record struct {
 
 func recordOf(e *audit.Event) (r record) {
 	if err := json.Unmarshal(e.AppendJSON(nil), &r); err != nil {
-		panic("siem: " + err.Error()) // AppendJSON writes valid JSON whatever it is given
+		panic("siem: " + err.Error()) // AppendJSON always writes valid JSON
 	}
 	return r
 }
 
-// appendJSON appends v, whose texts came out of a record. What encoding/json leaves
-// as it is, but a terminal would obey, is escaped: such runes stand within texts only.
+// appendJSON appends v, whose texts are from a record. It also escapes the
+// runes that control a terminal, which occur only inside texts.
 func appendJSON(dst []byte, v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic("siem: " + err.Error()) // v is made of texts, numbers and checked JSON
+		panic("siem: " + err.Error()) // v contains texts, numbers and valid JSON
 	}
 	for _, r := range string(b) {
 		if unsafeRune(r) {
@@ -61,15 +61,15 @@ func appendJSON(dst []byte, v any) []byte {
 	return dst
 }
 
-// unsafeRune reports whether r drives a terminal, breaks a line or changes the
-// direction of the text that follows.
+// unsafeRune reports whether r can control a terminal, break a line or change
+// the direction of text.
 func unsafeRune(r rune) bool {
 	return r < 0x20 || 0x7f <= r && r <= 0x9f || r == 0x061c || r == 0x200e || r == 0x200f ||
 		0x2028 <= r && r <= 0x202e || 0x2066 <= r && r <= 0x2069
 }
 
-// object makes an object of keys and values, without those that are empty: a SIEM
-// indexes every key it sees. Numbers are never empty.
+// object returns an object of alternating keys and values. It leaves out empty
+// values, because a SIEM indexes every key. Numbers are never empty.
 func object(kv ...any) map[string]any {
 	m := map[string]any{}
 	for i := 0; i < len(kv); i += 2 {
@@ -96,21 +96,21 @@ func object(kv ...any) map[string]any {
 	return m
 }
 
-// ecsTypes are the types of the schema that an action is; others are "info".
+// ecsTypes contains the event.type of an action. Other actions are "info".
 var ecsTypes = map[audit.Action]string{
 	audit.Create: "creation", audit.Read: "access", audit.Modify: "change", audit.Delete: "deletion",
 }
 
-// ecsOutcomes are all that the schema allows besides "unknown".
+// ecsOutcomes contains the event.outcome. Other outcomes are "unknown".
 var ecsOutcomes = map[audit.Outcome]string{
 	audit.Success: "success", audit.Failure: "failure", audit.Denied: "failure",
 }
 
-// AppendECS appends e as one JSON object of the Elastic Common Schema and returns
-// the extended buffer. The actor is user.id, the one it acts for user.effective.id.
-// A denied action has the outcome failure and the type denied; an attempt the outcome
-// unknown. Target, changes, attributes and what else the schema does not know stand
-// in the object redoubt.
+// AppendECS appends e as a JSON object of the Elastic Common Schema and returns
+// the extended buffer. The ID of the actor is in user.id, and its OnBehalfOf in
+// user.effective.id. A denied action has the outcome failure and the type
+// denied. An attempt has the outcome unknown. Fields outside the schema, such
+// as target, changes and attributes, are in the object redoubt.
 func (p Product) AppendECS(e *audit.Event, dst []byte) []byte {
 	r := recordOf(e)
 	types := []string{cmp.Or(ecsTypes[r.Action], "info")}
@@ -131,25 +131,26 @@ func (p Product) AppendECS(e *audit.Event, dst []byte) []byte {
 	))
 }
 
-// Numbers of OCSF.
+// Identifiers of OCSF.
 const (
 	ocsfIAM    = 3    // category
 	ocsfEntity = 3004 // class Entity Management
-	ocsfOther  = 99   // activity or status with a name of its own
+	ocsfOther  = 99   // activity or status with its own name
 )
 
 var (
 	ocsfActivities = map[audit.Action]int{audit.Create: 1, audit.Read: 2, audit.Modify: 3, audit.Delete: 4}
 	ocsfStatuses   = map[audit.Outcome]int{audit.Attempt: 0, audit.Success: 1, audit.Failure: 2, audit.Denied: 2}
-	ocsfCaptions   = []string{"Unknown", "Success", "Failure"} // of the statuses
-	ocsfSeverities = map[audit.Outcome]int{audit.Denied: 2}    // low: one refusal is no incident; else informational
+	ocsfCaptions   = []string{"Unknown", "Success", "Failure"} // captions of the statuses 0 to 2
+	ocsfSeverities = map[audit.Outcome]int{audit.Denied: 2}    // low; other outcomes are informational
 )
 
-// AppendOCSF appends e as one JSON object of the Open Cybersecurity Schema Framework
-// and returns the extended buffer: Entity Management where there is a target, else
-// the base event. Actions other than those of audited fields are activity 99 with
-// their name, and every action is metadata.event_code. Changes, attributes and what else the class does not know stand in the
-// object unmapped.
+// AppendOCSF appends e as a JSON object of the Open Cybersecurity Schema
+// Framework and returns the extended buffer. An event with a target is of the
+// class Entity Management, other events are base events. The actions of audited
+// fields have their own activity. Other actions have the activity 99 and their
+// name. The action is always in metadata.event_code. Fields outside the class,
+// such as changes and attributes, are in the object unmapped.
 func (p Product) AppendOCSF(e *audit.Event, dst []byte) []byte {
 	r := recordOf(e)
 	status, ok := ocsfStatuses[r.Outcome]
@@ -168,7 +169,7 @@ func (p Product) AppendOCSF(e *audit.Event, dst []byte) []byte {
 	unmapped := object("on_behalf_of", r.Actor.OnBehalfOf, "changes", r.Changes, "attrs", r.Attrs, "truncated", r.Truncated)
 	known := o
 	class, category, activity := ocsfEntity, ocsfIAM, cmp.Or(ocsfActivities[r.Action], ocsfOther)
-	if r.Target.ID == "" { // the class demands an entity with a uid, and the base event knows no actor
+	if r.Target.ID == "" { // the class requires entity.uid; the base event has no actor
 		class, category, activity = 0, 0, ocsfOther
 		known = unmapped
 	}
@@ -177,14 +178,14 @@ func (p Product) AppendOCSF(e *audit.Event, dst []byte) []byte {
 		"actor", object("user", object("uid", r.Actor.ID, "type", r.Actor.Type), "session", object("uid", r.Actor.Session)),
 		"src_endpoint", endpoint(r.Source),
 	))
-	if activity == ocsfOther { // the others have the names of the schema
+	if activity == ocsfOther { // other activities have names in the schema
 		o["activity_name"] = string(r.Action)
 	}
 	maps.Copy(o, object("class_uid", class, "category_uid", category, "activity_id", activity, "type_uid", class*100+activity, "unmapped", unmapped))
 	return appendJSON(dst, o)
 }
 
-// endpoint is a source as OCSF has it: an address, or a name.
+// endpoint returns a source as an OCSF endpoint, with an address or a name.
 func endpoint(source string) map[string]any {
 	if addr, err := netip.ParseAddr(source); err == nil {
 		return object("ip", addr.String())

@@ -20,7 +20,7 @@ import (
 
 var shop = siem.Product{Vendor: "Example", Name: "shop", Version: "1.4"}
 
-// full has something in every place.
+// full returns an event in which every field is set.
 func full() *audit.Event {
 	return &audit.Event{
 		Time: time.UnixMilli(1767323045006), ID: "e-1", Action: "order.refund", Outcome: audit.Denied, Code: "denied", Reason: "too much",
@@ -30,7 +30,7 @@ func full() *audit.Event {
 	}
 }
 
-// leaves are the keys of an object, each with the path to it.
+// leaves returns the values of an object by their path.
 func leaves(prefix string, v any, out map[string]any) map[string]any {
 	m, ok := v.(map[string]any)
 	if !ok {
@@ -52,9 +52,17 @@ func decode(t *testing.T, line []byte) map[string]any {
 	return leaves("", v, map[string]any{})
 }
 
-// The names are those of the published field sets base, ecs, event, user, source,
-// http and service; redoubt is the custom object, whose name is a proper noun as the
-// schema asks.
+// checkEqual reports the difference between got and want.
+func checkEqual(t *testing.T, got, want any, options ...cmp.Option) {
+	t.Helper()
+	if d := cmp.Diff(want, got, options...); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// The names are from the published field sets base, ecs, event, user, source,
+// http and service. The custom object redoubt has a proper name, as the schema
+// requires.
 func TestECSFields(t *testing.T) {
 	want := map[string]any{
 		"@timestamp": "2026-01-02T03:04:05.006Z", "ecs.version": "8.11.0",
@@ -65,9 +73,7 @@ func TestECSFields(t *testing.T) {
 		"redoubt.outcome": "denied", "redoubt.actor_type": "user", "redoubt.session": "s-1", "redoubt.target_type": "order", "redoubt.target": "o-17",
 		"redoubt.changes": []any{map[string]any{"field": "total", "old": "10", "new": "0"}}, "redoubt.attrs.tries": 2.0, "redoubt.truncated": true,
 	}
-	if d := cmp.Diff(want, decode(t, shop.AppendECS(full(), nil))); d != "" {
-		t.Errorf("ECS (-want +got):\n%s", d)
-	}
+	checkEqual(t, decode(t, shop.AppendECS(full(), nil)), want)
 	for _, c := range []struct {
 		action  audit.Action
 		outcome audit.Outcome
@@ -100,9 +106,7 @@ func TestOCSFFields(t *testing.T) {
 		"category_uid": 3.0, "class_uid": 3004.0, "type_uid": 300499.0, "entity.type": "order", "entity.uid": "o-17",
 		"actor.user.uid": "alice", "actor.user.type": "user", "actor.session.uid": "s-1", "src_endpoint.ip": "2001:db8::1",
 	})
-	if d := cmp.Diff(entity, decode(t, shop.AppendOCSF(full(), nil))); d != "" {
-		t.Errorf("Entity Management (-want +got):\n%s", d)
-	}
+	checkEqual(t, decode(t, shop.AppendOCSF(full(), nil)), entity)
 	base := maps.Clone(common)
 	maps.Copy(base, map[string]any{
 		"category_uid": 0.0, "class_uid": 0.0, "type_uid": 99.0, "unmapped.entity.type": "order",
@@ -110,9 +114,7 @@ func TestOCSFFields(t *testing.T) {
 	})
 	e := full()
 	e.Target.ID, e.Source = "", "door 4"
-	if d := cmp.Diff(base, decode(t, shop.AppendOCSF(e, nil))); d != "" {
-		t.Errorf("base event (-want +got):\n%s", d)
-	}
+	checkEqual(t, decode(t, shop.AppendOCSF(e, nil)), base)
 	for i, action := range []audit.Action{audit.Create, audit.Read, audit.Modify, audit.Delete} {
 		got := decode(t, shop.AppendOCSF(&audit.Event{Action: action, Outcome: "pending", Target: audit.Target{ID: "x"}}, nil))
 		if got["activity_id"] != float64(i+1) || got["type_uid"] != float64(300401+i) || got["status_id"] != 99.0 || got["status"] != "pending" || got["activity_name"] != nil {
@@ -126,9 +128,7 @@ func TestCEFFields(t *testing.T) {
 		`externalId=e-1 suid=alice c6a2=2001:db8::1 c6a2Label=Source IPv6 Address cs1=order cs1Label=targetType cs2=o-17 cs2Label=target ` +
 		`cs3=s-1 cs3Label=session cs4=bob cs4Label=onBehalfOf cs5=[{"field":"total","old":"10","new":"0"}] cs5Label=changes ` +
 		`cs6={"tries":2} cs6Label=attrs flexString1=user flexString1Label=actorType flexString2=r-1 flexString2Label=requestId cn1=1 cn1Label=truncated`
-	if d := cmp.Diff(want, string(shop.AppendCEF(full(), nil))); d != "" {
-		t.Errorf("CEF (-want +got):\n%s", d)
-	}
+	checkEqual(t, string(shop.AppendCEF(full(), nil)), want)
 	for source, want := range map[string]string{"192.0.2.1": " src=192.0.2.1", "host.example": " shost=host.example"} {
 		e := full()
 		e.Source, e.Outcome = source, audit.Failure
@@ -138,16 +138,13 @@ func TestCEFFields(t *testing.T) {
 	}
 }
 
-// Trap 18, CEF: what ends a header field does not end a value of the extension, and
-// the other way about, and neither may be forged.
-func TestTrap18_CEFEscapes(t *testing.T) {
+// The separators of header and extension differ, and no text can forge either.
+func TestCEFEscapes(t *testing.T) {
 	e := &audit.Event{Action: `a|b\c=d`, Outcome: "x\ny", Reason: "a|b\\c=d\r\nCEF:0|forged", Actor: audit.Actor{ID: "x suid=root"}}
 	got := string(siem.Product{Vendor: `v|\=`, Name: "n\r\n"}.AppendCEF(e, nil))
 	want := `CEF:0|v\|\\=|n\\u000d\\u000a||a\|b\\c=d|a\|b\\c=d|3|rt=-62135596800000 act=a|b\\c\=d outcome=x\ny ` +
 		`msg=a|b\\c\=d\r\nCEF:0|forged suid=x suid\=root`
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("CEF (-want +got):\n%s", d)
-	}
+	checkEqual(t, got, want)
 }
 
 func TestCEFIsBounded(t *testing.T) {
@@ -168,8 +165,7 @@ func TestCEFIsBounded(t *testing.T) {
 	}
 }
 
-// parseCEF is a reader as the specification describes it, and the oracle of what is
-// written: it knows escapes, and nothing of the writer.
+// parseCEF reads CEF by its specification. It is the oracle for the writer.
 func parseCEF(t *testing.T, line string) (header []string, ext map[string]string) {
 	t.Helper()
 	rest, ok := strings.CutPrefix(line, "CEF:0|")
@@ -184,7 +180,7 @@ func parseCEF(t *testing.T, line string) (header []string, ext map[string]string
 		header, rest = append(header, unescape(t, field, "|")), after
 	}
 	ext = map[string]string{}
-	for rest != "" { // a key reaches from the last space before an equals sign to that sign
+	for rest != "" { // a key is the word before an equals sign
 		key, after, ok := cutUnescaped(rest, '=')
 		if !ok {
 			t.Fatalf("no key in %q", rest)
@@ -237,8 +233,8 @@ func unescape(t *testing.T, s, known string) string {
 	return b.String()
 }
 
-// shown is a text as it must come back: line ends only where the format has escapes
-// for them, and other controls as six characters.
+// shown returns the text that parseCEF must read: line ends only in the
+// extension, other control characters as six characters.
 func shown(s string, header bool, max int) string {
 	var b strings.Builder
 	for i, r := range eachByte(s) {
@@ -264,8 +260,8 @@ func isMark(r rune) bool {
 	}, r)
 }
 
-// FuzzSIEM: whatever the texts, the CEF line reads back as they are, by a reader of
-// its own, and the JSON forms are single lines of valid JSON without controls.
+// For all texts, parseCEF reads the CEF line back, and the JSON forms are
+// single lines of valid JSON without control characters.
 func FuzzSIEM(f *testing.F) {
 	f.Add("alice", "too much", "host", "a")
 	f.Add("x suid=root|", "a\\\n=|\r\x00\u202e", `\`, "\\|")

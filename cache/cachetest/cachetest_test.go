@@ -3,16 +3,20 @@ package cachetest_test
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/redoubt-go/redoubt/cache"
 	"github.com/redoubt-go/redoubt/cache/cachetest"
 )
 
-// A store is a Store made of a Cache, which a test can break.
+// A store is a Store on top of a Cache, which a test can break.
 type store struct {
 	cache   *cache.Cache[string, string]
 	mistake string
@@ -36,16 +40,18 @@ func (s *store) Get(_ context.Context, k string) (string, error) {
 }
 
 func (s *store) Set(_ context.Context, k, v string, ttl time.Duration) error {
-	switch s.mistake {
-	case "for ever":
+	switch {
+	case s.mistake == "never expires" && ttl > 0:
 		ttl = cache.NoExpiry
-	case "first wins":
+	case s.mistake == "negative is forever" && ttl < 0:
+		ttl = cache.NoExpiry
+	case s.mistake == "negative is ignored" && ttl < 0:
+		return nil
+	case s.mistake == "first wins" && ttl > 0:
 		s.cache.GetOrSet(k, v)
 		return nil
-	case "no empty keys":
-		if k == "" {
-			return fmt.Errorf("empty key")
-		}
+	case s.mistake == "no empty keys" && k == "":
+		return fmt.Errorf("empty key")
 	}
 	s.cache.SetTTL(k, v, ttl)
 	return nil
@@ -56,25 +62,45 @@ func (s *store) Delete(_ context.Context, keys ...string) error {
 		if !s.cache.Delete(k) && s.mistake == "delete of absent" {
 			return cache.ErrNotFound
 		}
+		if s.mistake == "deletes one" {
+			break
+		}
 	}
 	return nil
 }
 
-func TestTestStore(t *testing.T) {
-	for mistake, want := range map[string]string{
-		"":                 "<nil>",
-		"no error":         `cachetest: Get("absent") = "", <nil>, want ErrNotFound`,
-		"trims":            `cachetest: Get("b") = `,
-		"for ever":         `cachetest: Get("short") = "1", <nil>, want ErrNotFound`,
-		"first wins":       `cachetest: Get("a") = "1", <nil>, want "2"`,
-		"no empty keys":    `cachetest: Set("", "", 1h0m0s) = empty key, want no error`,
-		"delete of absent": `cachetest: Delete(["a" "absent"]) = cache: not found, want no error`,
+// Each mistake of a store breaks the rules that it should, and no others.
+func TestMistakesAreFound(t *testing.T) {
+	for mistake, want := range map[string][]string{
+		"":                    nil,
+		"no error":            {"Absent", "Delete", "EmptyKey", "Expiry", "NegativeLifetime"},
+		"trims":               {"Values"},
+		"never expires":       {"Expiry"},
+		"negative is forever": {"NegativeLifetime"},
+		"negative is ignored": {"NegativeLifetime"},
+		"first wins":          {"Expiry", "Overwrite"},
+		"no empty keys":       {"EmptyKey"},
+		"delete of absent":    {"Delete"},
+		"deletes one":         {"Delete"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			got := fmt.Sprint(cachetest.TestStore(t.Context(), newStore(mistake)))
-			if !strings.HasPrefix(got, want) {
-				t.Errorf("mistake %q: got %s, want %s", mistake, got, want)
+			broken := cachetest.Broken(t.Context(), func() cache.Store[string, string] { return newStore(mistake) })
+			if diff := cmp.Diff(want, slices.Sorted(maps.Keys(broken))); diff != "" {
+				t.Errorf("mistake %q: broken rules (-want +got):\n%s", mistake, diff)
 			}
 		})
 	}
+}
+
+func TestErrorText(t *testing.T) {
+	broken := cachetest.Broken(t.Context(), func() cache.Store[string, string] { return newStore("negative is ignored") })
+	want := `Get("a") = "1", <nil>, want ErrNotFound`
+	if got := fmt.Sprint(broken["NegativeLifetime"]); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel() // it sleeps for a second
+	cachetest.Run(t, func(*testing.T) cache.Store[string, string] { return newStore("") })
 }

@@ -1,2 +1,3 @@
-// Package cachetest tests implementations of [cache.Store].
+// Package cachetest is a conformance test for implementations of [cache.Store],
+// the second level of a cache.
 package cachetest

@@ -1,15 +1,18 @@
 package cachetest_test
 
 import (
-	"context"
-	"fmt"
+	"testing"
 
+	"github.com/redoubt-go/redoubt/cache"
 	"github.com/redoubt-go/redoubt/cache/cachetest"
 )
 
-func ExampleTestStore() {
-	fmt.Println(cachetest.TestStore(context.Background(), newStore("no empty keys")))
+// In the tests of your store, this function is TestStore.
+func ExampleRun() {
+	_ = func(t *testing.T) {
+		cachetest.Run(t, func(t *testing.T) cache.Store[string, string] {
+			return newStore("") // a new, empty store
+		})
+	}
 	// Output:
-	// cachetest: Set("", "", 1h0m0s) = empty key, want no error
-	// cachetest: Get("") = "", cache: not found, want ""
 }

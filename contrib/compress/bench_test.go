@@ -10,7 +10,8 @@ import (
 	"github.com/redoubt-go/redoubt/logscan"
 )
 
-// logText is n lines that repeat themselves as those of a web server do.
+// logText returns n lines that repeat themselves like the lines of a web
+// server.
 func logText(n int) string {
 	var b bytes.Buffer
 	for i := range n {
@@ -20,8 +21,9 @@ func logText(n int) string {
 	return b.String()
 }
 
-// BenchmarkLines reads the same lines out of each format; the throughput is that of the lines. impl=builtin is the gzip
-// decoder of logscan, which is that of the standard library. All deliver the same bytes, which is checked.
+// BenchmarkLines reads the same lines from each format; the throughput is that
+// of the lines. impl=builtin is the gzip of package logscan. The number of
+// bytes is checked.
 func BenchmarkLines(b *testing.B) {
 	text := logText(100_000)
 	gz := gzipped(b, text)

@@ -11,16 +11,18 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// DefaultWindow is the largest window that is read where 0 is given, in bytes.
+// DefaultWindow is the default of the largest window, in bytes.
 const DefaultWindow = 64 << 20
 
-// minWindow is the least that makes sense: the smallest window of zstd. That of xz is 4 KiB.
+// minWindow is the least useful bound: the smallest window of zstd. xz has 4
+// KiB.
 const minWindow = zstd.MinWindowSize
 
-// ErrWindow is matched when an input demands a window larger than allowed, or a zstd frame refers back beyond its own.
+// ErrWindow is matched if an input demands a window larger than allowed, or if
+// a zstd frame refers back beyond its own window.
 var ErrWindow = errors.New("compress: window too large")
 
-// window returns the bound that n stands for: n, but the default below 1.
+// window returns the bound for the argument n of Zstd and XZ.
 func window(n int64) int64 {
 	if n < 1 {
 		return DefaultWindow
@@ -28,8 +30,10 @@ func window(n int64) int64 {
 	return max(n, minWindow)
 }
 
-// Zstd returns the decoders of zstd, which also begins with sixteen sorts of frames to skip. A frame with a window larger
-// than maxWindow bytes is an error that matches [ErrWindow]; 0 and less mean [DefaultWindow], and the least is 1 KiB.
+// Zstd returns the Decoders of zstd: one for frames, and sixteen for skippable
+// frames. A frame with a window larger than maxWindow bytes is an error that
+// matches [ErrWindow]. If maxWindow < 1, it is [DefaultWindow]. The least is 1
+// KiB.
 func Zstd(maxWindow int64) []logscan.Decoder {
 	open := func(r io.Reader) (io.ReadCloser, error) {
 		zr, err := zstd.NewReader(r,
@@ -49,7 +53,7 @@ func Zstd(maxWindow int64) []logscan.Decoder {
 	return ds
 }
 
-// A zstdReader names the error of a window in the words of this package.
+// A zstdReader turns the errors of a window into ErrWindow.
 type zstdReader struct{ *zstd.Decoder }
 
 func (r *zstdReader) Read(p []byte) (int, error) {
@@ -65,12 +69,14 @@ func (r *zstdReader) Close() error {
 	return nil
 }
 
-// XZ returns the decoder of xz. A block with a dictionary larger than maxWindow bytes is an error that matches
-// [ErrWindow]; 0 and less mean [DefaultWindow].
+// XZ returns the Decoder of xz. A block with a dictionary larger than maxWindow
+// bytes is an error that matches [ErrWindow]. If maxWindow < 1, it is
+// [DefaultWindow]. The least is 1 KiB.
 func XZ(maxWindow int64) []logscan.Decoder {
 	open := func(r io.Reader) (io.ReadCloser, error) {
-		// The library takes as much as a header says, but no less than DictCap. A stream without a block is common enough
-		// (an empty file) for the least.
+		// The library allocates the dictionary size of a header, but no less
+		// than DictCap. The least will do: a stream without a block, which is
+		// an empty file, is common.
 		g := &guard{r: bufio.NewReader(r), max: window(maxWindow), next: (*guard).stream}
 		zr, err := xz.ReaderConfig{DictCap: 1 << 12}.NewReader(g)
 		if err != nil {

@@ -23,7 +23,8 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// seq is what the files in testdata unpack to: the output of seq 1 3000.
+// seq returns the unpacked text of the files in testdata: the output of seq 1
+// 3000.
 func seq() []byte {
 	var b []byte
 	for i := range 3000 {
@@ -36,7 +37,7 @@ func all() []logscan.Decoder {
 	return slices.Concat(compress.Zstd(0), compress.XZ(0), compress.Gzip())
 }
 
-// decoderFor returns the one among ds that b begins like.
+// decoderFor returns the Decoder whose magic b begins with.
 func decoderFor(ds []logscan.Decoder, b []byte) *logscan.Decoder {
 	i := slices.IndexFunc(ds, func(d logscan.Decoder) bool { return bytes.HasPrefix(b, []byte(d.Magic)) })
 	if i < 0 {
@@ -45,7 +46,7 @@ func decoderFor(ds []logscan.Decoder, b []byte) *logscan.Decoder {
 	return &ds[i]
 }
 
-// unpack returns what the decoder among ds makes of b.
+// unpack returns the bytes that b unpacks to.
 func unpack(t testing.TB, ds []logscan.Decoder, b []byte) ([]byte, error) {
 	t.Helper()
 	d := decoderFor(ds, b)
@@ -60,7 +61,8 @@ func unpack(t testing.TB, ds []logscan.Decoder, b []byte) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// scan returns the lines of b, each with its newline, as a Scanner with the decoders delivers them.
+// scan returns the lines of b, each with its newline, as a Scanner with the
+// Decoders delivers them.
 func scan(s logscan.Scanner, b []byte) (lines string, err error) {
 	var text strings.Builder
 	for rec, e := range s.Records(context.Background(), logscan.Readers("in", bytes.NewReader(b))) {
@@ -109,13 +111,14 @@ func gzipped(t testing.TB, text string) []byte {
 	return pack(t, gzip.NewWriter(&b), &b, text)
 }
 
-// skippable is a frame that zstd readers skip.
+// skippable returns a frame that readers of zstd skip.
 func skippable(kind byte, content string) []byte {
 	b := binary.LittleEndian.AppendUint32(nil, 0x184d2a50+uint32(kind))
 	return append(binary.LittleEndian.AppendUint32(b, uint32(len(content))), content...)
 }
 
-// The files were made by zstd 1.5.4 and xz 5.4.1, with the options in their names.
+// The files were made by zstd 1.5.4 and xz 5.4.1, with the options in their
+// names.
 func TestFilesOfTheReferenceTools(t *testing.T) {
 	files, _ := filepath.Glob("testdata/*.*")
 	if len(files) < 10 {
@@ -199,7 +202,8 @@ func TestStreamsInARow(t *testing.T) {
 	}
 }
 
-// A stream that is cut anywhere is an io.ErrUnexpectedEOF after a prefix of the text.
+// Wherever a stream is cut, the error is io.ErrUnexpectedEOF, after a prefix of
+// the text.
 func TestTruncation(t *testing.T) {
 	text := string(seq()[:600])
 	var blocks bytes.Buffer
@@ -222,7 +226,8 @@ func TestTruncation(t *testing.T) {
 	}
 }
 
-// hostileXZ is a stream whose block asks for the dictionary that code stands for. Everything is in order but that.
+// hostileXZ returns a stream whose block asks for the dictionary with this
+// code. Everything else is valid.
 func hostileXZ(code byte) []byte {
 	sum := func(b []byte) []byte { return binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(b)) }
 	flags := []byte{0, 0}
@@ -230,7 +235,8 @@ func hostileXZ(code byte) []byte {
 	return slices.Concat([]byte("\xfd7zXZ\x00"), flags, sum(flags), block, sum(block), []byte{1, 0, 0, 'a', 0, 0, 0, 0})
 }
 
-// hostileZstd is a frame with the window that descriptor stands for, and a block that repeats a byte.
+// hostileZstd returns a frame with the window of descriptor, and a block that
+// repeats a byte.
 func hostileZstd(descriptor byte) []byte {
 	return []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, descriptor, 3 | 1<<3, 0, 0, 'a'}
 }
@@ -275,7 +281,8 @@ func TestHostileHeaderAllocatesNoMoreThanTheCap(t *testing.T) {
 	}
 }
 
-// A later block must not ask for more than the first, either. The dictionary of every block in blocks-9.xz is 64 MiB.
+// A later block must not ask for more than the first either. The dictionary of
+// every block in blocks-9.xz is 64 MiB.
 func TestWindowIsThatOfEachBlock(t *testing.T) {
 	b, err := os.ReadFile("testdata/blocks-9.xz")
 	if err != nil {
@@ -287,7 +294,8 @@ func TestWindowIsThatOfEachBlock(t *testing.T) {
 	if got, err := unpack(t, compress.XZ(64<<20), b); err != nil || !bytes.Equal(got, seq()) {
 		t.Errorf("%d bytes, error %v", len(got), err)
 	}
-	// The dictionary of the second block becomes 4 GiB, its header summed anew.
+	// The dictionary of the second block becomes 4 GiB, with a new checksum of
+	// its header.
 	size := (int(b[12]) + 1) * 4
 	second := 13 + bytes.Index(b[13:], b[12:12+size])
 	head := b[second : second+size]
@@ -299,8 +307,9 @@ func TestWindowIsThatOfEachBlock(t *testing.T) {
 	}
 }
 
-// Blocks and frames that ask for much and hold nothing take bounded time. A dictionary of 1 MiB takes some 50 µs, so it is
-// the sum of what was allocated that is bounded here.
+// Blocks and frames with large windows and no text take bounded time. A
+// dictionary of 1 MiB takes about 50 µs, so the test bounds the sum of the
+// allocations.
 func TestManyWindows(t *testing.T) {
 	const limit = 1 << 20
 	sum := func(b []byte) []byte { return binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(b)) }
@@ -313,7 +322,7 @@ func TestManyWindows(t *testing.T) {
 		t.Errorf("xz: error %v after %d MiB, want ErrWindow after 64", err, n>>20)
 	}
 
-	// Each frame holds one byte.
+	// Each frame contains a byte.
 	frames := bytes.Repeat([]byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 10 << 3, 3 | 1<<3, 0, 0, 'a'}, 1000)
 	n = allocated(func() { _, err = unpack(t, compress.Zstd(limit), frames) })
 	if err != nil || n > 4*limit {
@@ -321,7 +330,8 @@ func TestManyWindows(t *testing.T) {
 	}
 }
 
-// The properties of a chunk decide the size of tables: those that LZMA2 forbids, up to 6 MiB, are refused before.
+// The properties of a chunk choose the size of tables. Properties that LZMA2
+// forbids, up to 6 MiB, are refused before.
 func TestHostileChunkProperties(t *testing.T) {
 	b := hostileXZ(0)
 	b = append(b[:len(b)-8], 0xe0, 0, 0, 0, 5, 89, 0, 0, 0, 0, 0, 0) // lc 8, lp 4
@@ -348,13 +358,13 @@ func TestWindowAtTheCapIsRead(t *testing.T) {
 			t.Errorf("96 MiB, with %d for the cap: %v", limit, err)
 		}
 	}
-	// Too little for any stream means the least there is.
+	// A bound that is too small for any stream means the least bound.
 	if _, err := unpack(t, compress.Zstd(1), hostileZstd(0)); err != nil {
 		t.Errorf("1 KiB: %v", err)
 	}
 }
 
-// What unpacks to very much ends with ErrLimit, in the memory of one window.
+// A bomb ends with ErrLimit, in the memory of a window.
 func TestBombs(t *testing.T) {
 	zeros := strings.Repeat("\x00", 12<<20)
 	for name, b := range map[string][]byte{"zstd": zst(t, zeros), "xz": xzed(t, zeros), "gzip": gzipped(t, zeros)} {
@@ -373,7 +383,8 @@ func TestBombs(t *testing.T) {
 			if !errors.Is(err, logscan.ErrLimit) {
 				t.Errorf("%s: error %v, want ErrLimit", name, err)
 			}
-			// The window that zstd.Encoder announces is 8 MiB, of which the reader takes up to twice.
+			// The window announced by zstd.Encoder is 8 MiB. The reader takes
+			// up to twice that.
 			if n > 20<<20 {
 				t.Errorf("%s: %d MiB allocated for %d KiB", name, n>>20, len(b)>>10)
 			}
@@ -384,7 +395,8 @@ func TestBombs(t *testing.T) {
 	}
 }
 
-// Reading byte by byte, and from a reader that gives a byte at a time, makes no difference.
+// Reading byte by byte, or from a reader that returns a byte at a time, makes
+// no difference.
 func TestSmallReads(t *testing.T) {
 	text := string(seq()[:2000])
 	for name, b := range map[string][]byte{"zstd": zst(t, text), "xz": xzed(t, text), "gzip": gzipped(t, text)} {
@@ -403,7 +415,7 @@ type oneByte struct{ io.Reader }
 
 func (r oneByte) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(1, len(p))]) }
 
-// An error of the input is passed on.
+// An error of the input reaches the loop.
 func TestInputError(t *testing.T) {
 	broken := errors.New("disk on fire")
 	for name, b := range map[string][]byte{"zstd": zst(t, "a\n"), "xz": xzed(t, "a\n"), "gzip": gzipped(t, "a\n")} {

@@ -55,8 +55,10 @@ func Example() {
 
 	ctx := context.Background()
 	err = func() error {
-		s := logscan.Scanner{Decoders: slices.Concat(compress.Zstd(0), compress.XZ(0))}
-		for rec, err := range s.Records(ctx, logscan.Files("app.log", "app.log.1.zst", "app.log.2.xz")) {
+		decoders := slices.Concat(compress.Zstd(0), compress.XZ(0))
+		s := logscan.Scanner{Decoders: decoders}
+		logs := logscan.Files("app.log", "app.log.1.zst", "app.log.2.xz")
+		for rec, err := range s.Records(ctx, logs) {
 			if err != nil {
 				return err
 			}
@@ -72,7 +74,8 @@ func Example() {
 	// <nil>
 }
 
-// A file whose header asks for more memory than allowed is an error, and the scan goes on with the next.
+// A file whose header asks for more memory than allowed is an error. The scan
+// continues with the next file.
 func ExampleZstd() {
 	hostile := []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8, 0x01, 0x00, 0x00} // a window of 2 GiB
 	s := logscan.Scanner{Decoders: compress.Zstd(8 << 20)}

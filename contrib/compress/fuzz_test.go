@@ -17,8 +17,8 @@ import (
 	"github.com/redoubt-go/redoubt/logscan"
 )
 
-// fuzzUnpack holds that ds unpack any input without a panic, in bounded memory, and that the answer does not depend on how
-// the input comes in.
+// fuzzUnpack checks that ds unpack any input without a panic and in bounded
+// memory. The result must not depend on the sizes of the reads.
 func fuzzUnpack(f *testing.F, pattern string, ds []logscan.Decoder, seeds ...[]byte) {
 	files, _ := filepath.Glob(pattern)
 	for _, file := range files {
@@ -47,7 +47,7 @@ func fuzzUnpack(f *testing.F, pattern string, ds []logscan.Decoder, seeds ...[]b
 	})
 }
 
-// limited writes what r unpacks to to w, but no more than 256 KiB.
+// limited writes the unpacked bytes of r to w, but no more than 256 KiB.
 func limited(w io.Writer, ds []logscan.Decoder, b []byte, in io.Reader) error {
 	r, err := decoderFor(ds, b).New(in)
 	if err != nil {
@@ -67,8 +67,9 @@ func FuzzXZ(f *testing.F) {
 		slices.Concat(xzed(f, "one\n"), make([]byte, 4), xzed(f, "two\n")))
 }
 
-// FuzzXZHeader makes block headers with the right sums, so that what is in them is read: by the guard and by the reader behind
-// it, which must not see a larger dictionary than the guard has seen.
+// FuzzXZHeader makes block headers with valid checksums, so that the guard and
+// the reader behind it read their content. The reader must not see a larger
+// dictionary than the guard.
 func FuzzXZHeader(f *testing.F) {
 	f.Add([]byte{0, 0x21, 1, 0, 0, 0, 0}, []byte{1, 0, 0, 'a', 0, 0, 0, 0})
 	f.Add([]byte{0xc0, 5, 1, 0x21, 1, 40, 0}, []byte{1, 0, 0, 'a', 0, 0, 0, 0})
@@ -86,8 +87,10 @@ func FuzzXZHeader(f *testing.F) {
 	})
 }
 
-// FuzzGzip compares with the decoder that is built into logscan: an error of both or of neither, but for headers; without one
-// the same lines, and with one the same as far as each has got: the two notice damage at different places.
+// FuzzGzip compares Gzip with the gzip of package logscan: both have an error
+// or neither, except for headers. Without an error, the lines are the same.
+// With an error, they are the same as far as both get, for they detect damage
+// in different places.
 func FuzzGzip(f *testing.F) {
 	f.Add(gzipped(f, "one\n"))
 	f.Add(slices.Concat(gzipped(f, "one\n"), gzipped(f, "two\n"), make([]byte, 7)))
@@ -101,7 +104,7 @@ func FuzzGzip(f *testing.F) {
 		s.Decoders = compress.Gzip()
 		got, err := scan(s, b)
 		if errors.Is(err, gzip.ErrHeader) && strings.HasPrefix(want, got) {
-			return // RFC 1952 forbids the reserved bits of the header's flags; the standard library does not mind them
+			return // RFC 1952 forbids the reserved bits of the header; the standard library accepts them
 		}
 		same := got == want || err != nil && (strings.HasPrefix(got, want) || strings.HasPrefix(want, got))
 		if !same || (err == nil) != (wantErr == nil) {

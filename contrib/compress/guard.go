@@ -10,16 +10,17 @@ import (
 
 var errFormat = errors.New("compress: malformed xz stream")
 
-// A guard hands an xz file on to a reader that trusts it, and looks at what passes: the dictionary that each block asks for
-// must not be larger than max, and the end of the file must be the end of a stream. It follows the lengths alone, and
-// checks nothing else: what it cannot follow is an error, and what it can, the reader behind it reads the same way.
+// A guard passes an xz file to a reader that trusts it. It checks that no block
+// has a dictionary larger than max, and that the file ends at the end of a
+// stream. It follows the lengths alone. Anything that it cannot follow is an
+// error; everything else means the same to the reader behind it.
 //
-// The layout is that of the .xz file format 1.1.0, sections 2 to 4; the chunks in a block are those of LZMA2 in XZ for
-// Java and liblzma.
+// The layout is described in the .xz file format 1.1.0, sections 2 to 4. The
+// chunks in a block are described by LZMA2 in XZ for Java and liblzma.
 type guard struct {
 	r    *bufio.Reader
 	max  int64 // bytes of dictionary
-	pass int64 // bytes to hand on before the next look
+	pass int64 // bytes to pass before the next check
 	next func(*guard) error
 
 	check int64 // bytes of check after each block
@@ -29,10 +30,11 @@ type guard struct {
 	nums  int64 // numbers of the index still to come
 	num   uint64
 	shift uint // of the next seven bits of num
-	begun bool // the first number of the index, which tells how many follow, was read
+	begun bool // the number of records, which begins the index, was read
 }
 
-// Read hands on what is looked at already. At an end inside a stream it returns io.ErrUnexpectedEOF.
+// Read passes on the bytes that were checked. If a stream is cut, it returns
+// io.ErrUnexpectedEOF.
 func (g *guard) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -47,7 +49,7 @@ func (g *guard) Read(p []byte) (int, error) {
 	return n, noEOF(err)
 }
 
-// noEOF is for the middle of something.
+// noEOF turns io.EOF in the middle of an element into io.ErrUnexpectedEOF.
 func noEOF(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
@@ -55,7 +57,7 @@ func noEOF(err error) error {
 	return err
 }
 
-// peek returns the next n bytes without taking them.
+// peek returns the next n bytes and does not consume them.
 func (g *guard) peek(n int) ([]byte, error) {
 	b, err := g.r.Peek(n)
 	if len(b) < n {
@@ -64,10 +66,11 @@ func (g *guard) peek(n int) ([]byte, error) {
 	return b, nil
 }
 
-// checkSizes are the bytes of each check by its number, of which the reader knows 0, 1, 4 and 10.
+// checkSizes are the bytes of each check by its number. The reader knows the
+// numbers 0, 1, 4 and 10.
 var checkSizes = [16]int64{0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64}
 
-// stream looks at the header of a stream, at padding, or at the end.
+// stream checks the header of a stream, padding, or the end.
 func (g *guard) stream() error {
 	if _, err := g.r.Peek(1); err != nil {
 		return err // io.EOF here is the end
@@ -88,7 +91,7 @@ func (g *guard) stream() error {
 	return nil
 }
 
-// block looks at the header of a block, or at the mark of an index.
+// block checks the header of a block, or the first byte of an index.
 func (g *guard) block() error {
 	b, err := g.peek(1)
 	if err != nil {
@@ -110,7 +113,8 @@ func (g *guard) block() error {
 	if dict > g.max {
 		return fmt.Errorf("%w: xz dictionary of %d bytes, at most %d are allowed", ErrWindow, dict, g.max)
 	}
-	// The reader makes a new dictionary for each block. Blocks without much in them could so take time without end.
+	// The reader makes a new dictionary for each block, so blocks without text
+	// could take time without end.
 	if g.asked += dict; g.asked/manyWindows > g.max && g.asked/manyBytes > g.made {
 		return fmt.Errorf("%w: xz dictionaries of %d bytes for %d bytes of text", ErrWindow, g.asked, g.made)
 	}
@@ -118,17 +122,20 @@ func (g *guard) block() error {
 	return nil
 }
 
-// The dictionaries of a file may add up to manyWindows of the largest allowed, and beyond that to manyBytes times what it
-// unpacks to. What xz writes has at most the dictionary of its level, up to 64 MiB, in each file of a concatenation.
+// The dictionaries of a file may add up to manyWindows of the largest
+// dictionary allowed, and beyond that to manyBytes times the unpacked bytes. xz
+// writes at most the dictionary of its level, up to 64 MiB, in each file of a
+// concatenation.
 const manyWindows, manyBytes = 64, 4096
 
-// dictionary returns the size of the dictionary that the header b of a block asks for. LZMA2 must be its only filter.
+// dictionary returns the dictionary size in the header b of a block. LZMA2 must
+// be its only filter.
 func dictionary(b []byte) (int64, error) {
 	flags, rest := b[1], b[2:]
 	if flags&^0xc0 != 0 {
 		return 0, fmt.Errorf("%w: filters other than LZMA2", errFormat)
 	}
-	for _, bit := range []byte{0x40, 0x80} { // the compressed size, and that after decompression
+	for _, bit := range []byte{0x40, 0x80} { // the compressed and the uncompressed size
 		if flags&bit != 0 {
 			_, n := binary.Uvarint(rest)
 			if n <= 0 {
@@ -146,7 +153,7 @@ func dictionary(b []byte) (int64, error) {
 	return int64(2|rest[2]&1) << (rest[2]/2 + 11), nil
 }
 
-// chunk looks at the header of a chunk, or at the end of the block's data.
+// chunk checks the header of a chunk, or the end of the data of a block.
 func (g *guard) chunk() error {
 	b, err := g.peek(1)
 	if err != nil {
@@ -172,8 +179,9 @@ func (g *guard) chunk() error {
 	return err
 }
 
-// packed looks at the header of a compressed chunk. Its properties make the size of the tables, which the format bounds and
-// the reader does not: they could take 6 MiB for each chunk.
+// packed checks the header of a compressed chunk. Its properties choose the
+// size of the tables. The format bounds it, but the reader does not: the tables
+// could take 6 MiB for each chunk.
 func (g *guard) packed(control byte) error {
 	header := 5
 	if control >= 0xc0 { // new properties
@@ -191,7 +199,8 @@ func (g *guard) packed(control byte) error {
 	return nil
 }
 
-// index looks at a byte of the numbers in an index: how many records, and two for each.
+// index checks a byte of the numbers in an index: the number of records, and
+// two numbers for each record.
 func (g *guard) index() error {
 	b, err := g.peek(1)
 	if err != nil {

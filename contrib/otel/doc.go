@@ -1,47 +1,60 @@
-// Package otel reports the statistics and events of redoubt's guards, caches, logs and scans by OpenTelemetry.
+// Package otel reports metrics of redoubt to OpenTelemetry: circuit breakers,
+// retries, rate limits, bulkheads, caches, audit logs and log scans.
 //
 //	meter := provider.Meter("example.com/shop")
-//	if _, err := otel.Observe(meter, "payments", b); err != nil { // a breaker, a cache, a limiter ...
+//	if _, err := otel.Observe(meter, "payments", b); err != nil {
 //		return err
 //	}
 //	policy.OnEvent, err = otel.OnEvent(meter, "payments", policy.OnEvent)
 //
-// [Observe] asks for a snapshot with each collection and costs nothing between them. [OnEvent] adds what snapshots do not
-// tell: retries, which keep no statistics, transitions of breakers, also of those in a Group, how long refused requests are
-// told to wait, and adaptive limits as they change.
+// [Observe] takes a snapshot at each collection and costs nothing between
+// collections. [OnEvent] adds metrics that a snapshot does not contain:
+//
+//   - retries, because a retry.Policy keeps no statistics;
+//   - transitions of breakers, also of breakers in a Group;
+//   - the waiting times of refused requests;
+//   - changes of adaptive limits.
 //
 // # Metrics
 //
-// Names are redoubt.<package>.<thing>, units are UCUM: s, By, and in braces what is counted. The list is testdata/metrics.txt.
-// All but the histograms are there from the start, with zeros; of redoubt.breaker.state there is one for each state, 1 for the present one
-// and 0 for the others. The attribute name is the one given here. All other attributes take their values from short lists
-// in this package: no key, address or text of an error becomes one, so that the number of series is bounded.
-// contrib/prometheus has the same metrics under the names that Prometheus gives them.
+// Names are redoubt.<package>.<thing>. Units are UCUM: s, By, or the counted
+// thing in braces. The list is testdata/metrics.txt. All metrics except
+// histograms exist from the start, with the value 0. redoubt.breaker.state has
+// a value for each state: 1 for the present state, 0 for every other state.
 //
-// Not reported are a semver, which does nothing over time; the events of a cache, whose statistics count what leaves, and
-// of an audit log, which are its content; and the counts of logscan/detect, whose detectors belong to one goroutine.
-// A Limiter counts nothing: it reports the tokens it has.
+// The attribute name is an argument of the two functions. All other attributes
+// take their values from short lists in this package. No key, address or text
+// of an error becomes an attribute, so the number of series is bounded.
+// contrib/prometheus reports the same metrics to Prometheus.
+//
+// These objects have no metrics:
+//
+//   - package semver, which does nothing over time;
+//   - events of a cache, because its statistics count every departure;
+//   - events of an audit log, which are the content of the log;
+//   - detectors of logscan/detect, which belong to one goroutine.
+//
+// A Limiter counts nothing. It reports its tokens.
 //
 // # Choosing values
 //
-// The name should be a word of the program, never of its input, and differ among things of one type: what the
-// SDK makes of two values with one name is not defined. Unregister what Observe returned before what it is about is dropped; until then it is kept.
-// Histograms have the buckets that this package advises; a View of the SDK can change them.
+//   - name: a word of the program, never of its input. Objects of the same type
+//     need different names, because the SDK does not define the sum.
+//   - Unregister the result of Observe before you drop the object. The
+//     registration keeps the object alive.
+//   - Buckets: a View of the SDK can replace the buckets of a histogram.
 //
 // # Errors
 //
-// Those of the meter, which tell of mistakes in the program; and that x is nothing this package knows.
+// Both functions return the errors of the meter. Observe also returns an error
+// for a type that it does not know. All are programming mistakes.
 //
-// # Concurrency
+// # Concurrency and cost
 //
-// Both functions, and the hooks, may be called by many goroutines. No goroutine is started.
+// All functions and hooks are safe for use by many goroutines. This package
+// starts no goroutine. A collection costs a call of Stats. A hook allocates
+// nothing and updates two or three instruments. Calls that succeed at once
+// cause no event.
 //
-// # Cost
-//
-// A snapshot costs what Stats costs. A hook allocates nothing, and adds two or three updates of instruments to an event;
-// calls that succeed at once make no event.
-//
-// # Source
-//
-// The OpenTelemetry specification 1.x: metrics API, naming and units; the metric k8s.node.condition.status for states.
+// The names follow the conventions of the OpenTelemetry specification 1.x.
 package otel

@@ -21,7 +21,7 @@ func Example() {
 
 	err := func() (err error) {
 		meter := provider.Meter("example.com/shop")
-		if _, err := otel.Observe(meter, "payments", b); err != nil { // a breaker, a cache, a limiter ...
+		if _, err := otel.Observe(meter, "payments", b); err != nil {
 			return err
 		}
 		policy.OnEvent, err = otel.OnEvent(meter, "payments", policy.OnEvent)

@@ -15,12 +15,14 @@ import (
 	"github.com/redoubt-go/redoubt/retry"
 )
 
-// nameKey is the attribute with the name that the user gives, the only one that is not from a list.
+// nameKey is the attribute with the name that the caller chooses. All other
+// attributes have values from lists.
 const nameKey = "name"
 
-// Observe makes meter report the statistics of x with each collection, until the registration returned is unregistered.
-// Each has the attribute name, which should be a word of the program and not of its input, and must differ among things of
-// one type. x is one of
+// Observe makes meter report the statistics of x at each collection, until the
+// returned registration is unregistered. The attribute name should be a word of
+// the program, not of its input. Objects of the same type need different names.
+// These types have statistics:
 //
 //   - *breaker.Breaker, *breaker.Group, *breaker.Throttle
 //   - *ratelimit.Limiter, *ratelimit.Keyed, *bulkhead.Bulkhead
@@ -28,7 +30,9 @@ const nameKey = "name"
 //   - *audit.Log, *audit.Buffer, *ledger.Ledger
 //   - *logscan.Counters
 //
-// or another with the method Stats of one of these. The error says that x is none of them, or is that of the meter.
+// and every type with the Stats method of one of them.
+//
+// Errors: the errors of the meter, and an error if x has no statistics.
 func Observe(meter otelmetric.Meter, name string, x any) (otelmetric.Registration, error) {
 	src := metrics.SourceOf(x)
 	if src == nil {
@@ -58,10 +62,10 @@ func Observe(meter otelmetric.Meter, name string, x any) (otelmetric.Registratio
 	}, instruments...)
 }
 
-// An outlet is where the values of a metric go.
+// An outlet reports the values of a metric.
 type outlet struct {
 	instrument otelmetric.Float64Observable
-	options    [][]otelmetric.ObserveOption // of each value; a slice, so that no call need make one
+	options    [][]otelmetric.ObserveOption // of each value; slices, so that a call allocates none
 }
 
 func (out outlet) observe(o otelmetric.Observer, values []float64) {
@@ -83,7 +87,8 @@ func options(name string, m metrics.Metric) []otelmetric.MeasurementOption {
 	return all
 }
 
-// observable makes the instrument of m. Meters return the same one for the same name.
+// observable makes the instrument of m. A meter returns the same instrument for
+// the same name.
 func observable(meter otelmetric.Meter, m metrics.Metric) (otelmetric.Float64Observable, error) {
 	unit, help := otelmetric.WithUnit(m.Unit), otelmetric.WithDescription(m.Help)
 	switch m.Kind {
@@ -102,13 +107,15 @@ type Event interface {
 	retry.Event | breaker.Event | ratelimit.Event | bulkhead.Event
 }
 
-// OnEvent returns a hook that counts and measures the events it is told of and then calls next, which may be nil. Put it
-// in place of the hook that is there, if any:
+// OnEvent returns a hook that counts and measures events and then calls next,
+// which may be nil. The hook replaces the present hook, if any:
 //
 //	policy.OnEvent, err = otel.OnEvent(meter, "fetch", policy.OnEvent)
 //
-// For the name see [Observe]. The context of the event goes to the SDK, so that histograms may point to its trace. The error
-// is that of the meter.
+// See [Observe] for the name. The SDK receives the context of the event, so
+// that a histogram can refer to its trace.
+//
+// Errors: the errors of the meter.
 func OnEvent[E Event](meter otelmetric.Meter, name string, next func(context.Context, E)) (func(context.Context, E), error) {
 	table := metrics.Actions[E]()
 	add := make([]func(ctx context.Context, label string, v float64), len(table))
@@ -130,7 +137,8 @@ func OnEvent[E Event](meter otelmetric.Meter, name string, next func(context.Con
 	}, nil
 }
 
-// adder returns what adds to the value of m with a label. The counters are there from the start, with zeros.
+// adder returns a function that adds to the value of m with a label. Counters
+// exist from the start, with the value 0.
 func adder(meter otelmetric.Meter, name string, m metrics.Metric) (func(context.Context, string, float64), error) {
 	unit, help := otelmetric.WithUnit(m.Unit), otelmetric.WithDescription(m.Help)
 	if m.Kind == metrics.KindHistogram {
@@ -153,7 +161,7 @@ func adder(meter otelmetric.Meter, name string, m metrics.Metric) (func(context.
 		byLabel[label] = own
 	}
 	return func(ctx context.Context, label string, v float64) {
-		if own, ok := byLabel[label]; ok { // a label that is not in the list would be one too many
+		if own, ok := byLabel[label]; ok { // other labels would make new series
 			c.Add(ctx, v, own...)
 		}
 	}, nil

@@ -47,7 +47,8 @@ func collect(reader metric.Reader) map[string]metricdata.Metrics {
 	return all
 }
 
-// points returns the values of a metric; of a histogram they are the numbers of measurements.
+// points returns the values of a metric; of a histogram they are the numbers of
+// measurements.
 func points(reader metric.Reader, name string) []metricdata.DataPoint[float64] {
 	switch data := collect(reader)[name].Data.(type) {
 	case metricdata.Sum[float64]:
@@ -64,7 +65,8 @@ func points(reader metric.Reader, name string) []metricdata.DataPoint[float64] {
 	return nil
 }
 
-// values returns the values of a metric by their attributes but for the name: "" or "open".
+// values returns the values of a metric by their attributes but for the name:
+// "" or "open".
 func values(reader metric.Reader, name, of string) map[string]float64 {
 	vs := map[string]float64{}
 	for _, d := range points(reader, name) {
@@ -137,7 +139,7 @@ func things(t testing.TB) map[string]any {
 		"keyed":    ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(1)}),
 		"bulkhead": bulkhead.New(bulkhead.Config{}),
 		"cache":    cache.New(cache.Config[string, int]{Capacity: 10}),
-		"memo":     cache.Memoize(func(context.Context, string) (int, error) { return 1, nil }, cache.Config[string, int]{Capacity: 10}),
+		"memo":     cache.Memoize(cache.Config[string, int]{Capacity: 10}, func(context.Context, string) (int, error) { return 1, nil }),
 		"log":      audit.New(audit.Config{Sink: buffer}),
 		"buffer":   buffer,
 		"ledger":   led,
@@ -151,8 +153,9 @@ func things(t testing.TB) map[string]any {
 	return all
 }
 
-// The listing is what users of the metrics rely on: a change of a name, unit, type or attribute shows here. It is collected
-// from a real SDK, and so shows at the same time that every value is there before anything has happened.
+// The listing is what users of the metrics rely on: a change of a name, unit,
+// type or attribute shows here. It is collected from a real SDK, and so shows
+// at the same time that every value is there before anything has happened.
 func TestCollectionListsAllMetrics(t *testing.T) {
 	meter, reader := newMeter()
 	for name, x := range things(t) {
@@ -191,14 +194,15 @@ func TestCollectionListsAllMetrics(t *testing.T) {
 	}
 }
 
-// hooks makes one of each hook. The histograms, which nobody can begin with a zero, measure once.
+// hooks makes one of each hook. The histograms, which nobody can begin with a
+// zero, measure once.
 func hooks(t testing.TB, meter otelmetric.Meter, name string) {
 	ctx := context.Background()
 	onRetry := mustHook[retry.Event](t, meter, name)
-	onRetry(ctx, retry.Event{Kind: retry.Retry})
-	onRetry(ctx, retry.Event{Kind: retry.Done})
+	onRetry(ctx, retry.Event{Kind: retry.KindRetry})
+	onRetry(ctx, retry.Event{Kind: retry.KindDone})
 	mustHook[breaker.Event](t, meter, name)(ctx, breaker.Event{To: breaker.StateOpen})
-	mustHook[ratelimit.Event](t, meter, name)(ctx, ratelimit.Event{})
+	mustHook[ratelimit.Event](t, meter, name)(ctx, ratelimit.Event{Decision: ratelimit.Decision{Retryable: true}})
 	mustHook[bulkhead.Event](t, meter, name)
 }
 
@@ -271,7 +275,8 @@ func TestFiguresOfRealUse(t *testing.T) {
 	}
 }
 
-// However many keys there are, the series stay the same, and no key is among the attributes.
+// However many keys there are, the series stay the same, and no key is among
+// the attributes.
 func TestSeriesAreBounded(t *testing.T) {
 	meter, reader := newMeter()
 	onBreaker := mustHook[breaker.Event](t, meter, "hosts")
@@ -317,16 +322,17 @@ func TestRetryOutcomes(t *testing.T) {
 		retry.ErrBudget:          "budget",
 		retry.ErrElapsed:         "elapsed",
 		retry.ErrRetryAfter:      "retry_after",
+		retry.ErrNested:          "nested",
 		retry.ErrDeadline:        "deadline",
 		context.DeadlineExceeded: "deadline",
 		context.Canceled:         "cancelled",
 		io.ErrUnexpectedEOF:      "other",
 	} {
-		hook(t.Context(), retry.Event{Kind: retry.Done, Reason: reason})
+		hook(t.Context(), retry.Event{Kind: retry.KindDone, Reason: reason})
 		want[label]++
 	}
 	wantValues(t, reader, "redoubt.retry.calls", "r", want)
-	wantValues(t, reader, "redoubt.retry.duration", "r", map[string]float64{"": 10})
+	wantValues(t, reader, "redoubt.retry.duration", "r", map[string]float64{"": 11})
 	wantValues(t, reader, "redoubt.retry.hedges", "r", map[string]float64{"": 0})
 }
 
@@ -341,7 +347,7 @@ func TestOtherEvents(t *testing.T) {
 		t.Errorf("%v, want six zeros", got)
 	}
 	onKeyed := mustHook[ratelimit.Event](t, meter, "k")
-	onKeyed(ctx, ratelimit.Event{Decision: ratelimit.Decision{RetryAfter: ratelimit.Never}})
+	onKeyed(ctx, ratelimit.Event{})
 	onKeyed(ctx, ratelimit.Event{Kind: ratelimit.KindPushedOut})
 	wantValues(t, reader, "redoubt.ratelimit.retry_after", "k", map[string]float64{})
 	onBulkhead := mustHook[bulkhead.Event](t, meter, "b")
@@ -351,7 +357,8 @@ func TestOtherEvents(t *testing.T) {
 	wantValues(t, reader, "redoubt.bulkhead.limit_changes", "b", map[string]float64{"up": 1, "down": 1})
 }
 
-// The hook that was there is told too, after the event was counted; hooks of one name add up.
+// The hook that was there is told too, after the event was counted; hooks of
+// one name add up.
 func TestHooksCompose(t *testing.T) {
 	meter, reader := newMeter()
 	var seen []float64
@@ -397,7 +404,8 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
-// A meter that refuses every instrument has its error passed on, and nothing is registered.
+// A meter that refuses every instrument has its error passed on, and nothing is
+// registered.
 func TestMeterRefuses(t *testing.T) {
 	meter, _ := newMeter()
 	refusing := refusingMeter{Meter: meter}
@@ -421,7 +429,8 @@ func (refusingMeter) Float64Counter(string, ...otelmetric.Float64CounterOption) 
 	return nil, errRefused
 }
 
-// Collections run beside use and registration; under -race this shows that nothing is shared without care.
+// Collections run beside use and registration; under -race this shows that
+// nothing is shared without care.
 func TestConcurrency(t *testing.T) {
 	meter, reader := newMeter()
 	b := breaker.New(breaker.Config{})
@@ -432,7 +441,7 @@ func TestConcurrency(t *testing.T) {
 		wg.Go(func() {
 			for i := range 50 {
 				_ = b.Do(t.Context(), func(context.Context) error { return nil })
-				hook(t.Context(), retry.Event{Kind: retry.Retry})
+				hook(t.Context(), retry.Event{Kind: retry.KindRetry})
 				r, err := otel.Observe(meter, fmt.Sprint(g, i), b)
 				if err != nil {
 					t.Error(err)

@@ -14,8 +14,9 @@ import (
 	"github.com/redoubt-go/redoubt/internal/metrics"
 )
 
-// The dashboard is made from the tables of metrics: a row for each package, a panel for each metric. What is not of
-// interest here is left to Grafana's defaults.
+// The dashboard is made from the tables of metrics: a row for each package, a
+// panel for each metric. What is not of interest here is left to Grafana's
+// defaults.
 
 type dashboard struct {
 	Title         string         `json:"title"`
@@ -95,8 +96,9 @@ func panelOf(r metrics.Metric, id int, pos map[string]int) panel {
 	}
 }
 
-// query returns what to show of a metric: the rate of a counter, the 99th percentile of a histogram, a state by its name,
-// the sum over processes of what there is of something, and each of what means nothing in a sum.
+// query returns what to show of a metric: the rate of a counter, the 99th
+// percentile of a histogram, a state by its name, the sum over processes of
+// what there is of something, and each of what means nothing in a sum.
 func query(r metrics.Metric) (expr, legend, unit string) {
 	by, legend := "name", "{{name}}"
 	if r.Key != "" {
@@ -136,7 +138,8 @@ func TestDashboard(t *testing.T) {
 	golden(t, "dashboard.json", got.Bytes())
 }
 
-// Each expression of the dashboard is about a metric that is scraped, with labels it has, and each metric is in one.
+// Each expression of the dashboard is about a metric that is scraped, with
+// labels it has, and each metric is in one.
 func TestDashboardIsAboutWhatIsScraped(t *testing.T) {
 	families := scrape(t, everything(t))
 	missing := slices.Collect(maps.Keys(families))

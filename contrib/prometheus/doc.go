@@ -1,45 +1,62 @@
-// Package prometheus reports the statistics and events of redoubt's guards, caches, logs and scans to Prometheus.
+// Package prometheus reports metrics of redoubt to Prometheus: circuit
+// breakers, retries, rate limits, bulkheads, caches, audit logs and log scans.
 //
-//	reg.MustRegister(prometheus.NewCollector("payments", b)) // a breaker, a cache, a limiter ...
+//	reg.MustRegister(prometheus.NewCollector("payments", b))
 //	policy.OnEvent = prometheus.OnEvent(reg, "payments", policy.OnEvent)
 //	http.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 //
-// [NewCollector] asks for a snapshot with each scrape and costs nothing between them. [OnEvent] adds what snapshots do not
-// tell: retries, which keep no statistics, transitions of breakers, also of those in a Group, how long refused requests are
-// told to wait, and adaptive limits as they change. A program that uses the client library too imports this one by another
-// name, such as redoubtprom.
+// [NewCollector] takes a snapshot at each scrape and costs nothing between
+// scrapes. [OnEvent] adds metrics that a snapshot does not contain:
+//
+//   - retries, because a retry.Policy keeps no statistics;
+//   - transitions of breakers, also of breakers in a Group;
+//   - the waiting times of refused requests;
+//   - changes of adaptive limits.
+//
+// The client library has the same package name. A program that imports both
+// gives another name to this package, such as redoubtprom.
 //
 // # Metrics
 //
-// Names are redoubt_<package>_<thing>_<unit>, with _total for counters. The list is testdata/metrics.txt, and dashboard.json
-// shows all of them in Grafana. Every value is there from the start, with zero; of redoubt_breaker_state there is one for
-// each state, 1 for the present one and 0 for the others. The label name is the one given here. All other labels take their
-// values from short lists in this package: no key, address or text of an error becomes one, so that the number of series is
-// bounded. contrib/otel has the same metrics under the names of OpenTelemetry.
+// Names are redoubt_<package>_<thing>_<unit>, and end with _total for counters.
+// The list is testdata/metrics.txt. dashboard.json shows all metrics in
+// Grafana. Every metric exists from the start, with the value 0.
+// redoubt_breaker_state has a value for each state: 1 for the present state, 0
+// for every other state.
 //
-// Not reported are a semver, which does nothing over time; the events of a cache, whose statistics count what leaves, and
-// of an audit log, which are its content; and the counts of logscan/detect, whose detectors belong to one goroutine.
-// A Limiter counts nothing: it reports the tokens it has.
+// The label name is an argument of the two functions. All other labels take
+// their values from short lists in this package. No key, address or text of an
+// error becomes a label, so the number of series is bounded. contrib/otel
+// reports the same metrics to OpenTelemetry.
+//
+// These objects have no metrics:
+//
+//   - package semver, which does nothing over time;
+//   - events of a cache, because its statistics count every departure;
+//   - events of an audit log, which are the content of the log;
+//   - detectors of logscan/detect, which belong to one goroutine.
+//
+// A Limiter counts nothing. It reports its tokens.
 //
 // # Choosing values
 //
-// The name should be a word of the program, never of its input, and differ among things of one type. Unregister the collector
-// of what is dropped; until then it is kept. Histograms have buckets from 1 ms to 5 min.
+//   - name: a word of the program, never of its input. Objects of the same type
+//     need different names.
+//   - Unregister the collector before you drop its object. The collector keeps
+//     the object alive.
+//   - Buckets: histograms have fixed buckets from 1 ms to 5 min.
 //
 // # Errors
 //
-// None are returned: what can go wrong is a mistake in the program, and panics when it starts.
+// No function returns an error. A programming mistake panics at the start.
 //
-// # Concurrency
+// # Concurrency and cost
 //
-// All may be called by many goroutines. No goroutine is started.
+// All functions and hooks are safe for use by many goroutines. This package
+// starts no goroutine. A scrape costs a call of Stats. A hook allocates nothing
+// and makes two or three atomic additions. Calls that succeed at once cause no
+// event.
 //
-// # Cost
-//
-// A scrape costs what Stats costs. A hook allocates nothing, and adds two or three atomic additions to an event; calls that
-// succeed at once make no event.
-//
-// # Source
-//
-// Prometheus' "Metric and label naming" and the names that OpenTelemetry's "Prometheus and OpenMetrics Compatibility" gives.
+// The names follow "Metric and label naming" of Prometheus, and "Prometheus and
+// OpenMetrics Compatibility" of OpenTelemetry.
 package prometheus

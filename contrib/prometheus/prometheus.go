@@ -15,11 +15,14 @@ import (
 	"github.com/redoubt-go/redoubt/retry"
 )
 
-// nameLabel is the label with the name that the user gives, the only one that is not from a list.
+// nameLabel is the label with the name that the caller chooses. All other
+// labels have values from lists.
 const nameLabel = "name"
 
-// NewCollector returns a collector of the statistics of x, to be registered. Each has the label name, which should be a
-// word of the program and not of its input, and must differ among things of one type. x is one of
+// NewCollector returns a collector of the statistics of x, for a Registerer.
+// The label name should be a word of the program, not of its input. Objects of
+// the same type need different names: otherwise the Registerer refuses the
+// second. These types have statistics:
 //
 //   - *breaker.Breaker, *breaker.Group, *breaker.Throttle
 //   - *ratelimit.Limiter, *ratelimit.Keyed, *bulkhead.Bulkhead
@@ -27,8 +30,8 @@ const nameLabel = "name"
 //   - *audit.Log, *audit.Buffer, *ledger.Ledger
 //   - *logscan.Counters
 //
-// or another with the method Stats of one of these. It panics if x is none of them. If two collectors have the same type
-// and name, the Registerer refuses the second.
+// and every type with the Stats method of one of them. NewCollector panics if x
+// has no statistics.
 func NewCollector(name string, x any) prometheus.Collector {
 	src := metrics.SourceOf(x)
 	if src == nil {
@@ -53,7 +56,8 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector. All values are of one call of Stats.
+// Collect implements prometheus.Collector. All values come from one call of
+// Stats.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for i, values := range c.source.Read() {
 		m := c.source.Metrics[i]
@@ -75,7 +79,7 @@ func labels(m metrics.Metric) []string {
 	return []string{nameLabel, m.Key}
 }
 
-// labelValue returns the label of value i of m, none if it has none.
+// labelValue returns the label of value i of m, or nil if m has no labels.
 func labelValue(m metrics.Metric, i int) []string {
 	if m.Key == "" {
 		return nil
@@ -83,8 +87,9 @@ func labelValue(m metrics.Metric, i int) []string {
 	return m.Values[i : i+1]
 }
 
-// fullName translates the name of m as OpenTelemetry's "Prometheus and OpenMetrics Compatibility" has it: the unit behind,
-// unless it only says what is counted, and _total behind that of a counter.
+// fullName translates the name of m by the rules of "Prometheus and OpenMetrics
+// Compatibility" of OpenTelemetry: it appends a unit of measurement, and _total
+// for a counter. A unit in braces is dropped.
 func fullName(m metrics.Metric) string {
 	name := strings.ReplaceAll(m.Name, ".", "_")
 	switch m.Unit {
@@ -107,13 +112,14 @@ type Event interface {
 	retry.Event | breaker.Event | ratelimit.Event | bulkhead.Event
 }
 
-// OnEvent returns a hook that counts and measures the events it is told of and then calls next, which may be nil. Put it
-// in place of the hook that is there, if any:
+// OnEvent returns a hook that counts and measures events and then calls next,
+// which may be nil. The hook replaces the present hook, if any:
 //
 //	policy.OnEvent = prometheus.OnEvent(registry, "fetch", policy.OnEvent)
 //
-// For the name see [NewCollector]; hooks with the same name add up. Like MustRegister it panics if reg refuses the metrics
-// because others have their names.
+// See [NewCollector] for the name. Hooks with the same name add up. Like
+// MustRegister, OnEvent panics if reg refuses the metrics because other metrics
+// have their names.
 func OnEvent[E Event](reg prometheus.Registerer, name string, next func(context.Context, E)) func(context.Context, E) {
 	table := metrics.Actions[E]()
 	add := make([]func(label string, v float64), len(table))
@@ -132,7 +138,8 @@ func OnEvent[E Event](reg prometheus.Registerer, name string, next func(context.
 	}
 }
 
-// adder returns what adds to the value of m with a label. All are there from the start, with zeros.
+// adder returns a function that adds to the value of m with a label. All values
+// exist from the start, with 0.
 func adder(reg prometheus.Registerer, name string, m metrics.Metric) func(string, float64) {
 	if m.Kind == metrics.KindHistogram {
 		opts := prometheus.HistogramOpts{Name: fullName(m), Help: m.Help, Buckets: metrics.Bounds()}
@@ -147,13 +154,14 @@ func adder(reg prometheus.Registerer, name string, m metrics.Metric) func(string
 		byLabel[strings.Join(label, "")] = vec.WithLabelValues(append([]string{name}, label...)...)
 	}
 	return func(label string, v float64) {
-		if c, ok := byLabel[label]; ok { // a label that is not in the list would be one too many
+		if c, ok := byLabel[label]; ok { // other labels would make new series
 			c.Add(v)
 		}
 	}
 }
 
-// register registers c, or returns what was registered in its place before, for another name.
+// register registers c. It returns the collector that is registered already, if
+// an earlier call registered the same metric for another name.
 func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 	err := reg.Register(c)
 	var before prometheus.AlreadyRegisteredError

@@ -55,7 +55,7 @@ func things(t testing.TB) map[string]any {
 		"keyed":    ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(1)}),
 		"bulkhead": bulkhead.New(bulkhead.Config{}),
 		"cache":    cache.New(cache.Config[string, int]{Capacity: 10}),
-		"memo":     cache.Memoize(func(context.Context, string) (int, error) { return 1, nil }, cache.Config[string, int]{Capacity: 10}),
+		"memo":     cache.Memoize(cache.Config[string, int]{Capacity: 10}, func(context.Context, string) (int, error) { return 1, nil }),
 		"log":      audit.New(audit.Config{Sink: buffer}),
 		"buffer":   buffer,
 		"ledger":   led,
@@ -104,7 +104,8 @@ func scrape(t testing.TB, reg *client.Registry) map[string]*dto.MetricFamily {
 	return families
 }
 
-// value returns the value of the series of reg with the labels, NaN if there is none.
+// value returns the value of the series of reg with the labels, NaN if there is
+// none.
 func value(t testing.TB, reg *client.Registry, name string, labels ...string) float64 {
 	t.Helper()
 	for _, m := range scrape(t, reg)[name].GetMetric() {
@@ -126,8 +127,9 @@ func wantValue(t testing.TB, reg *client.Registry, want float64, name string, la
 	}
 }
 
-// The listing is what users of the metrics rely on: a change of a name, type or label shows here. It is scraped, and so
-// shows at the same time that every value is there before anything has happened.
+// The listing is what users of the metrics rely on: a change of a name, type or
+// label shows here. It is scraped, and so shows at the same time that every
+// value is there before anything has happened.
 func TestScrapeListsAllMetrics(t *testing.T) {
 	var got bytes.Buffer
 	families := scrape(t, everything(t))
@@ -343,19 +345,20 @@ func TestRetryOutcomes(t *testing.T) {
 		retry.ErrBudget:          "budget",
 		retry.ErrElapsed:         "elapsed",
 		retry.ErrRetryAfter:      "retry_after",
+		retry.ErrNested:          "nested",
 		retry.ErrDeadline:        "deadline",
 		context.DeadlineExceeded: "deadline",
 		context.Canceled:         "cancelled",
 		io.ErrUnexpectedEOF:      "other",
 	} {
 		before := value(t, reg, "redoubt_retry_calls_total", "name=r", "outcome="+label)
-		hook(t.Context(), retry.Event{Kind: retry.Done, Reason: reason, Elapsed: time.Second})
+		hook(t.Context(), retry.Event{Kind: retry.KindDone, Reason: reason, Elapsed: time.Second})
 		wantValue(t, reg, before+1, "redoubt_retry_calls_total", "name=r", "outcome="+label)
 	}
-	wantValue(t, reg, 10, "redoubt_retry_duration_seconds", "name=r")
+	wantValue(t, reg, 11, "redoubt_retry_duration_seconds", "name=r")
 	wantValue(t, reg, 0, "redoubt_retry_retries_total", "name=r")
-	hook(t.Context(), retry.Event{Kind: retry.Retry, Delay: time.Second})
-	hook(t.Context(), retry.Event{Kind: retry.Hedged})
+	hook(t.Context(), retry.Event{Kind: retry.KindRetry, Delay: time.Second})
+	hook(t.Context(), retry.Event{Kind: retry.KindHedged})
 	wantValue(t, reg, 1, "redoubt_retry_retries_total", "name=r")
 	wantValue(t, reg, 1, "redoubt_retry_delay_seconds", "name=r")
 	wantValue(t, reg, 1, "redoubt_retry_hedges_total", "name=r")
@@ -374,7 +377,7 @@ func TestOtherEvents(t *testing.T) {
 	}
 
 	onKeyed := prometheus.OnEvent[ratelimit.Event](reg, "k", nil)
-	onKeyed(ctx, ratelimit.Event{Kind: ratelimit.KindRefused, Decision: ratelimit.Decision{RetryAfter: ratelimit.Never}})
+	onKeyed(ctx, ratelimit.Event{Kind: ratelimit.KindRefused})
 	onKeyed(ctx, ratelimit.Event{Kind: ratelimit.KindPushedOut})
 	wantValue(t, reg, 0, "redoubt_ratelimit_retry_after_seconds", "name=k")
 
@@ -386,7 +389,8 @@ func TestOtherEvents(t *testing.T) {
 	wantValue(t, reg, 1, "redoubt_bulkhead_limit_changes_total", "name=b", "direction=down")
 }
 
-// The hook that was there is told too, after the event was counted; hooks of one name add up.
+// The hook that was there is told too, after the event was counted; hooks of
+// one name add up.
 func TestHooksCompose(t *testing.T) {
 	reg := client.NewRegistry()
 	var seen []float64

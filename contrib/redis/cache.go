@@ -11,25 +11,30 @@ import (
 	"time"
 
 	"github.com/redoubt-go/redoubt/cache"
+	"github.com/redoubt-go/redoubt/internal/ctxerr"
 )
 
 // CacheConfig configures a [Cache].
 type CacheConfig[V any] struct {
-	Client Client // the way to the server; required
+	Client Client // sends commands to the server; required
 
-	// Name begins the names of all keys on the server: 1 to 64 letters, digits or any of _.:-. Default "cache". The values
-	// of one Name should be of one type; change the Name with the type.
+	// Name starts the names of all keys on the server: 1 to 64 letters, digits
+	// or any of _.:-. All values under a Name should have the same type; change
+	// the Name with the type. Zero means "cache".
 	Name string
-	// Encode and Decode turn a value into bytes and back. Default: JSON.
+	// Encode encodes a value. Nil means JSON, if Decode is nil too.
 	Encode func(V) ([]byte, error)
-	// Decode is the inverse of Encode. A value that it refuses counts as absent.
+	// Decode decodes a value of Encode. A value that it returns an error for
+	// counts as absent. Nil means JSON, if Encode is nil too.
 	Decode func([]byte) (V, error)
-	// MaxValue is the size in bytes beyond which a value is not stored, and not decoded. Default 1 MiB; negative: none.
+	// MaxValue is the largest size of a value in bytes. A larger value is
+	// neither stored nor decoded. Zero means 1 MiB. Negative means no bound.
 	MaxValue int
-	// Timeout is how long a call waits for the server at most. Default 50 ms. Negative: as long as its context lasts.
+	// Timeout bounds the time that a call waits for the server. Zero means
+	// 50 ms. Negative means no bound apart from the context of the call.
 	Timeout time.Duration
-	// Pause is how long the server is left alone after a call that got no answer in time: calls fail at once then.
-	// Default 1 s. Negative: off.
+	// Pause is the time after a failed call in which calls fail immediately,
+	// without asking the server. Zero means 1 second. Negative means no pause.
 	Pause time.Duration
 }
 
@@ -39,20 +44,15 @@ const (
 	defaultPause    = time.Second
 )
 
-// Validate returns everything that is wrong with c, joined.
+// Validate returns an error that joins all problems of c.
 func (c CacheConfig[V]) Validate() error {
-	var errs []error
+	p := problems{prefix: "redis: cache: "}
 	c = c.withDefaults()
-	if c.Client == nil {
-		errs = append(errs, errors.New("redis: cache: Client is missing"))
-	}
-	if err := checkName(c.Name); err != nil {
-		errs = append(errs, fmt.Errorf("redis: cache: Name: %w", err))
-	}
-	if (c.Encode == nil) != (c.Decode == nil) {
-		errs = append(errs, errors.New("redis: cache: one of Encode and Decode is missing"))
-	}
-	return errors.Join(errs...)
+	p.add(c.Client == nil, "Client is missing")
+	p.addName(c.Name)
+	p.add(c.Encode == nil && c.Decode != nil, "Encode is missing, want it with Decode")
+	p.add(c.Encode != nil && c.Decode == nil, "Decode is missing, want it with Encode")
+	return errors.Join(p.errs...)
 }
 
 func (c CacheConfig[V]) withDefaults() CacheConfig[V] {
@@ -74,23 +74,23 @@ func (c CacheConfig[V]) withDefaults() CacheConfig[V] {
 	return c
 }
 
-// A Cache is a [cache.Store], a second level behind the caches of many processes. All methods may be called at the same
-// time.
+// A Cache is a [cache.Store]: a second level behind the caches of many
+// processes. All methods may be called concurrently.
 type Cache[V any] struct {
 	cfg    CacheConfig[V]
 	epoch  time.Time
-	paused atomic.Int64 // until when the server is left alone, in nanoseconds since epoch
+	paused atomic.Int64 // the end of the pause, in nanoseconds since epoch
 
 	hits, misses, failures atomic.Uint64
 }
 
 var _ cache.Store[string, int] = (*Cache[int])(nil)
 
-// ErrPaused is what calls of a [Cache] match while the server is left alone.
-var ErrPaused = errors.New("redis: cache: server left alone after a failure")
+// ErrPaused matches the error of a call of a [Cache] during a Pause.
+var ErrPaused = errors.New("redis: cache: paused after a failure")
 
-// NewCache returns a Cache, without asking the server for anything. It panics with the error of [CacheConfig.Validate] if
-// there is one.
+// NewCache returns a Cache, without asking the server. It panics with the error
+// of [CacheConfig.Validate], if any.
 func NewCache[V any](cfg CacheConfig[V]) *Cache[V] {
 	if err := cfg.Validate(); err != nil {
 		panic(err)
@@ -103,8 +103,11 @@ func NewCache[V any](cfg CacheConfig[V]) *Cache[V] {
 	return &Cache[V]{cfg: cfg, epoch: time.Now()}
 }
 
-// Get returns the value of key. The error matches [cache.ErrNotFound] if there is none, or none that can be decoded;
-// [ErrPaused]; the context's; or is that of the client.
+// Get returns the value of key.
+//
+// Errors: the error matches [cache.ErrNotFound] if there is no value that
+// Decode accepts; [ErrPaused]; ctx.Err and [context.Cause] if ctx is done;
+// otherwise it wraps the error of the client.
 func (c *Cache[V]) Get(ctx context.Context, key string) (V, error) {
 	var zero V
 	replies, err := c.do(ctx, []string{key}, "GET")
@@ -122,9 +125,11 @@ func (c *Cache[V]) Get(ctx context.Context, key string) (V, error) {
 	return zero, fmt.Errorf("redis: cache %s: %w", c.cfg.Name, cache.ErrNotFound)
 }
 
-// Set stores v under key for the time ttl, rounded up to a millisecond; [cache.NoExpiry] is for good. A ttl that is not
-// positive removes the key. The error matches [ErrPaused] or the context's, or is that of Encode or of the client; or
-// it says that the value is larger than MaxValue or the key longer than 1 KiB.
+// Set stores v under key for ttl, rounded up to a millisecond. A ttl of
+// [cache.NoExpiry] means forever. If ttl <= 0, Set removes the key.
+//
+// Errors: the value is larger than MaxValue, or the key longer than 1 KiB; the
+// errors of Encode; see also [Cache.Delete].
 func (c *Cache[V]) Set(ctx context.Context, key string, v V, ttl time.Duration) error {
 	if ttl <= 0 {
 		return c.Delete(ctx, key)
@@ -134,7 +139,7 @@ func (c *Cache[V]) Set(ctx context.Context, key string, v V, ttl time.Duration) 
 		return fmt.Errorf("redis: cache %s: encode: %w", c.cfg.Name, err)
 	}
 	if len(text) > c.cfg.MaxValue {
-		return fmt.Errorf("redis: cache %s: value of %d bytes, at most %d are stored", c.cfg.Name, len(text), c.cfg.MaxValue)
+		return fmt.Errorf("redis: cache %s: value of %d bytes, want at most %d", c.cfg.Name, len(text), c.cfg.MaxValue)
 	}
 	args := []string{string(text)}
 	if ttl != cache.NoExpiry {
@@ -145,8 +150,11 @@ func (c *Cache[V]) Set(ctx context.Context, key string, v V, ttl time.Duration) 
 	return err
 }
 
-// Delete removes keys, in one go where they are on one server. The error matches [ErrPaused] or the context's, or is
-// that of the client; some keys may then be removed.
+// Delete removes keys, in one round trip per server.
+//
+// Errors: the error matches [ErrPaused], or ctx.Err and [context.Cause] if ctx
+// is done; otherwise it wraps the error of the client. Some keys may then be
+// removed.
 func (c *Cache[V]) Delete(ctx context.Context, keys ...string) error {
 	if len(keys) == 0 {
 		return nil
@@ -155,11 +163,11 @@ func (c *Cache[V]) Delete(ctx context.Context, keys ...string) error {
 	return err
 }
 
-// do sends a command for each of keys, unless the server is left alone.
+// do sends a command for each of keys, unless calls are paused.
 func (c *Cache[V]) do(ctx context.Context, keys []string, name string, args ...string) ([]Reply, error) {
 	fail := func(err error) ([]Reply, error) { return nil, fmt.Errorf("redis: cache %s: %w", c.cfg.Name, err) }
 	if ctx.Err() != nil {
-		return fail(ended(ctx))
+		return nil, ctxerr.New(ctx, "redis: cache "+c.cfg.Name)
 	}
 	if int64(time.Since(c.epoch)) < c.paused.Load() {
 		return fail(ErrPaused)
@@ -167,7 +175,7 @@ func (c *Cache[V]) do(ctx context.Context, keys []string, name string, args ...s
 	cmds := make([][]string, len(keys))
 	for i, key := range keys {
 		if len(key) > maxKey {
-			return fail(fmt.Errorf("key of %d bytes, at most %d are allowed", len(key), maxKey))
+			return fail(fmt.Errorf("key of %d bytes, want at most %d", len(key), maxKey))
 		}
 		cmds[i] = append([]string{name, c.cfg.Name + "/" + key}, args...)
 	}
@@ -180,7 +188,10 @@ func (c *Cache[V]) do(ctx context.Context, keys []string, name string, args ...s
 	replies := c.cfg.Client.Do(timely, cmds...)
 	for _, r := range replies {
 		if r.Err != nil {
-			if ctx.Err() == nil && c.cfg.Pause > 0 {
+			if ctx.Err() != nil {
+				return nil, ctxerr.New(ctx, "redis: cache "+c.cfg.Name)
+			}
+			if c.cfg.Pause > 0 {
 				c.paused.Store(int64(time.Since(c.epoch) + c.cfg.Pause))
 			}
 			return fail(r.Err)
@@ -189,20 +200,22 @@ func (c *Cache[V]) do(ctx context.Context, keys []string, name string, args ...s
 	return replies, nil
 }
 
-// CacheStats are the figures of a [Cache] since it was made.
+// CacheStats are figures of a [Cache] since NewCache.
 type CacheStats struct {
-	Hits   uint64 `json:"hits"`   // values that were found
-	Misses uint64 `json:"misses"` // values that were not, or could not be decoded
-	Errors uint64 `json:"errors"` // values that the server could not be asked for
+	Name   string `json:"name"`   // CacheConfig.Name
+	Hits   uint64 `json:"hits"`   // values that Get found
+	Misses uint64 `json:"misses"` // values that Get did not find or could not decode
+	Errors uint64 `json:"errors"` // calls of Get that failed
 }
 
 // Stats returns the figures.
 func (c *Cache[V]) Stats() CacheStats {
-	return CacheStats{Hits: c.hits.Load(), Misses: c.misses.Load(), Errors: c.failures.Load()}
+	return CacheStats{Name: c.cfg.Name, Hits: c.hits.Load(), Misses: c.misses.Load(), Errors: c.failures.Load()}
 }
 
-// Forget returns a function that removes keys from c, and everything if keys is nil: what a client that is told of
-// changes on the server calls, such as rueidisclient.Track.
+// Forget returns a function that removes keys from c, or all keys if keys is
+// nil, for a client that reports changes on the server, such as
+// rueidisclient.Track.
 func Forget[V any](c *cache.Cache[string, V]) func(keys []string) {
 	return func(keys []string) {
 		if keys == nil {

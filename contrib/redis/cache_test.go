@@ -31,13 +31,15 @@ func raw(client redis.Client, name string) redis.CacheConfig[string] {
 func TestCache_Store(t *testing.T) {
 	t.Parallel()
 	server, nodes := redistest.Start(t), redistest.Cluster(t)
+	var stores atomic.Int64
 	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
 		t.Parallel()
 		for name, client := range map[string]redis.Client{"server": connect(t, server.Addr), "cluster": connect(t, nodes[0].Addr, nodes[1].Addr)} {
-			name += ":" + strings.ReplaceAll(t.Name(), "/", ":")
-			if err := cachetest.TestStore(t.Context(), redis.NewCache(raw(client, name))); err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
+			t.Run(name, func(t *testing.T) {
+				cachetest.Run(t, func(*testing.T) cache.Store[string, string] {
+					return redis.NewCache(raw(client, fmt.Sprint("store", stores.Add(1)))) // none sees the keys of another
+				})
+			})
 		}
 	})
 }
@@ -56,8 +58,13 @@ func TestCache(t *testing.T) {
 	if u, err := c.Get(ctx, "a"); err != nil || u.Name != "Ann" {
 		t.Errorf("got %v, %v", u, err)
 	}
-	if err := c.Set(ctx, "a", user{}, 0); err != nil || m.Exists("users/a") {
-		t.Errorf("%v; a value without a lifetime is there", err)
+	for _, ttl := range []time.Duration{0, -1, -time.Hour} {
+		if err := c.Set(ctx, "a", user{}, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Set(ctx, "a", user{}, ttl); err != nil || m.Exists("users/a") {
+			t.Errorf("%v; a value with the lifetime %v is there", err, ttl)
+		}
 	}
 	for what, text := range map[string]string{"broken": `{"Name":`, "too large": `{"Name":"` + strings.Repeat("x", 50) + `"}`} {
 		if err := m.Set("users/b", text); err != nil {
@@ -68,9 +75,9 @@ func TestCache(t *testing.T) {
 		}
 	}
 	for what, err := range map[string]error{
-		"of 61 bytes, at most 50": c.Set(ctx, "c", user{strings.Repeat("x", 50)}, time.Second),
-		"key of 2000 bytes":       c.Set(ctx, strings.Repeat("k", 2000), user{}, time.Second),
-		"at most 1024":            c.Delete(ctx, "a", strings.Repeat("k", 1025)),
+		"of 61 bytes, want at most 50": c.Set(ctx, "c", user{strings.Repeat("x", 50)}, time.Second),
+		"key of 2000 bytes":            c.Set(ctx, strings.Repeat("k", 2000), user{}, time.Second),
+		"at most 1024":                 c.Delete(ctx, "a", strings.Repeat("k", 1025)),
 	} {
 		if err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%v, want %q in it", err, what)
@@ -85,7 +92,8 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// A server that does not answer costs one timeout; then it is left alone for a while. Through never notices.
+// A server that does not answer costs one timeout; then it is left alone for a
+// while. Through never notices.
 func TestCache_Outage(t *testing.T) {
 	var asked atomic.Int64
 	c := redis.NewCache(redis.CacheConfig[int]{Client: client(func(ctx context.Context, cmds ...[]string) []redis.Reply {
@@ -112,7 +120,7 @@ func TestCache_Outage(t *testing.T) {
 	}
 }
 
-// tracked is a first level that hears what changes on the server.
+// tracked returns a first level that forgets keys that change on the server.
 func tracked(t *testing.T, addr, name string) (*cache.Cache[string, string], *redis.Cache[string]) {
 	first := cache.New(cache.Config[string, string]{Capacity: 100})
 	o := rueidisclient.Track(rueidis.ClientOption{InitAddress: []string{addr}}, name, redis.Forget(first))
@@ -124,8 +132,8 @@ func tracked(t *testing.T, addr, name string) (*cache.Cache[string, string], *re
 	return first, redis.NewCache(raw(rueidisclient.New(c), name))
 }
 
-// What one process changes, others forget; what it changed itself it keeps. After FLUSHALL, and when the connection is
-// lost, everything is forgotten.
+// A key that a process changes is forgotten by the others and kept by itself.
+// After FLUSHALL, and when the connection is lost, all keys are forgotten.
 func TestTrack(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -177,7 +185,7 @@ func TestTrack(t *testing.T) {
 func TestCache_Validate(t *testing.T) {
 	bad := redis.CacheConfig[int]{Name: "a/b", Encode: func(int) ([]byte, error) { return nil, nil }}
 	err := bad.Validate()
-	for _, want := range []string{"Client", `Name: "a/b"`, "Encode and Decode"} {
+	for _, want := range []string{"Client", `Name: "a/b"`, "Decode is missing"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: lacks %q", err, want)
 		}

@@ -8,38 +8,44 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// A Client sends commands to a server or cluster. The packages goredisclient and rueidisclient make one of the clients
-// they are named after.
+// A Client sends commands to a server or cluster. The packages goredisclient
+// and rueidisclient adapt the clients that they are named after.
 type Client interface {
-	// Do sends commands, those for one server in one go, and returns the reply to each, in their order. A command is its
-	// name and its arguments; its key is the fourth word of EVAL and EVALSHA and the second of all others. Do sends each
-	// command at most once, except after a reply that says that it was not executed, and returns when ctx is done.
+	// Do sends commands and returns their replies in the same order. It sends
+	// all commands for a server together. A command consists of its name and
+	// its arguments. Its key is the fourth word of EVAL and EVALSHA, and the
+	// second word of all other commands.
+	//
+	// Do sends each command at most once, except after a reply that the command
+	// was not executed. It returns when ctx is done.
 	Do(ctx context.Context, cmds ...[]string) []Reply
 }
 
-// A Reply is the answer to one command.
+// A Reply is the answer to a command.
 type Reply struct {
-	Value any   // an int64, a string, nil for what does not exist, or a []any of these
-	Err   error // what the server refused, or what kept the command from it or the reply from the client
+	Value any   // an int64, a string, nil if the key does not exist, or a []any of these
+	Err   error // an error reply of the server, or an error of the connection
 }
 
-// errReply says that a reply is not what the script returns. The cause is a server that is none, or a Client at fault.
+// errReply means that a reply does not have the form of the script's result.
 var errReply = errors.New("unexpected reply")
 
-// names are the Names that are allowed. A brace would make a hash tag of its own.
+// names matches the allowed Names. A brace would start another hash tag.
 var names = regexp.MustCompile(`^[0-9A-Za-z_.:-]{1,64}$`)
 
-// checkName returns what is wrong with a Name.
+// checkName returns an error if a Name is not allowed.
 func checkName(name string) error {
 	if !names.MatchString(name) {
-		return fmt.Errorf("%q is not 1 to 64 letters, digits or any of _.:-", name[:min(len(name), 64)])
+		return fmt.Errorf("%s is not 1 to 64 letters, digits or any of _.:-", quote.Text(name))
 	}
 	return nil
 }
 
-// A script is a Lua program that a server keeps under its SHA-1.
+// A script is a Lua program that a server caches under its SHA-1.
 type script struct{ text, sha string }
 
 func newScript(text string) script {
@@ -47,15 +53,16 @@ func newScript(text string) script {
 	return script{text: text, sha: hex.EncodeToString(sum[:])}
 }
 
-// call returns the command that runs s on keys, which share a slot: EVALSHA.
+// call returns the EVALSHA command that runs s on keys, which share a slot.
 func (s *script) call(args []string, keys ...string) []string {
 	cmd := make([]string, 0, 3+len(keys)+len(args))
 	cmd = append(cmd, "EVALSHA", s.sha, string(rune('0'+len(keys))))
 	return append(append(cmd, keys...), args...)
 }
 
-// run runs scripts in one round trip. Those that a server does not know, because it is new, was restarted or flushed,
-// have not run there: they are sent again in full, in a second one.
+// run runs scripts in one round trip. A script that a server does not know,
+// because the server is new, was restarted or flushed, has not run. It is sent
+// again in full, in a second round trip.
 func run(ctx context.Context, client Client, cmds ...[]string) []Reply {
 	replies := client.Do(ctx, cmds...)
 	var again [][]string
@@ -73,7 +80,7 @@ func run(ctx context.Context, client Client, cmds ...[]string) []Reply {
 	return replies
 }
 
-// inFull returns a call with the text of its script.
+// inFull returns a call with the text of its script instead of the SHA-1.
 func inFull(cmd []string) []string {
 	full := append([]string{"EVAL", ""}, cmd[2:]...)
 	for _, s := range []*script{&takesOne, &takes, &returns, &exchanges} {
@@ -84,7 +91,7 @@ func inFull(cmd []string) []string {
 	return full
 }
 
-// integers returns the numbers of a reply, of which there must be n.
+// integers returns the numbers of a reply, which must be n.
 func (r Reply) integers(n int) ([]int64, error) {
 	if r.Err != nil {
 		return nil, r.Err

@@ -6,15 +6,18 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// denials remember what keys owed when they were refused. Until enough of that has come back they are refused here.
-// The table has a fixed size and one place for a key: a key that has it taken from it costs a round trip again, which is
-// no loss of strictness. Of a key it has a hash with a seed of this process, so nobody can choose keys that collide;
-// two keys have the same with a probability of 2^-64, which errs to the strict side.
+// denials remembers the debts of keys when they were refused. The keys are
+// refused here until their debts are small enough. The table has a fixed size,
+// with one slot for a key. A key that loses its slot costs a round trip again,
+// and nothing is admitted that the server would refuse. The table stores hashes
+// of keys with a random seed, so that clients cannot choose keys that collide.
+// Two keys have the same hash with a probability of 2^-64, and then share their
+// refusals.
 type denials struct{ slots []atomic.Pointer[denial] }
 
 type denial struct {
 	hash  uint64
-	at    int64 // when the refusal came; the server looked a little earlier, so waits are never too short
+	at    int64 // when the reply came; the server decided a little earlier, so waits are never too short
 	debts []span
 }
 
@@ -35,7 +38,8 @@ func (d denials) add(hash uint64, now int64, debts []span) {
 	}
 }
 
-// find refuses n events of a key, if they do not fit with what it still owes at least.
+// find refuses n events of a key if they do not fit on top of its remembered
+// debts.
 func (d denials) find(qs quotas, hash uint64, n, now int64) (ratelimit.Decision, bool) {
 	if len(d.slots) == 0 {
 		return ratelimit.Decision{}, false

@@ -10,7 +10,8 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// A refused key costs the server nothing until it may go on, by the server's own count; then it may.
+// A refused key costs the server nothing until it may go on, by the server's
+// own count; then it may.
 func TestDenied_NoRoundTrip(t *testing.T) {
 	server := redistest.Start(t)
 	l := newLimiter(t, redis.Config{Client: goClient(t, server.Addr), Limits: limits(ratelimit.Per(2, 2*time.Second))})
@@ -42,8 +43,8 @@ func TestDenied_NoRoundTrip(t *testing.T) {
 	}
 }
 
-// The memory of refusals has a fixed size: with more refused keys than places, some cost a round trip again, and all are
-// refused.
+// The memory of refusals has a fixed size: with more refused keys than places,
+// some cost a round trip again, and all are refused.
 func TestDenied_Bounded(t *testing.T) {
 	_, client := mini(t)
 	l := newLimiter(t, redis.Config{Client: client, Denied: 8, Limits: limits(ratelimit.PerHour(1))})
@@ -60,7 +61,7 @@ func TestDenied_Bounded(t *testing.T) {
 	}
 }
 
-// What is decided here costs no allocation.
+// A decision without the server costs no allocation.
 func TestCost(t *testing.T) {
 	_, client := mini(t)
 	l := newLimiter(t, redis.Config{Client: client, Lease: 1000, LeaseFor: time.Hour, Limits: limits(ratelimit.PerHour(2000))})

@@ -14,14 +14,15 @@ import (
 )
 
 const (
-	timeout = 50 * time.Millisecond // what drills wait for a server
-	// slack is what a loaded machine may add to that: still far less than the 2 s of a stopped server, and than the 3 to 5 s
-	// after which clients give up by themselves.
+	timeout = 50 * time.Millisecond // the Timeout of drills
+	// slack is the time that a loaded machine may add. It is far less than the
+	// 2 s of a stopped server, and than the 3 to 5 s after which clients give
+	// up.
 	slack = time.Second
 )
 
-// A drill asks for an event of one key again and again, in several goroutines, and keeps the longest time that a call
-// has taken.
+// A drill asks for an event of one key again and again, in several goroutines,
+// and keeps the longest time that a call has taken.
 type drill struct {
 	*testing.T
 	limiter  *redis.Limiter
@@ -32,7 +33,7 @@ type drill struct {
 	wg       sync.WaitGroup
 }
 
-// startDrill begins to ask a limiter of 10 per hour, or of what c says.
+// startDrill starts to ask a limiter of 10 per hour, or of the Limits of c.
 func startDrill(t *testing.T, c redis.Config) *drill {
 	t.Helper()
 	c.Timeout = timeout
@@ -110,7 +111,7 @@ func TestDrill_Stopped(t *testing.T) {
 		server := redistest.Start(t)
 		client := connect(t, server.Addr)
 		var drills []*drill
-		for _, policy := range []redis.Outage{redis.Local, redis.Closed, redis.Open} {
+		for _, policy := range []redis.Outage{redis.OutageLocal, redis.OutageRefuse, redis.OutageAdmit} {
 			drills = append(drills, startDrill(t, redis.Config{Client: client, Name: string(rune('a' + policy)), Outage: policy, Nodes: 2, Denied: -1}))
 		}
 		for _, d := range drills {
@@ -132,19 +133,21 @@ func TestDrill_Stopped(t *testing.T) {
 			d.up()
 			d.end()
 		}
-		// The share of 2 nodes in 10 per hour is 5, all of it used before: the local share is kept warm. Calls that
-		// were under way at the end may count for either side.
+		// The share of 2 nodes in 10 per hour is 5, all of it used before: the
+		// local share is kept warm. Calls that were under way at the end may
+		// count for either side.
 		few, many := int64(4), int64(50)
-		if admitted[redis.Local] > few || refused[redis.Local] < many ||
-			admitted[redis.Closed] > few || refused[redis.Closed] < many ||
-			admitted[redis.Open] < many || refused[redis.Open] > few {
+		if admitted[redis.OutageLocal] > few || refused[redis.OutageLocal] < many ||
+			admitted[redis.OutageRefuse] > few || refused[redis.OutageRefuse] < many ||
+			admitted[redis.OutageAdmit] < many || refused[redis.OutageAdmit] > few {
 			t.Errorf("while the server was stopped, Local, Closed and Open admitted %d and refused %d", admitted, refused)
 		}
 	})
 }
 
-// What the server has admitted counts in an outage too, from leases or not; more than the share of a burst at once
-// has to wait for the server, and what is over the burst for ever.
+// Events that the server has admitted, from leases or not, count in an outage
+// too. More events than the share of a burst have to wait for the server. More
+// events than the burst are refused forever.
 func TestDrill_Share(t *testing.T) {
 	_, good := mini(t)
 	for _, lease := range []int64{0, 4} {
@@ -177,8 +180,8 @@ func TestDrill_Share(t *testing.T) {
 		if d := take(t, l, "other", 6); d.OK || d.RetryAfter <= 0 || d.RetryAfter > maxPause {
 			t.Errorf("%+v, want the next try of the server", d)
 		}
-		if d := take(t, l, "other", 11); d.OK || d.RetryAfter != ratelimit.Never {
-			t.Errorf("%+v, want Never", d)
+		if d := take(t, l, "other", 11); d.OK || d.Retryable {
+			t.Errorf("%+v, want a refusal forever", d)
 		}
 	}
 }
@@ -186,13 +189,14 @@ func TestDrill_Share(t *testing.T) {
 // maxPause is the longest pause between tries of a server that is down.
 const maxPause = 2 * time.Second
 
-// A server that is killed, and comes back empty: without state and without scripts.
+// A server that is killed, and comes back empty: without state and without
+// scripts.
 func TestDrill_Killed(t *testing.T) {
 	t.Parallel()
 	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
 		t.Parallel()
 		server := redistest.Start(t)
-		d := startDrill(t, redis.Config{Client: connect(t, server.Addr), Outage: redis.Closed, Denied: -1})
+		d := startDrill(t, redis.Config{Client: connect(t, server.Addr), Outage: redis.OutageRefuse, Denied: -1})
 		until(t, "used up", func() bool { return d.refused.Load() > 0 })
 		if n := d.admitted.Load(); n != 10 {
 			t.Errorf("admitted %d, want 10", n)
@@ -245,10 +249,11 @@ func TestDrill_Replica(t *testing.T) {
 	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
 		t.Parallel()
 		server := redistest.Start(t)
-		d := startDrill(t, redis.Config{Client: connect(t, server.Addr), Outage: redis.Open, Denied: -1})
+		d := startDrill(t, redis.Config{Client: connect(t, server.Addr), Outage: redis.OutageAdmit, Denied: -1})
 		until(t, "used up", func() bool { return d.refused.Load() > 0 })
 		server.MustDo("REPLICAOF", "127.0.0.1", "1") // there is no such master
-		// A refusal does not write and is still decided; the first event that is to be admitted would write.
+		// A refusal does not write and is still decided; the first event that
+		// is to be admitted would write.
 		admitted := d.admitted.Load()
 		until(t, "admitting by its policy", func() bool {
 			d.other()
@@ -264,7 +269,8 @@ func TestDrill_Replica(t *testing.T) {
 // other asks for an event of a key that has not been used.
 func (d *drill) other() { _, _ = d.limiter.TakeKey(context.Background(), time.Now().String(), 1) }
 
-// An answer that takes 50 ms when 20 are allowed is none, and one of 50 ms when there is time is one.
+// An answer after 50 ms is too late with a Timeout of 20 ms, and in time with a
+// longer Timeout.
 func TestDrill_Slow(t *testing.T) {
 	t.Parallel()
 	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
@@ -272,7 +278,7 @@ func TestDrill_Slow(t *testing.T) {
 		server := redistest.Start(t)
 		proxy := server.Slow()
 		client := connect(t, proxy.Addr)
-		hasty := redis.New(redis.Config{Client: client, Timeout: 20 * time.Millisecond, Outage: redis.Open, Limits: limits(ratelimit.PerHour(1)), Denied: -1})
+		hasty := redis.New(redis.Config{Client: client, Timeout: 20 * time.Millisecond, Outage: redis.OutageAdmit, Limits: limits(ratelimit.PerHour(1)), Denied: -1})
 		relaxed := newLimiter(t, redis.Config{Client: client, Limits: limits(ratelimit.PerHour(2))})
 		until(t, "used up", func() bool { return !take(t, hasty, "k", 1).OK })
 		take(t, relaxed, "k", 1)
@@ -297,7 +303,8 @@ func TestDrill_Slow(t *testing.T) {
 	})
 }
 
-// On a cluster every key has a slot, whatever its text, and all of a key's limits are in it.
+// On a cluster every key has a slot, whatever its text, and all of a key's
+// limits are in it.
 func TestDrill_Cluster(t *testing.T) {
 	t.Parallel()
 	nodes := redistest.Cluster(t)
@@ -314,7 +321,8 @@ func TestDrill_Cluster(t *testing.T) {
 				t.Errorf("key %.9q is not limited", key)
 			}
 		}
-		// Many keys in one go, on all nodes, also where these do not know the script yet.
+		// Many keys in one go, on all nodes, also where these do not know the
+		// script yet.
 		for _, n := range nodes {
 			n.MustDo("SCRIPT", "FLUSH")
 		}
@@ -342,20 +350,21 @@ func TestDrill_Cluster(t *testing.T) {
 	})
 }
 
-// An answer that is lost on the way is not asked for again: the server has executed the command, once.
+// An answer that is lost on the way is not asked for again: the server has
+// executed the command, once.
 func TestDrill_NeverTwice(t *testing.T) {
 	t.Parallel()
 	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
 		server := redistest.Start(t)
 		proxy := server.Slow()
-		l := redis.New(redis.Config{Client: connect(t, proxy.Addr), Timeout: patient, Outage: redis.Closed, Limits: limits(ratelimit.PerHour(100)), Denied: -1})
+		l := redis.New(redis.Config{Client: connect(t, proxy.Addr), Timeout: patient, Outage: redis.OutageRefuse, Limits: limits(ratelimit.PerHour(100)), Denied: -1})
 		take(t, l, "k", 1) // the script is known
 		before := server.Calls("evalsha")
 		proxy.Lose()
 		if d := take(t, l, "k", 1); d.OK || !l.Stats().Down {
 			t.Errorf("%+v, %+v, want an outage", d, l.Stats())
 		}
-		executed := server.Calls("evalsha") - before // none if it was an answer to what clients ask by themselves
+		executed := server.Calls("evalsha") - before // 0 if the proxy lost the answer to a command of the client itself
 		if executed > 1 {
 			t.Errorf("executed %d times, want once", executed)
 		}

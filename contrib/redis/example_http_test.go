@@ -11,7 +11,8 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit/ratelimithttp"
 )
 
-// Two processes behind a load balancer serve each address four requests per minute, together.
+// Two processes behind a load balancer serve each address four requests per
+// minute, together.
 func Example_gateway() {
 	rdb, stop := exampleServer()
 	defer stop()

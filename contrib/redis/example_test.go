@@ -16,7 +16,8 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// A server in this process takes the place of a real one, so that the examples need none.
+// exampleServer starts a server in this process, so that the examples need no
+// real server.
 func exampleServer() (rdb *goredis.Client, stop func()) {
 	server, err := miniredis.Run()
 	if err != nil {
@@ -27,7 +28,8 @@ func exampleServer() (rdb *goredis.Client, stop func()) {
 	return rdb, func() { rdb.Close(); server.Close() }
 }
 
-// exampleTimeout is longer than anybody should choose, so that no example fails on a busy machine.
+// exampleTimeout is too long for real programs. It keeps the examples from
+// failing on a busy machine.
 const exampleTimeout = 10 * time.Second
 
 func Example() {
@@ -37,8 +39,8 @@ func Example() {
 
 	limiter := redis.New(redis.Config{
 		Client: goredisclient.New(rdb),
-		Limits: []ratelimit.Limit{ratelimit.PerSecond(5), ratelimit.PerHour(1000)}, // of each user
-		Nodes:  4,                                                                  // processes
+		Limits: []ratelimit.Limit{ratelimit.PerSecond(5)}, // of each user
+		Nodes:  4,                                         // processes
 	})
 	if d, err := limiter.TakeKey(ctx, user, 1); err == nil && !d.OK {
 		fmt.Println("too many requests, retry after", d.RetryAfter)
@@ -54,7 +56,7 @@ func ExampleNew() {
 	limiter := redis.New(redis.Config{
 		Client:  goredisclient.New(rdb),
 		Limits:  []ratelimit.Limit{ratelimit.PerMinute(3)},
-		Outage:  redis.Closed,
+		Outage:  redis.OutageRefuse,
 		Timeout: exampleTimeout,
 	})
 	for range 5 {
@@ -142,7 +144,7 @@ func ExampleNewCache() {
 	}
 	second := redis.NewCache(redis.CacheConfig[user]{Client: goredisclient.New(rdb), Name: "users", Timeout: exampleTimeout})
 	for range 2 { // two processes, each with a first level of its own
-		users := cache.Memoize(cache.Through(second, time.Hour, find), cache.Config[string, user]{Capacity: 1000, TTL: time.Minute})
+		users := cache.Memoize(cache.Config[string, user]{Capacity: 1000, TTL: time.Minute}, cache.Through(second, time.Hour, find))
 		u, err := users.Get(context.Background(), "7")
 		fmt.Println(u.Name, err)
 	}
@@ -150,6 +152,20 @@ func ExampleNewCache() {
 	// asking the database
 	// Alice <nil>
 	// Alice <nil>
+}
+
+func Example_cache() {
+	rdb, stop := exampleServer()
+	defer stop()
+	type user struct{ Name string }
+
+	second := redis.NewCache(redis.CacheConfig[user]{
+		Client: goredisclient.New(rdb),
+		Name:   "users",
+	})
+
+	fmt.Println(second.Stats().Hits)
+	// Output: 0
 }
 
 func ExampleForget() {
@@ -169,7 +185,9 @@ func ExampleForget() {
 func ExampleNewOpenings() {
 	rdb, stop := exampleServer()
 	defer stop()
-	openings := redis.NewOpenings(redis.OpeningsConfig{Client: goredisclient.New(rdb)})
+	openings := redis.NewOpenings(redis.OpeningsConfig{
+		Client: goredisclient.New(rdb),
+	})
 	defer openings.Close()
 	billing := openings.Breaker(breaker.Config{Name: "billing"})
 	fmt.Println(billing.State())

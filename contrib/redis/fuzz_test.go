@@ -9,8 +9,8 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// Whatever stands where a state should, the scripts run, and nobody gets more than a burst or is blocked for longer than
-// one takes to come back.
+// With any text as state, the scripts run, and no key takes more than a burst
+// or is blocked for longer than a burst takes to come back.
 func FuzzState(f *testing.F) {
 	for _, s := range []string{"", "1800000000000000", "1800000000000001 1 5", "1800000000000000 2 0 1800000001000000", "99999999999999999999 9 9", "-1 x 1e9 nan inf"} {
 		f.Add(s, int64(1))
@@ -25,10 +25,10 @@ func FuzzState(f *testing.F) {
 				t.Fatal(err)
 			}
 			d := take(t, l, "k", n)
-			if d.OK != (d.RetryAfter == 0) || d.Remaining < 0 || d.Remaining > d.Limit.Burst || d.ResetAfter > time.Minute {
+			if d.Retryable != (d.RetryAfter > 0) || d.OK && d.Retryable || d.Remaining < 0 || d.Remaining > d.Limit.Burst || d.ResetAfter > time.Minute {
 				t.Errorf("state %q: %+v", state, d)
 			}
-			if d.RetryAfter > time.Minute && d.RetryAfter != ratelimit.Never {
+			if d.RetryAfter > time.Minute {
 				t.Errorf("state %q: blocked for %v", state, d.RetryAfter)
 			}
 			if s := l.Stats(); s.Errors > 0 {
@@ -40,7 +40,7 @@ func FuzzState(f *testing.F) {
 
 var keyForm = regexp.MustCompile(`^n:\{[0-9A-Za-z_-]{22}\}$`)
 
-// Keys of any text have names of one form.
+// Keys of any text have names of the same form.
 func FuzzKey(f *testing.F) {
 	for _, s := range []string{"", "}", "a}b", "{}", "\xff"} {
 		f.Add(s)

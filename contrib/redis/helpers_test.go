@@ -15,7 +15,8 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// patient is a Timeout that a loaded machine keeps to; tests that are not about time use it.
+// patient is a Timeout that a loaded machine keeps to; tests that are not about
+// time use it.
 const patient = 20 * time.Second
 
 func goClient(t testing.TB, addrs ...string) redis.Client {
@@ -45,7 +46,8 @@ func eachClient(t *testing.T, test func(*testing.T, func(testing.TB, ...string) 
 	}
 }
 
-// mini starts a server in this process, which needs no program and whose time stands still at a whole second.
+// mini starts a server in this process, which needs no program and whose time
+// stands still at a whole second.
 func mini(t testing.TB) (*miniredis.Miniredis, redis.Client) {
 	t.Helper()
 	m := miniredis.RunT(t)
@@ -53,7 +55,8 @@ func mini(t testing.TB) (*miniredis.Miniredis, redis.Client) {
 	return m, goClient(t, m.Addr())
 }
 
-// newLimiter is redis.New for tests that are not about time or outages: one is a failure.
+// newLimiter is redis.New for tests that are not about time or outages. An
+// outage fails the test.
 func newLimiter(t testing.TB, c redis.Config) *redis.Limiter {
 	t.Helper()
 	if c.Timeout == 0 {

@@ -11,24 +11,25 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// A lease is a number of events of a key that were taken from the server and are spent here. They are charged before
-// they are used, so all processes together never admit more than the server did. What is left after LeaseFor is given
-// back. How much is taken ahead begins with nothing and doubles as long as it is used up in time, so that only
-// busy keys have some.
+// A lease is a number of events of a key that were taken from the server ahead,
+// to be spent here. They are charged before they are used, so all processes
+// together never admit more than the server did. The rest is returned after
+// LeaseFor. The size of a lease starts at the first request. It doubles while
+// the lease is used up in time, so that only busy keys have a lease.
 type lease struct {
 	name  string // the key on the server
 	left  int64
-	size  int64 // how much to take next time
-	until int64 // when the rest is to be given back; LeaseFor after the request for it was sent
-	at    int64 // when the reply came
-	taken taking
-	busy  chan struct{} // not nil while somebody asks for more; closed then
+	size  int64         // the events to take next time
+	until int64         // when the rest is to be returned: LeaseFor after the request was sent
+	at    int64         // when the reply came
+	taken taking        // the reply
+	busy  chan struct{} // closed when the caller that renews the lease is done; nil if there is none
 }
 
 const (
 	stripes   = 32
-	maxLeases = 1 << 14 / stripes // in each; busy keys beyond that have none
-	maxBatch  = 128               // give-backs sent in one go
+	maxLeases = 1 << 14 / stripes // in each stripe; more busy keys have no lease
+	maxBatch  = 128               // returns in one round trip
 )
 
 type leases struct {
@@ -46,7 +47,7 @@ type stripe struct {
 
 func (ls *leases) stripe(hash uint64) *stripe { return &ls.stripes[hash%stripes] }
 
-// start begins to give back what is not used.
+// start starts the goroutine that returns unused events.
 func (ls *leases) start(l *Limiter) {
 	ls.stop, ls.done = make(chan struct{}), make(chan struct{})
 	for i := range ls.stripes {
@@ -67,8 +68,11 @@ func (ls *leases) start(l *Limiter) {
 	}()
 }
 
-// Close gives back what was taken ahead and ends the goroutine that does so otherwise. The Limiter remains usable, without
-// leases. The error says which of it could not be given back; it comes back by itself, at the rate of the limit.
+// Close returns the events that were taken ahead, and ends the goroutine of a
+// Limiter with a Lease. The Limiter remains usable, without leases.
+//
+// Errors: the events of some keys could not be returned. They come back at the
+// rate of the limit.
 func (l *Limiter) Close() error {
 	if l.leases.stop == nil {
 		return nil
@@ -84,7 +88,7 @@ func (l *Limiter) Close() error {
 	return l.sweep(context.Background(), 1<<63-1)
 }
 
-// spend takes n events from what is left here of a key.
+// spend takes n events from the lease of a key.
 func (l *Limiter) spend(hash uint64, n, now int64) (ratelimit.Decision, bool) {
 	if l.leases.stop == nil || n <= 0 {
 		return ratelimit.Decision{}, false
@@ -104,16 +108,16 @@ func (l *Limiter) spend(hash uint64, n, now int64) (ratelimit.Decision, bool) {
 	return d, true
 }
 
-// A claim is the right to ask for more of a key.
+// A claim is the exclusive right to renew a lease.
 type claim struct {
 	lease *lease
 	size  int64
-	rest  int64  // what is left of the lease before, too little or too old
-	taken taking // of that
+	rest  int64  // the events left of the old lease, too few or too old
+	taken taking // of the old lease
 }
 
-// claim gives the caller the right to renew the lease of a key, or a channel to wait for if somebody else has it, or
-// neither if there is no room.
+// claim returns the right to renew the lease of a key, or a channel to wait for
+// if another caller has it, or neither if there is no room.
 func (l *Limiter) claim(hash uint64, key string, n, now int64) (c claim, wait <-chan struct{}) {
 	s := l.leases.stripe(hash)
 	s.mu.Lock()
@@ -144,7 +148,7 @@ func (l *Limiter) claim(hash uint64, key string, n, now int64) (c claim, wait <-
 	return c, nil
 }
 
-// settle ends a claim, with what was taken: n events, which are spent, and more; or none.
+// settle ends a claim after t, in which n events are spent, or after no taking.
 func (l *Limiter) settle(hash uint64, c claim, n, sent int64, t taking) {
 	s, e := l.leases.stripe(hash), c.lease
 	s.mu.Lock()
@@ -159,7 +163,7 @@ func (l *Limiter) settle(hash uint64, c claim, n, sent int64, t taking) {
 	e.until, e.at, e.taken = sent+int64(l.cfg.LeaseFor), l.now(), t
 }
 
-// lease decides by a lease, which it renews if nobody else is about to.
+// lease decides by a lease, and renews it if no other caller does.
 func (l *Limiter) lease(timely, whole context.Context, hash uint64, key string, n int64) (ratelimit.Decision, error) {
 	for {
 		if d, ok := l.nearby(hash, key, n, l.now()); ok {
@@ -183,8 +187,8 @@ func (l *Limiter) lease(timely, whole context.Context, hash uint64, key string, 
 	}
 }
 
-// renew takes n events and as many more as the claim says, or half of that, and so on. In the same round trip goes back
-// what is left from before.
+// renew takes the events of a claim, or half of them, and so on down to n. It
+// returns the rest of the old lease in the same round trip.
 func (l *Limiter) renew(timely, whole context.Context, hash uint64, key string, n int64, c claim) (ratelimit.Decision, error) {
 	var t taking
 	sent := l.now()
@@ -199,7 +203,7 @@ func (l *Limiter) renew(timely, whole context.Context, hash uint64, key string, 
 	amounts = append(amounts, n)
 	calls := [][]string{l.take(c.lease.name, amounts...)}
 	if c.rest > 0 {
-		calls = [][]string{l.giveBack(c.lease.name, c.rest, c.taken), calls[0]}
+		calls = [][]string{l.putBack(c.lease.name, c.rest, c.taken), calls[0]}
 		l.figures.returned.Add(uint64(c.rest))
 	}
 	l.figures.roundTrips.Add(1)
@@ -212,12 +216,12 @@ func (l *Limiter) renew(timely, whole context.Context, hash uint64, key string, 
 		t.events = amounts[t.amount-1]
 	}
 	d := l.conclude(hash, key, n, t, err)
-	d.Remaining += max(0, t.events-n) // as far as this process is concerned
+	d.Remaining += max(0, t.events-n) // the lease belongs to this process
 	return d, nil
 }
 
-// giveBack returns the call that gives back n events of an earlier take.
-func (l *Limiter) giveBack(name string, n int64, t taking) []string {
+// putBack returns the call that returns n events of an earlier take.
+func (l *Limiter) putBack(name string, n int64, t taking) []string {
 	args := append(slices.Clone(l.head), words(t.moved)...)
 	for i := range l.quotas {
 		debt, alone, cost := t.debts[i], l.quotas[i].cost(t.events), l.quotas[i].cost(n)
@@ -226,7 +230,8 @@ func (l *Limiter) giveBack(name string, n int64, t taking) []string {
 	return returns.call(args, name)
 }
 
-// sweep gives back what is left of the leases that have ended before now, and forgets those of keys that are not busy.
+// sweep returns the rest of the leases that ended before now, and removes the
+// leases of keys that are not busy.
 func (l *Limiter) sweep(ctx context.Context, now int64) error {
 	var calls [][]string
 	var events uint64
@@ -238,7 +243,7 @@ func (l *Limiter) sweep(ctx context.Context, now int64) error {
 				continue
 			}
 			if e.left > 0 {
-				calls = append(calls, l.giveBack(e.name, e.left, e.taken))
+				calls = append(calls, l.putBack(e.name, e.left, e.taken))
 				events += uint64(e.left)
 				e.left, e.size = 0, e.size/2
 			} else if now-int64(l.cfg.LeaseFor) > e.until {
@@ -255,7 +260,7 @@ func (l *Limiter) sweep(ctx context.Context, now int64) error {
 	return errors.Join(errs...)
 }
 
-// send sends give-backs.
+// send sends returns.
 func (l *Limiter) send(ctx context.Context, calls [][]string) error {
 	if l.cfg.Timeout > 0 {
 		timely, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
@@ -265,7 +270,7 @@ func (l *Limiter) send(ctx context.Context, calls [][]string) error {
 	var errs []error
 	for _, r := range run(ctx, l.cfg.Client, calls...) {
 		if r.Err != nil {
-			errs = append(errs, fmt.Errorf("redis: limiter: give back: %w", r.Err))
+			errs = append(errs, fmt.Errorf("redis: limiter: return: %w", r.Err))
 		}
 	}
 	return errors.Join(errs...)

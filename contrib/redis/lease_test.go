@@ -16,13 +16,15 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// remaining returns what the server still has of a key, asked by a limiter without leases.
+// remaining returns the events of a key that the server has left, asked by a
+// limiter without leases.
 func remaining(t testing.TB, client redis.Client, key string, rules ...ratelimit.Limit) int64 {
 	t.Helper()
 	return take(t, newLimiter(t, redis.Config{Client: client, Limits: rules, Denied: -1}), key, 0).Remaining
 }
 
-// A busy key is asked for ever more rarely; what is not used comes back, by itself and with Close.
+// A busy key needs fewer and fewer round trips. Unused events are returned, in
+// time and by Close.
 func TestLease(t *testing.T) {
 	_, client := mini(t)
 	hour := ratelimit.PerHour(1000)
@@ -53,7 +55,8 @@ func TestLease(t *testing.T) {
 	}
 }
 
-// What is not spent in time is given back without anybody asking, and not spent afterwards.
+// Events that are not spent in time are returned without a call, and not spent
+// afterwards.
 func TestLease_Ends(t *testing.T) {
 	_, client := mini(t)
 	hour := ratelimit.PerHour(1000)
@@ -113,7 +116,8 @@ func TestLease_Rest(t *testing.T) {
 	}
 }
 
-// Where a whole lease does not fit, half of it may, and so on; and always exactly what is asked for.
+// If a whole lease does not fit, half of it may fit, and so on, down to the
+// events asked for.
 func TestLease_Short(t *testing.T) {
 	_, client := mini(t)
 	hour, day := ratelimit.PerHour(100), ratelimit.Per(90, 24*time.Hour)
@@ -125,18 +129,19 @@ func TestLease_Short(t *testing.T) {
 	if s := l.Stats(); admitted != 90 || s.RoundTrips > 12 {
 		t.Errorf("admitted %d with %+v, want 90", admitted, s)
 	}
-	if d := take(t, l, "k", 200); d.OK || d.RetryAfter != ratelimit.Never {
+	if d := take(t, l, "k", 200); d.OK || d.Retryable {
 		t.Errorf("200 of 90: %+v", d)
 	}
 }
 
-// Of many who find a lease used up, one asks, and the others wait for it, no longer than Timeout.
+// If many callers find a lease used up, a single caller asks the server, and
+// the others wait for it, at most Timeout.
 func TestLease_OneAsks(t *testing.T) {
 	var asked atomic.Int64
 	l := redis.New(redis.Config{Client: client(func(ctx context.Context, cmds ...[]string) []redis.Reply {
 		asked.Add(1)
 		return hanging{}.Do(ctx, cmds...)
-	}), Limits: limits(ratelimit.PerHour(100)), Lease: 50, Timeout: 300 * time.Millisecond, Outage: redis.Closed})
+	}), Limits: limits(ratelimit.PerHour(100)), Lease: 50, Timeout: 300 * time.Millisecond, Outage: redis.OutageRefuse})
 	defer l.Close()
 	begun := time.Now()
 	var wg sync.WaitGroup
@@ -183,8 +188,8 @@ type client func(context.Context, ...[]string) []redis.Reply
 
 func (c client) Do(ctx context.Context, cmds ...[]string) []redis.Reply { return c(ctx, cmds...) }
 
-// Eight processes that hammer one key admit, together, no more than the limit, and what they took ahead in vain is back
-// when they have ended.
+// Eight processes that use a key together admit no more than the limit, and
+// their unused events are returned when they have ended.
 func TestLease_EightProcesses(t *testing.T) {
 	if addr := os.Getenv("REDOUBT_TEST_HAMMER"); addr != "" {
 		hammer(t, addr)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"math"
 	"sync"
 	"time"
@@ -12,55 +11,48 @@ import (
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
-// ErrQuorum is the cause of an opening that other processes have brought about.
+// ErrQuorum is the cause of an opening that other processes have caused.
 var ErrQuorum = errors.New("redis: enough other processes have opened this breaker")
 
 // OpeningsConfig configures [Openings].
 type OpeningsConfig struct {
-	Client Client // the way to the server; required
+	Client Client // sends commands to the server; required
 
-	// Name begins the names of all keys on the server: 1 to 64 letters, digits or any of _.:-. Default "breaker".
+	// Name starts the names of all keys on the server: 1 to 64 letters, digits
+	// or any of _.:-. Zero means "breaker".
 	Name string
-	// Quorum is the share of the processes that must have opened a breaker themselves before the others open theirs, in
-	// (0, 1]. Default 0.5.
+	// Quorum is the share of the processes that must have opened a breaker
+	// themselves before the others open theirs, more than 0 and at most 1. Zero
+	// means 0.5.
 	Quorum float64
-	// MinOpen is the number of processes that must have, whatever their share. Default 3.
+	// MinOpen is the least number of such processes, whatever their share. Zero
+	// means 3.
 	MinOpen int
-	// Every is how often the processes tell each other. Default 1 s, at least 10 ms.
+	// Every is the time between two exchanges with the server, at least 10 ms.
+	// Zero means 1 second.
 	Every time.Duration
-	// Instance names this process among the others, in at most 64 bytes. Default: a random name.
+	// Instance names this process, in at most 64 bytes. Zero means a random
+	// name.
 	Instance string
 
 	_ [0]func()
 }
 
-// maxBreakers bounds what one Openings shares. It is advice, and breakers beyond do without it.
+// maxBreakers bounds the breakers that an Openings shares. Further breakers
+// work alone.
 const maxBreakers = 1 << 10
 
-// Validate returns everything that is wrong with c, joined.
+// Validate returns an error that joins all problems of c.
 func (c OpeningsConfig) Validate() error {
-	var errs []error
-	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("redis: openings: "+format, args...)) }
+	p := problems{prefix: "redis: openings: "}
 	c = c.withDefaults()
-	if c.Client == nil {
-		wrong("Client is missing")
-	}
-	if err := checkName(c.Name); err != nil {
-		wrong("Name: %w", err)
-	}
-	if !(c.Quorum > 0 && c.Quorum <= 1) {
-		wrong("Quorum is %v, want more than 0 and at most 1", c.Quorum)
-	}
-	if c.MinOpen < 1 {
-		wrong("MinOpen is %d, want at least 1", c.MinOpen)
-	}
-	if c.Every < 10*time.Millisecond {
-		wrong("Every is %v, want at least 10ms", c.Every)
-	}
-	if len(c.Instance) > 64 {
-		wrong("Instance has %d bytes, at most 64 are allowed", len(c.Instance))
-	}
-	return errors.Join(errs...)
+	p.add(c.Client == nil, "Client is missing")
+	p.addName(c.Name)
+	p.add(!(c.Quorum > 0 && c.Quorum <= 1), "Quorum is %v, want more than 0 and at most 1", c.Quorum)
+	p.add(c.MinOpen < 1, "MinOpen is %d, want at least 1", c.MinOpen)
+	p.add(c.Every < 10*time.Millisecond, "Every is %v, want at least 10ms", c.Every)
+	p.add(len(c.Instance) > 64, "Instance has %d bytes, want at most 64", len(c.Instance))
+	return errors.Join(p.errs...)
 }
 
 func (c OpeningsConfig) withDefaults() OpeningsConfig {
@@ -82,9 +74,10 @@ func (c OpeningsConfig) withDefaults() OpeningsConfig {
 	return c
 }
 
-// Openings tell other processes which breakers have opened here, and open breakers here that enough of the others have
-// opened. All of it is advice, and none of it is in the way of a call: breakers decide by themselves and at once, a
-// goroutine exchanges the news every now and then, and while the server is down each process is on its own.
+// Openings share the openings of circuit breakers with other processes, and
+// open breakers here that enough other processes have opened. Openings never
+// delay a call: breakers decide by themselves, and a goroutine exchanges
+// openings once in Every. While the server is down, each process is on its own.
 type Openings struct {
 	cfg  OpeningsConfig
 	stop context.CancelFunc
@@ -99,11 +92,11 @@ type sharedBreaker struct {
 	key     string
 
 	mu    sync.Mutex
-	until time.Time // to when it has opened by itself
+	until time.Time // the end of its own opening
 }
 
-// NewOpenings starts the exchange, which ends with [Openings.Close]. It panics with the error of
-// [OpeningsConfig.Validate] if there is one.
+// NewOpenings starts the exchange, which ends with [Openings.Close]. It panics
+// with the error of [OpeningsConfig.Validate], if any.
 func NewOpenings(cfg OpeningsConfig) *Openings {
 	if err := cfg.Validate(); err != nil {
 		panic(err)
@@ -114,9 +107,10 @@ func NewOpenings(cfg OpeningsConfig) *Openings {
 	return o
 }
 
-// Breaker returns a breaker as [breaker.New] makes it of cfg, whose openings are shared with the breakers of the same
-// Name elsewhere. It is for breakers that live as long as the Openings. It panics with the error of
-// [breaker.Config.Validate] if there is one.
+// Breaker returns a breaker made by [breaker.New] that shares its openings with
+// the breakers of the same Name in other processes. It should live as long as
+// the Openings. Beyond 1024 breakers it works alone. Breaker panics with the
+// error of [breaker.Config.Validate], if any.
 func (o *Openings) Breaker(cfg breaker.Config) *breaker.Breaker {
 	s := &sharedBreaker{key: tagged(o.cfg.Name, "", cfg.Name)}
 	hook := cfg.OnEvent
@@ -135,8 +129,8 @@ func (o *Openings) Breaker(cfg breaker.Config) *breaker.Breaker {
 	return s.breaker
 }
 
-// note remembers an opening that was this process's own: what others have brought about must not come back to them as
-// news, or nothing would ever close again.
+// note remembers an opening of this process. An opening that other processes
+// caused is not shared, because otherwise no breaker would ever close again.
 func (s *sharedBreaker) note(e breaker.Event) {
 	if e.Kind != breaker.KindTransition {
 		return
@@ -149,14 +143,15 @@ func (s *sharedBreaker) note(e breaker.Event) {
 	}
 }
 
-// left returns how long the breaker is still open by itself.
+// left returns the rest of the breaker's own opening.
 func (s *sharedBreaker) left() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return max(0, time.Until(s.until))
 }
 
-// Close ends the exchange. The breakers go on by themselves, and the others forget this process.
+// Close ends the exchange. The breakers continue to work alone, and the other
+// processes forget this process.
 func (o *Openings) Close() {
 	o.stop()
 	<-o.done
@@ -176,10 +171,14 @@ func (o *Openings) loop(ctx context.Context) {
 	}
 }
 
-// exchangeScript keeps two sorted sets: the processes, by when they are forgotten, and those that have opened the breaker,
-// by when they close it; both in milliseconds by the clock of the server. Its arguments are the name of this process, how
-// long it is to be remembered, and how long its breaker is still open. The reply is the number of processes, and how
-// long each of those that have opened the breaker will keep it so, the longest first.
+// exchangeScript keeps two sorted sets: the processes with the instants when
+// they are forgotten, and the processes that have opened the breaker with the
+// instants when they close it. Instants are milliseconds by the clock of the
+// server.
+//
+// The arguments are the name of this process, the time for which it is
+// remembered, and the rest of its own opening. The reply is the number of
+// processes, and the rest of each opening, the longest first.
 const exchangeScript = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -201,7 +200,8 @@ return reply
 
 var exchanges = newScript(exchangeScript)
 
-// exchange tells what is open here, and opens what is open elsewhere. Errors are ignored: the next time will do.
+// exchange sends the openings of this process, and opens the breakers that a
+// quorum has opened. It ignores errors: the next exchange repeats everything.
 func (o *Openings) exchange(ctx context.Context) {
 	o.mu.Lock()
 	shared := o.shared[:len(o.shared):len(o.shared)]
@@ -225,8 +225,7 @@ func (o *Openings) exchange(ctx context.Context) {
 	}
 }
 
-// quorum returns for how long there is a quorum of processes that have opened a breaker: as long as the last of so many
-// as it takes keeps it open.
+// quorum returns the time for which a quorum of processes keeps a breaker open.
 func (o *Openings) quorum(r Reply) time.Duration {
 	values, ok := r.Value.([]any)
 	if r.Err != nil || !ok || len(values) == 0 {

@@ -42,7 +42,8 @@ func count(all []*breaker.Breaker, s breaker.State) (n int) {
 	return n
 }
 
-// Half of the processes, and three at least, open all the others, for as long as so many of them stay open.
+// Half of the processes, and three at least, open all the others, for as long
+// as so many of them stay open.
 func TestOpenings(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -62,7 +63,8 @@ func TestOpenings(t *testing.T) {
 		if !errors.As(err, &open) || !errors.Is(open.Cause, redis.ErrQuorum) || open.RetryAfter() > 72*time.Second {
 			t.Errorf("refused with %v because of %v, want ErrQuorum", err, open)
 		}
-		// Those that were opened by others do not count: when one of the three is well again, nobody is held open.
+		// Breakers that others opened do not count: when a breaker of the three
+		// has closed, no breaker is held open.
 		for _, b := range all {
 			b.Reset()
 		}
@@ -81,7 +83,8 @@ func TestOpenings(t *testing.T) {
 	})
 }
 
-// Processes that have ended are forgotten, so that the quorum is one of those that run; and what was shared expires.
+// Processes that have ended are forgotten, so that the quorum counts running
+// processes. Shared openings expire.
 func TestOpenings_Forgets(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -107,7 +110,8 @@ func TestOpenings_Forgets(t *testing.T) {
 	}
 }
 
-// While the server does not answer, each process is on its own: its calls do not wait, nothing is opened for others.
+// While the server does not answer, each process is on its own: its calls do
+// not wait, nothing is opened for others.
 func TestOpenings_Outage(t *testing.T) {
 	t.Parallel()
 	all := fleet(t, 3, redis.OpeningsConfig{Client: hanging{}, MinOpen: 1, Quorum: 0.1})

@@ -18,8 +18,9 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// check runs a property with n random seeds, which gopter reports when it fails.
-func check(t *testing.T, n int, property func(r *rand.Rand) error) {
+// checkProperty checks a property with n random seeds, which gopter reports if
+// it fails.
+func checkProperty(t *testing.T, n int, property func(r *rand.Rand) error) {
 	t.Helper()
 	p := gopter.DefaultTestParameters()
 	p.MinSuccessfulTests = n
@@ -33,13 +34,14 @@ func check(t *testing.T, n int, property func(r *rand.Rand) error) {
 
 // An event asks for n events of a key, after a pause.
 type event struct {
-	pause time.Duration // whole microseconds: what a server's clock shows
+	pause time.Duration // whole microseconds, as the clock of a server
 	key   string
 	n     int64
 }
 
-// randomLimits returns limits at which an event takes a fraction of a microsecond that ratelimit can tell from none: its
-// clock has units of up to 2 ns, ours is exact.
+// randomLimits returns limits at which an event takes a fraction of a
+// microsecond that ratelimit does not round away: its clock has units of up to
+// 2 ns, and the scripts are exact.
 func randomLimits(r *rand.Rand) (all []ratelimit.Limit) {
 	for range 1 + r.IntN(3) {
 		per := time.Duration(1+r.IntN(5000)) * time.Millisecond
@@ -59,15 +61,16 @@ func randomEvents(r *rand.Rand, n int, longest time.Duration) []event {
 	return events
 }
 
-// The oracle of what follows is ratelimit, in virtual time: the same list has the same decisions.
+// Oracle: package ratelimit, in virtual time. The same list of events has the
+// same decisions.
 func TestProperty_SameAsInProcess(t *testing.T) {
 	m, client := mini(t)
 	n := 0
-	check(t, 60, func(r *rand.Rand) error {
+	checkProperty(t, 60, func(r *rand.Rand) error {
 		n++
 		rules, events := randomLimits(r), randomEvents(r, 60, 300*time.Millisecond)
 		want := inProcess(t, rules, events)
-		l := redis.New(redis.Config{Client: client, Name: fmt.Sprint("p", n), Limits: rules, Denied: -1, Timeout: patient, Outage: redis.Closed})
+		l := redis.New(redis.Config{Client: client, Name: fmt.Sprint("p", n), Limits: rules, Denied: -1, Timeout: patient, Outage: redis.OutageRefuse})
 		now := time.Unix(1_800_000_000, 0)
 		for i, e := range events {
 			now = now.Add(e.pause)
@@ -95,8 +98,9 @@ func inProcess(t *testing.T, rules []ratelimit.Limit, events []event) (decisions
 	return decisions
 }
 
-// same allows for the resolution of a server's clock, to which times are rounded up, and for units of ratelimit. Of two
-// limits whose times agree to that, either may be named.
+// same allows for the resolution of a server's clock, to which times are
+// rounded up, and for units of ratelimit. Of two limits whose times agree to
+// that, either may be named.
 func same(got, want ratelimit.Decision) bool {
 	near := func(a, b time.Duration) bool { return a == b || a-b > -3 && a-b < time.Microsecond+3 }
 	if got.OK != want.OK || got.N != want.N || !near(got.RetryAfter, want.RetryAfter) {
@@ -122,15 +126,16 @@ func (c *recorder) Do(ctx context.Context, cmds ...[]string) []redis.Reply {
 	return replies
 }
 
-// On a real server, ratelimit has the same decisions at the instants that the server went by.
+// On a real server, ratelimit has the same decisions at the instants that the
+// server went by.
 func TestProperty_SameOnRealServer(t *testing.T) {
 	server := redistest.Start(t)
 	client := &recorder{Client: rueClient(t, server.Addr)}
 	n := 0
-	check(t, 5, func(r *rand.Rand) error {
+	checkProperty(t, 5, func(r *rand.Rand) error {
 		n++
 		rules := limits(ratelimit.Per(1+r.Int64N(9), time.Duration(1+r.IntN(9))*time.Millisecond).WithBurst(1 + r.Int64N(9)))
-		l := redis.New(redis.Config{Client: client, Name: fmt.Sprint("p", n), Limits: rules, Denied: -1, Timeout: patient, Outage: redis.Closed})
+		l := redis.New(redis.Config{Client: client, Name: fmt.Sprint("p", n), Limits: rules, Denied: -1, Timeout: patient, Outage: redis.OutageRefuse})
 		oracle := map[string]*ratelimit.Limiter{"a": ratelimit.New(rules...), "b": ratelimit.New(rules...), "c": ratelimit.New(rules...)}
 		for i, e := range randomEvents(r, 150, 2*time.Millisecond) {
 			time.Sleep(e.pause)
@@ -144,21 +149,23 @@ func TestProperty_SameOnRealServer(t *testing.T) {
 	})
 }
 
-// A bucket is the naive model of a limit, in floating point over small numbers: when it will be full again.
+// A bucket is the naive model of a limit, in floating point over small numbers:
+// when it will be full again.
 type bucket struct{ full float64 }
 
 func (b *bucket) charge(at, cost float64) { b.full = max(b.full, at) + cost }
 
-// What is given back is as if it had never been taken, or less: the oracle is a model in which only what was kept has
-// ever been taken. Without a pause it is exactly that.
+// Returned events are as if they had never been taken, or fewer. Oracle: a
+// model in which only the kept events were taken. Without a pause both are
+// equal.
 func TestProperty_GiveBack(t *testing.T) {
 	m, client := mini(t)
 	n := 0
-	check(t, 200, func(r *rand.Rand) error {
+	checkProperty(t, 200, func(r *rand.Rand) error {
 		n++
 		const burst = 30
 		limit := ratelimit.PerSecond(1).WithBurst(burst)
-		l := redis.New(redis.Config{Client: client, Name: fmt.Sprint("g", n), Limits: limits(limit), Denied: -1, Timeout: patient, Outage: redis.Closed})
+		l := redis.New(redis.Config{Client: client, Name: fmt.Sprint("g", n), Limits: limits(limit), Denied: -1, Timeout: patient, Outage: redis.OutageRefuse})
 		start := time.Unix(1_800_000_000, 0)
 		now, pauses := 0.0, r.IntN(2) == 0
 		type held struct {

@@ -1,7 +1,8 @@
 package redis
 
 import (
-	"errors"
+	"fmt"
+	"math"
 	"math/bits"
 	"strconv"
 	"time"
@@ -9,42 +10,51 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// A quota is a limit in the numbers of the script. A server counts microseconds, Lua has integers up to 2^53 and no
-// others, and the time that an event takes is mostly no whole number of microseconds: at 3 per second it is 333333 and
-// a third. So times are kept as a whole number and a numerator over den. Everything is exact; nothing is ever rounded.
+// A quota is a limit in the numbers of the scripts. The server counts
+// microseconds, and Lua has exact integers up to 2^53. The time of an event is
+// mostly not a whole number of microseconds: at 3 events per second it is
+// 333333 and a third. So a time is a whole number and a numerator over den, and
+// nothing is ever rounded.
 type quota struct {
 	limit    ratelimit.Limit
 	num, den uint64 // an event takes num/den microseconds, in lowest terms
 	burst    span
 }
 
-// A span is a time of us + fr/den microseconds, 0 <= fr < den.
+// A span is a time of us + fr/den microseconds, with 0 <= fr < den.
 type span struct{ us, fr int64 }
 
 const (
 	maxLimits = 8
 	maxN      = 1e12    // keeps den below 2^53
-	maxBurst  = 1 << 50 // microseconds, 35 years; added to the time of day it is still below 2^53
+	maxBurst  = 1 << 50 // 35 years in microseconds; added to the time since 1970 it is below 2^53
 )
 
-// newQuota returns the quota of a limit, or why there can be none.
-func newQuota(l ratelimit.Limit) (quota, error) {
-	if l.N <= 0 || l.Per <= 0 || l.Burst <= 0 {
-		return quota{}, errors.New("events, period and burst must be positive")
+// newQuota returns the quota of a limit, or the reason why the scripts cannot
+// count it.
+func newQuota(l ratelimit.Limit) (q quota, problem string) {
+	if l.Burst == 0 {
+		l.Burst = l.N
 	}
-	if l.N > maxN {
-		return quota{}, errors.New("at most 1e12 events in a period are possible")
+	switch {
+	case l.N < 1 || l.N > maxN:
+		return quota{}, fmt.Sprintf("N is %d, want 1 to 1e12", l.N)
+	case l.Per < 1:
+		return quota{}, fmt.Sprintf("Per is %v, want more than 0", l.Per)
+	case l.Burst < 1:
+		return quota{}, fmt.Sprintf("Burst is %d, want at least 1, or 0 for N", l.Burst)
 	}
+	long := fmt.Sprintf("Burst is %d, want at most 35 years of events", l.Burst)
 	num, den := uint64(l.Per), uint64(l.N)*1000
 	g := gcd(num, den)
-	q := quota{limit: l, num: num / g, den: den / g}
+	q = quota{limit: l, num: num / g, den: den / g}
 	if hi, lo := bits.Mul64(uint64(l.Burst), q.num); hi >= q.den {
-		return quota{}, errors.New("the burst comes back in more than 35 years")
+		return quota{}, long
 	} else if us, _ := bits.Div64(hi, lo, q.den); us >= maxBurst {
-		return quota{}, errors.New("the burst comes back in more than 35 years")
+		return quota{}, long
 	}
 	q.burst = q.cost(l.Burst)
-	return q, nil
+	return q, ""
 }
 
 func gcd(a, b uint64) uint64 {
@@ -54,7 +64,7 @@ func gcd(a, b uint64) uint64 {
 	return a
 }
 
-// cost returns the time that n events take; n is not negative and at most the burst.
+// cost returns the time of n events, for 0 <= n <= burst.
 func (q *quota) cost(n int64) span {
 	hi, lo := bits.Mul64(uint64(n), q.num)
 	us, fr := bits.Div64(hi, lo, q.den)
@@ -70,7 +80,7 @@ func (q *quota) add(a, b span) span {
 	return s
 }
 
-// sub returns a - b. If that is negative, so is its whole part.
+// sub returns a - b. If the difference is negative, its whole part is negative.
 func (q *quota) sub(a, b span) span {
 	s := span{a.us - b.us, a.fr - b.fr}
 	if s.fr < 0 {
@@ -79,8 +89,10 @@ func (q *quota) sub(a, b span) span {
 	return s
 }
 
-// over returns the time by which n events on top of debt exceed the burst, in whole microseconds, rounded up; 0 or less
-// if they fit. The clock of the server shows whole ones, so the events fit when that many have passed, not earlier.
+// over returns the time by which n events on top of debt exceed the burst, in
+// microseconds, rounded up. If they fit, it is at most 0. The clock of the
+// server counts whole microseconds, so the events fit exactly when that time
+// has passed.
 func (q *quota) over(debt span, n int64) int64 {
 	return q.sub(q.add(debt, q.cost(n)), q.burst).ceil()
 }
@@ -92,7 +104,7 @@ func (s span) ceil() int64 {
 	return s.us
 }
 
-// after returns what is left of a debt when us microseconds have passed.
+// after returns the rest of a debt us microseconds later.
 func (s span) after(us int64) span {
 	if s.us < us {
 		return span{}
@@ -100,7 +112,7 @@ func (s span) after(us int64) span {
 	return span{s.us - us, s.fr}
 }
 
-// events returns how many events fit on top of debt.
+// events returns the number of events that fit on top of debt.
 func (q *quota) events(debt span) int64 {
 	room := q.sub(q.burst, debt)
 	if room.us < 0 {
@@ -112,38 +124,53 @@ func (q *quota) events(debt span) int64 {
 	return int64(n)
 }
 
-// decide describes one limit after the verdict ok on n events.
+// decide returns the decision of a limit after the verdict ok on n events.
 func (q *quota) decide(n int64, debt span, ok bool) ratelimit.Decision {
 	d := ratelimit.Decision{OK: ok, N: n, Limit: q.limit, Remaining: q.events(debt), ResetAfter: micros(debt.ceil())}
 	switch {
 	case ok:
 	case n < 0 || n > q.limit.Burst:
-		d.RetryAfter = ratelimit.Never
+		// never
 	default:
-		d.RetryAfter = max(1, micros(q.over(debt, n)))
+		d.Retryable, d.RetryAfter = true, max(1, micros(q.over(debt, n)))
 	}
 	return d
 }
 
 func micros(us int64) time.Duration { return time.Duration(us) * time.Microsecond }
 
-// quotas are the limits of one Limiter. An event needs all of them.
+// quotas are the limits of a Limiter. An event needs all of them.
 type quotas []quota
 
-// decide describes, us microseconds after the debts, the limit that is longest in the way or, if none is, the one with
-// least left.
+// decide returns the decision of the strictest limit, us microseconds after the
+// debts.
 func (qs quotas) decide(n int64, debts []span, us int64, ok bool) ratelimit.Decision {
 	var least ratelimit.Decision
 	for i := range qs {
 		d := qs[i].decide(n, debts[i].after(us), ok)
-		if i == 0 || d.RetryAfter > least.RetryAfter || d.RetryAfter == least.RetryAfter && d.Remaining < least.Remaining {
+		if i == 0 || stricter(d, least) {
 			least = d
 		}
 	}
 	return least
 }
 
-// possible reports whether n events can ever be taken at once.
+// stricter reports whether d refuses longer than e or, if both are equal in
+// that, leaves less.
+func stricter(d, e ratelimit.Decision) bool {
+	wait := func(d ratelimit.Decision) time.Duration {
+		if !d.OK && !d.Retryable {
+			return math.MaxInt64
+		}
+		return d.RetryAfter
+	}
+	if a, b := wait(d), wait(e); a != b {
+		return a > b
+	}
+	return d.Remaining < e.Remaining
+}
+
+// possible reports whether n events can ever be taken together.
 func (qs quotas) possible(n int64) bool {
 	for i := range qs {
 		if n > qs[i].limit.Burst {
@@ -153,7 +180,8 @@ func (qs quotas) possible(n int64) bool {
 	return n >= 0
 }
 
-// fit reports whether n events, which are possible, fit us microseconds after the debts.
+// fit reports whether n events, which are possible, fit us microseconds after
+// the debts.
 func (qs quotas) fit(n int64, debts []span, us int64) bool {
 	for i := range qs {
 		if qs[i].over(debts[i].after(us), n) > 0 {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The code in README.md and in the package comment is that of an example.
+// The code in README.md and in the package comment is the code of an example.
 func TestReadme(t *testing.T) {
 	bare := func(code string) string {
 		var b strings.Builder

@@ -4,143 +4,31 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
-	"fmt"
 	"hash/maphash"
 	"math"
 	"slices"
 	"time"
 
+	"github.com/redoubt-go/redoubt/internal/ctxerr"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// An Outage says what a [Limiter] decides while the server does not answer in time.
-type Outage uint8
-
-const (
-	// Local admits a share of the limits: 1/Nodes of each, for each key, in this process.
-	Local Outage = iota
-	// Closed refuses everything.
-	Closed
-	// Open admits everything.
-	Open
-)
-
-// Config configures a [Limiter].
-type Config struct {
-	Client Client            // the way to the server; required
-	Limits []ratelimit.Limit // what each key is limited to, 1 to 8; required: an event needs all of them
-
-	// Name begins the names of all keys on the server: 1 to 64 letters, digits or any of _.:-. Limiters of one Name and
-	// the same Limits share what they admit. Default "ratelimit".
-	Name string
-	// Timeout is how long a call waits for the server at most, after which it is taken for down. Default 50 ms.
-	// Negative: as long as the context of the call lasts.
-	Timeout time.Duration
-
-	// Lease is the largest number of events that are taken ahead of their use, to be spent without asking the server.
-	// Default: none.
-	Lease int64
-	// LeaseFor is how long what was taken ahead may be spent; after that it is given back. Default 100 ms.
-	LeaseFor time.Duration
-	// Denied is the number of refused keys that are remembered, so that they are refused again without asking the server
-	// until they may go on: about 150 bytes each, at most 2^24. Default 4096. Negative: off.
-	Denied int
-
-	// Outage says what is decided while the server is down. Default Local.
-	Outage Outage
-	// Nodes is the number of processes that share the limits, at least about; required with Local.
-	Nodes int
-	// LocalKeys is the number of keys that Local can tell apart, see [ratelimit.KeyedConfig]. Default 65536.
-	LocalKeys int
-
-	// OnEvent is told when an outage begins and when it is over.
-	// It may be nil. It is called synchronously, outside locks, after the change it reports and in the order of the
-	// changes; it may call back into this package and must not block.
-	OnEvent func(context.Context, Event)
-}
-
-const (
-	defaultTimeout  = 50 * time.Millisecond
-	defaultLeaseFor = 100 * time.Millisecond
-	defaultDenied   = 1 << 12
-	maxDenied       = 1 << 24
-	maxNodes        = 1 << 20
-	maxLease        = 1 << 40
-)
-
-// Validate returns everything that is wrong with c, joined.
-func (c Config) Validate() error {
-	var errs []error
-	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("redis: limiter: "+format, args...)) }
-	c = c.withDefaults()
-	if c.Client == nil {
-		wrong("Client is missing")
-	}
-	if len(c.Limits) == 0 || len(c.Limits) > maxLimits {
-		wrong("%d Limits, want 1 to %d", len(c.Limits), maxLimits)
-	}
-	for _, l := range c.Limits {
-		if _, err := newQuota(l); err != nil {
-			wrong("limit of %d events per %d ns, burst %d: %w", l.N, int64(l.Per), l.Burst, err)
-		}
-	}
-	if err := checkName(c.Name); err != nil {
-		wrong("Name: %w", err)
-	}
-	if c.Lease < 0 || c.Lease > maxLease {
-		wrong("Lease is %d, want 0 to 2^40", c.Lease)
-	}
-	if c.LeaseFor < time.Millisecond {
-		wrong("LeaseFor is %v, want at least 1ms", c.LeaseFor)
-	}
-	if c.Denied > maxDenied {
-		wrong("Denied is %d, want at most %d", c.Denied, maxDenied)
-	}
-	if c.Outage > Open {
-		wrong("Outage is %d, want Local, Closed or Open", c.Outage)
-	}
-	if c.Outage == Local && (c.Nodes < 1 || c.Nodes > maxNodes) {
-		wrong("Nodes is %d, want 1 to %d with Local", c.Nodes, maxNodes)
-	}
-	if err := (ratelimit.KeyedConfig{MaxKeys: c.LocalKeys}).Validate(); err != nil {
-		wrong("LocalKeys: %w", err)
-	}
-	return errors.Join(errs...)
-}
-
-func (c Config) withDefaults() Config {
-	if c.Name == "" {
-		c.Name = "ratelimit"
-	}
-	if c.Timeout == 0 {
-		c.Timeout = defaultTimeout
-	}
-	if c.LeaseFor == 0 {
-		c.LeaseFor = defaultLeaseFor
-	}
-	if c.Denied == 0 {
-		c.Denied = defaultDenied
-	}
-	return c
-}
-
-// A Limiter is a [ratelimit.Store] whose keys are on a server, where many processes share them. All methods may be called
-// at the same time.
+// A Limiter is a [ratelimit.Store] whose keys are on a server, where many
+// processes share them. All methods may be called concurrently.
 type Limiter struct {
 	cfg    Config
 	epoch  time.Time
 	seed   maphash.Seed
 	quotas quotas
-	salt   string   // what is hashed before a key, so that other limits of the same key have another
-	head   []string // the arguments that all calls share
+	salt   string   // hashed before a key, so that other limits of the key have another state
+	head   []string // the first arguments of all calls
 	takes  *script
 	single []string // the arguments that take one event
 
 	denials denials
 	leases  leases
 	outage  outage
-	local   []*ratelimit.Keyed[string] // one for each limit
+	local   []*ratelimit.Keyed[string] // the share of this process in each limit
 	figures figures
 }
 
@@ -148,8 +36,9 @@ var _ ratelimit.Store = (*Limiter)(nil)
 
 var takes, takesOne, returns = newScript(takeScript), newScript(takeOneScript), newScript(returnScript)
 
-// New returns a Limiter, without asking the server for anything. It panics with the error of [Config.Validate] if there is
-// one. With a Lease it starts a goroutine, which ends with [Limiter.Close].
+// New returns a Limiter, without asking the server. It panics with the error of
+// [Config.Validate] if any. With a Lease it starts a goroutine, which
+// ends with [Limiter.Close].
 func New(cfg Config) *Limiter {
 	if err := cfg.Validate(); err != nil {
 		panic(err)
@@ -157,16 +46,16 @@ func New(cfg Config) *Limiter {
 	cfg = cfg.withDefaults()
 	cfg.Limits = slices.Clone(cfg.Limits)
 	l := &Limiter{cfg: cfg, epoch: time.Now(), seed: maphash.MakeSeed(), denials: newDenials(cfg.Denied)}
-	l.outage.hook = cfg.OnEvent
-	l.outage.name = cfg.Name
+	l.outage.hook, l.outage.name = cfg.OnEvent, cfg.Name
 	l.head = words(int64(len(cfg.Limits)))
 	for _, limit := range cfg.Limits {
 		q, _ := newQuota(limit)
+		limit = q.limit
 		l.quotas = append(l.quotas, q)
 		l.salt += limit.String() + "\n"
 		cfg.Lease = min(cfg.Lease, limit.Burst)
 		l.head = append(l.head, words(int64(q.den), q.burst.us, q.burst.fr)...)
-		if cfg.Outage == Local {
+		if cfg.Outage == OutageLocal {
 			share := ratelimit.KeyedConfig{Limit: shareOf(limit, int64(cfg.Nodes)), MaxKeys: cfg.LocalKeys}
 			l.local = append(l.local, ratelimit.NewKeyed[string](share))
 		}
@@ -182,11 +71,14 @@ func New(cfg Config) *Limiter {
 	return l
 }
 
-// TakeKey takes n events of key if they may all happen now, none otherwise, and says which. It returns within
-// Timeout, and asks the server once at most, except for a script that the server does not know. A negative n, and more
-// events than a burst, are refused for good. While the server is down the decision is that of [Config.Outage].
+// TakeKey takes n events of key if all of them may happen now, otherwise none,
+// and returns the decision. It returns within Timeout. It asks the server at
+// most once, and a second time only for a script that the server does not know.
+// If n < 0, or n exceeds a burst, the events are refused forever. While the
+// server is down, [Config.Outage] decides.
 //
-// The error is nil, or that of a context that is done, with its cause; the events may then have been taken.
+// Errors: only if ctx is done. The error matches ctx.Err and [context.Cause],
+// and the events may have been taken.
 func (l *Limiter) TakeKey(ctx context.Context, key string, n int64) (ratelimit.Decision, error) {
 	if ctx.Err() != nil {
 		return ratelimit.Decision{N: n}, cancelled(ctx)
@@ -204,10 +96,10 @@ func (l *Limiter) TakeKey(ctx context.Context, key string, n int64) (ratelimit.D
 	return l.far(ctx, ctx, hash, key, n)
 }
 
-// TakeKeys is TakeKey for each of keys, without leases, and with one round trip for all that need one. The decisions are
-// independent of each other: a key that is refused costs the others nothing.
+// TakeKeys is TakeKey for each of keys, without leases, in one round trip. The
+// decisions are independent: a refused key costs the other keys nothing.
 //
-// The error is nil, or that of a context that is done, with its cause; the events may then have been taken.
+// Errors: see [Limiter.TakeKey].
 func (l *Limiter) TakeKeys(ctx context.Context, keys []string, n int64) ([]ratelimit.Decision, error) {
 	if ctx.Err() != nil {
 		return nil, cancelled(ctx)
@@ -251,7 +143,8 @@ func (l *Limiter) TakeKeys(ctx context.Context, keys []string, n int64) ([]ratel
 	return decisions, nil
 }
 
-// nearby decides without the server, if what is known here suffices.
+// nearby decides without the server, if a lease or a remembered refusal
+// suffices.
 func (l *Limiter) nearby(hash uint64, key string, n, now int64) (ratelimit.Decision, bool) {
 	if d, ok := l.spend(hash, n, now); ok {
 		l.figures.leased.Add(1)
@@ -261,7 +154,7 @@ func (l *Limiter) nearby(hash uint64, key string, n, now int64) (ratelimit.Decis
 	return l.denied(hash, key, n, now)
 }
 
-// denied refuses what a refusal of a moment ago still excludes.
+// denied refuses events that an earlier refusal still excludes.
 func (l *Limiter) denied(hash uint64, key string, n, now int64) (ratelimit.Decision, bool) {
 	if n <= 0 || !l.quotas.possible(n) {
 		return ratelimit.Decision{}, false
@@ -273,7 +166,8 @@ func (l *Limiter) denied(hash uint64, key string, n, now int64) (ratelimit.Decis
 	return d, ok
 }
 
-// far decides by asking the server, unless that is down. The context timely ends with the timeout, whole with the call.
+// far decides by asking the server, unless it is down. The context timely ends
+// with the timeout, whole with the call.
 func (l *Limiter) far(timely, whole context.Context, hash uint64, key string, n int64) (ratelimit.Decision, error) {
 	if n > 0 && n < l.cfg.Lease && l.quotas.possible(n) {
 		return l.lease(timely, whole, hash, key, n)
@@ -281,7 +175,7 @@ func (l *Limiter) far(timely, whole context.Context, hash uint64, key string, n 
 	return l.ask(timely, whole, hash, key, n)
 }
 
-// ask decides by a take of n events and no more.
+// ask decides by taking n events, without a lease.
 func (l *Limiter) ask(timely, whole context.Context, hash uint64, key string, n int64) (ratelimit.Decision, error) {
 	if !l.outage.admits(l.now()) {
 		return l.fallback(key, n), nil
@@ -294,16 +188,17 @@ func (l *Limiter) ask(timely, whole context.Context, hash uint64, key string, n 
 	return l.conclude(hash, key, n, t, err), nil
 }
 
-// A taking is what the script replies.
+// A taking is the reply of a take script.
 type taking struct {
-	amount int   // the number of the amount that was taken, 0 for none
-	events int64 // that amount, of a lease
-	now    int64 // by the clock of the server
-	moved  int64 // by give-backs, until then
-	debts  []span
+	amount int    // the number of the amount that was taken, 0 for none
+	events int64  // the amount of a lease
+	now    int64  // the instant by the clock of the server
+	moved  int64  // the microseconds by which returns had moved the state until then
+	debts  []span // of each limit
 }
 
-// taken reads a reply and tells l.outage how it went, unless it is the context of the caller that is done.
+// taken parses a reply and reports to l.outage, unless the context of the
+// caller is done.
 func (l *Limiter) taken(whole context.Context, r Reply) (taking, error) {
 	v, err := r.integers(3 + 2*len(l.quotas))
 	if err != nil {
@@ -323,7 +218,8 @@ func (l *Limiter) taken(whole context.Context, r Reply) (taking, error) {
 	return t, nil
 }
 
-// conclude turns the reply about n events of key into a decision, and remembers what is worth it.
+// conclude returns the decision of a reply about n events of key, and remembers
+// a refusal.
 func (l *Limiter) conclude(hash uint64, key string, n int64, t taking, err error) ratelimit.Decision {
 	if err != nil {
 		return l.fallback(key, n)
@@ -336,15 +232,15 @@ func (l *Limiter) conclude(hash uint64, key string, n int64, t taking, err error
 		l.warm(key, n)
 	default:
 		l.figures.refused.Add(1)
-		if d.RetryAfter != ratelimit.Never {
+		if d.Retryable {
 			l.denials.add(hash, l.now(), t.debts)
 		}
 	}
 	return d
 }
 
-// take returns the call that takes the first of amounts that fits. What can never fit takes nothing and asks for
-// nothing but the state.
+// take returns the call that takes the first of amounts that fits. An amount
+// that can never fit only asks for the state.
 func (l *Limiter) take(name string, amounts ...int64) []string {
 	args := l.single
 	if len(amounts) > 1 || amounts[0] != 1 {
@@ -371,11 +267,12 @@ func (l *Limiter) amounts(amounts ...int64) []string {
 	return args
 }
 
-// key returns the name of key on the server. Its hash is the hash tag, so that no key can choose its slot or be without
-// one, and so that all names have one length.
+// key returns the name of key on the server. Its hash tag is a hash, so that no
+// client can choose the slot of a key, and all names have the same length.
 func (l *Limiter) key(key string) string { return tagged(l.cfg.Name, l.salt, key) }
 
-// tagged returns name and, in braces, 128 bits of the hash of salt and key.
+// tagged returns name followed by 128 bits of the hash of salt and key in
+// braces.
 func tagged(name, salt, key string) string {
 	var room [256]byte // keys are mostly short
 	text := append(append(append(room[:0], salt...), 0), key...)
@@ -384,26 +281,27 @@ func tagged(name, salt, key string) string {
 	return string(append(base64.RawURLEncoding.AppendEncode(tag, sum[:16]), '}'))
 }
 
-// fallback decides without the server while that is down.
+// fallback decides while the server is down.
 func (l *Limiter) fallback(key string, n int64) ratelimit.Decision {
 	l.figures.alone.Add(1)
 	d := ratelimit.Decision{OK: true, N: n, Limit: l.quotas[0].limit}
 	switch {
 	case !l.quotas.possible(n):
-		d.OK, d.RetryAfter = false, ratelimit.Never
-	case l.cfg.Outage == Local:
+		d.OK = false
+	case l.cfg.Outage == OutageLocal:
 		return l.takeLocal(key, n)
-	case l.cfg.Outage == Open:
+	case l.cfg.Outage == OutageAdmit:
 		d.Remaining = d.Limit.Burst
 	case n > 0:
-		d.OK, d.RetryAfter = false, max(time.Millisecond, l.outage.left(l.now()))
+		d.OK, d.Retryable, d.RetryAfter = false, true, max(time.Millisecond, l.outage.left(l.now()))
 		d.ResetAfter = d.RetryAfter
 	}
 	return d
 }
 
-// takeLocal takes n events from the share of this process: from all limits or, if one refuses, from none. More than the
-// share of a burst at once has to wait for the server.
+// takeLocal takes n events from the share of this process: from all limits or,
+// if one refuses, from none. Events that exceed the share of a burst have to
+// wait for the server.
 func (l *Limiter) takeLocal(key string, n int64) ratelimit.Decision {
 	var least ratelimit.Decision
 	for i, k := range l.local {
@@ -419,20 +317,21 @@ func (l *Limiter) takeLocal(key string, n int64) ratelimit.Decision {
 		}
 		break
 	}
-	if least.RetryAfter == ratelimit.Never {
-		least.RetryAfter = max(time.Millisecond, l.outage.left(l.now()))
+	if !least.OK && !least.Retryable {
+		least.Retryable, least.RetryAfter = true, max(time.Millisecond, l.outage.left(l.now()))
 	}
 	return least
 }
 
-// warm charges the share of this process with what the server has admitted, so that an outage finds no full bursts.
+// warm takes events that the server admitted from the share of this process, so
+// that an outage finds no full bursts.
 func (l *Limiter) warm(key string, n int64) {
 	for _, k := range l.local {
 		k.AllowN(key, n)
 	}
 }
 
-// shareOf returns 1/nodes of a limit, of the burst at least one event.
+// shareOf returns 1/nodes of a limit, with a burst of at least 1.
 func shareOf(l ratelimit.Limit, nodes int64) ratelimit.Limit {
 	l.Burst = max(1, l.Burst/nodes)
 	if int64(l.Per) <= math.MaxInt64/nodes {
@@ -447,13 +346,4 @@ func shareOf(l ratelimit.Limit, nodes int64) ratelimit.Limit {
 func (l *Limiter) now() int64 { return int64(time.Since(l.epoch)) }
 
 // cancelled returns the error of a take whose context is done.
-func cancelled(ctx context.Context) error { return fmt.Errorf("redis: limiter: %w", ended(ctx)) }
-
-// ended returns the error of a context that is done, with its cause.
-func ended(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if errors.Is(err, cause) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", err, cause)
-}
+func cancelled(ctx context.Context) error { return ctxerr.New(ctx, "redis: limiter: take") }

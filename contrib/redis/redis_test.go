@@ -3,6 +3,7 @@ package redis_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -12,10 +13,11 @@ import (
 	"github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/redistest"
 	"github.com/redoubt-go/redoubt/ratelimit"
-	"github.com/redoubt-go/redoubt/ratelimit/storetest"
+	"github.com/redoubt-go/redoubt/ratelimit/ratelimittest"
 )
 
-// The conformance kit, plain and with leases, with each client on a real server.
+// The conformance kit, plain and with leases, with each client on a real
+// server.
 func TestStore(t *testing.T) {
 	server := redistest.Start(t)
 	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
@@ -23,14 +25,11 @@ func TestStore(t *testing.T) {
 		for name, lease := range map[string]int64{"plain": 0, "leased": 20} {
 			t.Run(name, func(t *testing.T) {
 				n := 0
-				err := storetest.TestStore(func(l ratelimit.Limit) (ratelimit.Store, error) {
+				ratelimittest.Run(t, func(t *testing.T, l ratelimit.Limit) ratelimit.Store {
 					n++
-					name := strings.NewReplacer("/", ":", "-", "").Replace(t.Name()) + strings.Repeat("x", n)
-					return newLimiter(t, redis.Config{Client: client, Name: name, Limits: limits(l), Lease: lease, LeaseFor: time.Minute}), nil
+					name := fmt.Sprint("store:", strings.ReplaceAll(t.Name()[len("TestStore/"):], "/", ":"), ":", n)
+					return newLimiter(t, redis.Config{Client: client, Name: name, Limits: limits(l), Lease: lease, LeaseFor: time.Minute})
 				})
-				if err != nil {
-					t.Error(err)
-				}
 			})
 		}
 	})
@@ -55,7 +54,7 @@ func TestShared(t *testing.T) {
 	}
 }
 
-// Of several limits all must agree; one that refuses leaves the others as they were.
+// All limits must agree. If a limit refuses, the others do not change.
 func TestSeveralLimits(t *testing.T) {
 	m, client := mini(t)
 	l := newLimiter(t, redis.Config{Client: client, Denied: -1, Limits: limits(ratelimit.PerSecond(3), ratelimit.PerHour(5))})
@@ -68,10 +67,10 @@ func TestSeveralLimits(t *testing.T) {
 	}{
 		{3, true, "3/s", 0, 0},
 		{1, false, "3/s", 0, 333334 * time.Microsecond},
-		{4, false, "3/s", 0, ratelimit.Never},
+		{4, false, "3/s", 0, 0},
 		{2, false, "3/s", 0, 666667 * time.Microsecond},
 	} {
-		if d := take(t, l, "k", want.n); d.OK != want.ok || d.Limit.String() != want.limit || d.Remaining != want.remaining || d.RetryAfter != want.retry {
+		if d := take(t, l, "k", want.n); d.OK != want.ok || d.Limit.String() != want.limit || d.Remaining != want.remaining || d.RetryAfter != want.retry || d.Retryable != (want.retry > 0) {
 			t.Errorf("take %d of %d events: %+v, want %+v", i, want.n, d, want)
 		}
 	}
@@ -84,7 +83,8 @@ func TestSeveralLimits(t *testing.T) {
 	}
 }
 
-// What a take writes: one key, hash-tagged, which expires when the bucket is full. A refusal writes nothing.
+// A take writes a single key with a hash tag, which expires when the bucket is
+// full. A refusal writes nothing.
 func TestWrites(t *testing.T) {
 	m, client := mini(t)
 	l := newLimiter(t, redis.Config{Client: client, Denied: -1, Name: "api", Limits: limits(ratelimit.Per(2, 3*time.Second))})
@@ -111,8 +111,8 @@ func TestWrites(t *testing.T) {
 	}
 }
 
-// A clock that is behind, after a failover, blocks nobody for longer than a burst takes to come back. What is no state
-// counts as none.
+// A clock that is behind, after a failover, blocks no key for longer than a
+// burst takes to come back. A malformed state counts as a full bucket.
 func TestHeals(t *testing.T) {
 	for name, rules := range map[string][]ratelimit.Limit{"one": limits(ratelimit.PerMinute(6)), "two": limits(ratelimit.PerHour(1000), ratelimit.PerMinute(6))} {
 		t.Run(name, func(t *testing.T) {
@@ -140,7 +140,8 @@ func TestHeals(t *testing.T) {
 	}
 }
 
-// TakeKeys asks for all in one go, also where the server knows no script yet; the keys do not depend on each other.
+// TakeKeys asks for all in one go, also where the server knows no script yet;
+// the keys do not depend on each other.
 func TestTakeKeys(t *testing.T) {
 	server := redistest.Start(t)
 	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
@@ -164,7 +165,8 @@ func TestTakeKeys(t *testing.T) {
 	})
 }
 
-// A context that is done costs nothing; one that is cancelled meanwhile is no outage.
+// A call with a context that is done takes nothing. A context that ends during
+// the call is no outage.
 func TestContext(t *testing.T) {
 	m, client := mini(t)
 	l := newLimiter(t, redis.Config{Client: client, Limits: limits(ratelimit.PerHour(2))})
@@ -205,11 +207,11 @@ func (hanging) Do(ctx context.Context, cmds ...[]string) []redis.Reply {
 
 func TestValidate(t *testing.T) {
 	bad := redis.Config{
-		Name: "{}", Limits: limits(ratelimit.Limit{}, ratelimit.Inf, ratelimit.Per(1, 1<<62).WithBurst(1<<20)), Lease: -1, LeaseFor: 1,
+		Name: "{}", Limits: limits(ratelimit.Limit{}, ratelimit.Inf(), ratelimit.Per(1, 1<<62).WithBurst(1<<20)), Lease: -1, LeaseFor: 1,
 		Denied: 1 << 30, Outage: 7, LocalKeys: -1,
 	}
 	err := bad.Validate()
-	for _, want := range []string{"Client", "Name: \"{}\"", "must be positive", "at most 1e12", "35 years", "Lease is", "LeaseFor", "Denied", "Outage", "MaxKeys"} {
+	for _, want := range []string{"Client", "Name: \"{}\"", "Limits[0]: N is 0, want 1 to 1e12", "Limits[1]: N is 9223372036854775807", "Limits[2]: Burst is 1048576, want at most 35 years", "Lease is", "LeaseFor", "Denied", "Outage", "LocalKeys"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: lacks %q", err, want)
 		}
@@ -232,5 +234,25 @@ func TestServerInstalled(t *testing.T) {
 	}
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Fatalf("%v; install the Debian package redis-server", err)
+	}
+}
+
+// A hook that panics passes its panic on, and the Limiter goes on.
+func TestPanickingHook(t *testing.T) {
+	calls := 0
+	l := redis.New(redis.Config{
+		Client: lost{}, Limits: limits(ratelimit.PerHour(1)), Outage: redis.OutageRefuse,
+		OnEvent: func(context.Context, redis.Event) { calls++; panic("hook") },
+	})
+	func() {
+		defer func() {
+			if got := recover(); got != "hook" {
+				t.Errorf("recovered %v, want the panic of the hook", got)
+			}
+		}()
+		take(t, l, "k", 1)
+	}()
+	if d := take(t, l, "k", 1); d.OK || !d.Retryable || calls != 1 || !l.Stats().Down {
+		t.Errorf("after the panic: %+v, %d calls, %+v", d, calls, l.Stats())
 	}
 }

@@ -1,14 +1,19 @@
 package redis
 
-// The state of a key is the instant at which each of its buckets will be full again, by the clock of the server: a
-// whole number of microseconds since 1970 and a numerator, for each limit; then by how many microseconds give-backs have
-// moved these instants back; all in one string. Zeros at the end may be missing. A bucket that is full needs no state:
-// the key expires at that very instant. Of what others may have left there, everything that is no
-// such number counts as full, and a bucket cannot owe more than its burst: a debt beyond that is what the clock of
-// another server left behind, and is cut, so that a key is never blocked for longer than a burst takes to come back.
+// The state of a key is a string of numbers. For each limit it contains the
+// instant at which its bucket will be full again, by the clock of the server.
+// An instant is a whole number of microseconds since 1970, and a numerator.
+// Then follows the number of microseconds by which returns have moved these
+// instants back. Zeros at the end may be missing. A bucket that is full needs
+// no state, so the key expires at the last of the instants.
+//
+// A part that is not such a number counts as a full bucket. A debt of more than
+// a burst is cut to a burst; the clock of another server can leave it behind.
+// So a key is never blocked for longer than a burst takes to come back.
 
-// readState defines, from the limits in ARGV, the debts us[i] and fr[i] of the n buckets at the instant now. A limit has
-// three arguments: the denominator and the two parts of the burst.
+// readState defines, from the limits in ARGV, the debts us[i] and fr[i] of the
+// n buckets at the instant now. A limit has three arguments: the denominator
+// and the two parts of the burst.
 const readState = `
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -40,10 +45,11 @@ local function write()
 end
 `
 
-// takeScript takes the first of several amounts that fits, and nothing if none does. Each amount has two
-// arguments for each limit, the parts of its cost. The reply is the number of the amount, counted from 1, or 0; the
-// instant; what give-backs have moved; and the two parts of each debt. A take that is refused writes nothing, unless
-// there is a debt to cut.
+// takeScript takes the first of several amounts that fits, and nothing if none
+// fits. Each amount has two arguments for each limit, the parts of its cost.
+// The reply is the number of the amount, counted from 1, or 0; the instant; the
+// microseconds moved by returns; and the two parts of each debt. A refused take
+// writes nothing, unless a debt was cut.
 const takeScript = readState + `
 local taken = 0
 for amount = 1, (#ARGV - 1 - 3 * n) / (2 * n) do
@@ -70,8 +76,8 @@ end
 return reply
 `
 
-// takeOneScript is takeScript for a single limit, which is what most have, and a fifth faster. Its arguments are those of
-// the limit, without their number, and of the amounts.
+// takeOneScript is takeScript for a single limit, which is a fifth faster. Its
+// arguments describe the limit, without the number of limits, and the amounts.
 const takeOneScript = `
 local call = redis.call
 local time = call('TIME')
@@ -112,14 +118,19 @@ end
 return {taken, now, moved, u, f}
 `
 
-// returnScript gives back a part of an earlier take, as if that part had never been taken, or less. Without the part
-// there would have been as much less to pay back ever since, unless the bucket would have been full at some time: from
-// then on it makes no difference. That cannot have been before end, when what the take has left the bucket owing is paid
-// back, less what other give-backs have moved since then; nor before alone, when that is so of what the take itself has
-// added. So what counts of the part is what would still be owed now, by the later of the two, at least.
+// returnScript returns a part of an earlier take, as if that part had never
+// been taken, or less.
 //
-// After those of the limits there is an argument for what had been moved at the take, and six for each limit: the parts of
-// end, of alone, and of the cost of the part. The reply is 1 if something was given back.
+// Without the part, the debt would have been smaller ever since, except after
+// an instant at which the bucket would have been full: from then on, the part
+// makes no difference. That instant is not before end, when the debt after the
+// take is paid, minus the microseconds that other returns have moved since. It
+// is not before alone either, when the debt of the take itself is paid. So the
+// script returns at most the part of the debt that would still exist now.
+//
+// After the limits, the arguments are the microseconds that had been moved at
+// the take, and six numbers for each limit: the parts of end, of alone, and of
+// the cost of the part. The reply is 1 if something was returned.
 const returnScript = readState + `
 local changed = 0
 local since = moved - ARGV[2 + 3 * n]

@@ -2,19 +2,20 @@ package redis
 
 import "sync/atomic"
 
-// Stats are the figures of a [Limiter] since it was made. Requests are counted, whatever their number of events, except
-// those for no events.
+// Stats are figures of a [Limiter] since New. They count requests, whatever
+// their number of events. Requests for 0 events are not counted.
 type Stats struct {
+	Name       string `json:"name"`        // Config.Name
 	Allowed    uint64 `json:"allowed"`     // requests that the server allowed
 	Refused    uint64 `json:"refused"`     // requests that the server refused
-	Leased     uint64 `json:"leased"`      // requests that were allowed from what was taken ahead
-	Denied     uint64 `json:"denied"`      // requests that were refused because the key had been refused before
-	Alone      uint64 `json:"alone"`       // requests that were decided as Config.Outage says
-	RoundTrips uint64 `json:"round_trips"` // times the server was asked for a decision
-	Errors     uint64 `json:"errors"`      // replies that did not come, or not in time
-	Returned   uint64 `json:"returned"`    // events that were taken ahead and given back
-	Outages    uint64 `json:"outages"`     // outages that have begun
-	Down       bool   `json:"down"`        // whether there is one now
+	Leased     uint64 `json:"leased"`      // requests that were allowed from a lease
+	Denied     uint64 `json:"denied"`      // requests that were refused because the key had just been refused
+	Alone      uint64 `json:"alone"`       // requests that Config.Outage decided
+	RoundTrips uint64 `json:"round_trips"` // round trips for a decision
+	Errors     uint64 `json:"errors"`      // replies that failed or came too late
+	Returned   uint64 `json:"returned"`    // leased events that were returned unused
+	Outages    uint64 `json:"outages"`     // outages that have started
+	Down       bool   `json:"down"`        // an outage is in progress
 }
 
 type figures struct {
@@ -25,8 +26,9 @@ type figures struct {
 func (l *Limiter) Stats() Stats {
 	f := &l.figures
 	s := Stats{
-		Allowed: f.allowed.Load(), Refused: f.refused.Load(), Leased: f.leased.Load(), Denied: f.denied.Load(), Alone: f.alone.Load(),
-		RoundTrips: f.roundTrips.Load(), Errors: f.errors.Load(), Returned: f.returned.Load(),
+		Name: l.cfg.Name, Allowed: f.allowed.Load(), Refused: f.refused.Load(), Leased: f.leased.Load(),
+		Denied: f.denied.Load(), Alone: f.alone.Load(), RoundTrips: f.roundTrips.Load(),
+		Errors: f.errors.Load(), Returned: f.returned.Load(),
 	}
 	s.Outages, s.Down = l.outage.outages()
 	return s

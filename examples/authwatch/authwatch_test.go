@@ -33,7 +33,8 @@ func table(stdout string) []string {
 	return strings.Split(regexp.MustCompile(` +`).ReplaceAllString(rows, " "), "\n")
 }
 
-// Whatever the seed, those who attack are found and nobody else is, not even who is named by an attacker.
+// Whatever the seed, those who attack are found and nobody else is, not even
+// who is named by an attacker.
 func TestMadeUpLog(t *testing.T) {
 	for _, seed := range []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -59,7 +60,8 @@ func TestMadeUpLog(t *testing.T) {
 	}
 }
 
-// A compressed log gives what the same log gives, and bans are known again when the ledger is.
+// A compressed log gives what the same log gives, and bans are known again when
+// the ledger is.
 func TestFileAndLedger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -98,7 +100,8 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
-// A log that is followed over a restart and a rotation gives the decisions that it gives when it is read as a whole.
+// A log that is followed over a restart and a rotation gives the decisions that
+// it gives when it is read as a whole.
 func TestFollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -190,7 +193,7 @@ func TestCommandLine(t *testing.T) {
 		{"argument", []string{"please"}, 2, `unexpected argument "please"`},
 		{"follow nothing", []string{"-follow"}, 2, "-follow needs -f"},
 		{"state without follow", []string{"-f", file, "-state", "x"}, 2, "-state needs -follow"},
-		{"limit and time", []string{"-limit", "-1", "-per", "0"}, 2, "Limit -1 is not between 0 and 65536; detect: Per is required"},
+		{"limit and time", []string{"-limit", "0", "-per", "0"}, 2, "Limit is 0, want 1 to 65536, or AnyEvent; detect: Per is 0s, want at least 1ns"},
 		{"ban", []string{"-ban", "0s"}, 2, "-ban 0s"},
 		{"no such file", []string{"-f", "none"}, 1, "no such file"},
 		{"folder", []string{"-f", dir}, 1, "is a directory"},

@@ -1,15 +1,18 @@
-// Authwatch reads the log of an SSH server, finds who tries passwords, and bans them.
+// Authwatch reads the log of an SSH server, finds attackers who guess
+// passwords, and bans them.
 //
-// Three detectors look at each login: too many failures of one network, too many user names tried from one, and a login
-// that succeeds after many that failed. What they find becomes a ban, for as long as the attempt is recent enough; but
-// first it becomes a record in a tamper-evident ledger, from which the bans are known again after a restart. The bans are
-// those of a limiter that a server would ask; no firewall is touched.
+// Three detectors examine each login: too many failures of a network, too many
+// user names from a network, and a success after many failures. A finding is
+// first recorded in a tamper-evident ledger, and then becomes a ban if it is
+// recent. After a restart the program reads the bans from the ledger. A ban is
+// an entry in a rate limiter that a server would ask. No firewall is changed.
 //
-//	go run ./examples/authwatch                            a log made up for the occasion
-//	go run ./examples/authwatch -f /var/log/auth.log.2.gz  a real one, compressed or not
-//	go run ./examples/authwatch -f /var/log/auth.log -follow -state place -ledger bans
+//	go run ./examples/authwatch                            a generated log
+//	go run ./examples/authwatch -f /var/log/auth.log.2.gz  a real log
+//	go run ./examples/authwatch -f auth.log -follow -state place -ledger bans
 //
-// Read watch.go first. Exit status: 0 the log was read; 1 it could not be, or not to its end; 2 wrong usage.
+// Read watch.go first. Exit status: 0 if the log was read, 1 if it could not be
+// read to its end, 2 for wrong usage.
 package main
 
 import (
@@ -34,15 +37,15 @@ func main() {
 }
 
 type options struct {
-	file          string // empty: one that is made up
+	file          string // empty: a generated log
 	follow        bool
 	state, ledger string
 	seed          uint64
-	failures      detect.Config // more from one network than this are an attack
+	failures      detect.Config // more failures of a network are an attack
 	ban           time.Duration
 }
 
-// run is the whole program but for the exit: its status is what it returns.
+// run is the program without the exit. It returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o, err := parse(args, stdout)
 	switch {
@@ -59,7 +62,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// parse reads the flags. For -help it prints the usage and returns flag.ErrHelp.
+// parse reads the flags. For -help it prints the usage and returns
+// flag.ErrHelp.
 func parse(args []string, stdout io.Writer) (o options, err error) {
 	flags := flag.NewFlagSet("authwatch", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -92,7 +96,7 @@ func parse(args []string, stdout io.Writer) (o options, err error) {
 	return o, err
 }
 
-// input is the log that is read to its end.
+// input returns the log that is read to its end.
 func (o options) input() logscan.Inputs {
 	if o.file != "" {
 		return logscan.Files(o.file)

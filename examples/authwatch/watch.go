@@ -24,35 +24,37 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// maxOffenders bounds the closing table: who has many networks must not be able to fill the memory.
+// maxOffenders bounds the table of the report: an attacker with many networks
+// must not fill the memory.
 const maxOffenders = 10_000
 
-// A watcher reads logins and decides. Its time is that of the log, so that an old log gives the decisions it would have
-// given; only whether a ban is still in force depends on the clock.
+// A watcher reads logins and decides. It uses the times of the log, so that an
+// old log leads to the same decisions. Only the question whether a ban is still
+// in force depends on the clock.
 type watcher struct {
 	options
 	out       io.Writer
 	failures  *detect.Window[netip.Prefix]
 	names     *detect.Distinct[netip.Prefix]
 	guessed   *detect.Sequence[netip.Prefix]
-	logins    *ratelimit.Keyed[netip.Prefix] // what an SSH server would ask before it lets a network try
+	logins    *ratelimit.Keyed[netip.Prefix] // an SSH server would ask it before each login
 	log       *audit.Log
 	offenders map[netip.Prefix]*offender
 }
 
-// An offender is a row of the closing table.
+// An offender is a row of the report.
 type offender struct {
 	network netip.Prefix
-	failed  int // logins, as far as they are known
-	banned  int // of these, tried while there was a ban
+	failed  int // known logins
+	banned  int // of these, during a ban
 	bans    int
-	until   time.Time // the end of the last
+	until   time.Time // the end of the last ban
 	why     string    // and its reason
 }
 
-// newWatcher returns a watcher that records its decisions by sink.
+// newWatcher returns a watcher that records its decisions in sink.
 func newWatcher(o options, sink audit.Sink, out io.Writer) *watcher {
-	o.failures.Cooldown = o.ban // who is banned already is no news
+	o.failures.Cooldown = o.ban // a banned network causes no further alert
 	hour := detect.Config{Per: time.Hour, Cooldown: o.ban}
 	names, guesses := hour, hour
 	names.Limit, guesses.Limit = 10, 5
@@ -61,20 +63,21 @@ func newWatcher(o options, sink audit.Sink, out io.Writer) *watcher {
 		failures: detect.NewWindow[netip.Prefix](o.failures),
 		names:    detect.NewDistinct[netip.Prefix](names),
 		guessed:  detect.NewSequence[netip.Prefix](guesses),
-		// When there are too many, the ban that is over first gives way; others must not inherit it.
+		// If there are too many bans, the ban that ends first is dropped. Other
+		// networks must not inherit it.
 		logins:    ratelimit.NewKeyed[netip.Prefix](ratelimit.KeyedConfig{Limit: ratelimit.PerSecond(1).WithBurst(30), OnFull: ratelimit.ForgiveDebt}),
 		log:       audit.New(audit.Config{Sink: sink}),
 		offenders: map[netip.Prefix]*offender{},
 	}
 }
 
-// observe looks at one login and reports whether anything was decided.
+// observe examines a login and reports whether it caused a decision.
 func (w *watcher) observe(ctx context.Context, rec *logscan.Record) (decided bool, err error) {
 	addr, ok := detect.ParseAddr(rec.Get("addr"))
 	if !ok {
-		return false, nil // a host by its name, which whoever runs its DNS can change
+		return false, nil // a host name, which the owner of its DNS can change
 	}
-	network := detect.Network(addr, 32, 64) // an IPv6 host has a whole /64 to come from
+	network := detect.Network(addr, 32, 64) // an IPv6 host can use a whole /64
 	at, n, user := rec.Time(), rec.Weight(), rec.Get("user")
 	switch string(rec.Get("outcome")) {
 	case "failed":
@@ -99,7 +102,8 @@ func (w *watcher) observe(ctx context.Context, rec *logscan.Record) (decided boo
 	return decided, err
 }
 
-// ban records a decision and carries it out, in this order: what is not on record does not happen.
+// ban records a decision and then carries it out. A decision that cannot be
+// recorded is not carried out.
 func (w *watcher) ban(ctx context.Context, at time.Time, a detect.Alert[netip.Prefix], why string) error {
 	until := at.Add(w.options.ban)
 	err := w.log.Record(ctx, audit.Event{
@@ -116,8 +120,8 @@ func (w *watcher) ban(ctx context.Context, at time.Time, a detect.Alert[netip.Pr
 	w.enforce(a.Key, until)
 	fmt.Fprintf(w.out, "%s  %v is banned for %v: %s since %s\n",
 		at.Format(time.DateTime), a.Key, w.options.ban, why, a.First.Format(time.TimeOnly))
-	for _, line := range a.Evidence[max(0, len(a.Evidence)-1):] { // the last; the ledger has more
-		fmt.Fprintf(w.out, "    %q\n", line) // quoted: part of it is the attacker's
+	for _, line := range a.Evidence[max(0, len(a.Evidence)-1):] { // the last; the ledger contains more
+		fmt.Fprintf(w.out, "    %q\n", line) // quoted: the attacker chose a part of it
 	}
 	o := w.offenders[a.Key]
 	if o == nil && len(w.offenders) < maxOffenders {
@@ -130,13 +134,14 @@ func (w *watcher) ban(ctx context.Context, at time.Time, a detect.Alert[netip.Pr
 	return nil
 }
 
-// enforce keeps a network out for what is left of its ban, and never for longer than one, should the log be ahead of the
-// clock.
+// enforce refuses a network for the rest of its ban, and at most for the length
+// of a ban: the times of the log may be ahead of the clock.
 func (w *watcher) enforce(network netip.Prefix, until time.Time) {
 	w.logins.Penalize(network, min(time.Until(until), w.options.ban))
 }
 
-// restore enforces the bans of earlier runs, which the ledger knows, and returns their number.
+// restore enforces the bans of earlier runs, which it reads from the ledger,
+// and returns their number.
 func (w *watcher) restore(dir fs.FS) (n int, err error) {
 	for rec, err := range ledger.Events(dir) {
 		if err != nil {
@@ -156,7 +161,7 @@ func (w *watcher) restore(dir fs.FS) (n int, err error) {
 	return n, nil
 }
 
-// read deals with all that the scanner finds in the logs.
+// read handles all records of the logs.
 func (w *watcher) read(ctx context.Context, sc logscan.Scanner) error {
 	for rec, err := range sc.Records(ctx, w.input()) {
 		if err == nil {
@@ -169,8 +174,9 @@ func (w *watcher) read(ctx context.Context, sc logscan.Scanner) error {
 	return nil
 }
 
-// tail deals with what is written to the log until ctx ends. The place in it is saved after each decision, so that none is
-// made twice, and else once a second. What the detectors had counted is forgotten with a restart.
+// tail handles the records that are written to the log until ctx ends. It saves
+// its position after each decision, so that no decision is made twice, and
+// otherwise once a second. A restart resets the counts of the detectors.
 func (w *watcher) tail(ctx context.Context, sc logscan.Scanner, stderr io.Writer) error {
 	f := follow.Follower{Path: w.file, Scanner: sc}
 	if _, err := os.Stat(w.file); errors.Is(err, fs.ErrNotExist) {
@@ -187,7 +193,7 @@ func (w *watcher) tail(ctx context.Context, sc logscan.Scanner, stderr io.Writer
 	var saved time.Time
 	for rec, err := range f.Records(ctx) {
 		if ctx.Err() != nil {
-			return nil // Ctrl-C is how this is meant to end
+			return nil // Ctrl-C is the normal end
 		}
 		if gap, ok := errors.AsType[*follow.GapError](err); ok {
 			fmt.Fprintln(stderr, "authwatch:", gap)
@@ -198,7 +204,7 @@ func (w *watcher) tail(ctx context.Context, sc logscan.Scanner, stderr io.Writer
 		}
 		decided, err := w.observe(ctx, rec.Record)
 		if err != nil {
-			return err // and come back to this record
+			return err // the next run reads this record again
 		}
 		if w.state != "" && (decided || time.Since(saved) > time.Second) {
 			saved = time.Now()
@@ -231,10 +237,10 @@ func watch(ctx context.Context, o options, stdout, stderr io.Writer) (err error)
 		fmt.Fprintf(stdout, "bans of earlier runs that are still in force: %d\n", n)
 	}
 	var counters logscan.Counters
-	times := logscan.TimeParser{Location: time.Local} // of times without a zone; one without a year is the nearest to now
+	times := logscan.TimeParser{Location: time.Local} // for times without a zone; a time without a year is the nearest to now
 	sc := logscan.Scanner{
 		Parser:  logscan.Chain(logscan.Syslog(times), detect.SSHAuth()),
-		Require: []string{"sshd"}, // all else is passed over without being parsed
+		Require: []string{"sshd"}, // other lines are skipped without parsing
 		Stats:   &counters,
 	}
 	signed := audit.WithActor(ctx, audit.Actor{ID: "authwatch", Type: "program"})
@@ -253,7 +259,7 @@ func watch(ctx context.Context, o options, stdout, stderr io.Writer) (err error)
 	return errors.Join(err, verifyErr)
 }
 
-// report prints the closing table, the worst first.
+// report prints the offenders, the worst first.
 func (w *watcher) report() {
 	if len(w.offenders) == 0 {
 		fmt.Fprintln(w.out, "no new bans")

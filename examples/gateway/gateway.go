@@ -24,15 +24,16 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit/ratelimithttp"
 )
 
-// What the gateway lets through, and what it keeps.
+// The bounds of the gateway.
 const (
-	maxAnswer = 1 << 20     // bytes of one answer
-	maxCached = 64 << 20    // bytes of all answers that are kept
-	slow      = time.Second // what takes as long as this is as good as broken
+	maxAnswer = 1 << 20     // bytes of an answer
+	maxCached = 64 << 20    // bytes of all cached answers
+	slow      = time.Second // a call that takes longer is a failure
 )
 
-// The one attribute of an upstream that can be changed while the gateway runs. Reads are its daily work, changes are news.
-var baseURL = audit.Attr[string]{Name: "url", Check: checkURL, QuietRead: true}
+// The URL of an upstream can be changed while the gateway runs. Changes are
+// audited, reads are not.
+var baseURL = audit.Attribute[string]{Name: "url", Check: checkURL, QuietRead: true}
 
 func checkURL(s string) error {
 	if u, err := url.Parse(s); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -44,25 +45,25 @@ func checkURL(s string) error {
 type config struct {
 	upstreams map[string]string      // URL by name
 	users     map[string]audit.Actor // by token
-	mayChange []string               // the IDs of those who may point upstreams elsewhere
-	ttl       time.Duration          // how long an answer is good
+	mayChange []string               // IDs of the users who may change upstreams
+	ttl       time.Duration          // how long an answer is fresh
 	transport http.RoundTripper      // to the upstreams
-	sink      audit.Sink             // where changes are recorded
-	log       *slog.Logger           // where openings of breakers are told
+	sink      audit.Sink             // records changes
+	log       *slog.Logger           // for openings of breakers
 }
 
 // A gateway is an http.Handler with its guards.
 type gateway struct {
 	http.Handler
 	config
-	tokens    map[[sha256.Size]byte]audit.Actor // users by the hash of their token, which tells nothing by its timing
+	tokens    map[[sha256.Size]byte]audit.Actor // users by the hash of their token, so that the time of a lookup reveals nothing
 	upstreams map[string]audit.Field[string]
 	client    *http.Client
 	answers   *cache.Memo[page, answer]
 	audit     *audit.Log
 }
 
-// A page is what can be asked of an upstream, and the key of the cache.
+// A page is a request to an upstream, and the key of the cache.
 type page struct{ upstream, path string }
 
 type answer struct {
@@ -73,7 +74,7 @@ type answer struct {
 
 func newGateway(c config) (*gateway, error) {
 	g := &gateway{config: c, tokens: map[[sha256.Size]byte]audit.Actor{}, upstreams: map[string]audit.Field[string]{}}
-	// Strangers may not change anything, but their attempts shall be on record.
+	// Unknown users may not change anything, but their attempts are recorded.
 	g.audit = audit.New(audit.Config{Sink: c.sink, AllowAnonymous: true})
 	for name, u := range c.upstreams {
 		field, err := baseURL.Load(g.audit.Object("upstream", name), u)
@@ -93,27 +94,27 @@ func newGateway(c config) (*gateway, error) {
 	g.client = &http.Client{
 		Transport: &breakerhttp.Transport{Base: c.transport, Gate: breakerhttp.PerHost(perHost)},
 		Timeout:   3 * slow,
-		// An upstream must not send the gateway elsewhere.
+		// A redirect of an upstream is not followed.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	g.answers = cache.Memoize(g.fetch, cache.Config[page, answer]{
+	g.answers = cache.Memoize(cache.Config[page, answer]{
 		MaxWeight:    maxCached,
-		Weigh:        func(p page, a answer) uint32 { return uint32(len(p.path) + len(a.body) + 256) }, // what an entry takes itself
+		Weigh:        func(p page, a answer) uint32 { return uint32(len(p.path) + len(a.body) + 256) }, // 256: the entry itself
 		TTL:          c.ttl,
-		StaleIfError: time.Hour, // an old answer beats none
-	})
+		StaleIfError: time.Hour, // an old answer is better than no answer
+	}, g.fetch)
 	g.Handler = g.routes()
 	return g, nil
 }
 
-// routes puts the guards in their order: who is it, may they ask so often, is there room. What is cheap to refuse is
-// refused first.
+// routes puts the guards in order: identity, rate limit, bulkhead. The cheapest
+// refusal comes first.
 func (g *gateway) routes() http.Handler {
 	byIP := ratelimithttp.ByIP(ratelimithttp.ClientIP())
 	limit := ratelimithttp.Middleware(ratelimithttp.Config{
 		Store:  ratelimit.Local(ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerMinute(60).WithBurst(20)})),
 		Policy: "per-client",
-		Key: func(r *http.Request) (string, bool) { // only a name that is proved counts; all others are their address
+		Key: func(r *http.Request) (string, bool) { // a proved name, otherwise the address
 			if actor, ok := audit.ActorFrom(r.Context()); ok {
 				return "user " + actor.ID, true
 			}
@@ -128,7 +129,7 @@ func (g *gateway) routes() http.Handler {
 	return g.identify(mux)
 }
 
-// identify signs the request with the user whose token it bears, if any.
+// identify adds the user of the token to the context of the request, if any.
 func (g *gateway) identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -139,7 +140,7 @@ func (g *gateway) identify(next http.Handler) http.Handler {
 	})
 }
 
-// get answers from the cache, which asks the upstream when it must.
+// get answers from the cache, which asks the upstream on a miss.
 func (g *gateway) get(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("upstream")
 	a, err := g.answers.Get(r.Context(), page{name, strings.TrimPrefix(r.URL.RequestURI(), "/"+name)})
@@ -150,13 +151,13 @@ func (g *gateway) get(w http.ResponseWriter, r *http.Request) {
 	age := time.Since(a.fetched)
 	w.Header().Set("Content-Type", a.contentType)
 	w.Header().Set("Age", strconv.Itoa(int(age.Seconds())))
-	w.Header().Set("Cache-Status", fmt.Sprintf("gateway; ttl=%.0f", math.Floor((g.ttl-age).Seconds()))) // RFC 9211: negative is stale
+	w.Header().Set("Cache-Status", fmt.Sprintf("gateway; ttl=%.0f", math.Floor((g.ttl-age).Seconds()))) // RFC 9211: negative means stale
 	w.Write(a.body)
 }
 
-// fetch asks the upstream, through its breaker: it loads the cache.
+// fetch is the loader of the cache. It asks the upstream through its breaker.
 func (g *gateway) fetch(ctx context.Context, p page) (answer, error) {
-	base, err := g.upstreams[p.upstream].Get(ctx) // for an unknown name the zero Field: ErrUnbound
+	base, err := g.upstreams[p.upstream].Get(ctx) // an unknown name is the zero Field: ErrUnbound
 	if err != nil {
 		return answer{}, err
 	}
@@ -174,13 +175,14 @@ func (g *gateway) fetch(ctx context.Context, p page) (answer, error) {
 		body, err := io.ReadAll(http.MaxBytesReader(nil, resp.Body, maxAnswer))
 		return answer{resp.Header.Get("Content-Type"), body, time.Now()}, err
 	case http.StatusNotFound:
-		return answer{}, cache.ErrNotFound // an answer, no failure: nothing stale stands in
+		return answer{}, cache.ErrNotFound // an answer and no failure: the cache serves no stale value
 	default:
 		return answer{}, fmt.Errorf("%s answered %s", p.upstream, resp.Status)
 	}
 }
 
-// change points an upstream to another URL: if the actor may, and once it is on record.
+// change sets the URL of an upstream, if the actor has the permission and the
+// event is recorded.
 func (g *gateway) change(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("upstream")
 	to, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 2048))
@@ -204,7 +206,7 @@ func (g *gateway) change(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// refuse answers a request that failed. Each package says what happened by the class of its errors.
+// refuse answers a failed request. The class of the error selects the status.
 func refuse(w http.ResponseWriter, err error) {
 	status := http.StatusBadGateway
 	switch {
@@ -226,5 +228,5 @@ func refuse(w http.ResponseWriter, err error) {
 	if e, ok := errors.AsType[later](err); ok && e.RetryAfter() > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter().Seconds()))))
 	}
-	http.Error(w, http.StatusText(status), status) // no more: the error names hosts that are nobody's business
+	http.Error(w, http.StatusText(status), status) // without the error, which contains internal host names
 }

@@ -18,7 +18,8 @@ import (
 	"github.com/redoubt-go/redoubt/audit"
 )
 
-// pipes is a network in memory: with it the servers, the clients and their time are inside a synctest bubble.
+// pipes is a network in memory: with it the servers, the clients and their time
+// are inside a synctest bubble.
 func pipes() network {
 	var mu sync.Mutex
 	open := map[string]*pipeListener{}
@@ -150,7 +151,8 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// A guess at a token is no way round the limit: all strangers from one address share one.
+// A guess at a token is no way round the limit: all strangers from one address
+// share one.
 func TestStrangersShareALimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, err := newStage(pipes(), "127.0.0.1:80", time.Minute, audit.JSON(io.Discard), slog.New(slog.DiscardHandler))

@@ -1,12 +1,13 @@
-// Gateway stands between clients and two upstreams and shows what each guard of an HTTP server is for: a rate limit per
-// client, a bulkhead, a breaker per upstream, answers from a cache that outlive an outage, and an audited change of the
-// configuration that only some may make.
+// Gateway is an HTTP server between clients and two upstreams. It has a rate
+// limit per client, a bulkhead, a circuit breaker per upstream, and a cache
+// that serves stale answers in an outage. Users with a permission can change
+// its configuration, and each change is audited.
 //
-//	go run ./examples/gateway                           plays a scenario, about a second
-//	go run ./examples/gateway -listen 127.0.0.1:8080    serves until Ctrl-C
+//	go run ./examples/gateway                         plays a scenario, 1 s
+//	go run ./examples/gateway -listen 127.0.0.1:8080  serves until Ctrl-C
 //
-// Read gateway.go first, then scenario.go for what it is put through. Exit status: 0 it went well; 1 it could not;
-// 2 wrong usage.
+// Read gateway.go first, then scenario.go. Exit status: 0 for success, 1 for a
+// failure, 2 for wrong usage.
 package main
 
 import (
@@ -33,7 +34,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is the whole program but for the exit: its status is what it returns.
+// run is the program without the exit. It returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("gateway", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -64,7 +65,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// serve is the gateway in earnest: it answers on addr until ctx ends. Its audit log goes to stdout.
+// serve runs the gateway on addr until ctx ends. The audit log goes to stdout.
 func serve(ctx context.Context, n network, addr string, stdout, stderr io.Writer) error {
 	s, err := newStage(n, addr, 10*time.Second, audit.JSON(stdout), slog.New(slog.NewTextHandler(stderr, nil)))
 	if err != nil {
@@ -78,7 +79,7 @@ func serve(ctx context.Context, n network, addr string, stdout, stderr io.Writer
 	return s.close()
 }
 
-// A network is where everything listens and dials: that of the machine, or in tests one of pipes.
+// A network listens and dials: on the machine, or in tests through pipes.
 type network struct {
 	listen func(network, address string) (net.Listener, error)
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
@@ -88,8 +89,9 @@ func machine() network {
 	return network{net.Listen, (&net.Dialer{Timeout: time.Second}).DialContext}
 }
 
-// start serves h on addr. The function that it returns ends that with grace: no new connections are taken, the requests
-// under way get 5 s, and who is not done by then is cut off.
+// start serves h on addr. The returned function shuts down gracefully: it
+// accepts no new connections, gives the requests in progress 5 s, and then
+// closes all connections.
 func (n network) start(addr string, h http.Handler) (url string, shutdown func() error, err error) {
 	l, err := n.listen("tcp", addr)
 	if err != nil {

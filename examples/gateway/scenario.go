@@ -18,7 +18,7 @@ import (
 	"github.com/redoubt-go/redoubt/audit"
 )
 
-// A shop is an upstream: it answers, counts how often it was asked, and can be down.
+// A shop is an upstream. It answers, counts its requests, and can be down.
 type shop struct {
 	name  string
 	asked atomic.Int64
@@ -43,7 +43,8 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// A stage is a gateway with two upstreams behind it, one of which has a backup, and with clients before it.
+// A stage is a gateway between clients and two upstreams. The first upstream
+// has a backup.
 type stage struct {
 	url, backupURL        string
 	prices, backup, stock shop
@@ -75,7 +76,7 @@ func newStage(n network, addr string, ttl time.Duration, sink audit.Sink, log *s
 	delete(upstreams, "backup")
 	users := map[string]audit.Actor{}
 	for _, id := range []string{"web", "batch", "reports", "alice", "mallory"} {
-		s.token[id] = rand.Text() // a new one in each run
+		s.token[id] = rand.Text() // new in each run
 		users[s.token[id]] = audit.Actor{ID: id, Type: "user"}
 	}
 	g, err := newGateway(config{
@@ -93,17 +94,18 @@ func newStage(n network, addr string, ttl time.Duration, sink audit.Sink, log *s
 	return s, nil
 }
 
-// close shuts down what was started last first: the gateway before its upstreams.
+// close shuts down in reverse order: the gateway before its upstreams.
 func (s *stage) close() error {
 	var errs []error
 	for _, shutdown := range slices.Backward(s.shutdown) {
-		s.client.CloseIdleConnections() // for a server waits for those that were never used
+		s.client.CloseIdleConnections() // a server waits for connections that were never used
 		errs = append(errs, shutdown())
 	}
 	return errors.Join(errs...)
 }
 
-// scenario plays a day with an outage, in about a second, and prints how each guard met it.
+// scenario plays a day with an outage in about a second, and prints the
+// reaction of each guard.
 func scenario(ctx context.Context, n network, w io.Writer) error {
 	var record bytes.Buffer
 	s, err := newStage(n, "127.0.0.1:0", 200*time.Millisecond, audit.JSON(&record), slog.New(slog.DiscardHandler))
@@ -120,7 +122,7 @@ func scenario(ctx context.Context, n network, w io.Writer) error {
 	}, func() {
 		fmt.Fprintf(w, "bulkhead  8 slow reports at the same time, room for 4 and 2 that wait: %s\n", s.atOnce(ctx, 8, "reports", "/stock/report/%d"))
 	}, func() {
-		wait(ctx, 300*time.Millisecond) // until the price in the cache is too old
+		wait(ctx, 300*time.Millisecond) // until the cached price has expired
 		s.prices.down.Store(true)
 		before := s.prices.asked.Load()
 		fmt.Fprintf(w, "breaker   prices is down; 10 x GET /prices/anvil: %s; ", get(10, "web", "/prices/anvil"))
@@ -160,7 +162,7 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// inTurn asks n times, one after the other, and returns what was answered.
+// inTurn sends n requests in turn and returns the answers.
 func (s *stage) inTurn(ctx context.Context, n int, method, user, path, body string) string {
 	var got []string
 	for range n {
@@ -169,7 +171,7 @@ func (s *stage) inTurn(ctx context.Context, n int, method, user, path, body stri
 	return summary(got)
 }
 
-// atOnce asks for n different pages at the same time and returns what was answered.
+// atOnce requests n different pages at the same time and returns the answers.
 func (s *stage) atOnce(ctx context.Context, n int, user, path string) string {
 	got := make([]string, n)
 	var all sync.WaitGroup
@@ -181,7 +183,7 @@ func (s *stage) atOnce(ctx context.Context, n int, user, path string) string {
 	return summary(got)
 }
 
-// ask sends one request and says in a few words what came back.
+// ask sends a request and returns a summary of the answer.
 func (s *stage) ask(ctx context.Context, method, user, path, body string) string {
 	req, err := http.NewRequestWithContext(ctx, method, s.url+path, strings.NewReader(body))
 	if err != nil {
@@ -211,7 +213,8 @@ func (s *stage) ask(ctx context.Context, method, user, path, body string) string
 	return said
 }
 
-// summary counts equal answers that stand together: "20 x 200 OK; 5 x 429 Too Many Requests".
+// summary counts equal answers in a row: "20 x 200 OK; 5 x 429 Too Many
+// Requests".
 func summary(got []string) string {
 	var parts []string
 	for i := 0; i < len(got); {

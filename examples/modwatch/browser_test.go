@@ -1,6 +1,7 @@
 //go:build browser
 
-// The page in a real browser. It needs chromium and chromedriver, and keeps its pictures in $SHOTS if that is set:
+// The page in a real browser. It needs chromium and chromedriver, and keeps its
+// pictures in $SHOTS if that is set:
 //
 //	go test -tags browser -run TestBrowser ./examples/modwatch
 package main

@@ -15,7 +15,7 @@ import (
 	"github.com/redoubt-go/redoubt/audit/ledger"
 )
 
-// recordVerdicts writes every verdict to the ledger in dir: who asked what, and what came out.
+// recordVerdicts writes every verdict to the ledger in dir.
 func recordVerdicts(ctx context.Context, dir string, verdicts []verdict) (err error) {
 	led, err := ledger.Open(ctx, dir, ledger.Config{Origin: "modwatch", Sync: ledger.SyncNever})
 	if err != nil {
@@ -41,7 +41,7 @@ func recordVerdicts(ctx context.Context, dir string, verdicts []verdict) (err er
 	return nil
 }
 
-// A ledgerSummary is what the verification of the ledger says.
+// A ledgerSummary is the result of the verification of the ledger.
 type ledgerSummary struct {
 	Records uint64 `json:"records"`
 	Root    string `json:"root"`
@@ -55,7 +55,8 @@ func (s *ledgerSummary) String() string {
 	return fmt.Sprintf("%d records, root %s, verified", s.Records, s.Root)
 }
 
-// verifyLedger reads the ledger from its files alone. That it does not verify is told by the error and by the summary.
+// verifyLedger reads the ledger from its files alone. If the ledger does not
+// verify, both the error and the summary contain the reason.
 func verifyLedger(ctx context.Context, dir string) (*ledgerSummary, error) {
 	report, err := ledger.Verify(ctx, os.DirFS(dir), ledger.VerifyConfig{})
 	if err != nil {
@@ -65,7 +66,7 @@ func verifyLedger(ctx context.Context, dir string) (*ledgerSummary, error) {
 	return &ledgerSummary{Records: report.Records, Root: report.Root.String()}, nil
 }
 
-// tamper forges record n of the ledger in dir, as somebody would who wants a verdict to read better than it was.
+// tamper forges record n of the ledger in dir: it improves a verdict.
 func tamper(dir string, n int) error {
 	seq := fmt.Appendf(nil, `{"seq":%d,`, n)
 	files, err := fs.Glob(os.DirFS(dir), "*.jsonl")

@@ -1,22 +1,30 @@
-// Modwatch asks which of a project's Go modules are outdated or have a known advisory, politely and through a storm.
+// Modwatch finds the Go modules of a project that are outdated or have a known
+// advisory, through a failing proxy.
 //
-// It starts a module proxy on loopback that serves recorded version lists, lets a storm loose on it (slow answers, 503,
-// 429, stalled and closed connections, all drawn from a seed), and asks it the same questions with two clients: a bare
-// http.Client with a timeout, and one that goes through redoubt's cache, retry, breaker and ratelimit. It shows how the
-// two come through, what is to be done about the modules, and what the run's log (read by logscan) and its
-// tamper-evident ledger (written by audit) say.
+// It starts a module proxy on loopback that serves recorded version lists. A
+// storm disturbs the proxy: slow answers, 503, 429, stalled and closed
+// connections, all drawn from a seed. Two clients ask the same questions: a
+// bare http.Client with a timeout, and a client with the cache, retry, breaker
+// and ratelimit of redoubt. The report compares the two clients and lists the
+// modules to update. It also summarizes the log of the run (read by logscan)
+// and its tamper-evident ledger (written by audit).
 //
-//	go run ./examples/modwatch                        about 12 s, this repository's own modules
-//	go run ./examples/modwatch -fast -seed 7          about 2 s, another storm
-//	go run ./examples/modwatch -mod go.mod            another project's requirements, as far as they are recorded
-//	go run ./examples/modwatch -live                  ask the proxy of GOPROXY instead: no storm, 5 requests a second
-//	go run ./examples/modwatch -http 127.0.0.1:6060   watch it in a browser
+//	go run ./examples/modwatch                 12 s, the modules of redoubt
+//	go run ./examples/modwatch -fast -seed 7   2 s, another storm
+//	go run ./examples/modwatch -mod go.mod     the requirements of a go.mod
+//	go run ./examples/modwatch -live           asks the proxy of GOPROXY
+//	go run ./examples/modwatch -http :6060     shows the run in a browser
 //
-// To read it as a tutorial begin with watch.go, where the guards are put together, and go on with verdict.go (semver),
-// ledger.go (audit), runlog.go (logscan) and proxy.go (errors that tell the guards what to do).
+// To read it as a tutorial, begin with watch.go, which combines the guards.
+// Then read verdict.go (semver), ledger.go (audit), runlog.go (logscan) and
+// proxy.go (errors with methods that the guards read).
 //
-// Exit status: 0 the report was made; 1 the question could not be answered, or the ledger does not verify; 2 wrong
-// usage; 3 with -fail-on vuln, a vulnerable module was found.
+// Exit status:
+//
+//   - 0: the report is complete;
+//   - 1: no answer, or the ledger does not verify;
+//   - 2: wrong usage;
+//   - 3: with -fail-on vuln, a module is vulnerable.
 package main
 
 import (
@@ -41,7 +49,7 @@ func main() {
 	os.Exit(status)
 }
 
-// run is the whole program but for the exit: its status is what it returns.
+// run is the program without the exit. It returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o, err := parse(args, stdout)
 	switch {
@@ -62,7 +70,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// watch opens what the run needs, so that what cannot be had is told at once, and then runs.
+// watch opens all files and listeners, so that an error is reported at once,
+// and then runs.
 func watch(ctx context.Context, o options, stdout, stderr io.Writer) (s state, err error) {
 	q := question{ownModules(), builtIn()}
 	if o.mod != "" {
@@ -122,10 +131,11 @@ func watch(ctx context.Context, o options, stdout, stderr io.Writer) (s state, e
 	return s, nil
 }
 
-// conclude makes the last state of a run, with what its log and its ledger say. The state is good with an error too.
+// conclude returns the last state of a run, with the summaries of its log and
+// its ledger. The state is also valid with an error.
 func conclude(ctx context.Context, o options, t *trial, logFile string) (state, error) {
 	interrupted := ctx.Err() != nil
-	ctx = context.WithoutCancel(ctx) // after Ctrl-C the report so far is still due
+	ctx = context.WithoutCancel(ctx) // after Ctrl-C it still prints the report
 	s := t.state()
 	s.Done = true
 	var err error

@@ -17,7 +17,8 @@ import (
 	"testing/synctest"
 )
 
-// inProcess reaches a handler without a socket, so that a whole run fits into a synctest bubble and takes no time.
+// inProcess reaches a handler without a socket, so that a whole run fits into a
+// synctest bubble and takes no time.
 type inProcess struct{ http.Handler }
 
 func (p inProcess) RoundTrip(r *http.Request) (resp *http.Response, err error) {
@@ -49,8 +50,8 @@ func simulate(t *testing.T, o options) (shown state) {
 	return shown
 }
 
-// Whatever the storm, the guarded client gets at least as many answers with fewer requests, wastes fewer of them, and
-// finds what it finds on a calm day.
+// Whatever the storm, the guarded client gets at least as many answers with
+// fewer requests, wastes fewer of them, and finds what it finds on a calm day.
 func TestGuardedClientWeathersEveryStorm(t *testing.T) {
 	calm := simulate(t, options{storm: "off"}).Verdicts
 	for seed := range uint64(10) {
@@ -193,7 +194,8 @@ func TestTamperedLedgerNamesTheRecord(t *testing.T) {
 	}
 }
 
-// The requirements of internal/bench are the recorded ones, but for this repository's own modules.
+// The requirements of internal/bench are the recorded ones, but for this
+// repository's own modules.
 func TestModAsksAboutAnotherProject(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -32,7 +32,8 @@ Exit status: 0 the report was made; 1 the question could not be answered, or the
 Flags:
 `
 
-// parse reads the flags. Its errors are one line each; for -help it prints the usage and returns flag.ErrHelp.
+// parse reads the flags. Its errors have a single line. For -help it prints the
+// usage and returns flag.ErrHelp.
 func parse(args []string, stdout io.Writer) (o options, err error) {
 	flags := flag.NewFlagSet("modwatch", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -63,7 +64,7 @@ func parse(args []string, stdout io.Writer) (o options, err error) {
 	return o, o.check()
 }
 
-// check says what is wrong with a value.
+// check returns an error for a wrong value.
 func (o options) check() error {
 	if o.http != "" {
 		if _, _, err := net.SplitHostPort(o.http); err != nil {

@@ -12,9 +12,10 @@ import (
 	"time"
 
 	"github.com/redoubt-go/redoubt/semver"
+	osv "github.com/redoubt-go/redoubt/semver/advisory"
 )
 
-// A hazard is an advisory as it is applied: the versions it names.
+// A hazard is an advisory with the range of its versions.
 type hazard struct {
 	id       string
 	affected semver.Range
@@ -24,7 +25,7 @@ type hazard struct {
 type hazards map[string][]hazard
 
 func (h hazards) add(a advisory) error {
-	affected, err := semver.ParseOSV(a.events...)
+	affected, err := osv.ParseOSV(a.events...)
 	if err != nil {
 		return fmt.Errorf("%q: %w", a.id, err)
 	}
@@ -43,13 +44,15 @@ func builtIn() hazards {
 	return h
 }
 
-// Bounds of what readOSV takes: the whole Go vulnerability database is some thousand files of a few kilobytes.
+// Bounds of readOSV. The whole Go vulnerability database has some thousand
+// files of a few kilobytes.
 const (
 	maxOSVBytes = 4 << 20
 	maxOSVFiles = 100_000
 )
 
-// An osvRecord is the part of an OSV record (ossf.github.io/osv-schema) that says which versions are affected.
+// An osvRecord is the part of an OSV record (ossf.github.io/osv-schema) with
+// the affected versions.
 type osvRecord struct {
 	ID        string
 	Withdrawn time.Time
@@ -57,13 +60,15 @@ type osvRecord struct {
 		Package struct{ Ecosystem, Name string }
 		Ranges  []struct {
 			Type   string
-			Events []semver.Event
+			Events []osv.Event
 		}
 	}
 }
 
-// readOSV reads the OSV records in dir and the folders below it, a JSON file each, as in the downloads of vuln.go.dev
-// (whose folder index holds none) and of osv.dev. Its errors name the file.
+// readOSV reads the OSV records in dir and the folders below it, a JSON file
+// for each. The downloads of vuln.go.dev and osv.dev have this form; the folder
+// index of vuln.go.dev contains no records. Its errors contain the name of the
+// file.
 func readOSV(dir string) (hazards, error) {
 	fsys, h, files := os.DirFS(dir), hazards{}, 0
 	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
@@ -92,12 +97,13 @@ func readOSV(dir string) (hazards, error) {
 	return h, nil
 }
 
-// plain tells an id that can be printed from one that is missing, or would play tricks with a terminal.
+// plain reports whether an id is present and safe to print on a terminal.
 func plain(id string) bool {
 	return id != "" && len(id) <= 64 && !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// read adds what the OSV record in one file says of Go modules. A withdrawn one says nothing.
+// read adds the Go modules of the OSV record in a file. A withdrawn record adds
+// nothing.
 func (h hazards) read(fsys fs.FS, name string) error {
 	file, err := fsys.Open(name)
 	if err != nil {

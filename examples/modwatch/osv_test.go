@@ -7,10 +7,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/redoubt-go/redoubt/semver"
+	osv "github.com/redoubt-go/redoubt/semver/advisory"
 )
 
-// Records as the two databases publish them, cut to what is read and a little more.
+// Records as the two databases publish them, cut to what is read and a little
+// more.
 const (
 	vulnGoDev = `{"schema_version":"1.3.1","id":"GO-2026-9001","modified":"2026-01-01T00:00:00Z","aliases":["CVE-2026-1"],"summary":"made up",
 "affected":[{"package":{"name":"example.com/m","ecosystem":"Go"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.2.0"}]}],
@@ -77,14 +78,15 @@ func TestReadOSVNamesTheBrokenFile(t *testing.T) {
 	}
 }
 
-// Every entry of the built-in table can be read, and names a module that is recorded.
+// Every entry of the built-in table can be read, and names a module that is
+// recorded.
 func TestAdvisoriesAreOfRecordedModules(t *testing.T) {
 	recorded := map[string]bool{}
 	for _, m := range ownModules() {
 		recorded[m.Path] = true
 	}
 	for _, a := range advisories {
-		if _, err := semver.ParseOSV(a.events...); err != nil || !recorded[a.module] {
+		if _, err := osv.ParseOSV(a.events...); err != nil || !recorded[a.module] {
 			t.Errorf("%s: recorded %v, %v", a.id, recorded[a.module], err)
 		}
 	}

@@ -8,13 +8,14 @@ import (
 	"path/filepath"
 )
 
-// outputs are where the report goes besides the terminal.
+// outputs are the destinations of the report besides the terminal.
 type outputs struct {
-	html, svg *os.File // nil if not asked for
+	html, svg *os.File // nil if not wanted
 	listener  net.Listener
 }
 
-// openOutputs opens all that o names before the run begins, for nobody wants to hear of a wrong path after it.
+// openOutputs opens all destinations before the run begins, so that a wrong
+// path is reported at once.
 func openOutputs(o options) (out outputs, err error) {
 	defer func() {
 		if err != nil {

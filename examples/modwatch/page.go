@@ -22,9 +22,9 @@ var (
 		"headline": headline, "summary": summary, "notable": notable, "cells": cells, "called": called,
 		"columns": func() []string { return columns }, "headings": func() []string { return headings },
 		"timelines": func(s state, width int, id string) template.HTML {
-			return template.HTML(timelines(s, width, id)) // numbers and names of our own, nothing from outside
+			return template.HTML(timelines(s, width, id)) // only numbers and names of this program
 		},
-		"breakable": func(s string) template.HTML { // long names may go on in the next line after / and -
+		"breakable": func(s string) template.HTML { // long names can wrap after / and -
 			s = template.HTMLEscapeString(s)
 			return template.HTML(strings.NewReplacer("/", "/<wbr>", "-", "-<wbr>").Replace(s))
 		},
@@ -33,23 +33,25 @@ var (
 	}).Parse(pageText))
 )
 
-// style is all that the page looks like: self-contained, it needs no file besides itself.
+// style is the style sheet of the page. The page is self-contained.
 func style() string { return pageCSS + pictureCSS }
 
-// policy is the Content-Security-Policy of the page: its own style, our script, and nothing else.
+// policy is the Content-Security-Policy of the page: its own style and script
+// only.
 func policy() string {
 	sum := sha256.Sum256([]byte(style()))
 	return fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; script-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 		base64.StdEncoding.EncodeToString(sum[:]))
 }
 
-// pageData is what the template sees: a state, and whether it is a page that goes on.
+// pageData is the input of the template: a state, and whether the page follows
+// the run.
 type pageData struct {
 	Run    state
 	Served bool
 }
 
-// page writes s as an HTML page: by itself, or served, when it follows the run.
+// page writes s as an HTML page. A served page follows the run.
 func page(w io.Writer, s state, served bool) error {
 	return pageTemplate.ExecuteTemplate(w, "page", pageData{s, served})
 }
@@ -59,7 +61,7 @@ func fragment(w io.Writer, s state) error {
 	return pageTemplate.ExecuteTemplate(w, "main", s)
 }
 
-// percent is how many of what was asked was answered.
+// percent returns the percentage of answered questions.
 func percent(c score) string {
 	if c.Asked == 0 {
 		return "–"

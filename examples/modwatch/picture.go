@@ -7,13 +7,14 @@ import (
 	"time"
 )
 
-// pictureCSS colours the picture, light and dark.
+// pictureCSS contains the colors of the picture, light and dark.
 //
 //go:embed page/picture.css
 var pictureCSS string
 
-// A picture draws the timelines of a state: for each client above the line what its questions came to, below the line
-// what the proxy had to bear; behind both the storm.
+// A picture draws the timelines of a state. For each client, the ends of its
+// questions are above the line, and its requests at the proxy are below. The
+// storm is in the background.
 type picture struct {
 	strings.Builder
 	state
@@ -22,7 +23,7 @@ type picture struct {
 	scale           float64 // pixels of a question or a request
 }
 
-// Heights, in pixels from the top of a client's part.
+// Heights, in pixels from the top of the part of a client.
 const (
 	bandTop   = 26 // under its heading
 	barsTop   = 34
@@ -32,8 +33,8 @@ const (
 	partsTop  = 44 // under the labels of the storm
 )
 
-// timelines draws s as an SVG element width pixels wide, for a page that has pictureCSS; id sets its title apart from
-// those of others in the page.
+// timelines draws s as an SVG element for a page with pictureCSS. The id makes
+// its title unique in the page.
 func timelines(s state, width int, id string) string {
 	p := &picture{state: s, width: float64(width), x: 14, right: float64(width) - 14, narrow: width < 600}
 	pitch, height := partPitch, 34
@@ -55,7 +56,7 @@ func timelines(s state, width int, id string) string {
 	return p.String()
 }
 
-// standalone is the picture as a file of its own, which needs no page around it.
+// standalone returns the picture as a file that needs no page.
 func standalone(s state) string {
 	svg := timelines(s, 960, "mw")
 	head, rest, _ := strings.Cut(svg, "\n")
@@ -63,7 +64,7 @@ func standalone(s state) string {
 	return head + "\n<style>\n" + pictureCSS + "</style>\n" + rest
 }
 
-// describe tells in words what the picture shows.
+// describe describes the picture in words.
 func describe(s state) string {
 	var b strings.Builder
 	if !s.Live {
@@ -78,7 +79,7 @@ func describe(s state) string {
 	return b.String()
 }
 
-// called is a client's full name.
+// called returns the full name of a client.
 func called(c score) string {
 	if c.Name == "bare" {
 		return "A bare http.Client"
@@ -86,7 +87,7 @@ func called(c score) string {
 	return "The same through redoubt"
 }
 
-// fate is what became of a client's questions.
+// fate describes the ends of the questions of a client.
 func fate(s state, c score) string {
 	sum := c.Sum()
 	if s.Live {
@@ -95,8 +96,9 @@ func fate(s state, c score) string {
 	return fmt.Sprintf("%d answered, %d failed · %d requests, %d wasted", sum.Answers, sum.Failures, sum.Sent, sum.Wasted)
 }
 
-// most is the highest column that is drawn in full: the highest of all, unless it towers over the run's average, as the
-// answers do that were held back until the storm was over.
+// most returns the highest column that is drawn in full. It is the highest of
+// all, unless that is far above the average of the run. The answers that waited
+// for the end of the storm make such a column.
 func (p *picture) most() float64 {
 	highest, sum, n := 0, 0, 1
 	for _, c := range p.Clients {
@@ -109,12 +111,12 @@ func (p *picture) most() float64 {
 	return min(float64(highest), 2.5*float64(sum)/float64(n))
 }
 
-// at is where a moment of the run is on the time axis.
+// at returns the place of a moment on the time axis.
 func (p *picture) at(d time.Duration) float64 {
 	return p.x + (p.right-p.x)*min(1, d.Seconds()/p.Total.Seconds())
 }
 
-// end is where phase i gives way to the next.
+// end returns the end of phase i.
 func (p *picture) end(i int) float64 {
 	if i+1 < len(p.Phases) {
 		return p.at(p.Phases[i+1].From)
@@ -122,18 +124,18 @@ func (p *picture) end(i int) float64 {
 	return p.right
 }
 
-// storm writes over everything which phase is where.
+// storm writes the names of the phases above the timelines.
 func (p *picture) storm() {
 	for i, f := range p.Phases {
 		y := 30
 		if p.narrow && i%2 == 1 {
-			y = 16 // neighbours would touch
+			y = 16 // otherwise neighbors touch
 		}
 		fmt.Fprintf(p, "<text class=\"small mid\" x=\"%.1f\" y=\"%d\">%s</text>\n", (p.at(f.From)+p.end(i))/2, y, f.Weather)
 	}
 }
 
-// bands draws the phases behind a client's part, but for the calm ones.
+// bands draws the phases behind the part of a client, except calm phases.
 func (p *picture) bands(y float64) {
 	for i, f := range p.Phases {
 		if f.Weather != calm {
@@ -144,7 +146,7 @@ func (p *picture) bands(y float64) {
 	}
 }
 
-// client draws the part of one client, from y down.
+// client draws the part of a client, from y down.
 func (p *picture) client(c score, y float64, guarded bool) {
 	fmt.Fprintf(p, "<text class=\"name\" x=\"%g\" y=\"%g\">%s</text>\n", p.x, y+14, called(c))
 	class, x, line := "small end", p.right, y+14
@@ -173,7 +175,8 @@ func (p *picture) client(c score, y float64, guarded bool) {
 	}
 }
 
-// bar draws n things from y up (-1) or down (+1), no further than limit, and returns where it ends.
+// bar draws a column of n from y up (-1) or down (+1), at most to limit, and
+// returns its end.
 func (p *picture) bar(class string, x, wide, y float64, n, way int, limit float64) float64 {
 	if n <= 0 {
 		return y
@@ -186,12 +189,13 @@ func (p *picture) bar(class string, x, wide, y float64, n, way int, limit float6
 	return end
 }
 
-// opening marks that the breaker has opened: a triangle on the line.
+// opening marks an opening of the breaker: a triangle on the line.
 func (p *picture) opening(x, zero float64) {
 	fmt.Fprintf(p, "<path class=\"open\" d=\"M%.1f %.1fl-5 -9h10z\"/>\n", x, zero+1)
 }
 
-// legend explains the colours on one line, or on two where there is no room.
+// legend explains the colors on a single line, or on two lines if there is no
+// room.
 func (p *picture) legend(y float64) {
 	items := []struct{ class, text string }{
 		{"good", "answered"}, {"bad", "failed"}, {"sent", "sent to the proxy"}, {"waste", "sent while it was dead"}, {"open", "breaker opens"},
@@ -202,7 +206,7 @@ func (p *picture) legend(y float64) {
 	}
 	for i, item := range items {
 		if p.Live && (i == 2 || i == 3) {
-			continue // nobody counts what reaches a real proxy
+			continue // the requests that reach a real proxy are unknown
 		}
 		if p.narrow && (i == 2 || i == 4) {
 			x, y = p.x, y+18

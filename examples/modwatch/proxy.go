@@ -19,20 +19,23 @@ import (
 	"github.com/redoubt-go/redoubt/retry/retryhttp"
 )
 
-// The version lists of modules in the build list of internal/bench, which is this repository's longest: a line a module,
-// its path, the version in use, and the versions the proxy knew that day. Renew them with go generate.
+// The version lists of the modules that internal/bench, internal/interop and
+// contrib require. Each line contains the path of a module, the version in use,
+// and the versions that the proxy listed on the day of the recording. go
+// generate records them again.
 //
 //go:generate sh testdata/record.sh
 //go:embed testdata/modules.txt
 var recorded string
 
-// A module is a question: which versions are there of it, and is the one in use any good?
+// A module is a question: which versions exist, and is the version in use
+// outdated or vulnerable?
 type module struct {
 	Path    string `json:"path"`
 	Version string `json:"version"`
 }
 
-// ownModules are the recorded ones, the question asked when no -mod names another project.
+// ownModules returns the recorded modules, the default without -mod.
 func ownModules() (modules []module) {
 	for line := range strings.Lines(recorded) {
 		if f := strings.Fields(line); len(f) > 1 {
@@ -42,14 +45,15 @@ func ownModules() (modules []module) {
 	return modules
 }
 
-// modulesOf reads the requirements of a go.mod file through the go command, whose word on the format is final.
+// modulesOf reads the requirements of a go.mod file with the go command, which
+// defines the format.
 func modulesOf(ctx context.Context, file string) (modules []module, err error) {
 	if _, err := os.Stat(file); err != nil {
 		return nil, fmt.Errorf("-mod: %w: name a go.mod file", err)
 	}
 	out, err := exec.CommandContext(ctx, "go", "mod", "edit", "-json", file).Output()
 	if err != nil {
-		if exit, ok := errors.AsType[*exec.ExitError](err); ok { // its last line says what is wrong, and where
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok { // its last line contains the problem and its place
 			lines := strings.Split(strings.TrimSpace(string(exit.Stderr)), "\n")
 			err = errors.New(strings.TrimSpace(lines[len(lines)-1]))
 		}
@@ -70,7 +74,8 @@ func modulesOf(ctx context.Context, file string) (modules []module, err error) {
 	return modules, nil
 }
 
-// recordedProxy answers as a module proxy does (go help goproxy), from the recorded lists: 404 for what is not recorded.
+// recordedProxy answers as a module proxy does (go help goproxy), from the
+// recorded lists. A module that is not recorded is 404.
 func recordedProxy() http.Handler {
 	lists := map[string]string{}
 	for line := range strings.Lines(recorded) {
@@ -88,7 +93,8 @@ func recordedProxy() http.Handler {
 	})
 }
 
-// escape spells a module path as proxies do: an upper-case letter becomes an exclamation mark and its lower case.
+// escape encodes a module path as proxies do: an upper-case letter becomes an
+// exclamation mark and its lower case.
 func escape(path string) string {
 	var b strings.Builder
 	for _, r := range path {
@@ -101,14 +107,17 @@ func escape(path string) string {
 	return b.String()
 }
 
-// A proxy is the client's end: where to ask, and as whom.
+// A proxy is the client of a module proxy.
 type proxy struct {
-	base   audit.Secret[string] // a proxy's URL may hold a password
+	base   audit.Secret[string] // the URL of a proxy may contain a password
 	client *http.Client
 	agent  string
 }
 
-// list asks for the versions of a module. Errors: *statusError for an answer that is not 200, else the transport's.
+// list returns the versions of a module.
+//
+// Errors: *statusError for an answer other than 200, otherwise the error of the
+// transport.
 func (p proxy) list(ctx context.Context, path string) ([]string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base.Reveal()+"/"+escape(path)+"/@v/list", nil)
 	if err != nil {
@@ -131,8 +140,8 @@ func (p proxy) list(ctx context.Context, path string) ([]string, error) {
 	return strings.Fields(string(body)), nil
 }
 
-// A statusError is an answer other than 200. It says by its methods what the guards want to know: they find them in
-// any chain of errors, without knowing the type.
+// A statusError is an answer other than 200. The guards find its methods in any
+// chain of errors, without knowing the type.
 type statusError struct {
 	code  int
 	after time.Duration
@@ -142,13 +151,14 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("the proxy says %d %s", e.code, http.StatusText(e.code))
 }
 
-// Retryable tells retry whether to ask again.
+// Retryable reports to retry whether to ask again.
 func (e *statusError) Retryable() bool { return e.code == http.StatusTooManyRequests || e.code >= 500 }
 
-// RetryAfter tells retry and breaker when.
+// RetryAfter returns the pause, for retry and breaker.
 func (e *statusError) RetryAfter() time.Duration { return e.after }
 
-// Is tells cache that a missing module is an answer, and not a failure for which an old answer would do.
+// Is reports to cache that a missing module is an answer: the cache must not
+// serve a stale answer instead.
 func (e *statusError) Is(target error) bool {
 	return target == cache.ErrNotFound && (e.code == http.StatusNotFound || e.code == http.StatusGone)
 }

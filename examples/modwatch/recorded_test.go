@@ -28,8 +28,9 @@ func (w *weather) UnmarshalText(text []byte) error {
 	return fmt.Errorf("no such weather: %q", text)
 }
 
-// recordedRun is the last state of a run in virtual time. A run is not the same twice, for clients that wait for the same
-// moment wake up in any order; what is drawn from a recorded one is.
+// recordedRun is the last state of a run in virtual time. A run is not the same
+// twice, for clients that wait for the same moment wake up in any order; what
+// is drawn from a recorded one is.
 func recordedRun(t *testing.T) (s state) {
 	t.Helper()
 	text, err := os.ReadFile("testdata/run.json")
@@ -81,7 +82,8 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// halfway is what the recorded run looked like in the middle, as far as its ticks tell.
+// halfway is what the recorded run looked like in the middle, as far as its
+// ticks tell.
 func halfway(s state) state {
 	s.Done, s.Elapsed, s.Weather, s.Breaker = false, s.Total/2, "dead", "open"
 	s.Openings = slices.DeleteFunc(slices.Clone(s.Openings), func(at time.Duration) bool { return at > s.Elapsed })
@@ -95,7 +97,8 @@ func halfway(s state) state {
 	return s
 }
 
-// Everything drawn from the recorded run is what is committed: the picture of the README, the report and the frames.
+// Everything drawn from the recorded run is what is committed: the picture of
+// the README, the report and the frames.
 func TestRecordedRun(t *testing.T) {
 	if *update {
 		record(t)
@@ -111,7 +114,8 @@ func TestRecordedRun(t *testing.T) {
 	golden(t, "testdata/live.frame", frameText(frame(live), false))
 }
 
-// frameText makes a painted frame legible: a line a line, and escapes spelt out.
+// frameText makes a painted frame legible: a line a line, and escapes spelt
+// out.
 func frameText(lines []string, colour bool) string {
 	var b strings.Builder
 	for _, line := range lines {
@@ -141,7 +145,8 @@ func TestEveryFrameFitsTheScreen(t *testing.T) {
 	}
 }
 
-// Pictures and pages are well-formed in every state: XML for the one, tags that close for the other.
+// Pictures and pages are well-formed in every state: XML for the one, tags that
+// close for the other.
 func TestPicturesAndPagesAreWellFormed(t *testing.T) {
 	s := recordedRun(t)
 	live := s

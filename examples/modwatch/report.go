@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// text is the report as it is printed, and as curl gets it from -http.
+// text returns the report for the terminal, and for curl from -http.
 func text(s state) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "modwatch: %s\n", subject(s))
@@ -34,7 +34,7 @@ func text(s state) string {
 	return b.String()
 }
 
-// subject says what the run is about.
+// subject returns the subject of the run.
 func subject(s state) string {
 	about := fmt.Sprintf("%d modules, asked %s each over %v", s.Modules, times(s.Rounds), s.Total)
 	if s.Live {
@@ -43,7 +43,7 @@ func subject(s state) string {
 	return fmt.Sprintf("%s, seed %d", about, s.Seed)
 }
 
-// headline says in a sentence what the guards were good for.
+// headline describes the benefit of the guards in a sentence.
 func headline(s state) string {
 	g, bare := s.guarded(), s.bare()
 	if bare == nil {
@@ -57,7 +57,7 @@ func headline(s state) string {
 		bare.Answered, bare.Asked, g.Answered, less)
 }
 
-// times says how often.
+// times prints a number of times.
 func times(n int) string {
 	if n == 1 {
 		return "once"
@@ -65,8 +65,8 @@ func times(n int) string {
 	return fmt.Sprintf("%d times", n)
 }
 
-// columns are the headings of the scores, and cells what stands under them. Only the loopback proxy counts what
-// reaches it.
+// columns returns the headings of the scores, and cells the values below them.
+// Only the proxy on loopback counts its requests.
 var columns = []string{"client", "asked", "answered", "stale", "requests", "wasted", "p50", "p99"}
 
 func cells(s state, c score) []string {
@@ -79,7 +79,7 @@ func cells(s state, c score) []string {
 	}
 }
 
-// ms prints a duration to what the eye can use of it.
+// ms prints a duration with a readable precision.
 func ms(d time.Duration) string {
 	switch {
 	case d >= time.Second:
@@ -99,14 +99,14 @@ func textScores(b *strings.Builder, s state) {
 	tw.Flush()
 }
 
-// notable picks the verdicts that something is to be said of, the vulnerable modules first.
+// notable returns the verdicts to report, the vulnerable modules first.
 func notable(verdicts []verdict) []verdict {
 	some := slices.DeleteFunc(slices.Clone(verdicts), func(v verdict) bool { return !v.notable() })
 	slices.SortStableFunc(some, func(a, b verdict) int { return cmp.Compare(len(b.Advisories), len(a.Advisories)) })
 	return some
 }
 
-// summary says how the modules fare, in a sentence.
+// summary summarizes the verdicts in a sentence.
 func summary(verdicts []verdict) string {
 	count := func(is func(verdict) bool) (n int) {
 		for _, v := range verdicts {
@@ -129,7 +129,8 @@ func summary(verdicts []verdict) string {
 	return s + "."
 }
 
-// headings are those of the table of modules, and row what stands under them.
+// headings returns the headings of the table of modules, and row the values
+// below them.
 var headings = []string{"module", "in use", "move to", "advisories", "step", "latest", "allowed by ^"}
 
 func (v verdict) row() []string {
@@ -152,7 +153,7 @@ func textVerdicts(b *strings.Builder, verdicts []verdict) {
 
 func dash(s string) string { return cmp.Or(s, "-") }
 
-// progress tells where the run is, in a line: what a pipe sees of it.
+// progress describes the state of the run in a line, for pipes.
 func progress(s state) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%5.1fs  %-8s", s.Elapsed.Seconds(), s.Weather)

@@ -10,16 +10,17 @@ import (
 	"github.com/redoubt-go/redoubt/logscan"
 )
 
-// A logSummary is what the run's own log says of the guarded client's requests.
+// A logSummary summarizes the requests of the guarded client in the log of the
+// run.
 type logSummary struct {
-	Statuses   map[string]int `json:"statuses"` // how often each was seen; 0 stands for a request without an answer
+	Statuses   map[string]int `json:"statuses"` // the number of each; 0 is a request without an answer
 	Waits      int            `json:"waits"`    // before another try
 	Openings   int            `json:"openings"` // of the breaker
 	SlowestMS  float64        `json:"slowest_ms"`
 	SlowModule string         `json:"slow_module"`
 }
 
-// readLog reads the run's log, in the JSON of log/slog.
+// readLog reads the log of the run, in the JSON of log/slog.
 func readLog(ctx context.Context, file string) (*logSummary, error) {
 	scanner := logscan.Scanner{Parser: logscan.JSON("msg", "module", "status", "ms", "to")}
 	s := &logSummary{Statuses: map[string]int{}}

@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// show lets the run happen before the user's eyes: as a live view on a terminal, else as a line for every change of the
-// weather. A terminal is put right again whatever ends the run.
+// show displays the run: as a live view on a terminal, otherwise as a line for
+// every change of the weather. It restores the terminal in every case.
 func show(ctx context.Context, t *trial, stdout, stderr io.Writer) {
 	file, ok := stdout.(*os.File)
 	if !ok || !isTerminal(file) {
@@ -47,11 +47,12 @@ func isTerminal(file *os.File) bool {
 const (
 	rows   = 24
 	cols   = 80
-	margin = "         " // as wide as the names at the timelines
+	margin = "         " // as wide as the names of the timelines
 )
 
-// frame draws a state as rows lines of at most cols characters. Between \x0e and \x0f stand marks that paint turns into
-// colours: g good, b bad, d dim, h heading.
+// frame draws a state as rows lines of at most cols characters. Between \x0e
+// and \x0f are marks that paint turns into colors: g good, b bad, d dim, h
+// heading.
 func frame(s state) []string {
 	lines := []string{
 		mark('h', "modwatch") + "  " + subject(s),
@@ -86,7 +87,8 @@ func frame(s state) []string {
 	return lines[:rows]
 }
 
-// clientLines are a client's figures and its timeline, a character a tick.
+// clientLines returns the figures of a client and its timeline, a character for
+// each tick.
 func clientLines(s state, c score) []string {
 	var good, bad, sent []int
 	for _, t := range c.Ticks {
@@ -103,7 +105,7 @@ func clientLines(s state, c score) []string {
 	return append(lines, "")
 }
 
-// spark draws numbers as columns an eighth of a line high and more.
+// spark draws numbers as columns in steps of an eighth of a line.
 func spark(numbers []int) string {
 	var b strings.Builder
 	for _, n := range numbers {
@@ -112,7 +114,9 @@ func spark(numbers []int) string {
 	return b.String()
 }
 
-// strips name the phases along the timelines, each where it begins, by turns on two lines so that short ones have room.
+// strips returns two lines with the names of the phases along the timelines,
+// each at its beginning. The names alternate between the lines, so that short
+// phases have room.
 func strips(s state) (lines [2]string) {
 	for i, p := range s.Phases {
 		line := &lines[i%2]
@@ -121,7 +125,7 @@ func strips(s state) (lines [2]string) {
 	return lines
 }
 
-// gauge shows how much of the run is over.
+// gauge draws the progress of the run.
 func gauge(s state) string {
 	full := min(int(s.Elapsed*30/s.Total), 30)
 	return mark('g', strings.Repeat("━", full)) + mark('d', strings.Repeat("─", 30-full))
@@ -157,7 +161,7 @@ func verdictLine(v verdict) string {
 	return fmt.Sprintf("  %-40s ", clip(v.Path, 40)) + mark(kind, clip(what, cols-44))
 }
 
-// clip cuts a text after n characters.
+// clip cuts a text to n characters.
 func clip(s string, n int) string {
 	if utf8.RuneCountInString(s) <= n {
 		return s
@@ -167,7 +171,7 @@ func clip(s string, n int) string {
 
 func mark(kind rune, s string) string { return "\x0e" + string(kind) + s + "\x0f" }
 
-// paint makes the control sequences that put a frame on the screen.
+// paint returns the control sequences that draw a frame on the screen.
 func paint(lines []string, colour bool) string {
 	var b strings.Builder
 	for i, line := range lines {
@@ -176,7 +180,7 @@ func paint(lines []string, colour bool) string {
 	return b.String()
 }
 
-// colours turns the marks of a line into control sequences, or takes them away.
+// colours turns the marks of a line into control sequences, or removes them.
 func colours(line string, on bool) string {
 	if on {
 		return strings.NewReplacer("\x0eg", "\x1b[32m", "\x0eb", "\x1b[31m", "\x0ed", "\x1b[2m", "\x0eh", "\x1b[1m", "\x0f", "\x1b[0m").Replace(line)

@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// A board is where the present state of a run is to be seen: that of the moment, and in the end the last one.
+// A board publishes the present state of a run, and at the end the last state.
 type board struct {
 	now  func() state
-	done chan struct{} // closed when last is there
+	done chan struct{} // closed when last is set
 
 	once sync.Once
 	last state
@@ -47,7 +47,7 @@ func serve(ln net.Listener, b *board) (stop func()) {
 		Handler:           b.handler(),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      10 * time.Second, // a stream of events extends it as it goes
+		WriteTimeout:      10 * time.Second, // a stream of events extends it
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
@@ -83,7 +83,8 @@ func secure(w http.ResponseWriter, contentType string) {
 	h.Set("Vary", "Accept")
 }
 
-// answer gives everybody the state in the form they accept: browsers a page, programs JSON, curl text.
+// answer sends the state in the form that the client accepts: a page for
+// browsers, JSON for programs, text for curl.
 func (b *board) answer(w http.ResponseWriter, r *http.Request) {
 	accept := r.Header.Get("Accept")
 	wants := func(kind string) bool { return strings.Contains(accept, kind) }
@@ -124,7 +125,7 @@ func (b *board) stream(w http.ResponseWriter, r *http.Request) {
 		if err := fragment(&buf, s); err != nil {
 			return
 		}
-		data, err := json.Marshal(buf.String()) // one line, as an event's data must be
+		data, err := json.Marshal(buf.String()) // a single line, as the data of an event must be
 		if err != nil {
 			return
 		}

@@ -72,7 +72,8 @@ func TestOneAddressSpeaksHTMLAndJSONAndText(t *testing.T) {
 	}
 }
 
-// The policy lets the page's own style and script in, by hash and by origin, and there is nothing inline besides.
+// The policy lets the page's own style and script in, by hash and by origin,
+// and there is nothing inline besides.
 func TestPolicyFitsThePage(t *testing.T) {
 	_, url := onBoard(t)
 	resp, body := served(t, url, "text/html")
@@ -128,7 +129,8 @@ func TestStreamEndsWithTheReport(t *testing.T) {
 	}
 }
 
-// The page is there from the beginning of a run until Ctrl-C, which then is no failure.
+// The page is there from the beginning of a run until Ctrl-C, which then is no
+// failure.
 func TestServesTheReportUntilInterrupted(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -6,31 +6,32 @@ import (
 	"time"
 )
 
-// A state is what there is to be shown of a run at one moment. The report, the picture, the page and the live view are
-// pure functions of it, and as JSON it is what programs read from -http.
+// A state describes a run at a moment. The report, the picture, the page and
+// the live view are pure functions of a state. Programs read it as JSON from
+// -http.
 type state struct {
 	Seed     uint64          `json:"seed"`
 	Modules  int             `json:"modules"`
-	Rounds   int             `json:"rounds"`   // how often each module is asked about
-	Total    time.Duration   `json:"total_ns"` // in which the questions are asked
+	Rounds   int             `json:"rounds"`   // questions for each module
+	Total    time.Duration   `json:"total_ns"` // the time of all questions
 	Elapsed  time.Duration   `json:"elapsed_ns"`
 	Live     bool            `json:"live"` // a real proxy answers: one client, no storm
 	Done     bool            `json:"done"` // the report is complete
 	Phases   []phase         `json:"phases"`
 	Weather  string          `json:"weather"`
-	Clients  []score         `json:"clients"` // the guarded one is the last
+	Clients  []score         `json:"clients"` // the guarded client is the last
 	Breaker  string          `json:"breaker"`
 	Openings []time.Duration `json:"openings_ns"`      // when the breaker opened
-	Waits    int             `json:"waits"`            // before another try
-	Hits     uint64          `json:"hits"`             // answers that the cache had
-	Verdicts []verdict       `json:"verdicts"`         // of the modules heard of so far, by path
-	Recent   []verdict       `json:"recent"`           // of the modules first heard of last
-	Served   string          `json:"served,omitempty"` // where -http shows it
+	Waits    int             `json:"waits"`            // pauses before another attempt
+	Hits     uint64          `json:"hits"`             // answers from the cache
+	Verdicts []verdict       `json:"verdicts"`         // of the modules with an answer, by path
+	Recent   []verdict       `json:"recent"`           // of the modules with the latest first answers
+	Served   string          `json:"served,omitempty"` // the address of -http
 	Log      *logSummary     `json:"log,omitempty"`
 	Ledger   *ledgerSummary  `json:"ledger,omitempty"`
 }
 
-// A score is how a client has come through so far.
+// A score contains the results of a client so far.
 type score struct {
 	Name     string        `json:"name"`
 	Asked    int           `json:"asked"`
@@ -41,13 +42,13 @@ type score struct {
 	Ticks    []tick        `json:"ticks"` // the run in equal parts
 }
 
-// A tick is what happened to a client in one part of a run.
+// A tick counts the events of a client in a part of a run.
 type tick struct {
 	Answers  int `json:"answers"`
-	Failures int `json:"failures"` // questions that got no answer
-	Refused  int `json:"refused"`  // tries that the client's own breaker or limiter held back
+	Failures int `json:"failures"` // questions without an answer
+	Refused  int `json:"refused"`  // attempts that the breaker or limiter of the client refused
 	Sent     int `json:"sent"`     // requests that reached the proxy
-	Wasted   int `json:"wasted"`   // those of them that reached it while it was dead
+	Wasted   int `json:"wasted"`   // requests that reached the proxy while it was dead
 }
 
 func (t *tick) add(u tick) {
@@ -58,7 +59,7 @@ func (t *tick) add(u tick) {
 	t.Wasted += u.Wasted
 }
 
-// Sum is the whole run in one tick.
+// Sum adds up the ticks of the run.
 func (s score) Sum() (all tick) {
 	for _, t := range s.Ticks {
 		all.add(t)
@@ -66,7 +67,8 @@ func (s score) Sum() (all tick) {
 	return all
 }
 
-// guarded is redoubt's client; bare is the other one, and nil in a live run.
+// guarded returns the client of redoubt. bare returns the other client, nil in
+// a live run.
 func (s state) guarded() score { return s.Clients[len(s.Clients)-1] }
 
 func (s state) bare() *score {
@@ -76,10 +78,10 @@ func (s state) bare() *score {
 	return &s.Clients[0]
 }
 
-// parts is into how many ticks a run is divided: quarters of a second in a run of 12 s.
+// parts is the number of ticks in a run: quarters of a second in a run of 12 s.
 const parts = 48
 
-// A history takes down what happens in a run, for its states.
+// A history records the events of a run, for its states.
 type history struct {
 	total time.Duration
 
@@ -101,7 +103,8 @@ func (h *history) start(at time.Time) {
 	h.began = at
 }
 
-// note adds what has just happened to a client. What happens after the last question belongs to the last tick.
+// note records an event of a client. Events after the last question belong to
+// the last tick.
 func (h *history) note(client string, what tick) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -113,21 +116,22 @@ func (h *history) note(client string, what tick) {
 	ticks[min(int(time.Since(h.began)*parts/h.total), parts-1)].add(what)
 }
 
-// opened notes that the breaker has, and waited that there is a pause before another try.
+// opened records an opening of the breaker, and waited a pause before another
+// attempt.
 func (h *history) opened() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.openings = append(h.openings, time.Since(h.began))
 }
 
-// state begins a state with what the history knows.
+// state returns a state with the fields that the history knows.
 func (h *history) state() state {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return state{Elapsed: time.Since(h.began), Openings: slices.Clone(h.openings), Waits: h.waits}
 }
 
-// of returns a client's ticks.
+// of returns the ticks of a client.
 func (h *history) of(client string) []tick {
 	h.mu.Lock()
 	defer h.mu.Unlock()

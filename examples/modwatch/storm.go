@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// weather is what the proxy does to the requests that reach it.
+// weather is the reaction of the proxy to requests.
 type weather uint8
 
 const (
@@ -27,14 +27,15 @@ func (w weather) String() string {
 // MarshalText puts a weather into JSON by its name.
 func (w weather) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
 
-// A phase is one weather, from its beginning to that of the next phase.
+// A phase is a period with a weather. It lasts until the next phase.
 type phase struct {
 	Weather weather       `json:"weather"`
 	From    time.Duration `json:"from_ns"`
 }
 
-// forecast draws the storm of a run that lasts total: the same five plagues for every seed, in an order and of lengths
-// (percent of the run, give or take a fifth) that the seed decides, after a calm start and before a calm end.
+// forecast draws the storm of a run that lasts total. Between a calm start and
+// a calm end are the same five phases for every seed. The seed decides their
+// order and their lengths (percent of the run, plus or minus a fifth).
 func forecast(seed uint64, total time.Duration) []phase {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	plagues := []struct {
@@ -51,16 +52,17 @@ func forecast(seed uint64, total time.Duration) []phase {
 	return append(phases, phase{calm, at})
 }
 
-// A storm stands before a healthy handler and spoils its answers on schedule. It takes down who asked when.
+// A storm is a handler that disturbs the answers of a healthy handler on
+// schedule. It records the requests of each client.
 type storm struct {
 	next    http.Handler
-	phases  []phase // none: always calm
+	phases  []phase // empty: always calm
 	unit    time.Duration
 	history *history
 	began   time.Time
 }
 
-// now is the weather of this moment.
+// now returns the present weather.
 func (s *storm) now() weather {
 	since, w := time.Since(s.began), calm
 	for _, p := range s.phases {
@@ -99,7 +101,7 @@ func (s *storm) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.next.ServeHTTP(w, r)
 }
 
-// schedule prints the phases on one line.
+// schedule returns the phases as a line.
 func schedule(phases []phase) string {
 	if len(phases) == 0 {
 		return "none"

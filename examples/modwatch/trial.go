@@ -16,27 +16,27 @@ import (
 	"github.com/redoubt-go/redoubt/audit"
 )
 
-// A question is what a run is to answer: of which modules, and by which advisories.
+// A question is the input of a run: the modules and the advisories.
 type question struct {
 	modules []module
 	hazards hazards
 }
 
-// A trial is one run: the questions, who answers them, and what stands in the way.
+// A trial is a run: the questions, the clients, and the storm.
 type trial struct {
 	question
-	rounds      int           // how often each question is asked
-	total       time.Duration // in which the questions are asked, evenly
-	unit        time.Duration // the guards' measure: a hundredth of a run through the storm
+	rounds      int           // repetitions of each question
+	total       time.Duration // the time of all questions, evenly spread
+	unit        time.Duration // the unit of the guards: a hundredth of a run
 	seed        uint64
-	storm       *storm // nil when the proxy is a real one
+	storm       *storm // nil for a real proxy
 	history     *history
-	served      string        // where -http shows the run
+	served      string        // the address of -http
 	contestants []*contestant // the guarded client is the last
 }
 
-// newTrial sets both clients before the recorded lists behind a storm. transport reaches handler; it is a function of it
-// so that tests can do without sockets.
+// newTrial connects both clients to the recorded lists through a storm.
+// transport returns a transport to the handler, so that tests need no sockets.
 func newTrial(o options, q question, log *slog.Logger, transport func(http.Handler) (base string, rt http.RoundTripper)) *trial {
 	total := 12 * time.Second
 	if o.fast {
@@ -60,7 +60,8 @@ func newTrial(o options, q question, log *slog.Logger, transport func(http.Handl
 	return t
 }
 
-// loopbackTrial serves the storm on a free port of loopback until stop is called.
+// loopbackTrial serves the storm on a free port of loopback until stop is
+// called.
 func loopbackTrial(o options, q question, log *slog.Logger) (t *trial, stop func(), err error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -75,7 +76,8 @@ func loopbackTrial(o options, q question, log *slog.Logger) (t *trial, stop func
 	return t, func() { server.Close() }, nil
 }
 
-// liveTrial asks the first proxy of GOPROXY, each question once and five a second.
+// liveTrial asks the first proxy of GOPROXY, each question once, five in a
+// second.
 func liveTrial(ctx context.Context, q question, log *slog.Logger) (*trial, error) {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOPROXY").Output()
 	if err != nil {
@@ -98,7 +100,8 @@ func liveTrial(ctx context.Context, q question, log *slog.Logger) (*trial, error
 	}, nil
 }
 
-// reach asks the proxy for anything at all, so that a wrong address is not retried for minutes.
+// reach sends a request to the proxy, so that a wrong address is not retried
+// for minutes.
 func reach(ctx context.Context, base string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -113,7 +116,7 @@ func reach(ctx context.Context, base string) error {
 	return resp.Body.Close()
 }
 
-// newTrialFor sets up the run that o asks for. Stop ends what it has started.
+// newTrialFor prepares the run of the options o. stop ends its servers.
 func newTrialFor(ctx context.Context, o options, q question, log *slog.Logger) (t *trial, stop func(), err error) {
 	if o.live {
 		t, err = liveTrial(ctx, q, log)
@@ -122,15 +125,16 @@ func newTrialFor(ctx context.Context, o options, q question, log *slog.Logger) (
 	return loopbackTrial(o, q, log)
 }
 
-// guarded is the contestant whose verdicts count, with its guards.
+// guarded returns the contestant whose verdicts count, with its guards.
 func (t *trial) guarded() (*contestant, *guarded) {
 	c := t.contestants[len(t.contestants)-1]
 	return c, c.client.(*guarded)
 }
 
-// run asks all contestants each question at the same moments: every module once a round, in an order that the seed
-// decides, evenly over the whole time. It returns when all have answered, or ctx ends. It calls changed, if not nil, when
-// the weather has.
+// run asks all contestants each question at the same moments: every module once
+// in a round, in an order from the seed, evenly over the whole time. It returns
+// when all have answered, or when ctx ends. It calls changed, if not nil, when
+// the weather changes.
 func (t *trial) run(ctx context.Context, changed func(state)) {
 	rng := rand.New(rand.NewPCG(t.seed, 1))
 	began, asked, before := time.Now(), 0, ""
@@ -160,7 +164,7 @@ func (t *trial) run(ctx context.Context, changed func(state)) {
 	}
 }
 
-// weather is what the proxy is like now.
+// weather returns the present weather of the proxy.
 func (t *trial) weather() string {
 	if t.storm == nil {
 		return "live"
@@ -168,7 +172,7 @@ func (t *trial) weather() string {
 	return t.storm.now().String()
 }
 
-// state takes a picture of the run as it is now.
+// state returns the present state of the run.
 func (t *trial) state() state {
 	c, guards := t.guarded()
 	s := t.history.state()

@@ -8,13 +8,14 @@ import (
 
 	"github.com/redoubt-go/redoubt/cache"
 	"github.com/redoubt-go/redoubt/semver"
+	"github.com/redoubt-go/redoubt/semver/gomod"
 )
 
 // A verdict is the answer to a question.
 type verdict struct {
 	module
 	Allowed    string   `json:"allowed,omitempty"` // the newest version that ^current admits
-	Latest     string   `json:"latest,omitempty"`  // the newest release of all
+	Latest     string   `json:"latest,omitempty"`  // the newest release
 	Step       string   `json:"step"`              // how far Latest is: "patch", "minor", "major", "-"; "no answer", "not asked" or "not recorded" if unknown
 	Advisories []string `json:"advisories,omitempty"`
 	MoveTo     string   `json:"move_to,omitempty"` // the lowest published version that no advisory names, or "none yet"; without advisories, the newest
@@ -23,15 +24,17 @@ type verdict struct {
 func (v verdict) vulnerable() bool { return len(v.Advisories) > 0 }
 func (v verdict) outdated() bool   { return v.Latest != "" && v.Step != "-" }
 
-// errNotAsked stands for the answer that is not there because a run was interrupted.
+// errNotAsked is the answer about modules that an interrupted run did not
+// reach.
 var errNotAsked = errors.New("not asked")
 
-// notable says whether there is anything to tell.
+// notable reports whether the report lists the verdict.
 func (v verdict) notable() bool {
 	return v.vulnerable() || v.outdated() || v.Step == "no answer" || v.Step == "not recorded"
 }
 
-// judge weighs what is known of a module: its published versions, or why they are not known.
+// judge returns the verdict about a module, from its published versions or from
+// the error of the question.
 func judge(m module, known hazards, versions []string, err error) verdict {
 	v := verdict{module: m, Step: "-"}
 	current, parseErr := semver.AllowV.Parse(m.Version)
@@ -68,7 +71,8 @@ func judge(m module, known hazards, versions []string, err error) verdict {
 	return v
 }
 
-// weak notes the advisories that name the current version, and returns the versions that those of its module name.
+// weak records the advisories that affect the current version, and returns all
+// affected versions of the module.
 func weak(known []hazard, current semver.Version, v *verdict) (bad semver.Range) {
 	for _, h := range known {
 		if h.affected.Contains(current) && !slices.Contains(v.Advisories, h.id) { // a record may have several ranges
@@ -82,9 +86,9 @@ func weak(known []hazard, current semver.Version, v *verdict) (bad semver.Range)
 	return bad
 }
 
-// kindOf names what is unusual about a version in use.
+// kindOf returns the kind of an unusual version.
 func kindOf(v semver.Version) string {
-	_, pseudo := v.Pseudo()
+	_, pseudo := gomod.ParsePseudo(v)
 	switch {
 	case pseudo:
 		return "pseudo-version"
@@ -96,7 +100,7 @@ func kindOf(v semver.Version) string {
 	return ""
 }
 
-// parseAll leaves out what is no version: a proxy's word is not trusted.
+// parseAll skips texts that are not versions: the proxy is not trusted.
 func parseAll(texts []string) (versions []semver.Version) {
 	for _, text := range texts {
 		if v, err := semver.AllowV.Parse(text); err == nil {

@@ -15,20 +15,22 @@ import (
 	"github.com/redoubt-go/redoubt/retry"
 )
 
-// A client answers questions. The bare one asks the proxy and takes what comes; the guarded one is the library's.
+// A client answers questions. The bare client asks the proxy directly. The
+// guarded client uses the library.
 type client interface {
 	versions(ctx context.Context, path string) ([]string, error)
 }
 
-// bare is an honest client of the usual kind: an http.Client with a timeout, and no more.
+// bare is a usual client: an http.Client with a timeout.
 type bare struct{ proxy }
 
 func (b bare) versions(ctx context.Context, path string) ([]string, error) { return b.list(ctx, path) }
 
-// guardedName is what the guarded client is called in the report.
+// guardedName is the name of the guarded client in the report.
 const guardedName = "redoubt"
 
-// guarded asks through the cache, which asks through retry, which asks through the breaker, which asks through the limiter.
+// guarded asks through the cache, retry, the breaker and the limiter, in this
+// order.
 type guarded struct {
 	proxy
 	log     *slog.Logger
@@ -38,7 +40,8 @@ type guarded struct {
 	limiter *ratelimit.Limiter
 }
 
-// newGuarded fits the guards to a run whose hundredth is unit, asking at most perSecond times a second.
+// newGuarded configures the guards for a run of 100 units, with at most
+// perSecond requests in a second.
 func newGuarded(p proxy, unit time.Duration, perSecond int64, log *slog.Logger, h *history) *guarded {
 	logRetry := retry.Log(log)
 	return &guarded{
@@ -59,11 +62,12 @@ func newGuarded(p proxy, unit time.Duration, perSecond int64, log *slog.Logger, 
 			MaxAttempts:    retry.Unlimited,
 			MaxElapsed:     max(60*unit, 2*time.Second),
 			AttemptTimeout: 4 * unit,
+			MaxRejected:    -1, // a batch: wait until the breaker closes
 			Backoff:        retry.Exponential{Base: unit, Max: 5 * unit},
 			Budget:         &retry.TokenBudget{Burst: 200, PerSecond: 20},
 			OnEvent: func(ctx context.Context, e retry.Event) {
 				logRetry(ctx, e)
-				if e.Kind == retry.Retry {
+				if e.Kind == retry.KindRetry {
 					h.waited()
 				}
 				if errors.Is(e.Err, breaker.ErrOpen) {
@@ -89,7 +93,8 @@ func newGuarded(p proxy, unit time.Duration, perSecond int64, log *slog.Logger, 
 	}
 }
 
-// healthOf judges the proxy's health by an error: that a module is unknown, or that we ask too fast, is no sickness.
+// healthOf classifies an error for the breaker. An unknown module, or too many
+// requests, is not a failure of the proxy.
 func healthOf(err error) breaker.Outcome {
 	if status, ok := errors.AsType[*statusError](err); ok && status.code < 500 {
 		return breaker.OutcomeSuccess
@@ -105,7 +110,7 @@ func (g *guarded) versions(ctx context.Context, path string) ([]string, error) {
 	})
 }
 
-// logged is one request, with a line about it in the run's log.
+// logged sends a request and adds a line to the log of the run.
 func (g *guarded) logged(ctx context.Context, path string) ([]string, error) {
 	began, status, level := time.Now(), 200, slog.LevelInfo
 	list, err := g.list(ctx, path)
@@ -120,7 +125,7 @@ func (g *guarded) logged(ctx context.Context, path string) ([]string, error) {
 	return list, err
 }
 
-// A contestant is a client and what it got for its questions.
+// A contestant is a client with the answers to its questions.
 type contestant struct {
 	client
 	name    string
@@ -131,10 +136,10 @@ type contestant struct {
 	answered int
 	took     []time.Duration // of the answered questions
 	last     map[string]reply
-	heard    []string // the modules, as they were first heard of
+	heard    []string // the modules, in the order of their first answers
 }
 
-// A reply is what a client heard last of a module: a list, or why there was none.
+// A reply is the latest answer about a module: a list or an error.
 type reply struct {
 	versions []string
 	err      error
@@ -148,9 +153,9 @@ func (c *contestant) ask(ctx context.Context, path string) {
 	versions, err := c.versions(ctx, path)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	answered := err == nil || errors.Is(err, cache.ErrNotFound) // that there is no such module is an answer
+	answered := err == nil || errors.Is(err, cache.ErrNotFound) // an unknown module is an answer
 	if !answered && ctx.Err() != nil {
-		return // Ctrl-C took the question back
+		return // Ctrl-C canceled the question
 	}
 	if !answered {
 		c.history.note(c.name, tick{Failures: 1})
@@ -171,7 +176,7 @@ func (c *contestant) ask(ctx context.Context, path string) {
 	}
 }
 
-// score tells how the client has come through so far.
+// score returns the results of the client so far.
 func (c *contestant) score() score {
 	ticks := c.history.of(c.name)
 	c.mu.Lock()
@@ -187,8 +192,8 @@ func (c *contestant) score() score {
 	return s
 }
 
-// verdicts judges every module by the last that was heard of it, in the order of the paths. The recent ones are those
-// heard of first a moment ago.
+// verdicts returns the verdict about every module from its latest reply, by
+// path. recent are the modules with the latest first replies.
 func (c *contestant) verdicts(q question) (all, recent []verdict) {
 	c.mu.Lock()
 	last, heard := maps.Clone(c.last), c.heard[max(0, len(c.heard)-8):]

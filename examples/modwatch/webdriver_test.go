@@ -16,13 +16,15 @@ import (
 
 type object = map[string]any
 
-// A window is a browser, driven by the WebDriver protocol (w3.org/TR/webdriver2).
+// A window is a browser, driven by the WebDriver protocol
+// (w3.org/TR/webdriver2).
 type window struct {
 	*testing.T
 	session string // its address
 }
 
-// do sends one command and decodes the value of the answer into v, if there is one.
+// do sends one command and decodes the value of the answer into v, if there is
+// one.
 func (w window) do(method, path string, body, v any) {
 	w.Helper()
 	text := &bytes.Buffer{}

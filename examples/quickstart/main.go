@@ -1,5 +1,6 @@
-// Quickstart puts three guards round one call: it is tried again when it fails, not tried at all while the other side is
-// down, and never sent more often than allowed. Run it with: go run ./examples/quickstart
+// Quickstart puts three guards around a call. The call is retried if it fails.
+// A circuit breaker refuses it while the other side is down. A rate limit
+// bounds how often it is sent. Run it with: go run ./examples/quickstart
 package main
 
 import (

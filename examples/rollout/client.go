@@ -14,10 +14,10 @@ import (
 	"github.com/redoubt-go/redoubt/retry/retryhttp"
 )
 
-// A client talks to the platform. What may be sent twice is sent again when the platform fails.
+// A client talks to the platform. It retries requests that may be sent twice.
 type client struct {
 	url      string
-	name     string // by which the platform knows who has the lock
+	name     string // identifies the owner of the lock
 	http     *http.Client
 	sessions *pool[string]
 }
@@ -28,7 +28,7 @@ func newClient(url string, base http.RoundTripper) *client {
 		Policy: retry.Policy{
 			MaxAttempts: 4, AttemptTimeout: time.Second,
 			Backoff: retry.Exponential{Base: 5 * time.Millisecond, Max: 50 * time.Millisecond},
-			Budget:  &retry.TokenBudget{}, // shared by all calls: a platform that is down is not asked four times as often
+			Budget:  &retry.TokenBudget{}, // shared by all calls, so that an outage does not multiply the requests
 		},
 	}}}
 	p.sessions = newPool(maxSessions, func(ctx context.Context) (string, error) {
@@ -38,7 +38,7 @@ func newClient(url string, base http.RoundTripper) *client {
 	return p
 }
 
-// call sends one request in a session, waiting for one if all are in use.
+// call sends a request in a session. It waits if all sessions are in use.
 func (p *client) call(ctx context.Context, method, path, body string) (text []byte, err error) {
 	err = p.sessions.with(ctx, func(session string) error {
 		text, err = p.send(ctx, method, path, session, body)
@@ -65,8 +65,8 @@ func (p *client) send(ctx context.Context, method, path, session, body string) (
 	return text, err
 }
 
-// within has something on the platform, a lock or an environment, for as long as the work takes. It is given back whatever
-// happens, be it an error, a panic or Ctrl-C.
+// within holds a resource of the platform, a lock or an environment, while work
+// runs. It releases the resource after an error, a panic and Ctrl-C too.
 func (p *client) within(ctx context.Context, path string, work func() error) (err error) {
 	if _, err := p.call(ctx, http.MethodPut, path, p.name); err != nil {
 		return err
@@ -90,8 +90,9 @@ func (p *client) close(ctx context.Context) error {
 	})
 }
 
-// A pool lends things that are dear to open, no more than its limit at the same time. The channel has one place for each:
-// with the thing in it when it is not lent, or with nil as long as it was never opened.
+// A pool lends values that are expensive to open, at most cap(places) at a
+// time. The channel contains each value that is not lent, and nil for each
+// value that was not opened yet.
 type pool[T any] struct {
 	open   func(context.Context) (T, error)
 	places chan *T
@@ -105,7 +106,7 @@ func newPool[T any](limit int, open func(context.Context) (T, error)) *pool[T] {
 	return p
 }
 
-// with lends one thing, waiting until there is one.
+// with lends a value. It waits until a value is free.
 func (p *pool[T]) with(ctx context.Context, use func(T) error) error {
 	var thing *T
 	select {
@@ -124,7 +125,8 @@ func (p *pool[T]) with(ctx context.Context, use func(T) error) error {
 	return use(*thing)
 }
 
-// close waits for everything that is lent and shuts it. The pool must not be used after that.
+// close waits for all lent values and closes them. The pool must not be used
+// afterwards.
 func (p *pool[T]) close(shut func(T) error) error {
 	var errs []error
 	for range cap(p.places) {

@@ -15,22 +15,24 @@ import (
 	"github.com/redoubt-go/redoubt/semver"
 )
 
-// A change is what is wanted of one service.
+// A change is the wanted version of a service.
 type change struct {
 	service  string
 	from, to semver.Version
 }
 
-// A strategy brings a change about. After an error the service runs what it ran before, unless that error is errBroken.
+// A strategy makes a change. After an error the service runs its old version,
+// unless the error is errBroken.
 type strategy func(ctx context.Context, p *client, c change) error
 
 var errBroken = errors.New("NOT ROLLED BACK, see to it")
 
-// rollOut brings all changes about and says what came of each: its status is that of the program.
+// rollOut makes all changes and prints the result of each. It returns the exit
+// status.
 func rollOut(ctx context.Context, o options, p *client, stdout, stderr io.Writer) int {
 	var failed []result
 	fmt.Fprintf(stdout, "%d services, %d at a time\n", len(o.plan), o.atOnce)
-	err := p.within(ctx, "/lock", func() error { // whoever else rolls out now is told to come back later
+	err := p.within(ctx, "/lock", func() error { // another rollout receives "retry later"
 		for r := range each(ctx, o.plan, o.atOnce, func(ctx context.Context, c change) error {
 			if err := gate(c); err != nil {
 				return fmt.Errorf("refused: %w", err)
@@ -68,17 +70,18 @@ func rollOut(ctx context.Context, o options, p *client, stdout, stderr io.Writer
 	return 0
 }
 
-// A result is what came of one change.
+// A result is the end of a change.
 type result struct {
 	change
 	err error
 }
 
-// each does the work for all changes, so many at a time, and delivers the results as they come. One that fails does not
-// stop the others; when ctx ends, those that have not begun fail with its error.
+// each does the work for all changes, a bounded number at a time, and yields
+// the results as they come. A failure does not stop the others. If ctx ends,
+// the changes that have not begun fail with its error.
 func each(ctx context.Context, changes []change, atOnce int, work func(context.Context, change) error) <-chan result {
 	room := bulkhead.New(bulkhead.Config{Name: "rollout", Limit: atOnce, MaxQueue: len(changes)})
-	results := make(chan result, len(changes)) // has room for all, so that nobody waits for the reader
+	results := make(chan result, len(changes)) // has room for all, so that no worker waits for the reader
 	var all sync.WaitGroup
 	for _, c := range changes {
 		all.Go(func() {
@@ -93,16 +96,25 @@ func each(ctx context.Context, changes []change, atOnce int, work func(context.C
 	return results
 }
 
-// gate refuses versions that must not be deployed, and says everything that is wrong with one.
+// gate refuses versions that must not be deployed, with all reasons.
 func gate(c change) error {
-	rules := []semver.Rule{semver.Stable, semver.NoBuild, semver.NoDowngrade(c.from), semver.MaxStep(c.from, semver.Minor)}
-	if c.service == "ledger" { // its versions from 1.6.0 to before 1.6.3 lose cents
+	rules := []semver.Rule{semver.Stable, noBuild, semver.NoDowngrade(c.from), semver.MaxStep(c.from, semver.Minor)}
+	if c.service == "ledger" { // the versions from 1.6.0 to before 1.6.3 lose cents
 		rules = append(rules, semver.NotIn(semver.Between(semver.New(1, 6, 0), semver.New(1, 6, 3))))
 	}
 	return semver.Rules(rules...)(c.to)
 }
 
-// canary tries the new version in an environment of its own, which goes away again, and then replaces the old one.
+// noBuild refuses versions with build metadata.
+func noBuild(v semver.Version) error {
+	if v.Build() != "" {
+		return fmt.Errorf("%s: build metadata not allowed", v)
+	}
+	return nil
+}
+
+// canary tests the new version in a temporary environment, and then replaces
+// the old version.
 func canary(ctx context.Context, p *client, c change) error {
 	env := "/environments/canary-" + c.service
 	err := p.within(ctx, env, func() error { return p.deploy(ctx, env, c.service, c.to) })
@@ -112,7 +124,8 @@ func canary(ctx context.Context, p *client, c change) error {
 	return replace(ctx, p, c)
 }
 
-// replace puts the new version in the place of the old one, and goes back if it does not become healthy.
+// replace deploys the new version. It restores the old version if the new
+// version does not become healthy.
 func replace(ctx context.Context, p *client, c change) error {
 	const production = "/environments/production"
 	err := p.deploy(ctx, production, c.service, c.to)
@@ -127,15 +140,16 @@ func replace(ctx context.Context, p *client, c change) error {
 	return fmt.Errorf("rolled back: %w", err)
 }
 
-// detach returns a context in which to put things right, for which there are 5 s even after Ctrl-C.
+// detach returns a context for cleanup, which lasts 5 s even after Ctrl-C.
 func detach(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 }
 
-// untilHealthy is how a deployment is watched.
+// untilHealthy is the policy that polls a deployment.
 var untilHealthy = retry.Policy{Backoff: retry.Constant(20 * time.Millisecond), MaxElapsed: 500 * time.Millisecond}
 
-// deploy puts a version of a service into an environment and asks until it is healthy there, or is not going to be.
+// deploy starts a version of a service in an environment and polls until it is
+// healthy or has crashed.
 func (p *client) deploy(ctx context.Context, env, service string, v semver.Version) error {
 	path := env + "/services/" + service
 	if _, err := p.call(ctx, http.MethodPut, path, v.String()); err != nil {
@@ -146,7 +160,7 @@ func (p *client) deploy(ctx context.Context, env, service string, v semver.Versi
 		if err == nil {
 			err = json.Unmarshal(text, &s)
 		}
-		return s, s.Version == v && s.State != "starting", err // an error only says that the state is not known
+		return s, s.Version == v && s.State != "starting", err // after an error the state is unknown
 	})
 	switch {
 	case ctx.Err() != nil:

@@ -1,15 +1,22 @@
-// Rollout deploys twenty services to a platform that fails often, and leaves each of them in a version that works.
+// Rollout deploys twenty services to a platform that fails often. Each service
+// ends in a version that works.
 //
-// Five at a time, it asks a gate whether the version may be deployed at all, tries it in a temporary environment, puts it
-// into production, waits until it is healthy, and goes back to the version before if it is not. All of it happens
-// under a lock, through a few sessions that all share. What fails is told apart from what succeeds and stops nothing else.
+// It works on five services at a time. For each service, it asks a gate whether
+// the version may be deployed, tests it in a temporary environment, deploys it,
+// and waits until it is healthy. If the version does not become healthy, it
+// restores the old version. A lock protects the rollout, and all services share
+// a few sessions. A failure of a service does not stop the others.
 //
-//	go run ./examples/rollout                       about a second and a half
-//	go run ./examples/rollout -strategy replace     without temporary environments
+//	go run ./examples/rollout                    about 1.5 s
+//	go run ./examples/rollout -strategy replace  without canaries
 //
-// Read deploy.go first. The platform, of which platform.go is the whole, is on loopback and forgets everything at the end.
-// Exit status: 0 every service runs a version that works; 1 one may not, or nothing could be done; 2 wrong usage; 3 with
-// -strict, a service does not run the version that was wanted.
+// Read deploy.go first. platform.go is the platform; it listens on loopback and
+// keeps everything in memory. Exit status:
+//
+//   - 0: every service runs a version that works;
+//   - 1: a service may not, or the rollout could not start;
+//   - 2: wrong usage;
+//   - 3: with -strict, a service does not run the wanted version.
 package main
 
 import (
@@ -46,7 +53,7 @@ type options struct {
 	strict   bool
 }
 
-// run is the whole program but for the exit: its status is what it returns.
+// run is the program without the exit. It returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o, err := parse(args, stdout)
 	switch {
@@ -67,7 +74,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return rollOut(ctx, o, newClient("http://"+l.Addr().String(), http.DefaultTransport), stdout, stderr)
 }
 
-// parse reads the flags and the plan. For -help it prints the usage and returns flag.ErrHelp.
+// parse reads the flags and the plan. For -help it prints the usage and returns
+// flag.ErrHelp.
 func parse(args []string, stdout io.Writer) (o options, err error) {
 	known, err := strategies()
 	if err != nil {
@@ -113,7 +121,7 @@ var plan []byte
 
 var serviceName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
 
-// parsePlan reads lines of three fields. It reports every line that is wrong, not only the first.
+// parsePlan reads lines of three fields. It reports every malformed line.
 func parsePlan(text []byte) (changes []change, err error) {
 	seen := map[string]bool{}
 	lines := bufio.NewScanner(bytes.NewReader(text))
@@ -140,8 +148,9 @@ func parsePlan(text []byte) (changes []change, err error) {
 	return changes, err
 }
 
-// A registry has the strategies by name. It is made where it is used and passed on, instead of being a package variable in
-// which packages register themselves: so a test has its own, and what there is stands in one place.
+// A registry contains the strategies by name. It is a value that functions
+// receive, not a package variable in which packages register themselves. So a
+// test has its own registry, and all strategies are listed in one place.
 type registry map[string]strategy
 
 func strategies() (registry, error) {

@@ -18,26 +18,28 @@ const (
 	startup     = 50 * time.Millisecond // until a service is healthy
 )
 
-// troubles are what goes wrong: in which environment the version that is wanted of a service does not start.
+// troubles are the services whose wanted version does not start, by
+// environment.
 var troubles = map[string]string{
 	"canary-search/search": "crashed", "production/search": "crashed",
 	"production/billing": "crashed", // not seen in the canary
 	"production/mail":    "starting",
 }
 
-// A status is what the platform says of a service.
+// A status is the answer of the platform about a service.
 type status struct {
 	Version semver.Version `json:"version"`
 	State   string         `json:"state"` // starting, healthy or crashed
 }
 
-// A platform runs services, to all appearances. Every third request about a service is answered with 503.
+// A platform pretends to run services. It answers every third request about a
+// service with 503.
 type platform struct {
 	*http.ServeMux
 	mu           sync.Mutex
 	lockedBy     string
 	sessions     map[string]bool
-	environments map[string]map[string]*deployment // by name, and in it by service
+	environments map[string]map[string]*deployment // by name, then by service
 	wanted       map[string]semver.Version         // by service
 	asked        map[string]int                    // by path
 }
@@ -93,7 +95,8 @@ func (p *platform) logout(r *http.Request, _ string) (int, string) {
 	return http.StatusOK, ""
 }
 
-// lock gives the lock to who asks, or has it already: asking twice does no harm, as it must not for a PUT.
+// lock gives the lock to a client that does not have it or has it already: a
+// PUT is idempotent.
 func (p *platform) lock(_ *http.Request, who string) (int, string) {
 	if p.lockedBy != "" && p.lockedBy != who {
 		return http.StatusLocked, p.lockedBy + " is at work"

@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// The README of the examples is a map, which must not rot: every example and declaration that it names is there, and each
-// task has one.
+// The README of the examples is a map, which must not rot: every example and
+// declaration that it names is there, and each task has one.
 func TestReadme(t *testing.T) {
 	text, err := os.ReadFile("../README.md")
 	if err != nil {
@@ -41,8 +41,8 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// follow says what is wrong with a link: "pkg.ExampleX" must be a runnable example of the package pkg in that file,
-// "program: name" a declaration.
+// follow says what is wrong with a link: "pkg.ExampleX" must be a runnable
+// example of the package pkg in that file, "program: name" a declaration.
 func follow(text, name string) string {
 	file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 	if err != nil {

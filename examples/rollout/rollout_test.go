@@ -18,7 +18,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// inProcess reaches a handler without a socket, so that a rollout fits into a synctest bubble and takes no time.
+// inProcess reaches a handler without a socket, so that a rollout fits into a
+// synctest bubble and takes no time.
 type inProcess struct{ http.Handler }
 
 func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -30,7 +31,8 @@ func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	return recorder.Result(), nil
 }
 
-// simulate rolls the plan out in virtual time, to a platform reached by what wrap makes of its transport.
+// simulate rolls the plan out in virtual time, to a platform reached by what
+// wrap makes of its transport.
 func simulate(ctx context.Context, t *testing.T, wrap func(http.RoundTripper) http.RoundTripper, args ...string) (p *platform, status int, stdout, stderr string) {
 	t.Helper()
 	o, err := parse(args, &strings.Builder{})
@@ -103,7 +105,8 @@ func TestStrictTellsOfWhatWasNotDeployed(t *testing.T) {
 	})
 }
 
-// At no time are there more deployments under way than asked for, whatever the number of services.
+// At no time are there more deployments under way than asked for, whatever the
+// number of services.
 func TestAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		most := 0
@@ -127,7 +130,8 @@ type tripper func(*http.Request) (*http.Response, error)
 
 func (f tripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// A service of which nobody knows any more what it runs is the only one that makes the program fail.
+// A service of which nobody knows any more what it runs is the only one that
+// makes the program fail.
 func TestFailedRollbackIsAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, status, stdout, stderr := simulate(t.Context(), t, func(base http.RoundTripper) http.RoundTripper {
@@ -144,7 +148,8 @@ func TestFailedRollbackIsAFailure(t *testing.T) {
 	})
 }
 
-// After Ctrl-C nothing new is begun, and what was begun is either done or as before.
+// After Ctrl-C nothing new is begun, and what was begun is either done or as
+// before.
 func TestInterrupt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, interrupt := context.WithCancelCause(t.Context())
@@ -186,7 +191,8 @@ func TestLockedOut(t *testing.T) {
 	})
 }
 
-// The pool against a counter: never more open than its limit, each closed once, none opened before it is needed.
+// The pool against a counter: never more open than its limit, each closed once,
+// none opened before it is needed.
 func TestPool(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
@@ -268,7 +274,8 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// The program as it is, over loopback, with a plan of which the outcome does not depend on how fast the machine is.
+// The program as it is, over loopback, with a plan of which the outcome does
+// not depend on how fast the machine is.
 func TestRun(t *testing.T) {
 	plan := filepath.Join(t.TempDir(), "plan.txt")
 	if err := os.WriteFile(plan, []byte("cart 1.0.0 2.0.0\nstock 2.0.0 1.9.9"), 0o600); err != nil {

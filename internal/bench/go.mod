@@ -7,7 +7,6 @@ require (
 	github.com/DataDog/sketches-go v1.4.8
 	github.com/Masterminds/semver/v3 v3.5.0
 	github.com/Yiling-J/theine-go v0.6.3
-	github.com/anishathalye/porcupine v1.3.1
 	github.com/apparentlymart/go-versions v1.0.3
 	github.com/avast/retry-go/v5 v5.1.1
 	github.com/aws/aws-sdk-go-v2 v1.47.6
@@ -102,3 +101,5 @@ require (
 replace github.com/redoubt-go/redoubt => ../..
 
 replace github.com/redoubt-go/redoubt/contrib/redis => ../../contrib/redis
+
+exclude github.com/smartystreets/goconvey v1.8.1

@@ -9,7 +9,7 @@ import (
 
 // New returns an error for an operation that ended because ctx is done. It
 // matches both ctx.Err() and context.Cause(ctx). Its text is op, such as
-// "ratelimit: wait", then the error of ctx, then the cause if there is one:
+// "ratelimit: wait", then the error of ctx, then the cause, if any:
 // "ratelimit: wait: context canceled: server is shutting down". If ctx is not
 // done, New reports context.Canceled.
 func New(ctx context.Context, op string) error {

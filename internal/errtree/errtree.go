@@ -29,7 +29,7 @@ func walk(err error, visit func(error) bool, left *int) bool {
 		if !visit(err) {
 			return false
 		}
-		next, joined := unwrap(err)
+		joined, next := unwrap(err)
 		for _, e := range joined {
 			if *left == 0 {
 				break // a cycle of wide joins costs Max steps, not Max times their width
@@ -43,19 +43,20 @@ func walk(err error, visit func(error) bool, left *int) bool {
 	return true
 }
 
-func unwrap(err error) (next error, joined []error) {
-	defer func() {
-		if recover() != nil {
-			next, joined = nil, nil
-		}
-	}()
+func unwrap(err error) (joined []error, next error) {
 	switch x := err.(type) {
 	case interface{ Unwrap() error }:
-		next = x.Unwrap()
+		next, _ = guard(x.Unwrap)
 	case interface{ Unwrap() []error }:
-		joined = x.Unwrap()
+		joined, _ = guard(x.Unwrap)
 	}
-	return next, joined
+	return joined, next
+}
+
+// guard returns the result of f, or false if f panics.
+func guard[T any](f func() T) (v T, ok bool) {
+	defer func() { _ = recover() }()
+	return f(), true
 }
 
 // Find returns the first error of type T, which may be an interface. Unlike
@@ -68,40 +69,26 @@ func Find[T any](err error) (found T, ok bool) {
 	return found, ok
 }
 
-// Is reports whether an error of the tree of err is target or matches it, as errors.Is
-// does.
+// Is reports whether an error of the tree of err is target or matches it, as
+// errors.Is does.
 func Is(err, target error) bool {
 	if err == nil || target == nil {
 		return err == target
 	}
 	comparable := reflect.TypeOf(target).Comparable()
 	return !Walk(err, func(e error) bool {
-		return !(comparable && equal(e, target)) && !matches(e, target)
+		// The comparison panics if an interface in the errors contains an
+		// incomparable value.
+		if same, _ := guard(func() bool { return comparable && e == target }); same {
+			return false
+		}
+		x, ok := e.(interface{ Is(error) bool })
+		if !ok {
+			return true
+		}
+		matches, _ := guard(func() bool { return x.Is(target) })
+		return !matches
 	})
-}
-
-// equal compares two errors. The comparison panics if they are of one type
-// that contains an interface with an incomparable value.
-func equal(err, target error) (is bool) {
-	defer func() {
-		if recover() != nil {
-			is = false
-		}
-	}()
-	return err == target
-}
-
-func matches(err, target error) (is bool) {
-	x, ok := err.(interface{ Is(error) bool })
-	if !ok {
-		return false
-	}
-	defer func() {
-		if recover() != nil {
-			is = false
-		}
-	}()
-	return x.Is(target)
 }
 
 // Signs are the properties that the guards of this library read from an error.
@@ -119,55 +106,16 @@ func Read(err error) Signs {
 	var s Signs
 	hasRejected := false
 	Walk(err, func(e error) bool {
-		if !hasRejected {
-			s.Rejected, hasRejected = rejected(e)
+		if x, ok := e.(interface{ Rejected() bool }); ok && !hasRejected {
+			s.Rejected, hasRejected = guard(x.Rejected)
 		}
-		if !s.HasRetryable {
-			s.Retryable, s.HasRetryable = retryable(e)
+		if x, ok := e.(interface{ Retryable() bool }); ok && !s.HasRetryable {
+			s.Retryable, s.HasRetryable = guard(x.Retryable)
 		}
-		if !s.HasRetryAfter {
-			s.RetryAfter, s.HasRetryAfter = retryAfter(e)
+		if x, ok := e.(interface{ RetryAfter() time.Duration }); ok && !s.HasRetryAfter {
+			s.RetryAfter, s.HasRetryAfter = guard(x.RetryAfter)
 		}
 		return true
 	})
 	return s
-}
-
-func rejected(err error) (value, ok bool) {
-	x, ok := err.(interface{ Rejected() bool })
-	if !ok {
-		return false, false
-	}
-	defer func() {
-		if recover() != nil {
-			value, ok = false, false
-		}
-	}()
-	return x.Rejected(), true
-}
-
-func retryable(err error) (value, ok bool) {
-	x, ok := err.(interface{ Retryable() bool })
-	if !ok {
-		return false, false
-	}
-	defer func() {
-		if recover() != nil {
-			value, ok = false, false
-		}
-	}()
-	return x.Retryable(), true
-}
-
-func retryAfter(err error) (value time.Duration, ok bool) {
-	x, ok := err.(interface{ RetryAfter() time.Duration })
-	if !ok {
-		return 0, false
-	}
-	defer func() {
-		if recover() != nil {
-			value, ok = 0, false
-		}
-	}()
-	return x.RetryAfter(), true
 }

@@ -27,7 +27,7 @@ const (
 	histogram = KindHistogram
 )
 
-// number is any type of a field of statistics that is not a time.
+// number is the type of a field of statistics, except durations.
 type number interface{ ~int | ~uint64 | ~float64 }
 
 // list returns numbers as values.
@@ -39,7 +39,7 @@ func list[N number](ns ...N) []float64 {
 	return vs
 }
 
-// names returns the texts of values.
+// names returns the names of values.
 func names[T interface{ String() string }](values ...T) []string {
 	var texts []string
 	for _, v := range values {
@@ -48,7 +48,7 @@ func names[T interface{ String() string }](values ...T) []string {
 	return texts
 }
 
-// states are those a breaker can be in.
+// states returns all states of a breaker.
 func states() []breaker.State {
 	return []breaker.State{
 		breaker.StateClosed, breaker.StateHalfOpen, breaker.StateRecovering, breaker.StateOpen, breaker.StateForcedOpen, breaker.StateForcedClosed,
@@ -59,25 +59,27 @@ func breakerFigures() []figure[breaker.Stats] {
 	type S = breaker.Stats
 	outcomes := []string{"success", "failure", "ignored", "late"}
 	return []figure[S]{
-		{metric{"redoubt.breaker.state", sum, "{breaker}", "Whether the breaker is in the state: 1 for one of them, 0 for the others.", "state", names(states()...)}, stateBits},
+		{metric{"redoubt.breaker.state", sum, "{breaker}", "1 for the present state, 0 for every other state.", "state", names(states()...)}, stateBits},
 		{metric{"redoubt.breaker.state_age", gauge, "s", "Time since the breaker entered its state.", "", nil}, func(s S) []float64 { return list(s.StateFor.Seconds()) }},
-		{metric{"redoubt.breaker.retry_after", gauge, "s", "What is left of an open period.", "", nil}, func(s S) []float64 { return list(s.RetryAfter.Seconds()) }},
-		{metric{"redoubt.breaker.calls", counter, "{call}", "Calls that ended, by what they say of the dependency; late ones outlived the state they were admitted in.", "outcome", outcomes}, func(s S) []float64 {
+		{metric{"redoubt.breaker.retry_after", gauge, "s", "Remaining time of the open period.", "", nil}, func(s S) []float64 { return list(s.RetryAfter.Seconds()) }},
+		{metric{"redoubt.breaker.calls", counter, "{call}", "Finished calls, by outcome. A late call ended in a later state than it began in.", "outcome", outcomes}, func(s S) []float64 {
 			return list(s.Successes, s.Failures, s.Ignored, s.Late)
 		}},
-		{metric{"redoubt.breaker.slow_calls", counter, "{call}", "Successes and failures that took long.", "", nil}, func(s S) []float64 { return list(s.Slow) }},
-		{metric{"redoubt.breaker.rejections", counter, "{call}", "Calls refused.", "", nil}, func(s S) []float64 { return list(s.Rejected) }},
+		{metric{"redoubt.breaker.slow_calls", counter, "{call}", "Slow successes and failures.", "", nil}, func(s S) []float64 { return list(s.Slow) }},
+		{metric{"redoubt.breaker.rejections", counter, "{call}", "Refused calls.", "", nil}, func(s S) []float64 { return list(s.Rejected) }},
 		{metric{"redoubt.breaker.openings", counter, "{opening}", "Transitions to open.", "", nil}, func(s S) []float64 { return list(s.Openings) }},
-		{metric{"redoubt.breaker.window.calls", sum, "{call}", "Calls that the breaker judges by now.", "outcome", outcomes[:2]}, func(s S) []float64 { return list(s.WindowCalls-s.WindowFailures, s.WindowFailures) }},
-		{metric{"redoubt.breaker.window.slow_calls", sum, "{call}", "Those of them that took long.", "", nil}, func(s S) []float64 { return list(s.WindowSlow) }},
-		{metric{"redoubt.breaker.overdue_calls", sum, "{call}", "Calls that still run and are slow already.", "", nil}, func(s S) []float64 { return list(s.Overdue) }},
+		{metric{"redoubt.breaker.window.calls", sum, "{call}", "Calls in the window.", "outcome", outcomes[:2]}, func(s S) []float64 { return list(s.WindowCalls-s.WindowFailures, s.WindowFailures) }},
+		{metric{"redoubt.breaker.window.slow_calls", sum, "{call}", "Slow calls in the window.", "", nil}, func(s S) []float64 { return list(s.WindowSlow) }},
+		{metric{"redoubt.breaker.overdue_calls", sum, "{call}", "Running calls that are already slow.", "", nil}, func(s S) []float64 { return list(s.Overdue) }},
 		{metric{"redoubt.breaker.consecutive_failures", gauge, "{call}", "Failures since the last success.", "", nil}, func(s S) []float64 { return list(s.Consecutive) }},
-		{metric{"redoubt.breaker.probes", sum, "{call}", "Probes running.", "", nil}, func(s S) []float64 { return list(s.Probes) }},
+		{metric{"redoubt.breaker.probes", sum, "{call}", "Running probes.", "", nil}, func(s S) []float64 { return list(s.Probes) }},
+		{metric{"redoubt.breaker.limit", sum, "{call}", "Calls that may run at once while the breaker recovers, otherwise 0.", "", nil}, func(s S) []float64 { return list(s.Limit) }},
+		{metric{"redoubt.breaker.usual_duration", gauge, "s", "Approximate median duration of successes.", "", nil}, func(s S) []float64 { return list(s.Usual.Seconds()) }},
 		{metric{"redoubt.breaker.outage_age", gauge, "s", "Time since the outage began that lengthens open periods.", "", nil}, func(s S) []float64 { return list(s.OutageFor.Seconds()) }},
 	}
 }
 
-// stateBits is 1 for the present state and 0 for each other.
+// stateBits returns 1 for the present state and 0 for every other state.
 func stateBits(s breaker.Stats) []float64 {
 	var bits []float64
 	for _, state := range states() {
@@ -86,7 +88,7 @@ func stateBits(s breaker.Stats) []float64 {
 	return bits
 }
 
-// bit is 1 for yes.
+// bit returns 1 for true.
 func bit(yes bool) float64 {
 	if yes {
 		return 1
@@ -97,20 +99,20 @@ func bit(yes bool) float64 {
 func groupFigures() []figure[breaker.GroupStats] {
 	type S = breaker.GroupStats
 	return []figure[S]{
-		{metric{"redoubt.breaker.group.breakers", sum, "{breaker}", "Breakers kept.", "", nil}, func(s S) []float64 { return list(s.Len) }},
-		{metric{"redoubt.breaker.group.forgotten", counter, "{breaker}", "Breakers that made room for others.", "", nil}, func(s S) []float64 { return list(s.Forgotten) }},
-		{metric{"redoubt.breaker.group.unguarded", counter, "{call}", "Requests for a breaker for which there was no room.", "", nil}, func(s S) []float64 { return list(s.Unguarded) }},
+		{metric{"redoubt.breaker.group.breakers", sum, "{breaker}", "Breakers in the group.", "", nil}, func(s S) []float64 { return list(s.Len) }},
+		{metric{"redoubt.breaker.group.forgotten", counter, "{breaker}", "Breakers that were forgotten for others.", "", nil}, func(s S) []float64 { return list(s.Forgotten) }},
+		{metric{"redoubt.breaker.group.unguarded", counter, "{call}", "Calls without a breaker because the group was full.", "", nil}, func(s S) []float64 { return list(s.Unguarded) }},
 	}
 }
 
 func throttleFigures() []figure[breaker.ThrottleStats] {
 	type S = breaker.ThrottleStats
 	return []figure[S]{
-		{metric{"redoubt.breaker.throttle.attempts", counter, "{call}", "Calls, refused ones included.", "", nil}, func(s S) []float64 { return list(s.Attempts) }},
+		{metric{"redoubt.breaker.throttle.attempts", counter, "{call}", "Calls, including refused calls.", "", nil}, func(s S) []float64 { return list(s.Attempts) }},
 		{metric{"redoubt.breaker.throttle.accepts", counter, "{call}", "Calls that the dependency accepted.", "", nil}, func(s S) []float64 { return list(s.Accepts) }},
 		{metric{"redoubt.breaker.throttle.rejections", counter, "{call}", "Calls refused by the throttle.", "", nil}, func(s S) []float64 { return list(s.Rejected) }},
-		{metric{"redoubt.breaker.throttle.window.attempts", sum, "{call}", "Calls that the throttle judges by now.", "", nil}, func(s S) []float64 { return list(s.WindowAttempts) }},
-		{metric{"redoubt.breaker.throttle.window.accepts", sum, "{call}", "Those of them that the dependency accepted.", "", nil}, func(s S) []float64 { return list(s.WindowAccepts) }},
+		{metric{"redoubt.breaker.throttle.window.attempts", sum, "{call}", "Calls in the window.", "", nil}, func(s S) []float64 { return list(s.WindowAttempts) }},
+		{metric{"redoubt.breaker.throttle.window.accepts", sum, "{call}", "Accepted calls in the window.", "", nil}, func(s S) []float64 { return list(s.WindowAccepts) }},
 		{metric{"redoubt.breaker.throttle.refusal", gauge, "1", "Probability that the next call is refused.", "", nil}, func(s S) []float64 { return list(s.RefuseShare) }},
 	}
 }
@@ -119,15 +121,15 @@ func keyedFigures() []figure[ratelimit.Stats] {
 	type S = ratelimit.Stats
 	return []figure[S]{
 		{metric{"redoubt.ratelimit.requests", counter, "{request}", "Requests of all keys, whatever their number of events.", "outcome", []string{"allowed", "refused"}}, func(s S) []float64 { return list(s.Allowed, s.Refused) }},
-		{metric{"redoubt.ratelimit.pushed_out", counter, "{key}", "Keys that had events to pay back and were pushed out by others.", "", nil}, func(s S) []float64 { return list(s.PushedOut) }},
-		{metric{"redoubt.ratelimit.keys", sum, "{key}", "Keys that have events to pay back.", "", nil}, func(s S) []float64 { return list(s.Len) }},
-		{metric{"redoubt.ratelimit.max_keys", sum, "{key}", "Keys for which there is room.", "", nil}, func(s S) []float64 { return list(s.MaxKeys) }},
+		{metric{"redoubt.ratelimit.pushed_out", counter, "{key}", "Keys that were forgotten for others before their limit was full again.", "", nil}, func(s S) []float64 { return list(s.PushedOut) }},
+		{metric{"redoubt.ratelimit.keys", sum, "{key}", "Keys below their full limit.", "", nil}, func(s S) []float64 { return list(s.Len) }},
+		{metric{"redoubt.ratelimit.max_keys", sum, "{key}", "Largest number of keys.", "", nil}, func(s S) []float64 { return list(s.MaxKeys) }},
 	}
 }
 
 func limiterFigures() []figure[float64] {
 	return []figure[float64]{
-		{metric{"redoubt.ratelimit.tokens", gauge, "{event}", "Events that could happen at once.", "", nil}, func(n float64) []float64 { return list(n) }},
+		{metric{"redoubt.ratelimit.tokens", gauge, "{event}", "Events that the limiter would allow now.", "", nil}, func(n float64) []float64 { return list(n) }},
 	}
 }
 
@@ -137,22 +139,25 @@ func bulkheadFigures() []figure[bulkhead.Stats] {
 	return []figure[S]{
 		{metric{"redoubt.bulkhead.limit", sum, "{place}", "Places.", "", nil}, func(s S) []float64 { return list(s.Limit) }},
 		{metric{"redoubt.bulkhead.inflight", sum, "{place}", "Places taken.", "", nil}, func(s S) []float64 { return list(s.Inflight) }},
-		{metric{"redoubt.bulkhead.queued", sum, "{call}", "Callers that wait.", "", nil}, func(s S) []float64 { return list(s.Queued) }},
-		{metric{"redoubt.bulkhead.rejections", counter, "{call}", "Callers refused.", "reason", reasons}, func(s S) []float64 { return list(s.QueueFull, s.TooLate, s.Shed, s.TooLarge) }},
+		{metric{"redoubt.bulkhead.queued", sum, "{call}", "Waiting callers.", "", nil}, func(s S) []float64 { return list(s.Queued) }},
+		{metric{"redoubt.bulkhead.rejections", counter, "{call}", "Refused callers.", "reason", reasons}, func(s S) []float64 { return list(s.QueueFull, s.TooLate, s.Shed, s.TooLarge) }},
 	}
 }
 
 func cacheFigures() []figure[cache.Stats] {
 	type S = cache.Stats
 	return []figure[S]{
-		{metric{"redoubt.cache.lookups", counter, "{lookup}", "Lookups; a hit found a fresh value.", "outcome", []string{"hit", "miss"}}, func(s S) []float64 { return list(s.Hits, s.Misses) }},
+		{metric{"redoubt.cache.lookups", counter, "{lookup}", "Lookups. A hit found a fresh value.", "outcome", []string{"hit", "miss"}}, func(s S) []float64 { return list(s.Hits, s.Misses) }},
 		{metric{"redoubt.cache.stale_hits", counter, "{lookup}", "Misses answered with an expired value, because loading failed.", "", nil}, func(s S) []float64 { return list(s.StaleHits) }},
 		{metric{"redoubt.cache.error_hits", counter, "{lookup}", "Misses answered with a remembered error.", "", nil}, func(s S) []float64 { return list(s.ErrorHits) }},
-		{metric{"redoubt.cache.loads", counter, "{load}", "Loads that have ended.", "", nil}, func(s S) []float64 { return list(s.Loads) }},
+		{metric{"redoubt.cache.loads", counter, "{load}", "Finished loads.", "", nil}, func(s S) []float64 { return list(s.Loads) }},
 		{metric{"redoubt.cache.load_errors", counter, "{load}", "Loads that failed.", "", nil}, func(s S) []float64 { return list(s.LoadErrors) }},
-		{metric{"redoubt.cache.load_time", counter, "s", "Time spent in loads that have ended.", "", nil}, func(s S) []float64 { return list(s.LoadTime.Seconds()) }},
-		{metric{"redoubt.cache.evictions", counter, "{entry}", "Values that made room for others.", "", nil}, func(s S) []float64 { return list(s.Evictions) }},
+		{metric{"redoubt.cache.load_time", counter, "s", "Duration of all finished loads.", "", nil}, func(s S) []float64 { return list(s.LoadTime.Seconds()) }},
+		{metric{"redoubt.cache.evictions", counter, "{entry}", "Values that were evicted.", "", nil}, func(s S) []float64 { return list(s.Evictions) }},
 		{metric{"redoubt.cache.expirations", counter, "{entry}", "Values that expired.", "", nil}, func(s S) []float64 { return list(s.Expirations) }},
+		{metric{"redoubt.cache.entries", sum, "{entry}", "Entries.", "", nil}, func(s S) []float64 { return list(s.Len) }},
+		{metric{"redoubt.cache.weight", sum, "1", "Sum of the weights of all entries.", "", nil}, func(s S) []float64 { return list(s.Weight) }},
+		{metric{"redoubt.cache.capacity", sum, "{entry}", "Largest number of entries.", "", nil}, func(s S) []float64 { return list(s.Capacity) }},
 	}
 }
 
@@ -160,19 +165,19 @@ func auditFigures() []figure[audit.Stats] {
 	type S = audit.Stats
 	results := []string{"recorded", "filtered", "refused", "failed", "uncertain"}
 	return []figure[S]{
-		{metric{"redoubt.audit.events", counter, "{event}", "Events that were to be recorded, by what came of it.", "result", results}, func(s S) []float64 {
+		{metric{"redoubt.audit.events", counter, "{event}", "Events, by result.", "result", results}, func(s S) []float64 {
 			return list(s.Recorded, s.Filtered, s.Refused, s.Failed, s.Uncertain)
 		}},
-		{metric{"redoubt.audit.denials", counter, "{event}", "Recorded events of something denied.", "", nil}, func(s S) []float64 { return list(s.Denied) }},
-		{metric{"redoubt.audit.failures", counter, "{event}", "Recorded events of something that failed.", "", nil}, func(s S) []float64 { return list(s.Failures) }},
-		{metric{"redoubt.audit.truncated", counter, "{event}", "Recorded events that were too large.", "", nil}, func(s S) []float64 { return list(s.Truncated) }},
+		{metric{"redoubt.audit.denials", counter, "{event}", "Recorded events with the outcome denied.", "", nil}, func(s S) []float64 { return list(s.Denied) }},
+		{metric{"redoubt.audit.failures", counter, "{event}", "Recorded events with the outcome failure.", "", nil}, func(s S) []float64 { return list(s.Failures) }},
+		{metric{"redoubt.audit.truncated", counter, "{event}", "Recorded events that were cut because of their size.", "", nil}, func(s S) []float64 { return list(s.Truncated) }},
 	}
 }
 
 func bufferFigures() []figure[audit.BufferStats] {
 	type S = audit.BufferStats
 	return []figure[S]{
-		{metric{"redoubt.audit.buffer.events", counter, "{event}", "Events that have left the buffer.", "result", []string{"written", "lost"}}, func(s S) []float64 { return list(s.Written, s.Lost) }},
+		{metric{"redoubt.audit.buffer.events", counter, "{event}", "Events that left the buffer.", "result", []string{"written", "lost"}}, func(s S) []float64 { return list(s.Written, s.Lost) }},
 		{metric{"redoubt.audit.buffer.waiting", sum, "{event}", "Events in the buffer.", "", nil}, func(s S) []float64 { return list(s.Waiting) }},
 	}
 }
@@ -181,20 +186,20 @@ func ledgerFigures() []figure[ledger.Stats] {
 	type S = ledger.Stats
 	results := []string{"written", "failed", "uncertain"}
 	return []figure[S]{
-		{metric{"redoubt.ledger.events", counter, "{event}", "Events that were to be written, by what came of it.", "result", results}, func(s S) []float64 { return list(s.Events, s.Failed, s.Uncertain) }},
-		{metric{"redoubt.ledger.records", counter, "{record}", "Lines written: the events and the records of the ledger itself.", "", nil}, func(s S) []float64 { return list(s.Records) }},
-		{metric{"redoubt.ledger.written", counter, "By", "The bytes of these lines.", "", nil}, func(s S) []float64 { return list(s.Bytes) }},
+		{metric{"redoubt.ledger.events", counter, "{event}", "Events, by result.", "result", results}, func(s S) []float64 { return list(s.Events, s.Failed, s.Uncertain) }},
+		{metric{"redoubt.ledger.records", counter, "{record}", "Lines written: events, and records of the ledger itself.", "", nil}, func(s S) []float64 { return list(s.Records) }},
+		{metric{"redoubt.ledger.written", counter, "By", "Bytes of the lines written.", "", nil}, func(s S) []float64 { return list(s.Bytes) }},
 		{metric{"redoubt.ledger.commits", counter, "{commit}", "Groups of events that were written together.", "", nil}, func(s S) []float64 { return list(s.Commits) }},
 		{metric{"redoubt.ledger.syncs", counter, "{sync}", "Syncs to the disk.", "", nil}, func(s S) []float64 { return list(s.Syncs) }},
-		{metric{"redoubt.ledger.sync_time", counter, "s", "What they took.", "", nil}, func(s S) []float64 { return list(s.SyncTime.Seconds()) }},
+		{metric{"redoubt.ledger.sync_time", counter, "s", "Duration of all syncs to the disk.", "", nil}, func(s S) []float64 { return list(s.SyncTime.Seconds()) }},
 		{metric{"redoubt.ledger.checkpoints", counter, "{checkpoint}", "Checkpoints written.", "", nil}, func(s S) []float64 { return list(s.Checkpoints) }},
-		{metric{"redoubt.ledger.unanchored", counter, "{checkpoint}", "Checkpoints that were not taken where heads are kept.", "", nil}, func(s S) []float64 { return list(s.Unanchored) }},
-		{metric{"redoubt.ledger.segments", counter, "{segment}", "Segments begun.", "", nil}, func(s S) []float64 { return list(s.Segments) }},
+		{metric{"redoubt.ledger.unanchored", counter, "{checkpoint}", "Checkpoints that the anchor did not accept.", "", nil}, func(s S) []float64 { return list(s.Unanchored) }},
+		{metric{"redoubt.ledger.segments", counter, "{segment}", "New segments.", "", nil}, func(s S) []float64 { return list(s.Segments) }},
 		{metric{"redoubt.ledger.pruned", counter, "{segment}", "Segments removed.", "", nil}, func(s S) []float64 { return list(s.Pruned) }},
-		{metric{"redoubt.ledger.size", sum, "{record}", "Records in the log, those pruned included.", "", nil}, func(s S) []float64 { return list(s.Size) }},
-		{metric{"redoubt.ledger.sealed", sum, "{record}", "Records before the last checkpoint, 0 while none is known.", "", nil}, func(s S) []float64 { return list(s.Sealed) }},
-		{metric{"redoubt.ledger.largest_commit", gauge, "{event}", "Most events in one commit so far.", "", nil}, func(s S) []float64 { return list(s.LargestGroup) }},
-		{metric{"redoubt.ledger.stopped", sum, "{ledger}", "Whether nothing is written any more: 1 for yes.", "", nil}, func(s S) []float64 { return list(bit(s.Stopped)) }},
+		{metric{"redoubt.ledger.size", sum, "{record}", "Records in the log, including pruned records.", "", nil}, func(s S) []float64 { return list(s.Size) }},
+		{metric{"redoubt.ledger.sealed", sum, "{record}", "Records before the last checkpoint, 0 if there is none.", "", nil}, func(s S) []float64 { return list(s.Sealed) }},
+		{metric{"redoubt.ledger.largest_commit", gauge, "{event}", "Largest number of events in a commit.", "", nil}, func(s S) []float64 { return list(s.LargestGroup) }},
+		{metric{"redoubt.ledger.stopped", sum, "{ledger}", "Whether the ledger has stopped: 1 if so.", "", nil}, func(s S) []float64 { return list(bit(s.Stopped)) }},
 	}
 }
 
@@ -202,19 +207,20 @@ func logscanFigures() []figure[logscan.Stats] {
 	type S = logscan.Stats
 	results := []string{"delivered", "prefiltered", "malformed"}
 	return []figure[S]{
-		{metric{"redoubt.logscan.inputs", counter, "{input}", "Inputs begun.", "", nil}, func(s S) []float64 { return list(s.Inputs) }},
+		{metric{"redoubt.logscan.inputs", counter, "{input}", "Started inputs.", "", nil}, func(s S) []float64 { return list(s.Inputs) }},
 		{metric{"redoubt.logscan.failed_inputs", counter, "{input}", "Inputs that ended with an error.", "", nil}, func(s S) []float64 { return list(s.Failed) }},
-		{metric{"redoubt.logscan.read", counter, "By", "What was read, as stored.", "", nil}, func(s S) []float64 { return list(s.ReadBytes) }},
-		{metric{"redoubt.logscan.decoded", counter, "By", "The same after decompression.", "", nil}, func(s S) []float64 { return list(s.DecodedBytes) }},
-		{metric{"redoubt.logscan.records", counter, "{record}", "Records found, by what came of them.", "result", results}, func(s S) []float64 { return list(s.Delivered, s.Prefiltered, s.Malformed) }},
-		{metric{"redoubt.logscan.cut_records", counter, "{record}", "Records that were too long.", "", nil}, func(s S) []float64 { return list(s.Cut) }},
-		{metric{"redoubt.logscan.cut", counter, "By", "What they lost.", "", nil}, func(s S) []float64 { return list(s.CutBytes) }},
-		{metric{"redoubt.logscan.joined_lines", counter, "{line}", "Lines added to the record before them.", "", nil}, func(s S) []float64 { return list(s.Joined) }},
+		{metric{"redoubt.logscan.read", counter, "By", "Bytes read, before decompression.", "", nil}, func(s S) []float64 { return list(s.ReadBytes) }},
+		{metric{"redoubt.logscan.decoded", counter, "By", "Bytes read, after decompression.", "", nil}, func(s S) []float64 { return list(s.DecodedBytes) }},
+		{metric{"redoubt.logscan.records", counter, "{record}", "Records, by result.", "result", results}, func(s S) []float64 { return list(s.Delivered, s.Prefiltered, s.Malformed) }},
+		{metric{"redoubt.logscan.cut_records", counter, "{record}", "Records that were cut because of their length.", "", nil}, func(s S) []float64 { return list(s.Cut) }},
+		{metric{"redoubt.logscan.cut", counter, "By", "Bytes that cut records lost.", "", nil}, func(s S) []float64 { return list(s.CutBytes) }},
+		{metric{"redoubt.logscan.joined_lines", counter, "{line}", "Lines that were joined to the record before them.", "", nil}, func(s S) []float64 { return list(s.Joined) }},
 	}
 }
 
-// reasons tell how a call of retry can end, with the errors that say so. The first that is matched counts; with none it is
-// "other", as for the failure of a hedged call that is no retry's.
+// reasons returns the labels for the ends of a call of retry, each with its
+// error. The first matching error decides. Without a match the label is
+// "other", for example if the last attempt of a hedged call failed.
 func reasons() []struct {
 	label string
 	err   error
@@ -228,12 +234,13 @@ func reasons() []struct {
 		{"budget", retry.ErrBudget},
 		{"elapsed", retry.ErrElapsed},
 		{"retry_after", retry.ErrRetryAfter},
+		{"nested", retry.ErrNested},
 		{"deadline", context.DeadlineExceeded}, // retry.ErrDeadline too
 		{"cancelled", context.Canceled},
 	}
 }
 
-// outcome returns the label for the reason of a call's end.
+// outcome returns the label for the reason why a call ended.
 func outcome(reason error) string {
 	if reason == nil {
 		return "success"
@@ -254,11 +261,11 @@ func retryActions() []action[retry.Event] {
 	}
 	outcomes = append(outcomes, "other")
 	return []action[E]{
-		{metric{"redoubt.retry.calls", counter, "{call}", "Calls that ended after more than one attempt or without success.", "outcome", outcomes}, func(e E) (string, float64, bool) { return outcome(e.Reason), 1, e.Kind == retry.Done }},
-		{metric{"redoubt.retry.retries", counter, "{attempt}", "Attempts after one that failed.", "", nil}, func(e E) (string, float64, bool) { return "", 1, e.Kind == retry.Retry }},
-		{metric{"redoubt.retry.hedges", counter, "{attempt}", "Attempts beside one that took long.", "", nil}, func(e E) (string, float64, bool) { return "", 1, e.Kind == retry.Hedged }},
-		{metric{"redoubt.retry.delay", histogram, "s", "Pauses before retries.", "", nil}, func(e E) (string, float64, bool) { return "", e.Delay.Seconds(), e.Kind == retry.Retry }},
-		{metric{"redoubt.retry.duration", histogram, "s", "How long the calls counted here took, pauses included.", "", nil}, func(e E) (string, float64, bool) { return "", e.Elapsed.Seconds(), e.Kind == retry.Done }},
+		{metric{"redoubt.retry.calls", counter, "{call}", "Calls that ended after more than one attempt or without success.", "outcome", outcomes}, func(e E) (string, float64, bool) { return outcome(e.Reason), 1, e.Kind == retry.KindDone }},
+		{metric{"redoubt.retry.retries", counter, "{attempt}", "Attempts after a failed attempt.", "", nil}, func(e E) (string, float64, bool) { return "", 1, e.Kind == retry.KindRetry }},
+		{metric{"redoubt.retry.hedges", counter, "{attempt}", "Hedged attempts, beside a slow attempt.", "", nil}, func(e E) (string, float64, bool) { return "", 1, e.Kind == retry.KindHedged }},
+		{metric{"redoubt.retry.delay", histogram, "s", "Pauses before retries.", "", nil}, func(e E) (string, float64, bool) { return "", e.Delay.Seconds(), e.Kind == retry.KindRetry }},
+		{metric{"redoubt.retry.duration", histogram, "s", "Duration of the counted calls, including pauses.", "", nil}, func(e E) (string, float64, bool) { return "", e.Elapsed.Seconds(), e.Kind == retry.KindDone }},
 	}
 }
 
@@ -266,9 +273,9 @@ func breakerActions() []action[breaker.Event] {
 	type E = breaker.Event
 	shadows := names(breaker.StateClosed, breaker.StateOpen)
 	return []action[E]{
-		{metric{"redoubt.breaker.transitions", counter, "{transition}", "Changes of state, by the new one.", "to", names(states()...)}, func(e E) (string, float64, bool) { return e.To.String(), 1, e.Kind == breaker.KindTransition }},
-		{metric{"redoubt.breaker.shadow_transitions", counter, "{transition}", "Changes that a breaker which is forced closed would have made.", "to", shadows}, func(e E) (string, float64, bool) { return e.To.String(), 1, e.Kind == breaker.KindShadow }},
-		{metric{"redoubt.breaker.open_period", histogram, "s", "How long the breaker was to stay open, told when it opened.", "", nil}, func(e E) (string, float64, bool) {
+		{metric{"redoubt.breaker.transitions", counter, "{transition}", "Changes of state, by the new state.", "to", names(states()...)}, func(e E) (string, float64, bool) { return e.To.String(), 1, e.Kind == breaker.KindTransition }},
+		{metric{"redoubt.breaker.shadow_transitions", counter, "{transition}", "Changes of state that a breaker would have made if it were not forced closed.", "to", shadows}, func(e E) (string, float64, bool) { return e.To.String(), 1, e.Kind == breaker.KindShadow }},
+		{metric{"redoubt.breaker.open_period", histogram, "s", "Planned duration of open periods.", "", nil}, func(e E) (string, float64, bool) {
 			return "", e.OpenFor.Seconds(), e.Kind == breaker.KindTransition && e.To == breaker.StateOpen
 		}},
 	}
@@ -277,9 +284,9 @@ func breakerActions() []action[breaker.Event] {
 func ratelimitActions() []action[ratelimit.Event] {
 	type E = ratelimit.Event
 	return []action[E]{
-		{metric{"redoubt.ratelimit.retry_after", histogram, "s", "How long refused requests were told to wait, without those that can never be allowed.", "", nil}, func(e E) (string, float64, bool) {
+		{metric{"redoubt.ratelimit.retry_after", histogram, "s", "Waiting times that refused requests received, except requests that can never be allowed.", "", nil}, func(e E) (string, float64, bool) {
 			after := e.Decision.RetryAfter
-			return "", after.Seconds(), e.Kind == ratelimit.KindRefused && after != ratelimit.Never
+			return "", after.Seconds(), e.Kind == ratelimit.KindRefused && e.Decision.Retryable
 		}},
 	}
 }

@@ -8,16 +8,17 @@ import (
 	"time"
 )
 
-// Parse returns the pause that the Retry-After field of h asks for (RFC 9110,
-// section 10.2.3): a number of seconds, or a date in one of the three forms of
-// HTTP. The pause counts from the arrival of the response. So the Age of a
-// response that comes from a cache is subtracted from both forms, and a date
-// is compared with the Date field, or with now if there is none: the clock of
-// a server agrees with itself.
+// Parse returns the pause in the Retry-After field of h (RFC 9110, section
+// 10.2.3). The field is a number of seconds, or a date in one of the three
+// forms of HTTP. The pause counts from the arrival of the response:
 //
-// The pause is never negative; a number that is too large gives the largest
-// Duration. Of several lines the first valid one counts. Without a valid line
-// the result is 0 and false.
+//   - The Age of a cached response is subtracted.
+//   - A date is compared with the Date field, because the clock of a server
+//     agrees with itself. Without a Date it is compared with now.
+//
+// The pause is never negative. A number that is too large gives the largest
+// Duration. The first valid line of the field counts. Without a valid line
+// Parse returns 0 and false.
 func Parse(h http.Header, now time.Time) (time.Duration, bool) {
 	for _, line := range h["Retry-After"] {
 		line = strings.Trim(line, " \t")

@@ -5,10 +5,10 @@ import (
 	"net/netip"
 )
 
-// ParseAddr reads an IP address without allocating. An IPv4 address mapped to
-// IPv6 is returned as IPv4 and a zone is left out, so that one host is one key.
-// What netip.ParseAddr does not accept, such as a host name or 192.030.0.6, is no
-// address.
+// ParseAddr returns the IP address in b. It accepts the text that
+// [netip.ParseAddr] accepts, without allocating. An IPv4 address mapped to IPv6
+// is returned as IPv4 and a zone is dropped, so that a host is a single key. A
+// host name is not an address, nor is 192.030.0.6.
 func ParseAddr(b []byte) (netip.Addr, bool) {
 	if bytes.IndexByte(b, ':') < 0 {
 		if a, ok := parse4(b); ok {
@@ -26,8 +26,9 @@ func ParseAddr(b []byte) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// Network returns the network of a, of v4 or v6 bits, by the kind of a: 32 and 64
-// are common. It is the zero Prefix when a is no address or the bits are out of range.
+// Network returns the network of a: the first v4 bits of an IPv4 address, the
+// first v6 bits of an IPv6 address. Common values are 32 and 64. If a is not
+// valid or the bits are out of range, Network returns the zero Prefix.
 func Network(a netip.Addr, v4, v6 int) netip.Prefix {
 	bits := v6
 	if a = a.Unmap(); a.Is4() {
@@ -40,8 +41,8 @@ func Network(a netip.Addr, v4, v6 int) netip.Prefix {
 	return p
 }
 
-// parse4 reads 192.0.2.1: four numbers up to 255 without leading zeros, which some
-// systems read as octal.
+// parse4 reads 192.0.2.1: four numbers up to 255. It refuses leading zeros,
+// which some systems read as octal.
 func parse4(b []byte) (a [4]byte, ok bool) {
 	for i := range a {
 		n, digits := 0, 0
@@ -63,9 +64,9 @@ func parse4(b []byte) (a [4]byte, ok bool) {
 	return a, len(b) == 0
 }
 
-// parse6 reads 2001:db8::1 and ::ffff:192.0.2.1 (RFC 4291, section 2.2): groups
-// of up to four digits; one gap of at least a group; and IPv4 in place of the last
-// two groups.
+// parse6 reads 2001:db8::1 and ::ffff:192.0.2.1 (RFC 4291, section 2.2). Groups
+// have up to four digits. There may be a gap of one or more groups, and an IPv4
+// address in place of the last two groups.
 func parse6(b []byte) (a [16]byte, ok bool) {
 	i, gap := 0, -1
 	if bytes.HasPrefix(b, []byte("::")) {
@@ -119,7 +120,8 @@ func hex16(b []byte) (n, digits int) {
 	return n, digits
 }
 
-// spread moves what comes after the gap of :: to the end; n bytes have been read.
+// spread moves the groups behind the gap of :: to the end. n bytes have been
+// read.
 func spread(a [16]byte, n, gap int) ([16]byte, bool) {
 	if gap < 0 || n == 16 {
 		return a, gap < 0 && n == 16

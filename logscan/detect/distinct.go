@@ -6,22 +6,24 @@ import (
 	"time"
 )
 
-// A Distinct raises an alert when a key has more than Limit different values in
-// Per, such as user names tried from one address. Values are told apart by a hash
-// of 64 bits with a seed of its own. Of each the latest time counts, so that an event
-// that comes late may miss one in its window.
+// A Distinct raises an alert if a key has more than Limit different values in
+// Per, such as user names tried from an address. Values are compared by a
+// seeded 64-bit hash. Of equal values, the latest time counts, so an event that
+// comes late may miss a value of its window.
 type Distinct[K comparable] struct {
 	t    table[K]
 	seed maphash.Seed
 }
 
-// NewDistinct returns a Distinct. It panics with the error of Config.Validate.
+// NewDistinct returns a Distinct. It panics with the error of
+// [Config.Validate].
 func NewDistinct[K comparable](c Config) *Distinct[K] {
 	return &Distinct[K]{newTable[K](c), maphash.MakeSeed()}
 }
 
-// Observe notes that key had value at time at, and reports whether that makes
-// more than Limit different ones. evidence is as in Window.
+// Observe adds a value of key at time at. It reports whether key now has more
+// than Limit different values in the window. For evidence, see
+// [Window.Observe].
 func (d *Distinct[K]) Observe(at time.Time, key K, value []byte, evidence ...[]byte) (Alert[K], bool) {
 	e, ns := d.t.get(key), nanos(at)
 	if d.t.late(e, ns) {

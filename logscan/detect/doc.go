@@ -1,48 +1,69 @@
-// Package detect finds who does something too often: failed logins from one
-// address, many user names tried by one host, a login that succeeds after many
-// that failed.
+// Package detect finds brute-force logins and other excess in logs: sliding
+// windows, leaky buckets, distinct counts and sequences, per key and in bounded
+// memory.
 //
-//	w := detect.NewWindow[netip.Addr](detect.Config{Limit: 5, Per: 10 * time.Minute})
+//	c := detect.Config{Limit: 5, Per: 10 * time.Minute}
+//	w := detect.NewWindow[netip.Addr](c)
 //	for _, e := range events {
 //		if alert, ok := w.Observe(e.time, e.addr, 1, e.line); ok {
 //			fmt.Println(alert)
 //		}
 //	}
 //
-// Time is that of the events, so that an old log gives the alerts it would have
-// given. A detector holds at most MaxKeys keys, whoever chooses them, and on
-// average 16 events of each. When it is full, the key whose last event came first is
-// forgotten: a key stays known as long as fewer than MaxKeys others come between
-// two of its events. An alert tells whether events may have been forgotten that
-// would count; it never counts one that was not there.
+// A detector uses the times of the events and not the clock, so an old log
+// raises the same alerts as a growing log. It never counts an event that did
+// not occur. If it may have forgotten events that count, the alert is not
+// Exact.
+//
+// # Failed logins of an sshd
+//
+// [SSHAuth] reads the messages of OpenSSH, and [Network] makes a key of an
+// address.
+//
+//	addr, ok := detect.ParseAddr(rec.Get("addr"))
+//	if !ok || !rec.Is("outcome", "failed") {
+//		continue
+//	}
+//	network := detect.Network(addr, 32, 64)
+//	alert, ok := w.Observe(rec.Time(), network, rec.Weight(), rec.Line)
+//	if ok {
+//		fmt.Println(alert)
+//	}
+//
+// # Many user names from an address
+//
+//	if a, ok := d.Observe(noon, "203.0.113.9", []byte(user)); ok {
+//		fmt.Println(a.Key, a.Count)
+//	}
+//
+// # A success after many failures
+//
+//	s.Fail(noon, "203.0.113.9", 3)
+//	a, ok := s.Succeed(noon.Add(time.Minute), "203.0.113.9")
 //
 // # Choosing values
 //
-// Limit is what is tolerated: with 5, the sixth event in Per is an alert. Window
-// counts events exactly. Leak allows Limit at once and then Limit per Per,
-// smoothly, and holds one event a key. Distinct counts different values, Sequence
-// failures before a success. Attackers have whole networks of IPv6 addresses:
-// use Network, with 64 bits, for the key. Who has MaxKeys addresses can make any
-// key be forgotten, by using each of them between two attempts; choose MaxKeys
-// by what memory allows.
+//   - Detector: [Window] counts events exactly. [Leak] allows Limit events at
+//     once and then Limit per Per, and holds one event per key. [Distinct]
+//     counts different values. [Sequence] counts failures before a success.
+//   - Limit: the number that you tolerate. With 5, the sixth event in Per is an
+//     alert.
+//   - Key: an attacker has a whole network of IPv6 addresses, so use [Network]
+//     with 64 bits.
+//   - MaxKeys: as large as memory allows, about 135 bytes per address. A full
+//     detector forgets the key that has been silent for the longest time. An
+//     attacker with MaxKeys addresses can make it forget any key, by using
+//     every address between two attempts.
 //
-// # Concurrency
+// # Errors
 //
-// Detectors are not safe for concurrent use. Use a mutex, or several detectors
-// and Shard, which tells which of them a key belongs to.
+// The constructors panic with the error of [Config.Validate]. Errors of
+// [SSHAuth] match logscan.ErrMalformed.
 //
-// # Cost
+// # Concurrency and cost
 //
-// An event takes about 130 ns and allocates only for a key, or an event of a key,
-// for which there has never been room. A key takes about 135 bytes with an address for a
-// key, and each further event that a window may need 16, at most three times Limit
-// of them with the default MaxSkew; events of one time are one, except in Distinct.
-// An event of a key with many takes longer, in proportion. Evidence takes what
-// it is long: with the default of three pieces at most 900 bytes a key.
+// Detectors are not safe for concurrent use: use a mutex, or several detectors
+// and [Shard]. An event takes about 130 ns and, for a known key, no allocation.
 //
-// # Composition
-//
-// SSHAuth, after logscan.Syslog in a logscan.Chain, finds who tried to log in,
-// ParseAddr and Network make a key of it, Record.Weight says how many times, and
-// Record.Line is the evidence. What Scanner.Redact takes away is in no alert.
+// Costs and sources: docs/logscan.md.
 package detect

@@ -25,7 +25,8 @@ func Example() {
 	for i := range 8 {
 		events = append(events, login{noon.Add(time.Duration(i) * time.Minute), netip.MustParseAddr("203.0.113.9"), fmt.Append(nil, "attempt ", i+1)})
 	}
-	w := detect.NewWindow[netip.Addr](detect.Config{Limit: 5, Per: 10 * time.Minute})
+	c := detect.Config{Limit: 5, Per: 10 * time.Minute}
+	w := detect.NewWindow[netip.Addr](c)
 	for _, e := range events {
 		if alert, ok := w.Observe(e.time, e.addr, 1, e.line); ok {
 			fmt.Println(alert)
@@ -38,7 +39,7 @@ func Example() {
 	// 	"attempt 6"
 }
 
-// Failed logins of an sshd log, more than five per address in ten minutes.
+// Report addresses with more than five failed logins in ten minutes.
 func ExampleSSHAuth() {
 	var log strings.Builder
 	for i := range 3 {
@@ -53,7 +54,9 @@ func ExampleSSHAuth() {
 		if !ok || !rec.Is("outcome", "failed") {
 			continue
 		}
-		if alert, ok := w.Observe(rec.Time(), detect.Network(addr, 32, 64), rec.Weight(), rec.Line); ok {
+		network := detect.Network(addr, 32, 64)
+		alert, ok := w.Observe(rec.Time(), network, rec.Weight(), rec.Line)
+		if ok {
 			fmt.Println(alert)
 		}
 	}
@@ -65,14 +68,15 @@ func ExampleSSHAuth() {
 }
 
 func ExampleConfig() {
-	fmt.Println(detect.Config{Limit: -1}.Validate())
+	fmt.Println(detect.Config{Evidence: 100}.Validate())
 	// Output:
-	// detect: Limit -1 is not between 0 and 65536
-	// detect: Per is required
+	// detect: Limit is 0, want 1 to 65536, or AnyEvent
+	// detect: Per is 0s, want at least 1ns
+	// detect: Evidence is 100, want at most 16
 }
 
 func ExampleWindow() {
-	w := detect.NewWindow[string](detect.Config{Per: time.Minute})
+	w := detect.NewWindow[string](detect.Config{Limit: detect.AnyEvent, Per: time.Minute})
 	_, ok := w.Observe(noon, "any", 1)
 	fmt.Println(ok, w.Stats().Keys)
 	// Output:
@@ -97,7 +101,7 @@ func ExampleAlert() {
 	// "\x1b[31mroot": 6 from 2026-03-01T12:00:00Z to 2026-03-01T12:00:00Z
 }
 
-// Many names tried from one address.
+// An address that tries many names.
 func ExampleDistinct() {
 	d := detect.NewDistinct[string](detect.Config{Limit: 2, Per: time.Hour})
 	for _, user := range []string{"root", "admin", "root", "test"} {
@@ -110,7 +114,7 @@ func ExampleDistinct() {
 }
 
 func ExampleNewDistinct() {
-	d := detect.NewDistinct[int](detect.Config{Per: time.Hour})
+	d := detect.NewDistinct[int](detect.Config{Limit: detect.AnyEvent, Per: time.Hour})
 	_, ok := d.Observe(noon, 1, []byte("x"))
 	fmt.Println(ok)
 	// Output:
@@ -155,16 +159,16 @@ func ExampleNewSequence() {
 }
 
 func ExampleStats() {
-	w := detect.NewWindow[int](detect.Config{Limit: 5, Per: time.Minute, MaxKeys: 2})
+	w := detect.NewWindow[int](detect.Config{Name: "logins", Limit: 5, Per: time.Minute, MaxKeys: 2})
 	for i := range 3 {
 		w.Observe(noon, i, 1)
 	}
 	fmt.Printf("%+v\n", w.Stats())
 	// Output:
-	// {Observed:3 Alerts:0 Late:0 Evicted:1 Keys:2}
+	// {Name:logins Observed:3 Alerts:0 Late:0 Evicted:1 Keys:2}
 }
 
-// Each of four detectors sees the events of its own keys.
+// Each of four detectors observes the events of its own keys.
 func ExampleShard() {
 	var mu [4]sync.Mutex
 	var w [4]*detect.Window[string]

@@ -2,33 +2,32 @@ package detect
 
 import "time"
 
-// A Leak raises an alert when the bucket of a key overflows: it holds Limit events
-// and leaks Limit per Per. It is the generic cell rate algorithm (ITU-T I.371).
+// A Leak raises an alert if the leaky bucket of a key overflows. The bucket
+// holds Limit events, and Limit events per Per leak away. It is the generic
+// cell rate algorithm (GCRA, ITU-T I.371).
 type Leak[K comparable] struct{ t table[K] }
 
-// NewLeak returns a Leak. It panics with the error of Config.Validate, and when
-// Limit is zero: such a bucket holds nothing.
-func NewLeak[K comparable](c Config) *Leak[K] {
-	if c.Limit == 0 {
-		c.Limit = -1
-	}
-	return &Leak[K]{newTable[K](c)}
-}
+// NewLeak returns a Leak. It panics with the error of [Config.Validate].
+func NewLeak[K comparable](c Config) *Leak[K] { return &Leak[K]{newTable[K](c)} }
 
 // Observe pours n events of key into its bucket at time at, and reports whether
-// it overflows. What overflows is not kept. n below 1 counts as 1; evidence is as in
-// Window. The Count of the alert is what the bucket would hold.
+// it overflows. Events that overflow are not kept. Count of the alert is the
+// number of events that the bucket would hold. If n < 1, n is 1. For evidence,
+// see [Window.Observe].
 func (l *Leak[K]) Observe(at time.Time, key K, n int, evidence ...[]byte) (Alert[K], bool) {
 	e, ns := l.t.get(key), nanos(at)
 	if l.t.late(e, ns) {
 		return Alert[K]{}, false
 	}
 	l.t.note(e, evidence)
+	if l.t.Limit == 0 { // the bucket holds nothing
+		return l.t.alert(e, ns, ns, weight(n), nil)
+	}
 	if len(e.events) == 0 {
 		l.t.insert(e, event{at: ns}, true)
 	}
-	// last.n is the level at that time, in parts of an event that take 1 ns to
-	// leak. A late event finds the level of the latest.
+	// last.n is the level at that time. Its unit is the part of an event that
+	// leaks in 1 ns. A late event finds the level of the latest event.
 	last := &e.events[0]
 	limit, n64 := uint64(l.t.Limit), weight(n)
 	part := max(uint64(l.t.Per)/limit, 1)
@@ -39,7 +38,7 @@ func (l *Leak[K]) Observe(at time.Time, key K, n int, evidence ...[]byte) (Alert
 	if level <= part*limit {
 		return Alert[K]{}, false
 	}
-	// What was forgotten may still be in the bucket, however long ago it was.
+	// Forgotten events may still be in the bucket, however old they are.
 	return l.t.alert(e, ns, never, count, nil)
 }
 

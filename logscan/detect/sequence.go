@@ -2,15 +2,16 @@ package detect
 
 import "time"
 
-// A Sequence raises an alert when a key succeeds after more than Limit failures
-// in Per: a password that was found.
+// A Sequence raises an alert if a key succeeds after more than Limit failures
+// in Per, such as a login with a guessed password.
 type Sequence[K comparable] struct{ t table[K] }
 
-// NewSequence returns a Sequence. It panics with the error of Config.Validate.
+// NewSequence returns a Sequence. It panics with the error of
+// [Config.Validate].
 func NewSequence[K comparable](c Config) *Sequence[K] { return &Sequence[K]{newTable[K](c)} }
 
-// Fail notes n failures of key at time at; n below 1 counts as 1; evidence is as
-// in Window.
+// Fail adds n failures of key at time at. If n < 1, n is 1. For evidence, see
+// [Window.Observe].
 func (s *Sequence[K]) Fail(at time.Time, key K, n int, evidence ...[]byte) {
 	e, ns := s.t.get(key), nanos(at)
 	if !s.t.late(e, ns) {
@@ -19,8 +20,9 @@ func (s *Sequence[K]) Fail(at time.Time, key K, n int, evidence ...[]byte) {
 	}
 }
 
-// Succeed reports whether the success of key at time at follows more than Limit
-// failures. They are then forgotten. A key that never failed takes no room.
+// Succeed reports whether key succeeds at time at after more than Limit
+// failures. After an alert the failures are forgotten. A key that never failed
+// takes no room.
 func (s *Sequence[K]) Succeed(at time.Time, key K, evidence ...[]byte) (Alert[K], bool) {
 	e, ns := s.t.known(key), nanos(at)
 	if e == nil {

@@ -11,18 +11,26 @@ var errSSH = fmt.Errorf("%w: no sshd authentication message", logscan.ErrMalform
 
 type sshAuth struct{}
 
-// SSHAuth returns a parser for the messages of OpenSSH about logins; in a
-// logscan.Chain it follows logscan.Syslog. The fields are outcome ("failed",
-// "accepted" or "invalid", for a user who does not exist), user and addr, as text:
-// a host name is not looked up. "PAM 2 more authentication failures" has weight 2.
+// SSHAuth returns a parser for the login messages of OpenSSH. In a
+// [logscan.Chain] it follows [logscan.Syslog]. It sets these fields:
 //
-// A user name is chosen by the attacker and may read like the rest of a message.
-// Therefore the address is the last in the line after which only what sshd
-// writes comes: a port, the protocol and what follows its colon.
+//   - outcome: "failed", "accepted", or "invalid" for a user that does not
+//     exist
+//   - user: the user name, which the client chooses
+//   - addr: the address or host name of the client, as text
+//
+// "PAM 2 more authentication failures" has the weight 2.
+//
+// A user name may imitate the rest of a message. The address is therefore the
+// last address in the line that is followed by a port, a protocol and perhaps a
+// colon with further text. Old versions write no port. After the colon, sshd
+// also writes the key ID of a certificate, which the client can choose: a
+// forged ID can still name a false address.
 func SSHAuth() logscan.Parser { return sshAuth{} }
 
-// heads are what the messages begin with, before the user (auth.c and auth-pam.c
-// of OpenSSH). The first two have the method of authentication and "for" in between.
+// heads are the beginnings of the messages, up to the user (auth.c and
+// auth-pam.c of OpenSSH). After the first two come the method of authentication
+// and "for".
 var heads = []struct{ head, outcome []byte }{
 	{[]byte("Failed "), failed},
 	{[]byte("Accepted "), []byte("accepted")},
@@ -63,9 +71,9 @@ func (sshAuth) Parse(r *logscan.Record) error {
 	return errSSH
 }
 
-// from divides USER from ADDR [port N [ssh2[: ...]]] at the last place it can:
-// what sshd writes after the address cannot be chosen, but whatever comes before, a user
-// name, may hold a whole message of its own.
+// from divides USER from ADDR [port N [ssh2[: ...]]] at the last possible
+// place. A user name, which comes before the address, may contain a whole
+// message.
 func from(b []byte) (user, addr []byte, ok bool) {
 	first := bytes.Index(b, sep)
 	for at := first; at >= 0; {
@@ -74,7 +82,7 @@ func from(b []byte) (user, addr []byte, ok bool) {
 		if len(word) > 0 && tail(rest, at == first) {
 			user, addr, ok = b[:at:at], word[:len(word):len(word)], true
 		}
-		i := bytes.Index(b[after-1:], sep) // " from from " is two
+		i := bytes.Index(b[after-1:], sep) // " from from " contains two
 		if at = after - 1 + i; i < 0 {
 			break
 		}
@@ -84,8 +92,8 @@ func from(b []byte) (user, addr []byte, ok bool) {
 
 var sep, space = []byte(" from "), []byte{' '}
 
-// tail reports whether b is what sshd writes after an address. only says that
-// the address is the first of the line: older versions write no port.
+// tail reports whether b is the text of sshd after an address. If only, the
+// address is the first of the line: older versions write no port.
 func tail(b []byte, only bool) bool {
 	if len(b) == 0 {
 		return only
@@ -108,8 +116,8 @@ func tail(b []byte, only bool) bool {
 	return len(b) == 5 || b[5] == ':' || string(b[5:]) == " [preauth]"
 }
 
-// pamMore reads N more authentication failures; ... rhost=ADDR  user=USER, which
-// libpam writes once for all failures of a connection after the first.
+// pamMore reads N more authentication failures; ... rhost=ADDR user=USER.
+// libpam writes it once for all failures of a connection after the first.
 func pamMore(r *logscan.Record, b []byte) error {
 	n, i := 0, 0
 	for i < len(b) && i < 6 && b[i]-'0' <= 9 {

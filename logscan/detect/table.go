@@ -4,18 +4,19 @@ import (
 	"hash/maphash"
 	"slices"
 	"time"
+	"unicode/utf8"
 )
 
-// An event of a key: when, and how many or which value. Window and Sequence
-// have the number of events of one time, Distinct the hash of a value, Leak, in
-// its only event, what is in the bucket.
+// An event is a time of a key and a number. In Window and Sequence, the number
+// counts the events of that time. In Distinct it is the hash of a value. In
+// Leak, which has a single event per key, it is the level of the bucket.
 type event struct {
 	at int64 // Unix time in ns
 	n  uint64
 }
 
-// An entry is what is held of a key. The first event has its place in it, so that
-// a key that comes once, as most do, costs no more.
+// An entry is the state of a key. The first event is stored in it, so that a
+// key with one event, as most keys are, needs no slice.
 type entry[K comparable] struct {
 	key        K
 	events     []event // by time
@@ -24,7 +25,7 @@ type entry[K comparable] struct {
 	blind      int64 // events up to this time may have been forgotten
 	evidence   *[][]byte
 	hash       uint32
-	late       uint32 // how many in a row were late
+	late       uint32 // late events in a row
 	chain      int32  // the next in its bucket
 	prev, next int32  // in the list, from the oldest on
 }
@@ -37,15 +38,15 @@ const (
 	never     = -1 << 63
 )
 
-// A table holds the latest keys. It is a hash table with chains whose entries are
-// in a list as well, the one that was silent for longest first; entry 0 is the ends
-// of the list and of the chains, and has no key. The seed is its own, so that nobody
-// can choose keys that collide. With a map beside the entries each key would be
-// held twice, and hashed a second time when it is evicted.
+// A table holds the latest keys. It is a hash table with chains. Its entries
+// are also in a list, in the order in which their keys fell silent. Entry 0 is
+// the end of the list and of the chains, and has no key. Each table has its own
+// seed, so that an attacker cannot choose keys that collide. A map beside the
+// entries would hold each key twice, and an eviction would hash the key again.
 //
-// What is forgotten is never made good, but remembered by its time: lost is the
-// time of the latest event of any key that was evicted, blind that of an entry the
-// same for itself. An alert whose window reaches back beyond it is not Exact.
+// The table remembers the times of forgotten events: lost is the time of the
+// latest event of any evicted key, and blind is the same for the events of an
+// entry. An alert is not Exact if its window begins before that time.
 type table[K comparable] struct {
 	Config
 	seed    maphash.Seed
@@ -55,16 +56,17 @@ type table[K comparable] struct {
 	free    int32 // the first entry without a key, chained
 	keys    int
 	held    int   // events of all keys
-	most    int   // events of one key
-	lost    int64 // latest event of an evicted key
+	most    int   // bound of the events of a key
+	lost    int64 // time of the latest event of an evicted key
 	stats   Stats
 }
 
 // newTable panics with the error of Config.Validate.
 func newTable[K comparable](c Config) table[K] {
 	t := table[K]{Config: c.withDefaults(), seed: maphash.MakeSeed(), buckets: make([]int32, pageSize), lost: never}
-	// Without an alert, Limit is the most in any window, and late events reach
-	// MaxSkew back; what exceeds that is dropped, and the alert is not Exact.
+	// Without an alert, a window has at most Limit events, and late events
+	// reach MaxSkew back. Further events are dropped, and the alert is not
+	// Exact.
 	t.most = (t.Limit + 1) * int(2+min(t.MaxSkew/t.Per, 64))
 	t.pages, t.made = [][]entry[K]{make([]entry[K], pageSize)}, 1
 	return t
@@ -72,7 +74,7 @@ func newTable[K comparable](c Config) table[K] {
 
 func (t *table[K]) at(i int32) *entry[K] { return &t.pages[i/pageSize][i%pageSize] }
 
-// find returns the entry of key, 0 when there is none.
+// find returns the entry of key, or 0 if there is none.
 func (t *table[K]) find(hash uint32, key K) int32 {
 	i := t.buckets[hash&uint32(len(t.buckets)-1)]
 	for i != 0 {
@@ -85,7 +87,7 @@ func (t *table[K]) find(hash uint32, key K) int32 {
 	return i
 }
 
-// known returns the entry of key, nil when there is none.
+// known returns the entry of key, or nil if there is none.
 func (t *table[K]) known(key K) *entry[K] {
 	t.stats.Observed++
 	if i := t.find(uint32(maphash.Comparable(t.seed, key)), key); i != 0 {
@@ -94,8 +96,9 @@ func (t *table[K]) known(key K) *entry[K] {
 	return nil
 }
 
-// get returns the entry of key, made when there is none, as the latest. A new
-// one has been blind as long as anything was evicted: it may have been this key.
+// get returns the entry of key as the latest entry, and makes it if necessary.
+// A new entry is blind up to the latest eviction, which may have been of this
+// key.
 func (t *table[K]) get(key K) *entry[K] {
 	t.stats.Observed++
 	hash := uint32(maphash.Comparable(t.seed, key))
@@ -123,8 +126,8 @@ func (t *table[K]) get(key K) *entry[K] {
 	return e
 }
 
-// room returns an entry for a new key: one that was evicted, or the next of the
-// last page.
+// room returns an entry for a new key: an evicted entry, or the next entry of
+// the last page.
 func (t *table[K]) room() int32 {
 	if i := t.free; i != 0 {
 		t.free = t.at(i).chain
@@ -150,9 +153,9 @@ func (t *table[K]) grow() {
 	}
 }
 
-// evict forgets the key that has been silent for longest. The room its events
-// had beyond the first is given back: most keys have one, and the room of those that
-// had many would add up.
+// evict forgets the key that has been silent for the longest time. It frees the
+// slice of its events: most keys have one event, and the slices of all keys
+// that had many would add up.
 func (t *table[K]) evict() {
 	i := t.at(0).next
 	e := t.at(i)
@@ -188,9 +191,10 @@ func (t *table[K]) link(i int32, e *entry[K]) {
 	ends.prev = i
 }
 
-// late reports whether at is too early for e, and counts it. When too many in a
-// row were, what is known of the key is of another time and is forgotten, the
-// cooldown too; else one line with a wrong year would make its key safe until then.
+// late reports whether at is too early for e, and counts it. After too many
+// late events in a row, the known events are of another time: they are
+// forgotten, and the cooldown with them. Otherwise a line with a wrong year
+// would protect its key until that year.
 func (t *table[K]) late(e *entry[K], at int64) bool {
 	n := len(e.events)
 	if n == 0 || e.events[n-1].at-at <= int64(t.MaxSkew) {
@@ -201,14 +205,14 @@ func (t *table[K]) late(e *entry[K], at int64) bool {
 	if e.late++; int(e.late) <= t.Limit+1 {
 		return true
 	}
-	// The clock has been set back, or was ahead for a while.
+	// The clock was set back, or was ahead for a while.
 	t.held -= n
 	e.events, e.late, e.quiet, e.blind = e.events[:0], 0, never, e.events[n-1].at
 	return false
 }
 
-// insert adds an event in its place, together with one of the same time if
-// counts, and drops those that no window of a coming event can hold.
+// insert adds an event in its place. If counts, it adds it to an event of the
+// same time. It drops the events that no window of a later event can contain.
 func (t *table[K]) insert(e *entry[K], ev event, counts bool) {
 	i, before := len(e.events), len(e.events)
 	for i > 0 && e.events[i-1].at > ev.at {
@@ -247,7 +251,8 @@ func after(events []event, at int64) int {
 	return lo
 }
 
-// note keeps pieces of evidence of e, the latest, in the arrays of those before.
+// note keeps the latest pieces of evidence of e. It reuses the arrays of
+// dropped pieces.
 func (t *table[K]) note(e *entry[K], pieces [][]byte) {
 	if len(pieces) == 0 || t.Evidence < 0 {
 		return
@@ -268,14 +273,24 @@ func (t *table[K]) note(e *entry[K], pieces [][]byte) {
 			held = append(held, nil)
 		}
 		last := &held[len(held)-1]
-		*last = append((*last)[:0], p[:min(len(p), evidenceSize)]...)
+		*last = append((*last)[:0], cutEvidence(p)...)
 	}
 	*e.evidence = held
 }
 
-// check raises an alert when a window with the event at ns in it has too many.
-// A late event may complete the window of one that came before it. Events count
-// as often as they say, or else once.
+// cutEvidence returns the first evidenceSize bytes of p, or up to four fewer:
+// it splits no character.
+func cutEvidence(p []byte) []byte {
+	n := min(len(p), evidenceSize)
+	for n < len(p) && n > evidenceSize-utf8.UTFMax && !utf8.RuneStart(p[n]) {
+		n--
+	}
+	return p[:n]
+}
+
+// check raises an alert if a window that contains the event at ns has too many
+// events. A late event may complete the window of an earlier event. If counts,
+// an event counts n times, otherwise once.
 func (t *table[K]) check(e *entry[K], ns int64, counts bool) (Alert[K], bool) {
 	weight := func(ev event) uint64 {
 		if counts {
@@ -310,7 +325,8 @@ func (t *table[K]) alert(e *entry[K], at, since int64, count uint64, in []event)
 		e.quiet = at + int64(t.Cooldown)
 	}
 	t.stats.Alerts++
-	a := Alert[K]{Key: e.key, Count: int(min(count, 1<<31-1)), First: time.Unix(0, at).UTC(), Last: time.Unix(0, at).UTC(), Exact: since >= e.blind}
+	a := Alert[K]{Name: t.Name, Key: e.key, Count: int(min(count, 1<<31-1)), Exact: since >= e.blind}
+	a.First, a.Last = time.Unix(0, at).UTC(), time.Unix(0, at).UTC()
 	if len(in) > 0 {
 		a.First, a.Last = time.Unix(0, in[0].at).UTC(), time.Unix(0, in[len(in)-1].at).UTC()
 	}
@@ -325,12 +341,12 @@ func (t *table[K]) alert(e *entry[K], at, since int64, count uint64, in []event)
 // snapshot returns the counts so far.
 func (t *table[K]) snapshot() Stats {
 	s := t.stats
-	s.Keys = t.keys
+	s.Name, s.Keys = t.Name, t.keys
 	return s
 }
 
-// nanos is the Unix time of t in ns. Times that are 146 years or more from 1970
-// are taken for the last before them, which leaves room for sums.
+// nanos returns the Unix time of t in ns. It moves times that are 146 years or
+// more from 1970 to that distance, which leaves room for sums.
 func nanos(t time.Time) int64 {
 	const most = 1 << 62 / 1000000000 // in seconds
 	switch s := t.Unix(); {
@@ -342,5 +358,5 @@ func nanos(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// weight is how many events n says there are.
+// weight returns the number of events for the argument n of Observe.
 func weight(n int) uint64 { return uint64(min(max(n, 1), maxWeight-1)) }

@@ -10,26 +10,28 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/redoubt-go/redoubt/internal/gunzip"
 )
 
-// ErrCheckpoint is matched when a text is not a checkpoint.
+// ErrCheckpoint is matched if a text is not a checkpoint.
 var ErrCheckpoint = errors.New("follow: not a checkpoint")
 
-// A Checkpoint is a place in a file, and what the file is known by: hashes of its
-// first KiB and of the 64 bytes before the place, and the numbers of its device
-// and inode where the system has them. The bytes decide; the numbers tell apart
-// files that are the same up to the place. The zero Checkpoint is the beginning of any
-// file.
+// A Checkpoint is a place in a file. It identifies the file by hashes of its
+// first KiB and of the 64 bytes before the place. It also has the numbers of
+// the device and the inode, if the system has them. The bytes decide. The
+// numbers distinguish files with the same bytes up to the place. The zero
+// Checkpoint is the beginning of any file.
 type Checkpoint struct {
 	offset   int64
-	sum      [16]byte // half of it of the head, half of the tail
+	sum      [16]byte // one half of the head, one half of the tail
 	dev, ino uint64
 }
 
 // Offset returns the place, in bytes of the decoded stream.
 func (c Checkpoint) Offset() int64 { return c.offset }
 
-// MarshalText returns the checkpoint as one line. The error is always nil.
+// MarshalText returns the checkpoint as a line. The error is always nil.
 func (c Checkpoint) MarshalText() ([]byte, error) {
 	b := fmt.Appendf(nil, "v1 %d %x", c.offset, c.sum)
 	if c.dev|c.ino != 0 {
@@ -38,7 +40,9 @@ func (c Checkpoint) MarshalText() ([]byte, error) {
 	return b, nil
 }
 
-// UnmarshalText reads what MarshalText has written. The error is ErrCheckpoint.
+// UnmarshalText reads the text of MarshalText.
+//
+// Errors: [ErrCheckpoint]; c does not change.
 func (c *Checkpoint) UnmarshalText(b []byte) error {
 	var n Checkpoint
 	var sum []byte
@@ -58,8 +62,11 @@ func (c *Checkpoint) UnmarshalText(b []byte) error {
 
 const maxText = 128 // bytes of a checkpoint, of which three numbers take 59
 
-// SaveCheckpoint writes c to a file so that a crash leaves the old one or the new
-// one, never a part. The error is that of the file system.
+// SaveCheckpoint writes c to a file. After a crash, the file contains the old
+// checkpoint or the new one, never a part. Choose a path outside the patterns
+// of [Follower.Rotated]; otherwise the file is taken for a rotated log.
+//
+// Errors: the error of the file system.
 func SaveCheckpoint(path string, c Checkpoint) error {
 	text, _ := c.MarshalText()
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".tmp*")
@@ -81,8 +88,10 @@ func SaveCheckpoint(path string, c Checkpoint) error {
 	return nil
 }
 
-// LoadCheckpoint reads what SaveCheckpoint has written. The error is that of the
-// file system, such as fs.ErrNotExist, or ErrCheckpoint.
+// LoadCheckpoint reads a file written by [SaveCheckpoint].
+//
+// Errors: [ErrCheckpoint], or the error of the file system, such as
+// [io/fs.ErrNotExist].
 func LoadCheckpoint(path string) (Checkpoint, error) {
 	var c Checkpoint
 	f, err := os.Open(path)
@@ -97,9 +106,9 @@ func LoadCheckpoint(path string) (Checkpoint, error) {
 	return c, c.UnmarshalText(bytes.TrimSuffix(text, []byte{'\n'}))
 }
 
-// checkpoint is Record.Checkpoint. When the file was cut meanwhile, which only
-// the next read will tell, it is of a file that will not be found: to begin there
-// is then a gap, and not a place in other bytes.
+// checkpoint is Record.Checkpoint. If the file was cut after the last read, its
+// checkpoint matches no file: a run that begins there reports a gap and does
+// not begin in the middle of other bytes.
 func (t *tail) checkpoint(offset int64) Checkpoint {
 	c := t.gen.identity(offset)
 	if !t.gen.intact(false) {
@@ -109,8 +118,8 @@ func (t *tail) checkpoint(offset int64) Checkpoint {
 	return c
 }
 
-// identity returns the checkpoint of g at offset, without numbers; its sum is zero
-// when g is shorter.
+// identity returns the checkpoint of g at offset, without numbers. If g is
+// shorter, its sum is zero.
 func (g *generation) identity(offset int64) Checkpoint {
 	c := Checkpoint{offset: offset}
 	size := min(offset, headSize)
@@ -124,15 +133,15 @@ func (g *generation) identity(offset int64) Checkpoint {
 	return c
 }
 
-// of reports whether g has the bytes of the file of the checkpoint. At the
-// beginning, all have.
+// of reports whether g has the bytes of the file of the checkpoint. At offset
+// 0, every file has.
 func (c Checkpoint) of(g *generation) bool {
 	return c.offset == 0 || c.sum != [16]byte{} && c.sum == g.identity(c.offset).sum
 }
 
-// ends reads the first size bytes of g and those before offset, of what it
-// unpacks to: a file that was compressed after the checkpoint is the same one. For
-// that it is read up to offset, which for a GiB takes two seconds, once a restart.
+// ends reads the first size bytes of g and the bytes before offset. A file that
+// was compressed after the checkpoint is the same file, so ends unpacks a gzip
+// file up to offset. That takes about 2 seconds per GiB.
 func (g *generation) ends(buf []byte, size int, offset int64) error {
 	var magic [3]byte
 	if n, _ := g.ReadAt(magic[:], 0); n < 3 || string(magic[:]) != "\x1f\x8b\x08" {
@@ -143,10 +152,7 @@ func (g *generation) ends(buf []byte, size int, offset int64) error {
 		}
 		return nil
 	}
-	zr, err := gzip.NewReader(bufio.NewReader(io.NewSectionReader(g, 0, 1<<62)))
-	if err != nil {
-		return err
-	}
+	zr := gunzip.NewReader(bufio.NewReader(io.NewSectionReader(g, 0, 1<<62)), new(gzip.Reader))
 	if _, err := io.ReadFull(zr, buf[:size]); err != nil {
 		return err
 	}
@@ -154,12 +160,12 @@ func (g *generation) ends(buf []byte, size int, offset int64) error {
 	skip := offset - int64(rest) - int64(size)
 	if skip < 0 { // the tail begins within the head
 		n := copy(buf[size:], buf[size+int(skip):size])
-		_, err = io.ReadFull(zr, buf[size+n:])
+		_, err := io.ReadFull(zr, buf[size+n:])
 		return err
 	}
 	if _, err := io.CopyN(io.Discard, zr, skip); err != nil {
 		return err
 	}
-	_, err = io.ReadFull(zr, buf[size:])
+	_, err := io.ReadFull(zr, buf[size:])
 	return err
 }

@@ -35,7 +35,8 @@ func Example() {
 		}
 	}
 	err := func() error {
-		f := follow.Follower{Path: path, Scanner: logscan.Scanner{Parser: logscan.JSON("level")}}
+		parser := logscan.JSON("level")
+		f := follow.Follower{Path: path, Scanner: logscan.Scanner{Parser: parser}}
 		for rec, err := range f.Records(ctx) {
 			if err != nil {
 				return err
@@ -51,13 +52,19 @@ func Example() {
 	// true
 }
 
-// What a program that is started again does.
+// A restarted program continues after the last record that it handled. The
+// checkpoint is in a folder of its own: beside the log, its name could match
+// the patterns of rotated files.
 func ExampleFollower() {
 	path, cleanup := logFile("one\ntwo\nthree\n")
 	defer cleanup()
+	state := filepath.Join(filepath.Dir(path), "state", "app.checkpoint")
+	if err := os.Mkdir(filepath.Dir(state), 0o700); err != nil {
+		panic(err)
+	}
 	run := func(n int) {
 		f := follow.Follower{Path: path}
-		if c, err := follow.LoadCheckpoint(path + "-checkpoint"); err == nil {
+		if c, err := follow.LoadCheckpoint(state); err == nil {
 			f.From = &c
 		}
 		for rec, err := range f.Records(context.Background()) {
@@ -66,7 +73,7 @@ func ExampleFollower() {
 				return
 			}
 			fmt.Println(string(rec.Line))
-			if err := follow.SaveCheckpoint(path+"-checkpoint", rec.Checkpoint()); err != nil {
+			if err := follow.SaveCheckpoint(state, rec.Checkpoint()); err != nil {
 				fmt.Println(err)
 			}
 			if n--; n == 0 {

@@ -6,7 +6,7 @@ type (
 	FileSystem = fileSystem
 )
 
-// On returns f on a file system of the test's.
+// On returns f on a file system of a test.
 func (f Follower) On(fsys FileSystem) Follower {
 	f.fsys = fsys
 	return f

@@ -2,6 +2,7 @@ package follow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -12,48 +13,51 @@ import (
 	"slices"
 	"time"
 
+	"github.com/redoubt-go/redoubt/internal/quote"
 	"github.com/redoubt-go/redoubt/logscan"
 )
 
-// A Follower says which file is followed, and how. It is copied by Records.
+// A Follower describes the file to follow. Records copies it. Path is required.
 type Follower struct {
-	// Scanner parses the records. With Join, see Flush. Workers and Chunk have
-	// no meaning here.
+	// Scanner parses the records. Its Workers and Chunk have no effect. For
+	// Join, see Flush.
 	Scanner logscan.Scanner
 
-	// Path is the file that is written to. Required.
+	// Path is the file that grows. Required.
 	Path string
 
-	// Rotated are the patterns (filepath.Match) of the names that Path is given
-	// by rotation. The default is Path+".*" and Path+"-*".
+	// Rotated are patterns of the names that rotation gives to the file, with
+	// the rules of [path/filepath.Match]. Nil means Path+".*" and Path+"-*".
+	// Other files, such as checkpoints, must not match.
 	Rotated []string
 
-	// Poll is how often the file is looked at. The default is 250 ms, also for
-	// negative values.
+	// Poll is the pause between two looks at the file. Zero means 250 ms. A
+	// negative value is invalid.
 	Poll time.Duration
 
-	// Wake makes a look at the file not wait for Poll, for instance when inotify
-	// has told of a change. It must not be closed. Nil: there is none.
+	// Wake ends a pause early, for example when inotify has reported a change.
+	// It must not be closed. Nil means that every pause takes Poll.
 	Wake <-chan struct{}
 
-	// Linger is how long a file is read on after its end was reached and another
-	// was seen in its place. What is written to it later is not read. The default is
-	// 2 s; negative means that it is read to its end once more.
+	// Linger is the time for which a file is read on after its end was reached
+	// and another file has its name. Later bytes are not read. Zero means 2
+	// seconds. Negative means that the file is read to its end once more.
 	Linger time.Duration
 
-	// Flush is how long a record that Scanner.Join may still lengthen waits for
-	// its next line. The default is 1 s; negative means for ever.
+	// Flush is the time for which a record waits for further lines that
+	// Scanner.Join could append. Zero means 1 second. Negative means forever.
 	Flush time.Duration
 
-	// From is where to begin: after the record of which the checkpoint was
-	// taken. Where its file is not found there is a *GapError, and Path is read
-	// from its beginning. Nil: that, without the error.
+	// From is the place where the loop begins: after the record of the
+	// checkpoint. If its file is not found, the loop gets a [*GapError] and
+	// begins at the start of Path. Nil means the start of Path.
 	From *Checkpoint
 
-	// AtEnd begins with the last unfinished line of Path. It is ignored with From.
+	// AtEnd begins with the last unfinished line of Path. It has no effect with
+	// From, and is wrong for a compressed file.
 	AtEnd bool
 
-	fsys fileSystem // nil: that of the system
+	fsys fileSystem // nil means the system's
 }
 
 // A Record is a record of a file that is followed.
@@ -62,27 +66,31 @@ type Record struct {
 	t *tail
 }
 
-// Checkpoint returns the place behind the record. It reads about 1 KiB of the
-// file, and of a compressed one all up to the place, so it should not be asked for
-// at every record. It may be asked for until the next iteration. Of a file that was
-// cut since the record was read it is a place that is not found again: the next
-// run begins with a *GapError, at the beginning of what is there then.
+// Checkpoint returns the place behind the record. Call it before the next
+// iteration. It reads about 1 KiB of the file and, of a compressed file, all
+// bytes up to the place. Do not call it for every record if that is too slow.
+//
+// If the file was cut after the record was read, its checkpoint matches no
+// file: the next run begins at the start of Path, with a [*GapError].
 func (r Record) Checkpoint() Checkpoint { return r.t.checkpoint(r.Next) }
 
 // A GapError reports that records may have been lost.
 type GapError struct {
 	Path   string // Follower.Path
-	Offset int64  // how far the file had been read
-	Lost   int64  // bytes beyond Offset that were there and were not read; -1 when it is not known
-	Reason string // what has happened
+	Offset int64  // place up to which the file was read
+	Lost   int64  // bytes seen beyond Offset and not read; -1 if unknown
+	Reason string // the cause, such as "truncated"
 }
 
 var _ slog.LogValuer = (*GapError)(nil)
 
-// Error returns a text such as `follow: "app.log": gap at byte 4096: truncated`,
-// with the bytes lost when they are known.
+// Error returns a text such as
+//
+//	follow: "app.log": gap at byte 4096: truncated
+//
+// followed by the number of bytes lost, if it is known.
 func (e *GapError) Error() string {
-	text := fmt.Sprintf("follow: %.66q: gap at byte %d: %s", e.Path, e.Offset, e.Reason)
+	text := fmt.Sprintf("follow: %s: gap at byte %d: %s", quote.Text(e.Path), e.Offset, e.Reason)
 	if e.Lost >= 0 {
 		text += fmt.Sprintf(", %d bytes lost", e.Lost)
 	}
@@ -91,24 +99,29 @@ func (e *GapError) Error() string {
 
 // LogValue returns the fields as a group.
 func (e *GapError) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("path", e.Path), slog.Int64("offset", e.Offset), slog.Int64("lost", e.Lost), slog.String("reason", e.Reason))
+	return slog.GroupValue(
+		slog.String("path", quote.Cut(e.Path)),
+		slog.Int64("offset", e.Offset),
+		slog.Int64("lost", e.Lost),
+		slog.String("reason", e.Reason),
+	)
 }
 
-// A file is what is read of an open file.
+// A file is an open file.
 type file interface {
 	io.ReaderAt
 	io.Closer
 	Stat() (fs.FileInfo, error)
 }
 
-// A fileSystem is what a Follower needs of one. Tests have one in memory, in
-// which they can do what real ones do only now and then.
+// A fileSystem is the part of a file system that a Follower uses. Tests use a
+// file system in memory to provoke rare events.
 type fileSystem interface {
 	Open(name string) (file, error)
 	Stat(name string) (fs.FileInfo, error)
 	Glob(pattern string) ([]string, error)
 	Same(a, b fs.FileInfo) bool
-	ID(fs.FileInfo) (dev, ino uint64) // 0 and 0 when files have no numbers
+	ID(fs.FileInfo) (dev, ino uint64) // 0 and 0 if files have no numbers
 }
 
 type osFS struct{}
@@ -119,11 +132,32 @@ func (osFS) Glob(pattern string) ([]string, error) { return filepath.Glob(patter
 func (osFS) Same(a, b fs.FileInfo) bool            { return os.SameFile(a, b) }
 func (osFS) ID(info fs.FileInfo) (dev, ino uint64) { return fileID(info) }
 
+// Validate reports every field whose value is missing or out of range. A loop
+// over an invalid Follower gets that error and no records.
+func (f Follower) Validate() error {
+	errs := []error{f.Scanner.Validate()}
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("follow: "+format, args...))
+	}
+	if f.Path == "" {
+		bad("Path is missing")
+	}
+	for i, pattern := range f.Rotated {
+		if _, err := filepath.Match(pattern, ""); err != nil {
+			bad("Rotated[%d] is %s, want a pattern of filepath.Match", i, quote.Text(pattern))
+		}
+	}
+	if f.Poll < 0 {
+		bad("Poll is %v, want at least 0 (250ms)", f.Poll)
+	}
+	return errors.Join(errs...)
+}
+
 func (f Follower) withDefaults() Follower {
 	if f.Rotated == nil {
 		f.Rotated = []string{f.Path + ".*", f.Path + "-*"}
 	}
-	if f.Poll <= 0 {
+	if f.Poll == 0 {
 		f.Poll = 250 * time.Millisecond
 	}
 	if f.Linger == 0 {
@@ -138,12 +172,18 @@ func (f Follower) withDefaults() Follower {
 	return f
 }
 
-// Records delivers the records as they are written, until ctx ends. The record
-// is valid until the next iteration, as in logscan.Scanner.Records; its Source is
-// the name of the file when it was opened, its Num counts from where that was
-// begun.
+// Records delivers records as they are written, until ctx is done. A record is
+// valid until the next iteration, as in [logscan.Scanner.Records]. Its Source
+// is the name of the file when it was opened. Its Num counts from the place
+// where reading began.
+//
+// Errors: see the package comment.
 func (f Follower) Records(ctx context.Context) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
+		if err := f.Validate(); err != nil {
+			yield(Record{}, err)
+			return
+		}
 		t := &tail{Follower: f.withDefaults(), ctx: ctx}
 		defer t.close()
 		for rec, err := range t.Scanner.Records(ctx, t.inputs) {
@@ -154,12 +194,12 @@ func (f Follower) Records(ctx context.Context) iter.Seq2[Record, error] {
 	}
 }
 
-// A tail is one range over Follower.Records. ctx lives as long.
+// A tail is one loop over Follower.Records. ctx lives as long.
 type tail struct {
 	Follower
 	ctx  context.Context
-	gen  *generation  // which is read; nil: the file that has the name is opened next
-	seen []Checkpoint // the ends of the last that were
+	gen  *generation  // the file being read; nil opens Path next
+	seen []Checkpoint // the ends of the latest files
 }
 
 func (t *tail) close() {
@@ -169,10 +209,10 @@ func (t *tail) close() {
 	}
 }
 
-// inputs yields the file, again from its beginning when it was truncated, and
-// what takes its place, until ctx ends. An input is a stretch of a file without
-// a break: it ends where the reader tells the scanner of an end, and the generation
-// says why.
+// inputs yields the file, again from its beginning if it was truncated, and
+// then the file in its place, until ctx is done. An input is a stretch of a
+// file without a break. It ends when the reader returns io.EOF, and r.end is
+// the reason.
 func (t *tail) inputs(yield func(logscan.Input, error) bool) {
 	if !t.begin(yield) {
 		return
@@ -182,15 +222,16 @@ func (t *tail) inputs(yield func(logscan.Input, error) bool) {
 			return
 		}
 		g := t.gen
-		in := logscan.Input{Name: g.name, Offset: g.start, Open: func(context.Context) (io.ReadCloser, error) { return &reader{t: t, g: g}, nil }}
-		g.why = failed
-		if !yield(in, nil) {
+		r := &reader{t: t, g: g}
+		open := func(context.Context) (io.ReadCloser, error) { return r, nil }
+		if !yield(logscan.Input{Name: g.name, Offset: g.start, Open: open}, nil) {
 			return
 		}
-		if g.why == failed {
-			g.why = t.cured()
+		why := r.end
+		if why == failed {
+			why = t.cured()
 		}
-		switch g.why {
+		switch why {
 		case flushed:
 			g.start, g.kept = g.pos, append([]byte(nil), g.last...)
 		case truncated:
@@ -204,11 +245,11 @@ func (t *tail) inputs(yield func(logscan.Input, error) bool) {
 	}
 }
 
-// again makes g begin anew, and returns what has happened. Where the end of the
-// file had not been reached, what was seen beyond is known to be lost.
+// again makes g begin again and returns the gap. If the end of the file had not
+// been reached, the bytes seen beyond are lost.
 func (g *generation) again(path string) *GapError {
 	gap := &GapError{Path: path, Offset: g.pos, Lost: -1, Reason: "truncated"}
-	if g.cut != nil { // all that is known to have been there was in the copy
+	if g.cut != nil { // the copy had all bytes known to have existed
 		g.file.Close()
 		g.file, g.cut = g.cut, nil
 	} else if g.size > g.pos {
@@ -235,11 +276,12 @@ func (t *tail) begin(yield func(logscan.Input, error) bool) bool {
 	if t.resume(names, true) || t.resume(names, false) {
 		return true
 	}
-	return yield(logscan.Input{Name: t.Path}, &GapError{Path: t.Path, Offset: t.From.offset, Lost: -1, Reason: "the file of the checkpoint is not there"})
+	gap := &GapError{Path: t.Path, Offset: t.From.offset, Lost: -1, Reason: "the file of the checkpoint is missing"}
+	return yield(logscan.Input{Name: t.Path}, gap)
 }
 
-// resume opens the first of the files that has the bytes of From and, if numbered,
-// its numbers. A file that was copied or compressed has only the bytes.
+// resume opens the first file with the bytes of From and, if numbered, with its
+// numbers. A file that was copied or compressed has only the bytes.
 func (t *tail) resume(names []string, numbered bool) bool {
 	for _, name := range names {
 		g, err := t.open(name)
@@ -256,8 +298,8 @@ func (t *tail) resume(names []string, numbered bool) bool {
 	return false
 }
 
-// openCurrent waits until the file is there. An error other than that it is
-// missing is told once: it may be that its owner is about to change.
+// openCurrent waits until the file exists. It reports any other error once, as
+// the owner of the file may be about to change.
 func (t *tail) openCurrent(yield func(logscan.Input, error) bool) bool {
 	for told := false; ; {
 		g, err := t.open(t.Path)
@@ -296,16 +338,16 @@ func (t *tail) open(name string) (*generation, error) {
 // siblings returns the names of the rotated files.
 func (t *tail) siblings() (names []string) {
 	for _, pattern := range t.Rotated {
-		more, _ := t.fsys.Glob(pattern) // a bad pattern matches nothing
+		more, _ := t.fsys.Glob(pattern) // Validate has checked the patterns
 		names = append(names, more...)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
-// cured waits until a file that cannot be read is cut or replaced. The loop
-// has had the error.
-func (t *tail) cured() reason {
+// cured waits until a file that cannot be read is cut or replaced. Its error
+// was delivered before.
+func (t *tail) cured() end {
 	for t.wait(t.Poll) == nil && !t.replaced() {
 		if info, err := t.gen.Stat(); err == nil && info.Size() < t.gen.start {
 			return truncated
@@ -314,9 +356,8 @@ func (t *tail) cured() reason {
 	return rotated
 }
 
-// next takes leave of the file that was read. What comes after it is the first of
-// those that have come and gone, files among the rotated ones that were written to
-// later, or else the current file.
+// next leaves the file that was read. The next file is the first rotated file
+// that was written later, or else the current file.
 func (t *tail) next() {
 	prev := t.gen
 	defer prev.Close()
@@ -329,8 +370,9 @@ func (t *tail) next() {
 	t.gen = t.after(prev)
 }
 
-// maxSeen is how many files that were read are known again by their bytes, when
-// they were written to later or the clock of the file system is coarse.
+// maxSeen is the number of read files that are recognized by their bytes. Their
+// time does not suffice if they were written to later, or if the clock of the
+// file system is coarse.
 const maxSeen = 16
 
 // known reports whether a file was read.
@@ -338,8 +380,8 @@ func (t *tail) known(g *generation) bool {
 	return slices.ContainsFunc(t.seen, func(c Checkpoint) bool { return c.of(g) })
 }
 
-// after returns the first of the rotated files written to after prev, nil when
-// the current file is the next.
+// after returns the first rotated file written after prev, or nil if the
+// current file is the next.
 func (t *tail) after(prev *generation) *generation {
 	current, _ := t.fsys.Stat(t.Path)
 	var next *generation
@@ -363,7 +405,7 @@ func (t *tail) after(prev *generation) *generation {
 	return next
 }
 
-// wait waits for d, or until it is woken.
+// wait waits for d or for Wake.
 func (t *tail) wait(d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -4,6 +4,5 @@ package follow
 
 import "io/fs"
 
-// fileID would return numbers that name a file; here files have none, and their
-// bytes have to do.
+// fileID returns 0 and 0: here files have no numbers, and their bytes must do.
 func fileID(fs.FileInfo) (dev, ino uint64) { return 0, 0 }

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// Why an input ended.
-type reason uint8
+// An end is the reason why an input ended.
+type end uint8
 
 const (
-	failed    reason = iota // it cannot be read
-	rotated                 // another file has its place
-	truncated               // the file begins anew
-	flushed                 // a joined record has waited long enough
+	failed    end = iota // the file cannot be read, or not to its end
+	rotated              // another file has its name
+	truncated            // the file begins again
+	flushed              // a joined record has waited long enough
 )
 
 const (
@@ -22,27 +22,25 @@ const (
 	tailSize = 64
 )
 
-// A generation is one file that has, or had, the name that is followed. It
-// remembers the first bytes and the last that were read of it. Before more is
-// taken they are compared with what is there now: so a file that was cut and has grown
-// again is found out, also when it is longer than before and begins with the same KiB
-// of header.
+// A generation is a file that has, or had, the name that is followed. It keeps
+// the first and the last bytes that were read. Before more bytes are used,
+// these are compared with the file. A file that was cut and has grown again is
+// thus detected, even if it is longer than before and begins with the same KiB.
 type generation struct {
 	file
 	name  string
 	info  fs.FileInfo
-	start int64 // where the input began
-	pos   int64 // how far it was read
-	why   reason
-	size  int64     // as it was last seen, if that was more than was read
-	at    time.Time // its time, when it was last seen
-	cut   file      // the file, while its rest is read in a copy
+	start int64     // where the input began
+	pos   int64     // how far it was read
+	size  int64     // the largest size seen, if beyond pos
+	at    time.Time // the file's time at that moment
+	cut   file      // the file, while the rest of its copy is read
 	last  []byte    // the bytes before pos, as they were read
 	kept  []byte    // last, from an input that ended at start
 	head  []byte    // the first bytes, as they were read
 }
 
-// Close closes the file, and the copy.
+// Close closes the file and the copy, if any.
 func (g *generation) Close() error {
 	if g.cut != nil {
 		g.cut.Close()
@@ -50,8 +48,8 @@ func (g *generation) Close() error {
 	return g.file.Close()
 }
 
-// lastLine returns the offset of the last unfinished line, or the end when it
-// is longer than 64 KiB.
+// lastLine returns the offset of the last unfinished line. If that line is
+// longer than 64 KiB, it returns the end of the file.
 func (g *generation) lastLine() int64 {
 	from := max(g.info.Size()-64<<10, 0)
 	b := make([]byte, g.info.Size()-from)
@@ -62,9 +60,9 @@ func (g *generation) lastLine() int64 {
 	return g.info.Size()
 }
 
-// A reader reads a generation, and at its end waits for more. The scanner cannot
-// tell it from a pipe with a slow writer: io.EOF comes only when the file is left, or
-// when a joined record is to be given up.
+// A reader reads a generation and waits for more bytes at its end. To the
+// scanner it is a pipe with a slow writer: io.EOF comes only if the file is
+// left, or if a joined record is flushed.
 type reader struct {
 	t     *tail
 	g     *generation
@@ -72,12 +70,13 @@ type reader struct {
 	idle  time.Time // when the last bytes were read
 	begun bool
 	moved bool // bytes were read since the input began
+	end   end  // set when Read returns io.EOF
 }
 
 // Close implements io.Closer. The tail closes the file.
 func (r *reader) Close() error { return nil }
 
-// Seek lets a scan begin at its offset without reading up to there.
+// Seek lets a scan begin at its offset without reading the bytes before it.
 func (r *reader) Seek(off int64, whence int) (int64, error) {
 	if whence == io.SeekEnd {
 		info, err := r.g.Stat()
@@ -95,10 +94,19 @@ func (r *reader) Seek(off int64, whence int) (int64, error) {
 	return off, nil
 }
 
-// Read implements io.Reader. It returns io.EOF with the reason in the generation.
+// Read implements io.Reader. When it returns io.EOF, r.end is the reason.
 func (r *reader) Read(p []byte) (int, error) {
+	n, why, err := r.read(p)
+	if why != failed {
+		r.end, err = why, io.EOF
+	}
+	return n, err
+}
+
+// read returns bytes, a reason to end the input, or an error.
+func (r *reader) read(p []byte) (int, end, error) {
 	g := r.g
-	if !r.begun { // wherever it begins, the format shows in the first bytes
+	if !r.begun { // the first bytes show the format, wherever the input begins
 		r.begun, g.pos, g.last = true, 0, nil
 	}
 	for {
@@ -107,27 +115,23 @@ func (r *reader) Read(p []byte) (int, error) {
 		switch {
 		case !g.intact(n == len(p)):
 			if r.t.copied(g) {
-				continue // what had not been read is there
+				continue // the copy has the bytes that were not read
 			}
-			g.why = truncated
-			return 0, io.EOF
+			return 0, truncated, nil
 		case n > 0:
 			r.took(p[:n])
 			if n == len(p) {
 				g.look()
 			}
-			return n, nil
+			return n, failed, nil
 		case err != nil && err != io.EOF:
-			return 0, err
+			return 0, failed, err
 		case g.cut != nil:
-			g.why = truncated
-			return 0, io.EOF
+			return 0, truncated, nil
 		case leave:
-			g.why = rotated
-			return 0, io.EOF
+			return 0, rotated, nil
 		case r.flush():
-			g.why = flushed
-			return 0, io.EOF
+			return 0, flushed, nil
 		}
 		g.look()
 		if r.gone.IsZero() && r.t.replaced() {
@@ -137,14 +141,14 @@ func (r *reader) Read(p []byte) (int, error) {
 			}
 		}
 		if err := r.t.wait(r.t.Poll); err != nil {
-			return 0, err
+			return 0, failed, err
 		}
 	}
 }
 
-// took notes what was read: the head until it is full, and the tail, which moves
-// on. A scanner that begins elsewhere reads the head first, to see whether the file is
-// compressed.
+// took keeps the bytes that were read: the head until it is full, and the tail.
+// A scanner that begins elsewhere reads the head first, to see whether the file
+// is compressed.
 func (r *reader) took(b []byte) {
 	g := r.g
 	if room := headSize - len(g.head); room > 0 && g.pos == int64(len(g.head)) {
@@ -156,9 +160,9 @@ func (r *reader) took(b []byte) {
 	r.idle, r.moved = time.Now(), true
 }
 
-// intact reports whether the bytes before pos are those that were read. It is
-// asked after further ones were read, which are then of the same file. The head
-// is compared unless more is at hand.
+// intact reports whether the bytes before pos are still the bytes that were
+// read. It is called after a further read, whose bytes are then of the same
+// file. It compares the head unless more bytes are available.
 func (g *generation) intact(more bool) bool {
 	return g.holds(g.last, g.pos-int64(len(g.last))) && (more || g.holds(g.head, 0))
 }
@@ -169,17 +173,18 @@ func (g *generation) holds(want []byte, at int64) bool {
 	return bytes.Equal(buf[:n], want)
 }
 
-// look notes how large the file is, which tells what is lost when it is cut.
+// look keeps the size of the file, which shows the loss if the file is cut.
 func (g *generation) look() {
 	if info, err := g.Stat(); err == nil && info.Size() >= g.pos {
 		g.size, g.at = info.Size(), info.ModTime()
 	}
 }
 
-// copied looks for the copy that was made of g before it was cut: a rotated file
-// that begins with what was read and goes on, and was written to no earlier, which
-// an older copy of a log that always begins alike was. g then reads on in it, so that
-// a line of which a part was read is not torn.
+// copied finds the copy of g that was made before g was cut. It is a rotated
+// file that begins with the bytes that were read, is longer, and was not
+// written earlier. An older copy of a log that always begins alike was written
+// earlier. g continues in the copy, so that a line that was read in part is not
+// torn.
 func (t *tail) copied(g *generation) bool {
 	if g.cut != nil || g.pos == 0 {
 		return false
@@ -205,8 +210,9 @@ func (t *tail) replaced() bool {
 	return err == nil && !t.fsys.Same(now, t.gen.info)
 }
 
-// flush reports whether a record that could be joined has waited long enough.
-// A line without its newline is not given up.
+// flush reports whether a record that could be joined has waited long enough. A
+// line without its newline is not flushed.
 func (r *reader) flush() bool {
-	return r.t.Scanner.Join != nil && r.t.Flush > 0 && r.moved && time.Since(r.idle) >= r.t.Flush && bytes.HasSuffix(r.g.last, []byte{'\n'})
+	return r.t.Scanner.Join != nil && r.t.Flush > 0 &&
+		r.moved && time.Since(r.idle) >= r.t.Flush && bytes.HasSuffix(r.g.last, []byte{'\n'})
 }

@@ -7,14 +7,14 @@ import (
 	"slices"
 )
 
-// An Item is a key and how often it occurs.
+// An Item is a key and its count.
 type Item struct {
-	Key   string // at most 256 bytes of it
-	Count uint64 // how often; of TopK, never too low
-	Err   uint64 // by how much Count may be too high: 0 in Counts
+	Key   string // its first 256 bytes
+	Count uint64 // occurrences; in TopK, never too low
+	Err   uint64 // the most by which Count may be too high; 0 in Counts
 }
 
-// byCount sorts the most frequent first, and equal ones by key.
+// byCount sorts items by falling count, and items with equal counts by key.
 func byCount(items []Item) []Item {
 	slices.SortFunc(items, func(a, b Item) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Key, b.Key))
@@ -22,21 +22,23 @@ func byCount(items []Item) []Item {
 	return items
 }
 
-// Counts are exact counts of the first so many keys; the others are one. They are
-// for what has few values by its nature, such as levels and status codes, where more
-// are a mistake or an attack.
+// A Counts holds the exact counts of the first keys that it sees, up to a
+// number of keys, and the sum of the counts of all others. Use it for keys with
+// few values, such as levels and status codes, where further values are a
+// mistake or an attack.
 type Counts struct {
 	max   int                // keys held at most
-	n     map[string]*uint64 // pointers, so that counting a key that is held does not allocate
+	n     map[string]*uint64 // pointers, so that counting a known key does not allocate
 	other uint64
 }
 
-// NewCounts returns Counts with room for keys, from 1 to 2147483647 of them.
+// NewCounts returns a Counts with room for a number of keys, from 1 to
+// 2147483647. A number outside this range counts as its nearest end.
 func NewCounts(keys int) *Counts {
 	return &Counts{max: min(max(keys, 1), 1<<31-1), n: map[string]*uint64{}}
 }
 
-// Add counts key n times.
+// Add adds n to the count of key.
 func (c *Counts) Add(key []byte, n uint64) {
 	key = cut(key)
 	v, ok := c.n[string(key)]
@@ -51,7 +53,7 @@ func (c *Counts) Add(key []byte, n uint64) {
 	}
 }
 
-// Count returns how often key was counted, 0 when it is not held.
+// Count returns the count of key, or 0 if key is not held.
 func (c *Counts) Count(key []byte) uint64 {
 	if n := c.n[string(cut(key))]; n != nil {
 		return *n
@@ -59,10 +61,11 @@ func (c *Counts) Count(key []byte) uint64 {
 	return 0
 }
 
-// Other returns how often keys were counted for which there was no room.
+// Other returns the sum of the counts of the keys without room.
 func (c *Counts) Other() uint64 { return c.other }
 
-// Items returns the keys held, the most frequent first, equal ones by key.
+// Items returns the keys held, by falling count, and by key if counts are
+// equal.
 func (c *Counts) Items() []Item {
 	items := make([]Item, 0, len(c.n))
 	for key, n := range c.n {
@@ -71,8 +74,10 @@ func (c *Counts) Items() []Item {
 	return byCount(items)
 }
 
-// Merge adds what o has counted; o stays as it is. The more frequent keys of o
-// find room first. The error is ErrMismatch.
+// Merge adds the counts of o, which does not change. If there is not enough
+// room, the more frequent keys of o come first.
+//
+// Errors: [ErrMismatch] if c and o have room for different numbers of keys.
 func (c *Counts) Merge(o *Counts) error {
 	if c.max != o.max {
 		return ErrMismatch
@@ -100,7 +105,9 @@ func (c *Counts) AppendBinary(b []byte) ([]byte, error) {
 // MarshalBinary returns the binary form. The error is always nil.
 func (c *Counts) MarshalBinary() ([]byte, error) { return c.AppendBinary(nil) }
 
-// UnmarshalBinary replaces c by what b describes. The error is ErrFormat.
+// UnmarshalBinary replaces c by the Counts with the binary form b.
+//
+// Errors: [ErrFormat]; c does not change.
 func (c *Counts) UnmarshalBinary(b []byte) error {
 	d := newDecoder(b, 'C')
 	limit, other := d.uint(), d.uint()

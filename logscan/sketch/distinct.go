@@ -16,16 +16,17 @@ const (
 	fineRegisters = 1 << finePrecision
 	fineRanks     = 64 - finePrecision + 1
 	fineBits      = finePrecision - precision
-	rankBits      = 6 // of a fine rank
+	rankBits      = 6 // bits of a fine rank
 )
 
-// A Distinct estimates how many different keys it was given. Up to 1536 it knows
-// each by 25 bits of its hash, and is right but for one in ten thousand; beyond that it
-// has 16384 registers of a byte.
+// A Distinct estimates the number of different keys. It is a HyperLogLog
+// sketch. Up to 1536 keys it holds 25 bits of the hash of each key, with an
+// error of about 1 in 10000. Beyond that it has 16384 registers of a byte, with
+// a standard error of 0.8 %.
 type Distinct struct {
 	key    uint64
-	sparse []uint32 // a hash table of fine registers; 0 is none; a power of two long
-	held   int      // in sparse
+	sparse []uint32 // hash table of fine registers, a power of two long; 0 is empty
+	held   int      // fine registers in sparse
 	dense  *[registers]uint8
 }
 
@@ -34,8 +35,9 @@ const (
 	maxSparse = 2048
 )
 
-// NewDistinct returns a Distinct whose hash depends on key; 0 will do unless
-// strangers choose what is added. Only sketches of one key can be merged.
+// NewDistinct returns a Distinct whose hash depends on key. If clients choose
+// the keys that are added, key must be secret; otherwise 0 will do. Only
+// sketches with the same key can be merged.
 func NewDistinct(key uint64) *Distinct { return &Distinct{key: key} }
 
 // Add adds a key.
@@ -50,14 +52,14 @@ func (d *Distinct) add(h uint64) {
 	d.raise(uint32(h>>(64-precision)), uint8(bits.LeadingZeros64(h<<precision|1<<(precision-1)))+1)
 }
 
-// raise makes register i at least rank, the most leading zeros seen, plus one.
+// raise makes the value of register i at least rank.
 func (d *Distinct) raise(i uint32, rank uint8) {
 	if r := &d.dense[i]; rank > *r {
 		*r = rank
 	}
 }
 
-// hold adds a fine register, its number and its rank.
+// hold adds a fine register: its number and its rank.
 func (d *Distinct) hold(fine uint32) {
 	mask := uint32(len(d.sparse) - 1)
 	for at := fine >> rankBits & mask; len(d.sparse) > 0; at = (at + 1) & mask {
@@ -82,9 +84,10 @@ func (d *Distinct) hold(fine uint32) {
 	}
 }
 
-// fold adds a fine register to the register it is a part of, as if the hash had
-// been added to that: the zeros it counts begin in the rest of the fine number, after
-// its first 14 bits, and go on in the fine rank only if that is all zeros.
+// fold adds a fine register to its register, as if the hash had been added to
+// that register. The rank of the register counts the zeros of the fine number
+// behind its first 14 bits. If these bits are all zero, the fine rank continues
+// the count.
 func (d *Distinct) fold(fine uint32) {
 	number, rank := fine>>rankBits, uint8(fine&(1<<rankBits-1))
 	rest := number & (1<<fineBits - 1)
@@ -96,7 +99,7 @@ func (d *Distinct) fold(fine uint32) {
 	d.raise(number>>fineBits, rank)
 }
 
-// grow makes room for another fine register, or for all registers.
+// grow makes room for another fine register, or makes d dense.
 func (d *Distinct) grow() {
 	old := d.sparse
 	if len(old) == maxSparse {
@@ -111,9 +114,9 @@ func (d *Distinct) grow() {
 	}
 }
 
-// spread makes d dense. It is dense if and only if more than 1536 fine registers
-// were ever added, in whatever order and to whichever of the sketches that were
-// merged: therefore the form of a union does not depend on how it came about.
+// spread makes d dense. A sketch is dense if and only if more than 1536 fine
+// registers were ever added to it or to the sketches merged into it. The form
+// of a union therefore does not depend on the order of the merges.
 func (d *Distinct) spread() {
 	old := d.sparse
 	d.sparse, d.held, d.dense = nil, 0, new([registers]uint8)
@@ -124,13 +127,14 @@ func (d *Distinct) spread() {
 	}
 }
 
-// Estimate returns about how many different keys were added.
+// Estimate returns the approximate number of different keys.
 func (d *Distinct) Estimate() uint64 {
 	if d.dense == nil {
-		// Linear counting (Whang et al. 1990): a part 1-exp(-keys/registers) is held.
+		// Linear counting (Whang et al. 1990): the share 1-exp(-keys/registers)
+		// of the registers is held.
 		return uint64(math.Round(fineRegisters * -math.Log1p(-float64(d.held)/fineRegisters)))
 	}
-	var n [ranks + 1]float64 // how many registers have each value
+	var n [ranks + 1]float64 // number of registers with each value
 	for _, r := range d.dense {
 		n[r]++
 	}
@@ -142,8 +146,8 @@ func (d *Distinct) Estimate() uint64 {
 	return uint64(math.Round(registers * registers / (2 * math.Ln2 * z)))
 }
 
-// sigma is x + Σ x^(2^k) 2^(k-1), the correction for few keys, where x is the
-// part of the registers that are zero (Ertl 2017, algorithm 6).
+// sigma is x + Σ x^(2^k) 2^(k-1), the correction for few keys. x is the part of
+// the registers that are zero (Ertl 2017, algorithm 6).
 func sigma(x float64) float64 {
 	if x == 1 {
 		return math.Inf(1)
@@ -157,8 +161,8 @@ func sigma(x float64) float64 {
 	return z
 }
 
-// tau is the correction for so many keys that hashes run out, where x is the part
-// of the registers that are not full (the same).
+// tau is the correction for very many keys. x is the part of the registers that
+// are not full (Ertl 2017).
 func tau(x float64) float64 {
 	if x == 0 || x == 1 {
 		return 0
@@ -172,7 +176,9 @@ func tau(x float64) float64 {
 	return z / 3
 }
 
-// Merge adds the keys of o; o stays as it is. The error is ErrMismatch.
+// Merge adds the keys of o, which does not change.
+//
+// Errors: [ErrMismatch] if the sketches have different hash keys.
 func (d *Distinct) Merge(o *Distinct) error {
 	if d.key != o.key {
 		return ErrMismatch
@@ -197,10 +203,8 @@ func (d *Distinct) Merge(o *Distinct) error {
 	return nil
 }
 
-// AppendBinary appends the binary form: how many fine registers there are, and
-// how much each is more than the one before; or 0 and the registers, in which a
-// zero is followed by how many more there are. The key is in it only as a hash.
-// The error is always nil.
+// AppendBinary appends the binary form. It contains the key only as a hash. The
+// error is always nil.
 func (d *Distinct) AppendBinary(b []byte) ([]byte, error) {
 	b = binary.AppendUvarint(append(b, 'D', version), d.check())
 	if d.dense == nil {
@@ -227,14 +231,18 @@ func (d *Distinct) AppendBinary(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-// check tells keys apart without telling them.
+// check returns a hash of the key, which compares keys and does not reveal
+// them.
 func (d *Distinct) check() uint64 { return hash(d.key, []byte("redoubt sketch key")) }
 
 // MarshalBinary returns the binary form. The error is always nil.
 func (d *Distinct) MarshalBinary() ([]byte, error) { return d.AppendBinary(nil) }
 
-// UnmarshalBinary replaces what d was given by what b describes. d must have been
-// made with the key of b: else the error is ErrMismatch. It can be ErrFormat, too.
+// UnmarshalBinary replaces the keys of d by the keys of the sketch with the
+// binary form b.
+//
+// Errors: [ErrMismatch] if d has another hash key, and [ErrFormat]; d does not
+// change.
 func (d *Distinct) UnmarshalBinary(b []byte) error {
 	in := newDecoder(b, 'D')
 	check, fine := in.uint(), in.uint()
@@ -254,19 +262,19 @@ func (d *Distinct) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// readSparse reads the fine registers, which are not so many that they would be
-// dense.
+// readSparse reads the fine registers. There are not enough of them for a dense
+// sketch.
 func (d *Distinct) readSparse(in *decoder, fine uint64) {
 	if fine > maxSparse/4*3 {
 		in.bad = true
 	}
 	last := uint64(0)
 	for range fine {
-		more := in.uint()
-		number := last >> rankBits
+		more, before := in.uint(), last>>rankBits
 		last += more
-		rank := last & (1<<rankBits - 1)
-		if in.bad || more > math.MaxUint32 || last>>rankBits >= fineRegisters || rank == 0 || rank > fineRanks || d.held > 0 && last>>rankBits == number {
+		number, rank := last>>rankBits, last&(1<<rankBits-1)
+		in.bad = in.bad || more > math.MaxUint32 || d.held > 0 && number == before
+		if in.bad || number >= fineRegisters || rank == 0 || rank > fineRanks {
 			in.bad = true
 			return
 		}
@@ -290,7 +298,7 @@ func (d *Distinct) readDense(in *decoder) {
 }
 
 // hash is the same on every machine. It mixes sixteen bytes at a time with a
-// multiplication of 128 bits, as wyhash does.
+// 128-bit multiplication, as wyhash does.
 func hash(key uint64, b []byte) uint64 {
 	const c1, c2, c3 = 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb
 	h := mix(key^c1, uint64(len(b))^c2)
@@ -303,7 +311,7 @@ func hash(key uint64, b []byte) uint64 {
 	return mix(h^c1, c3)
 }
 
-// mix is the upper half of a product over its lower half.
+// mix returns the upper half of a product over its lower half.
 func mix(a, b uint64) uint64 {
 	hi, lo := bits.Mul64(a, b)
 	return hi ^ lo

@@ -17,6 +17,21 @@ func Example() {
 	// p99 983 of 1000
 }
 
+// merged returns the sum of the sketches of several hosts.
+func merged(parts [][]byte) (*sketch.TopK, error) {
+	total := sketch.NewTopK(100)
+	for _, b := range parts {
+		var host sketch.TopK
+		if err := host.UnmarshalBinary(b); err != nil {
+			return nil, err
+		}
+		if err := total.Merge(&host); err != nil {
+			return nil, err
+		}
+	}
+	return total, nil
+}
+
 // Each host counts its own log; the sketches travel and are merged.
 func ExampleTopK() {
 	var parts [][]byte
@@ -27,18 +42,10 @@ func ExampleTopK() {
 		b, _ := host.MarshalBinary()
 		parts = append(parts, b)
 	}
-	total := sketch.NewTopK(100)
-	for _, b := range parts {
-		var host sketch.TopK
-		if err := host.UnmarshalBinary(b); err != nil {
-			fmt.Println(err)
-			return
-		}
-		total.Merge(&host)
-	}
-	fmt.Println(total.Items())
+	total, err := merged(parts)
+	fmt.Println(total.Items(), err)
 	// Output:
-	// [{/index 150 0} {/login 27 0}]
+	// [{/index 150 0} {/login 27 0}] <nil>
 }
 
 func ExampleNewTopK() {

@@ -9,14 +9,14 @@ const (
 	accuracy = 0.01
 	gamma    = (1 + accuracy) / (1 - accuracy) // ratio of the bounds of a bin
 	maxBins  = 2048
-	maxIndex = 1 << 16 // beyond that of any float64
+	maxIndex = 1 << 16 // above the index of any float64
 )
 
-// A Quantile tells which value a given part of the values does not exceed, to
-// 1 % of the value. It spans 17 powers of ten; where the values span more, the
-// lowest are lumped together.
+// A Quantile estimates quantiles of a number, such as a latency or a size, to 1
+// % of the value. It is a DDSketch. It spans 17 powers of ten. If the values
+// span more, the lowest values share a bin.
 type Quantile struct {
-	zero  uint64   // values too small for a bin, and negative ones
+	zero  uint64   // values too small for a bin, and negative values
 	bins  []uint64 // bins[i] counts values in (gamma^(low+i-1), gamma^(low+i)]
 	low   int
 	count uint64
@@ -28,8 +28,8 @@ func NewQuantile() *Quantile { return new(Quantile) }
 // logGamma turns the logarithm of a value into the index of its bin.
 var logGamma = math.Log(gamma)
 
-// Add adds a value, such as a duration or a size. Negative values count as 0,
-// NaN not at all, and infinity as the largest number.
+// Add adds a value. A negative value counts as 0 and infinity as the largest
+// number. NaN is ignored.
 func (q *Quantile) Add(v float64) {
 	switch {
 	case v != v:
@@ -42,11 +42,11 @@ func (q *Quantile) Add(v float64) {
 	q.count++
 }
 
-// bin returns the bin with the given index, or the lowest that is held. The bins
-// are those from the lowest index to the highest; when they are more than maxBins,
-// the lowest become one. So the high quantiles, for which one looks, stay exact to
-// 1 %, and what is lumped together depends on the highest index only, not on the
-// order in which values come.
+// bin returns the bin with the given index, or the lowest bin held. If there
+// are more than maxBins bins from the lowest index to the highest, the lowest
+// bins become one. The high quantiles, which matter most, stay accurate to 1 %.
+// The result depends on the highest index alone and not on the order of the
+// values.
 func (q *Quantile) bin(i int) *uint64 {
 	if len(q.bins) == 0 {
 		q.low, q.bins = i, make([]uint64, 1, 64)
@@ -69,16 +69,16 @@ func (q *Quantile) bin(i int) *uint64 {
 	return &q.bins[max(i-q.low, 0)]
 }
 
-// Count returns how many values were added.
+// Count returns the number of values added.
 func (q *Quantile) Count() uint64 { return q.count }
 
 // Value returns the value that a part p of the values, from 0 to 1, does not
-// exceed; 0 when there are none.
+// exceed. Without values it returns 0.
 func (q *Quantile) Value(p float64) float64 {
 	if q.count == 0 {
 		return 0
 	}
-	rank := uint64(min(max(p, 0), 1) * float64(q.count-1)) // of the value, from 0
+	rank := uint64(min(max(p, 0), 1) * float64(q.count-1)) // rank of the value, from 0
 	seen := q.zero
 	if rank < seen {
 		return 0
@@ -89,11 +89,12 @@ func (q *Quantile) Value(p float64) float64 {
 			break
 		}
 	}
-	// The middle of a bin, in ratio, is at most 1 % from either bound.
+	// The middle of a bin, as a ratio, is within 1 % of either bound.
 	return min(math.Exp(float64(q.low+i)*logGamma)*2/(gamma+1), math.MaxFloat64)
 }
 
-// Merge adds the values of o; o stays as it is. The error is always nil.
+// Merge adds the values of o, which does not change. The error is always nil;
+// it makes all sketches merge in the same way.
 func (q *Quantile) Merge(o *Quantile) error {
 	for i := len(o.bins) - 1; i >= 0; i-- {
 		if n := o.bins[i]; n > 0 {
@@ -120,7 +121,9 @@ func (q *Quantile) AppendBinary(b []byte) ([]byte, error) {
 // MarshalBinary returns the binary form. The error is always nil.
 func (q *Quantile) MarshalBinary() ([]byte, error) { return q.AppendBinary(nil) }
 
-// UnmarshalBinary replaces q by what b describes. The error is ErrFormat.
+// UnmarshalBinary replaces q by the Quantile with the binary form b.
+//
+// Errors: [ErrFormat]; q does not change.
 func (q *Quantile) UnmarshalBinary(b []byte) error {
 	d := newDecoder(b, 'Q')
 	n := Quantile{zero: d.uint(), low: int(min(d.uint(), 2*maxIndex)) - maxIndex}

@@ -8,26 +8,27 @@ import (
 
 // Classes of errors, matched with errors.Is.
 var (
-	// ErrMismatch is returned by Merge for a sketch made with other values.
+	// ErrMismatch is returned by Merge if the sketches were made with different
+	// values.
 	ErrMismatch = errors.New("sketch: sketches were made with different values")
 
-	// ErrFormat is returned by UnmarshalBinary for what is no sketch of its kind.
+	// ErrFormat is returned by UnmarshalBinary for bytes that are not a sketch
+	// of its kind and version.
 	ErrFormat = errors.New("sketch: not a sketch of this kind and version")
 )
 
 const maxKey = 256 // bytes of a key that count
 
-// cut bounds a key, which may be what a stranger has written. Keys that differ
-// only behind that are one.
+// cut bounds a key, which an attacker may have written. Keys with the same
+// first bytes count as the same key.
 func cut(key []byte) []byte { return key[:min(len(key), maxKey)] }
 
-// version is the second byte of every binary form, which the package comment
-// describes.
+// version is the second byte of every binary form; see docs/logscan.md.
 const version = 1
 
-// A decoder reads the binary form. bad is set when there is less than was asked
-// for, or something else, and stays set; what is read then is 0. So callers need
-// not ask after every number, only before they believe what they have read.
+// A decoder reads a binary form. bad is set, and stays set, if there are fewer
+// bytes than requested or other bytes than expected. All further numbers are
+// then 0. Callers therefore check bad only before they use the numbers.
 type decoder struct {
 	b   []byte
 	bad bool
@@ -54,8 +55,8 @@ func (d *decoder) uint() uint64 {
 	return v
 }
 
-// count reads how many items follow, each of which takes a byte at least: what is
-// allocated for them is in proportion to the input, whatever it says.
+// count reads the number of the items that follow. Each of them takes a byte or
+// more, so memory for them is in proportion to the input.
 func (d *decoder) count(most int) int {
 	n := d.uint()
 	if n > uint64(len(d.b)) || n > uint64(most) {
@@ -73,7 +74,7 @@ func (d *decoder) key() string {
 	return s
 }
 
-// err returns ErrFormat unless all was read, to the end of the input.
+// err returns ErrFormat unless the input was read to its end.
 func (d *decoder) err() error {
 	if d.bad || len(d.b) > 0 {
 		return ErrFormat
@@ -86,8 +87,9 @@ func appendKey(b []byte, key string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(key))), key...)
 }
 
-// add is a+b, at most what fits: counts can come from strangers' forms, and a
-// count that wraps would make the most frequent key the least.
+// add returns a+b, or the largest number if the sum is too large. Counts can
+// come from an attacker's form, and a count that wraps around would turn the
+// most frequent key into the rarest.
 func add(a, b uint64) uint64 {
 	sum, carry := bits.Add64(a, b, 0)
 	if carry != 0 {

@@ -6,22 +6,26 @@ import (
 	"math/bits"
 )
 
-// A TopK finds the keys that occur most among any number of keys. A key that is
-// not held takes the place of the least frequent, and its count as the error: so no
-// count is too low, and who is not held has occurred no more often than the least that is.
+// A TopK finds the most frequent keys among any number of keys, the heavy
+// hitters. It is a Space-Saving sketch. A key without room takes the place of
+// the least frequent key, whose count becomes its error. No count is therefore
+// too low, and a key that is not held has occurred at most as often as the
+// least frequent key held.
 type TopK struct {
 	k     int // keys held at most
 	items []tracked
-	// heap has the items by the counts they had when they were last put in
-	// order; counts only grow, so a fresh one on top is the least.
+	// heap orders the items by the counts that they had when they were last
+	// moved. Counts only grow, so an up-to-date item on top is the least.
 	heap []slot
-	// buckets are the first items of the chains of a hash table, plus one. Its
-	// seed is its own, so that nobody can choose keys that collide.
+	// buckets are the first items of the chains of a hash table, plus one. Each
+	// TopK has its own seed, so that an attacker cannot choose keys that
+	// collide.
 	buckets []int32
 	seed    maphash.Seed
 }
 
-// A tracked key. Its array serves the next key in its place.
+// A tracked is a key with its count. Its slice is reused by the next key in its
+// place.
 type tracked struct {
 	key        []byte
 	count, err uint64
@@ -36,8 +40,9 @@ type slot struct {
 
 const maxK = 1 << 20
 
-// NewTopK returns a TopK that holds k keys, from 1 to 1048576. To find the ten
-// most frequent, hold a hundred or more.
+// NewTopK returns a TopK that holds k keys, from 1 to 1048576. A k outside this
+// range counts as its nearest end. To find the ten most frequent keys, hold a
+// hundred or more.
 func NewTopK(k int) *TopK { return newTopK(min(max(k, 1), maxK), 0) }
 
 // newTopK makes room for n keys.
@@ -49,7 +54,7 @@ func newTopK(k, n int) *TopK {
 	return t
 }
 
-// Add counts key n times.
+// Add adds n to the count of key.
 func (t *TopK) Add(key []byte, n uint64) {
 	key = cut(key)
 	hash := uint32(maphash.Bytes(t.seed, key))
@@ -69,7 +74,7 @@ func (t *TopK) Add(key []byte, n uint64) {
 	t.chain(i)
 }
 
-// find returns the item of key, nil when there is none.
+// find returns the item of key, or nil if there is none.
 func (t *TopK) find(hash uint32, key []byte) *tracked {
 	for i := t.buckets[hash&uint32(len(t.buckets)-1)]; i > 0; i = t.items[i-1].chain {
 		if it := &t.items[i-1]; it.hash == hash && string(it.key) == string(key) {
@@ -79,14 +84,14 @@ func (t *TopK) find(hash uint32, key []byte) *tracked {
 	return nil
 }
 
-// chain puts item i into its bucket.
+// chain adds item i to its bucket.
 func (t *TopK) chain(i int32) {
 	it := &t.items[i]
 	b := &t.buckets[it.hash&uint32(len(t.buckets)-1)]
 	it.chain, *b = *b, i+1
 }
 
-// unchain takes item i out of its bucket.
+// unchain removes item i from its bucket.
 func (t *TopK) unchain(i int32) {
 	b := &t.buckets[t.items[i].hash&uint32(len(t.buckets)-1)]
 	for *b != i+1 {
@@ -112,9 +117,9 @@ func (t *TopK) put(it tracked) {
 	}
 }
 
-// least returns the item with the least count. The counts in the heap are brought
-// up to date only when they come to the top, so that counting a key that is held does
-// not touch the heap: of a heap that is too low everywhere, a top that is right is the
+// least returns the item with the least count. It corrects a count in the heap
+// only when the item is on top, so that counting a known key does not touch the
+// heap. No count in the heap is too high, so a correct count on top is the
 // least.
 func (t *TopK) least() int32 {
 	for {
@@ -133,7 +138,7 @@ func (t *TopK) down() {
 	h, i := t.heap, 0
 	top := h[0]
 	for kid := 1; kid < len(h); kid = 2*i + 1 {
-		if kid+1 < len(h) { // a difference costs less than a branch that is guessed wrong half the time
+		if kid+1 < len(h) { // a subtraction is cheaper than a branch that is mispredicted half the time
 			_, less := bits.Sub64(h[kid+1].count, h[kid].count, 0)
 			kid += int(less)
 		}
@@ -146,7 +151,8 @@ func (t *TopK) down() {
 	h[i] = top
 }
 
-// Items returns the keys held, the most frequent first, equal ones by key.
+// Items returns the keys held, by falling count, and by key if counts are
+// equal.
 func (t *TopK) Items() []Item {
 	items := make([]Item, len(t.items))
 	for i, it := range t.items {
@@ -155,7 +161,7 @@ func (t *TopK) Items() []Item {
 	return byCount(items)
 }
 
-// floor is how often a key that is not held may have occurred.
+// floor returns the most that a key that is not held may have occurred.
 func (t *TopK) floor() uint64 {
 	if len(t.items) < t.k {
 		return 0
@@ -163,9 +169,11 @@ func (t *TopK) floor() uint64 {
 	return t.items[t.least()].count
 }
 
-// Merge adds what o has counted; o stays as it is. A key that one of them does not
-// hold may have occurred there as often as its least frequent one: that is added to
-// the count and the error. The error is ErrMismatch.
+// Merge adds the counts of o, which does not change. A key that only one of the
+// sketches holds may have occurred in the other as often as the least frequent
+// key there. That number is added to its count and to its error.
+//
+// Errors: [ErrMismatch] if the sketches hold different numbers of keys.
 func (t *TopK) Merge(o *TopK) error {
 	if t.k != o.k {
 		return ErrMismatch
@@ -188,7 +196,7 @@ func (t *TopK) Merge(o *TopK) error {
 	return nil
 }
 
-// holding returns a TopK that holds the first k of items.
+// holding returns a TopK that holds the first k items.
 func holding(k int, items []Item) *TopK {
 	items = items[:min(len(items), k)]
 	t := newTopK(k, len(items))
@@ -214,7 +222,9 @@ func (t *TopK) AppendBinary(b []byte) ([]byte, error) {
 // MarshalBinary returns the binary form. The error is always nil.
 func (t *TopK) MarshalBinary() ([]byte, error) { return t.AppendBinary(nil) }
 
-// UnmarshalBinary replaces t by what b describes. The error is ErrFormat.
+// UnmarshalBinary replaces t by the TopK with the binary form b.
+//
+// Errors: [ErrFormat]; t does not change.
 func (t *TopK) UnmarshalBinary(b []byte) error {
 	d := newDecoder(b, 'T')
 	k := d.uint()

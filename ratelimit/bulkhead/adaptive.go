@@ -2,36 +2,38 @@ package bulkhead
 
 import (
 	"context"
+	"errors"
 	"math"
 	"sync"
 	"time"
 )
 
-// A Sample is what was measured in a window.
+// A Sample is the measurement of a window of calls. Ignored calls are left out.
 type Sample struct {
-	RTT      time.Duration // how long a call took on average, more than 0
-	Inflight int           // the most that was inside when a call ended
-	Dropped  bool          // some call was [Dropped]
-	Count    int           // the calls measured, ignored ones not among them
+	RTT      time.Duration // the mean time of a call, more than 0
+	Inflight int           // the largest number of places in use when a call ended
+	Dropped  bool          // the outcome of a call was [OutcomeDropped]
+	Count    int           // the number of calls
 }
 
-// An Algorithm finds a limit. A bulkhead calls Update with the present limit after every window, one call after the
-// other, and outside locks; what it returns becomes the limit, within the bounds of the Config. It may keep state, and
-// then serves one bulkhead only.
+// An Algorithm finds a limit. After each window, a bulkhead calls Update with
+// the current limit, outside locks and never concurrently. The result, within
+// MinLimit and MaxLimit, becomes the limit. An Algorithm with state serves a
+// single bulkhead.
 type Algorithm interface {
 	Update(limit int, s Sample) int
 }
 
-// minSamples is the least number of calls that makes a window.
+// minSamples is the smallest number of calls in a window.
 const minSamples = 10
 
-// A meter gathers a sample.
+// A meter collects the sample of a window.
 type meter struct {
 	mu     sync.Mutex
 	begin  time.Duration
 	total  time.Duration
 	sample Sample
-	busy   bool // the algorithm runs; what is measured meanwhile goes into the next window
+	busy   bool // the algorithm runs; calls measured meanwhile belong to the next window
 }
 
 func (b *Bulkhead) measure(now, rtt time.Duration, inflight int, o Outcome) {
@@ -40,7 +42,7 @@ func (b *Bulkhead) measure(now, rtt time.Duration, inflight int, o Outcome) {
 	m.total += max(rtt, 1)
 	m.sample.Count++
 	m.sample.Inflight = max(m.sample.Inflight, inflight)
-	m.sample.Dropped = m.sample.Dropped || o == Dropped
+	m.sample.Dropped = m.sample.Dropped || o == OutcomeDropped
 	if m.busy || m.sample.Count < minSamples || now-m.begin < b.cfg.Window {
 		m.mu.Unlock()
 		return
@@ -58,16 +60,26 @@ func (b *Bulkhead) measure(now, rtt time.Duration, inflight int, o Outcome) {
 	b.setLimit(context.Background(), min(max(limit, b.cfg.MinLimit), b.cfg.MaxLimit))
 }
 
-// lower returns limit after a drop: a tenth less, at least one less.
-func lower(limit int) int { return max(1, min(limit-1, limit*9/10)) }
+// lower returns the limit after a drop: 10 % less, by at least 1, and not below
+// 1.
+func lower(limit int) int { return max(1, min(limit-1, limit-(limit+9)/10)) }
 
-// busy reports whether the limit is used enough to tell whether a larger one would do good.
-func (s Sample) busy(limit int) bool { return s.Inflight*2 >= limit }
+// busy reports whether at least half of the limit was in use. A limit that is
+// used less need not grow.
+func (s Sample) busy(limit int) bool { return s.Inflight >= limit-s.Inflight }
 
-// AIMD adds one to the limit after a window without drops in which at least half of it was used, and takes off a tenth
-// after one with a drop. The zero AIMD is ready.
+// AIMD is additive increase, multiplicative decrease. After a window with a
+// drop it lowers the limit by 10 %. After a window without drops in which at
+// least half of the limit was in use, it adds 1. The zero AIMD is ready to use.
 type AIMD struct {
-	MaxRTT time.Duration // a longer time counts as a drop; default no bound
+	MaxRTT time.Duration // a longer mean time counts as a drop; zero means no bound
+}
+
+// Validate returns an error that joins all problems of a.
+func (a AIMD) Validate() error {
+	p := problems{prefix: "bulkhead: AIMD: "}
+	p.add(a.MaxRTT < 0, "MaxRTT is %v, want at least 0", a.MaxRTT)
+	return errors.Join(p.errs...)
 }
 
 // Update implements [Algorithm].
@@ -81,21 +93,23 @@ func (a AIMD) Update(limit int, s Sample) int {
 	return limit
 }
 
-// probeEvery is the number of windows after which the baseline is measured again.
+// probeEvery is the number of windows between two probes of the baseline.
 const probeEvery = 50
 
-// A baseline is the time that calls take when there is no queue: the least that was seen. It must also be able to grow,
-// but not because of the queue itself; so now and then the limit is halved for two windows, and the baseline is
-// what the second shows. A limit that has come down to a quarter by itself, and calls take long still, shows the same. A
-// window with drops says nothing about it.
+// A baseline is the time of calls without a queue: the smallest mean time seen.
+// It must be able to grow, but not because of a queue. So a probe sometimes
+// halves the limit for two windows, and the second window sets the baseline. If
+// the algorithm itself has reduced the limit to a quarter, the current window
+// sets the baseline, as after a probe. A window with drops has no influence.
 type baseline struct {
 	rtt     time.Duration
 	windows int // since the last probe
-	restore int // the limit before a probe; 0 if there is none
+	restore int // the limit before the current probe; 0 without a probe
 	top     int // the largest limit since the baseline was measured
 }
 
-// update takes in a sample. While a probe is under way it returns the limit for that.
+// update adds a sample. While a probe is in progress, it returns
+// the limit of the probe.
 func (b *baseline) update(limit int, s Sample) (probe int, probing bool) {
 	b.windows++
 	b.top = max(b.top, limit)
@@ -103,7 +117,7 @@ func (b *baseline) update(limit int, s Sample) (probe int, probing bool) {
 	switch {
 	case b.rtt == 0:
 		b.rtt = s.RTT
-	case b.restore > 0 && b.windows == 1: // the window in which the queue runs dry
+	case b.restore > 0 && b.windows == 1: // the queue empties in this window
 		return limit, true
 	case b.restore > 0:
 		b.rtt, probe = s.RTT, b.restore
@@ -119,7 +133,7 @@ func (b *baseline) update(limit int, s Sample) (probe int, probing bool) {
 	return 0, false
 }
 
-// abort ends a probe, and returns the limit that was before it.
+// abort ends a probe, if any, and returns the limit before it.
 func (b *baseline) abort(limit int) int {
 	if b.restore > 0 {
 		limit, b.restore, b.windows = b.restore, 0, 0
@@ -127,14 +141,27 @@ func (b *baseline) abort(limit int) int {
 	return limit
 }
 
-// Vegas estimates from the times how many of those inside only wait, and keeps that between Alpha and Beta. It suits
-// calls that take about the same time. The zero Vegas is ready; use a pointer.
+// Vegas estimates the number of calls that queue in the service, from their
+// mean times, and keeps it between Alpha and Beta. It suits calls that all take
+// about the same time; if times vary, it can reduce the limit of a healthy
+// service. The zero Vegas is ready to use; use a pointer.
 type Vegas struct {
-	Alpha  int           // below it the limit grows; default 3
-	Beta   int           // above it the limit shrinks; default 6
-	MaxRTT time.Duration // a longer time counts as a drop; default no bound
+	Alpha  int           // the limit grows below it; zero means 3
+	Beta   int           // the limit shrinks above it; zero means 6
+	MaxRTT time.Duration // a longer mean time counts as a drop; zero means no bound
 
 	base baseline
+}
+
+// Validate returns an error that joins all problems of v.
+func (v *Vegas) Validate() error {
+	alpha, beta := orDefault(v.Alpha, 3), orDefault(v.Beta, 6)
+	p := problems{prefix: "bulkhead: Vegas: "}
+	p.add(v.Alpha < 0, "Alpha is %d, want at least 0", v.Alpha)
+	p.add(v.Beta < 0, "Beta is %d, want at least 0", v.Beta)
+	p.add(alpha > beta, "Alpha is %d, want at most Beta, %d", alpha, beta)
+	p.add(v.MaxRTT < 0, "MaxRTT is %v, want at least 0", v.MaxRTT)
+	return errors.Join(p.errs...)
 }
 
 // Update implements [Algorithm].
@@ -156,14 +183,26 @@ func (v *Vegas) Update(limit int, s Sample) int {
 	return limit
 }
 
-// Gradient multiplies the limit by the ratio of the baseline, with a tolerance, to the present time, and adds a little
-// to see whether more is possible. It suits calls whose times vary. The zero Gradient is ready; use a pointer.
+// Gradient multiplies the limit by Tolerance times the ratio of the baseline to
+// the current mean time, at most 1. If that is 1, it adds the square root of
+// the limit, to try a larger limit. If the times of calls vary by more than the
+// tolerance, it reduces the limit of a healthy service far below the best
+// value. The zero Gradient is ready to use; use a pointer.
 type Gradient struct {
-	Tolerance float64       // how much longer than the baseline a call may take; default 1.2, at least 1
-	Smoothing float64       // how far the limit moves towards the new one, above 0 up to 1; default 0.5
-	MaxRTT    time.Duration // a longer time counts as a drop; default no bound
+	Tolerance float64       // acceptable ratio of the mean time to the baseline, at least 1; zero means 1.2
+	Smoothing float64       // share of the way to the new limit that each window moves, at most 1; zero means 0.5
+	MaxRTT    time.Duration // a longer mean time counts as a drop; zero means no bound
 
 	base baseline
+}
+
+// Validate returns an error that joins all problems of g.
+func (g *Gradient) Validate() error {
+	p := problems{prefix: "bulkhead: Gradient: "}
+	p.add(g.Tolerance != 0 && !(g.Tolerance >= 1), "Tolerance is %v, want 0, or at least 1", g.Tolerance)
+	p.add(!(g.Smoothing >= 0 && g.Smoothing <= 1), "Smoothing is %v, want 0 to 1", g.Smoothing)
+	p.add(g.MaxRTT < 0, "MaxRTT is %v, want at least 0", g.MaxRTT)
+	return errors.Join(p.errs...)
 }
 
 // Update implements [Algorithm].
@@ -183,7 +222,7 @@ func (g *Gradient) Update(limit int, s Sample) int {
 	}
 	gradient := min(1, max(0.5, tolerance*ratio(g.base.rtt, s.RTT)))
 	next := float64(limit) * gradient
-	if gradient == 1 { // only then: with less, room for a queue would keep it growing
+	if gradient == 1 { // below 1, the addition would make the limit grow with the queue
 		if !s.busy(limit) {
 			return limit
 		}

@@ -18,13 +18,13 @@ func algorithms() map[string]bulkhead.Algorithm {
 	return map[string]bulkhead.Algorithm{"AIMD": bulkhead.AIMD{}, "Vegas": new(bulkhead.Vegas), "Gradient": new(bulkhead.Gradient)}
 }
 
-func TestTrap26_NothingBreaksAnAlgorithm(t *testing.T) {
+func TestNothingBreaksAnAlgorithm(t *testing.T) {
 	for name, a := range algorithms() {
 		for _, rtt := range []time.Duration{0, 1, 0, math.MaxInt64, 1, time.Second, -5} {
 			for _, limit := range []int{1, 2, 1000, 1 << 30} {
 				for _, s := range []bulkhead.Sample{{RTT: rtt}, {RTT: rtt, Dropped: true}, {RTT: rtt, Inflight: limit, Count: 10}} {
 					got := a.Update(limit, s)
-					if got < 1 || got > 2*limit+10 || s.Dropped && limit > 1 && got >= limit {
+					if got < 1 || got-limit > limit+10 || s.Dropped && limit > 1 && got >= limit {
 						t.Errorf("%s: %d becomes %d by %+v", name, limit, got, s)
 					}
 					if s.Inflight == 0 && got > limit && limit > 2 {
@@ -39,7 +39,7 @@ func TestTrap26_NothingBreaksAnAlgorithm(t *testing.T) {
 	}
 }
 
-func TestTrap26_SlowerCallsNeverGrowIt(t *testing.T) {
+func TestSlowerCallsNeverGrowIt(t *testing.T) {
 	for name, a := range map[string]bulkhead.Algorithm{"Vegas": new(bulkhead.Vegas), "Gradient": new(bulkhead.Gradient)} {
 		limit := 100
 		a.Update(limit, bulkhead.Sample{RTT: 80 * time.Millisecond, Inflight: 100, Count: 10})
@@ -61,7 +61,7 @@ func (r *recorder) Update(limit int, s bulkhead.Sample) int {
 	return limit
 }
 
-func TestTrap26_WhatMakesASample(t *testing.T) {
+func TestWhatMakesASample(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := new(recorder)
 		b := bulkhead.New(bulkhead.Config{Limit: 50, Algorithm: r})
@@ -89,7 +89,8 @@ func TestTrap26_WhatMakesASample(t *testing.T) {
 	})
 }
 
-// fragile is an Algorithm that panics once, and looks at the bulkhead, which must not be locked then.
+// fragile is an Algorithm that panics once, and looks at the bulkhead, which
+// must not be locked then.
 type fragile struct {
 	b     *bulkhead.Bulkhead
 	calls int
@@ -102,7 +103,7 @@ func (f *fragile) Update(limit int, _ bulkhead.Sample) int {
 	return f.b.Stats().Limit + 1
 }
 
-func TestTrap26_UpdateRunsOutsideLocks(t *testing.T) {
+func TestUpdateRunsOutsideLocks(t *testing.T) {
 	f := new(fragile)
 	f.b = bulkhead.New(bulkhead.Config{Limit: 5, Algorithm: f, Window: 1})
 	for i := range 20 {
@@ -120,7 +121,8 @@ func TestTrap26_UpdateRunsOutsideLocks(t *testing.T) {
 	}
 }
 
-// A server works on so many requests at a time; the others wait in it, and are not refused.
+// A server works on so many requests at a time; the others wait in it, and are
+// not refused.
 type server struct {
 	mu     sync.Mutex
 	lanes  []time.Time // when each is free
@@ -155,7 +157,8 @@ func (s *server) call(context.Context) error {
 }
 
 func TestSimulation(t *testing.T) {
-	// Oracle: Little's law. With c lanes the best limit is c, and serves c / each.
+	// Oracle: Little's law. With c lanes the best limit is c, and serves c /
+	// each.
 	const each, lanes = 20 * time.Millisecond, 40
 	for name, a := range map[string]bulkhead.Algorithm{"Vegas": new(bulkhead.Vegas), "Gradient": new(bulkhead.Gradient)} {
 		t.Run(name, func(t *testing.T) {
@@ -212,7 +215,8 @@ func TestSimulation(t *testing.T) {
 }
 
 func TestSimulationOfAStableTimeout(t *testing.T) {
-	// A server that hangs: every call ends at the same time, by its deadline. The limit must not open.
+	// A server that hangs: every call ends at the same time, by its deadline.
+	// The limit must not open.
 	for name, a := range algorithms() {
 		synctest.Test(t, func(t *testing.T) {
 			b := bulkhead.New(bulkhead.Config{Limit: 50, MaxQueue: 1000, Algorithm: a})

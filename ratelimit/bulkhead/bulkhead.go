@@ -7,15 +7,19 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/redoubt-go/redoubt/internal/outbox"
 )
 
-// A Bulkhead limits how many callers are inside at once. Make one with [New]; it must not be copied.
+// A Bulkhead limits the number of callers that are inside at once. [New] makes
+// a Bulkhead. It must not be copied. All methods may be called concurrently.
 type Bulkhead struct {
 	cfg   Config
 	epoch time.Time
 
-	// word is twice the number inside, plus 1 while callers wait. While it is even it moves by compare-and-swap, and
-	// only under mu otherwise.
+	// word is twice the number of places in use, plus 1 while callers wait.
+	// While it is even, it changes by compare-and-swap. While it is odd, it
+	// changes only under mu.
 	_     [64]byte
 	word  atomic.Int64
 	limit atomic.Int64
@@ -24,16 +28,17 @@ type Bulkhead struct {
 	mu      sync.Mutex
 	queues  [priorities]list.List // of *waiter, by level
 	queued  int
-	calm    time.Duration // when somebody last got in within Target, or the queue was empty
+	calm    time.Duration // when a caller last entered within Target, or the queue was empty
 	figures Stats
 	meter   meter
-	events  notifier
+	events  outbox.Outbox[Event]
 }
 
 // waiting is the flag in word.
 const waiting = 1
 
-// New returns a Bulkhead that nobody is inside of. It panics with the error of [Config.Validate] if there is one.
+// New returns an empty Bulkhead. It panics with the error of [Config.Validate],
+// if any.
 func New(c Config) *Bulkhead {
 	if err := c.Validate(); err != nil {
 		panic(err)
@@ -43,26 +48,30 @@ func New(c Config) *Bulkhead {
 		b.cfg.Limit = min(max(b.cfg.Limit, b.cfg.MinLimit), b.cfg.MaxLimit)
 	}
 	b.limit.Store(int64(b.cfg.Limit))
-	b.events.hook = c.OnEvent
 	return b
 }
 
-// Acquire waits until there is room, and returns a permit that must be released. The priority of ctx decides who comes
-// first. When ctx is done, nothing is acquired, and the error matches both ctx.Err and [context.Cause]. Otherwise it is
-// a *[FullError]: the queue is full, or the wait took too long. A permit that comes with an error may be released too.
+// Acquire waits for a place, and returns a permit that must be released. The
+// priority of ctx decides the order. If Acquire returns an error, the permit
+// holds no place, and releasing it has no effect.
+//
+// Errors: if ctx is done first, the error matches ctx.Err and [context.Cause].
+// If the bulkhead refuses the caller, it is a *[FullError].
 func (b *Bulkhead) Acquire(ctx context.Context) (*Permit, error) {
 	p, err := b.acquire(ctx, 1)
 	return &p, err // inlined, so that it need not be allocated
 }
 
-// AcquireN is [Bulkhead.Acquire] for a caller that counts as n, at least 1. For more than the limit the error, at once,
-// is a *[FullError] that no waiting can help.
+// AcquireN is [Bulkhead.Acquire] for n places, which are acquired together.
+//
+// Errors: see [Bulkhead.Acquire]. If n < 1 or n exceeds the limit, AcquireN
+// immediately returns a *[FullError] that is not Retryable.
 func (b *Bulkhead) AcquireN(ctx context.Context, n int) (*Permit, error) {
 	p, err := b.acquire(ctx, n)
 	return &p, err
 }
 
-// TryAcquire is [Bulkhead.Acquire] without waiting: it reports whether there was room.
+// TryAcquire acquires a place without waiting, and reports whether it could.
 func (b *Bulkhead) TryAcquire() (*Permit, bool) {
 	p, ok := b.try(1)
 	return &p, ok
@@ -110,21 +119,23 @@ func (b *Bulkhead) acquire(ctx context.Context, n int) (Permit, error) {
 	return b.permit(n), nil
 }
 
-// Inflight returns the sum of what callers inside count.
+// Inflight returns the number of places in use.
 func (b *Bulkhead) Inflight() int { return int(b.word.Load() >> 1) }
 
-// Queued returns the number of callers that wait.
+// Queued returns the number of waiting callers.
 func (b *Bulkhead) Queued() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.queued
 }
 
-// Limit returns the present limit.
+// Limit returns the current limit.
 func (b *Bulkhead) Limit() int { return int(b.limit.Load()) }
 
-// SetLimit changes the limit, to at least 1. Nobody inside is disturbed: below a limit that shrinks, the next get in
-// when enough have left. If it grows, as many get in as there is new room for. An algorithm goes on from there.
+// SetLimit changes the limit, to at least 1 and at most 2^30. Callers inside
+// are not affected. If the limit shrinks, waiting callers enter only when
+// enough others have left; if it grows, they enter immediately. An Algorithm
+// continues from the new limit.
 func (b *Bulkhead) SetLimit(n int) { b.setLimit(context.Background(), n) }
 
 func (b *Bulkhead) setLimit(ctx context.Context, n int) {
@@ -132,17 +143,17 @@ func (b *Bulkhead) setLimit(ctx context.Context, n int) {
 	b.mu.Lock()
 	old := b.Limit()
 	b.limit.Store(int64(n))
-	b.word.Or(waiting) // whoever comes now finds the lock
+	b.word.Or(waiting) // new callers have to lock mu
 	b.grant()
 	if n != old {
-		b.events.post(ctx, Event{Kind: KindLimit, Name: b.cfg.Name, Limit: n, Old: old})
+		b.post(ctx, Event{Kind: KindLimit, Limit: n, Old: old})
 	}
 	b.mu.Unlock()
-	b.events.deliver()
+	b.deliver()
 }
 
-// A Permit is a place inside. Its methods may be called at the same time; all but the first call do nothing. It must
-// not be copied.
+// A Permit holds places of a [Bulkhead]. Its methods may be called
+// concurrently, and only the first call has an effect. It must not be copied.
 type Permit struct {
 	b     *Bulkhead
 	n     int64
@@ -150,15 +161,16 @@ type Permit struct {
 	done  uint32
 }
 
-// Release gives the place back. An algorithm learns nothing from it.
+// Release returns the places. It is no measurement for an Algorithm.
 func (p *Permit) Release() {
 	if p.end() {
 		p.b.release(p.n)
 	}
 }
 
-// Done gives the place back, and tells the algorithm how long it was taken and, through Config.Classify, what the error
-// of the work means. A nil error is a success.
+// Done returns the places. For an Algorithm, it measures the time since the
+// permit was acquired, and classifies the error of the work by Config.Classify.
+// A nil error is an [OutcomeSuccess].
 func (p *Permit) Done(err error) {
 	if p.end() {
 		p.b.finish(p, err)
@@ -175,11 +187,11 @@ func (b *Bulkhead) finish(p *Permit, err error) {
 	}
 	now, inflight := b.elapsed(), b.Inflight()
 	b.release(p.n) // first: Classify may panic
-	outcome := Success
+	outcome := OutcomeSuccess
 	if err != nil {
 		outcome = b.cfg.Classify(err)
 	}
-	if outcome != Ignored {
+	if outcome != OutcomeIgnored {
 		b.measure(now, now-p.start, inflight, outcome)
 	}
 }
@@ -197,12 +209,13 @@ func (b *Bulkhead) release(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.word.Add(-2 * n)
-	b.word.Or(waiting) // the last waiter may have left in the meantime
+	b.word.Or(waiting) // the last waiter may have left meanwhile
 	b.grant()
 }
 
-// grant lets in those at the front as far as there is room, and opens the way without lock if nobody waits. The caller
-// holds mu and has set the flag.
+// grant admits waiting callers while there is room. If none is left, it clears
+// the flag, so that callers need no lock. The caller holds mu and has set the
+// flag.
 func (b *Bulkhead) grant() {
 	for e, q := b.front(); e != nil; e, q = b.front() {
 		w := e.Value.(*waiter)

@@ -2,6 +2,7 @@ package bulkhead_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -13,7 +14,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/redoubt-go/redoubt/ratelimit"
 	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
 )
@@ -40,7 +40,7 @@ func reason(err error) string {
 	return fmt.Sprint(err)
 }
 
-func TestTrap23_ReleaseTwiceIsOnce(t *testing.T) {
+func TestReleaseTwiceIsOnce(t *testing.T) {
 	b := bulkhead.New(bulkhead.Config{Limit: 2})
 	ps := hold(t, b, 2)
 	for range 3 {
@@ -62,7 +62,7 @@ func TestTrap23_ReleaseTwiceIsOnce(t *testing.T) {
 	}
 }
 
-func TestTrap23_PanicAndGoexitRelease(t *testing.T) {
+func TestPanicAndGoexitRelease(t *testing.T) {
 	for _, a := range []bulkhead.Algorithm{nil, bulkhead.AIMD{}} {
 		b := bulkhead.New(bulkhead.Config{Limit: 1, Algorithm: a})
 		func() {
@@ -83,7 +83,7 @@ func TestTrap23_PanicAndGoexitRelease(t *testing.T) {
 	}
 }
 
-func TestTrap24_ShrinkAndGrow(t *testing.T) {
+func TestShrinkAndGrow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := bulkhead.New(bulkhead.Config{Limit: 4, MaxQueue: 10})
 		ps := hold(t, b, 4)
@@ -103,8 +103,11 @@ func TestTrap24_ShrinkAndGrow(t *testing.T) {
 		for i, p := range ps {
 			p.Release()
 			synctest.Wait()
-			if want := int64(0); i < 3 && in.Load() != want || b.Inflight() != max(3-i, 1) {
-				t.Errorf("%d released: %d got in and %d inside", i+1, in.Load(), b.Inflight())
+			if want := max(3-i, 1); b.Inflight() != want {
+				t.Errorf("%d released: %d inside, want %d", i+1, b.Inflight(), want)
+			}
+			if i < 3 && in.Load() != 0 {
+				t.Errorf("%d released: %d entered, want none above the limit", i+1, in.Load())
 			}
 		}
 		b.SetLimit(4) // three more
@@ -116,7 +119,7 @@ func TestTrap24_ShrinkAndGrow(t *testing.T) {
 	})
 }
 
-func TestTrap25_CancelAtTheMomentOfTheGrant(t *testing.T) {
+func TestCancelAtTheMomentOfTheGrant(t *testing.T) {
 	for range 300 {
 		b := bulkhead.New(bulkhead.Config{Limit: 1})
 		p := hold(t, b, 1)[0]
@@ -141,7 +144,7 @@ func TestTrap25_CancelAtTheMomentOfTheGrant(t *testing.T) {
 	}
 }
 
-func TestTrap25_BeyondTheLimitFailsAtOnce(t *testing.T) {
+func TestBeyondTheLimitFailsAtOnce(t *testing.T) {
 	b := bulkhead.New(bulkhead.Config{Limit: 3})
 	for _, n := range []int{4, 0, -1, math.MaxInt, math.MinInt} {
 		_, err := b.AcquireN(t.Context(), n)
@@ -165,7 +168,7 @@ func TestTrap25_BeyondTheLimitFailsAtOnce(t *testing.T) {
 	})
 }
 
-func TestTrap25_MaxWait(t *testing.T) {
+func TestMaxWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, tt := range []struct {
 			wait, took time.Duration
@@ -206,9 +209,7 @@ func TestPriorities(t *testing.T) {
 		p.Release()
 		synctest.Wait()
 		want := []string{"0 queue full", "7 queue full", "5", "4", "6", "2", "3", "1"}
-		if diff := cmp.Diff(want, order); diff != "" {
-			t.Errorf("order (-want +got):\n%s", diff)
-		}
+		checkEqual(t, order, want)
 	})
 }
 
@@ -246,10 +247,11 @@ func TestErrors(t *testing.T) {
 	b := bulkhead.New(bulkhead.Config{Name: "x", Limit: 1, MaxQueue: -1})
 	p := hold(t, b, 1)[0]
 	_, err := b.Acquire(t.Context())
-	if !errors.Is(err, bulkhead.ErrFull) || !errors.Is(err, ratelimit.ErrLimited) || errors.Is(err, context.Canceled) {
-		t.Errorf("%v must match ErrFull and ErrLimited", err)
+	checkIs(t, err, bulkhead.ErrFull, ratelimit.ErrLimited)
+	if errors.Is(err, context.Canceled) {
+		t.Errorf("%v matches context.Canceled", err)
 	}
-	if got := bulkhead.Classify(fmt.Errorf("a: %w", errors.Join(errors.New("b"), err))); got != bulkhead.Ignored {
+	if got := bulkhead.Classify(fmt.Errorf("a: %w", errors.Join(errors.New("b"), err))); got != bulkhead.OutcomeIgnored {
 		t.Errorf("a refusal counts as %v", got)
 	}
 	why := errors.New("shutting down")
@@ -257,8 +259,9 @@ func TestErrors(t *testing.T) {
 	cancel(why)
 	calls := 0
 	err = b.Do(ctx, func(context.Context) error { calls++; return nil })
-	if !errors.Is(err, why) || !errors.Is(err, context.Canceled) || calls != 0 {
-		t.Errorf("with a done context: %v after %d calls", err, calls)
+	checkIs(t, err, why, context.Canceled)
+	if calls != 0 {
+		t.Errorf("%d calls with a done context, want none", calls)
 	}
 	p.Release()
 	if err := b.Do(t.Context(), func(context.Context) error { return why }); err != why {
@@ -270,10 +273,132 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// cyclic is an error that wraps itself.
+type cyclic struct{}
+
+func (cyclic) Error() string   { return "cyclic" }
+func (c cyclic) Unwrap() error { return c }
+
+// hostile is an error whose methods panic.
+type hostile struct{}
+
+func (*hostile) Error() string  { panic("Error") }
+func (*hostile) Rejected() bool { panic("Rejected") }
+func (*hostile) Is(error) bool  { panic("Is") }
+func (*hostile) Unwrap() error  { panic("Unwrap") }
+
+// The error of the work is foreign: a strange error loses no place.
+func TestHostileErrors(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		err  error
+		want bulkhead.Outcome
+	}{
+		{"cyclic", cyclic{}, bulkhead.OutcomeIgnored},
+		{"cyclic beside a deadline", errors.Join(cyclic{}, context.DeadlineExceeded), bulkhead.OutcomeIgnored},
+		{"a deadline before a cycle", errors.Join(context.DeadlineExceeded, cyclic{}), bulkhead.OutcomeDropped},
+		{"panicking", &hostile{}, bulkhead.OutcomeIgnored},
+		{"panicking beside a deadline", errors.Join(&hostile{}, context.DeadlineExceeded), bulkhead.OutcomeDropped},
+		{"typed nil", (*bulkhead.FullError)(nil), bulkhead.OutcomeIgnored},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := bulkhead.Classify(tt.err); got != tt.want {
+				t.Errorf("Classify = %v, want %v", got, tt.want)
+			}
+			b := bulkhead.New(bulkhead.Config{Limit: 1, Algorithm: bulkhead.AIMD{}})
+			_ = b.Do(t.Context(), func(context.Context) error { return tt.err })
+			if b.Inflight() != 0 {
+				t.Errorf("%d places in use, want none", b.Inflight())
+			}
+		})
+	}
+}
+
+// A hook that is slower than the events neither fills the memory nor holds a
+// caller: events are dropped and counted.
+func TestSlowHookIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen, dropped, most int
+		b := bulkhead.New(bulkhead.Config{Limit: 1, MaxQueue: -1, OnEvent: func(_ context.Context, e bulkhead.Event) {
+			time.Sleep(time.Millisecond)
+			seen, dropped, most = seen+1, dropped+e.Dropped, max(most, e.Dropped)
+			if e.Dropped > 0 && !strings.Contains(fmt.Sprint(e.LogValue()), fmt.Sprint("dropped=", e.Dropped)) {
+				t.Errorf("%v does not contain the dropped events", e.LogValue())
+			}
+		}})
+		hold(t, b, 1)
+		const callers, calls = 4, 1000
+		var longest atomic.Int64
+		for range callers {
+			go func() {
+				for range calls {
+					start := time.Now()
+					_, _ = b.Acquire(t.Context())
+					longest.Store(max(longest.Load(), int64(time.Since(start))))
+					time.Sleep(time.Microsecond)
+				}
+			}()
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := seen + dropped; got < callers*calls-64 || most == 0 {
+			t.Errorf("%d events and %d dropped, want %d in all and some dropped", seen, dropped, callers*calls)
+		}
+		if got := time.Duration(longest.Load()); got > 100*time.Millisecond {
+			t.Errorf("a caller delivered events for %v, want at most 64 of 1ms", got)
+		}
+	})
+}
+
+// A hook that panics passes its panic on, and the events go on.
+func TestPanickingHook(t *testing.T) {
+	calls := 0
+	b := bulkhead.New(bulkhead.Config{Limit: 1, OnEvent: func(context.Context, bulkhead.Event) {
+		if calls++; calls == 1 {
+			panic("hook")
+		}
+	}})
+	func() {
+		defer func() {
+			if got := recover(); got != "hook" {
+				t.Errorf("recovered %v, want the panic of the hook", got)
+			}
+		}()
+		b.SetLimit(2)
+	}()
+	b.SetLimit(3)
+	if calls != 2 || b.Limit() != 3 {
+		t.Errorf("%d calls, limit %d, want 2 and 3", calls, b.Limit())
+	}
+}
+
+func TestAlgorithmsValidate(t *testing.T) {
+	for _, tt := range []struct {
+		algorithm interface{ Validate() error }
+		want      string
+	}{
+		{bulkhead.AIMD{}, "<nil>"},
+		{bulkhead.AIMD{MaxRTT: -1}, "bulkhead: AIMD: MaxRTT is -1ns, want at least 0"},
+		{&bulkhead.Vegas{}, "<nil>"},
+		{&bulkhead.Vegas{Alpha: 9}, "bulkhead: Vegas: Alpha is 9, want at most Beta, 6"},
+		{&bulkhead.Vegas{Alpha: -1, Beta: -1}, "bulkhead: Vegas: Alpha is -1, want at least 0\nbulkhead: Vegas: Beta is -1, want at least 0"},
+		{&bulkhead.Gradient{}, "<nil>"},
+		{&bulkhead.Gradient{Tolerance: math.NaN(), Smoothing: 2}, "bulkhead: Gradient: Tolerance is NaN, want 0, or at least 1\nbulkhead: Gradient: Smoothing is 2, want 0 to 1"},
+	} {
+		checkEqual(t, fmt.Sprint(tt.algorithm.Validate()), tt.want)
+	}
+}
+
 func TestValidate(t *testing.T) {
-	bad := bulkhead.Config{Limit: -1, MaxQueue: 1<<31 - 1, Interval: -1, MinLimit: -1, MaxLimit: -1, Window: -1}
+	bad := bulkhead.Config{
+		Name: "api", Limit: -1, MaxQueue: 1<<31 - 1, Interval: -1, MinLimit: -1, MaxLimit: -1, Window: -1,
+		Algorithm: &bulkhead.Gradient{Tolerance: 0.5},
+	}
 	err := bad.Validate()
-	for _, part := range []string{"Limit is -1", "MaxQueue", "Interval", "MinLimit", "MaxLimit", "Window"} {
+	for _, part := range []string{
+		"bulkhead: api: Limit is -1, want 0 to", "MaxQueue", "Interval", "MinLimit", "MaxLimit", "Window",
+		"bulkhead: Gradient: Tolerance is 0.5",
+	} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("Validate = %v, want %q in it", err, part)
 		}
@@ -301,9 +426,7 @@ func TestEventsInOrder(t *testing.T) {
 	b.SetLimit(2)
 	b.SetLimit(2)
 	b.SetLimit(4)
-	if diff := cmp.Diff([]int{2, 3, 2, 3, 4}, got); diff != "" {
-		t.Errorf("limits (-want +got):\n%s", diff)
-	}
+	checkEqual(t, got, []int{2, 3, 2, 3, 4})
 }
 
 func TestAllocations(t *testing.T) {
@@ -319,4 +442,13 @@ func TestAllocations(t *testing.T) {
 			t.Errorf("%s: %v allocations, want 0", name, got)
 		}
 	}
+}
+
+// The figures of a Bulkhead are flat JSON, with the name first.
+func TestStatsJSON(t *testing.T) {
+	text, err := json.Marshal(bulkhead.Stats{Name: "api", Limit: 1, Inflight: 2, Queued: 3, QueueFull: 4, TooLate: 5, Shed: 6, TooLarge: 7})
+	if err != nil {
+		t.Error(err)
+	}
+	checkEqual(t, string(text), `{"name":"api","limit":1,"inflight":2,"queued":3,"queue_full":4,"too_late":5,"shed":6,"too_large":7}`)
 }

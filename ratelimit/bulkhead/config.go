@@ -5,65 +5,89 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
 // Config configures a [Bulkhead].
 type Config struct {
-	Name string // names it in errors and events; may be empty
+	Name string // names the bulkhead in errors, events and Stats; may be empty
 
-	// Limit is how many may be inside at once; with an Algorithm, to begin with. Default 10.
+	// Limit is the number of places. With an Algorithm it is the initial limit.
+	// Zero means 10.
 	Limit int
-	// MaxQueue is how many callers may wait. Default as many as Limit; negative means that nobody waits.
+	// MaxQueue is the number of callers that may wait. Zero means Limit.
+	// Negative means that no caller waits.
 	MaxQueue int
-	// MaxWait is how long a caller waits at most. Default as long as its context allows; negative means not at all.
+	// MaxWait bounds the wait of a caller. Zero means no bound apart from its
+	// context. Negative means that no caller waits.
 	MaxWait time.Duration
 
-	// Target is the time that callers should wait at most on average: once all who got in have waited longer for an
-	// Interval, those who have waited longer than Target are refused when their turn comes, except the last. Default
-	// off; negative means off too.
+	// Target is the acceptable wait. Once all admitted callers have waited
+	// longer for an Interval, the bulkhead sheds load: it refuses a caller that
+	// has waited longer when its turn comes, except the last in the queue. Zero
+	// or negative means no load shedding.
 	Target time.Duration
-	// Interval is how long waits above Target are put up with. Default 100 ms, or Target if that is longer.
+	// Interval is the time for which waits above Target are tolerated. Zero
+	// means 100 ms, or Target if that is longer.
 	Interval time.Duration
 
-	// Algorithm adapts the limit. It serves one bulkhead only. Default none: the limit stays.
+	// Algorithm adapts the limit. An Algorithm value serves a single bulkhead.
+	// Nil means a fixed limit.
 	Algorithm Algorithm
 	// MinLimit and MaxLimit bound an adaptive limit.
-	MinLimit int // default 1
-	MaxLimit int // default 1000
-	// Window is the time over which calls are measured before Algorithm is asked; it takes at least 10 calls too.
-	// Default 100 ms.
+	MinLimit int // zero means 1
+	MaxLimit int // zero means 1000
+	// Window is the time for which calls are measured before the limit is
+	// adapted. A window also contains at least 10 calls. Zero means 100 ms.
 	Window time.Duration
-	// Classify says what an error of the work means to Algorithm. Default [Classify].
+	// Classify returns the meaning of an error of the work to Algorithm. Nil
+	// means [Classify].
 	Classify func(error) Outcome
 
-	// OnEvent is told of refusals and changes of the limit.
-	// It may be nil. It is called synchronously, outside locks, after the change it reports and in the order of the
-	// changes; it may call back into this package and must not block.
+	// OnEvent is called with refusals and changes of the limit.
+	// OnEvent may be nil. It is called synchronously, outside locks, after the
+	// change that the event reports, in the order of the changes. It may call
+	// back into this package and must not block.
 	OnEvent func(context.Context, Event)
 }
 
 // maxCount bounds limits and queues.
 const maxCount = 1 << 30
 
-// Validate returns everything that is wrong with c, joined.
+// Validate returns an error that joins all problems of c. It calls the
+// Validate method of Algorithm, if any.
 func (c Config) Validate() error {
-	var errs []error
-	bad := func(wrong bool, format string, args ...any) {
-		if wrong {
-			errs = append(errs, fmt.Errorf("bulkhead: "+format, args...))
-		}
+	p := problems{prefix: "bulkhead: "}
+	if c.Name != "" {
+		p.prefix += quote.Name(c.Name) + ": "
 	}
-	bad(c.Limit < 0 || c.Limit > maxCount, "Limit is %d, want 0 to %d", c.Limit, maxCount)
-	bad(c.MaxQueue > maxCount, "MaxQueue is %d, want at most %d", c.MaxQueue, maxCount)
-	bad(c.Interval < 0, "Interval is %v, want no negative", c.Interval)
-	bad(c.MinLimit < 0 || c.MinLimit > maxCount, "MinLimit is %d, want 0 to %d", c.MinLimit, maxCount)
-	bad(c.MaxLimit < 0 || c.MaxLimit > maxCount, "MaxLimit is %d, want 0 to %d", c.MaxLimit, maxCount)
-	bad(c.MaxLimit > 0 && c.MinLimit > c.MaxLimit, "MinLimit %d exceeds MaxLimit %d", c.MinLimit, c.MaxLimit)
-	bad(c.Window < 0, "Window is %v, want no negative", c.Window)
-	return errors.Join(errs...)
+	p.add(c.Limit < 0 || c.Limit > maxCount, "Limit is %d, want 0 to %d", c.Limit, maxCount)
+	p.add(c.MaxQueue > maxCount, "MaxQueue is %d, want at most %d", c.MaxQueue, maxCount)
+	p.add(c.Interval < 0, "Interval is %v, want at least 0", c.Interval)
+	p.add(c.MinLimit < 0 || c.MinLimit > maxCount, "MinLimit is %d, want 0 to %d", c.MinLimit, maxCount)
+	p.add(c.MaxLimit < 0 || c.MaxLimit > maxCount, "MaxLimit is %d, want 0 to %d", c.MaxLimit, maxCount)
+	p.add(c.MaxLimit > 0 && c.MinLimit > c.MaxLimit, "MinLimit is %d, want at most MaxLimit, %d", c.MinLimit, c.MaxLimit)
+	p.add(c.Window < 0, "Window is %v, want at least 0", c.Window)
+	if a, ok := c.Algorithm.(interface{ Validate() error }); ok {
+		p.errs = append(p.errs, a.Validate())
+	}
+	return errors.Join(p.errs...)
 }
 
-// withDefaults fills in what is zero.
+// problems collects the errors of a configuration.
+type problems struct {
+	prefix string
+	errs   []error
+}
+
+func (p *problems) add(wrong bool, format string, args ...any) {
+	if wrong {
+		p.errs = append(p.errs, errors.New(p.prefix+fmt.Sprintf(format, args...)))
+	}
+}
+
+// withDefaults returns c with defaults filled in.
 func (c Config) withDefaults() Config {
 	def := func(p *int, value int) {
 		if *p == 0 {

@@ -1,50 +1,69 @@
-// Package bulkhead limits how much happens at the same time: so many calls of a service, deployments, or requests
-// being served, with a queue for the rest.
+// Package bulkhead provides a concurrency limiter (semaphore, bulkhead) with a
+// queue, priorities, load shedding and adaptive limits.
 //
-// A server that is asked for more than it can do at once gets slower for everybody, until nobody is served in time. A
-// [Bulkhead] lets so many in, makes some more wait for a bounded time, and refuses the others at once. Its limit is
-// fixed, or found by measuring how long the work takes.
+// A server that works on too many requests at once becomes slow for all of
+// them, until no request is served in time. A [Bulkhead] admits a limited
+// number of callers, makes some more wait for a bounded time, and refuses the
+// others immediately.
 //
-//	deployments := bulkhead.New(bulkhead.Config{Limit: 5, MaxQueue: 20, MaxWait: time.Minute})
-//	err := deployments.Do(ctx, deploy)
+// # Limit the work in progress
+//
+// [Bulkhead.Do], [Do], [Wrap] and [WrapArg] return the place of a caller when
+// its work returns, panics, or calls runtime.Goexit.
+//
+//	places := bulkhead.New(bulkhead.Config{Limit: 5, MaxWait: time.Minute})
+//	err := places.Do(ctx, deploy)
 //	if errors.Is(err, bulkhead.ErrFull) {
 //		fmt.Println("try again later:", err)
 //	}
 //
+// # Hold places across functions
+//
+// A [Permit] holds places until it is released.
+//
+//	permit, err := memory.AcquireN(ctx, 3) // a large piece of work
+//	if err != nil {
+//		return err
+//	}
+//	defer permit.Release()
+//
+// # Serve important callers first
+//
+// Waiting callers are served by [Priority], and first come, first served within
+// a priority. A caller that needs several places blocks the callers behind it.
+//
+//	ctx = bulkhead.WithPriority(ctx, bulkhead.Critical)
+//	err := server.Do(ctx, answer)
+//
+// # Adapt the limit
+//
+// An [Algorithm] finds the limit by measuring the calls: [AIMD], [Vegas] or
+// [Gradient]. Measured limits can be far too low: [Gradient] and, less so,
+// [Vegas] reduce the limit of a healthy service if the times of its calls vary.
+//
+//	api := bulkhead.New(bulkhead.Config{Algorithm: bulkhead.AIMD{}})
+//
 // # Choosing values
 //
-// Little's law gives the limit: calls per second × seconds per call, and some more for bursts. A queue should be as long
-// as what is served in the time that a caller will wait; with Target the bulkhead sees to that itself. Where the right
-// limit changes, or is not known, set an Algorithm: [Vegas] for a service whose calls take about the same time,
-// [Gradient] where times vary, [AIMD] where only failures tell.
+//   - Limit: calls per second × seconds per call (Little's law), and some more
+//     for bursts.
+//   - MaxQueue: the calls that are served in the time that a caller will wait.
+//     With Target, the bulkhead bounds that time itself.
+//   - Algorithm: none if the right limit is known and constant; [AIMD] if
+//     overload shows as calls that miss their deadline; [Vegas] if all calls
+//     take about the same time.
 //
 // # Errors
 //
-// A refusal is a *[FullError], which matches [ErrFull] and ratelimit.ErrLimited. A wait that the context ended matches
-// its error and its cause, and is no FullError.
+// A refusal is a [*FullError]. It matches [ErrFull] and ratelimit.ErrLimited.
+// Its methods Rejected and Retryable inform other guards. The error of a wait
+// whose context ended matches ctx.Err and [context.Cause], and is not a
+// [*FullError].
 //
-// # Concurrency
+// # Concurrency and cost
 //
-// All methods may be called at the same time. While nobody waits, there is no lock unless the limit is adaptive. Callers
-// wait in the order of their priority, and those of one priority in the order of their calls; one that wants much holds
-// back those behind it. No goroutine is started. A [Permit] can be released once only, and is released by Do when the
-// work panics or calls runtime.Goexit.
+// All methods may be called concurrently, and no goroutine is started. Without
+// waiting callers and with a fixed limit there is no lock and no allocation.
 //
-// # Cost
-//
-// To acquire and release takes two compare-and-swaps and one swap, and allocates nothing as long as the permit stays in
-// the function. With an algorithm, it takes two readings of the clock and two locks more. Who waits allocates about 300
-// bytes.
-//
-// # Composition
-//
-// [Do] and [Wrap] guard any func(context.Context) (T, error). A refusal has methods Rejected and Retryable, by which
-// other packages tell that the work was not tried.
-//
-// # Source
-//
-// The adaptive limits follow TCP Vegas (Brakmo and Peterson, 1995) and the gradient of Netflix concurrency-limits,
-// with a baseline that is measured again at a lowered limit, as in BBR's ProbeRTT (Cardwell and others, 2016). The bound
-// on waiting follows CoDel (Nichols and Jacobson, 2012; RFC 8289), in the form for request queues of Facebook's "Fail at
-// Scale" (Maurer, 2015).
+// Costs, formats and sources: docs/ratelimit.md.
 package bulkhead

@@ -6,27 +6,34 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/redoubt-go/redoubt/internal/ctxerr"
+	"github.com/redoubt-go/redoubt/internal/quote"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// ErrFull is the class of all refusals of this package. They also match ratelimit.ErrLimited.
+// ErrFull matches every refusal of this package. Refusals also match
+// [ratelimit.ErrLimited].
 var ErrFull = errors.New("bulkhead: full")
 
-// A Reason says why a caller was refused.
+// A Reason is the reason of a refusal.
 type Reason uint8
 
 const (
-	// ReasonQueue is a queue without room, or with room only for higher priorities.
+	// ReasonQueue means that the queue had no room, or room only for callers of
+	// higher priority.
 	ReasonQueue Reason = iota
-	// ReasonWait is a wait of Config.MaxWait.
+	// ReasonWait means that the caller waited for Config.MaxWait.
 	ReasonWait
-	// ReasonShed is a wait longer than Config.Target, in times when all wait longer.
+	// ReasonShed means that the caller waited longer than Config.Target while
+	// all callers did.
 	ReasonShed
-	// ReasonTooLarge is a caller that counts for more than the limit, or for less than one.
+	// ReasonTooLarge means that the caller asked for more places than the
+	// limit, or for fewer than 1.
 	ReasonTooLarge
 )
 
-// String returns words such as "queue full".
+// String returns words such as "queue full", and "Reason(7)" for an unknown
+// reason.
 func (r Reason) String() string {
 	switch r {
 	case ReasonQueue:
@@ -41,13 +48,14 @@ func (r Reason) String() string {
 	return fmt.Sprintf("Reason(%d)", uint8(r))
 }
 
-// A FullError is a refusal: the work was not tried. It matches [ErrFull] and ratelimit.ErrLimited.
+// A FullError is a refusal: the work was not tried. It matches [ErrFull] and
+// [ratelimit.ErrLimited].
 type FullError struct {
-	Name     string // the Config.Name
-	Reason   Reason // why
+	Name     string // Config.Name
+	Reason   Reason // why the caller was refused
 	Limit    int    // the limit at that time
-	Inflight int    // how much was inside
-	Queued   int    // how many waited
+	Inflight int    // the places in use
+	Queued   int    // the waiting callers
 }
 
 var _ slog.LogValuer = (*FullError)(nil)
@@ -56,28 +64,29 @@ func (b *Bulkhead) full(r Reason) *FullError {
 	return &FullError{Name: b.cfg.Name, Reason: r, Limit: b.Limit(), Inflight: b.Inflight(), Queued: b.queued}
 }
 
-// Error says which bulkhead refused, and why.
+// Error returns the name of the bulkhead, the reason and the load.
 func (e *FullError) Error() string {
-	name := ""
+	text := "bulkhead: "
 	if e.Name != "" {
-		name = e.Name[:min(len(e.Name), 64)] + ": "
+		text += quote.Name(e.Name) + ": "
 	}
-	return fmt.Sprintf("bulkhead: %s%v, %d of %d inside, %d waiting", name, e.Reason, e.Inflight, e.Limit, e.Queued)
+	return text + fmt.Sprintf("%v, %d of %d inside, %d waiting", e.Reason, e.Inflight, e.Limit, e.Queued)
 }
 
-// Is reports whether target is ErrFull or ratelimit.ErrLimited.
+// Is reports whether target is [ErrFull] or [ratelimit.ErrLimited].
 func (e *FullError) Is(target error) bool { return target == ErrFull || target == ratelimit.ErrLimited }
 
-// Rejected returns true: the work was never tried.
+// Rejected returns true: the work was not tried.
 func (e *FullError) Rejected() bool { return true }
 
-// Retryable reports whether another try can succeed: not for a caller beyond the limit.
+// Retryable reports whether another try can succeed. It returns false for
+// [ReasonTooLarge].
 func (e *FullError) Retryable() bool { return e.Reason != ReasonTooLarge }
 
 // LogValue implements [slog.LogValuer].
 func (e *FullError) LogValue() slog.Value {
 	return slog.GroupValue(
-		slog.String("name", e.Name),
+		slog.String("name", quote.Cut(e.Name)),
 		slog.String("reason", e.Reason.String()),
 		slog.Int("limit", e.Limit),
 		slog.Int("inflight", e.Inflight),
@@ -85,11 +94,5 @@ func (e *FullError) LogValue() slog.Value {
 	)
 }
 
-// cancelled returns the error of a wait that ctx ended.
-func cancelled(ctx context.Context) error {
-	err := ctx.Err()
-	if cause := context.Cause(ctx); !errors.Is(err, cause) {
-		return fmt.Errorf("bulkhead: wait: %w: %w", err, cause)
-	}
-	return fmt.Errorf("bulkhead: wait: %w", err)
-}
+// cancelled returns the error of a wait whose context ended.
+func cancelled(ctx context.Context) error { return ctxerr.New(ctx, "bulkhead: wait") }

@@ -4,20 +4,21 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// A Kind says what sort of event is reported.
+// A Kind is the kind of an [Event].
 type Kind uint8
 
 const (
-	// KindRefused is a caller that was refused.
+	// KindRefused means that a caller was refused.
 	KindRefused Kind = iota
-	// KindLimit is a change of the limit.
+	// KindLimit means that the limit changed.
 	KindLimit
 )
 
-// String returns "refused" or "limit".
+// String returns "refused" or "limit", and "Kind(7)" for an unknown kind.
 func (k Kind) String() string {
 	switch k {
 	case KindRefused:
@@ -30,22 +31,29 @@ func (k Kind) String() string {
 
 // An Event is a refusal or a change of the limit.
 type Event struct {
-	Kind  Kind       // which
-	Name  string     // the Config.Name
-	Err   *FullError // the refusal; nil of a change
-	Limit int        // the limit now
-	Old   int        // the limit before; of a refusal the same
+	Kind    Kind       // the kind of event
+	Name    string     // Config.Name
+	Err     *FullError // the refusal; nil if the limit changed
+	Limit   int        // the limit now
+	Old     int        // the limit before; equal to Limit for a refusal
+	Dropped int        // events dropped just before this event, because OnEvent was too slow
 }
 
 var _ slog.LogValuer = Event{}
 
-// LogValue groups the fields for structured logs.
+// LogValue implements [slog.LogValuer].
 func (e Event) LogValue() slog.Value {
 	attrs := []slog.Attr{
-		slog.String("kind", e.Kind.String()), slog.String("name", e.Name), slog.Int("limit", e.Limit), slog.Int("old", e.Old),
+		slog.String("kind", e.Kind.String()),
+		slog.String("name", quote.Cut(e.Name)),
+		slog.Int("limit", e.Limit),
+		slog.Int("old", e.Old),
 	}
 	if e.Err != nil {
 		attrs = append(attrs, slog.String("reason", e.Err.Reason.String()))
+	}
+	if e.Dropped > 0 {
+		attrs = append(attrs, slog.Int("dropped", e.Dropped))
 	}
 	return slog.GroupValue(attrs...)
 }
@@ -63,53 +71,22 @@ func (b *Bulkhead) refused(ctx context.Context, err *FullError) {
 	case ReasonTooLarge:
 		b.figures.TooLarge++
 	}
-	b.events.post(ctx, Event{Kind: KindRefused, Name: b.cfg.Name, Err: err, Limit: err.Limit, Old: err.Limit})
+	b.post(ctx, Event{Kind: KindRefused, Err: err, Limit: err.Limit, Old: err.Limit})
 	b.mu.Unlock()
-	b.events.deliver()
+	b.deliver()
 }
 
-// A queued event waits for its turn with the context of the call that caused it.
-type queued struct {
-	ctx   context.Context
-	event Event
-}
-
-// A notifier calls a hook with one event after the other. Whoever finds it busy leaves its event to that one.
-type notifier struct {
-	hook  func(context.Context, Event)
-	mu    sync.Mutex
-	queue []queued
-	busy  bool
-}
-
-// post queues an event, at the moment of the change.
-func (n *notifier) post(ctx context.Context, e Event) {
-	if n.hook == nil {
-		return
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.queue = append(n.queue, queued{ctx, e})
-}
-
-// deliver calls the hook, outside all locks.
-func (n *notifier) deliver() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.busy {
-		return
-	}
-	n.busy = true
-	defer func() { n.busy = false }() // also when the hook panics
-	for len(n.queue) > 0 {
-		next := n.queue[0]
-		n.queue = n.queue[1:]
-		n.call(next)
+// post queues an event. The caller holds mu, and calls deliver after it.
+func (b *Bulkhead) post(ctx context.Context, e Event) {
+	if b.cfg.OnEvent != nil {
+		e.Name = b.cfg.Name
+		b.events.Post(ctx, e)
 	}
 }
 
-func (n *notifier) call(q queued) {
-	n.mu.Unlock()
-	defer n.mu.Lock()
-	n.hook(q.ctx, q.event)
+func (b *Bulkhead) deliver() {
+	b.events.Deliver(func(ctx context.Context, e Event, dropped int) {
+		e.Dropped = dropped
+		b.cfg.OnEvent(ctx, e)
+	})
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
 )
 
-// A deployer runs at most five deployments at a time; the others wait for their turn.
+// A deployer runs at most five deployments at a time; the others wait for their
+// turn.
 type deployer struct {
 	places *bulkhead.Bulkhead
 	inside atomic.Int64

@@ -2,7 +2,6 @@ package bulkhead_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -14,12 +13,56 @@ func Example() {
 	ctx := context.Background()
 	deploy := func(context.Context) error { fmt.Println("deployed"); return nil }
 
-	deployments := bulkhead.New(bulkhead.Config{Limit: 5, MaxQueue: 20, MaxWait: time.Minute})
-	err := deployments.Do(ctx, deploy)
+	places := bulkhead.New(bulkhead.Config{Limit: 5, MaxWait: time.Minute})
+	err := places.Do(ctx, deploy)
 	if errors.Is(err, bulkhead.ErrFull) {
 		fmt.Println("try again later:", err)
 	}
 	// Output: deployed
+}
+
+// A function that holds several places until it returns.
+func load(ctx context.Context, memory *bulkhead.Bulkhead) error {
+	permit, err := memory.AcquireN(ctx, 3) // a large piece of work
+	if err != nil {
+		return err
+	}
+	defer permit.Release()
+	fmt.Println(memory.Inflight(), "places in use")
+	return nil
+}
+
+func Example_permit() {
+	memory := bulkhead.New(bulkhead.Config{Limit: 8})
+	fmt.Println(load(context.Background(), memory))
+	// Output:
+	// 3 places in use
+	// <nil>
+}
+
+func Example_priority() {
+	ctx, server := context.Background(), bulkhead.New(bulkhead.Config{})
+	answer := func(context.Context) error { return nil }
+
+	ctx = bulkhead.WithPriority(ctx, bulkhead.Critical)
+	err := server.Do(ctx, answer)
+
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+func Example_adaptive() {
+	api := bulkhead.New(bulkhead.Config{Algorithm: bulkhead.AIMD{}})
+
+	fmt.Println(api.Limit())
+	// Output: 10
+}
+
+func ExampleWrapArg() {
+	b := bulkhead.New(bulkhead.Config{Limit: 2})
+	fetch := bulkhead.WrapArg(b, func(_ context.Context, url string) (string, error) { return "page of " + url, nil })
+	fmt.Println(fetch(context.Background(), "example.com"))
+	// Output: page of example.com <nil>
 }
 
 func ExampleNew() {
@@ -37,7 +80,7 @@ func ExampleNew() {
 
 func ExampleBulkhead() {
 	b := bulkhead.New(bulkhead.Config{Limit: 8})
-	permit, err := b.AcquireN(context.Background(), 3) // a large piece of work
+	permit, err := b.AcquireN(context.Background(), 3)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -51,14 +94,14 @@ func ExampleConfig() {
 	fmt.Println(bulkhead.Config{Limit: -1, MinLimit: 9, MaxLimit: 3}.Validate())
 	// Output:
 	// bulkhead: Limit is -1, want 0 to 1073741824
-	// bulkhead: MinLimit 9 exceeds MaxLimit 3
+	// bulkhead: MinLimit is 9, want at most MaxLimit, 3
 }
 
 func ExamplePermit() {
 	b := bulkhead.New(bulkhead.Config{Limit: 1})
 	permit, _ := b.TryAcquire()
 	permit.Release()
-	permit.Release() // of no effect
+	permit.Release() // no effect
 	fmt.Println(b.Inflight())
 	// Output: 0
 }
@@ -109,13 +152,13 @@ func ExamplePriority() {
 }
 
 func ExampleOutcome() {
-	fmt.Println(bulkhead.Classify(context.Canceled) == bulkhead.Ignored)
-	// Output: true
+	fmt.Println(bulkhead.Classify(context.Canceled))
+	// Output: ignored
 }
 
 func ExampleClassify() {
-	fmt.Println(bulkhead.Classify(nil) == bulkhead.Success, bulkhead.Classify(context.DeadlineExceeded) == bulkhead.Dropped)
-	// Output: true true
+	fmt.Println(bulkhead.Classify(nil), bulkhead.Classify(context.DeadlineExceeded))
+	// Output: success dropped
 }
 
 func ExampleEvent() {
@@ -130,15 +173,15 @@ func ExampleKind() {
 }
 
 func ExampleStats() {
-	b := bulkhead.New(bulkhead.Config{Limit: 1, MaxQueue: -1})
+	b := bulkhead.New(bulkhead.Config{Name: "api", Limit: 1, MaxQueue: -1})
 	b.TryAcquire()
 	_, _ = b.Acquire(context.Background())
-	text, _ := json.Marshal(b.Stats())
-	fmt.Println(string(text))
-	// Output: {"limit":1,"inflight":1,"queued":0,"queue_full":1,"too_late":0,"shed":0,"too_large":0}
+	s := b.Stats()
+	fmt.Println(s.Name, s.Limit, s.Inflight, s.Queued, s.QueueFull)
+	// Output: api 1 1 0 1
 }
 
-// Half as many after every window with a drop.
+// halve is an Algorithm that halves the limit after every window with a drop.
 type halve struct{}
 
 func (halve) Update(limit int, s bulkhead.Sample) int {

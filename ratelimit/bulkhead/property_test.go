@@ -10,23 +10,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/leanovate/gopter"
 	"github.com/leanovate/gopter/gen"
 	"github.com/leanovate/gopter/prop"
 	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
 )
 
-func check(t *testing.T, runs int, p gopter.Prop) {
-	t.Helper()
-	parameters := gopter.DefaultTestParameters()
-	parameters.MinSuccessfulTests = runs
-	properties := gopter.NewProperties(parameters)
-	properties.Property(t.Name(), p)
-	properties.TestingRun(t)
-}
-
-// A model is the oracle: callers by number, in one list, searched anew each time.
+// A model is the oracle: callers by number, in a list that is searched again
+// each time.
 type model struct {
 	limit, inside int
 	queue         []request
@@ -53,9 +43,10 @@ func (m *model) settle() {
 	}
 }
 
-func TestPropertyP10_EqualsTheModel(t *testing.T) {
-	// Oracle: model. Who gets in, in which order, whatever is acquired, released, cancelled and set.
-	check(t, 100, prop.ForAll(func(seed int64) (failure string) {
+func TestPropertyEqualsTheModel(t *testing.T) {
+	// Oracle: model. Who gets in, in which order, whatever is acquired,
+	// released, cancelled and set.
+	checkProperty(t, 100, prop.ForAll(func(seed int64) (failure string) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(uint64(seed), 6))
 			b, m := bulkhead.New(bulkhead.Config{Limit: 6, MaxQueue: 1000}), &model{limit: 6}
@@ -122,7 +113,7 @@ func TestPropertyP10_EqualsTheModel(t *testing.T) {
 	}, gen.Int64()))
 }
 
-func TestPropertyP10_NeverAboveTheLimit(t *testing.T) {
+func TestPropertyNeverAboveTheLimit(t *testing.T) {
 	// Oracle: a counter of those inside, in real time.
 	b := bulkhead.New(bulkhead.Config{Limit: 3, MaxQueue: 1000})
 	var inside, worst, done atomic.Int64
@@ -149,7 +140,5 @@ func TestPropertyP10_NeverAboveTheLimit(t *testing.T) {
 		t.Errorf("%d inside at most, %d in all; want at most 3, and many", worst.Load(), done.Load())
 	}
 	want := bulkhead.Stats{Limit: b.Limit()}
-	if diff := cmp.Diff(want, b.Stats()); diff != "" {
-		t.Errorf("stats (-want +got):\n%s", diff)
-	}
+	checkEqual(t, b.Stats(), want)
 }

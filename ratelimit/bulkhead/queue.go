@@ -6,19 +6,20 @@ import (
 	"time"
 )
 
-// A Priority decides who waits in front of whom. It has five levels; values beyond count as the nearest.
+// A Priority orders waiting callers. Values below Background count as
+// Background, and values above Critical as Critical.
 type Priority int8
 
 const (
-	// Background is for work that nobody waits for.
+	// Background is for work without a waiting user.
 	Background Priority = iota - 2
 	// Low is for work that can be repeated later.
 	Low
-	// Normal is the priority of a context without one.
+	// Normal is the default.
 	Normal
-	// High is for work that somebody waits for.
+	// High is for work that a user waits for.
 	High
-	// Critical is for work without which nothing else goes on.
+	// Critical is for work that all other work depends on.
 	Critical
 )
 
@@ -29,12 +30,12 @@ func (p Priority) level() int { return int(Critical - min(max(p, Background), Cr
 
 type priorityKey struct{}
 
-// WithPriority returns a context with the priority p.
+// WithPriority returns a copy of ctx with the priority p.
 func WithPriority(ctx context.Context, p Priority) context.Context {
 	return context.WithValue(ctx, priorityKey{}, p)
 }
 
-// PriorityFrom returns the priority of ctx, Normal if it has none.
+// PriorityFrom returns the priority of ctx, by default Normal.
 func PriorityFrom(ctx context.Context) Priority {
 	p, _ := ctx.Value(priorityKey{}).(Priority)
 	return p
@@ -45,17 +46,18 @@ type waiter struct {
 	n      int64
 	level  int
 	since  time.Duration
-	answer chan error    // nil for a place
-	elem   *list.Element // nil when the answer is there; guarded by mu
+	answer chan error    // receives nil with the places, or a refusal
+	elem   *list.Element // nil once the answer is sent; guarded by mu
 }
 
-// enqueue returns nothing if there is room after all, an error if there is none even to wait, and otherwise a waiter.
+// enqueue returns a waiter, or an error if the queue is full. It returns
+// neither if places were free after all, and then has acquired them.
 func (b *Bulkhead) enqueue(ctx context.Context, n int) (*waiter, error) {
 	level := PriorityFrom(ctx).level()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.word.Or(waiting)
-	defer b.grant() // finds out whether anybody waits
+	defer b.grant() // clears the flag if no caller waits
 	inflight, limit := b.word.Load()>>1, b.limit.Load()
 	switch {
 	case int64(n) > limit || n < 1:
@@ -76,7 +78,8 @@ func (b *Bulkhead) enqueue(ctx context.Context, n int) (*waiter, error) {
 	return w, nil
 }
 
-// displace makes the last of the lowest priority below level give up its place in the queue, if there is one.
+// displace refuses the last waiter of the lowest priority below level, and
+// reports whether there was such a waiter.
 func (b *Bulkhead) displace(level int) bool {
 	for i := priorities - 1; i > level; i-- {
 		if e := b.queues[i].Back(); e != nil {
@@ -88,7 +91,7 @@ func (b *Bulkhead) displace(level int) bool {
 	return false
 }
 
-// front returns the waiter whose turn is next, and its queue.
+// front returns the next waiter and its queue.
 func (b *Bulkhead) front() (*list.Element, *list.List) {
 	for i := range b.queues {
 		if e := b.queues[i].Front(); e != nil {
@@ -104,7 +107,7 @@ func (b *Bulkhead) remove(q *list.List, e *list.Element) {
 	b.queued--
 }
 
-// verdict returns why w, at the front, is to be refused, or nil.
+// verdict returns the refusal of w, the next waiter, or nil.
 func (b *Bulkhead) verdict(w *waiter) error {
 	if w.n > b.limit.Load() {
 		return b.full(ReasonTooLarge)
@@ -121,7 +124,7 @@ func (b *Bulkhead) verdict(w *waiter) error {
 	return nil
 }
 
-// wait waits for the answer to w, or takes w out of the queue.
+// wait waits for the answer to w. If w gives up first, wait removes it.
 func (b *Bulkhead) wait(ctx context.Context, w *waiter) error {
 	var late <-chan time.Time
 	if b.cfg.MaxWait > 0 {
@@ -136,7 +139,7 @@ func (b *Bulkhead) wait(ctx context.Context, w *waiter) error {
 		return b.leave(w, func() error { return b.full(ReasonWait) })
 	case <-ctx.Done():
 		err := b.leave(w, func() error { return cancelled(ctx) })
-		if err == nil { // let in at the same moment: hand the place on
+		if err == nil { // admitted at the same moment: pass the places on
 			b.release(w.n)
 			err = cancelled(ctx)
 		}
@@ -144,7 +147,8 @@ func (b *Bulkhead) wait(ctx context.Context, w *waiter) error {
 	}
 }
 
-// leave takes w out of the queue and returns its error, or else the answer that it has got already.
+// leave removes w and returns the result of err. If w already has an answer, it
+// returns the answer.
 func (b *Bulkhead) leave(w *waiter, err func() error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -152,6 +156,6 @@ func (b *Bulkhead) leave(w *waiter, err func() error) error {
 		return <-w.answer
 	}
 	b.remove(&b.queues[w.level], w.elem)
-	b.grant() // those behind may need less
+	b.grant() // the waiters behind w may need fewer places
 	return err()
 }

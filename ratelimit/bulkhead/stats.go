@@ -1,15 +1,17 @@
 package bulkhead
 
-// Stats are the figures of a [Bulkhead] now and, of its refusals, since it was made.
+// Stats are figures of a [Bulkhead]. QueueFull, TooLate, Shed and TooLarge
+// count refusals from the call of New.
 type Stats struct {
-	Limit    int `json:"limit"`    // the present limit
-	Inflight int `json:"inflight"` // the sum of what callers inside count
-	Queued   int `json:"queued"`   // callers that wait
+	Name     string `json:"name"`     // Config.Name
+	Limit    int    `json:"limit"`    // the current limit
+	Inflight int    `json:"inflight"` // places in use
+	Queued   int    `json:"queued"`   // waiting callers
 
-	QueueFull uint64 `json:"queue_full"` // refused because of a full queue
-	TooLate   uint64 `json:"too_late"`   // refused after Config.MaxWait
-	Shed      uint64 `json:"shed"`       // refused after Config.Target, in times when all waited longer
-	TooLarge  uint64 `json:"too_large"`  // refused because they counted for more than the limit
+	QueueFull uint64 `json:"queue_full"` // callers refused because the queue was full
+	TooLate   uint64 `json:"too_late"`   // callers refused after Config.MaxWait
+	Shed      uint64 `json:"shed"`       // callers refused after Config.Target while all callers waited longer
+	TooLarge  uint64 `json:"too_large"`  // callers refused because they asked for more places than the limit
 }
 
 // Stats returns the figures.
@@ -17,6 +19,6 @@ func (b *Bulkhead) Stats() Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.figures
-	s.Limit, s.Inflight, s.Queued = b.Limit(), b.Inflight(), b.queued
+	s.Name, s.Limit, s.Inflight, s.Queued = b.cfg.Name, b.Limit(), b.Inflight(), b.queued
 	return s
 }

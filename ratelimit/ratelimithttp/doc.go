@@ -1,26 +1,56 @@
-// Package ratelimithttp limits the requests of an HTTP server, and makes an HTTP client obey the limits of others.
+// Package ratelimithttp provides rate limiting middleware for HTTP servers, and
+// an HTTP transport that obeys the rate limits of servers.
 //
-//	perIP := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerMinute(60)})
+// # Limit each client of a server
+//
+// [Middleware] answers requests over the limit with status 429. It adds the
+// fields RateLimit and RateLimit-Policy to every response.
+//
+//	perIP := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{
+//		Limit: ratelimit.PerMinute(60),
+//	})
 //	limit := ratelimithttp.Middleware(ratelimithttp.Config{
 //		Store: ratelimit.Local(perIP),
 //		Key:   ratelimithttp.ByIP(ratelimithttp.ClientIP()),
 //	})
 //	handler := limit(mux)
 //
+// # Limit the requests in progress
+//
+// [Concurrency] answers requests that a concurrency limiter refuses with status
+// 503.
+//
+//	places := bulkhead.New(bulkhead.Config{Limit: 100, MaxWait: time.Second})
+//	handler := ratelimithttp.Concurrency(places)(mux)
+//
+// # Obey a server
+//
+// [Transport] pauses the requests to a host that asks for a pause. It can also
+// limit the requests that it sends.
+//
+//	client := &http.Client{Transport: &ratelimithttp.Transport{
+//		Limit: ratelimithttp.All(ratelimit.New(ratelimit.PerSecond(10))),
+//	}}
+//
 // # Choosing values
 //
-// Behind a proxy, name its addresses to [ClientIP]: without, all requests seem to come from the proxy; and with more
-// than its own, any client can pretend to be any other. [ByIP] counts the whole /64 of an IPv6 address as one client,
-// since that is what a single one gets; many get a /56 or a /48, for which [IPKey] can be told.
+//   - Behind a proxy, pass the address ranges of the proxy to [ClientIP].
+//     Without them, all requests appear to come from the proxy. With ranges
+//     that are too wide, a client can forge its address.
+//   - [ByIP] counts the /64 prefix of an IPv6 address as one client, because a
+//     single client gets that much. Many clients get a /56 or a /48: use
+//     [IPKey].
 //
 // # Errors
 //
-// A request over the limit is answered with status 429 and one over a bulkhead with 503, a problem document of RFC 9457
-// and Retry-After. [ParseRateLimit] reports a field that is not well-formed. A client's [Transport] returns a
-// *ratelimit.LimitedError for a request that it did not send.
+// Refused requests are answered with a problem document (RFC 9457) and, if
+// another try can succeed, Retry-After. A Transport returns a
+// *[ratelimit.LimitedError] for a request that it did not send.
 //
-// # Source
+// # Concurrency and cost
 //
-// The fields RateLimit and RateLimit-Policy are those of draft-ietf-httpapi-ratelimit-headers-10, as structured fields
-// of RFC 9651.
+// All functions may be used concurrently. Middleware allocates at most four
+// times per request.
+//
+// Costs, formats and sources: docs/ratelimit.md.
 package ratelimithttp

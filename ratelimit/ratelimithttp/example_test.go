@@ -1,6 +1,7 @@
 package ratelimithttp_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -15,7 +16,9 @@ import (
 var mux = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") })
 
 func Example() {
-	perIP := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerMinute(60)})
+	perIP := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{
+		Limit: ratelimit.PerMinute(60),
+	})
 	limit := ratelimithttp.Middleware(ratelimithttp.Config{
 		Store: ratelimit.Local(perIP),
 		Key:   ratelimithttp.ByIP(ratelimithttp.ClientIP()),
@@ -26,6 +29,46 @@ func Example() {
 	handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	fmt.Println(w.Code, w.Header().Get("RateLimit-Policy"), w.Header().Get("RateLimit"))
 	// Output: 200 "default";q=60;w=60 "default";r=59;t=1
+}
+
+// At most so many requests at a time, and some more that wait.
+func Example_concurrency() {
+	places := bulkhead.New(bulkhead.Config{Limit: 100, MaxWait: time.Second})
+	handler := ratelimithttp.Concurrency(places)(mux)
+
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	fmt.Println(w.Code)
+	// Output: 200
+}
+
+// A client that sends at most ten requests per second, and fewer if the server
+// asks for it.
+func Example_client() {
+	server := httptest.NewServer(mux)
+	defer server.Close()
+
+	client := &http.Client{Transport: &ratelimithttp.Transport{
+		Limit: ratelimithttp.All(ratelimit.New(ratelimit.PerSecond(10))),
+	}}
+	resp, err := client.Get(server.URL)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp.Body.Close()
+	fmt.Println(resp.StatusCode)
+	// Output: 200
+}
+
+func ExampleAll() {
+	lim := ratelimit.New(ratelimit.PerHour(1))
+	limit := ratelimithttp.All(ratelimit.Reject(lim))
+	client := &http.Client{Transport: &ratelimithttp.Transport{Limit: limit}}
+	lim.Allow()
+	_, err := client.Get("http://example.com")
+	fmt.Println(errors.Is(err, ratelimit.ErrLimited))
+	// Output: true
 }
 
 func ExampleMiddleware() {
@@ -55,7 +98,7 @@ func ExampleClientIP() {
 	client := ratelimithttp.ClientIP(netip.MustParsePrefix("10.0.0.0/8"))
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.RemoteAddr = "10.0.0.1:4711"
-	r.Header.Set("X-Forwarded-For", "1.2.3.4, 203.0.113.9, 10.0.0.7") // the first is made up
+	r.Header.Set("X-Forwarded-For", "1.2.3.4, 203.0.113.9, 10.0.0.7") // the first is forged
 	fmt.Println(client(r))
 	// Output: 203.0.113.9
 }
@@ -82,7 +125,7 @@ func ExampleByIP() {
 func ExampleConcurrency() {
 	b := bulkhead.New(bulkhead.Config{Limit: 1, MaxQueue: -1})
 	handler := ratelimithttp.Concurrency(b)(mux)
-	permit, _ := b.TryAcquire() // somebody else is being served
+	permit, _ := b.TryAcquire() // another request is being served
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	fmt.Println(w.Code, w.Header().Get("Retry-After"))

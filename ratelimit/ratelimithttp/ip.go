@@ -6,13 +6,18 @@ import (
 	"strings"
 )
 
-// maxHops bounds how many addresses of X-Forwarded-For are read, from the right.
+// maxHops bounds the number of addresses that are read from X-Forwarded-For,
+// starting at the right.
 const maxHops = 32
 
-// ClientIP returns a function that finds the address of the client of a request. That is the TCP peer unless it is one
-// of the trusted proxies; then it is the last address in X-Forwarded-For that is not. All lines of the field
-// count as one. An address that cannot be read, or more than 32 trusted ones, make the last trusted hop the client: what
-// is further to the left may be made up. The result is not valid if the peer is unknown.
+// ClientIP returns a function that finds the address of the client of a
+// request. If the TCP peer is not a trusted proxy, the peer is the client.
+// Otherwise the client is the last address in X-Forwarded-For that is not
+// trusted. All lines of the field count as one list.
+//
+// If an address is malformed, or more than 32 are trusted, the last trusted
+// address is the client, because a client can forge everything to its left.
+// The result is invalid if the address of the peer is malformed.
 func ClientIP(trusted ...netip.Prefix) func(*http.Request) netip.Addr {
 	return func(r *http.Request) netip.Addr {
 		addr := parseAddr(r.RemoteAddr)
@@ -46,8 +51,8 @@ func contains(prefixes []netip.Prefix, a netip.Addr) bool {
 	return false
 }
 
-// parseAddr reads an address with or without port, brackets, blanks around and a zone. An IPv4 address in IPv6 form
-// becomes IPv4.
+// parseAddr parses an address with or without a port, brackets, surrounding
+// blanks and a zone. It returns an IPv4-mapped IPv6 address as IPv4.
 func parseAddr(s string) netip.Addr {
 	s = strings.Trim(s, " \t")
 	if len(s) > 80 {
@@ -69,9 +74,11 @@ func parseAddr(s string) netip.Addr {
 // nat64 is the prefix of IPv4 addresses behind a translator (RFC 6052).
 var nat64 = netip.MustParsePrefix("64:ff9b::/96")
 
-// IPKey returns the prefix of a under which it should be counted, of v4 bits for IPv4 and v6 bits for IPv6; usual are 32
-// and 64. Numbers out of range count as the whole address. IPv4 in IPv6 form and behind NAT64 counts as IPv4, and a zone
-// is left out. All addresses that are not valid have the zero Prefix: one key, so that they are limited too.
+// IPKey returns the prefix that a client with the address a is counted under:
+// v4 bits for IPv4, usually 32, and v6 bits for IPv6, usually 64. A number of
+// bits out of range means the whole address. IPv4-mapped and NAT64 addresses
+// count as IPv4, and the zone is left out. All invalid addresses share the zero
+// Prefix, so that they are limited too.
 func IPKey(a netip.Addr, v4, v6 int) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	if nat64.Contains(a) {
@@ -92,15 +99,15 @@ func IPKey(a netip.Addr, v4, v6 int) netip.Prefix {
 	return p
 }
 
-// ByIP returns a function for Config.Key that limits all requests, by the [IPKey] of 32 and 64 bits of what find returns:
-// see [ClientIP].
+// ByIP returns a function for Config.Key that limits all requests by the
+// [IPKey], of 32 and 64 bits, of the address that find returns. See [ClientIP].
 func ByIP(find func(*http.Request) netip.Addr) func(*http.Request) (string, bool) {
 	return func(r *http.Request) (string, bool) {
 		p := IPKey(find(r), 32, 64)
 		if !p.IsValid() {
 			return "", true
 		}
-		b := p.Addr().As16() // keeps IPv4 and IPv6 apart
+		b := p.Addr().As16() // distinguishes IPv4 from IPv6
 		return string(b[:]), true
 	}
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit/ratelimithttp"
 )
 
-// everybody is the key of all requests.
-func everybody(*http.Request) (string, bool) { return "all", true }
+// oneKey is the key of all requests.
+func oneKey(*http.Request) (string, bool) { return "all", true }
 
 func local(l ratelimit.Limit) ratelimit.Store {
 	return ratelimit.Local(ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: l}))
@@ -32,7 +32,7 @@ func get(h http.Handler) *httptest.ResponseRecorder {
 	return w
 }
 
-func TestTrap19_IPKey(t *testing.T) {
+func TestIPKey(t *testing.T) {
 	tests := []struct{ addr, want string }{
 		{"192.0.2.1", "192.0.2.1/32"},
 		{"::ffff:192.0.2.1", "192.0.2.1/32"},
@@ -66,7 +66,7 @@ func TestTrap19_IPKey(t *testing.T) {
 	}
 }
 
-func TestTrap20_ClientIP(t *testing.T) {
+func TestClientIP(t *testing.T) {
 	tests := []struct {
 		name, peer string
 		lines      []string
@@ -103,7 +103,7 @@ func TestTrap20_ClientIP(t *testing.T) {
 	}
 }
 
-func TestTrap21_Fields(t *testing.T) {
+func TestFields(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		type fields struct {
 			Code              int
@@ -116,37 +116,35 @@ func TestTrap21_Fields(t *testing.T) {
 		}
 		upstream := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Type", "x") })
 		h := ratelimithttp.Middleware(ratelimithttp.Config{
-			Store: local(ratelimit.Per(10, 100*time.Millisecond).WithBurst(1)), Key: everybody, Policy: `a"b\`,
+			Store: local(ratelimit.Per(10, 100*time.Millisecond).WithBurst(1)), Key: oneKey, Policy: `a"b\`,
 		})(upstream)
 		policy := []string{`"a\"b\\";q=100;w=1`}
 		want := []fields{
 			{200, policy, []string{`"a\"b\\";r=0;t=1`}, "", "x"},
 			{429, policy, []string{`"a\"b\\";r=0;t=1`}, "1", "application/problem+json"},
 		}
-		if diff := cmp.Diff(want, []fields{see(h), see(h)}); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
+		checkEqual(t, []fields{see(h), see(h)}, want)
 		for _, tt := range []struct {
 			limit ratelimit.Limit
 			want  string
 		}{
 			{ratelimit.Per(3, 1500*time.Millisecond), "q=4;w=2"},
 			{ratelimit.PerHour(1 << 60), "q=999999999999999;w=3600"},
-			{ratelimit.Limit{}, "q=0;w=1"},
+			{ratelimit.PerSecond(0).WithBurst(3), "q=0;w=1"},
 			{ratelimit.Per(1, 1<<63-1), "q=1;w=9223372037"},
 		} {
-			got := see(ratelimithttp.Middleware(ratelimithttp.Config{Store: local(tt.limit), Key: everybody})(upstream)).Policy[0]
+			got := see(ratelimithttp.Middleware(ratelimithttp.Config{Store: local(tt.limit), Key: oneKey})(upstream)).Policy[0]
 			if got != `"default";`+tt.want {
 				t.Errorf("%v: policy %s, want %s", tt.limit, got, tt.want)
 			}
 		}
-		hour := ratelimithttp.Middleware(ratelimithttp.Config{Store: local(ratelimit.Every(90*time.Minute + 1)), Key: everybody})(h)
+		hour := ratelimithttp.Middleware(ratelimithttp.Config{Store: local(ratelimit.Every(90*time.Minute + 1)), Key: oneKey})(h)
 		get(hour)
 		if got := see(hour); got.RetryAfter != "5401" || got.Limit[0] != `"default";r=0;t=5401` {
 			t.Errorf("got %+v, want a retry after 5401", got)
 		}
 		big := ratelimithttp.Middleware(ratelimithttp.Config{
-			Store: local(ratelimit.PerHour(5)), Key: everybody, Cost: func(*http.Request) int64 { return 6 },
+			Store: local(ratelimit.PerHour(5)), Key: oneKey, Cost: func(*http.Request) int64 { return 6 },
 		})(h)
 		if got := see(big); got.Code != 429 || got.RetryAfter != "" {
 			t.Errorf("more than the burst: %+v, want 429 without Retry-After", got)
@@ -154,9 +152,9 @@ func TestTrap21_Fields(t *testing.T) {
 	})
 }
 
-func TestTrap21_FieldsAreAppended(t *testing.T) {
-	inner := ratelimithttp.Middleware(ratelimithttp.Config{Store: local(ratelimit.PerHour(5)), Key: everybody, Policy: "inner"})
-	outer := ratelimithttp.Middleware(ratelimithttp.Config{Store: local(ratelimit.PerHour(9)), Key: everybody, Policy: "outer"})
+func TestFieldsAreAppended(t *testing.T) {
+	inner := ratelimithttp.Middleware(ratelimithttp.Config{Store: local(ratelimit.PerHour(5)), Key: oneKey, Policy: "inner"})
+	outer := ratelimithttp.Middleware(ratelimithttp.Config{Store: local(ratelimit.PerHour(9)), Key: oneKey, Policy: "outer"})
 	w := get(outer(inner(http.NotFoundHandler())))
 	got, err := ratelimithttp.ParseRateLimit(w.Header())
 	want := []ratelimithttp.Quota{
@@ -168,8 +166,8 @@ func TestTrap21_FieldsAreAppended(t *testing.T) {
 	}
 }
 
-func TestTrap22_NestedCountsOnceAndTouchesNothing(t *testing.T) {
-	limit := ratelimithttp.Middleware(ratelimithttp.Config{Store: local(ratelimit.PerHour(2)), Key: everybody})
+func TestNestedCountsOnceAndTouchesNothing(t *testing.T) {
+	limit := ratelimithttp.Middleware(ratelimithttp.Config{Store: local(ratelimit.PerHour(2)), Key: oneKey})
 	var passed http.ResponseWriter
 	h := limit(limit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		passed = w
@@ -195,25 +193,28 @@ func (failing) TakeKey(context.Context, string, int64) (ratelimit.Decision, erro
 func TestMiddlewareConfig(t *testing.T) {
 	ok := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	var got []string
-	c := ratelimithttp.Config{Store: failing{}, Key: everybody, OnError: func(_ *http.Request, err error) { got = append(got, err.Error()) }}
-	open := get(ratelimithttp.Middleware(c)(ok))
-	c.FailClosed = true
-	closed := get(ratelimithttp.Middleware(c)(ok))
-	if open.Code != 200 || closed.Code != 503 || !strings.Contains(closed.Body.String(), "temporary-reduced-capacity") {
-		t.Errorf("open %d, closed %d %s, want 200 and 503", open.Code, closed.Code, closed.Body)
+	c := ratelimithttp.Config{Store: failing{}, Key: oneKey, OnError: func(_ *http.Request, err error) { got = append(got, err.Error()) }}
+	refused := get(ratelimithttp.Middleware(c)(ok))
+	c.ServeOnError = true
+	served := get(ratelimithttp.Middleware(c)(ok))
+	if served.Code != 200 || refused.Code != 503 || !strings.Contains(refused.Body.String(), "temporary-reduced-capacity") {
+		t.Errorf("ServeOnError: %d, otherwise %d %s, want 200 and 503", served.Code, refused.Code, refused.Body)
 	}
-	if diff := cmp.Diff([]string{"down", "down"}, got); diff != "" {
-		t.Errorf("OnError (-want +got):\n%s", diff)
-	}
+	checkEqual(t, got, []string{"down", "down"})
 	c = ratelimithttp.Config{Store: local(ratelimit.PerHour(1)), Key: func(*http.Request) (string, bool) { return "", false }}
 	h := ratelimithttp.Middleware(c)(ok)
 	if get(h); get(h).Code != 200 {
 		t.Error("a request that is not limited was refused")
 	}
-	c = ratelimithttp.Config{Store: local(ratelimit.PerHour(1)), Key: everybody, NoFields: true, Cost: func(*http.Request) int64 { return -5 }}
+	c = ratelimithttp.Config{Store: local(ratelimit.PerHour(1)), Key: oneKey, NoFields: true, Cost: func(*http.Request) int64 { return 0 }}
 	h = ratelimithttp.Middleware(c)(ok)
 	if get(h); get(h).Code != 200 || len(get(h).Header()) != 0 {
 		t.Errorf("free requests: %d, header %v", get(h).Code, get(h).Header())
+	}
+	c.Cost = func(*http.Request) int64 { return -5 }
+	h = ratelimithttp.Middleware(c)(ok)
+	if get(h); get(h).Code != 429 {
+		t.Error("a request of negative cost is free")
 	}
 	c.Policy = "ü" + strings.Repeat("x", 100)
 	defer func() {
@@ -222,6 +223,59 @@ func TestMiddlewareConfig(t *testing.T) {
 		}
 	}()
 	ratelimithttp.Middleware(c)
+}
+
+// A request counts even if the client cancels it before the limiter sees it.
+func TestCancelledRequestsCount(t *testing.T) {
+	served := 0
+	h := ratelimithttp.Middleware(ratelimithttp.Config{Store: local(ratelimit.PerHour(5)), Key: oneKey})(
+		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served++ }))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil))
+	}
+	if served != 5 {
+		t.Errorf("served %d of 100 cancelled requests, want 5", served)
+	}
+}
+
+// The handler has the context of the request, with its end.
+func TestContextOfTheHandler(t *testing.T) {
+	type key struct{}
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "value"))
+	store := storeFunc(func(ctx context.Context) { checkEqual(t, ctx.Value(key{}), any("value")) })
+	h := ratelimithttp.Middleware(ratelimithttp.Config{Store: store, Key: oneKey})(
+		http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			cancel()
+			if r.Context().Err() == nil || r.Context().Value(key{}) != "value" {
+				t.Errorf("the handler has another context: %v", r.Context())
+			}
+		}))
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil))
+}
+
+// storeFunc is a Store that allows everything.
+type storeFunc func(context.Context)
+
+func (f storeFunc) TakeKey(ctx context.Context, _ string, n int64) (ratelimit.Decision, error) {
+	f(ctx)
+	return ratelimit.Decision{OK: true, N: n, Limit: ratelimit.Inf()}, nil
+}
+
+// A handler that changes its response header does not change other responses.
+func TestResponsesShareNoMemory(t *testing.T) {
+	h := ratelimithttp.Middleware(ratelimithttp.Config{Store: local(ratelimit.PerHour(5)), Key: oneKey})(
+		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			for _, name := range []string{"Ratelimit-Policy", "Ratelimit"} {
+				w.Header()[name][0] = "x-" + w.Header()[name][0]
+				w.Header().Add(name, "y")
+			}
+		}))
+	get(h)
+	checkEqual(t, get(h).Header(), http.Header{
+		"Ratelimit-Policy": {`x-"default";q=5;w=3600`, "y"}, "Ratelimit": {`x-"default";r=3;t=1440`, "y"},
+	})
 }
 
 func TestConcurrencyReleasesOnPanic(t *testing.T) {
@@ -295,6 +349,16 @@ func TestTransportObeys(t *testing.T) {
 	}
 }
 
+// A missing Waiter must not mean no limit.
+func TestAllNeedsAWaiter(t *testing.T) {
+	defer func() {
+		if got := fmt.Sprint(recover()); got != "ratelimithttp: the Waiter of All is missing" {
+			t.Errorf("All(nil) panics with %s", got)
+		}
+	}()
+	ratelimithttp.All(nil)
+}
+
 func TestTransportRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := &ratelimithttp.Transport{MaxWait: -1, Base: roundTrip(func(*http.Request) (*http.Response, error) {
@@ -320,8 +384,8 @@ func TestTransportRefuses(t *testing.T) {
 		if _, err := rt.RoundTrip(req.WithContext(ctx)); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ratelimit.ErrLimited) {
 			t.Errorf("with a near deadline: %v", err)
 		}
-		lim := ratelimit.New(ratelimit.PerHour(0))
-		rt.Limit = func(*http.Request) ratelimit.Waiter { return ratelimit.Reject(lim) }
+		lim := ratelimit.New(ratelimit.PerHour(1).WithBurst(ratelimit.NoBurst))
+		rt.Limit = ratelimithttp.All(ratelimit.Reject(lim))
 		if _, err := rt.RoundTrip(req); !errors.Is(err, ratelimit.ErrTooLarge) {
 			t.Errorf("with Limit: %v", err)
 		}

@@ -1,30 +1,31 @@
 package ratelimithttp
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/redoubt-go/redoubt/internal/ctxerr"
+	"github.com/redoubt-go/redoubt/internal/retryafter"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// A Transport is an http.RoundTripper that asks no more of a server than it wants. After a response with status 429 or
-// 503 and Retry-After, or one whose RateLimit says that nothing is left, it sends nothing to that host until then:
-// requests wait. It repeats none. It may be used by several goroutines at the same time, if Base may, and must not be
-// copied or changed once used.
+// A Transport is an http.RoundTripper that obeys the rate limits that a server
+// announces. After a response with status 429 or 503 and Retry-After, or with a
+// RateLimit field that has nothing left, requests to the same host wait. A
+// Transport never retries a request. It may be used concurrently if Base may,
+// and must not be copied or changed after first use.
 type Transport struct {
-	// Base sends the requests. Default http.DefaultTransport.
+	// Base sends the requests. Nil means [http.DefaultTransport].
 	Base http.RoundTripper
-	// Limit returns what a request waits for before it is sent, such as a ratelimit.Limiter; nil for nothing. Default
-	// none.
+	// Limit returns the Waiter that a request waits for before it is sent, or
+	// nil. Nil means no limit. See [All].
 	Limit func(*http.Request) ratelimit.Waiter
-	// MaxWait is how long a request waits for its host at most; if it would be longer, it fails at once. Default one
-	// minute; negative means not at all.
+	// MaxWait bounds each pause of a host that a request waits for. A request
+	// that would wait longer fails immediately. Zero means 1 minute. Negative
+	// means that requests do not wait.
 	MaxWait time.Duration
 
 	mu    sync.Mutex
@@ -33,21 +34,34 @@ type Transport struct {
 
 var _ http.RoundTripper = (*Transport)(nil)
 
-// A pause is what a host asked for.
-type pause struct {
-	until time.Time
-	limit ratelimit.Limit // as far as it said
+// All returns a function for Transport.Limit by which all requests wait for w.
+// It panics if w is nil, which would mean no limit.
+func All(w ratelimit.Waiter) func(*http.Request) ratelimit.Waiter {
+	if w == nil {
+		panic(errors.New("ratelimithttp: the Waiter of All is missing"))
+	}
+	return func(*http.Request) ratelimit.Waiter { return w }
 }
 
-// maxHosts bounds the hosts remembered, and maxPause how long.
+// A pause is the request of a host to send nothing.
+type pause struct {
+	until time.Time
+	limit ratelimit.Limit // that the host announced
+}
+
+// maxHosts bounds the number of remembered pauses, and maxPause their length.
 const (
 	maxHosts = 1024
 	maxPause = 24 * time.Hour
 )
 
-// RoundTrip sends req by Base when its host and Limit allow. For a request that would wait longer than MaxWait or its
-// deadline, the error is a *ratelimit.LimitedError; when its context is done, it matches ctx.Err and [context.Cause].
-// Other errors are those of Limit and Base. The body of a request that is not sent is closed.
+// RoundTrip sends req by Base when its host and Limit allow. It closes the body
+// of a request that it does not send.
+//
+// Errors: if req would wait longer than MaxWait or its deadline, the error is a
+// *[ratelimit.LimitedError]. If the context of req ends first, the error
+// matches its Err and its [context.Cause]. Other errors come from Limit and
+// Base.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := t.wait(req); err != nil {
 		if req.Body != nil {
@@ -77,7 +91,7 @@ func (t *Transport) wait(req *http.Request) error {
 	}
 	for {
 		if ctx.Err() != nil {
-			return cancelled(ctx)
+			return ctxerr.New(ctx, "ratelimithttp: wait")
 		}
 		p := t.pause(host)
 		left := time.Until(p.until)
@@ -87,14 +101,15 @@ func (t *Transport) wait(req *http.Request) error {
 		deadline, bounded := ctx.Deadline()
 		late := bounded && time.Until(deadline) <= left
 		if late || left > most {
-			return &ratelimit.LimitedError{Decision: ratelimit.Decision{N: 1, Limit: p.limit, RetryAfter: left}, Late: late}
+			d := ratelimit.Decision{N: 1, Limit: p.limit, Retryable: true, RetryAfter: left}
+			return &ratelimit.LimitedError{Decision: d, Late: late}
 		}
 		timer := time.NewTimer(left)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return cancelled(ctx)
+			return ctxerr.New(ctx, "ratelimithttp: wait")
 		}
 	}
 }
@@ -105,13 +120,13 @@ func (t *Transport) pause(host string) pause {
 	return t.hosts[host]
 }
 
-// obey remembers until when a host wants nothing.
+// obey remembers the pause that a response asks for.
 func (t *Transport) obey(host string, resp *http.Response) {
 	d, limit := time.Duration(0), ratelimit.PerSecond(1)
 	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable {
-		d = retryAfter(resp.Header)
+		d, _ = retryafter.Parse(resp.Header, time.Now())
 	}
-	quotas, _ := ParseRateLimit(resp.Header) // what cannot be read says nothing
+	quotas, _ := ParseRateLimit(resp.Header) // a malformed field asks for nothing
 	for _, q := range quotas {
 		if q.Remaining == 0 && q.Reset > d {
 			d = q.Reset
@@ -137,7 +152,8 @@ func (t *Transport) obey(host string, resp *http.Response) {
 	}
 }
 
-// forget drops the pauses that are over, and if there are none, the one that is over first.
+// forget removes the pauses that are over. If there are none, it removes the
+// pause that ends first.
 func (t *Transport) forget(now time.Time) {
 	var first string
 	for host, p := range t.hosts {
@@ -152,7 +168,8 @@ func (t *Transport) forget(now time.Time) {
 	}
 }
 
-// CloseIdleConnections passes the call on to Base, for http.Client.CloseIdleConnections.
+// CloseIdleConnections calls the method of Base, if any. It is called by
+// [http.Client.CloseIdleConnections].
 func (t *Transport) CloseIdleConnections() {
 	if c, ok := t.base().(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
@@ -166,31 +183,11 @@ func (t *Transport) base() http.RoundTripper {
 	return http.DefaultTransport
 }
 
-// hostOf returns the host with its port. Hosts longer than 255 bytes, which no server has, share one entry.
+// hostOf returns the host of a request with its port. Hosts longer than 255
+// bytes, which cannot exist, share an entry.
 func hostOf(req *http.Request) string {
 	if req.URL == nil || len(req.URL.Host) > 255 {
 		return ""
 	}
 	return strings.ToLower(req.URL.Host)
-}
-
-// retryAfter reads the field of RFC 9110, section 10.2.3: a number of seconds or a date.
-func retryAfter(h http.Header) time.Duration {
-	v := h.Get("Retry-After")
-	if n, err := strconv.ParseUint(v, 10, 63); err == nil {
-		return duration(int64(n))
-	}
-	if at, err := http.ParseTime(v); err == nil {
-		return max(0, time.Until(at))
-	}
-	return 0
-}
-
-// cancelled returns the error of a wait that ctx ended.
-func cancelled(ctx context.Context) error {
-	err := ctx.Err()
-	if cause := context.Cause(ctx); !errors.Is(err, cause) {
-		return fmt.Errorf("ratelimithttp: wait: %w: %w", err, cause)
-	}
-	return fmt.Errorf("ratelimithttp: wait: %w", err)
 }

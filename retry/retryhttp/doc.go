@@ -1,8 +1,9 @@
-// Package retryhttp has http.RoundTrippers that retry and hedge requests.
+// Package retryhttp contains http.RoundTrippers that retry HTTP requests and
+// hedge them.
 //
-// A request is more than a function call: its body can be read once, the
-// response of a failed attempt holds a connection until it is drained, and a
-// POST sent twice may order twice. Transport knows these rules.
+// An HTTP request is more than a function call. Its body can be read only once,
+// the response of a failed attempt occupies a connection until it is drained,
+// and a POST that is sent twice may order twice. [Transport] handles all that.
 //
 //	client := &http.Client{
 //		Transport: &retryhttp.Transport{Policy: retry.Policy{MaxAttempts: 4}},
@@ -12,35 +13,39 @@
 //
 // # What is retried
 //
-// Requests that are Idempotent, after an error or a status that is Retryable;
-// any other request only if it cannot have been sent, since no connection was
-// made or a guard below refused it. A request with a body needs GetBody, which
-// http.NewRequest sets for the usual types, or MaxBuffer. A Retry-After header
-// sets the pause.
+// A request that is [Idempotent] is retried after an error or a status that is
+// [Retryable]. Any other request is retried only if it cannot have been sent:
+// no connection was made, or a guard below refused it. A request with a body
+// needs GetBody, which http.NewRequest sets for the usual types, or MaxBuffer.
+// A Retry-After header sets the pause.
+//
+// # Timeouts and hedging
+//
+// Client.Timeout covers all attempts and pauses together. AttemptTimeout covers
+// an attempt until its headers arrive. Use one Transport per client, and put a
+// [Hedge] below it:
+//
+//	client := &http.Client{
+//		Transport: &retryhttp.Transport{Base: &retryhttp.Hedge{}},
+//	}
+//
+// A request that is sent again has the header [AttemptHeader]. On a server the
+// handler [Nest] reads it, so that the retries of two processes do not
+// multiply. A [Deadline] bounds the work of a server by the time that its
+// client waits.
 //
 // # Errors
 //
-// Once there is a response, the caller gets a response: when no attempt is
-// left, that of the last one, its body unread. A *retry.Error comes back when
-// the last of several attempts had no response, or the request's context ended
-// the call. The error of a request that was sent once is that of the transport
-// below, unchanged.
+// If the last attempt received a response, the caller gets that response, with
+// its body unread. Otherwise the error is a *retry.Error, with an exception: if
+// the first attempt fails with an error that is not retryable, that error is
+// passed on unchanged.
 //
-// # Concurrency
+// # Concurrency and cost
 //
-// A Transport and a Hedge may be used by any number of goroutines. The
-// request given is never modified, and its body is closed once.
+// A Transport and a Hedge may be used by any number of goroutines at once. They
+// never modify the request, and close its body once. For a GET that succeeds
+// at once they add no allocation to net/http.
 //
-// # Composition
-//
-// Client.Timeout covers all attempts and pauses together; AttemptTimeout covers
-// one attempt until its headers are there. Use one Transport per client, with
-// the Hedge below it if there is one:
-//
-//	&retryhttp.Transport{Base: &retryhttp.Hedge{Base: base}}
-//
-// # Source
-//
-// RFC 9110 (methods, status codes, Retry-After), RFC 6585 (429), RFC 8470
-// (425), and the contract of http.RoundTripper.
+// Costs, formats and sources: docs/retry.md
 package retryhttp

@@ -2,6 +2,7 @@ package retryhttp_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -72,9 +73,9 @@ func ExampleTransport() {
 func ExampleHedge() {
 	server := busy(0)
 	defer server.Close()
-	client := &http.Client{Transport: &retryhttp.Transport{
-		Base: &retryhttp.Hedge{Policy: retry.Hedge[*http.Response]{Delay: time.Second}},
-	}}
+	client := &http.Client{
+		Transport: &retryhttp.Transport{Base: &retryhttp.Hedge{}},
+	}
 	resp, err := client.Get(server.URL)
 	if err != nil {
 		fmt.Println(err)
@@ -124,7 +125,47 @@ func ExampleRetryable() {
 }
 
 func ExampleStatusError() {
-	err := &retryhttp.StatusError{StatusCode: 429, Hint: time.Minute}
-	fmt.Println(err, err.RetryAfter())
-	// Output: retryhttp: 429 Too Many Requests 1m0s
+	err := &retryhttp.StatusError{StatusCode: 429}
+	fmt.Println(err)
+	// Output: retryhttp: 429 Too Many Requests
+}
+
+// The handler of a client that retries: its own calls are not retried once the
+// client sends the request again.
+func ExampleNest() {
+	handler := retryhttp.Nest(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := retry.Policy{MaxAttempts: 4, Backoff: retry.Constant(0)}.Do(r.Context(), func(context.Context) error {
+			return errors.New("database is down")
+		})
+		fmt.Println(err)
+	}))
+	req := httptest.NewRequest("GET", "/", nil)
+	handler.ServeHTTP(httptest.NewRecorder(), req)
+	req.Header.Set(retryhttp.AttemptHeader, "2")
+	handler.ServeHTTP(httptest.NewRecorder(), req)
+	// Output:
+	// retry: exhausted after 4 attempts: database is down
+	// retry: left to the outer retry after 1 attempt: database is down
+}
+
+func ExampleDeadline() {
+	deadline := retryhttp.Deadline{Min: 50 * time.Millisecond, Max: 10 * time.Second}
+	server := httptest.NewServer(deadline.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		end, ok := r.Context().Deadline()
+		fmt.Fprint(w, ok && time.Until(end) <= 2*time.Second)
+	})))
+	defer server.Close()
+	client := &http.Client{
+		Transport: &retryhttp.Transport{TimeoutHeader: retryhttp.TimeoutHeader},
+		Timeout:   2 * time.Second,
+	}
+	resp, err := client.Get(server.URL)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	fmt.Println(resp.StatusCode, string(body), err)
+	// Output: 200 true <nil>
 }

@@ -3,31 +3,33 @@ package retryhttp
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"sync/atomic"
 
+	"github.com/redoubt-go/redoubt/internal/errtree"
 	"github.com/redoubt-go/redoubt/retry"
 )
 
-// A Hedge is an http.RoundTripper that sends an idempotent request a second
-// time before the first has failed, and takes the first good answer. Others
-// are sent once. Its fields must not change once it is in use.
+// A Hedge is an http.RoundTripper that sends an idempotent request again before
+// the first attempt has failed, and takes the first good answer (hedged
+// requests). Other requests are sent once. Its fields must not change after the
+// first request.
 //
-// A status that is Retryable counts as a failure of its attempt, so that a
-// server which is quick to refuse does not beat one that works. When there is
-// no better answer it is returned.
+// A response that is Retryable counts as a failure of its attempt, so that a
+// server that refuses quickly does not win. If there is no better response, it
+// is returned. A response with a body of more than 64 KiB always counts as an
+// answer.
 type Hedge struct {
-	// Base sends the attempts. nil means http.DefaultTransport.
+	// Base sends the attempts. Nil means http.DefaultTransport.
 	Base http.RoundTripper
 
-	// Policy says how many and when. Its Discard is set by this transport,
-	// which closes the responses nobody gets, and a nil Fatal means the errors
-	// that are not Retryable.
+	// Policy decides how many attempts start and when. The transport sets its
+	// Discard, to close responses that are not returned. A nil Fatal means
+	// errors that are not Retryable.
 	Policy retry.Hedge[*http.Response]
 
-	// Idempotent reports whether req may be sent twice. nil means Idempotent.
+	// Idempotent reports whether req may be sent twice. Nil means Idempotent.
 	Idempotent func(req *http.Request) bool
 }
 
@@ -35,8 +37,8 @@ var _ http.RoundTripper = (*Hedge)(nil)
 
 // RoundTrip sends req, more than once if the answer is late.
 //
-// Errors: those of retry.Hedge; for a request sent once, that of the base
-// transport.
+// Errors: as for retry.Hedge.Do; for a request that is sent once, the error of
+// Base.
 func (h *Hedge) RoundTrip(req *http.Request) (*http.Response, error) {
 	body := req.Body != nil && req.Body != http.NoBody
 	if body && req.GetBody == nil || !idempotent(h.Idempotent, req) {
@@ -60,9 +62,9 @@ func (h *Hedge) RoundTrip(req *http.Request) (*http.Response, error) {
 	})
 	if err != nil {
 		if body && sent.Add(1) == 1 {
-			req.Body.Close() // no attempt has taken it, nor will one now
+			req.Body.Close() // no attempt has taken it or will
 		}
-		if s, ok := errors.AsType[*StatusError](err); ok && req.Context().Err() == nil {
+		if s, ok := errtree.Find[*StatusError](err); ok && req.Context().Err() == nil {
 			return s.resp, nil
 		}
 		return nil, err
@@ -71,9 +73,16 @@ func (h *Hedge) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// answer makes a response that is Retryable an error that holds it, its body
-// read into memory, since nobody may come to close it. A body too large for
-// that is an answer like any other.
+// Validate reports every setting of Policy that is out of range.
+func (h *Hedge) Validate() error { return h.Policy.Validate() }
+
+// CloseIdleConnections closes the idle connections of Base, if it can.
+// http.Client.CloseIdleConnections calls it.
+func (h *Hedge) CloseIdleConnections() { closeIdle(h.Base) }
+
+// answer turns a response that is Retryable into an error that contains it. The
+// body is read into memory, since the response may never be closed. A response
+// whose body is too large for that remains an answer.
 func answer(resp *http.Response, err error) (*http.Response, error) {
 	if err != nil || !Retryable(nil, resp, nil) {
 		return resp, err

@@ -44,7 +44,7 @@ func TestHedgeTakesTheFirstAnswer(t *testing.T) {
 func TestHedgeClosesTheLosers(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
 	tr := base(t)
-	rt := &retryhttp.Hedge{Base: tr, Policy: retry.Hedge[*http.Response]{Max: 3}}
+	rt := &retryhttp.Hedge{Base: tr, Policy: retry.Hedge[*http.Response]{Max: 3, Delay: retry.AtOnce}}
 	before := runtime.NumGoroutine()
 	for range 20 {
 		resp, err := get(t, rt, s.URL)
@@ -99,7 +99,7 @@ func TestHedgeLargeRefusalIsAnAnswer(t *testing.T) {
 	rt := &retryhttp.Hedge{Base: tripper(func(*http.Request) (*http.Response, error) {
 		return response(503, track(large)), nil
 	})}
-	rt.Policy.Delay = -1
+	rt.Policy.Delay = retry.AfterFailure
 	resp, err := get(t, rt, "http://example.com/")
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func TestHedgeSendsOnceWhatIsNotSafe(t *testing.T) {
 			n.Add(1)
 			return nil, tt.err
 		})}
-		rt.Policy.Delay = -1
+		rt.Policy.Delay = retry.AfterFailure
 		req, _ := http.NewRequestWithContext(t.Context(), tt.method, "http://example.com/", tt.body)
 		_, err := rt.RoundTrip(req)
 		if !errors.Is(err, tt.err) || n.Load() != tt.want {
@@ -168,7 +168,7 @@ func TestHedgeCannotReadAgain(t *testing.T) {
 	rt := &retryhttp.Hedge{Base: tripper(func(*http.Request) (*http.Response, error) {
 		return response(503, broken), nil
 	})}
-	rt.Policy.Delay = -1
+	rt.Policy.Delay = retry.AfterFailure
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://example.com/", strings.NewReader("x"))
 	req.GetBody = func() (io.ReadCloser, error) { return nil, errBoom }
 	_, err := rt.RoundTrip(req)

@@ -15,10 +15,10 @@ import (
 	"github.com/redoubt-go/redoubt/retry/retryhttp"
 )
 
-// P7. Oracle: what holds for every request and every script of answers. Each
+// Oracle: what holds for every request and every script of answers. Each
 // attempt sends the same bytes, the request stays as it was, every body is
 // closed, and what is not idempotent is sent once.
-func TestProperty7_RequestsAndBodies(t *testing.T) {
+func TestRequestsAndBodies(t *testing.T) {
 	parameters := gopter.DefaultTestParametersWithSeed(1)
 	parameters.MinSuccessfulTests = 500
 	properties := gopter.NewProperties(parameters)

@@ -12,7 +12,7 @@ import (
 
 var now = time.Date(2026, time.March, 4, 12, 0, 0, 0, time.UTC)
 
-func TestTrap37_RetryAfter(t *testing.T) {
+func TestRetryAfter(t *testing.T) {
 	const skewed = "Wed, 04 Mar 2026 10:00:00 GMT" // two hours behind us
 	tests := []struct {
 		name  string

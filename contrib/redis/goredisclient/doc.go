@@ -1,8 +1,18 @@
-// Package goredisclient lets github.com/redis/go-redis be the client of package redis.
+// Package goredisclient adapts the Redis client github.com/redis/go-redis to
+// package redis.
 //
-//	rdb := goredis.NewClient(&goredis.Options{Addr: addr, ContextTimeoutEnabled: true})
-//	config := redis.Config{Client: goredisclient.New(rdb), Limits: limits, Nodes: 4}
+//	rdb := goredis.NewClient(&goredis.Options{
+//		Addr:                  addr,
+//		ContextTimeoutEnabled: true,
+//	})
+//	config := redis.Config{
+//		Client: goredisclient.New(rdb),
+//		Limits: limits,
+//		Nodes:  4,
+//	}
 //
-// ContextTimeoutEnabled is required: without it a call waits for the ReadTimeout of the client, seconds, whatever its
-// context says. Commands are not tried again after an error, whatever MaxRetries says; a take must not happen twice.
+// ContextTimeoutEnabled is required. Without it a call waits for the
+// ReadTimeout of the client, which is seconds, even if its context ends.
+// Commands are not retried after an error, whatever MaxRetries is, because a
+// take must not happen twice.
 package goredisclient

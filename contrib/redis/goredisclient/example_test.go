@@ -23,8 +23,15 @@ func ExampleNew() {
 	defer server.Close()
 	addr, limits := server.Addr(), []ratelimit.Limit{ratelimit.PerMinute(1)}
 
-	rdb := goredis.NewClient(&goredis.Options{Addr: addr, ContextTimeoutEnabled: true})
-	config := redis.Config{Client: goredisclient.New(rdb), Limits: limits, Nodes: 4}
+	rdb := goredis.NewClient(&goredis.Options{
+		Addr:                  addr,
+		ContextTimeoutEnabled: true,
+	})
+	config := redis.Config{
+		Client: goredisclient.New(rdb),
+		Limits: limits,
+		Nodes:  4,
+	}
 	config.Timeout = 10 * time.Second // for an example that never fails
 	limiter := redis.New(config)
 	defer rdb.Close()

@@ -9,8 +9,9 @@ import (
 	"github.com/redoubt-go/redoubt/contrib/redis"
 )
 
-// New returns a client that sends its commands by c: to a server, to a cluster or, with Sentinel, to the master of the
-// moment. It panics if the options of c lack ContextTimeoutEnabled. It does not close c.
+// New returns a client that sends its commands by c: to a server, to a cluster
+// or, with Sentinel, to the current master. It panics if the options of c lack
+// ContextTimeoutEnabled. It does not close c.
 func New(c goredis.UniversalClient) redis.Client {
 	obeys := true
 	switch c := c.(type) {
@@ -29,7 +30,7 @@ func New(c goredis.UniversalClient) redis.Client {
 
 type client struct{ c goredis.UniversalClient }
 
-// A command is one that is sent once.
+// A command is a Cmd that is sent once.
 type command struct{ *goredis.Cmd }
 
 func (command) NoRetry() bool { return true }
@@ -57,7 +58,7 @@ func (c client) Do(ctx context.Context, cmds ...[]string) []redis.Reply {
 func newCommand(ctx context.Context, words []string) command {
 	args := make([]any, len(words))
 	for i := range words {
-		args[i] = &words[i] // a pointer is not copied to the heap, and counts as its string
+		args[i] = &words[i] // a pointer is not copied to the heap, and is sent as its string
 	}
 	return command{goredis.NewCmd(ctx, args...)}
 }

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Cluster starts a cluster of three masters, each with a third of the slots.
+// Cluster starts a cluster of three masters with a third of the slots each.
 func Cluster(t testing.TB) []*Server {
 	t.Helper()
 	nodes := make([]*Server, 3)

@@ -4,5 +4,5 @@ package redistest
 
 import "bufio"
 
-// ReadReply reads one reply of the protocol.
+// ReadReply reads a reply of the protocol.
 func ReadReply(r *bufio.Reader) (string, error) { return readReply(r) }

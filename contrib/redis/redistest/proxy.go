@@ -9,14 +9,16 @@ import (
 	"time"
 )
 
-// A Proxy passes connections on to a server, late if told so: a slow network.
+// A Proxy forwards connections to a server. It can delay or lose replies, as a
+// slow network does.
 type Proxy struct {
 	Addr  string // host:port
 	delay atomic.Int64
 	lose  atomic.Bool
 }
 
-// Slow returns a proxy for s that does not delay anything yet. It is closed at the end of the test.
+// Slow returns a Proxy for s, without a delay. It is closed at the end of the
+// test.
 func (s *Server) Slow() *Proxy {
 	s.t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -35,20 +37,21 @@ func (s *Server) Slow() *Proxy {
 	return p
 }
 
-// SetDelay delays everything that comes from the server from now on by d.
+// SetDelay delays all further replies of the server by d.
 func (p *Proxy) SetDelay(d time.Duration) { p.delay.Store(int64(d)) }
 
-// Lose closes the connection instead of passing on the next answer of the server.
+// Lose closes the connection instead of forwarding the next reply of the
+// server.
 func (p *Proxy) Lose() { p.lose.Store(true) }
 
-// conns are the open connections.
+// conns contains the open connections.
 type conns struct {
 	mu     sync.Mutex
 	open   []net.Conn
 	closed bool
 }
 
-// add takes in connections, and closes them if it is too late.
+// add adds connections, and closes them if c is closed.
 func (c *conns) add(more ...net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -85,7 +88,7 @@ func (p *Proxy) accept(l net.Listener, to string, all *conns, wg *sync.WaitGroup
 	}
 }
 
-// copy passes bytes on, and what comes from the server late.
+// copy forwards bytes. If late, it delays and loses them as p is set.
 func (p *Proxy) copy(to, from net.Conn, late bool) {
 	defer to.Close()
 	defer from.Close()

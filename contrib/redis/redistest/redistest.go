@@ -18,10 +18,10 @@ import (
 	"time"
 )
 
-// startup bounds how long a server or cluster takes to be ready, on a loaded machine.
+// startup bounds the start of a server or cluster on a loaded machine.
 const startup = 30 * time.Second
 
-// A Server is a redis-server process of its own.
+// A Server is a redis-server process.
 type Server struct {
 	Addr string // host:port
 
@@ -32,8 +32,9 @@ type Server struct {
 	cmd  *exec.Cmd
 }
 
-// Start starts a server with further arguments, such as "--maxmemory", "2mb". It keeps nothing on disk. The server is
-// stopped at the end of the test. Start fails or skips the test if that is impossible.
+// Start starts a server with further arguments, such as "--maxmemory", "2mb".
+// It stores nothing on disk and is stopped at the end of the test. Start skips
+// the test if there is no program, and fails it if the server does not start.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	s := &Server{Addr: freeAddr(t), t: t, dir: t.TempDir(), args: args}
@@ -52,7 +53,8 @@ func Program(t testing.TB) string {
 	return path
 }
 
-// freeAddr returns a loopback address that is free now, and whose port leaves room for the bus port of a cluster.
+// freeAddr returns a loopback address that is free now. Its port leaves room
+// for the bus port of a cluster.
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	for {
@@ -93,10 +95,10 @@ func (s *Server) until(what string, ok func() bool) {
 	}
 }
 
-// Stop suspends the process, so that it answers nothing but keeps its connections.
+// Stop suspends the process. It keeps its connections and does not answer.
 func (s *Server) Stop() { s.signal(syscall.SIGSTOP) }
 
-// Continue resumes it.
+// Continue resumes a stopped process.
 func (s *Server) Continue() { s.signal(syscall.SIGCONT) }
 
 func (s *Server) signal(sig syscall.Signal) {
@@ -107,7 +109,7 @@ func (s *Server) signal(sig syscall.Signal) {
 	}
 }
 
-// Kill ends the process, without warning.
+// Kill ends the process immediately.
 func (s *Server) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,15 +120,18 @@ func (s *Server) Kill() {
 	}
 }
 
-// Restart starts the server again at the same address, empty.
+// Restart starts the server again at the same address, without data.
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.Kill()
 	s.launch(Program(s.t))
 }
 
-// Do sends one command on a connection of its own and returns the reply as text: what is a status, an integer or a
-// string; the elements of an array, each on a line. The error is that of the connection, or the server's.
+// Do sends a command on a new connection and returns the reply as text: a
+// status, an integer or a string as it is, and the elements of an array one per
+// line.
+//
+// Errors: an error of the connection, or an error reply of the server.
 func (s *Server) Do(words ...string) (string, error) {
 	conn, err := net.DialTimeout("tcp", s.Addr, time.Second)
 	if err != nil {
@@ -147,7 +152,7 @@ func (s *Server) Do(words ...string) (string, error) {
 	return readReply(bufio.NewReader(conn))
 }
 
-// MustDo is Do, and fails the test on an error.
+// MustDo is Do. It fails the test on an error.
 func (s *Server) MustDo(words ...string) string {
 	s.t.Helper()
 	reply, err := s.Do(words...)
@@ -157,7 +162,8 @@ func (s *Server) MustDo(words ...string) string {
 	return reply
 }
 
-// Calls returns how often clients have had the server execute a command, such as "evalsha".
+// Calls returns the number of times that the server has executed a command,
+// such as "evalsha".
 func (s *Server) Calls(command string) int {
 	s.t.Helper()
 	_, rest, found := strings.Cut(s.MustDo("INFO", "commandstats"), "cmdstat_"+command+":calls=")
@@ -172,7 +178,7 @@ func (s *Server) Calls(command string) int {
 	return n
 }
 
-// readReply reads one reply of the protocol RESP2.
+// readReply reads a reply of the protocol RESP2.
 func readReply(r *bufio.Reader) (string, error) {
 	line, err := r.ReadString('\n')
 	if err != nil {

@@ -1,11 +1,17 @@
-// Package rueidisclient lets github.com/redis/rueidis be the client of package redis.
+// Package rueidisclient adapts the Redis client github.com/redis/rueidis to
+// package redis.
 //
 //	client, err := rueidis.NewClient(option)
 //	if err != nil {
 //		panic(err)
 //	}
-//	config := redis.Config{Client: rueidisclient.New(client), Limits: limits, Nodes: 4}
+//	config := redis.Config{
+//		Client: rueidisclient.New(client),
+//		Limits: limits,
+//		Nodes:  4,
+//	}
 //
-// It sends the commands of calls that run at the same time together, which makes it the faster client under load, and
-// it can tell a cache in this process what has changed on the server, see [Track].
+// It sends the commands of concurrent calls together, and so is the faster
+// client under load. It can also report changes on the server to a cache in
+// this process: see [Track].
 package rueidisclient

@@ -29,7 +29,11 @@ func ExampleNew() {
 	if err != nil {
 		panic(err)
 	}
-	config := redis.Config{Client: rueidisclient.New(client), Limits: limits, Nodes: 4}
+	config := redis.Config{
+		Client: rueidisclient.New(client),
+		Limits: limits,
+		Nodes:  4,
+	}
 	defer client.Close()
 	config.Timeout = 10 * time.Second // for an example that never fails
 	limiter := redis.New(config)

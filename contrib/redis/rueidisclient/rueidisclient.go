@@ -9,8 +9,8 @@ import (
 	"github.com/redoubt-go/redoubt/contrib/redis"
 )
 
-// New returns a client that sends its commands by c: to a server, to a cluster or, with Sentinel, to the master of the
-// moment. It does not close c.
+// New returns a client that sends its commands by c: to a server, to a cluster
+// or, with Sentinel, to the current master. It does not close c.
 func New(c rueidis.Client) redis.Client { return client{c} }
 
 type client struct{ c rueidis.Client }
@@ -30,7 +30,7 @@ func (c client) Do(ctx context.Context, cmds ...[]string) []redis.Reply {
 	return replies
 }
 
-// build tells the client which word is the key, by the rule of redis.Client.
+// build marks the key among the words, by the rule of redis.Client.
 func (c client) build(words []string) rueidis.Completed {
 	at := 1
 	if words[0] == "EVAL" || words[0] == "EVALSHA" {
@@ -47,11 +47,16 @@ func reply(r rueidis.RedisResult) redis.Reply {
 	return redis.Reply{Value: v, Err: err}
 }
 
-// Track returns o with the server telling this client which keys under name, the Name of a [redis.Cache], others have
-// changed or have expired. The function changed, such as one of [redis.Forget], is called with the keys, or with nil when
-// any may have changed: after FLUSHALL, and when the connection is lost, since messages are lost with it. It must
-// be fast. The client has one connection to each server then, so that it is not told of its own changes.
-// OnInvalidations, if it is set in o, is still called.
+// Track returns o changed so that the server reports the keys under name, the
+// Name of a [redis.Cache], that other clients change or that expire. It calls
+// changed, such as the result of [redis.Forget], with these keys. It calls
+// changed with nil if any key may have changed: after FLUSHALL, and when the
+// connection is lost. changed must be fast.
+//
+// The client uses a single connection to each server, so that its own changes
+// are not reported. Track calls OnInvalidations of o too. It replaces
+// ClientTrackingOptions of o, so that a second Track of another name ends the
+// reports of the first.
 func Track(o rueidis.ClientOption, name string, changed func(keys []string)) rueidis.ClientOption {
 	prefix := name + "/"
 	before := o.OnInvalidations

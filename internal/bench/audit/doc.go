@@ -1,3 +1,3 @@
-// Package audit compares redoubt/audit and its ledger with their peers, and checks
-// that other implementations read what the ledger writes, and it what they write.
+// Package audit compares redoubt/audit and its ledger with other libraries, and
+// checks that they read the ledger's checkpoints and proofs.
 package audit

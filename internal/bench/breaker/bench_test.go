@@ -25,7 +25,8 @@ var (
 	bg      = context.Background()
 )
 
-// work is the guarded call: it fails if fail is true, and costs next to nothing.
+// work is the guarded call: it fails if fail is true, and costs next to
+// nothing.
 func work(fail bool) (int, error) {
 	if fail {
 		return 0, errDown
@@ -33,8 +34,9 @@ func work(fail bool) (int, error) {
 	return 1, nil
 }
 
-// A peer is one implementation. Where it has the notions, it judges 10 s in ten buckets, opens at half of at least
-// 20 calls, and stays open for an hour, so that an open one stays so for the whole benchmark.
+// A peer is one implementation. Where it has the notions, it judges 10 s in ten
+// buckets, opens at half of at least 20 calls, and stays open for an hour, so
+// that an open one stays so for the whole benchmark.
 type peer struct {
 	name string
 	make func() func(fail bool) (int, error) // makes a breaker and returns calls through it
@@ -143,7 +145,8 @@ func kratos() func(bool) (int, error) {
 	}
 }
 
-// BenchmarkClosed is one successful call. Held fixed: the work, which adds 1 to a sum that is checked.
+// BenchmarkClosed is one successful call. Held fixed: the work, which adds 1 to
+// a sum that is checked.
 func BenchmarkClosed(b *testing.B) {
 	for _, p := range peers {
 		b.Run("impl="+p.name, func(b *testing.B) {
@@ -165,7 +168,8 @@ func BenchmarkClosed(b *testing.B) {
 // BenchmarkClosedParallel is BenchmarkClosed on all processors at once.
 func BenchmarkClosedParallel(b *testing.B) { parallel(b, 0) }
 
-// BenchmarkMixedParallel has one failure in 64 calls. The SRE throttles admit all of them too.
+// BenchmarkMixedParallel has one failure in 64 calls. The SRE throttles admit
+// all of them too.
 func BenchmarkMixedParallel(b *testing.B) { parallel(b, 64) }
 
 func parallel(b *testing.B, failEvery int) {
@@ -191,7 +195,8 @@ func parallel(b *testing.B, failEvery int) {
 	}
 }
 
-// opened returns the calls of a breaker that is open. The SRE throttles never are.
+// opened returns the calls of a breaker that is open. The SRE throttles never
+// are.
 func opened(b *testing.B, p peer) func(bool) (int, error) {
 	if p.name == "go-zero" || p.name == "kratos" {
 		b.Skip("has no open state")
@@ -238,7 +243,8 @@ func BenchmarkOpenParallel(b *testing.B) {
 	}
 }
 
-// BenchmarkTwoStep is one successful call whose outcome is reported apart. Held fixed: admission and report.
+// BenchmarkTwoStep is one successful call whose outcome is reported apart. Held
+// fixed: admission and report.
 func BenchmarkTwoStep(b *testing.B) {
 	b.Run("impl=redoubt", func(b *testing.B) {
 		br := breaker.New(breaker.Config{})
@@ -290,8 +296,9 @@ func BenchmarkNew(b *testing.B) {
 	}
 }
 
-// BenchmarkGroup is the breaker of one of 10000 keys and a successful call through it. Held fixed: the keys and
-// their order. The comparison is a sync.Map without a bound.
+// BenchmarkGroup is the breaker of one of 10000 keys and a successful call
+// through it. Held fixed: the keys and their order. The comparison is a
+// sync.Map without a bound.
 func BenchmarkGroup(b *testing.B) {
 	keys := make([]string, 10000)
 	for i := range keys {
@@ -325,7 +332,8 @@ func BenchmarkGroup(b *testing.B) {
 	})
 }
 
-// BenchmarkThrottle is one successful call through a client-side throttle that admits everything.
+// BenchmarkThrottle is one successful call through a client-side throttle that
+// admits everything.
 func BenchmarkThrottle(b *testing.B) {
 	b.Run("impl=redoubt", func(b *testing.B) {
 		t := breaker.NewThrottle(breaker.ThrottleConfig{})

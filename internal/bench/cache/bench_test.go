@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// present is how many entries the benchmarks of present keys hold, in a cache with room for twice as many: nothing is
-// evicted, and none of the peers has to be full to work as it does.
+// present is how many entries the benchmarks of present keys hold, in a cache
+// with room for twice as many: nothing is evicted, and none of the peers has to
+// be full to work as it does.
 const present = 1 << 15
 
 // each runs a benchmark for all peers that suit.
@@ -29,7 +30,8 @@ func all(string) bool { return true }
 
 func bounded(name string) bool { return !isFloor(name) }
 
-// zipfian returns n indices below span with the distribution of real popularity, in random order, the same each time.
+// zipfian returns n indices below span with the distribution of real
+// popularity, in random order, the same each time.
 func zipfian(n, span int, seed uint64) []uint32 {
 	zipf := rand.NewZipf(rand.New(rand.NewPCG(1, seed)), 1.01, 1, uint64(span-1))
 	indices := make([]uint32, n)
@@ -39,8 +41,9 @@ func zipfian(n, span int, seed uint64) []uint32 {
 	return indices
 }
 
-// throughput measures operations on present keys, of which each in a hundred is a read or else an update, from
-// GOMAXPROCS goroutines. Held fixed: the keys, their Zipf order, and that each read finds its value.
+// throughput measures operations on present keys, of which each in a hundred is
+// a read or else an update, from GOMAXPROCS goroutines. Held fixed: the keys,
+// their Zipf order, and that each read finds its value.
 func throughput[K comparable](b *testing.B, peers []peer[K], key func(int) K, ttl time.Duration, reads int) {
 	keys := make([]K, present)
 	for i := range keys {
@@ -98,8 +101,9 @@ func BenchmarkMixedParallel(b *testing.B) { throughput(b, peers[uint64](), numbe
 // Updates of present uint64 keys.
 func BenchmarkSetParallel(b *testing.B) { throughput(b, peers[uint64](), number, 0, 0) }
 
-// Insertions of new uint64 keys into a full cache, each of which evicts, from one goroutine. The time until what a peer does
-// in the background is done counts. Held fixed: the keys, and that in the end the cache is full.
+// Insertions of new uint64 keys into a full cache, each of which evicts, from
+// one goroutine. The time until what a peer does in the background is done
+// counts. Held fixed: the keys, and that in the end the cache is full.
 func BenchmarkInsertEvict(b *testing.B) {
 	for _, capacity := range []int{10_000, 1_000_000} {
 		b.Run(fmt.Sprint("capacity=", capacity), func(b *testing.B) {
@@ -125,8 +129,9 @@ func BenchmarkInsertEvict(b *testing.B) {
 	}
 }
 
-// Reads of uint64 keys with a Zipf distribution over ten times the capacity, a miss being followed by an insertion, from
-// GOMAXPROCS goroutines; hits/op is the part that hit. Held fixed: the keys and their order.
+// Reads of uint64 keys with a Zipf distribution over ten times the capacity, a
+// miss being followed by an insertion, from GOMAXPROCS goroutines; hits/op is
+// the part that hit. Held fixed: the keys and their order.
 func BenchmarkReadThrough(b *testing.B) {
 	const capacity = 10_000
 	order := zipfian(1<<20, 10*capacity, 2)
@@ -161,7 +166,8 @@ func readThrough(c subject[uint64], k uint64) (hit bool) {
 	return hit
 }
 
-// Lookups of present uint64 keys with a loader, which is not called, from one goroutine.
+// Lookups of present uint64 keys with a loader, which is not called, from one
+// goroutine.
 func BenchmarkLoadHit(b *testing.B) {
 	order := zipfian(1<<16, present, 1)
 	for _, l := range loadings {
@@ -183,7 +189,8 @@ func BenchmarkLoadHit(b *testing.B) {
 	}
 }
 
-// Lookups of new uint64 keys with a loader that returns at once, in a full cache, from one goroutine.
+// Lookups of new uint64 keys with a loader that returns at once, in a full
+// cache, from one goroutine.
 func BenchmarkLoadMiss(b *testing.B) {
 	for _, l := range loadings {
 		b.Run("impl="+l.name, func(b *testing.B) {
@@ -200,9 +207,10 @@ func BenchmarkLoadMiss(b *testing.B) {
 	}
 }
 
-// The heap for a million entries: B/entry includes the 16 bytes of key and value, churned-B/entry is after as many
-// evictions, gc-ms is one collection with the million alive, and kept the part that is in the cache. Ristretto takes part
-// to show the last.
+// The heap for a million entries: B/entry includes the 16 bytes of key and
+// value, churned-B/entry is after as many evictions, gc-ms is one collection
+// with the million alive, and kept the part that is in the cache. Ristretto
+// takes part to show the last.
 func BenchmarkMemory(b *testing.B) {
 	const n = 1_000_000
 	each(b, append(peers[uint64](), ristrettoPeer), all, func(b *testing.B, p peer[uint64]) {
@@ -239,7 +247,8 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// How far a burst of ten times the capacity from 8 goroutines drives the number of entries beyond the capacity, in percent.
+// How far a burst of ten times the capacity from 8 goroutines drives the number
+// of entries beyond the capacity, in percent.
 func BenchmarkOvershoot(b *testing.B) {
 	const capacity, writers = 10_000, 8
 	each(b, peers[uint64](), bounded, func(b *testing.B, p peer[uint64]) {

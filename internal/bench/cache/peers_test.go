@@ -16,7 +16,8 @@ import (
 	"github.com/redoubt-go/redoubt/cache"
 )
 
-// A subject is one cache under test, of K to uint64, behind the same indirection for all.
+// A subject is one cache under test, of K to uint64, behind the same
+// indirection for all.
 type subject[K comparable] struct {
 	get  func(K) (uint64, bool)
 	set  func(K, uint64)
@@ -37,7 +38,8 @@ func (s subject[K]) close() {
 	}
 }
 
-// A peer makes a cache for so many entries, that expire after ttl if that is not 0. Make is nil where the peer lacks that.
+// A peer makes a cache for so many entries, that expire after ttl if that is
+// not 0. Make is nil where the peer lacks that.
 type peer[K comparable] struct {
 	name string
 	make func(capacity int, ttl time.Duration) subject[K]
@@ -46,7 +48,8 @@ type peer[K comparable] struct {
 // The floors are maps without any bound: what a cache cannot beat.
 func isFloor(name string) bool { return name == "floor-xsync" || name == "floor-syncmap" }
 
-// peers lists redoubt and its peers. Ristretto hashes few types of keys; see ristrettoPeer.
+// peers lists redoubt and its peers. Ristretto hashes few types of keys; see
+// ristrettoPeer.
 func peers[K comparable]() []peer[K] {
 	return []peer[K]{
 		{"redoubt", redoubt[K](cache.Adaptive, true)},
@@ -61,10 +64,11 @@ func peers[K comparable]() []peer[K] {
 	}
 }
 
-// redoubt is uncounted where it is compared, as most peers are, and as usual where its name says so.
-func redoubt[K comparable](policy cache.Policy, uncounted bool) func(int, time.Duration) subject[K] {
+// redoubt is uncounted where it is compared, as most peers are, and as usual
+// where its name says so.
+func redoubt[K comparable](policy cache.Eviction, uncounted bool) func(int, time.Duration) subject[K] {
 	return func(capacity int, ttl time.Duration) subject[K] {
-		c := cache.New(cache.Config[K, uint64]{Capacity: capacity, TTL: ttl, Policy: policy, Uncounted: uncounted})
+		c := cache.New(cache.Config[K, uint64]{Capacity: capacity, TTL: ttl, Eviction: policy, Uncounted: uncounted})
 		return subject[K]{get: c.Get, set: c.Set, len: c.Len}
 	}
 }
@@ -148,8 +152,9 @@ func syncMaps[K comparable](int, time.Duration) subject[K] {
 	}
 }
 
-// ristrettoPeer drops sets under load and cannot tell keys with equal hashes apart, so it takes part only where that does
-// not let it do less work than the others.
+// ristrettoPeer drops sets under load and cannot tell keys with equal hashes
+// apart, so it takes part only where that does not let it do less work than the
+// others.
 var ristrettoPeer = peer[uint64]{"ristretto", func(capacity int, ttl time.Duration) subject[uint64] {
 	c, err := ristretto.NewCache(&ristretto.Config[uint64, uint64]{
 		NumCounters: int64(10 * capacity), MaxCost: int64(capacity), BufferItems: 64, IgnoreInternalCost: true,
@@ -164,7 +169,8 @@ var ristrettoPeer = peer[uint64]{"ristretto", func(capacity int, ttl time.Durati
 	}
 }}
 
-// A loading is a cache that loads what it lacks: get is a lookup with a loader that returns the key.
+// A loading is a cache that loads what it lacks: get is a lookup with a loader
+// that returns the key.
 type loading struct {
 	name string
 	make func(capacity int) (get func(context.Context, uint64) (uint64, error), stop func())
@@ -174,7 +180,7 @@ func identity(_ context.Context, k uint64) (uint64, error) { return k, nil }
 
 var loadings = []loading{
 	{"redoubt", func(capacity int) (func(context.Context, uint64) (uint64, error), func()) {
-		return cache.Memoize(identity, cache.Config[uint64, uint64]{Capacity: capacity, Uncounted: true}).Get, func() {}
+		return cache.Memoize(cache.Config[uint64, uint64]{Capacity: capacity, Uncounted: true}, identity).Get, func() {}
 	}},
 	{"otter", func(capacity int) (func(context.Context, uint64) (uint64, error), func()) {
 		c := otter.Must(&otter.Options[uint64, uint64]{MaximumSize: capacity})

@@ -27,14 +27,15 @@ import (
 
 var corpusMiB = flag.Int("corpus", 32, "size of each corpus in MiB")
 
-// A corpus is text and what is to be found in it.
+// A corpus is a text and the number of its lines that count.
 type corpus struct {
 	text  []byte
 	lines int
 	want  int
 }
 
-// generate makes lines until the corpus is large enough; line reports whether the line counts.
+// generate appends lines until the corpus is large enough. line reports whether
+// the line that it appends counts.
 func generate(line func(b []byte, i int) ([]byte, bool)) func() corpus {
 	return sync.OnceValue(func() (c corpus) {
 		for len(c.text) < *corpusMiB<<20 {
@@ -48,7 +49,7 @@ func generate(line func(b []byte, i int) ([]byte, bool)) func() corpus {
 	})
 }
 
-// levels is "[LEVEL] message" lines of about 110 bytes, one in ten an error.
+// levels is "[LEVEL] message" lines of about 110 bytes. A tenth are errors.
 var levels = generate(func(b []byte, i int) ([]byte, bool) {
 	level := "INFO"
 	if i%10 == 3 {
@@ -57,7 +58,7 @@ var levels = generate(func(b []byte, i int) ([]byte, bool) {
 	return fmt.Appendf(b, "[%s] request %d done in %d ms by node-%02d for tenant blue, cache hit, path /v1/invoices/%d?page=2\n", level, i, i%900, i%40, i*7), level == "ERROR"
 })
 
-// jsonLines is JSON lines of about 220 bytes, one in three an error.
+// jsonLines is JSON lines of about 220 bytes. A third are errors.
 var jsonLines = generate(func(b []byte, i int) ([]byte, bool) {
 	return fmt.Appendf(b, `{"time":"2026-03-01T12:%02d:%02d.%03dZ","level":%q,"service":"billing","host":"node-%02d","status":%d,"ms":%d.%d,"path":"/v1/invoices/%d","tags":["a","b"],"user":{"id":%d,"plan":"pro"},"message":"request done in %d ms"}`+"\n",
 		i/60%60, i%60, i%1000, []string{"INFO", "WARN", "ERROR"}[i%3], i%40, 200+i%300, i%900, i%10, i, i*7, i%900), i%3 == 2
@@ -68,7 +69,7 @@ var logfmtLines = generate(func(b []byte, i int) ([]byte, bool) {
 		i/60%60, i%60, []string{"info", "warn", "error"}[i%3], i%40, 200+i%300, i%900, i), i%3 == 2
 })
 
-// authLines is an sshd log in which one line in four is a failed login.
+// authLines is an sshd log. A quarter of the lines are failed logins.
 var authLines = generate(func(b []byte, i int) ([]byte, bool) {
 	b = fmt.Appendf(b, "Mar  1 12:%02d:%02d web1 sshd[%d]: ", i/60%60, i%60, 1000+i%9000)
 	if i%4 == 1 {
@@ -77,7 +78,7 @@ var authLines = generate(func(b []byte, i int) ([]byte, bool) {
 	return fmt.Appendf(b, "pam_unix(sshd:session): session opened for user app%d by (uid=0)\n", i%90), false
 })
 
-// compare runs every contestant on the same corpus; each must find what there is.
+// compare runs every contestant on the same corpus and checks its result.
 func compare(b *testing.B, c corpus, impls ...any) {
 	for i := 0; i < len(impls); i += 2 {
 		run := impls[i+1].(func(corpus) int)
@@ -96,7 +97,7 @@ func compare(b *testing.B, c corpus, impls ...any) {
 
 func in(c corpus) logscan.Inputs { return logscan.Readers("", bytes.NewReader(c.text)) }
 
-// scan counts the records that counts accepts.
+// scan counts the records for which counts reports true.
 func scan(s logscan.Scanner, counts func(*logscan.Record) bool) func(corpus) int {
 	return scanIn(context.Background(), s, counts)
 }
@@ -114,7 +115,7 @@ func scanIn(ctx context.Context, s logscan.Scanner, counts func(*logscan.Record)
 
 func all(*logscan.Record) bool { return true }
 
-// lines counts the lines of bufio.Scanner that counts accepts.
+// lines counts the lines of bufio.Scanner for which counts reports true.
 func lines(counts func([]byte) bool) func(corpus) int {
 	return func(c corpus) (n int) {
 		sc := bufio.NewScanner(bytes.NewReader(c.text))
@@ -128,14 +129,16 @@ func lines(counts func([]byte) bool) func(corpus) int {
 	}
 }
 
-// BenchmarkLines: the lines of a corpus in memory are counted. A context that can end is looked at before each.
+// BenchmarkLines counts the lines of a corpus in memory. A context that can end
+// is checked before each line.
 func BenchmarkLines(b *testing.B) {
 	c := levels()
 	c.want = c.lines
 	compare(b, c, "redoubt", scan(logscan.Scanner{}, all), "redoubt-cancellable", scanIn(b.Context(), logscan.Scanner{}, all), "bufio.Scanner.Bytes", lines(func([]byte) bool { return true }))
 }
 
-// onFile writes the corpus to a file for programs, and runs one that prints a number.
+// program writes the corpus to a file and returns a function that runs a
+// program on it. The program prints a number or the lines to count.
 func program(b *testing.B, c corpus, arg ...string) (func(corpus) int, bool) {
 	if _, err := exec.LookPath(arg[0]); err != nil {
 		return nil, false
@@ -159,7 +162,8 @@ func program(b *testing.B, c corpus, arg ...string) (func(corpus) int, bool) {
 	}, true
 }
 
-// BenchmarkCountLiteral: lines with a literal, one in ten, are counted; the programs read a file and are started each time.
+// BenchmarkCountLiteral counts the lines with a literal, a tenth of all lines.
+// Programs read a file and are started for each run.
 func BenchmarkCountLiteral(b *testing.B) {
 	c, lit := levels(), []byte("[ERROR]")
 	impls := []any{
@@ -177,10 +181,10 @@ func BenchmarkCountLiteral(b *testing.B) {
 // total counts records.
 type total struct{ n int }
 
-func (t *total) Add(*logscan.Record) { t.n++ }
-func (t *total) Merge(o *total)      { t.n += o.n }
+func (t *total) Add(*logscan.Record)  { t.n++ }
+func (t *total) Merge(o *total) error { t.n += o.n; return nil }
 
-// BenchmarkReduce: the same with one and with two workers over one file.
+// BenchmarkReduce counts the lines of a file with one worker and with two.
 func BenchmarkReduce(b *testing.B) {
 	c := levels()
 	name := filepath.Join(b.TempDir(), "corpus.log")
@@ -201,7 +205,7 @@ func BenchmarkReduce(b *testing.B) {
 	compare(b, c, "redoubt-1", run(1), "redoubt-2", run(2))
 }
 
-// BenchmarkLevelPattern: level and message of each line are found, errors counted.
+// BenchmarkLevelPattern finds level and message of each line and counts errors.
 func BenchmarkLevelPattern(b *testing.B) {
 	c := levels()
 	re := regexp.MustCompile(`^\[(\w+)\]\s+(.*)$`)
@@ -216,7 +220,8 @@ func BenchmarkLevelPattern(b *testing.B) {
 	)
 }
 
-// BenchmarkRegexpPrefilter: an expression that matches one line in ten.
+// BenchmarkRegexpPrefilter searches for an expression that matches a tenth of
+// all lines.
 func BenchmarkRegexpPrefilter(b *testing.B) {
 	re := regexp.MustCompile(`\[ERROR\] request (?P<id>\d+)`)
 	compare(b, levels(),
@@ -225,7 +230,8 @@ func BenchmarkRegexpPrefilter(b *testing.B) {
 	)
 }
 
-// BenchmarkJSONLines: errors are counted by level, and have a message. jsonparser does not validate, so json.Valid does.
+// BenchmarkJSONLines counts errors by level; each must have a message.
+// jsonparser does not validate, so json.Valid does it there.
 func BenchmarkJSONLines(b *testing.B) {
 	c := jsonLines()
 	var p fastjson.Parser
@@ -251,7 +257,7 @@ func BenchmarkJSONLines(b *testing.B) {
 	compare(b, c, impls...)
 }
 
-// BenchmarkLogfmt: errors are counted by level.
+// BenchmarkLogfmt counts errors by level.
 func BenchmarkLogfmt(b *testing.B) {
 	compare(b, logfmtLines(),
 		"redoubt", scan(logscan.Scanner{Parser: logscan.Logfmt("level", "msg")}, func(r *logscan.Record) bool { return r.Is("level", "error") }),
@@ -270,7 +276,7 @@ func BenchmarkLogfmt(b *testing.B) {
 	)
 }
 
-// BenchmarkTimeParse: one time in each form, 1000 times.
+// BenchmarkTimeParse parses a time in each form, 1000 times.
 func BenchmarkTimeParse(b *testing.B) {
 	p := logscan.TimeParser{Reference: func() time.Time { return time.Unix(1772366400, 0) }}
 	for _, f := range [][2]string{{time.Stamp, "Mar  1 12:00:00"}, {"02/Jan/2006:15:04:05 -0700", "01/Mar/2026:12:00:00 +0000"}, {time.RFC3339Nano, "2026-03-01T12:00:00.123Z"}} {

@@ -26,7 +26,8 @@ func logins() func(corpus) int {
 	})
 }
 
-// BenchmarkFailedLogins: the address of each failed login is found and counted; one line in four is one.
+// BenchmarkFailedLogins finds and counts the address of each failed login. A
+// quarter of the lines are failed logins.
 func BenchmarkFailedLogins(b *testing.B) {
 	re := regexp.MustCompile(`sshd\[\d+\]: Failed password for (?:invalid user )?(.*) from (\S+) port \d+ ssh2$`)
 	compare(b, authLines(),
@@ -41,8 +42,9 @@ func BenchmarkFailedLogins(b *testing.B) {
 		}))
 }
 
-// BenchmarkFail2ban: the same over the first 20000 lines, which are scanned in memory, and by fail2ban-regex with one expression
-// and with the whole of its filter for sshd, from a file, with its start.
+// BenchmarkFail2ban does the same for the first 20000 lines. redoubt scans them
+// in memory. fail2ban-regex reads a file, with a single expression and with its
+// whole filter for sshd, including its start.
 func BenchmarkFail2ban(b *testing.B) {
 	if _, err := exec.LookPath("fail2ban-regex"); err != nil {
 		b.Skip("fail2ban-regex is not installed")
@@ -76,7 +78,8 @@ func BenchmarkFail2ban(b *testing.B) {
 	compare(b, c, impls...)
 }
 
-// address is of one of 50 hosts at every tenth event, else of a host that comes once.
+// address returns the address of one of 50 hosts at every tenth event, and
+// otherwise of a host that comes once.
 func address(i int) netip.Addr {
 	if i%10 == 0 {
 		i = i / 10 % 50
@@ -84,7 +87,8 @@ func address(i int) netip.Addr {
 	return netip.AddrFrom4([4]byte{byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)})
 }
 
-// A leaky is the shape of a bucket of crowdsec: a goroutine with a channel and a ticker for each key.
+// A leaky has the shape of a bucket of crowdsec: a goroutine with a channel and
+// a ticker for each key.
 type leaky struct {
 	events chan time.Time
 	over   chan bool
@@ -108,8 +112,9 @@ func (l leaky) run() {
 	}
 }
 
-// BenchmarkDetector: 200000 events, nine in ten of a key that comes once, of which the 50 that have more than five must be
-// told. Only redoubt bounds what it holds; the others hold 180050 keys.
+// BenchmarkDetector observes 200000 events. Nine tenths have a key that comes
+// once. The 50 keys with more than five events must be reported. Only redoubt
+// bounds its keys; the others hold 180050 keys.
 func BenchmarkDetector(b *testing.B) {
 	const events = 200000
 	at := time.Unix(1772366400, 0)
@@ -165,7 +170,8 @@ func BenchmarkDetector(b *testing.B) {
 		})
 }
 
-// BenchmarkDetectorMemory: what 60000 keys with one event each take, in bytes a key.
+// BenchmarkDetectorMemory measures the bytes per key for 60000 keys with an
+// event each.
 func BenchmarkDetectorMemory(b *testing.B) {
 	const keys = 60000
 	at := time.Unix(1772366400, 0)
@@ -215,7 +221,7 @@ func BenchmarkDetectorMemory(b *testing.B) {
 	}
 }
 
-// inUse is the memory of the heap and of the stacks in use, in bytes.
+// inUse returns the bytes in use of heap and stacks.
 func inUse() uint64 {
 	var m runtime.MemStats
 	runtime.GC()

@@ -1,3 +1,5 @@
-// Package logscan compares package logscan with its peers in one run. The corpora are generated; their size is 32 MiB, or
-// what -corpus says in MiB. Every contestant must return the same checksum. Programs are compared only where they are installed.
+// Package logscan compares package logscan with other libraries and programs.
+// All contestants run on the same generated corpus and must return the same
+// checksum. A corpus has 32 MiB; the flag -corpus sets another size in MiB.
+// Programs take part only if they are installed.
 package logscan

@@ -16,7 +16,7 @@ import (
 	"github.com/redoubt-go/redoubt/logscan/follow"
 )
 
-// BenchmarkFollow: a file that is there is read through a follower.
+// BenchmarkFollow reads an existing file through a follower.
 func BenchmarkFollow(b *testing.B) {
 	c := levels()
 	c.text = c.text[:bytes.LastIndexByte(c.text[:min(len(c.text), 8<<20)], '\n')+1]
@@ -50,8 +50,8 @@ func BenchmarkFollow(b *testing.B) {
 		})
 }
 
-// BenchmarkFollowIdle: the processor time of a second in which nothing is written, in per cent, at the default poll of 250 ms and
-// with inotify.
+// BenchmarkFollowIdle measures the processor time of a second without writes,
+// in percent, at the default poll of 250 ms and with inotify.
 func BenchmarkFollowIdle(b *testing.B) {
 	name := filepath.Join(b.TempDir(), "app.log")
 	if err := os.WriteFile(name, []byte("line\n"), 0o600); err != nil {
@@ -89,7 +89,7 @@ func BenchmarkFollowIdle(b *testing.B) {
 	})
 }
 
-// cpu is the processor time of this process.
+// cpu returns the processor time of this process.
 func cpu() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -98,8 +98,9 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkFollowLatency: from the write of a line to its delivery, the median and the longest, at a poll of 20 ms and woken at
-// once; the tail has inotify.
+// BenchmarkFollowLatency measures the time from the write of a line to its
+// delivery: the median and the maximum. The follower polls every 20 ms or is
+// woken at once; the tail has inotify.
 func BenchmarkFollowLatency(b *testing.B) {
 	name := filepath.Join(b.TempDir(), "app.log")
 	wake := make(chan struct{}, 1)
@@ -158,9 +159,11 @@ func BenchmarkFollowLatency(b *testing.B) {
 	}
 }
 
-// BenchmarkFollowRotation: 2000 lines are written, 20 at a time every 20 ms, to a file that is renamed and made anew after each 200;
-// a late line is written to the old file. What was not delivered within a second after the last, and what was delivered twice, in
-// per cent. The polls are of 50 ms; the tail of nxadm is tried with inotify, too.
+// BenchmarkFollowRotation writes 2000 lines, 20 at a time every 20 ms. The file
+// is renamed and created again after every 200 lines, and a late line is
+// written to the old file. The benchmark reports the lines that did not arrive
+// within a second, and the lines that arrived twice, in percent. All poll every
+// 50 ms; the tail of nxadm also runs with inotify.
 func BenchmarkFollowRotation(b *testing.B) {
 	const lines = 2000
 	for _, impl := range []string{"redoubt", "nxadm-poll", "nxadm-inotify"} {
@@ -221,7 +224,7 @@ func rotate(b *testing.B, name string, lines int) {
 	f.Close()
 }
 
-// collect gives the lines to got until ctx ends.
+// collect passes the lines to got until ctx ends.
 func collect(ctx context.Context, impl, name string, got func(line string)) {
 	if impl == "redoubt" {
 		f := follow.Follower{Path: name, Poll: 50 * time.Millisecond, Linger: 100 * time.Millisecond}

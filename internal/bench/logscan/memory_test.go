@@ -15,8 +15,9 @@ import (
 	"github.com/redoubt-go/redoubt/logscan"
 )
 
-// BenchmarkGzipLines: the lines of one gzip stream in memory are counted, or, with gzip.Reader alone, only unpacked: that is the least
-// it can take with the standard library's decoder.
+// BenchmarkGzipLines counts the lines of a gzip stream in memory. gzip.Reader
+// alone only unpacks them, which is the least time with the decoder of the
+// standard library.
 func BenchmarkGzipLines(b *testing.B) {
 	c := levels()
 	c.want = c.lines
@@ -60,8 +61,10 @@ func BenchmarkGzipLines(b *testing.B) {
 		})
 }
 
-// BenchmarkStages: four stages, each of which looks at a byte of the line, before the records are counted: written into one loop, as
-// functions that wrap an iterator, and with logscan.Filter. The difference to the loop, by the stages, is what one costs.
+// BenchmarkStages counts records behind four stages, each of which looks at a
+// byte of the line. The stages are written into a single loop, or as functions
+// that wrap an iterator. The difference, divided by the stages, is the cost of
+// a stage.
 func BenchmarkStages(b *testing.B) {
 	c := levels()
 	c.want = c.lines
@@ -94,19 +97,12 @@ func BenchmarkStages(b *testing.B) {
 			}
 			return ok
 		}),
-		"wrapped", func(c corpus) int { return count(wrap(wrap(wrap(wrap(records(c)))))) },
-		"Filter", func(c corpus) int {
-			seq := records(c)
-			for range 4 {
-				seq = logscan.Filter(seq, stage)
-			}
-			return count(seq)
-		})
+		"wrapped", func(c corpus) int { return count(wrap(wrap(wrap(wrap(records(c)))))) })
 }
 
 var gib = flag.Int("gib", 4, "the larger input of BenchmarkPeakHeap in GiB; the other has 1")
 
-// A source makes lines without end, up to n bytes.
+// A source is a reader of n bytes of lines.
 type source struct {
 	n    int64
 	text []byte
@@ -123,7 +119,8 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// BenchmarkPeakHeap: the most memory in use above that before, looked at 64 times in the course of a scan.
+// BenchmarkPeakHeap measures the peak of the memory in use during a scan, 64
+// times, above the memory before.
 func BenchmarkPeakHeap(b *testing.B) {
 	text := levels().text[:1<<20]
 	for _, size := range []int{1, *gib} {

@@ -14,7 +14,7 @@ import (
 	"github.com/redoubt-go/redoubt/logscan/sketch"
 )
 
-// users are the names of n users.
+// users returns the names of n users.
 func users(n int) [][]byte {
 	keys := make([][]byte, n)
 	for i := range keys {
@@ -23,7 +23,7 @@ func users(n int) [][]byte {
 	return keys
 }
 
-// within returns 1 when got is within a part of want.
+// within returns 1 if got is within a part of want.
 func within(got, want, part float64) int {
 	if math.Abs(got-want) <= part*want {
 		return 1
@@ -31,7 +31,8 @@ func within(got, want, part float64) int {
 	return 0
 }
 
-// BenchmarkDistinct: keys that differ are added, all of them with 14 bits; the estimates must be within 5 %.
+// BenchmarkDistinct adds keys that differ. All sketches have 14 bits, and their
+// estimates must be within 5 %.
 func BenchmarkDistinct(b *testing.B) {
 	for _, n := range []int{100, 1000, 100000} {
 		keys := users(n)
@@ -55,7 +56,8 @@ func BenchmarkDistinct(b *testing.B) {
 	}
 }
 
-// BenchmarkDistinctAccuracy: the root of the mean square error over 40 sets of keys, in per cent, and the size of the binary form.
+// BenchmarkDistinctAccuracy measures the root mean square error over 40 sets of
+// keys, in percent, and the size of the binary form.
 func BenchmarkDistinctAccuracy(b *testing.B) {
 	const sets = 40
 	for _, n := range []int{100, 1000, 10000, 100000} {
@@ -94,7 +96,7 @@ func BenchmarkDistinctAccuracy(b *testing.B) {
 	}
 }
 
-// BenchmarkQuantile: 100000 values are added; p50 must be within 2 %.
+// BenchmarkQuantile adds 100000 values. p50 must be within 2 %.
 func BenchmarkQuantile(b *testing.B) {
 	compare(b, corpus{lines: 100000, want: 1},
 		"redoubt", func(corpus) int {
@@ -117,7 +119,8 @@ func BenchmarkQuantile(b *testing.B) {
 		})
 }
 
-// BenchmarkQuantileAccuracy: the largest error of p1 to p99 of 100000 values of a log-normal distribution, in per cent; both promise 1.
+// BenchmarkQuantileAccuracy measures the largest error of p1 to p99 of 100000
+// values of a log-normal distribution, in percent. Both promise 1.
 func BenchmarkQuantileAccuracy(b *testing.B) {
 	const n = 100000
 	for _, name := range []string{"redoubt", "DataDog"} {
@@ -154,7 +157,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// A spaceSaving is the textbook's: a map into a heap that is kept in order at every event.
+// A spaceSaving is Space-Saving as in textbooks: a map into a heap that is kept
+// in order at every event.
 type spaceSaving struct {
 	k     int
 	index map[string]*counter
@@ -201,7 +205,9 @@ func (s *spaceSaving) add(key []byte) {
 	heap.Fix(s, c.at)
 }
 
-// BenchmarkTopK: 100000 events of 1000 counters; of 50000 keys after Zipf, or all of keys that come once. The most frequent must be user-0 or any.
+// BenchmarkTopK counts 100000 events with 1000 counters. The events are of
+// 50000 keys with a Zipf distribution, whose most frequent key must be user-0,
+// or of keys that come once.
 func BenchmarkTopK(b *testing.B) {
 	const n, k = 100000, 1000
 	keys := users(n)

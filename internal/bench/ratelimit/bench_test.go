@@ -34,14 +34,15 @@ import (
 
 var bg = context.Background()
 
-// Limits that a benchmark does not reach, and one that is used up by its first event.
+// Limits that a benchmark does not reach, and one that is used up by its first
+// event.
 const (
 	plenty = 1_000_000_000
 	little = 1
 )
 
-// An impl is one implementation: make returns a function that takes one event, or one of key i, and says whether it
-// may happen.
+// An impl is one implementation: make returns a function that takes one event,
+// or one of key i, and says whether it may happen.
 type impl struct {
 	name string
 	make func(n int64, per time.Duration) func(i int) bool
@@ -155,7 +156,8 @@ var keyed = []impl{
 	{"redoubt", redoubtKeys}, {"map+xtime", mapXtime}, {"throttled", throttledKeys}, {"sethvargo", sethvargo}, {"ulule", ulule},
 }
 
-// each runs f for every implementation, after checking that it admits or refuses as it should.
+// each runs f for every implementation, after checking that it admits or
+// refuses as it should.
 func each(b *testing.B, impls []impl, n int64, per time.Duration, want bool, f func(*testing.B, func(int) bool)) {
 	for _, im := range impls {
 		b.Run("impl="+im.name, func(b *testing.B) {
@@ -196,21 +198,24 @@ func spread(b *testing.B, allow func(int) bool, mask int) {
 	})
 }
 
-// All of these: one event of a limit of a billion an hour; every one is admitted.
+// All of these: one event of a limit of a billion an hour; every one is
+// admitted.
 func BenchmarkAllowHit(b *testing.B)         { each(b, single, plenty, time.Hour, true, serial) }
 func BenchmarkAllowHitParallel(b *testing.B) { each(b, single, plenty, time.Hour, true, parallel) }
 
-// All of these: one event of a limit of one an hour that is used up; every one is refused.
+// All of these: one event of a limit of one an hour that is used up; every one
+// is refused.
 func BenchmarkAllowDeny(b *testing.B) { each(b, single, little, time.Hour, false, serial) }
 
 func BenchmarkAllowDenyParallel(b *testing.B) { each(b, single, little, time.Hour, false, parallel) }
 
-// 65536 string keys in turn, or 8 of them, each with a limit of a billion an hour.
+// 65536 string keys in turn, or 8 of them, each with a limit of a billion an
+// hour.
 func BenchmarkKeyedUniformParallel(b *testing.B) { each(b, keyed, plenty, time.Hour, true, uniform) }
 func BenchmarkKeyedHotParallel(b *testing.B)     { each(b, keyed, plenty, time.Hour, true, hot) }
 
-// BenchmarkWaitReady waits where there is nothing to wait for. uber-go/ratelimit at 1e9 per second never sleeps for more
-// than a nanosecond.
+// BenchmarkWaitReady waits where there is nothing to wait for.
+// uber-go/ratelimit at 1e9 per second never sleeps for more than a nanosecond.
 func BenchmarkWaitReady(b *testing.B) {
 	ours, x := ratelimit.New(ratelimit.Per(plenty, time.Hour)), rate.NewLimiter(plenty/3600., plenty)
 	u, fs := uber.New(plenty), fslimiter.NewBursty[any](plenty, time.Hour)
@@ -232,7 +237,8 @@ func BenchmarkWaitReady(b *testing.B) {
 	}
 }
 
-// BenchmarkReserveCancel reserves an event that may happen at once, and cancels it.
+// BenchmarkReserveCancel reserves an event that may happen at once, and cancels
+// it.
 func BenchmarkReserveCancel(b *testing.B) {
 	ours, x := ratelimit.New(ratelimit.Per(plenty, time.Hour)), rate.NewLimiter(plenty/3600., plenty)
 	b.Run("impl=redoubt", func(b *testing.B) {
@@ -249,7 +255,8 @@ func BenchmarkReserveCancel(b *testing.B) {
 	})
 }
 
-// BenchmarkKeyedMemory gives each of 65536 keys one event and measures the heap a key, the keys themselves not counted.
+// BenchmarkKeyedMemory gives each of 65536 keys one event and measures the heap
+// a key, the keys themselves not counted.
 func BenchmarkKeyedMemory(b *testing.B) {
 	impls := append([]impl{{"redoubt-tight", func(n int64, per time.Duration) func(int) bool {
 		k := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.Per(n, per), MaxKeys: len(keys)})
@@ -278,7 +285,8 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// BenchmarkBulkhead acquires one of ten places and releases it, with room for all.
+// BenchmarkBulkhead acquires one of ten places and releases it, with room for
+// all.
 func BenchmarkBulkhead(b *testing.B) {
 	ours, sem := bulkhead.New(bulkhead.Config{Limit: 10}), semaphore.NewWeighted(10)
 	vegas, fs := bulkhead.New(bulkhead.Config{Limit: 10, Algorithm: new(bulkhead.Vegas)}), fsbulkhead.New[any](10)
@@ -350,7 +358,8 @@ func handlers(n int64) map[string]http.Handler {
 	}
 }
 
-// remoteIP is what httprate recommends as the key where clients connect directly.
+// remoteIP is what httprate recommends as the key where clients connect
+// directly.
 func remoteIP(r *http.Request) (string, error) {
 	ip, _, err := net.SplitHostPort(r.RemoteAddr)
 	return httprate.CanonicalizeIP(ip), err
@@ -385,12 +394,14 @@ func benchHTTP(b *testing.B, n int64, want int) {
 	}
 }
 
-// BenchmarkHTTPAdmit serves requests of one address by an empty handler; BenchmarkHTTPDeny refuses them.
+// BenchmarkHTTPAdmit serves requests of one address by an empty handler;
+// BenchmarkHTTPDeny refuses them.
 func BenchmarkHTTPAdmit(b *testing.B) { benchHTTP(b, plenty, http.StatusOK) }
 func BenchmarkHTTPDeny(b *testing.B)  { benchHTTP(b, little, http.StatusTooManyRequests) }
 
-// BenchmarkStorm has 1000 callers wait at 1000 a second, of whom 900 give up after 20 ms, and measures when the last of
-// the others is served, in relation to the ideal: one a millisecond with no gaps.
+// BenchmarkStorm has 1000 callers wait at 1000 a second, of whom 900 give up
+// after 20 ms, and measures when the last of the others is served, in relation
+// to the ideal: one a millisecond with no gaps.
 func BenchmarkStorm(b *testing.B) {
 	storm := func(wait func(context.Context) error) float64 {
 		doomed, cancel := context.WithCancel(bg)
@@ -429,9 +440,10 @@ func BenchmarkStorm(b *testing.B) {
 	}
 }
 
-// BenchmarkOverAdmission lets goroutines take events at captured instants, some of them late, and divides what they got
-// by the bound, burst + rate × time. A goroutine that the scheduler leaves behind is late by more; it can be given less
-// than the bound, never more.
+// BenchmarkOverAdmission lets goroutines take events at captured instants, some
+// of them late, and divides what they got by the bound, burst + rate × time. A
+// goroutine that the scheduler leaves behind is late by more; it can be given
+// less than the bound, never more.
 func BenchmarkOverAdmission(b *testing.B) {
 	const perSecond, burst = 3_000_000, 100
 	start := time.Now()
@@ -467,7 +479,8 @@ func BenchmarkOverAdmission(b *testing.B) {
 	}
 }
 
-// TestSameAdmissions checks what the benchmarks hold fixed: of a limit of ten an hour all admit exactly ten of 1000.
+// TestSameAdmissions checks what the benchmarks hold fixed: of a limit of ten
+// an hour all admit exactly ten of 1000.
 func TestSameAdmissions(t *testing.T) {
 	for _, im := range append(append([]impl{}, single...), keyed...) {
 		allow, n := im.make(10, time.Hour), 0

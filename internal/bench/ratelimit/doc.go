@@ -1,4 +1,4 @@
-// Package ratelimit compares redoubt/ratelimit with golang.org/x/time/rate, uber-go/ratelimit, failsafe-go, throttled,
-// sethvargo/go-limiter, ulule/limiter, go-chi/httprate and golang.org/x/sync/semaphore. It holds benchmarks and tests
-// only. All implementations of one benchmark do the same work, which is verified before it is timed.
+// Package ratelimit compares the speed of redoubt/ratelimit and its bulkhead
+// with other rate limiters and semaphores. All implementations of a benchmark
+// do the same work, which is verified before it is timed.
 package ratelimit

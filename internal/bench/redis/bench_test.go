@@ -25,7 +25,8 @@ import (
 
 var bg = context.Background()
 
-// patient is longer than a loaded machine delays an answer, so that no outage gets into a figure.
+// patient is longer than a loaded machine delays an answer, so that no outage
+// gets into a figure.
 const patient = 10 * time.Second
 
 // keys are the same for all, made beforehand.
@@ -37,14 +38,15 @@ var keys = func() []string {
 	return all
 }()
 
-// An impl is one implementation: make returns a function that takes an event of key i within n per second, and says
-// whether it may happen.
+// An impl is one implementation: make returns a function that takes an event of
+// key i within n per second, and says whether it may happen.
 type impl struct {
 	name string
 	make func(b testing.TB, addr string, n int64) func(i int) bool
 }
 
-// newGoRedis is the client that both are given, so that the same connections carry the same number of commands.
+// newGoRedis is the client that both are given, so that the same connections
+// carry the same number of commands.
 func newGoRedis(b testing.TB, addr string) *goredis.Client {
 	c := goredis.NewClient(&goredis.Options{Addr: addr, ContextTimeoutEnabled: true})
 	b.Cleanup(func() { c.Close() })
@@ -98,7 +100,8 @@ const (
 	little = 1
 )
 
-// run benchmarks each implementation on a server of its own, after it has shown that it admits what it should.
+// run benchmarks each implementation on a server of its own, after it has shown
+// that it admits what it should.
 func run(b *testing.B, impls []impl, n int64, want bool, parallel bool) {
 	for _, im := range impls {
 		b.Run("impl="+im.name, func(b *testing.B) {
@@ -134,7 +137,8 @@ func run(b *testing.B, impls []impl, n int64, want bool, parallel bool) {
 	}
 }
 
-// One event at a time, one caller: the same client, server, keys and limit; every event is admitted.
+// One event at a time, one caller: the same client, server, keys and limit;
+// every event is admitted.
 func BenchmarkTake(b *testing.B) { run(b, append(slices.Clone(impls), leased), plenty, true, false) }
 
 // The same with 16 callers for each processor.
@@ -142,12 +146,14 @@ func BenchmarkTakeParallel(b *testing.B) {
 	run(b, append(slices.Clone(impls), leased), plenty, true, true)
 }
 
-// Keys that are over their limit of one per second, one caller: now and then one event is admitted.
+// Keys that are over their limit of one per second, one caller: now and then
+// one event is admitted.
 func BenchmarkDenied(b *testing.B) { run(b, impls, little, false, false) }
 
-// Throughput as a ratio: each implementation in turn makes 1600 takes, by 1 and by 32 callers at a time, on one server, in
-// changing order. The metrics are the medians of its rate divided by that of redis_rate in the same round. This is the
-// figure to quote, since a busy machine slows down all of a round alike.
+// Throughput as a ratio: each implementation in turn makes 1600 takes, by 1 and
+// by 32 callers at a time, on one server, in changing order. The metrics are
+// the medians of its rate divided by that of redis_rate in the same round. This
+// is the figure to quote, since a busy machine slows down all of a round alike.
 func BenchmarkRatio(b *testing.B) {
 	for _, callers := range []int{1, 32} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {

@@ -1,3 +1,4 @@
-// Package redis compares contrib/redis with github.com/go-redis/redis_rate, on one private redis-server, which it needs.
-// See the README beside its folder.
+// Package redis compares the speed of contrib/redis with
+// github.com/go-redis/redis_rate. Both use one private redis-server, which must
+// be installed.
 package redis

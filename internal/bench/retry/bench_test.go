@@ -24,7 +24,8 @@ import (
 
 var errBusy = errors.New("busy")
 
-// A job is the work under retry: it fails with err so many times, and then succeeds, over and over.
+// A job is the work under retry: it fails with err so many times, and then
+// succeeds, over and over.
 type job struct {
 	fails, calls int
 	err          error
@@ -39,8 +40,10 @@ func (j *job) do() (int, error) {
 
 func (j *job) doContext(context.Context) (int, error) { return j.do() }
 
-// An impl makes, of the job and the number of attempts allowed, the call to measure. What can be made once and used for
-// many calls is made once. No impl pauses: where a pause of zero cannot be had otherwise it is a backoff of zero.
+// An impl makes, of the job and the number of attempts allowed, the call to
+// measure. What can be made once and used for many calls is made once. No impl
+// pauses: where a pause of zero cannot be had otherwise it is a backoff of
+// zero.
 type impl struct {
 	name string
 	make func(ctx context.Context, j *job, attempts int) func() (int, error)
@@ -72,7 +75,8 @@ func avast(ctx context.Context, j *job, attempts int) func() (int, error) {
 	return func() (int, error) { return r.Do(j.do) }
 }
 
-// vargo's errors must be marked to be retried, and its backoff counts: both belong to the call.
+// vargo's errors must be marked to be retried, and its backoff counts: both
+// belong to the call.
 func vargo(ctx context.Context, j *job, attempts int) func() (int, error) {
 	zero := sethvargo.BackoffFunc(func() (time.Duration, bool) { return 0, false })
 	return func() (int, error) {
@@ -97,7 +101,8 @@ func floor(ctx context.Context, j *job, _ int) func() (int, error) {
 	return func() (int, error) { return j.doContext(ctx) }
 }
 
-// run measures each impl, after it has shown that it makes the calls it should and ends as it should.
+// run measures each impl, after it has shown that it makes the calls it should
+// and ends as it should.
 func run(b *testing.B, impls []impl, fails, attempts, calls int, wantErr bool) {
 	for _, i := range impls {
 		b.Run("impl="+i.name, func(b *testing.B) {
@@ -125,12 +130,14 @@ func verify(b *testing.B, j *job, call func() (int, error), calls int, wantErr b
 	j.calls = 0
 }
 
-// Held fixed: a call that succeeds at once under a cancellable context; at most 3 attempts.
+// Held fixed: a call that succeeds at once under a cancellable context; at most
+// 3 attempts.
 func BenchmarkSuccess(b *testing.B) {
 	run(b, append([]impl{{"floor-direct", floor}}, impls...), 0, 3, 1, false)
 }
 
-// Held fixed: as Success, with work that shares no memory, from all processors at once.
+// Held fixed: as Success, with work that shares no memory, from all processors
+// at once.
 func BenchmarkSuccessParallel(b *testing.B) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -153,10 +160,12 @@ func BenchmarkFlaky2(b *testing.B) { run(b, impls, 2, 3, 3, false) }
 // Held fixed: five failures, no pauses, and the error that says so.
 func BenchmarkExhaust5(b *testing.B) { run(b, impls, 1<<40, 5, 5, true) }
 
-// errGone is the error that failsafe is told about by its policy, where the others mark it in the call.
+// errGone is the error that failsafe is told about by its policy, where the
+// others mark it in the call.
 var errGone = errors.New("gone")
 
-// Held fixed: a first attempt that fails with a permanent error, marked by the work itself where that is the way.
+// Held fixed: a first attempt that fails with a permanent error, marked by the
+// work itself where that is the way.
 func BenchmarkPermanent(b *testing.B) {
 	marks := map[string]func(error) error{
 		"redoubt":   retry.Permanent,
@@ -170,7 +179,8 @@ func BenchmarkPermanent(b *testing.B) {
 			mark, calls := marks[i.name], 0
 			j := &job{fails: 1 << 40}
 			call := i.make(context.Background(), j, 3)
-			// The job has one error; a fresh mark for each call is part of the work.
+			// The job has one error; a fresh mark for each call is part of the
+			// work.
 			once := func() (int, error) { j.err = mark(errGone); return call() }
 			if _, err := once(); !errors.Is(err, errGone) || j.calls != 1 {
 				b.Fatalf("%d calls, error %v, want 1, %v", j.calls, err, errGone)
@@ -187,8 +197,9 @@ func BenchmarkPermanent(b *testing.B) {
 	}
 }
 
-// Held fixed: the next pause of an exponential backoff with factor 1.5 and a spread of half, at the tenth retry, well
-// below the limit. backoff draws its own randomness, redoubt is given a draw by the same generator.
+// Held fixed: the next pause of an exponential backoff with factor 1.5 and a
+// spread of half, at the tenth retry, well below the limit. backoff draws its
+// own randomness, redoubt is given a draw by the same generator.
 func BenchmarkNextDelay(b *testing.B) {
 	b.Run("impl=redoubt", func(b *testing.B) {
 		var x retry.Backoff = retry.Exponential{Base: 500 * time.Millisecond, Max: time.Hour, Factor: 1.5, Jitter: retry.Spread(.5)}
@@ -218,8 +229,8 @@ func BenchmarkNextDelay(b *testing.B) {
 	})
 }
 
-// Held fixed: a call that succeeds at once within an attempt timeout of an hour. The floor is the standard library's
-// context with a timeout.
+// Held fixed: a call that succeeds at once within an attempt timeout of an
+// hour. The floor is the standard library's context with a timeout.
 func BenchmarkAttemptTimeout(b *testing.B) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -248,8 +259,9 @@ func BenchmarkAttemptTimeout(b *testing.B) {
 	})
 }
 
-// Held fixed: calls that succeed at once and tell a full budget, shared by all processors. aws and redoubt-deposit are
-// the budget alone; the others are whole calls.
+// Held fixed: calls that succeed at once and tell a full budget, shared by all
+// processors. aws and redoubt-deposit are the budget alone; the others are
+// whole calls.
 func BenchmarkBudgetSuccessParallel(b *testing.B) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -265,7 +277,7 @@ func BenchmarkBudgetSuccessParallel(b *testing.B) {
 		{"redoubt", func(j *job) func() { return func() { retry.Do(ctx, policy, j.doContext) } }},
 		{"retry-go", func(j *job) func() { return func() { throttled.Do(j.do) } }},
 		{"failsafe", func(j *job) func() { return func() { budgeted.Get(j.do) } }},
-		{"redoubt-deposit", func(*job) func() { return deposits.Deposit }},
+		{"redoubt-deposit", func(*job) func() { return func() { deposits.Settle(retry.OutcomeSuccess, 0, nil) } }},
 		{"aws", func(*job) func() {
 			return func() {
 				if release, err := quota.GetAttemptToken(ctx); err == nil {
@@ -287,8 +299,9 @@ func BenchmarkBudgetSuccessParallel(b *testing.B) {
 	}
 }
 
-// Held fixed: one token from a shared budget that has enough for all. redoubt also adds what time has given since the
-// last one, which the others do not do; redoubt-no-time has that turned off.
+// Held fixed: one token from a shared budget that has enough for all. redoubt
+// also adds what time has given since the last one, which the others do not do;
+// redoubt-no-time has that turned off.
 func BenchmarkBudgetWithdrawParallel(b *testing.B) {
 	// As much as there is of each: a run stays far below 2^31 withdrawals.
 	timed := &retry.TokenBudget{Burst: 1 << 31}
@@ -299,8 +312,8 @@ func BenchmarkBudgetWithdrawParallel(b *testing.B) {
 		name string
 		take func() bool
 	}{
-		{"redoubt", timed.Withdraw},
-		{"redoubt-no-time", untimed.Withdraw},
+		{"redoubt", func() bool { _, ok := timed.Withdraw(nil); return ok }},
+		{"redoubt-no-time", func() bool { _, ok := untimed.Withdraw(nil); return ok }},
 		{"retry-go", func() bool { return throttle.AllowRetry(0, nil) }},
 		{"aws", func() bool { _, ok := bucket.Retrieve(1); return ok }},
 	} {
@@ -318,8 +331,9 @@ func BenchmarkBudgetWithdrawParallel(b *testing.B) {
 	}
 }
 
-// Held fixed: a first attempt that answers at once, and a hedge due after an hour. The floor is what any hedge needs: a
-// context to cancel, a goroutine, a channel and a timer.
+// Held fixed: a first attempt that answers at once, and a hedge due after an
+// hour. The floor is what any hedge needs: a context to cancel, a goroutine, a
+// channel and a timer.
 func BenchmarkHedgeFast(b *testing.B) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -359,13 +373,13 @@ func BenchmarkHedgeFast(b *testing.B) {
 	})
 }
 
-// Held fixed: a condition that holds at the first look, an interval of an hour, a cancellable context. k8s returns no
-// value.
+// Held fixed: a condition that holds at the first look, an interval of an hour,
+// a cancellable context. k8s returns no value.
 func BenchmarkPollImmediate(b *testing.B) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	b.Run("impl=redoubt", func(b *testing.B) {
-		policy := retry.Every(time.Hour)
+		policy := retry.Interval(time.Hour)
 		b.ReportAllocs()
 		for b.Loop() {
 			retry.Poll(ctx, policy, func(context.Context) (int, bool, error) { return 1, true, nil })

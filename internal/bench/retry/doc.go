@@ -1,2 +1,3 @@
-// Package retry compares redoubt's retry and retryhttp with other libraries that retry. It holds nothing but benchmarks.
+// Package retry compares the speed of redoubt/retry and retryhttp with other
+// libraries that retry. It also simulates a server in an outage.
 package retry

@@ -14,7 +14,8 @@ import (
 	"github.com/redoubt-go/redoubt/retry/retryhttp"
 )
 
-// A wire is a transport without a network: it refuses so many times with a small body, and then answers, over and over.
+// A wire is a transport without a network: it refuses so many times with a
+// small body, and then answers, over and over.
 type wire struct{ refusals, requests int }
 
 func (w *wire) RoundTrip(*http.Request) (*http.Response, error) {
@@ -88,9 +89,10 @@ func runHTTP(b *testing.B, refusals int) {
 	}
 }
 
-// Held fixed: a GET through an http.Client over a transport without a network, which answers at once; the body is read
-// and closed. The floor has no retries.
+// Held fixed: a GET through an http.Client over a transport without a network,
+// which answers at once; the body is read and closed. The floor has no retries.
 func BenchmarkHTTPGet(b *testing.B) { runHTTP(b, 0) }
 
-// Held fixed: as HTTPGet, with one 503 before the answer. The floor gets the answer at once.
+// Held fixed: as HTTPGet, with one 503 before the answer. The floor gets the
+// answer at once.
 func BenchmarkHTTP503Then200(b *testing.B) { runHTTP(b, 1) }

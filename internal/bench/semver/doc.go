@@ -1,3 +1,3 @@
-// Package semver compares redoubt/semver with its peers: benchmarks in one
-// run, and differential tests whose known deviations are listed with reasons.
+// Package semver compares the speed of redoubt/semver with other
+// implementations of semantic versions.
 package semver

@@ -1,4 +1,4 @@
 package main
 
-// Main is the command.
+// Main is the function main.
 func Main() { main() }

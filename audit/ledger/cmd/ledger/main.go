@@ -21,12 +21,12 @@ import (
 
 // The exit statuses.
 const (
-	clean      = 0
-	tampered   = 1
-	cannotTell = 2
+	clean    = 0
+	tampered = 1
+	failed   = 2
 )
 
-// Forms of the commands, for the help and for complaints about one of them.
+// forms contains the command lines, for the help and for errors.
 var forms = map[string]string{
 	"verify": "verify [-key K]... [-known H] [-closed] [-pruned] DIR",
 	"cat":    "cat [-since T] [-until T] [-actor A] [-target X] [-json] DIR",
@@ -35,28 +35,28 @@ var forms = map[string]string{
 	"keygen": "keygen NAME FILE",
 }
 
-// help is for people who have forgotten the flags; the whole is in doc.go.
+// help prints a short help. The complete text is in doc.go.
 func help(w io.Writer) {
 	fmt.Fprintf(w, `usage: ledger %s
-           check every line, and with -key every seal, and name what was changed
-             -key K     public key, or a file that holds it; in the order of use
+           check every line, and with -key every seal, and print the changes
+             -key K     public key, or a file with it; repeat in the order of use
              -known H   earlier state: SIZE:ROOT, or a file with a checkpoint
              -closed    nothing may follow the last seal
-             -pruned    the oldest segments may be gone
+             -pruned    the oldest segments may be missing
        ledger %s
-           print the events, one a line
+           print the events, one per line
              -since T   from this time on, such as 2026-01-02T15:04:05Z
              -until T   before this time
-             -actor A   of this actor, or on its behalf
-             -target X  of this target: id, type, or type/id
-             -json      as they were recorded
+             -actor A   by this actor, or on its behalf
+             -target X  on this target: id, type, or type/id
+             -json      as JSON, without the fields of the chain
        ledger %s
            print the proof that record SEQ is in the log
        ledger %s
-           check such a proof, without the log, and print the record
+           check a proof, without the log, and print the record
        ledger %s
-           write a new private key to FILE, print the public key
-exit status: 0 clean, 1 tampered with, 2 cannot tell
+           write a new private key to FILE and print the public key
+exit status: 0 clean, 1 tampered with, 2 error
 `, forms["verify"], forms["cat"], forms["prove"], forms["check"], forms["keygen"])
 }
 
@@ -66,7 +66,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is the program without its process.
+// run is main without the process.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int) {
 	commands := map[string]func(context.Context, []string, io.Writer) error{
 		"verify": verify, "cat": cat, "prove": prove, "check": check, "keygen": keygen,
@@ -74,13 +74,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 	switch {
 	case len(args) == 0:
 		help(stderr)
-		return cannotTell
+		return failed
 	case slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]):
 		help(stdout)
 		return clean
 	case commands[args[0]] == nil:
 		fmt.Fprintf(stderr, "ledger: no command %q; it is one of cat, check, keygen, prove, verify\n", args[0])
-		return cannotTell
+		return failed
 	}
 	err := commands[args[0]](ctx, args[1:], stdout)
 	switch {
@@ -89,23 +89,23 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 	case errors.Is(err, flag.ErrHelp):
 		help(stderr)
 	case errors.As(err, new(*ledger.TamperError)):
-		return tampered // verify has printed it
+		return tampered // verify has printed the problems
 	case errors.Is(err, ledger.ErrTampered):
 		fmt.Fprintln(stderr, complaint(args[0], err))
 		return tampered
 	default:
 		fmt.Fprintln(stderr, complaint(args[0], err))
 	}
-	return cannotTell
+	return failed
 }
 
-// complaint is err on one line that begins with the command it is about.
+// complaint returns err on one line that begins with the command.
 func complaint(command string, err error) string {
 	what := strings.TrimPrefix(strings.ReplaceAll(err.Error(), "\n", "; "), "ledger: ")
 	return "ledger " + command + ": " + what
 }
 
-// parse reads flags and wants n arguments after them.
+// parse reads the flags and requires n arguments after them.
 func parse(flags *flag.FlagSet, args []string, n int) error {
 	flags.SetOutput(io.Discard)
 	err := flags.Parse(args)
@@ -118,8 +118,8 @@ func parse(flags *flag.FlagSet, args []string, n int) error {
 	return err
 }
 
-// logIn is the log in dir. What the file system says of a directory that is none
-// names a file that nobody has asked for.
+// logIn returns the log in dir. It checks that there is a segment, because the
+// error of a missing segment would name a file that the user does not know.
 func logIn(dir string) (fs.FS, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -167,14 +167,14 @@ func parseKnown(s string, keys []*ledger.Verifier) (*ledger.Head, error) {
 	}
 	cp, err := ledger.ParseCheckpoint(string(data), keys...)
 	if err != nil {
-		// A note that does not hold says nothing of the log.
+		// An invalid note proves nothing about the log.
 		return nil, fmt.Errorf("%s is not a checkpoint by these keys", s)
 	}
 	return &cp.Head, nil
 }
 
-// verify prints the problems and the verdict. What it returns with a report was
-// printed.
+// verify prints the problems and the verdict. It has printed an error that it
+// returns together with a report.
 func verify(ctx context.Context, args []string, w io.Writer) error {
 	flags := flag.NewFlagSet("verify", flag.ContinueOnError)
 	keys := keyFlags(flags)
@@ -206,8 +206,8 @@ func verify(ctx context.Context, args []string, w io.Writer) error {
 	for _, p := range r.Problems {
 		fmt.Fprintln(w, p)
 	}
-	if r.Backward >= time.Second { // less is what callers at once do
-		fmt.Fprintf(w, "warning: record %d is %s earlier than one before it\n", r.BackwardAt, r.Backward)
+	if r.Backward >= time.Second { // concurrent callers cause smaller differences
+		fmt.Fprintf(w, "warning: record %d is %s earlier than a record before it\n", r.BackwardAt, r.Backward)
 	}
 	verdict := "clean"
 	if err != nil {
@@ -229,14 +229,14 @@ func verify(ctx context.Context, args []string, w io.Writer) error {
 	return err
 }
 
-// filter says which events cat prints.
+// A filter selects the events that cat prints.
 type filter struct {
 	since, until  time.Time
 	actor, target string
 }
 
-// takes reports whether e is asked for. Actors are also found by those on whose
-// behalf somebody else acted.
+// takes reports whether the filter selects e. The actor may also be the
+// identity on whose behalf another actor acted.
 func (f filter) takes(e *audit.Event) bool {
 	t := e.Target
 	return !e.Time.Before(f.since) && (f.until.IsZero() || e.Time.Before(f.until)) &&
@@ -244,7 +244,7 @@ func (f filter) takes(e *audit.Event) bool {
 		(f.target == "" || f.target == t.ID || f.target == t.Type || f.target == t.Type+"/"+t.ID)
 }
 
-// cat prints the events that pass the filter, in the order of the log.
+// cat prints the selected events in the order of the log.
 func cat(ctx context.Context, args []string, w io.Writer) error {
 	flags := flag.NewFlagSet("cat", flag.ContinueOnError)
 	var f filter
@@ -287,8 +287,8 @@ func cat(ctx context.Context, args []string, w io.Writer) error {
 	return nil
 }
 
-// readable is an event as "42 2026-01-02T03:04:05Z alice modify success user/u-1
-// api_key: *** > ***".
+// readable returns an event in the form "42 2026-01-02T03:04:05Z alice modify
+// success user/u-1 api_key: *** > ***".
 func readable(r ledger.Record) string {
 	e := &r.Event
 	words := []string{strconv.FormatUint(r.Seq, 10), e.Time.Format(time.RFC3339), text(e.Actor.ID)}
@@ -318,7 +318,8 @@ func readable(r ledger.Record) string {
 	return strings.Join(words, " ")
 }
 
-// text quotes what a terminal or a reader could take for something else.
+// text quotes a text that contains spaces, quotes or characters that are not
+// printable.
 func text(s string) string {
 	odd := func(r rune) bool {
 		return !unicode.IsPrint(r) || r == ' ' || r == '"' || r == '\\' || r == unicode.ReplacementChar
@@ -329,7 +330,7 @@ func text(s string) string {
 	return s
 }
 
-// prove prints the proof of one record.
+// prove prints the proof of a record.
 func prove(_ context.Context, args []string, w io.Writer) error {
 	flags := flag.NewFlagSet("prove", flag.ContinueOnError)
 	if err := parse(flags, args, 2); err != nil {
@@ -354,7 +355,7 @@ func prove(_ context.Context, args []string, w io.Writer) error {
 	return err
 }
 
-// check reads a proof and prints what it proves.
+// check reads a proof and prints the proved record.
 func check(_ context.Context, args []string, w io.Writer) error {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
 	keys := keyFlags(flags)
@@ -380,8 +381,8 @@ func check(_ context.Context, args []string, w io.Writer) error {
 	return err
 }
 
-// keygen writes the private key to a file, never to the terminal, and not over
-// another: a lost key cannot seal its log any more.
+// keygen writes the private key to a new file, never to the terminal. It does
+// not replace a file: a log cannot be sealed any more if its key is lost.
 func keygen(_ context.Context, args []string, w io.Writer) error {
 	flags := flag.NewFlagSet("keygen", flag.ContinueOnError)
 	if err := parse(flags, args, 2); err != nil {

@@ -16,7 +16,7 @@ import (
 	runcmd "github.com/redoubt-go/redoubt/audit/ledger/cmd/ledger"
 )
 
-// TestMain makes the test binary the command itself, when a test asks for it.
+// TestMain runs the command in place of the tests if a test requests it.
 func TestMain(m *testing.M) {
 	if os.Getenv("LEDGER_TEST_COMMAND") == "1" {
 		runcmd.Main()
@@ -46,7 +46,8 @@ func want(t *testing.T, status int, contains string, args ...string) string {
 	return stdout
 }
 
-// log makes a key with the command and a log of three events sealed by it.
+// log creates a key with the command and a log of three events that it has
+// sealed.
 func log(t *testing.T) (dir, vkey string) {
 	t.Helper()
 	secret := filepath.Join(t.TempDir(), "key")
@@ -97,7 +98,7 @@ func TestVerify(t *testing.T) {
 	want(t, 1, "unsealed", "verify", "-key", vkey, dir)
 }
 
-func TestCannotTell(t *testing.T) {
+func TestErrors(t *testing.T) {
 	dir, vkey := log(t)
 	for _, args := range [][]string{
 		{},
@@ -132,7 +133,7 @@ func TestCannotTell(t *testing.T) {
 	}
 }
 
-// Whoever overwrites a log must not get away with a shrug.
+// An overwritten log is tampering, not an error of the command line.
 func TestForeignFileIsTampering(t *testing.T) {
 	for _, data := range []string{"hello\n", "\x7fELF\x02\n\x00\n", `{"level":"info"}` + "\n"} {
 		dir := t.TempDir()
@@ -151,7 +152,7 @@ func TestTimeWarning(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	out := want(t, 0, "exit status: 0 clean, 1 tampered with, 2 cannot tell", "help")
+	out := want(t, 0, "exit status: 0 clean, 1 tampered with, 2 error", "help")
 	for _, name := range []string{"verify", "cat", "prove", "check", "keygen"} {
 		if !strings.Contains(out, "ledger "+name+" ") {
 			t.Errorf("help does not name %s", name)
@@ -185,7 +186,7 @@ func TestProveAndCheck(t *testing.T) {
 	_ = os.WriteFile(file, []byte(proof), 0o600)
 	want(t, 0, `example.com/log: record 2 of 4: {"seq":2`, "check", "-key", vkey, file)
 	_ = os.WriteFile(file, []byte(strings.Replace(proof, "index 2", "index 1", 1)), 0o600)
-	want(t, 1, "does not hold", "check", "-key", vkey, file)
+	want(t, 1, "is invalid", "check", "-key", vkey, file)
 	_ = os.WriteFile(file, []byte("x"), 0o600)
 	want(t, 2, "malformed", "check", "-key", vkey, file)
 }

@@ -1,0 +1,156 @@
+package ledger_test
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redoubt-go/redoubt/audit"
+	"github.com/redoubt-go/redoubt/audit/ledger"
+)
+
+// The directory testdata/v1 contains a log in version 1 of the format and a
+// proof. It has two segments; an older segment was removed. The key changed in
+// the first of them. Never create it again: a test that fails shows that older
+// logs cannot be read any more.
+const (
+	v1       = "testdata/v1"
+	v1Origin = "example.com/format"
+	v1Root   = "rmHQneNn7OC9O3hZCDrhLiyH2I9oKNGnRdkpDgfHdms="
+)
+
+var createV1 = flag.Bool("create-v1", false, "create "+v1+" if it does not exist")
+
+func v1Keys(t *testing.T) (older, newer *ledger.Signer) {
+	t.Helper()
+	return signer(t, v1Origin, 1), signer(t, v1Origin, 2)
+}
+
+func TestCreateV1(t *testing.T) {
+	if !*createV1 {
+		t.Skip("without -create-v1")
+	}
+	if _, err := os.Stat(v1); err == nil {
+		t.Fatal(v1 + " exists")
+	}
+	older, newer := v1Keys(t)
+	c := ledger.Config{Signer: older, Retain: 2, CheckpointEvery: -1, CheckpointDelay: -1}
+	l := open(t, v1, c)
+	v1Write(t, l, "e-1", "e-2")
+	must(t, l.Rotate(context.Background()))
+	v1Write(t, l, "e-3", "e-4")
+	must(t, l.Close())
+	f, err := os.OpenFile(filepath.Join(v1, "00000000000000000004.jsonl"), os.O_WRONLY|os.O_APPEND, 0)
+	must(t, err)
+	_, err = f.WriteString(`{"seq":8,"pr`) // a crash
+	must(t, err)
+	must(t, f.Close())
+	c.Signer, c.Previous = newer, older
+	l = open(t, v1, c)
+	v1Write(t, l, "e-5")
+	must(t, l.Rotate(context.Background()))
+	v1Write(t, l, "e-6", "e-7")
+	must(t, l.Close())
+	p, err := ledger.Prove(os.DirFS(v1), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _ := p.MarshalText()
+	must(t, os.WriteFile(filepath.Join(v1, "proof.txt"), text, 0o600))
+	torn, _ := l.Recovered()
+	must(t, os.Remove(filepath.Join(v1, torn.Saved)))
+	must(t, os.Remove(filepath.Join(v1, "lock")))
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func v1Write(t *testing.T, l *ledger.Ledger, ids ...string) {
+	t.Helper()
+	for _, id := range ids {
+		err := l.WriteEvents(context.Background(), []*audit.Event{{
+			Time: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), ID: id, Action: "invoice.pay", Outcome: audit.Success, Actor: audit.Actor{ID: "alice", Type: "user"},
+			Target: audit.Target{Type: "invoice", ID: "i-" + id}, Reason: "due\n\u202e", RequestID: "r-1",
+			Changes: []audit.Change{{Field: "card", New: "***", Sensitive: true}},
+			Attrs:   []slog.Attr{slog.Int("cents", 1250), slog.Group("net", "port", 443, "tls", true), slog.Float64("rate", 0.5)},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestFormatV1IsReadable(t *testing.T) {
+	older, newer := v1Keys(t)
+	keys := []*ledger.Verifier{older.Verifier(), newer.Verifier()}
+	fsys := os.DirFS(v1)
+	r, err := ledger.Verify(context.Background(), fsys, ledger.VerifyConfig{Keys: keys, MaxUnsealed: -1, Pruned: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var root ledger.Hash
+	must(t, root.UnmarshalText([]byte(v1Root)))
+	want := &ledger.Report{Origin: v1Origin, First: 4, Records: 12, Root: root, Sealed: 16}
+	r.Backward, r.BackwardAt = 0, 0 // the clock of the writer
+	checkEqual(t, r, want)
+	checkEqual(t, ids(t, fsys), []string{"e-3", "e-4", "e-5", "e-6", "e-7"})
+	// Oracle of this test: without the new key, or with the old key alone, the
+	// log is not accepted.
+	_, err = ledger.Verify(context.Background(), fsys, ledger.VerifyConfig{Keys: keys[:1], MaxUnsealed: -1, Pruned: true})
+	checkIs(t, err, ledger.ErrTampered)
+	_, err = ledger.Verify(context.Background(), fsys, ledger.VerifyConfig{})
+	checkIs(t, err, ledger.ErrTampered)
+}
+
+func TestFormatV1Proof(t *testing.T) {
+	_, newer := v1Keys(t)
+	text, err := os.ReadFile(filepath.Join(v1, "proof.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p ledger.Proof
+	if err := p.UnmarshalText(text); err != nil {
+		t.Fatal(err)
+	}
+	cp, err := p.Verify(newer.Verifier())
+	if err != nil || cp.Size != 15 || p.Index != 10 || !strings.Contains(string(p.Line), `"id":"e-5"`) {
+		t.Errorf("proof of record %d, %s, in %d records: %v", p.Index, p.Line, cp.Size, err)
+	}
+	if again, err := p.MarshalText(); err != nil || !bytes.Equal(again, text) {
+		t.Errorf("the proof is written as %s, %v, want %s", again, err, text)
+	}
+	fresh, err := ledger.Prove(os.DirFS(v1), p.Index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkEqual(t, fresh, &p)
+}
+
+// A log of version 1 can be opened and continued.
+func TestFormatV1IsContinued(t *testing.T) {
+	older, newer := v1Keys(t)
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(v1)); err != nil {
+		t.Fatal(err)
+	}
+	l := open(t, dir, ledger.Config{Signer: newer})
+	write(t, l, "e-8")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	keys := []*ledger.Verifier{older.Verifier(), newer.Verifier()}
+	r, err := ledger.Verify(context.Background(), os.DirFS(dir), ledger.VerifyConfig{Keys: keys, MaxUnsealed: -1, Pruned: true})
+	if err != nil || r.First+r.Records != 18 {
+		t.Errorf("%v, report %+v", err, r)
+	}
+}

@@ -1,0 +1,36 @@
+package detect_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func checkEqual(t *testing.T, got, want any) {
+	t.Helper()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("got (+), want (-):\n%s", d)
+	}
+}
+
+// checkProperty reports the first seed for which prop returns a problem.
+func checkProperty(t *testing.T, runs int, prop func(seed uint64) string) {
+	t.Helper()
+	for seed := range uint64(runs) {
+		if problem := prop(seed); problem != "" {
+			t.Errorf("seed %d: %s", seed, problem)
+			return
+		}
+	}
+}
+
+// checkBites reports a property that a broken implementation passes.
+func checkBites(t *testing.T, runs int, broken func(seed uint64) string) {
+	t.Helper()
+	for seed := range uint64(runs) {
+		if broken(seed) != "" {
+			return
+		}
+	}
+	t.Error("a broken implementation passes")
+}

@@ -1,0 +1,37 @@
+package bulkhead_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/leanovate/gopter"
+)
+
+// checkEqual reports how got differs from want.
+func checkEqual(t *testing.T, got, want any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// checkIs checks that err matches all targets.
+func checkIs(t *testing.T, err error, targets ...error) {
+	t.Helper()
+	for _, target := range targets {
+		if !errors.Is(err, target) {
+			t.Errorf("error %v does not match %v", err, target)
+		}
+	}
+}
+
+// checkProperty checks a property with the given number of random inputs.
+func checkProperty(t *testing.T, runs int, p gopter.Prop) {
+	t.Helper()
+	parameters := gopter.DefaultTestParameters()
+	parameters.MinSuccessfulTests = runs
+	properties := gopter.NewProperties(parameters)
+	properties.Property(t.Name(), p)
+	properties.TestingRun(t)
+}

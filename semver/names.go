@@ -1,0 +1,39 @@
+package semver
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
+)
+
+// A nameList is the text form of an enumeration that starts at 0.
+type nameList struct {
+	kind  string
+	names []string
+}
+
+// text returns the name of value n.
+func (l nameList) text(n int) string {
+	if n < len(l.names) {
+		return l.names[n]
+	}
+	return l.kind + "(" + strconv.Itoa(n) + ")"
+}
+
+// marshal returns the name of value n, if n has a name.
+func (l nameList) marshal(n int) ([]byte, error) {
+	if n < len(l.names) {
+		return []byte(l.names[n]), nil
+	}
+	return nil, fmt.Errorf("%w: %s", ErrUnsupported, l.text(n))
+}
+
+// unmarshal returns the value of a name.
+func (l nameList) unmarshal(name []byte) (int, error) {
+	if n := slices.Index(l.names, string(name)); n >= 0 {
+		return n, nil
+	}
+	return 0, fmt.Errorf("%w: %s %s", ErrUnsupported, l.kind, quote.Text(string(name)))
+}
