@@ -37,10 +37,11 @@ func (c GroupConfig[K]) Validate() error {
 // if clients choose the keys; bound the length of keys yourself. Make a Group
 // with [NewGroup]. It needs no Close.
 //
-// A full group makes room for a new key by forgetting a breaker that has no
-// running call and nothing to remember: no failure, no slow call and no
-// opening, or no call for twice its MaxOpenFor. Breakers used recently are
-// forgotten last. If there is none, the new key gets no breaker.
+// A full group makes room for a new key by forgetting a breaker. The breaker
+// has no running call and nothing to remember: no failure, no slow call and no
+// opening; or it has not been used for twice its MaxOpenFor. Breakers used
+// recently are forgotten last. If there is no such breaker, the new key gets
+// none.
 type Group[K comparable] struct {
 	cfg       GroupConfig[K]
 	byKey     sync.Map // K to *Breaker
@@ -75,11 +76,11 @@ func (c GroupConfig[K]) withDefaults() GroupConfig[K] {
 }
 
 // Set replaces the configuration of g, and changes its breakers to the
-// configurations of their keys as [Breaker.Set] does. If there are more than Max
-// breakers, the group keeps their number but does not grow.
+// configurations of their keys as [Breaker.Set] does. If there are more than
+// Max breakers, the group keeps their number but does not grow.
 //
-// Errors: the error of [GroupConfig.Validate] or, of the first key for which
-// it is invalid, of [Config.Validate]; nothing is changed then.
+// Errors: the error of [GroupConfig.Validate] or, of the first key for which it
+// is invalid, of [Config.Validate]; nothing is changed then.
 func (g *Group[K]) Set(cfg GroupConfig[K]) error {
 	if err := cfg.Validate(); err != nil {
 		return err

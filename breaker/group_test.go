@@ -26,7 +26,8 @@ func newGroup(limit int) *breaker.Group[string] {
 	}})
 }
 
-// flood asks for n keys never seen before and makes a successful call with each.
+// flood asks for n keys never seen before and makes a successful call with
+// each.
 func flood(g *breaker.Group[string], n int) {
 	for range n {
 		g.For(strconv.FormatUint(rand.Uint64(), 36)).Do(bg, func(context.Context) error { return nil })
@@ -49,7 +50,8 @@ func TestOneBreakerPerKey(t *testing.T) {
 	}
 }
 
-// TestFloodForgetsNoHistory floods a group while some breakers have something to remember.
+// TestFloodForgetsNoHistory floods a group while some breakers have something
+// to remember.
 func TestFloodForgetsNoHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGroup(1000)
@@ -124,8 +126,9 @@ func TestKeysInUseStay(t *testing.T) {
 	}
 }
 
-// TestForgottenIsAsNew compares a group that forgets with one that does not: whatever happens to a key later
-// is the same, because only breakers that are as good as new are forgotten. The oracle is the larger group.
+// TestForgottenIsAsNew compares a group that forgets with one that does not:
+// whatever happens to a key later is the same, because only breakers that are
+// as good as new are forgotten. The oracle is the larger group.
 func TestForgottenIsAsNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		small, large := newGroup(100), newGroup(20000)
