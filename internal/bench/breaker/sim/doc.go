@@ -21,7 +21,7 @@
 // Chance comes from the seed, except in the throttles, which draw lots inside.
 // Counted are
 //
-//   - wasted: calls sent to the service while it was down, in a brownout those
+//   - wasted: calls sent to the service while it was down; in a brownout, calls
 //     that failed;
 //   - overload: calls sent after its restart that failed;
 //   - lost: calls wanted in the 90 s after the restart that failed or were not
