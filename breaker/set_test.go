@@ -176,6 +176,12 @@ func TestHints(t *testing.T) {
 				repeat(2, succeed, b)
 			}
 		}, "calls are rarer than open periods, which refuse nothing"},
+		{"calls rarer than open periods, never well", breaker.Config{MaxOpenFor: 10 * time.Second}, func(t *testing.T, b *breaker.Breaker) {
+			for range 20 {
+				fail(b)
+				time.Sleep(12 * time.Second)
+			}
+		}, "calls are rarer than open periods, which refuse nothing"},
 		{"deadlines shorter than a success", breaker.Config{}, func(t *testing.T, b *breaker.Breaker) {
 			teach(t, b, 20*time.Millisecond)
 			for range 5 {

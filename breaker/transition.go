@@ -304,9 +304,7 @@ func (b *Breaker) probed(ctx context.Context, p *period, now time.Duration, t ti
 // recover ends the half-open state. If many calls were refused since the
 // breaker opened, the dependency may not be up to their number yet.
 func (b *Breaker) recover(ctx context.Context, p *period, now time.Duration) {
-	refused := b.meter.total(rejected) - b.refused
-	b.note().recovered(refused == 0)
-	if refused <= 2*uint64(b.cfg.Load().Probes) {
+	if b.meter.total(rejected)-b.refused <= 2*uint64(b.cfg.Load().Probes) {
 		b.move(ctx, now, StateClosed, 0, "probes succeeded", nil)
 		return
 	}
