@@ -343,7 +343,7 @@ func (b *Breaker) expendable(before uint64) (calls uint64, ok bool) {
 	b.read(func(p *period, now time.Duration) {
 		calls = b.meter.total(started) + b.meter.total(rejected)
 		f, s, c := b.figures(p, now), p.view(now), b.cfg.Load()
-		remembers := f.failures+f.slow+f.run > 0 || b.lastOpen > 0 && now-p.since < b.lastOpen
+		remembers := f.failures+f.slow+f.run > 0 || b.remembers(p, now)
 		switch {
 		case s == StateForcedOpen || s == StateForcedClosed:
 		case s == StateClosed && !remembers && b.meter.running() == 0:

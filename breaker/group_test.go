@@ -186,11 +186,7 @@ func TestRoomAfterAFlood(t *testing.T) {
 				end(g.For(strconv.Itoa(i)), errDown)
 			}
 		}
-		got := g.Stats()
-		want := breaker.GroupStats{Len: 100, Sketched: 100, SketchOpenings: 100, SketchRejected: 100}
-		if d := cmp.Diff(want, got); d != "" {
-			t.Error(d)
-		}
+		checkEqual(t, g.Stats(), breaker.GroupStats{Len: 100, Sketched: 100, SketchOpenings: 100, SketchRejected: 100})
 		time.Sleep(time.Minute)
 		for i := range 100 {
 			own(t, g, "new "+strconv.Itoa(i))

@@ -13,8 +13,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
@@ -327,9 +325,7 @@ func TestSketchOpenPeriods(t *testing.T) {
 		for range 5 {
 			end(k, errDown)
 		}
-		if d := cmp.Diff([]time.Duration{4 * time.Second}, openings); d != "" {
-			t.Errorf("after two healthy minutes: %s", d)
-		}
+		checkEqual(t, openings, []time.Duration{4 * time.Second}) // after two healthy minutes
 	})
 }
 
@@ -441,9 +437,7 @@ func TestSketchEvents(t *testing.T) {
 		}
 		want := "closed open consecutive failures 3\nopen half-open open period over 0\nhalf-open open probe failed 0\n" +
 			"open half-open open period over 0\nhalf-open closed probes succeeded 0\n"
-		if d := cmp.Diff(want, log.String()); d != "" {
-			t.Error(d)
-		}
+		checkEqual(t, log.String(), want)
 	})
 }
 

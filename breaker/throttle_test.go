@@ -13,8 +13,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
@@ -317,9 +315,7 @@ func TestThrottleOutcomes(t *testing.T) {
 			th := breaker.NewThrottle(breaker.ThrottleConfig{})
 			ctx := switched{bg, new(bool), tt.ctx}
 			th.Do(ctx, func(context.Context) error { *ctx.on = true; cancel(); return tt.err })
-			if d := cmp.Diff(tt.want, th.Stats()); d != "" {
-				t.Error(d)
-			}
+			checkEqual(t, th.Stats(), tt.want)
 		})
 	}
 	th := breaker.NewThrottle(breaker.ThrottleConfig{Name: "dep", Classify: func(error) breaker.Outcome { panic("boom") }})
@@ -333,9 +329,8 @@ func TestThrottleOutcomes(t *testing.T) {
 			th.Do(bg, func(context.Context) error { f(); return errDown })
 		}()
 	}
-	if d := cmp.Diff(breaker.ThrottleStats{Name: "dep", Failures: 2, WindowCalls: 2, WindowFailures: 2}, th.Stats()); d != "" {
-		t.Errorf("after a panic of the call and one of Classify: %s", d)
-	}
+	// A panic of the call and a panic of Classify are failures.
+	checkEqual(t, th.Stats(), breaker.ThrottleStats{Name: "dep", Failures: 2, WindowCalls: 2, WindowFailures: 2})
 }
 
 // switched is a context that is done from some time on.
@@ -481,9 +476,7 @@ func TestThrottleConfig(t *testing.T) {
 	}
 	for _, tt := range tests {
 		err := tt.cfg.Validate()
-		if d := cmp.Diff(tt.want, fmt.Sprint(err)); d != "" {
-			t.Error(d)
-		}
+		checkEqual(t, fmt.Sprint(err), tt.want)
 		func() {
 			defer func() {
 				if v := recover(); fmt.Sprint(v) != fmt.Sprint(err) {

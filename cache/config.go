@@ -154,7 +154,7 @@ const (
 	// again soon. It learns from its mistakes how much room each of the two
 	// kinds needs. Lookups take no lock. A pass over many keys does not flush
 	// the cache if the entries have equal weights. With unequal weights, a few
-	// heavy values can evict many light ones.
+	// heavy values can evict many light entries.
 	Adaptive Eviction = iota
 
 	// LRU evicts the least recently used entry, among entries whose weight is

@@ -8,8 +8,8 @@ import "math/rand/v2"
 //
 // With Adaptive, new entries are in window, and entries that have proved
 // useful are in main. Both queues are first in, first out, with a second
-// chance: a use only heats an entry, and an eviction that finds a hot entry
-// cools it and puts it back in front. The oldest cold entry of the window is
+// chance. A use only heats an entry. An eviction that finds a hot entry cools
+// it and puts it back in front. The oldest cold entry of the window is
 // the candidate for the main queue. It must displace the victim, the oldest
 // cold entry there: its estimate in the sketch must exceed the estimate of the
 // victim by 2. If it exceeds it by 1, the candidate wins once in four times, so
@@ -94,7 +94,6 @@ func (q *queues[K, V]) missed(hash uint32) {
 }
 
 func (q *queues[K, V]) insert(n *node[K, V]) { q.queue(n).push(n) }
-
 func (q *queues[K, V]) remove(n *node[K, V]) { q.queue(n).remove(n) }
 
 // replace puts n, a new value of the same key, in the place of old.

@@ -41,7 +41,6 @@ func (s *shard[K, V]) update(k K, hash uint32, f func(V, bool) (V, Op), gone *de
 	defer s.mu.Unlock()
 	c := s.cache
 	present := s.find(hash, k)
-	var none V
 	old, ok := c.valueOf(present)
 	v, op := f(old, ok)
 	switch op {
@@ -49,7 +48,7 @@ func (s *shard[K, V]) update(k K, hash uint32, f func(V, bool) (V, Op), gone *de
 		n := c.newNode(k, v, hash, c.lifetime(k, v))
 		s.detach(k)
 		if done = s.put(present, n, true, gone); !done || s.unfit(n) {
-			return none, false, done
+			return *new(V), false, done
 		}
 		return v, true, true
 	case Delete:
@@ -57,7 +56,7 @@ func (s *shard[K, V]) update(k K, hash uint32, f func(V, bool) (V, Op), gone *de
 		if present != nil {
 			s.remove(present, CauseDeleted, gone)
 		}
-		return none, false, true
+		return *new(V), false, true
 	}
 	return old, ok, true
 }

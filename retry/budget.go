@@ -1,8 +1,9 @@
 package retry
 
 // A Budget bounds the retries of all calls that share it, so that an outage
-// does not multiply the load of the service that suffers from it. Use one
-// Budget for all calls to a service. Implementations must be safe for
+// does not multiply the load of the service that suffers from it. Use the same
+// Budget for all calls to a service, and set it in a single layer: the first
+// attempts of two layers are both settled. Implementations must be safe for
 // concurrent use.
 //
 // For every attempt Do makes these method calls, in this order: Withdraw, if

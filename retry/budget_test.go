@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/redoubt-go/redoubt/retry"
+	"github.com/redoubt-go/redoubt/retry/retrytest"
 )
 
 // withdrawals counts the tokens there are to take now.
@@ -143,9 +144,9 @@ func TestNoIncomeNoRetries(t *testing.T) {
 }
 
 func TestExhaustedBudgetAddsNoLoad(t *testing.T) {
-	// A caller in a loop gets one attempt per call and its error at once: the
-	// load is that of the loop, and pausing is left to it, as the package
-	// documentation says.
+	// A caller in a loop gets a single attempt per call and its error
+	// immediately. The loop sets the load, and should pause, as the package
+	// documentation states.
 	bubble(t, func(t *testing.T) {
 		policy := constant(0, 10)
 		policy.Budget = &retry.TokenBudget{PerSecond: 1, Burst: 5}
@@ -173,7 +174,7 @@ func TestBudgetDepositWhenFullOnlyReads(t *testing.T) {
 }
 
 // A ledger is a Budget that grants every retry, for the cost of its number, and
-// records what it is told.
+// records the outcomes.
 type ledger struct {
 	granted int
 	settled []string
@@ -333,4 +334,9 @@ func TestBudgetsOfUsersInParallel(t *testing.T) {
 		}
 		checkEqual(t, g.tenths, 60)
 	})
+}
+
+func TestBudgetsOfUsersConform(t *testing.T) {
+	retrytest.Run(t, func(*testing.T) retry.Budget { return &quota{tokens: 500} })
+	retrytest.Run(t, func(*testing.T) retry.Budget { return &throttle{tenths: 100, max: 100} })
 }

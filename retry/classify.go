@@ -100,7 +100,7 @@ func (c Condition) Not() Condition {
 type verdict struct {
 	retry    bool          // the policy retries after it
 	rejected bool          // the attempt put no load on the other side
-	nested   bool          // a call inside the attempt gave up
+	nested   bool          // a call inside the attempt retried and gave up
 	after    time.Duration // the pause that the error asks for
 }
 
@@ -144,11 +144,11 @@ func plain(err error) bool {
 func read(err error, marked bool) (v verdict, permanent bool) {
 	permanent = marked
 	errtree.Walk(err, func(e error) bool {
-		switch e.(type) {
+		switch x := e.(type) {
 		case *permanentError:
 			permanent = true
 		case *Error:
-			v.nested = true
+			v.nested = v.nested || x != nil && x.Attempts > 1
 		}
 		return true
 	})

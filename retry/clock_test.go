@@ -72,8 +72,8 @@ func TestAttemptTimeoutIsNotTheCallersDeadline(t *testing.T) {
 }
 
 func TestNothingIsSharedWithABubble(t *testing.T) {
-	// The same policy, budget included, serves calls in bubbles and outside
-	// one. A timer kept from the first bubble would end the process here.
+	// The same policy and budget serve calls in bubbles and outside. A timer
+	// kept from the first bubble would end the process here.
 	policy := retry.Policy{
 		MaxAttempts: 2, Backoff: retry.Constant(time.Millisecond), AttemptTimeout: time.Minute,
 		MaxElapsed: time.Hour, Budget: &retry.TokenBudget{},

@@ -82,8 +82,8 @@
 // # Concurrency and cost
 //
 // All types may be used by any number of goroutines at once. Do runs on the
-// goroutine of its caller. A call that succeeds allocates nothing, nor does a
-// retry without a pause.
+// goroutine of its caller. Without AttemptTimeout, a call that succeeds at once
+// allocates nothing, nor does a retry without a pause.
 //
 // Costs, formats and sources: docs/retry.md
 package retry

@@ -80,7 +80,7 @@ type Error struct {
 type more struct {
 	history history // of the attempts, empty if only the last is known
 	cause   error   // of the context that ended the call
-	nested  bool    // a call inside an attempt gave up
+	nested  bool    // a call inside an attempt retried and gave up
 }
 
 // Last returns the error of the last attempt as it was returned, or nil if
@@ -184,7 +184,7 @@ func (e *Error) Error() string {
 		b.WriteByte('s')
 	}
 	if e.Reason == ErrRetryAfter {
-		fmt.Fprintf(&b, ", retry after %v", milliseconds(e.RetryAfter))
+		fmt.Fprintf(&b, ", retry after %v", e.RetryAfter.Round(time.Millisecond))
 	}
 	if last := e.Last(); last != nil {
 		b.WriteString(": ")
@@ -212,18 +212,10 @@ func (e *Error) LogValue() slog.Value {
 		attrs = append(attrs, slog.Duration("retry_after", e.RetryAfter))
 	}
 	if last := e.Last(); last != nil {
-		attrs = append(attrs, slog.String("last", line(last)))
+		attrs = append(attrs, slog.Any("last", last))
 	}
 	return slog.GroupValue(attrs...)
 }
 
 // line returns the text of err on one line. The Error method of err may panic.
 func line(err error) string { return strings.ReplaceAll(fmt.Sprint(err), "\n", "; ") }
-
-// milliseconds rounds d up to a whole millisecond, for texts.
-func milliseconds(d time.Duration) time.Duration {
-	if r := d % time.Millisecond; r > 0 {
-		return add(d, time.Millisecond-r)
-	}
-	return d
-}

@@ -59,10 +59,10 @@ func (e Event) attrs() []slog.Attr {
 		attrs = append(attrs, slog.Duration("delay", e.Delay))
 	}
 	if e.Reason != nil {
-		attrs = append(attrs, slog.String("reason", line(e.Reason)))
+		attrs = append(attrs, slog.Any("reason", e.Reason))
 	}
 	if e.Err != nil {
-		attrs = append(attrs, slog.String("error", line(e.Err)))
+		attrs = append(attrs, slog.Any("error", e.Err))
 	}
 	return attrs
 }

@@ -33,7 +33,7 @@ func TestEvents(t *testing.T) {
 	})
 }
 
-// logger returns a logger without times, and what it has written.
+// logger returns a logger without times, and a function for its lines.
 func logger() (*slog.Logger, func() []string) {
 	var out bytes.Buffer
 	l := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{

@@ -14,7 +14,7 @@ var errThrottled = errors.New("throttled")
 
 // A quota is the retry quota of the AWS SDKs: a retry costs 14 tokens, or 5
 // after throttling. A retry that succeeds returns its cost, and a first attempt
-// that succeeds returns one token.
+// that succeeds returns a single token.
 type quota struct {
 	mu     sync.Mutex
 	tokens int // at most 500

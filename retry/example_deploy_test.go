@@ -9,13 +9,13 @@ import (
 	"github.com/redoubt-go/redoubt/retry"
 )
 
-// A Deployment is the state of a rollout, as its service tells it.
+// A Deployment is the state of a rollout, as its service reports it.
 type Deployment struct {
 	Status string // "in progress", "completed" or "failed"
 	Ready  int    // instances that serve
 }
 
-// A Cluster is a service that rolls out. This one answers from a script.
+// A Cluster is a service that rolls out. Its answers come from a script.
 type Cluster struct{ script []answer }
 
 type answer struct {
@@ -33,9 +33,10 @@ func (c *Cluster) Status(context.Context, string) (Deployment, error) {
 // ErrRollout means that a deployment failed.
 var ErrRollout = errors.New("rollout failed")
 
-// WaitForDeployment returns when a deployment is completed. The time of the
-// checks counts, no check starts after the timeout, a service that is away for
-// a moment does not end the wait, and the last state comes back in any case.
+// WaitForDeployment returns when a deployment is completed. The timeout
+// includes the time of the checks, and no check starts after it. A service that
+// does not answer for a moment does not end the wait. WaitForDeployment returns
+// the last state in any case.
 func WaitForDeployment(ctx context.Context, c *Cluster, id string, timeout, interval time.Duration) (Deployment, error) {
 	policy := retry.Interval(interval)
 	policy.MaxElapsed = timeout

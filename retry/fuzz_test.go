@@ -30,6 +30,9 @@ func FuzzExponential(f *testing.F) {
 		if d < 0 || d > top {
 			t.Errorf("%+v: Delay = %d, want within [0, %d]", b, d, top)
 		}
+		if b.Base >= 0 && d < min(b.Min, top) {
+			t.Errorf("%+v: Delay = %d, want at least Min", b, d)
+		}
 		b.Jitter = retry.None
 		got, want := float64(b.Delay(retry.Step{Retry: n})), float64(naive(b, n, top))
 		if math.Abs(got-want) > want*1e-9+1 {
@@ -51,6 +54,7 @@ func naive(b retry.Exponential, n int, top time.Duration) time.Duration {
 		factor = 2
 	}
 	c := base * math.Pow(math.Max(factor, 1), float64(max(n, 1)-1))
+	c = math.Max(c, float64(b.Min))
 	if c >= float64(top) {
 		return top
 	}
@@ -94,8 +98,8 @@ func tree(program []byte) error {
 	return errors.Join(stack...)
 }
 
-// FuzzClassification compares what Do sees in an error tree with errors.As and
-// errors.Is.
+// FuzzClassification compares the decisions of Do about an error tree with
+// errors.As and errors.Is.
 func FuzzClassification(f *testing.F) {
 	f.Add([]byte{2, 7, 5})
 	f.Add([]byte{0, 62, 1, 7})

@@ -46,8 +46,8 @@ type Hedge[T any] struct {
 	Delay time.Duration
 
 	// Latency learns the delay from the calls that share it. Until it has seen
-	// enough calls Delay holds, and Delay remains the longest delay unless it
-	// is negative. Nil means that Delay holds.
+	// enough calls Delay holds, and a positive Delay remains the longest
+	// delay. Nil means that Delay holds.
 	Latency *Latency
 
 	// Fatal reports whether an error makes the other attempts pointless. Nil
@@ -153,16 +153,15 @@ func (h *Hedge[T]) further() int {
 
 // delay returns the time before the next attempt, negative for none.
 func (h *Hedge[T]) delay() time.Duration {
-	d := h.Delay
-	if d == 0 {
-		d = defaultHedgeDelay
-	}
 	if h.Latency != nil {
-		if learned, ok := h.Latency.Value(); ok && (d < 0 || learned < d) {
-			return learned
+		if d, ok := h.Latency.Value(); ok && (h.Delay <= 0 || d < h.Delay) {
+			return d
 		}
 	}
-	return d
+	if h.Delay == 0 {
+		return defaultHedgeDelay
+	}
+	return h.Delay
 }
 
 func (h *Hedge[T]) fatal(err error) bool {

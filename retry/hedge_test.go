@@ -18,15 +18,15 @@ import (
 	"github.com/redoubt-go/redoubt/retry"
 )
 
-// An act is what one attempt does: it takes a time, unless it is cancelled and
-// looks, and ends with err or its number.
+// An act is the work of an attempt: it takes a time, unless it is canceled and
+// looks at its context, and ends with err or its number.
 type act struct {
 	takes time.Duration
 	err   error
 	blind bool // does not look at its context
 }
 
-// A stage has an act for each attempt, the last one repeated.
+// A stage holds an act for each attempt. The last act repeats.
 type stage struct {
 	acts  []act
 	begin time.Time
@@ -193,7 +193,7 @@ func TestPanicsSurfaceInTheCaller(t *testing.T) {
 				t.Errorf("recovered %v, want the value of the panic", got)
 			}
 		}
-		// One that comes too late to be told ends nothing.
+		// A panic after Do has returned ends nothing.
 		stage := newStage(act{takes: s})
 		policy := retry.Hedge[int]{Discard: func(int) { t.Error("discarded the value of a panic") }}
 		policy.Do(t.Context(), func(ctx context.Context) (int, error) {
@@ -238,7 +238,7 @@ func TestLearnedDelay(t *testing.T) {
 	})
 	t.Run("a positive Delay is the longest", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
-			for delay, want := range map[time.Duration]time.Duration{2 * s: 2 * s, 9 * s: 5 * s, -1: 5 * s} {
+			for delay, want := range map[time.Duration]time.Duration{2 * s: 2 * s, 9 * s: 5 * s, -1: 5 * s, 0: 5 * s} {
 				q := &retry.Latency{Warm: -1}
 				q.Observe(5 * s)
 				stage := newStage(act{takes: time.Hour}, act{takes: s})
@@ -263,8 +263,8 @@ func TestLearnedDelay(t *testing.T) {
 	})
 }
 
-// TestQuantile compares the estimate with the quantile of the distribution.
-func TestQuantile(t *testing.T) {
+// TestLatency compares the estimate with the quantile of the distribution.
+func TestLatency(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	for _, p := range []float64{.5, .9, .95, .99} {
 		q := &retry.Latency{P: p}

@@ -3,6 +3,7 @@ package retry_test
 import (
 	"context"
 	"errors"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,6 +46,18 @@ func checkProperty(t *testing.T, runs int, prop gopter.Prop) {
 	properties := gopter.NewProperties(parameters)
 	properties.Property(t.Name(), prop)
 	properties.TestingRun(t)
+}
+
+// checkBites checks that a property finds a counterexample.
+func checkBites(t *testing.T, prop gopter.Prop) {
+	t.Helper()
+	parameters := gopter.DefaultTestParametersWithSeed(1)
+	parameters.MaxShrinkCount = 0
+	properties := gopter.NewProperties(parameters)
+	properties.Property(t.Name(), prop)
+	if properties.Run(gopter.NewFormatedReporter(false, 80, io.Discard)) {
+		t.Error("the property holds for a wrong implementation")
+	}
 }
 
 // bubble runs f in a synctest bubble, whose clock moves only while all sleep.

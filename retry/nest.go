@@ -8,7 +8,7 @@ import "context"
 // ErrNested, so that the retries of two layers do not multiply.
 //
 // Do nests its own attempts, except the first, if it paused before the attempt
-// or an error showed that a call inside an attempt gave up.
+// or an error showed that a call inside an attempt retried in vain.
 func Nest(ctx context.Context) context.Context { return nest(ctx, nil) }
 
 // Unnest returns a context in which calls of this package retry, although ctx

@@ -10,7 +10,7 @@ import (
 	"github.com/redoubt-go/redoubt/retry"
 )
 
-// layers wraps fn in n policies, the last one outermost.
+// layers wraps fn in n layers of policy p.
 func layers(p retry.Policy, n int, fn func(context.Context) (int, error)) func(context.Context) (int, error) {
 	for range n {
 		fn = retry.Wrap(p, fn)
@@ -41,6 +41,12 @@ func TestRetriesDoNotMultiply(t *testing.T) {
 			checkIs(t, err, retry.ErrExhausted)
 			checkEqual(t, len(p.starts), 7)
 		})
+	})
+	t.Run("a call of one attempt is no layer", func(t *testing.T) {
+		p := failing(errBoom)
+		_, err := layers(constant(0, 4), 2, retry.Wrap(constant(0, 1), p.call))(t.Context())
+		checkIs(t, err, retry.ErrExhausted, errBoom)
+		checkEqual(t, len(p.starts), 7)
 	})
 	t.Run("the inner call succeeds at last", func(t *testing.T) {
 		p := failing(errBoom, errBoom, errBoom, errBoom, errBoom, nil)

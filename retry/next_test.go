@@ -30,8 +30,8 @@ func byNext(ctx context.Context, p retry.Policy, f func(context.Context) error) 
 	}
 }
 
-// Oracle: Do. The scenes have no context that ends, since Next does not know
-// one, and a pause that is asked for resets no step.
+// Oracle: Do. The context of the scenes does not end, since Next knows no
+// context. A pause that is asked for resets no step.
 func TestNextDecidesAsDo(t *testing.T) {
 	checkProperty(t, 300, scenes(func(s scene) string {
 		s.deadline, s.cancel = 0, 0

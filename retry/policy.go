@@ -77,9 +77,9 @@ type Policy struct {
 	// not block.
 	OnEvent func(context.Context, Event)
 
-	// Rand returns the random draw of a pause, in [0, 1). It is called at most
-	// once per failed attempt, by every goroutine that uses the policy. Nil
-	// means math/rand/v2.Float64. Set it to make tests reproducible.
+	// Rand returns the random draw of a pause, in [0, 1). Do calls it at most
+	// once per failed attempt. Every goroutine that uses the policy may call
+	// it. Nil means math/rand/v2.Float64. Set it to make tests reproducible.
 	Rand func() float64
 
 	poll bool // set by Poll: an attempt is a look at work that goes on

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,7 +41,15 @@ func retries() gopter.Gen {
 
 // Oracle: the documented bounds.
 func TestDelaysStayWithinBounds(t *testing.T) {
-	checkProperty(t, 3000, prop.ForAll(
+	checkProperty(t, 3000, withinBounds(func(b retry.Backoff) retry.Backoff { return b }))
+	checkBites(t, withinBounds(func(b retry.Backoff) retry.Backoff {
+		return retry.BackoffFunc(func(s retry.Step) time.Duration { return b.Delay(s) + 1 })
+	}))
+}
+
+// withinBounds is the property of backoffs that change has changed.
+func withinBounds(change func(retry.Backoff) retry.Backoff) gopter.Prop {
+	return prop.ForAll(
 		func(base, limit, low time.Duration, f, u float64, n int) string {
 			top := limit
 			if top <= 0 {
@@ -52,23 +61,33 @@ func TestDelaysStayWithinBounds(t *testing.T) {
 				retry.Exponential{Base: base, Max: limit, Factor: f, Jitter: retry.Equal},
 				retry.Exponential{Base: base, Max: limit, Factor: f, Jitter: retry.None},
 				retry.Exponential{Base: base, Max: limit, Jitter: retry.Spread(f)},
+				retry.Exponential{Base: base, Max: limit, Jitter: retry.Jitter(f)},
 				retry.Decorrelated{Base: base, Max: limit},
 			} {
-				if d := b.Delay(s); d < 0 || d > top {
+				if d := change(b).Delay(s); d < 0 || d > top {
 					return fmt.Sprintf("%#v: Delay = %d", b, d)
 				}
+			}
+			e := retry.Exponential{Base: max(base, 0), Max: limit, Min: low, Factor: f}
+			if d := e.Delay(s); d < min(low, top) {
+				return fmt.Sprintf("%#v: Delay = %d, want at least Min", e, d)
 			}
 			return ""
 		},
 		durations(), durations(), durations(), floats(), floats(), retries(),
-	))
+	)
 }
 
 // Oracle: math/big, for whole factors.
 func TestCeilingsAreExactAndMonotone(t *testing.T) {
-	checkProperty(t, 500, prop.ForAll(
+	checkProperty(t, 500, exactCeilings(retry.None))
+	checkBites(t, exactCeilings(retry.Equal))
+}
+
+func exactCeilings(j retry.Jitter) gopter.Prop {
+	return prop.ForAll(
 		func(base, limit int64, factor int) string {
-			b := retry.Exponential{Base: time.Duration(base), Max: time.Duration(limit), Factor: float64(factor), Jitter: retry.None}
+			b := retry.Exponential{Base: time.Duration(base), Max: time.Duration(limit), Factor: float64(factor), Jitter: j}
 			want, top := big.NewInt(base), big.NewInt(limit)
 			prev := time.Duration(0)
 			for n := 1; n < 80; n++ {
@@ -92,35 +111,37 @@ func TestCeilingsAreExactAndMonotone(t *testing.T) {
 			return ""
 		},
 		gen.Int64Range(1, 1e12), gen.Int64Range(1, math.MaxInt64), gen.IntRange(1, 9),
-	))
+	)
 }
 
 // Oracle: the same calls, alone.
 func TestSharedPolicyIsStateless(t *testing.T) {
-	checkProperty(t, 30, prop.ForAll(
+	checkProperty(t, 30, stateless(retry.Exponential{Base: 5, Max: 50}))
+	checkProperty(t, 30, stateless(retry.Decorrelated{Base: 5, Max: 50}))
+	var calls atomic.Int64
+	checkBites(t, stateless(retry.BackoffFunc(func(retry.Step) time.Duration { return time.Duration(calls.Add(1)) })))
+}
+
+// stateless is the property that goroutines with the same policy do not see
+// each other.
+func stateless(b retry.Backoff) gopter.Prop {
+	return prop.ForAll(
 		func(seed uint64) string {
-			for _, b := range []retry.Backoff{
-				retry.Exponential{Base: 5, Max: 50}, retry.Decorrelated{Base: 5, Max: 50},
-			} {
-				shared := retry.Policy{MaxAttempts: 20, Backoff: b}
-				const callers = 8
-				var got, want [callers][]time.Duration
-				for i := range callers {
-					want[i] = pauses(shared, seed+uint64(i))
-				}
-				var all sync.WaitGroup
-				for i := range callers {
-					all.Go(func() { got[i] = pauses(shared, seed+uint64(i)) })
-				}
-				all.Wait()
-				if d := cmp.Diff(want, got); d != "" {
-					return d
-				}
+			shared := retry.Policy{MaxAttempts: 20, Backoff: b}
+			const callers = 8
+			var got, want [callers][]time.Duration
+			for i := range callers {
+				want[i] = pauses(shared, seed+uint64(i))
 			}
-			return ""
+			var all sync.WaitGroup
+			for i := range callers {
+				all.Go(func() { got[i] = pauses(shared, seed+uint64(i)) })
+			}
+			all.Wait()
+			return cmp.Diff(want, got)
 		},
 		gen.UInt64(),
-	))
+	)
 }
 
 // pauses returns the pauses of a failing call by a copy of p with its own Rand.
@@ -132,11 +153,11 @@ func pauses(p retry.Policy, seed uint64) []time.Duration {
 	return ds
 }
 
-// A scene is one call of Do: what happens, and by which policy. Times are in
-// milliseconds; those that must not tie with each other have their own last
-// digit, that of attempts being 0.
+// A scene is a call of Do: its outcomes and its policy. Times are in
+// milliseconds. Times that must not tie with each other have different last
+// digits; the last digit of attempts is 0.
 type scene struct {
-	outcomes []int // see outcome; the last one repeats
+	outcomes []int // see outcome; the last repeats
 	attempts int   // MaxAttempts
 	elapsed  int   // MaxElapsed
 	deadline int   // of the context, 0 for none
@@ -175,15 +196,15 @@ func (s scene) outcome(n int) (time.Duration, error) {
 	return outcome(s.outcomes[min(n, len(s.outcomes))-1])
 }
 
-// A run is what is seen of a call.
+// A run is the record of a call.
 type run struct {
 	Starts []time.Duration
-	Pauses []time.Duration // as told to the hook
+	Pauses []time.Duration // as passed to the hook
 	Reason string
 	Last   string
 }
 
-// model is the oracle: the rules of Do, told naively with a clock of its
+// model is the oracle: the rules of Do, written naively with a clock of its
 // own.
 func (s scene) model() run {
 	var r run
@@ -280,7 +301,7 @@ func (s scene) policy(r *run) retry.Policy {
 	}
 }
 
-// play makes the call in one of the forms of this package.
+// play makes the call in any of the forms of this package.
 func (s scene) play(t *testing.T, form func(context.Context, retry.Policy, func(context.Context) error) error) (r run) {
 	bubble(t, func(t *testing.T) {
 		ctx, cancel := s.context(t.Context())
@@ -357,21 +378,44 @@ func TestDoFollowsTheModel(t *testing.T) {
 	checkProperty(t, 500, scenes(func(s scene) string {
 		return cmp.Diff(s.model(), s.play(t, forms["Policy.Do"]))
 	}))
+	checkBites(t, scenes(func(s scene) string {
+		wrong := s
+		wrong.tokens++
+		return cmp.Diff(s.model(), wrong.play(t, forms["Policy.Do"]))
+	}))
 }
 
 // Oracle: the bound in the documentation of TokenBudget.
 func TestBudgetBound(t *testing.T) {
-	checkProperty(t, 100, prop.ForAll(
+	checkProperty(t, 200, withinBudget(t, func(b *retry.TokenBudget) retry.Budget { return b }))
+	checkBites(t, withinBudget(t, func(b *retry.TokenBudget) retry.Budget { return generous{b} }))
+}
+
+// A generous budget settles everything a hundred times.
+type generous struct{ *retry.TokenBudget }
+
+func (g generous) Settle(o retry.Outcome, cost int, err error) {
+	for range 100 {
+		g.TokenBudget.Settle(o, cost, err)
+	}
+}
+
+// withinBudget is the property of budgets that change has changed.
+func withinBudget(t *testing.T, change func(*retry.TokenBudget) retry.Budget) gopter.Prop {
+	return prop.ForAll(
 		func(burst int, ratio, perSecond float64, ops []int) (failure string) {
 			bubble(t, func(t *testing.T) {
-				b := &retry.TokenBudget{Burst: burst, Ratio: ratio, PerSecond: perSecond}
+				b := change(&retry.TokenBudget{Burst: burst, Ratio: ratio, PerSecond: perSecond})
 				taken, deposits := 0, 0
 				begin := time.Now()
 				for i, op := range ops {
 					switch {
-					case op < 60:
+					case op < 50:
 						deposits++
-						b.Settle(retry.OutcomeSuccess, 0, nil)
+						b.Settle(retry.Outcome(op%2), 0, nil)
+					case op < 60 && taken > 0:
+						taken--
+						b.Settle(retry.OutcomeUnmade, 1, nil)
 					case op < 70:
 						time.Sleep(time.Duration(op) * 10 * time.Millisecond)
 					default:
@@ -394,10 +438,10 @@ func TestBudgetBound(t *testing.T) {
 			return failure
 		},
 		gen.IntRange(1, 20), gen.Float64Range(.01, 2), gen.Float64Range(.01, 5), gen.SliceOf(gen.IntRange(0, 99)),
-	))
+	)
 }
 
-// with every interleaving the scheduler finds. Oracle: the same bound.
+// Oracle, with every interleaving that the scheduler finds: the same bound.
 func TestBudgetBoundInParallel(t *testing.T) {
 	b := &retry.TokenBudget{Burst: 50, Ratio: .25, PerSecond: -1}
 	const callers, each = 8, 2000
@@ -429,15 +473,21 @@ func TestBudgetBoundInParallel(t *testing.T) {
 // Oracle: counts that hold for every script: starts are at most 1+Max,
 // there is one winner or an error, and each other success is discarded once.
 func TestOneWinner(t *testing.T) {
-	checkProperty(t, 300, prop.ForAll(
+	checkProperty(t, 300, winners(t, 0))
+	checkBites(t, winners(t, 1))
+}
+
+// winners is the property of a Hedge that makes extra attempts too many.
+func winners(t *testing.T, extra int) gopter.Prop {
+	return prop.ForAll(
 		func(kinds []int, more, delay int) (failure string) {
 			bubble(t, func(t *testing.T) {
-				failure = oneWinner(t, script(kinds), more, time.Duration(delay)*time.Millisecond)
+				failure = oneWinner(t, script(kinds), more, extra, time.Duration(delay)*time.Millisecond)
 			})
 			return failure
 		},
 		gen.SliceOfN(6, gen.IntRange(0, 199)), gen.IntRange(1, 5), gen.IntRange(-1, 30),
-	))
+	)
 }
 
 // script makes acts from numbers: a time, and whether it fails or is blind.
@@ -453,11 +503,11 @@ func script(kinds []int) []act {
 	return acts
 }
 
-// oneWinner runs the script and returns what is wrong with it, or "".
-func oneWinner(t *testing.T, acts []act, more int, delay time.Duration) string {
+// oneWinner runs the script and returns a problem with it, or "".
+func oneWinner(t *testing.T, acts []act, more, extra int, delay time.Duration) string {
 	var mu sync.Mutex
 	discarded := map[int]int{}
-	h := retry.Hedge[int]{Max: more, Delay: delay, Discard: func(n int) {
+	h := retry.Hedge[int]{Max: more + extra, Delay: delay, Discard: func(n int) {
 		mu.Lock()
 		defer mu.Unlock()
 		discarded[n]++

@@ -22,7 +22,7 @@ type run struct {
 	timer   *time.Timer     // made by the first pause that needs one
 	marked  context.Context // ctx for attempts that must not retry, nil at first
 	after   time.Duration   // asked for by the last error, 0 for none
-	nested  bool            // a call inside an attempt gave up
+	nested  bool            // a call inside an attempt retried and gave up
 	paused  bool            // there was a pause
 	looked  bool            // the pause of a Poll was shortened
 	history history

@@ -3,6 +3,7 @@ package house
 import (
 	"fmt"
 	"go/ast"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -11,6 +12,9 @@ func guardRules() []Rule {
 	return []Rule{{
 		Name: "composition", Todo: "offer the same set as every guard: Do(ctx, guard, fn), Wrap(guard, fn), WrapArg(guard, fn), guard.Do(ctx, fn)",
 		Check: checkComposition,
+	}, {
+		Name: "changes", Todo: "the methods Set(Config) error and Config() Config of a guard change and return its configuration; use other names for other things",
+		Check: checkChanges,
 	}, {
 		Name: "transports", Todo: "add func (t *T) CloseIdleConnections(), which calls that method of the base",
 		Check: checkTransports,
@@ -36,6 +40,27 @@ func checkComposition(t *Tree) (bad []string) {
 		})
 		if !method {
 			bad = append(bad, p.dir+": no method Do")
+		}
+	}
+	return bad
+}
+
+var setter = regexp.MustCompile(`^func\((\w+ )?\w*(Config|Policy)(\[.*\])?\) error$`)
+
+// checkChanges looks at the types with a method Do.
+func checkChanges(t *Tree) (bad []string) {
+	for _, p := range t.library() {
+		for _, s := range p.types() {
+			name := s.Name.Name
+			if p.method(name, "Do") == nil {
+				continue
+			}
+			if m := p.method(name, "Set"); m != nil && !setter.MatchString(t.line(m.Type)) {
+				bad = append(bad, fmt.Sprintf("%s: %s.Set is no Set(Config) error", t.at(m), name))
+			}
+			if m := p.method(name, "Config"); m != nil && m.Type.Params.NumFields() > 0 {
+				bad = append(bad, fmt.Sprintf("%s: %s.Config is no Config() Config", t.at(m), name))
+			}
 		}
 	}
 	return bad

@@ -2,6 +2,7 @@ package house
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -12,6 +13,9 @@ func hookRules() []Rule {
 	}, {
 		Name: "events", Todo: "an Event begins with the fields Kind (or Cause) and Name and implements slog.LogValuer",
 		Check: checkEvents,
+	}, {
+		Name: "dropped events", Todo: "add the field Dropped int to the Event: the events that were dropped just before it",
+		Check: checkDropped,
 	}, {
 		Name: "error values", Todo: "an exported error type implements slog.LogValuer",
 		Check: checkErrors,
@@ -57,6 +61,21 @@ func checkEvents(t *Tree) (bad []string) {
 			}
 			if p.method(name, "LogValue") == nil {
 				bad = append(bad, fmt.Sprintf("%s: %s has no LogValue", t.at(s), name))
+			}
+		}
+	}
+	return bad
+}
+
+// checkDropped looks at the packages that queue events.
+func checkDropped(t *Tree) (bad []string) {
+	for _, p := range t.library() {
+		if !slices.Contains(p.imports(), module+"/internal/outbox") {
+			continue
+		}
+		for _, s := range p.structs() {
+			if f, ok := fieldNamed(s, "Dropped"); s.Name.Name == "Event" && (!ok || typeName(f.Type) != "int") {
+				bad = append(bad, fmt.Sprintf("%s: Event has no field Dropped int", t.at(s)))
 			}
 		}
 	}

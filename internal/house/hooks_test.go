@@ -17,6 +17,14 @@ func TestHooks(t *testing.T) {
 	accepts(t, "events", with("", "type Event struct{ Kind, Name string }\n\nfunc (Event) LogValue() slog.Value { panic(1) }\n"))
 }
 
+func TestDroppedEvents(t *testing.T) {
+	with := func(event string) files {
+		return files{"breaker/event.go": "package breaker\n\nimport _ \"github.com/redoubt-go/redoubt/internal/outbox\"\n\ntype Event struct{ " + event + " }\n"}
+	}
+	bites(t, "dropped events", with("Kind int"), "breaker/event.go:5: Event has no field Dropped int")
+	accepts(t, "dropped events", with("Dropped int"))
+}
+
 func TestErrors(t *testing.T) {
 	with := func(code string) files { return files{"retry/errors.go": "package retry\n\n" + code} }
 	const typ = "type SpentError struct{}\n\nfunc (*SpentError) Error() string { return \"\" }\n"

@@ -83,7 +83,7 @@ func (t *Tree) grep(pattern, ext string) (bad []string) {
 		}
 		for i, line := range strings.Split(t.text[name], "\n") {
 			if found := re.FindString(line); found != "" {
-				bad = append(bad, fmt.Sprintf("%s:%d: %s", name, i+1, found))
+				bad = append(bad, fmt.Sprintf("%s:%d: %s", name, i+1, strings.TrimSpace(found)))
 			}
 		}
 		if re.MatchString(path.Base(name)) {

@@ -21,9 +21,10 @@ func twinRules() []Rule {
 	}}
 }
 
-// checkTwins wants the code in package comments and pages to occur in a file
-// that is compiled: in the same package, below the same folder, or anywhere for
-// the pages of the root and of docs.
+// checkTwins wants the code of comments and pages to occur in a file that is
+// compiled. The twin of a package comment is in the same package, and the twin
+// of a page below the same folder. Pages of the root and of docs can have their
+// twins anywhere.
 func checkTwins(t *Tree) (bad []string) {
 	for _, p := range t.importable() {
 		name, comment := t.packageComment(p)

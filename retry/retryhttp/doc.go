@@ -25,7 +25,9 @@
 // an attempt until its headers arrive. Use one Transport per client, and put a
 // [Hedge] below it:
 //
-//	&retryhttp.Transport{Base: &retryhttp.Hedge{Base: base}}
+//	client := &http.Client{
+//		Transport: &retryhttp.Transport{Base: &retryhttp.Hedge{}},
+//	}
 //
 // A request that is sent again has the header [AttemptHeader]. On a server the
 // handler [Nest] reads it, so that the retries of two processes do not

@@ -73,9 +73,9 @@ func ExampleTransport() {
 func ExampleHedge() {
 	server := busy(0)
 	defer server.Close()
-	client := &http.Client{Transport: &retryhttp.Transport{
-		Base: &retryhttp.Hedge{Policy: retry.Hedge[*http.Response]{Delay: time.Second}},
-	}}
+	client := &http.Client{
+		Transport: &retryhttp.Transport{Base: &retryhttp.Hedge{}},
+	}
 	resp, err := client.Get(server.URL)
 	if err != nil {
 		fmt.Println(err)

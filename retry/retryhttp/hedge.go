@@ -73,6 +73,9 @@ func (h *Hedge) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// Validate reports every setting of Policy that is out of range.
+func (h *Hedge) Validate() error { return h.Policy.Validate() }
+
 // CloseIdleConnections closes the idle connections of Base, if it can.
 // http.Client.CloseIdleConnections calls it.
 func (h *Hedge) CloseIdleConnections() { closeIdle(h.Base) }

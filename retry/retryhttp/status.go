@@ -2,6 +2,7 @@ package retryhttp
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 )
@@ -29,3 +30,15 @@ func (e *StatusError) Error() string {
 // RetryAfter returns the pause that the response asked for, or 0 if it asked
 // for none. It makes retry.Do wait.
 func (e *StatusError) RetryAfter() time.Duration { return e.retryAfter }
+
+var _ slog.LogValuer = (*StatusError)(nil)
+
+// LogValue returns the status code and the pause that the response asked for
+// as a group.
+func (e *StatusError) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.Int("status", e.StatusCode)}
+	if e.retryAfter > 0 {
+		attrs = append(attrs, slog.Duration("retry_after", e.retryAfter))
+	}
+	return slog.GroupValue(attrs...)
+}

@@ -1,8 +1,11 @@
 package retryhttp
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 
+	"github.com/redoubt-go/redoubt/internal/quote"
 	"github.com/redoubt-go/redoubt/retry"
 )
 
@@ -68,6 +71,20 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	return c.last(resp, err)
+}
+
+// Validate reports every setting of Policy that is out of range, and header
+// names that are not valid.
+func (t *Transport) Validate() error {
+	return errors.Join(t.Policy.Validate(), header("AttemptHeader", t.attemptHeader()), header("TimeoutHeader", t.TimeoutHeader))
+}
+
+// header returns an error if the value of a field is no name of a header.
+func header(field, name string) error {
+	if name == "" || token(name) {
+		return nil
+	}
+	return fmt.Errorf("retryhttp: Transport.%s is %s, want the name of a header", field, quote.Text(name))
 }
 
 // CloseIdleConnections closes the idle connections of Base, if it can.

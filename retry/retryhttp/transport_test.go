@@ -767,3 +767,18 @@ func TestCosts(t *testing.T) {
 		t.Errorf("RoundTrip: %v allocations over the base transport, want 0", got)
 	}
 }
+
+func TestStatusErrorLogValue(t *testing.T) {
+	tr := &retryhttp.Transport{Policy: quick(2), Base: tripper(func(*http.Request) (*http.Response, error) {
+		resp := response(503, http.NoBody)
+		resp.Header.Set("Retry-After", "90")
+		return resp, nil
+	})}
+	var got error
+	tr.Policy.OnEvent = func(_ context.Context, e retry.Event) { got = e.Err }
+	get(t, tr, "http://example.com/")
+	e, ok := got.(*retryhttp.StatusError)
+	if !ok || e.Header.Get("Retry-After") != "90" || e.LogValue().String() != "[status=503 retry_after=1m30s]" {
+		t.Errorf("error = %v, want a *StatusError with its header and its pause", got)
+	}
+}

@@ -1,4 +1,3 @@
-// Package breaker compares redoubt's breaker with other circuit breakers for
-// Go. It contains only benchmarks. Its folder sim contains the simulation of a
-// fleet.
+// Package breaker compares the speed of the circuit breaker of redoubt with
+// other circuit breakers. Its folder sim contains the simulation of a fleet.
 package breaker

@@ -64,7 +64,8 @@ func peers[K comparable]() []peer[K] {
 	}
 }
 
-// redoubt is uncounted where it is compared, as most peers are, and as usual where its name says so.
+// redoubt is uncounted where it is compared, as most peers are, and as usual
+// where its name says so.
 func redoubt[K comparable](policy cache.Eviction, uncounted bool) func(int, time.Duration) subject[K] {
 	return func(capacity int, ttl time.Duration) subject[K] {
 		c := cache.New(cache.Config[K, uint64]{Capacity: capacity, TTL: ttl, Eviction: policy, Uncounted: uncounted})

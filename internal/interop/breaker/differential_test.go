@@ -2,7 +2,6 @@ package breaker_test
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -14,19 +13,6 @@ import (
 
 	"github.com/redoubt-go/redoubt/breaker"
 )
-
-var (
-	errDown = errors.New("down")
-	bg      = context.Background()
-)
-
-// work is the guarded call: it fails if fail is true.
-func work(fail bool) (int, error) {
-	if fail {
-		return 0, errDown
-	}
-	return 1, nil
-}
 
 // A common subset: one goroutine, calls that take no time, three failures in a
 // row open for an hour, one success closes. Where redoubt would do more it is

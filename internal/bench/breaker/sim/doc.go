@@ -14,13 +14,14 @@
 //
 // With -outages there are stories of 20 s to 10 min, with and without a cold
 // restart, and brownouts in which 40 % of the capacity is left. TestOtherFleets
-// changes the constants. TestDrawing with -update draws docs/breaker-outage.svg.
+// changes the constants. TestDrawing with -update draws
+// docs/breaker-outage.svg.
 //
 // Time is virtual, in steps of 10 ms, and everything happens in a fixed order.
 // Chance comes from the seed, except in the throttles, which draw lots inside.
 // Counted are
 //
-//   - wasted: calls sent to the service while it was down, in a brownout those
+//   - wasted: calls sent to the service while it was down; in a brownout, calls
 //     that failed;
 //   - overload: calls sent after its restart that failed;
 //   - lost: calls wanted in the 90 s after the restart that failed or were not
