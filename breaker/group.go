@@ -25,11 +25,11 @@ type GroupConfig[K comparable] struct {
 	Name string
 	// Max is the largest number of breakers in the group. Zero means 4096.
 	Max int
-	// Config returns the configuration of the breaker of a key. If its Name is
-	// empty, errors and events name the breaker after the group and the key. It
-	// is called outside locks, possibly concurrently, for a new breaker and for
-	// each call of a key that has no breaker of its own. If Validate refuses the
-	// configuration, For panics. Nil means the zero Config.
+	// Config returns the configuration of a key. If its Name is empty, errors
+	// and events name the group and the key, cut to 64 bytes. Config is called
+	// outside locks and possibly concurrently, for a new breaker and for each
+	// call that the sketch guards. If Validate refuses the configuration, For
+	// panics. Nil means the zero Config.
 	Config func(K) Config
 }
 
@@ -66,26 +66,24 @@ func (c *GroupConfig[K]) config(key K) Config {
 // bound the length of keys yourself. Make a Group with [NewGroup]. It needs no
 // Close.
 //
-// A key has a [Breaker] of its own as long as there are at most Max such keys.
-// A full group makes room for a new key by forgetting a breaker that has no
-// running call and nothing to remember: no failure, no slow call and no
-// opening. It also forgets a breaker that was not used for twice its MaxOpenFor,
-// for its Window and for its last open period. Breakers used recently are
-// forgotten last.
+// At most Max keys have a [Breaker] of their own. A full group makes room for a
+// new key by forgetting a breaker. The breaker has no running call and nothing
+// to remember: no failure, no slow call and no opening; or it has not been used
+// for twice its MaxOpenFor. Breakers used recently are forgotten last.
 //
-// If there is no such breaker, a sketch guards the new key. The sketch is a
-// small state machine of 12 bytes per failing key, for up to 1310720 keys. It
-// opens a key by the rules Consecutive, MinCalls and FailureRatio, and closes it
-// after Probes successes, one probe at a time. It knows no slow calls, no hangs
-// and no gradual recovery. Among more failing keys, it forgets the key that was
-// not used for the longest time.
+// If there is no such breaker, a sketch guards the new key. It remembers up to
+// 1310720 failing keys in 12 bytes each, and forgets keys used recently last.
+// It opens a key by Consecutive, MinCalls and FailureRatio, and closes it after
+// Probes successes, one probe at a time. It does not notice slow calls and
+// calls that hang.
 //
-// Two keys can share a state in the sketch. Then one may be refused for the
-// failures of the other, or be closed by its successes. A million keys in the
-// sketch affect a given other key with a probability of 6 in 100 million. The
-// seed of the hash is random, so an attacker cannot choose such keys.
+// In the sketch, two keys may share a state by chance. Then a key may be
+// refused for failures of the other key, or closed by its successes. With a
+// million keys in the sketch, this happens to a given key with a probability of
+// 6 in 100 million. The hash has a random seed, so attackers cannot choose such
+// keys.
 //
-// Keys that do not equal themselves, such as NaN, share one breaker.
+// Keys that do not equal themselves, such as NaN, share a breaker.
 type Group[K comparable] struct {
 	cfg     atomic.Pointer[GroupConfig[K]]
 	seed    maphash.Seed
@@ -150,7 +148,7 @@ func (g *Group[K]) For(key K) Gate {
 func (g *Group[K]) join(key K) Gate {
 	c := g.cfg.Load()
 	cfg := c.config(key)
-	if key != key { //nolint:staticcheck // NaN
+	if differ(key, key) {
 		return g.odd(cfg)
 	}
 	if err := cfg.Validate(); err != nil {
@@ -172,6 +170,9 @@ func (g *Group[K]) join(key K) Gate {
 	}
 	return sketched
 }
+
+// differ reports whether two keys differ. NaN differs from itself.
+func differ[K comparable](a, b K) bool { return a != b }
 
 // odd returns the breaker of all keys that do not equal themselves, which no
 // map can find.
@@ -246,7 +247,7 @@ func (g *Group[K]) State(key K) State {
 	if b, ok := g.Peek(key); ok {
 		return b.State()
 	}
-	if key != key { //nolint:staticcheck // NaN
+	if differ(key, key) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		return g.unequal.State()
@@ -267,8 +268,8 @@ func (g *Group[K]) Config() GroupConfig[K] { return *g.cfg.Load() }
 
 // Set replaces the configuration of g, and changes the breakers to the
 // configurations of their keys as [Breaker.Set] does. Every state is kept. If
-// there are more than Max breakers, Set forgets those that a full group may
-// forget; the others stay until a new key needs room.
+// there are more than Max breakers, Set forgets breakers as a full group does.
+// The others stay, and the group does not grow.
 //
 // Errors: the error of [GroupConfig.Validate] or, of the first key for which it
 // is invalid, of [Config.Validate]; g is unchanged then.
