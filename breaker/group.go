@@ -102,7 +102,8 @@ type Group[K comparable] struct {
 type member[K comparable] struct {
 	key  K
 	b    *Breaker
-	seen uint64 // calls at the previous search
+	seen uint64        // calls at the previous search
+	used time.Duration // when a search last saw other calls, since the start of the group
 }
 
 // NewGroup returns an empty group. It panics with the error of
@@ -215,16 +216,13 @@ func (g *Group[K]) insert(key K, cfg Config, limit int) *Breaker {
 // search returns a member that can be forgotten: among the members that it
 // looks at, the least used since the previous search.
 func (g *Group[K]) search() (found int, ok bool) {
-	var least uint64
+	now, least := time.Since(g.start), uint64(0)
 	for range min(maxSearch, len(g.members)) {
 		i := g.hand
 		g.hand = (g.hand + 1) % len(g.members)
-		m := &g.members[i]
-		calls, expendable := m.b.expendable(m.seen)
-		used := calls - m.seen
-		m.seen = calls
-		if expendable && (!ok || used < least) {
-			found, ok, least = i, true, used
+		calls, expendable := g.members[i].look(now)
+		if expendable && (!ok || calls < least) {
+			found, ok, least = i, true, calls
 		}
 		if ok && least == 0 {
 			break
@@ -299,9 +297,10 @@ func (g *Group[K]) Set(cfg GroupConfig[K]) error {
 func (g *Group[K]) shrink(limit int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	now := time.Since(g.start)
 	for i := 0; i < len(g.members) && len(g.members) > limit; {
 		m := g.members[i]
-		if _, ok := m.b.expendable(m.seen); !ok {
+		if _, ok := m.look(now); !ok {
 			i++
 			continue
 		}
@@ -338,24 +337,35 @@ func (g *Group[K]) Stats() GroupStats {
 	return s
 }
 
-// expendable reports whether a breaker may be forgotten, and how many calls it
-// has seen; before is that number at an earlier time.
-func (b *Breaker) expendable(before uint64) (calls uint64, ok bool) {
+// look returns the number of calls since the previous search, and reports
+// whether the breaker may be forgotten.
+func (m *member[K]) look(now time.Duration) (calls uint64, expendable bool) {
+	total := m.b.meter.total(started) + m.b.meter.total(rejected)
+	if calls = total - m.seen; calls > 0 {
+		m.seen, m.used = total, now
+	}
+	return calls, m.b.expendable(now - m.used)
+}
+
+// expendable reports whether a breaker may be forgotten, if no call began for
+// unused. The window turns when a call ends or, if not closed, is admitted or
+// refused. So its current tenth is the time of the last use, except by a call
+// that has not ended.
+func (b *Breaker) expendable(unused time.Duration) (ok bool) {
 	b.read(func(p *period, now time.Duration) {
-		calls = b.meter.total(started) + b.meter.total(rejected)
 		f, s, c := b.figures(p, now), p.view(now), b.cfg.Load()
-		remembers := f.failures+f.slow+f.run > 0 || b.remembers(p, now)
+		idle := now - max(time.Duration(b.meter.from.Load()), p.end())
+		running := b.meter.running() > 0
+		if running {
+			idle = min(idle, unused)
+		}
 		switch {
 		case s == StateForcedOpen || s == StateForcedClosed:
-		case s == StateClosed && !remembers && b.meter.running() == 0:
+		case s == StateClosed && !running && f.failures+f.slow+f.run == 0 && !b.remembers(p, now):
 			ok = true
-		case calls == before || b.meter.running() == 0:
-			// The window turns when a call ends or, if not closed, is admitted
-			// or refused. So the current tenth is the time of the last use, but
-			// of a call that has not ended.
-			idle := now - max(time.Duration(b.meter.from.Load()), p.end())
+		default:
 			ok = idle/2 > c.MaxOpenFor && idle > max(c.Window, b.lastOpen)
 		}
 	})
-	return calls, ok
+	return ok
 }

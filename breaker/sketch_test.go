@@ -27,7 +27,7 @@ func counting() breaker.Config {
 // key is.
 func TestSketchGuardsAMillionKeys(t *testing.T) {
 	n := 1000000
-	if raceEnabled {
+	if raceEnabled || testing.Short() {
 		n = 20000
 	}
 	var before, after runtime.MemStats
@@ -122,6 +122,7 @@ func TestSketchRules(t *testing.T) {
 		{"half of 20", breaker.Config{Consecutive: -1}, strings.Repeat("fs", 10), false}, // ends with 10 of 20, judged at failures
 		{"more than half of 20", breaker.Config{Consecutive: -1}, strings.Repeat("fs", 10) + "f", true},
 		{"less than half", breaker.Config{Consecutive: -1}, strings.Repeat("fss", 100), false},
+		{"old calls of many", breaker.Config{Consecutive: -1}, strings.Repeat("fss", 85) + strings.Repeat("f", 40), false},
 		{"a long run", breaker.Config{Consecutive: 1000, FailureRatio: -1}, strings.Repeat("f", 252), false},
 		{"longest run", breaker.Config{Consecutive: 1000, FailureRatio: -1}, strings.Repeat("f", 253), true},
 		{"many calls needed", breaker.Config{Consecutive: -1, MinCalls: 1000}, strings.Repeat("f", 126), false},
@@ -188,6 +189,29 @@ func TestSketchForgetsTheWell(t *testing.T) {
 		}
 		if got := stats().Sketched; got != 1 {
 			t.Errorf("%d keys after nine have recovered, want 1", got)
+		}
+	})
+}
+
+// TestSketchForgetsTheUnused has a run of failures with a long pause.
+func TestSketchForgetsTheUnused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate, stats := breaker.SketchGates()
+		cfg := counting()
+		cfg.MaxOpenFor = 8 * time.Second
+		k := gate(1, cfg)
+		for _, tt := range []struct {
+			pause time.Duration
+			want  uint64 // openings
+		}{{18 * time.Second, 0}, {15 * time.Second, 1}} {
+			end(k, errDown)
+			end(k, errDown)
+			time.Sleep(tt.pause)
+			end(k, errDown)
+			if got := stats().SketchOpenings; got != tt.want {
+				t.Errorf("%d openings by a run with a pause of %v, want %d", got, tt.pause, tt.want)
+			}
+			end(k, nil)
 		}
 	})
 }
