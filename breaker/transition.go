@@ -222,7 +222,7 @@ func (b *Breaker) count(ctx context.Context, p *period, now time.Duration, t tic
 	case StateRecovering:
 		usual := time.Duration(b.pace.usual.Load())
 		p.trial.ended(r.outcome, t.start, now, usual)
-		if r.outcome == OutcomeFailure || r.outcome == OutcomeSuccess && now-t.start > 3*usual {
+		if o := r.outcome; o == OutcomeFailure || o == OutcomeSuccess && p.trial.busy > 0.5 {
 			b.prolong(p, now)
 		}
 	}
