@@ -5,9 +5,9 @@ import "time"
 // A recovery bounds the running calls of a breaker that recovers, as TCP bounds
 // the packets in flight. The limit doubles in each round trip in which it
 // refuses calls and most calls succeed as fast as usual. If most take longer,
-// the dependency is busy and the limit grows slowly. A failure halves
-// it, down to a 16th of a call. So the calls follow the capacity of the
-// dependency, whatever their rate and duration.
+// the dependency is busy and the limit grows slowly. A failure halves it, down
+// to a 16th of a call. So the calls follow the capacity of the dependency,
+// whatever their rate and duration.
 type recovery struct {
 	limit   float64       // calls that may run
 	running int           // calls that run
