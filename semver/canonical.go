@@ -262,12 +262,11 @@ func (d Dialect) parseStored(s, part string) (Range, error) {
 // Errors: ErrTooLong if the text has more than 1 MiB, which UnmarshalText
 // would not read.
 func (r Range) MarshalText() ([]byte, error) {
-	r.text, r.form = "", r.shape()
-	b := r.appendText(nil, maxStored)
-	if len(b) > maxStored {
-		return nil, parseError("range", string(b[:MaxLength]), maxStored, ErrTooLong)
+	text := r.Canonical()
+	if len(text) > maxStored {
+		return nil, parseError("range", text, maxStored, ErrTooLong)
 	}
-	return b, nil
+	return []byte(text), nil
 }
 
 // UnmarshalText parses a text as [ParseRange] does, for encoding/json, YAML and

@@ -86,7 +86,7 @@ func compareIdentifiers(a, b string) int {
 	if a[start] == '0' || b[start] == '0' {
 		return compareZeros(a, b, start, order(x < y))
 	}
-	p, q := x, y // the first bytes after i of which one is no digit
+	p, q := x, y // skip the digits that both have
 	for p-'0' <= 9 && q-'0' <= 9 {
 		i++
 		p, q = at(a, i), at(b, i)
