@@ -29,9 +29,8 @@ func cached(int) User { return User{"Ada, as of yesterday"} }
 func Example() {
 	ctx := context.Background()
 	users := breaker.New(breaker.Config{Name: "users"})
-	user, err := breaker.Do(ctx, users, func(ctx context.Context) (User, error) {
-		return fetch(ctx, 7)
-	})
+	find := breaker.WrapArg(users, fetch)
+	user, err := find(ctx, 7)
 	if errors.Is(err, breaker.ErrOpen) {
 		user = cached(7)
 	}

@@ -86,9 +86,9 @@ func (b *Breaker) open(ctx context.Context, now, d time.Duration, reason string,
 	return b.move(ctx, now, StateOpen, d, reason, r.err)
 }
 
-// openPeriod is the length of an open period without jitter: a 40th of the time
-// since the outage began, which is the first of the openings without a long
-// spell of success between.
+// openPeriod is the length of an open period without jitter: at least a 40th of
+// the time since the outage began. That is the first opening that no long spell
+// of success has followed.
 func (b *Breaker) openPeriod(now time.Duration) time.Duration {
 	c := b.cfg.Load()
 	d := c.OpenFor

@@ -17,7 +17,8 @@ func Example() {
 	failures := 0
 
 	perHost := breaker.NewGroup(breaker.GroupConfig[string]{Max: 1000})
-	client := &http.Client{Transport: &breakerhttp.Transport{Gate: breakerhttp.PerHost(perHost)}}
+	guard := &breakerhttp.Transport{Gate: breakerhttp.PerHost(perHost)}
+	client := &http.Client{Transport: guard}
 	for {
 		resp, err := client.Get(url)
 		if errors.Is(err, breaker.ErrOpen) {
