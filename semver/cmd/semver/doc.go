@@ -21,7 +21,7 @@
 // # Versions
 //
 // Versions are arguments. Without arguments they are lines of standard input,
-// which filter, valid, gate and bump process one by one in constant memory. A
+// which filter, valid, gate and bump process line by line in constant memory. A
 // version is printed as it was written. Empty lines are left out.
 //
 // The flag -mode describes how versions are written:
@@ -59,21 +59,21 @@
 // A range is a text in the language that -dialect names: npm, cargo, helm,
 // terraform or terraform-provider. The flag -pre replaces the rule of the
 // dialect for pre-releases. A range may also be a vers specifier, or a text
-// that the commands range and osv print. A range with an empty alternative is an
-// error, because an unset variable must not mean every release.
+// that the commands range and osv print. A range with an empty alternative is
+// an error, because an unset variable must not mean every release.
 //
 // The operations of range are:
 //
-//   - show, and, or, not, minus: print a set. With -vers SCHEME it is printed as
-//     a vers specifier. Without arguments the ranges are lines of standard
+//   - show, and, or, not, minus: print a set. With -vers SCHEME it is printed
+//     as a vers specifier. Without arguments the ranges are lines of standard
 //     input.
 //   - subset, equal, overlaps: decide. If the answer is no, a line on standard
 //     error contains a version that proves it.
 //   - least: print the lowest member, or with -from V the lowest member at or
 //     above V.
 //
-// Why prints the verdict of every dialect on a range and a version, and the next
-// version that is in the range.
+// Why prints the verdict of every dialect on a range and a version, and the
+// next version that is in the range.
 //
 // # Bump
 //

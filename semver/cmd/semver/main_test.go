@@ -191,8 +191,8 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// TestErrors checks that a wrong command line or text ends with status 2, prints
-// nothing on standard output and gives the reason on a line.
+// TestErrors checks that a wrong command line or text ends with status 2,
+// prints nothing on standard output and gives the reason on a line.
 func TestErrors(t *testing.T) {
 	dir := t.TempDir()
 	file := func(text string) string {
@@ -291,8 +291,8 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestOSVForms reads a record, records one after another, an array, and the
-// answer of a query. A withdrawn record does not count, and an empty set
+// TestOSVForms reads a record, a sequence of records, an array, and the answer
+// of a query. A withdrawn record does not count, and an empty set
 // excludes nothing.
 func TestOSVForms(t *testing.T) {
 	record := `{"id":"A","affected":[{"package":{"ecosystem":"npm","name":"p"},"versions":["1.0.0","2.0.0","1.x"],"ranges":[{"type":"SEMVER","events":[{"introduced":"1.5.0"},{"fixed":"1.6.0"}]}]}]}`

@@ -41,9 +41,9 @@ type advice struct {
 	set     semver.Range
 }
 
-// readOSV reads the records of a file: a record, an array of records, records
-// one after another, or an object with the records as "vulns". It selects the
-// package by name or by ecosystem/name.
+// readOSV reads the records of a file: a sequence of records, of arrays of
+// records, and of objects with the records as "vulns". It selects the package
+// by name or by ecosystem/name.
 //
 // A record with neither SEMVER ranges nor versions is an error, because such a
 // record does not make any version safe.
