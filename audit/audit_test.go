@@ -193,7 +193,7 @@ func TestIDs(t *testing.T) {
 func TestIDsSurviveARetry(t *testing.T) {
 	var ids []string
 	l := newLog(audit.SinkFunc(func(_ context.Context, events []*audit.Event) error {
-		for range 3 { // what a retry around the sink does
+		for range 3 { // as a retry around the sink does
 			ids = append(ids, events[0].ID+events[0].Time.String())
 		}
 		return nil

@@ -167,7 +167,7 @@ type profile struct {
 	Age     *int      `audit:"age"`
 	Tags    []string  `audit:"tags"`
 	Since   time.Time `audit:"since"`
-	Session string    // nobody's business
+	Session string    // not audited
 }
 
 func TestFilterAndEnrich(t *testing.T) {

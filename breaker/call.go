@@ -6,7 +6,8 @@ import (
 )
 
 // A Call is an admitted call. Report its end once, by Done or by Report. The
-// first report counts, further reports do nothing. The methods may be called
+// first report counts, further reports do nothing. So do reports of a nil
+// *Call. The methods may be called
 // from any goroutine.
 type Call struct {
 	gate   gate
@@ -25,14 +26,14 @@ func allow(ctx context.Context, g gate) (*Call, error) {
 
 // Done reports the error of the call, which is judged as in [Do].
 func (c *Call) Done(err error) {
-	if !c.done.Swap(true) {
+	if c != nil && !c.done.Swap(true) {
 		c.gate.leave(c.ctx, c.ticket, err)
 	}
 }
 
 // Report reports the outcome of the call.
 func (c *Call) Report(o Outcome) {
-	if !c.done.Swap(true) {
+	if c != nil && !c.done.Swap(true) {
 		c.gate.end(c.ctx, c.ticket, o, nil)
 	}
 }

@@ -29,7 +29,9 @@ func cached(int) User { return User{"Ada, as of yesterday"} }
 func Example() {
 	ctx := context.Background()
 	users := breaker.New(breaker.Config{Name: "users"})
-	user, err := breaker.Do(ctx, users, func(ctx context.Context) (User, error) { return fetch(ctx, 7) })
+	user, err := breaker.Do(ctx, users, func(ctx context.Context) (User, error) {
+		return fetch(ctx, 7)
+	})
 	if errors.Is(err, breaker.ErrOpen) {
 		user = cached(7)
 	}
@@ -160,8 +162,9 @@ func ExampleGate() {
 
 func ExampleMark() {
 	b := breaker.New(breaker.Config{})
-	err := b.Do(context.Background(), func(context.Context) error {
-		return breaker.Mark(errBadRequest, breaker.OutcomeIgnored) // our fault, not theirs
+	ctx := context.Background()
+	err := b.Do(ctx, func(context.Context) error {
+		return breaker.Mark(errBadRequest, breaker.OutcomeIgnored)
 	})
 	fmt.Println(err, b.Stats().WindowFailures)
 	// Output: bad request 0
@@ -209,7 +212,7 @@ func ExampleConfig() {
 	fmt.Println(cfg.Validate())
 	// Output:
 	// breaker: FailureRatio is 1.5, want a share in (0, 1], or a negative number
-	// breaker: ProbeTimeout is -1s, want more than 0
+	// breaker: ProbeTimeout is -1s, want 0 or more
 }
 
 func ExampleOpenError() {
@@ -246,7 +249,7 @@ func ExampleStats() {
 	b := breaker.New(breaker.Config{Name: "users"})
 	breaker.Do(context.Background(), b, func(ctx context.Context) (User, error) { return fetch(ctx, -1) })
 	s := b.Stats()
-	s.StateFor = 0 // differs from run to run
+	s.StateFor, s.Usual = 0, 0 // differ from run to run
 	text, err := json.MarshalIndent(s, "", " ")
 	fmt.Println(string(text), err)
 	// Output:
@@ -268,7 +271,11 @@ func ExampleStats() {
 	//  "overdue": 0,
 	//  "consecutive": 1,
 	//  "probes": 0,
-	//  "backoff": 0
+	//  "limit": 0,
+	//  "outage_for_ns": 0,
+	//  "usual_ns": 0,
+	//  "reason": "",
+	//  "hint": ""
 	// } <nil>
 }
 
@@ -279,6 +286,15 @@ func ExampleBreaker() {
 	}
 	fmt.Println(off.State())
 	// Output: closed
+}
+
+func ExampleGroup_Do() {
+	ctx := context.Background()
+	ping := func(context.Context) error { return errDown }
+	shards := breaker.NewGroup(breaker.GroupConfig[int]{Max: 100})
+	err := shards.Do(ctx, 3, ping)
+	fmt.Println(err)
+	// Output: down
 }
 
 func ExampleNewGroup() {

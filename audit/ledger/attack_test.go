@@ -267,7 +267,7 @@ func TestAttackTail(t *testing.T) {
 	live := ledger.VerifyConfig{}
 	checkAttacks(t, []attack{
 		{"last seal cut", cut(2, 5), closed, one(ledger.KindUnsealed, 18, 19, 15, 5), 0},
-		{"last seal cut, live", cut(2, 5), live, nil, 0}, // only a known head shows it, and what follows
+		{"last seal cut, live", cut(2, 5), live, nil, 0}, // only a known head reveals it, as below
 		{"last seal cut, live, known", cut(2, 5), live, one(ledger.KindTruncated, 20, 20, 15, 5), 21},
 		{"last seal cut, live, known before the cut", cut(2, 5), live, nil, 20},
 		{"cut at a seal", cut(2, 3), closed, nil, 0},

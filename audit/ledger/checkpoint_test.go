@@ -415,8 +415,7 @@ func TestPruneKeepsTheLogVerifiable(t *testing.T) {
 	_, err = verify(fsys, ledger.VerifyConfig{Pruned: true, Known: &heads[0]})
 	checkIs(t, err, fs.ErrNotExist)
 
-	// The range in the header is what the root stands on, so it must not give
-	// way.
+	// The root of the log depends on the range in the header.
 	oldest := fmt.Sprintf("%020d.jsonl", r.First)
 	lines := split(fsys[oldest].Data)
 	at := bytes.Index(lines[0], []byte(`"range":["`)) + len(`"range":["`)
@@ -499,7 +498,7 @@ func TestUnsealedTail(t *testing.T) {
 	lines := sealed(t, s)
 	strict := ledger.VerifyConfig{Keys: keys, MaxUnsealed: -1}
 	wantFinding(t, fsOf(join(lines)), strict)
-	wantFinding(t, fsOf(join(lines[:5])), strict) // cut at a checkpoint: only Known can tell
+	wantFinding(t, fsOf(join(lines[:5])), strict) // cut at a checkpoint: only Known reveals it
 	wantFinding(t, fsOf(join(lines[:8])), strict, finding{ledger.KindUnsealed, 5, 7})
 	wantFinding(t, fsOf(join(lines[:8])), ledger.VerifyConfig{Keys: keys, MaxUnsealed: 3})
 	wantFinding(t, fsOf(join(lines[:8])), ledger.VerifyConfig{Keys: keys, MaxUnsealed: 2}, finding{ledger.KindUnsealed, 5, 7})
@@ -653,7 +652,7 @@ func TestRefusesHoleBeforeSeal(t *testing.T) {
 	if !bytes.Equal(read(t, dir), join(lines)) {
 		t.Error("the evidence was touched")
 	}
-	// The same hole without a seal behind it is what a crash leaves.
+	// A crash leaves the same hole without a seal behind it.
 	_ = os.WriteFile(filepath.Join(dir, segment), join(lines[:9]), 0o600)
 	l := open(t, dir, sealing(s))
 	r, ok := l.Recovered()

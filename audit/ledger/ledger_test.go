@@ -191,7 +191,7 @@ type faulty struct {
 	failTrunc  bool
 	syncs      atomic.Int32
 	gate       chan struct{} // if set, each Write waits for it
-	entered    chan struct{} // if set, each Write says so before it waits
+	entered    chan struct{} // if set, receives at the start of each Write
 }
 
 func (f *faulty) Write(p []byte) (int, error) {

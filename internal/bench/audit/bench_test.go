@@ -38,8 +38,8 @@ import (
 
 var ctx = audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
 
-// event is what every contestant writes: time, id, action, outcome, actor,
-// target and two attributes, about 200 bytes.
+// event returns the event that every implementation writes: time, id, action,
+// outcome, actor, target and two attributes, about 200 bytes.
 func event() audit.Event {
 	return audit.Event{
 		Action: "deploy.delete", Outcome: audit.Success, Target: audit.Target{Type: "deploy", ID: "web"},
@@ -47,7 +47,8 @@ func event() audit.Event {
 	}
 }
 
-// encoded discards what it has encoded, as io.Discard does for the loggers.
+// encoded is a sink that encodes events and drops them, as the loggers do with
+// io.Discard.
 type encoded struct{ buf []byte }
 
 func (s *encoded) WriteEvents(_ context.Context, events []*audit.Event) error {
@@ -121,11 +122,11 @@ func run(b *testing.B, impl string, f func()) {
 	})
 }
 
-// One event of the same content to a writer that drops it, the time taken from
-// the clock each time. Redoubt also makes a random ID, checks the names and
-// finds the actor in the context; redoubt-timeout is the default, with a
-// deadline for the sink. The loggers are given an ID that never changes,
-// zerolog-id makes one as redoubt must.
+// An event of the same content to a writer that drops it, with the time from
+// the clock. Redoubt also creates a random ID, checks the names and finds the
+// actor in the context. Redoubt-timeout is the default, with a deadline for the
+// sink. The loggers use a fixed ID; zerolog-id creates a random ID as redoubt
+// does.
 func BenchmarkEmitDiscard(b *testing.B) {
 	fast, timed := audit.New(audit.Config{Sink: &encoded{}, Timeout: -1}), audit.New(audit.Config{Sink: &encoded{}})
 	run(b, "redoubt", func() { _ = fast.Record(ctx, event()) })
@@ -164,9 +165,9 @@ func openLedger(b *testing.B, c ledger.Config) *ledger.Ledger {
 	return l
 }
 
-// The same event to a file, never synced. Redoubt-buffer writes in batches of
-// 256 with link and tree hashes, and is flushed within the time measured;
-// redoubt writes and checks each event alone. Zerolog writes each alone,
+// The same event to a file without syncs. Redoubt-buffer writes batches of 256
+// events with link and tree hashes, and is flushed within the measured time.
+// Redoubt writes and checks each event alone. Zerolog writes each event alone,
 // zap-buffered 256 KiB at a time.
 func BenchmarkEmitFile(b *testing.B) {
 	direct := audit.New(audit.Config{Sink: openLedger(b, ledger.Config{Sync: ledger.SyncNever, MaxSize: -1}), Timeout: -1})
@@ -195,9 +196,9 @@ func BenchmarkEmitFile(b *testing.B) {
 	})
 }
 
-// The cost to the caller of an event that another goroutine writes, to a sink
-// that drops it. Redoubt blocks when 1024 events wait; the diode of zerolog
-// overwrites them, so that it loses what redoubt waits for.
+// The cost for the caller of an event that another goroutine writes to a sink
+// that drops it. Redoubt blocks when 1024 events wait. The diode of zerolog
+// overwrites waiting events, so it loses events.
 func BenchmarkEmitAsync(b *testing.B) {
 	b.Run("impl=redoubt", func(b *testing.B) {
 		buf := audit.NewBuffer(audit.BufferConfig{Next: &encoded{}})
@@ -221,7 +222,7 @@ func BenchmarkEmitAsync(b *testing.B) {
 	})
 }
 
-// durable runs write b.N times in all from g goroutines.
+// durable runs write b.N times in total, from g goroutines.
 func durable(b *testing.B, impl string, g int, write func() error) {
 	b.Run(fmt.Sprintf("g=%d/impl=%s", g, impl), func(b *testing.B) {
 		var wg sync.WaitGroup
@@ -239,9 +240,9 @@ func durable(b *testing.B, impl string, g int, write func() error) {
 	})
 }
 
-// An event of about 250 bytes, encoded beforehand for the others, is on the
-// disk when the call returns. Wal and the floor sync each alone, under a lock;
-// group is a plain group commit, without hashes.
+// An event of about 250 bytes, which the other implementations get encoded, is
+// on the disk when the call returns. Wal and the floor sync each event alone,
+// under a lock. Group is a plain group commit without hashes.
 func BenchmarkDurable(b *testing.B) {
 	e := event()
 	line := append((&e).AppendJSON(nil), '\n')
@@ -274,8 +275,8 @@ func BenchmarkDurable(b *testing.B) {
 	}
 }
 
-// group is the least group commit: whoever holds the file writes for all who
-// wait.
+// group is the simplest group commit: the caller that has the file writes for
+// all waiting callers.
 type group struct {
 	f       *os.File
 	file    sync.Mutex
@@ -316,7 +317,7 @@ func (g *group) writer(line []byte) func() error {
 	}
 }
 
-// One leaf of 330 bytes into a growing tree. Redoubt's tree is not exported:
+// A leaf of 330 bytes in a growing tree. The tree of redoubt is not exported:
 // its row, with the same floor in the same run, is BenchmarkTreeAppend of
 // audit/ledger.
 func BenchmarkTreeAppend(b *testing.B) {
@@ -339,11 +340,11 @@ func BenchmarkTreeAppend(b *testing.B) {
 	run(b, "merkle-compact", func() { _ = r.Append(rfc6962.DefaultHasher.HashLeaf(line), nil) })
 }
 
-// Verification of 20 000 records. The hash chain is the usual hand-made one,
-// which decodes each line for its link and compares it with the hash of the
-// line before; floor-hash-chain takes the link from its fixed place and checks
-// nothing else. Xmod-tlog computes the root with tlog. Bytes are those of the
-// log.
+// Verification of 20,000 records. The hash chain is the usual handwritten
+// chain: it decodes each line for its link and compares the link with the hash
+// of the line before. Floor-hash-chain takes the link from its fixed place and
+// checks nothing else. Xmod-tlog computes the root with tlog. The bytes are the
+// bytes of the log.
 func BenchmarkVerify(b *testing.B) {
 	dir := b.TempDir()
 	l := must(ledger.Open(ctx, dir, ledger.Config{Sync: ledger.SyncNever, MaxSize: -1}))
@@ -435,9 +436,9 @@ func fixedPrev(line []byte) []byte {
 	return room[:n]
 }
 
-// One token of a string of 20 bytes, in a list of one as Tokens returns them:
-// that is the second allocation, which an event does not have. Vault-style is a
-// new HMAC and its hexadecimal text each time, of all 256 bits.
+// A token of a string of 20 bytes, in the list that Tokens returns. The list is
+// the second allocation, which an event does not have. Vault-style is a new
+// HMAC and the hexadecimal text of all its 256 bits.
 func BenchmarkToken(b *testing.B) {
 	key := []byte("0123456789abcdef0123456789abcdef")
 	log := audit.New(audit.Config{Sink: &encoded{}, TokenKeys: []audit.TokenKey{{ID: "k1", Key: audit.NewSecret(key)}}})
@@ -465,18 +466,16 @@ func (s secrets) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("name", s.Name), slog.Any("key", s.Key), slog.Any("token", s.Token), slog.Any("pin", s.Pin))
 }
 
-// hand masks by hand what it knows to be secret.
+// hand masks its secrets by hand.
 type hand plain
 
 func (h hand) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("name", h.Name), slog.String("key", "***"), slog.String("token", "***"), slog.String("pin", "***"))
 }
 
-// A struct with three secrets through slog's JSON handler. Hand-LogValuer is
-// the floor: what the handler costs when there is nothing left to mask.
-// Redoubt-plain leaves the struct to encoding/json, as go-mask does after its
-// copy. masq, the other common masker, is not here: the module proxy refuses to
-// serve it.
+// A struct with three secrets through the JSON handler of slog. Hand-LogValuer
+// is the floor: the cost of the handler without anything to mask. Redoubt-plain
+// leaves the struct to encoding/json, as go-mask does after its copy.
 func BenchmarkLogStruct(b *testing.B) {
 	l := slog.New(slog.NewJSONHandler(io.Discard, nil))
 	p := plain{"alice", "sk_live_abc", "token", "1234"}
@@ -490,8 +489,9 @@ func BenchmarkLogStruct(b *testing.B) {
 	run(b, "go-mask", func() { l.Info("m", "user", must(m.Mask(p))) })
 }
 
-// A recorded read of a field, to a sink that encodes and drops. By hand,
-// zerolog writes the same event under a lock before the value is handed out.
+// A recorded read of a field, to a sink that encodes events and drops them. By
+// hand, zerolog writes the same event under a lock before the value is
+// returned.
 func BenchmarkFieldGet(b *testing.B) {
 	log := audit.New(audit.Config{Sink: &encoded{}, Timeout: -1})
 	o := log.Object("user", "u-1")

@@ -1,3 +1,3 @@
-// Package audit compares the speed of redoubt/audit and of its ledger with
-// other libraries.
+// Package audit compares redoubt/audit and its ledger with other libraries, and
+// checks that they read the ledger's checkpoints and proofs.
 package audit
