@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
 // maxStoredRange is the limit of a stored range in bytes. It is above
@@ -326,5 +328,8 @@ func (r *Range) Scan(src any) error {
 	return r.UnmarshalText(text)
 }
 
-// LogValue implements slog.LogValuer.
-func (r Range) LogValue() slog.Value { return slog.StringValue(r.String()) }
+// LogValue implements slog.LogValuer. It returns the text that String returns,
+// and "…" in place of the bytes after the first 64.
+func (r Range) LogValue() slog.Value {
+	return slog.StringValue(quote.Cut(string(r.appendText(nil, quote.Max))))
+}
