@@ -181,7 +181,7 @@ func TestOCSFValidatorBites(t *testing.T) {
 		{`"severity_id":1,`, ``},
 		{`"uid":"a"`, `"uid":1`},
 		{`"uid":"a"`, `"who":"a"`},
-		{`"type_id":1`, `"type_id":2`},
+		{`"type_id":2`, `"type_id":3`},
 		{`"ip":"192.0.2.1"`, `"ip":"here"`},
 		{`"ip":"192.0.2.1"`, `"port":1`},
 		{`"type_uid":300403`, `"type_uid":300404`},
