@@ -11,89 +11,107 @@ import (
 	"github.com/redoubt-go/redoubt/internal/outbox"
 )
 
-// A Breaker guards one dependency. Make one with [New], share it among all callers of the dependency, and keep it
-// as long as the dependency is used: it needs no Close. A nil *Breaker admits everything and counts nothing; its
-// methods that set a state do nothing.
+// A Breaker is a circuit breaker. It guards one dependency. Make it with
+// [New], share it among all callers of the dependency, and keep it as long as
+// the dependency is used. It needs no Close. A nil *Breaker admits everything
+// and counts nothing; its methods that change a state do nothing.
 type Breaker struct {
-	cfg   Config
-	start time.Time // all times inside are durations since start, on the monotonic clock
+	start time.Time // times are durations since start, on the monotonic clock
+	cfg   atomic.Pointer[Config]
+	cur   atomic.Pointer[period]
+	watch atomic.Bool // see quiet
+	timed atomic.Bool // every call needs its start
+	meter meter
+	pace  pace
 
-	cur     atomic.Pointer[period]
-	watch   atomic.Bool // the next success may matter to more than its counter; always so unless all are admitted
-	tracked bool        // count admissions, so that a Group knows of calls in flight
-	meter   meter
-
-	mu          sync.Mutex // guards what follows, the fields of the period marked so, and the window of the meter
-	last        *lastCalls // with WindowCalls only
-	failed      int        // failures in a row, up to the last one
-	successes   uint64     // total when the last failure was counted
-	lastFailure time.Duration
-	openings    int                   // exponent of the backoff, survives a close
-	lastOpen    time.Duration         // length of the latest open period
-	out         *outbox.Outbox[Event] // events to be delivered; nil without OnEvent
+	mu       sync.Mutex // guards the fields below, fields of the period, and the window of the meter
+	last     *lastCalls // with WindowCalls only
+	failed   streak     // failures
+	hang     *hang      // nil in the first tenth
+	outage   time.Duration
+	lastOpen time.Duration         // length of the last open period
+	refused  uint64                // rejected calls when the breaker last opened
+	reopened bool                  // probes failed last
+	clues    *clues                // nil before the first
+	out      *outbox.Outbox[Event] // nil before the first event
 }
 
-// New returns a closed breaker. It panics with the error of Config.Validate if that is not nil.
+// New returns a closed breaker. It panics with the error of [Config.Validate]
+// if that is not nil.
 func New(cfg Config) *Breaker {
 	if err := cfg.Validate(); err != nil {
 		panic(err)
 	}
-	return newBreaker(cfg, false)
-}
-
-func newBreaker(cfg Config, tracked bool) *Breaker {
-	b := &Breaker{cfg: cfg.withDefaults(), start: time.Now(), tracked: tracked}
-	b.meter.width = b.cfg.Window / tenths
-	if b.cfg.WindowCalls > 0 {
-		b.last = &lastCalls{ring: make([]uint8, b.cfg.WindowCalls)}
-	}
-	b.begin(StateClosed, 0, 0, nil)
+	first := &struct {
+		Breaker
+		cfg    Config
+		period period
+	}{cfg: cfg.withDefaults()}
+	b := &first.Breaker
+	b.start = time.Now().Add(-1) // so that no time since is 0
+	b.set(&first.cfg)
+	b.resize(&first.cfg)
+	b.begin(&first.period, StateClosed, b.now(), 0)
 	return b
 }
 
-// Do calls fn if the breaker admits it and records the outcome. It is the function [Do] without a result, with the same
-// errors.
+// Do is the function [Do] for a function without a result.
+//
+// Errors: as for the function Do.
 func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error {
 	_, err := Do(ctx, b, func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) })
 	return err
 }
 
-// Allow asks for admission of a call whose outcome will be reported by [Call.Done] or [Call.Report]. Prefer Do: a
-// call that is never reported counts for nothing or, while half-open, is taken for failed after ProbeTimeout.
-// The context is that of the call. The errors are an [*OpenError], or one matching ctx.Err() and context.Cause(ctx)
-// if the context is already done.
+// Allow admits a call that is reported by [Call.Done] or [Call.Report], such as
+// a stream. Prefer Do. Report a long stream when the dependency has accepted
+// it, not when it ends. A call that is never reported counts as a call that
+// hangs. ctx is the context of the call.
+//
+// Errors: an [*OpenError], or an error that matches ctx.Err() and
+// context.Cause(ctx) if ctx is already done.
 func (b *Breaker) Allow(ctx context.Context) (*Call, error) { return allow(ctx, b) }
 
-// State returns the present state. It only reads: the end of an open period shows as HalfOpen before the first
-// call has tried it.
+// Name returns Config.Name.
+func (b *Breaker) Name() string {
+	if b == nil {
+		return ""
+	}
+	return b.cfg.Load().Name
+}
+
+// State returns the present state. At the end of an open period it returns
+// StateHalfOpen, even before the first call.
 func (b *Breaker) State() State {
 	if b == nil {
 		return StateClosed
 	}
-	return b.cur.Load().view(time.Since(b.start))
+	return b.cur.Load().view(b.now())
 }
 
-// Trip opens the breaker now for d, or for the usual period if d <= 0, after which it recovers by itself; cause is
-// reported in refusals. An open breaker is only ever kept open longer, a half-open one forgets its probes. On a
-// breaker that is forced open or closed Trip has no effect.
+// Trip opens the breaker for d, or for the usual period if d <= 0. Then the
+// breaker recovers by itself. Refusals report cause. Trip never shortens an
+// open period. It discards the probes of a breaker that is half-open. It does
+// nothing if the breaker is forced open or closed.
 func (b *Breaker) Trip(d time.Duration, cause error) {
-	r := report{err: cause, wait: wait(cause)}
+	r := report{err: cause, wait: errtree.Read(cause).RetryAfter}
 	b.command(func(p *period, now time.Duration) {
-		left := p.until - now
+		left := p.end() - now
 		switch s := p.now(); {
 		case s == StateForcedOpen || s == StateForcedClosed:
 		case s != StateOpen || left <= 0:
 			b.open(context.Background(), now, d, "tripped", r)
 		case d > left:
-			b.begin(StateOpen, now, d, cause)
+			b.extend(p, now, d, cause)
 		}
 	})
 }
 
-// ForceOpen refuses every call, probes included, until Reset.
+// ForceOpen refuses every call, also probes, until Reset.
 func (b *Breaker) ForceOpen() { b.force(StateForcedOpen) }
 
-// ForceClosed admits every call until Reset but goes on counting, and reports shadow events: a dry run.
+// ForceClosed admits every call until Reset. The breaker still counts and
+// reports the changes that it would have made as events of KindShadow.
 func (b *Breaker) ForceClosed() { b.force(StateForcedClosed) }
 
 func (b *Breaker) force(to State) {
@@ -104,238 +122,307 @@ func (b *Breaker) force(to State) {
 	})
 }
 
-// Reset closes the breaker and forgets everything but the totals. Calls in flight count for nothing.
+// Reset closes the breaker and forgets everything except the counters and the
+// durations of successes. The results of running calls will count for nothing.
 func (b *Breaker) Reset() {
 	b.command(func(p *period, now time.Duration) {
-		b.openings, b.lastOpen = 0, 0
+		b.outage, b.lastOpen = 0, 0
 		if p.now() == StateClosed {
-			b.begin(StateClosed, now, 0, nil)
+			b.begin(new(period), StateClosed, now, 0)
 			return
 		}
 		b.move(context.Background(), now, StateClosed, 0, "reset", nil)
 	})
 }
 
+// Set replaces the configuration of b.
+//
+//	kept:    the state and its end, the counters, the window, running calls
+//	applied: thresholds to the next call that ends, times to the next period
+//	reset:   the window, if Window or WindowCalls changes
+//
+// Errors: the error of [Config.Validate]; b is unchanged then.
+func (b *Breaker) Set(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	b.command(func(p *period, now time.Duration) {
+		old := *b.cfg.Load()
+		cfg := cfg.withDefaults()
+		b.set(&cfg)
+		if cfg.Window != old.Window || cfg.WindowCalls != old.WindowCalls {
+			b.resize(&cfg)
+			b.empty(p, now)
+		}
+		b.watch.Store(true)
+	})
+	return nil
+}
+
+// Config returns the configuration of b, with the defaults in place of zeros.
+func (b *Breaker) Config() Config {
+	if b == nil {
+		return Config{}
+	}
+	return *b.cfg.Load()
+}
+
+func (b *Breaker) set(cfg *Config) {
+	b.cfg.Store(cfg)
+	b.timed.Store(cfg.SlowCall > 0)
+}
+
+// resize makes the window that cfg describes.
+func (b *Breaker) resize(cfg *Config) {
+	b.meter.width.Store(int64(cfg.Window / tenths))
+	b.last = nil
+	if cfg.WindowCalls > 0 {
+		b.last = &lastCalls{ring: make([]uint8, cfg.WindowCalls)}
+	}
+}
+
+func (b *Breaker) now() time.Duration { return time.Since(b.start) }
+
+// command locks b for a change that is no part of a call.
 func (b *Breaker) command(act func(p *period, now time.Duration)) {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
-	defer b.unlock()
-	now := time.Since(b.start)
+	now := b.now()
 	act(b.settle(context.Background(), now), now)
+	b.deliver(b.unlock())
 }
 
-// enter implements gate. A closed breaker admits with two loads.
+// enter implements gate. A closed breaker admits without a lock, and without
+// the clock if nobody can give up the call and few calls are running. The call
+// counts as started before the period is confirmed. So if the period changes
+// meanwhile, the call is not missing in the count of the old period.
 func (b *Breaker) enter(ctx context.Context) (ticket, error) {
 	if ctx.Err() != nil {
-		return ticket{}, ctxerr.New(ctx, op(b.name()))
+		return ticket{}, ctxerr.New(ctx, op(b.Name()))
 	}
 	if b == nil {
 		return ticket{}, nil
 	}
-	if b.tracked {
-		b.meter.add(started)
+	p := b.cur.Load()
+	if !p.admitsAll() {
+		return b.consider(ctx, p)
 	}
-	if p := b.cur.Load(); p.free.Load() {
-		return ticket{period: p}, nil
+	c, look := b.meter.begin()
+	if !look && ctx == context.Background() && !b.timed.Load() && b.cur.Load() == p {
+		return ticket{period: p, cell: c}, nil
 	}
-	return b.consider(ctx)
+	return b.look(ctx, p, c)
 }
 
-// consider is enter for what needs the time. An open breaker refuses, and one with SlowCall admits, without a lock.
-func (b *Breaker) consider(ctx context.Context) (ticket, error) {
-	p := b.cur.Load()
-	now := time.Since(b.start)
+// look is the rest of enter if it needs the clock.
+func (b *Breaker) look(ctx context.Context, p *period, c *cell) (ticket, error) {
+	if now := b.now(); b.meter.fresh(now) && b.cur.Load() == p {
+		return ticket{p, c, now}, nil
+	}
+	c.n[started].Add(^uint64(0)) // admit counts again
+	return b.admit(ctx)
+}
+
+// consider is enter for a period that does not admit all calls. An open breaker
+// refuses without a lock.
+func (b *Breaker) consider(ctx context.Context, p *period) (ticket, error) {
 	switch s := p.now(); {
-	case s == StateForcedOpen, s == StateOpen && p.running(now):
+	case s == StateForcedOpen, s == StateOpen && p.running(b.now()):
 		b.meter.add(rejected)
 		return ticket{}, p.refusal
-	case p.admitsAll() && b.meter.fresh(now) && !b.watch.Load():
-		return p.ticket(now), nil
 	}
 	return b.admit(ctx)
 }
 
-// admit is enter for everything that may change the breaker.
+// admit is enter for all that may change the breaker.
 func (b *Breaker) admit(ctx context.Context) (ticket, error) {
 	b.mu.Lock()
-	defer b.unlock()
-	now := time.Since(b.start)
+	now := b.now()
 	p := b.settle(ctx, now)
 	if p.now() == StateOpen && !p.running(now) {
 		p = b.move(ctx, now, StateHalfOpen, 0, "open period over", nil)
 	}
-	if p.judged() && b.cfg.SlowCall > 0 {
-		b.rotate(p, now)
-		if b.cfg.TripIf == nil {
-			p = b.review(ctx, p, now, report{}) // calls still running may have become slow
-		}
+	b.rotate(p, now)
+	if p.judged() && b.cfg.Load().TripIf == nil && b.overdue(p, now) > 0 {
+		p = b.review(ctx, p, now, report{})
 	}
-	switch p.now() {
-	case StateClosed, StateForcedClosed:
-		return p.ticket(now), nil
-	case StateHalfOpen:
-		if p.passed+len(p.probes) < b.cfg.Probes {
-			p.probes = append(p.probes, now)
-			return p.ticket(now), nil
-		}
-	case StateRecovering:
-		if p.credit += b.share(p, now); p.credit >= 1 {
-			p.credit--
-			return p.ticket(now), nil
-		}
+	ok := b.place(p, now)
+	t := ticket{period: p, start: now}
+	if ok {
+		t.cell, _ = b.meter.begin()
+	} else {
+		b.meter.add(rejected)
 	}
-	b.meter.add(rejected)
-	return ticket{}, p.refusal
+	out := b.unlock()
+	if !ok {
+		b.deliver(out)
+		return ticket{}, p.refusal
+	}
+	delivered := false
+	defer func() {
+		if !delivered {
+			b.end(ctx, t, OutcomeIgnored, nil) // the hook panicked: the call will not take place
+		}
+	}()
+	b.deliver(out)
+	delivered = true
+	return t, nil
 }
 
-// leave implements gate. A success in a quiet closed breaker costs one clock reading and one addition.
-func (b *Breaker) leave(ctx context.Context, t ticket, err error) {
-	switch {
-	case b == nil:
-	case err != nil:
-		o := OutcomeFailure // stays so if Classify panics
-		defer func() { b.end(ctx, t, o, err) }()
-		o = judge(ctx, err, b.cfg.Classify, b.cfg.SlowCall > 0, b.long(t, time.Since(b.start)))
-	case t.batch == nil && b.quiet(t, time.Since(b.start)):
-		b.meter.add(success)
-		if b.watch.Load() {
-			b.record(ctx, t, report{counted: true})
+// place reports whether the period admits a call now.
+func (b *Breaker) place(p *period, now time.Duration) bool {
+	switch c := b.cfg.Load(); p.now() {
+	case StateClosed, StateForcedClosed:
+		return true
+	case StateHalfOpen:
+		most := c.Probes
+		if b.reopened && p.trial.passed == 0 {
+			most = 1
 		}
-	default:
-		b.end(ctx, t, OutcomeSuccess, nil)
+		return p.trial.take(now, now-b.patience(now), most)
+	case StateRecovering:
+		if p.trial.admit(now, c.OpenFor/4, b.patience(now)) {
+			return true
+		}
+		b.prolong(p, now)
 	}
+	return false
+}
+
+// patience is the time that a breaker waits for a call that decides.
+func (b *Breaker) patience(now time.Duration) time.Duration {
+	if d := b.cfg.Load().ProbeTimeout; d > 0 {
+		return d
+	}
+	return b.openPeriod(now)
+}
+
+// leave implements gate.
+func (b *Breaker) leave(ctx context.Context, t ticket, err error) {
+	if b == nil {
+		return
+	}
+	now := b.now()
+	if err == nil {
+		if counted, done := b.quiet(t, now); !done {
+			b.report(ctx, t, report{counted: counted})
+		}
+		return
+	}
+	r := report{outcome: OutcomeFailure, err: err} // if Classify panics
+	defer func() { b.report(ctx, t, r) }()
+	r.outcome, r.given = b.outcome(ctx, t, err, now)
 }
 
 // end implements gate.
 func (b *Breaker) end(ctx context.Context, t ticket, o Outcome, err error) {
-	if b == nil {
-		return
-	}
-	if t.batch != nil {
-		t.batch.running.Add(-1)
-	}
-	now := time.Since(b.start)
-	r := report{outcome: min(o, OutcomeIgnored), long: b.long(t, now), err: err}
-	if o == OutcomeSuccess && !r.long && b.quiet(t, now) {
-		b.meter.add(success)
-		if !b.watch.Load() {
-			return
-		}
-		r.counted = true
-	}
-	if r.outcome == OutcomeFailure {
-		r.wait = wait(err)
-	}
-	if b.record(ctx, t, r) && b.cfg.TripIf != nil {
-		b.ask(ctx, t.period, r)
+	if b != nil {
+		b.report(ctx, t, report{outcome: min(o, OutcomeIgnored), err: err})
 	}
 }
 
-// quiet reports whether a success at now touches nothing but its counter. The caller counts it and then looks at watch
-// again: a failure being judged meanwhile sets watch before it reads the counters, so either it sees this success or
-// this success sees the flag.
-func (b *Breaker) quiet(t ticket, now time.Duration) bool {
-	return !b.watch.Load() && t.period == b.cur.Load() && b.meter.fresh(now)
+// quiet takes a success. It is done if the success matters to nothing but its
+// counter; then it costs a reading of the clock and an addition. Not so, by the
+// flag watch, outside StateClosed and StateForcedClosed; with WindowCalls; while
+// a shadow lasts; and while the window contains failures but not MinCalls calls,
+// because then a success may complete them. A failure that is judged meanwhile
+// sets watch before it reads the counters. So either it sees the success, or
+// the success sees watch after it has counted and is not done.
+func (b *Breaker) quiet(t ticket, now time.Duration) (counted, done bool) {
+	if b.watch.Load() || t.period != b.cur.Load() || !b.meter.fresh(now) {
+		return false, false
+	}
+	if t.start != 0 {
+		if slowCall := b.cfg.Load().SlowCall; slowCall > 0 && now-t.start >= slowCall {
+			return false, false
+		}
+		b.pace.learn(t.start, now, false)
+	}
+	t.cell.n[success].Add(1)
+	return true, !b.watch.Load()
 }
 
 // A report is how a call ended.
 type report struct {
 	outcome Outcome
-	long    bool // ran for SlowCall or more
-	counted bool // by the meter, already
+	given   gaveUp
+	long    bool // the call ran for SlowCall
+	counted bool // quiet has counted the success
 	err     error
-	wait    time.Duration // what err asks for
+	wait    time.Duration // the least open period that err asks for
 }
 
-// wait is found out before the lock is taken, for it runs the methods of foreign errors.
-func wait(err error) time.Duration {
-	return errtree.Read(err).RetryAfter
+// report takes the end of a call for which quiet was not done.
+func (b *Breaker) report(ctx context.Context, t ticket, r report) {
+	if r.outcome == OutcomeFailure {
+		r.wait = errtree.Read(r.err).RetryAfter
+	}
+	if b.record(ctx, t, r) && b.cfg.Load().TripIf != nil {
+		b.ask(ctx, t.period, r)
+	}
 }
 
-func (b *Breaker) long(t ticket, now time.Duration) bool {
-	return b.cfg.SlowCall > 0 && now-t.start >= b.cfg.SlowCall
-}
-
-// record is end for everything that may change the breaker. It reports whether the rules apply to the call.
-func (b *Breaker) record(ctx context.Context, t ticket, r report) bool {
+// record is report for all that may change the breaker. It reports whether the
+// rules apply to the call.
+func (b *Breaker) record(ctx context.Context, t ticket, r report) (judged bool) {
 	b.mu.Lock()
-	defer b.unlock()
-	now := time.Since(b.start)
+	now := b.now()
 	p := b.settle(ctx, now)
-	if t.period != p {
-		if !r.counted {
-			b.meter.add(late)
+	if t.period == p {
+		if t.start != 0 {
+			slowCall := b.cfg.Load().SlowCall
+			r.long = slowCall > 0 && now-t.start >= slowCall
+			if r.outcome == OutcomeSuccess && !r.counted {
+				b.pace.learn(t.start, now, !p.admitsAll())
+			}
 		}
-		return false
+		judged = b.count(ctx, p, now, t, r)
+	} else if !r.counted {
+		b.meter.add(late)
 	}
-	b.rotate(p, now)
-	b.count(r, now)
-	switch {
-	case p.now() == StateHalfOpen:
-		b.probed(ctx, p, now, t, r)
-		return false
-	case r.outcome == OutcomeIgnored:
-		return false
-	case b.cfg.TripIf == nil:
-		b.review(ctx, p, now, r)
-	}
-	return true
+	b.deliver(b.unlock())
+	return judged
 }
 
-// count adds a call to the counters.
-func (b *Breaker) count(r report, now time.Duration) {
-	switch r.outcome {
-	case OutcomeIgnored:
-		b.meter.add(ignored)
-		return
-	case OutcomeSuccess:
-		if !r.counted {
-			b.meter.add(success)
-		}
-	default:
-		b.failed = b.consecutive() + 1
-		if now-b.lastFailure > b.cfg.MaxOpenFor {
-			b.failed = 1
-		}
-		b.successes, b.lastFailure = b.meter.total(success), now
-		b.meter.add(failure)
-	}
-	if r.long {
-		b.meter.add(slow)
-	}
-	if b.last != nil {
-		b.last.push(r.outcome == OutcomeFailure, r.long)
-	}
-}
-
-// consecutive is the number of failures since the last success. Successes leave no trace but their number.
-func (b *Breaker) consecutive() int {
-	if b.meter.total(success) != b.successes {
-		return 0
-	}
-	return b.failed
-}
-
-// ask consults the custom rule, without holding the lock while it runs.
+// ask calls TripIf, without the lock.
 func (b *Breaker) ask(ctx context.Context, p *period, r report) {
 	reason := ""
-	if b.cfg.TripIf(b.Stats()) {
+	if b.cfg.Load().TripIf(b.Stats()) {
 		reason = "trip rule"
 	}
 	b.mu.Lock()
-	defer b.unlock()
-	now := time.Since(b.start)
+	now := b.now()
 	if b.settle(ctx, now) == p {
 		b.apply(ctx, p, now, reason, r)
 	}
+	b.deliver(b.unlock())
 }
 
-// name is the Config.Name, also of a nil breaker.
-func (b *Breaker) name() string {
-	if b == nil {
-		return ""
+// read locks b for f, which changes nothing.
+func (b *Breaker) read(f func(p *period, now time.Duration)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f(b.cur.Load(), b.now())
+}
+
+// unlock releases the lock and returns the events to deliver.
+func (b *Breaker) unlock() *outbox.Outbox[Event] {
+	out := b.out
+	b.mu.Unlock()
+	return out
+}
+
+// deliver calls OnEvent with the events in out.
+func (b *Breaker) deliver(out *outbox.Outbox[Event]) {
+	if out == nil {
+		return
 	}
-	return b.cfg.Name
+	out.Deliver(func(ctx context.Context, e Event, dropped int) {
+		if hook := b.cfg.Load().OnEvent; hook != nil {
+			e.Dropped = dropped
+			hook(ctx, e)
+		}
+	})
 }

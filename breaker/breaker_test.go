@@ -36,7 +36,7 @@ func TestContextDoneBeforehand(t *testing.T) {
 func TestClockJumps(t *testing.T) {
 	cfg := steady()
 	cfg.OpenFor, cfg.MaxOpenFor, cfg.ProbeTimeout = 10*time.Millisecond, 10*time.Millisecond, 10*time.Millisecond
-	cfg.RampUp, cfg.Probes = 10*time.Millisecond, 1
+	cfg.Probes = 1
 	cfg.SlowCall = time.Hour
 	prepare := map[string]func(b *breaker.Breaker){
 		"closed":    func(b *breaker.Breaker) { repeat(3, fail, b) },
@@ -45,6 +45,8 @@ func TestClockJumps(t *testing.T) {
 		"recovering": func(b *breaker.Breaker) {
 			b.Trip(1, nil)
 			time.Sleep(time.Millisecond)
+			repeat(5, succeed, b) // refused
+			time.Sleep(10 * time.Millisecond)
 			succeed(b)
 		},
 		"forced closed": func(b *breaker.Breaker) { b.ForceClosed() },

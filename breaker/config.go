@@ -8,74 +8,87 @@ import (
 	"time"
 )
 
-// Limits of a Config, which keep memory per breaker bounded.
+// Limits of a Config, so that the memory of a breaker is bounded.
 const (
 	maxProbes      = 1000
 	maxWindowCalls = 1 << 20
 )
 
-// A Config describes a breaker. The zero value is a sound default for a remote dependency; a zero field means
-// its default. A Config is copied by New and may be kept as a template.
+// A Config configures a [Breaker]. Zero fields mean their defaults, and the
+// zero Config suits a remote dependency.
 type Config struct {
-	// Name says which dependency is guarded. It appears in errors and events. Default: none.
+	// Name is the name of the dependency in errors, events and statistics.
 	Name string
 
-	// Window is the span over which ended calls are judged, kept in tenths: a result is forgotten after at least
-	// nine tenths of Window and at most Window. Default 10 s, at least 10 ns; it cannot be off.
+	// Window is the time over which the breaker counts ended calls, kept in
+	// tenths: it forgets a result after at least nine tenths of Window and at
+	// most Window. Zero means 10 seconds. It is at least 10ns.
 	Window time.Duration
-	// WindowCalls, if positive, judges the last WindowCalls ended calls instead, however old they are. At most
-	// 1<<20. Zero or negative: the time window decides.
+	// WindowCalls is the number of latest ended calls that the breaker counts
+	// instead of Window. Zero and negative mean that Window decides. It is at
+	// most 1048576.
 	WindowCalls int
-	// MinCalls is the number of ended calls below which the ratios are not consulted. Default 20, or WindowCalls
-	// if that is less. Negative: one call is enough.
+	// MinCalls is the number of ended calls below which the ratios do not
+	// apply. Zero means 20, or WindowCalls if that is less. Negative means 1.
 	MinCalls int
-	// FailureRatio opens the breaker when failures/(successes+failures) reaches it, in (0, 1]. Default 0.5.
-	// Negative: off.
+	// FailureRatio is the share of failures in the window, in (0, 1], that
+	// opens the breaker. Zero means 0.5. Negative means none.
 	FailureRatio float64
-	// Consecutive opens the breaker after so many failures with no success between, as long as the window holds
-	// fewer than MinCalls calls or FailureRatio is off. A run that has not grown for MaxOpenFor is forgotten.
-	// Default 5. Negative: off.
+	// Consecutive is the number of failures without a success between that
+	// opens the breaker, if the window contains fewer than MinCalls calls or
+	// FailureRatio is negative. With more calls it takes at least half of
+	// MinCalls failures, over a tenth of Window. Zero means 5. Negative means
+	// none.
 	Consecutive int
-	// SlowCall is the duration from which a call is slow. It also decides how a call given up by its caller is
-	// judged, see [Outcome]. Default off.
+	// SlowCall is the duration from which a call is slow. Zero means that no
+	// call is slow. With zero, a call hangs if it runs three times as long as
+	// the longest of the latest successes, and with a positive SlowCall if it
+	// runs that long. Negative means that no call is slow or hangs.
 	SlowCall time.Duration
-	// SlowRatio opens the breaker when slow/(successes+failures) reaches it, in (0, 1]; calls that still run but
-	// are already slow count on both sides. Default 0.5. Negative: slow calls are counted but do not open.
+	// SlowRatio is the share of slow calls in the window, in (0, 1], that opens
+	// the breaker. Zero means 0.5. Negative means none.
 	SlowRatio float64
-	// TripIf, if not nil, decides in place of FailureRatio, Consecutive and SlowRatio. It is called after each
-	// ended call, outside locks and possibly concurrently, and returns true to open the breaker.
+	// TripIf, if not nil, decides instead of the rules above. It is called
+	// after each success or failure, outside locks and possibly concurrently.
+	// If it returns true, the breaker opens.
 	TripIf func(Stats) bool
 
-	// OpenFor is how long the breaker stays open the first time; each further opening lasts twice as long.
-	// Default 5 s; it cannot be off.
+	// OpenFor is the length of an open period, without jitter. If the
+	// dependency fails again, the next period is longer: at least a 25th of
+	// the time since the first opening. Zero means 4 seconds.
 	OpenFor time.Duration
-	// MaxOpenFor bounds the doubling and what an error with a RetryAfter method may ask for. Default 1 min, or
-	// OpenFor if that is more. Negative: no doubling, every opening lasts OpenFor.
+	// MaxOpenFor is the greatest length of an open period, without jitter. An
+	// error with a method RetryAfter() time.Duration may ask for a longer
+	// period than OpenFor, up to MaxOpenFor. Zero means 1 minute, or OpenFor if
+	// that is more. Negative means OpenFor.
 	MaxOpenFor time.Duration
-	// Jitter lengthens each opening by a random share of it, up to this one, in (0, 1]. Default 0.2.
-	// Negative: off.
+	// Jitter is the share of itself, in (0, 1], by which an open period becomes
+	// longer at most, at random. Zero means 0.2. Negative means none.
 	Jitter float64
 
-	// Probes is how many calls may run at once while half-open, and how many must succeed in order to close. One
-	// failure reopens. Default 2, at most 1000; it cannot be off.
+	// Probes is the number of calls that may run at once while the breaker is
+	// half-open, and the number of successes that end this state. A failure
+	// opens the breaker again; the next time, a single probe must succeed
+	// before others may run. Zero means 2. It is at most 1000.
 	Probes int
-	// ProbeTimeout is the time after which a probe that has not reported is taken for failed. Default 30 s; it
-	// cannot be off.
+	// ProbeTimeout is the time after which a running probe gives its place to
+	// another call. The probe may still succeed or fail. Zero means as long as
+	// an open period.
 	ProbeTimeout time.Duration
-	// RampUp is the time over which a recovered breaker raises the admitted share of calls from 5 % to all of
-	// them. Zero or negative: all at once.
-	RampUp time.Duration
 
-	// Classify judges the error of a call, which is never nil; a nil error is a Success. Default [Classify].
+	// Classify judges the error of a call, which is never nil. A nil error is
+	// always a success. Nil means [Classify].
 	Classify func(error) Outcome
 
-	// OnEvent reports each change of state and, while the breaker is forced closed, each change there would
-	// have been. It may be nil. It is called synchronously, outside locks, after the change it reports and in
-	// the order of the changes; it may call back into this package and must not block.
+	// OnEvent is called for each change of state and, if the breaker is forced
+	// closed, for each change that it would have made. OnEvent may be nil. It
+	// is called synchronously, outside locks, after the change that the event
+	// reports, in the order of the changes. It may call back into this package
+	// and must not block.
 	OnEvent func(context.Context, Event)
 }
 
-// Validate reports every field that New would refuse, joined with errors.Join, or nil.
+// Validate reports all problems of c, joined by errors.Join, or nil.
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	var errs []error
@@ -109,7 +122,7 @@ func (c Config) Validate() error {
 		bad("Probes is %d, want 1 to %d", c.Probes, maxProbes)
 	}
 	if c.ProbeTimeout < 0 {
-		bad("ProbeTimeout is %v, want more than 0", c.ProbeTimeout)
+		bad("ProbeTimeout is %v, want 0 or more", c.ProbeTimeout)
 	}
 	return errors.Join(errs...)
 }
@@ -126,14 +139,13 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.FailureRatio, 0.5)
 	orDefault(&c.Consecutive, 5)
 	orDefault(&c.SlowRatio, 0.5)
-	orDefault(&c.OpenFor, 5*time.Second)
+	orDefault(&c.OpenFor, 4*time.Second)
 	orDefault(&c.MaxOpenFor, max(time.Minute, c.OpenFor))
 	if c.MaxOpenFor < 0 {
 		c.MaxOpenFor = c.OpenFor
 	}
 	orDefault(&c.Jitter, 0.2)
 	orDefault(&c.Probes, 2)
-	orDefault(&c.ProbeTimeout, 30*time.Second)
 	if c.Classify == nil {
 		c.Classify = Classify
 	}

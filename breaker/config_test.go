@@ -20,7 +20,7 @@ func TestConfigValidate(t *testing.T) {
 		want string
 	}{
 		{breaker.Config{}, ""},
-		{breaker.Config{FailureRatio: -1, SlowRatio: -1, Jitter: -1, Consecutive: -1, MinCalls: -1, MaxOpenFor: -1, RampUp: -1, SlowCall: -1, WindowCalls: -1}, ""},
+		{breaker.Config{FailureRatio: -1, SlowRatio: -1, Jitter: -1, Consecutive: -1, MinCalls: -1, MaxOpenFor: -1, SlowCall: -1, WindowCalls: -1}, ""},
 		{breaker.Config{OpenFor: time.Hour}, ""},
 		{breaker.Config{WindowCalls: 5}, ""},
 		{breaker.Config{Window: 9}, "breaker: Window is 9ns, want at least 10ns"},
@@ -31,10 +31,10 @@ func TestConfigValidate(t *testing.T) {
 		{breaker.Config{SlowRatio: inf}, "breaker: SlowRatio is +Inf, want a share in (0, 1], or a negative number"},
 		{breaker.Config{Jitter: -inf}, "breaker: Jitter is -Inf, want a share in (0, 1], or a negative number"},
 		{breaker.Config{OpenFor: -1}, "breaker: OpenFor is -1ns, want more than 0"},
-		{breaker.Config{MaxOpenFor: time.Second}, "breaker: MaxOpenFor is 1s, want at least OpenFor, 5s"},
+		{breaker.Config{MaxOpenFor: time.Second}, "breaker: MaxOpenFor is 1s, want at least OpenFor, 4s"},
 		{
 			breaker.Config{Probes: 1001, ProbeTimeout: -1},
-			"breaker: Probes is 1001, want 1 to 1000\nbreaker: ProbeTimeout is -1ns, want more than 0",
+			"breaker: Probes is 1001, want 1 to 1000\nbreaker: ProbeTimeout is -1ns, want 0 or more",
 		},
 	}
 	for _, tt := range tests {

@@ -85,7 +85,7 @@ func TestCosts(t *testing.T) {
 		{"Do throttled", 0, func() { breaker.Do(ctx, throttle, work) }},
 		{"Do in a group", 0, func() { breaker.Do(ctx, group.For("key"), work) }},
 		{"Allow", 1, func() { c, _ := closed.Allow(ctx); c.Done(nil) }},
-		{"New", 2, func() { breaker.New(breaker.Config{}) }},
+		{"New", 1, func() { breaker.New(breaker.Config{}) }},
 	}
 	for _, tt := range tests {
 		if tt.name == "Do failing" {

@@ -16,32 +16,40 @@ var ErrOpen = errors.New("breaker: open")
 // errGone is the outcome of a call that panicked or called runtime.Goexit.
 var errGone = errors.New("breaker: the call panicked or exited its goroutine")
 
-// errLost is the outcome of a probe that did not report in time.
-var errLost = errors.New("breaker: the probe did not report in time")
-
 // An OpenError is the refusal of a call by a [Breaker]. All refusals of a
 // period share one value, so that a refusal allocates nothing. Do not modify
 // it.
 type OpenError struct {
-	Name  string // Config.Name
-	State State  // the state that refuses
-	Cause error  // the error that opened the breaker, or nil; Unwrap does not return it, as it belongs to another call
+	Name   string // Config.Name
+	State  State  // the state that refuses
+	Reason string // why the breaker opened, as in Event.Reason
+	Cause  error  // the error that opened the breaker, or nil; Unwrap does not return it, as it belongs to another call
 
 	start time.Time     // start of the breaker
 	until time.Duration // end of the open period, since start
 }
 
-// Error returns a text such as "breaker: billing: open, retry after 3s".
+// Error returns a text such as
+//
+//	breaker: billing: open (failure ratio: "connection refused"), retry after 3s
 func (e *OpenError) Error() string {
-	text := prefix(e.Name)
+	text := prefix(e.Name) + e.State.String()
+	if e.Reason != "" && e.State != StateForcedOpen {
+		text += " (" + e.Reason
+		if e.Cause != nil {
+			text += ": " + quote.Error(e.Cause)
+		}
+		text += ")"
+	}
 	switch e.State {
 	case StateHalfOpen:
-		return text + "half-open, all probes taken"
+		text += ", all probes taken"
+	case StateRecovering:
+		text += ", all calls taken"
 	case StateOpen:
-		return text + "open, retry after " + roundUp(e.RetryAfter()).String()
-	default:
-		return text + e.State.String()
+		text += ", retry after " + roundUp(e.RetryAfter()).String()
 	}
+	return text
 }
 
 // Is reports whether target is ErrOpen.
@@ -64,6 +72,9 @@ func (e *OpenError) LogValue() slog.Value {
 		slog.String("name", quote.Cut(e.Name)),
 		slog.String("state", e.State.String()),
 		slog.Duration("retry_after", e.RetryAfter()),
+	}
+	if e.Reason != "" {
+		attrs = append(attrs, slog.String("reason", e.Reason))
 	}
 	if e.Cause != nil {
 		attrs = append(attrs, slog.String("cause", quote.Cut(fmt.Sprint(e.Cause))))

@@ -28,29 +28,31 @@ func TestCauseIsNotWrapped(t *testing.T) {
 
 func TestErrorTexts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cfg := steady()
-		cfg.RampUp = time.Hour
-		b := breaker.New(cfg)
+		b := breaker.New(steady())
 		b.Trip(2*time.Second+1, errDown)
 		texts := []string{checkRefused(t, b).Error()}
 		time.Sleep(3 * time.Second)
 		c1, c2 := mustAllow(t, b), mustAllow(t, b)
+		repeat(4, succeed, b) // refused
 		texts = append(texts, checkRefused(t, b).Error())
 		c1.Done(nil)
 		c2.Done(nil)
-		succeed(b)
+		mustAllow(t, b)
+		mustAllow(t, b)
 		texts = append(texts, checkRefused(t, b).Error())
 		b.ForceOpen()
 		texts = append(texts, checkRefused(t, b).Error())
 		texts = append(texts, (&breaker.OpenError{State: breaker.StateOpen}).Error())
+		texts = append(texts, (&breaker.OpenError{State: breaker.StateOpen, Reason: "failure ratio"}).Error())
 		texts = append(texts, (&breaker.OpenError{Name: "a\nb", State: breaker.StateForcedOpen}).Error())
 		texts = append(texts, (&breaker.OpenError{Name: strings.Repeat("x", 99), State: breaker.StateForcedOpen}).Error())
 		want := []string{
-			"breaker: dep: open, retry after 2.001s",
-			"breaker: dep: half-open, all probes taken",
-			"breaker: dep: recovering",
+			`breaker: dep: open (tripped: "down"), retry after 2.001s`,
+			`breaker: dep: half-open (tripped: "down"), all probes taken`,
+			`breaker: dep: recovering (tripped: "down"), all calls taken`,
 			"breaker: dep: forced open",
 			"breaker: open, retry after 0s",
+			"breaker: open (failure ratio), retry after 0s",
 			`breaker: "a\nb": forced open`,
 			`breaker: "` + strings.Repeat("x", 64) + `"…: forced open`,
 		}

@@ -75,24 +75,13 @@ func (e Event) LogValue() slog.Value {
 
 // emit queues an event before its change is made, with the lock held.
 func (b *Breaker) emit(ctx context.Context, now time.Duration, e Event) {
-	if b.cfg.OnEvent == nil {
+	c := b.cfg.Load()
+	if c.OnEvent == nil {
 		return
 	}
-	e.Name, e.At, e.Stats = b.cfg.Name, b.start.Add(now), b.stats(now)
+	e.Name, e.At, e.Stats = c.Name, b.start.Add(now), b.stats(b.cur.Load(), now)
 	if b.out == nil {
 		b.out = new(outbox.Outbox[Event])
 	}
 	b.out.Post(ctx, e)
-}
-
-// unlock releases the lock and delivers queued events.
-func (b *Breaker) unlock() {
-	out := b.out
-	b.mu.Unlock()
-	if out != nil {
-		out.Deliver(func(ctx context.Context, e Event, dropped int) {
-			e.Dropped = dropped
-			b.cfg.OnEvent(ctx, e)
-		})
-	}
 }

@@ -209,7 +209,7 @@ func ExampleConfig() {
 	fmt.Println(cfg.Validate())
 	// Output:
 	// breaker: FailureRatio is 1.5, want a share in (0, 1], or a negative number
-	// breaker: ProbeTimeout is -1s, want more than 0
+	// breaker: ProbeTimeout is -1s, want 0 or more
 }
 
 func ExampleOpenError() {
@@ -246,7 +246,7 @@ func ExampleStats() {
 	b := breaker.New(breaker.Config{Name: "users"})
 	breaker.Do(context.Background(), b, func(ctx context.Context) (User, error) { return fetch(ctx, -1) })
 	s := b.Stats()
-	s.StateFor = 0 // differs from run to run
+	s.StateFor, s.Usual = 0, 0 // differ from run to run
 	text, err := json.MarshalIndent(s, "", " ")
 	fmt.Println(string(text), err)
 	// Output:
@@ -268,7 +268,11 @@ func ExampleStats() {
 	//  "overdue": 0,
 	//  "consecutive": 1,
 	//  "probes": 0,
-	//  "backoff": 0
+	//  "limit": 0,
+	//  "outage_for_ns": 0,
+	//  "usual_ns": 0,
+	//  "reason": "",
+	//  "hint": ""
 	// } <nil>
 }
 

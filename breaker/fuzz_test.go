@@ -38,15 +38,15 @@ func FuzzOps(f *testing.F) {
 
 // FuzzConfigValidate: a Config is either refused, or makes a breaker that works and does not panic.
 func FuzzConfigValidate(f *testing.F) {
-	f.Add(int64(0), 0, 0, 0.0, 0, int64(0), 0.0, int64(0), int64(0), 0.0, 0, int64(0), int64(0))
-	f.Add(int64(10), 3, -1, 1.0, 1, int64(1), 0.1, int64(1), int64(1)<<62, 1.0, 1000, int64(1), int64(1)<<62)
+	f.Add(int64(0), 0, 0, 0.0, 0, int64(0), 0.0, int64(0), int64(0), 0.0, 0, int64(0))
+	f.Add(int64(10), 3, -1, 1.0, 1, int64(1), 0.1, int64(1), int64(1)<<62, 1.0, 1000, int64(1)<<62)
 	f.Fuzz(func(t *testing.T, window int64, windowCalls, minCalls int, failureRatio float64, consecutive int, slowCall int64,
-		slowRatio float64, openFor, maxOpenFor int64, jitter float64, probes int, probeTimeout, rampUp int64,
+		slowRatio float64, openFor, maxOpenFor int64, jitter float64, probes int, probeTimeout int64,
 	) {
 		cfg := breaker.Config{
 			Window: time.Duration(window), WindowCalls: windowCalls, MinCalls: minCalls, FailureRatio: failureRatio, Consecutive: consecutive,
 			SlowCall: time.Duration(slowCall), SlowRatio: slowRatio, OpenFor: time.Duration(openFor), MaxOpenFor: time.Duration(maxOpenFor),
-			Jitter: jitter, Probes: probes, ProbeTimeout: time.Duration(probeTimeout), RampUp: time.Duration(rampUp),
+			Jitter: jitter, Probes: probes, ProbeTimeout: time.Duration(probeTimeout),
 		}
 		err := cfg.Validate()
 		defer func() {

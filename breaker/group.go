@@ -109,10 +109,7 @@ func (g *Group[K]) For(key K) *Breaker {
 
 func (g *Group[K]) create(key K) *Breaker {
 	cfg := g.cfg.Config(key)
-	if err := cfg.Validate(); err != nil {
-		panic(err)
-	}
-	b := newBreaker(cfg, true)
+	b := New(cfg)
 	g.byKey.Store(key, b)
 	return b
 }
@@ -169,21 +166,20 @@ func (g *Group[K]) Stats() GroupStats {
 	return GroupStats{Name: g.cfg.Name, Len: len(g.members), Forgotten: g.forgotten, Unguarded: g.unguarded.Load()}
 }
 
-// expendable reports whether a tracked breaker may be forgotten, and how many
-// of its calls have ended.
+// expendable reports whether a breaker may be forgotten, and how many of its
+// calls have ended.
 func (b *Breaker) expendable() (ended uint64, ok bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := time.Since(b.start)
-	s := b.stats(now)
-	ended = s.Successes + s.Failures + s.Ignored + s.Late + s.Rejected
-	p := b.cur.Load()
-	if b.meter.total(started) != ended || s.State == StateForcedOpen || s.State == StateForcedClosed {
-		return ended, false
-	}
-	if s.State == StateClosed && s.WindowFailures+s.WindowSlow+s.Consecutive+s.Backoff == 0 {
-		return ended, true
-	}
-	idle := now - max(p.since, p.until, b.lastFailure)
-	return ended, idle > 2*b.cfg.MaxOpenFor && idle > b.cfg.Window && idle >= b.lastOpen
+	b.read(func(p *period, now time.Duration) {
+		ended = b.meter.ended() + b.meter.total(late) + b.meter.total(rejected)
+		f, s := b.figures(p, now), p.view(now)
+		switch remembers := b.lastOpen > 0 && now-p.since < b.lastOpen; {
+		case b.meter.running() != 0 || s == StateForcedOpen || s == StateForcedClosed:
+		case s == StateClosed && f.failures+f.slow+f.run == 0 && !remembers:
+			ok = true
+		default:
+			idle, c := now-max(time.Duration(b.meter.from.Load()), p.end()), b.cfg.Load()
+			ok = idle > max(2*c.MaxOpenFor, c.Window, b.lastOpen)
+		}
+	})
+	return ended, ok
 }

@@ -251,6 +251,6 @@ func TestGroupManyGoroutines(t *testing.T) {
 
 // recent returns s without the counters and times that outlive a key.
 func recent(s breaker.Stats) breaker.Stats {
-	s.Successes, s.Failures, s.Ignored, s.Slow, s.Late, s.Rejected, s.Openings, s.StateFor = 0, 0, 0, 0, 0, 0, 0, 0
+	s.Successes, s.Failures, s.Ignored, s.Slow, s.Late, s.Rejected, s.Openings, s.StateFor, s.Usual = 0, 0, 0, 0, 0, 0, 0, 0, 0
 	return s
 }

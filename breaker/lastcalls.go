@@ -1,23 +1,23 @@
 package breaker
 
-// lastCalls is the count window.
+// lastCalls is a window of the last calls, however old.
 type lastCalls struct {
-	ring []uint8 // of present|bad|long
+	ring []uint8 // of present, failed and long
 	next int
 	sum  counts
 }
 
 const (
 	present = 1 << iota
-	bad
+	failed
 	long
 )
 
-func (l *lastCalls) push(failed, slow bool) {
+func (l *lastCalls) push(o Outcome, slow bool) {
 	l.add(l.ring[l.next], ^uint64(0))
 	v := uint8(present)
-	if failed {
-		v |= bad
+	if o == OutcomeFailure {
+		v |= failed
 	}
 	if slow {
 		v |= long
@@ -27,12 +27,13 @@ func (l *lastCalls) push(failed, slow bool) {
 	l.next = (l.next + 1) % len(l.ring)
 }
 
-// add adds n, which may be the two's complement of 1, to the sums a call contributes to.
+// add adds n to the sums that a call contributes to. n may be the two's
+// complement of 1.
 func (l *lastCalls) add(v uint8, n uint64) {
 	if v&present == 0 {
 		return
 	}
-	if v&bad != 0 {
+	if v&failed != 0 {
 		l.sum[failure] += n
 	} else {
 		l.sum[success] += n

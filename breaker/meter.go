@@ -8,49 +8,51 @@ import (
 	"time"
 )
 
-// A kind is what is counted. The first three also have a time window.
-type kind uint8
+// A counter is a counted kind of call. The first three also have a window.
+type counter uint8
 
 const (
-	success kind = iota
+	success counter = iota
 	failure
 	slow
 	ignored
 	rejected
 	late
 	opened
-	started // only in breakers of a Group
-	kinds   // how many
+	started  // admitted calls
+	counters // number of counters
 
 	windowed = 3
 	tenths   = 10
 )
 
-// counts are the windowed kinds, indexed by kind.
+// counts are values of the counters with a window, indexed by counter.
 type counts [windowed]uint64
 
-// A cell is a row of counters that only ever grow, and exactly a cache line.
+// A cell is a row of counters that only grow. It fills a cache line.
 type cell struct {
-	n [kinds]atomic.Uint64
+	n [counters]atomic.Uint64
 }
 
-// A meter counts, in all and over a window. The counters only grow and are never moved, so no result can be lost
-// or counted twice; a window is the difference between the counters now and their values at its beginning, which
-// a ring keeps for each of the last ten tenths. add, fresh and total need no lock, the others the owner's.
+// A meter counts calls in total and over a window. The counters only grow and
+// are never moved, so no result is lost or counted twice. A window is the
+// difference between the counters now and their values at its start. A ring
+// keeps these values for the last ten tenths. The methods add, begin, fresh,
+// total and running need no lock, the others need the lock of the owner.
 //
-// One cell serves until two processors collide on it; then a row of them is made, once, and each addition goes to one
-// at random, so that few collide (after java.util.concurrent's LongAdder).
+// One cell serves until two processors collide on it. Then the meter makes a
+// row of cells, once, and adds to a random cell, so that few collide.
 type meter struct {
-	width time.Duration // a tenth of the window
-	from  atomic.Int64  // beginning of the current tenth, time since the owner's start
+	width atomic.Int64 // a tenth of the window
+	from  atomic.Int64 // start of the current tenth, since the start of the owner
 	one   cell
 	more  atomic.Pointer[[]cell]
 	at    int                     // index of the current tenth in ring
-	ring  *[tenths]counts         // totals at the beginning of each tenth; nil during the first one
-	base  [windowed]atomic.Uint64 // totals at the beginning of the window
+	ring  *[tenths]counts         // totals at the start of each tenth; nil during the first tenth
+	base  [windowed]atomic.Uint64 // totals at the start of the window
 }
 
-func (m *meter) add(k kind) {
+func (m *meter) add(k counter) {
 	if m.more.Load() == nil {
 		c := &m.one.n[k]
 		if v := c.Load(); c.CompareAndSwap(v, v+1) {
@@ -60,19 +62,42 @@ func (m *meter) add(k kind) {
 	m.spread(k)
 }
 
-// spread is add for more than one cell.
-func (m *meter) spread(k kind) {
+// begin counts an admitted call. It returns the cell in which to count its end,
+// whose cache line the processor has by then. It reports whether the caller
+// should read the clock: for every 16th call, and while more than four calls are
+// running. So a breaker whose calls hang notices that time passes.
+func (m *meter) begin() (c *cell, look bool) {
+	c = &m.one
+	if m.more.Load() == nil {
+		v := c.n[started].Load()
+		if c.n[started].CompareAndSwap(v, v+1) {
+			return c, v%16 == 0 || v-c.ended() >= 4
+		}
+	}
+	c = m.pick()
+	return c, c.n[started].Add(1)%16 == 0
+}
+
+// ended is the number of calls that ended in c.
+func (c *cell) ended() uint64 {
+	return c.n[success].Load() + c.n[failure].Load() + c.n[ignored].Load() + c.n[late].Load()
+}
+
+func (m *meter) spread(k counter) { m.pick().n[k].Add(1) }
+
+// pick returns a random cell of the row.
+func (m *meter) pick() *cell {
 	row := m.more.Load()
 	if row == nil {
 		cells := make([]cell, 4<<bits.Len(uint(runtime.GOMAXPROCS(0)-1)))
 		m.more.CompareAndSwap(nil, &cells)
 		row = m.more.Load()
 	}
-	(*row)[rand.Uint64()&uint64(len(*row)-1)].n[k].Add(1)
+	return &(*row)[rand.Uint64()&uint64(len(*row)-1)]
 }
 
-// total is the number of things of one kind counted ever.
-func (m *meter) total(k kind) uint64 {
+// total is the value of a counter.
+func (m *meter) total(k counter) uint64 {
 	n := m.one.n[k].Load()
 	if row := m.more.Load(); row != nil {
 		for i := range *row {
@@ -82,16 +107,26 @@ func (m *meter) total(k kind) uint64 {
 	return n
 }
 
+// ended is the number of calls that counted for the state they began in.
+func (m *meter) ended() uint64 { return m.total(success) + m.total(failure) + m.total(ignored) }
+
+// running is the number of calls that have begun and not ended.
+func (m *meter) running() uint64 {
+	ended := m.ended() + m.total(late)
+	return m.total(started) - ended
+}
+
 func (m *meter) totals() (c counts) {
 	for k := range c {
-		c[k] = m.total(kind(k))
+		c[k] = m.total(counter(k))
 	}
 	return c
 }
 
-// fresh reports whether now lies in the current tenth, neither after nor before it.
+// fresh reports whether now lies in the current tenth, neither after nor before
+// it.
 func (m *meter) fresh(now time.Duration) bool {
-	return uint64(int64(now)-m.from.Load()) < uint64(m.width)
+	return uint64(int64(now)-m.from.Load()) < uint64(m.width.Load())
 }
 
 // restart begins an empty window at now.
@@ -101,9 +136,10 @@ func (m *meter) restart(now time.Duration) {
 	m.from.Store(int64(now))
 }
 
-// rotate makes the tenth current in which now lies, and reports whether it was not before.
+// rotate makes the tenth that contains now the current tenth. It reports
+// whether another tenth was current before.
 func (m *meter) rotate(now time.Duration) bool {
-	steps := (int64(now) - m.from.Load()) / int64(m.width)
+	steps := m.steps(now)
 	if steps == 0 {
 		return false
 	}
@@ -119,8 +155,13 @@ func (m *meter) rotate(now time.Duration) bool {
 		m.ring[m.at] = c
 	}
 	m.rebase(m.ring[(m.at+1)%tenths])
-	m.from.Add(steps * int64(m.width))
+	m.from.Add(steps * m.width.Load())
 	return true
+}
+
+// steps is the number of tenths from the current tenth to now.
+func (m *meter) steps(now time.Duration) int64 {
+	return max(0, int64(now)-m.from.Load()) / m.width.Load()
 }
 
 func (m *meter) rebase(c counts) {
@@ -129,6 +170,7 @@ func (m *meter) rebase(c counts) {
 	}
 }
 
+// start is the totals at the start of the window.
 func (m *meter) start() (c counts) {
 	for k := range c {
 		c[k] = m.base[k].Load()
@@ -136,13 +178,27 @@ func (m *meter) start() (c counts) {
 	return c
 }
 
-// window is what was counted in the current tenth and the nine before it. It may be called without the lock: the
-// bases are read first, so that a rotation at the same time makes the window too large by what it drops, not
-// negative.
-func (m *meter) window() counts {
-	base, c := m.start(), m.totals()
+// window counts the current tenth and the nine tenths before it. It needs no
+// lock: it reads the start first, so a concurrent rotation cannot make the
+// result negative.
+func (m *meter) window() counts { return m.since(m.start()) }
+
+// windowAt is the window that rotate(now) would leave.
+func (m *meter) windowAt(now time.Duration) counts {
+	switch steps := m.steps(now); {
+	case steps >= tenths:
+		return counts{}
+	case steps == 0 || m.ring == nil:
+		return m.window()
+	default:
+		return m.since(m.ring[(m.at+1+int(steps))%tenths])
+	}
+}
+
+func (m *meter) since(start counts) counts {
+	c := m.totals()
 	for k := range c {
-		c[k] -= base[k]
+		c[k] -= start[k]
 	}
 	return c
 }

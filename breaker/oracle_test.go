@@ -50,18 +50,19 @@ func (o op) duration() time.Duration {
 	return time.Duration(o.arg) * 10 * time.Millisecond
 }
 
-// variants are the configurations under test, with all defaults written out and no chance in them.
+// variants are the configurations under test, with all defaults written out
+// and no chance in them.
 func variants() []breaker.Config {
 	base := breaker.Config{
-		Name: "dep", Window: 10 * time.Second, MinCalls: 4, FailureRatio: 0.5, Consecutive: 3, SlowRatio: 0.5,
+		Name: "dep", Window: 10 * time.Second, MinCalls: 4, FailureRatio: 0.5, Consecutive: 3, SlowCall: -1, SlowRatio: 0.5,
 		OpenFor: time.Second, MaxOpenFor: 8 * time.Second, Jitter: -1, Probes: 2, ProbeTimeout: 3 * time.Second,
 	}
-	count, slow, ramp, all := base, base, base, base
+	count, slow, high, all := base, base, base, base
 	count.WindowCalls = 6
 	slow.SlowCall = 2 * time.Second
-	ramp.RampUp, ramp.MinCalls, ramp.Consecutive = 4*time.Second, 8, -1
-	all.SlowCall, all.RampUp, all.Window, all.FailureRatio, all.MaxOpenFor = time.Second, 5*time.Second, 5*time.Second, -1, time.Second
-	return []breaker.Config{base, count, slow, ramp, all}
+	high.MinCalls, high.Consecutive, high.Probes = 8, 3, 3
+	all.SlowCall, all.Window, all.FailureRatio, all.MaxOpenFor, all.Probes = time.Second, 5*time.Second, -1, time.Second, 1
+	return []breaker.Config{base, count, slow, high, all}
 }
 
 // A seen is all that can be observed after an op.
@@ -130,7 +131,11 @@ func (r *rig) do(o op) seen {
 	return r.see()
 }
 
-func (r *rig) see() seen { return seen{r.result, r.b.State(), r.b.Stats(), r.events} }
+func (r *rig) see() seen {
+	s := r.b.Stats()
+	s.Hint, s.Reason = "", ""
+	return seen{r.result, r.b.State(), s, r.events}
+}
 
 func (r *rig) report(i int, o breaker.Outcome) {
 	c := r.calls[i]
@@ -143,7 +148,7 @@ func (r *rig) report(i int, o breaker.Outcome) {
 }
 
 func (r *rig) allow() bool {
-	c, err := r.b.Allow(bg)
+	c, err := r.b.Allow(context.TODO()) // the breaker reads the clock, as not with Background
 	var refusal *breaker.OpenError
 	if errors.As(err, &refusal) {
 		r.result = fmt.Sprint(refusal.State, " ", refusal.RetryAfter())
@@ -154,24 +159,34 @@ func (r *rig) allow() bool {
 	return true
 }
 
-// An oracle is a breaker as simple as can be: it keeps every call of the present period and counts when asked.
+// An oracle is a breaker as simple as can be: it keeps every call of the
+// present period and counts when asked.
 type oracle struct {
 	cfg           breaker.Config
 	now           time.Duration
 	state         breaker.State
-	since, until  time.Duration // the period; until is since if it has no end
+	since, until  time.Duration // of the period; until is since if it has no end
 	period        int
 	log           []logged
 	run           int
-	lastFailure   time.Duration
-	openings      int
+	runSince      time.Duration
+	outage        time.Duration
 	lastOpen      time.Duration
-	probes        []time.Duration
+	refused       uint64 // rejected calls at the last opening
+	reopened      bool   // by a probe
+	places        []time.Duration
 	passed        int
-	credit        float64
+	ramp          ramp
 	shadowed      bool
 	shadowedUntil time.Duration
 	calls         []running
+	begun, ended  int // calls of the period
+	older, newer  mark
+	quiet         mark          // when a tenth with a success last ended
+	rotated       time.Duration // the tenth to which the breaker has rotated its window
+	opening       breaker.Stats // the window that opened it
+	usual         time.Duration
+	samples       int
 	totals        breaker.Stats // its counters
 	result        string
 	events        []string
@@ -187,9 +202,23 @@ type running struct {
 	start  time.Duration
 }
 
+type mark struct {
+	at        time.Duration
+	begun     int
+	successes uint64
+}
+
+type ramp struct {
+	limit           float64
+	running, wanted int
+	lowest          time.Duration
+	end, grown, cut time.Duration
+	failing         bool
+}
+
 func (m *oracle) clone() *oracle {
 	c := *m
-	c.log, c.probes, c.calls, c.events = slices.Clone(m.log), slices.Clone(m.probes), slices.Clone(m.calls), slices.Clone(m.events)
+	c.log, c.places, c.calls, c.events = slices.Clone(m.log), slices.Clone(m.places), slices.Clone(m.calls), slices.Clone(m.events)
 	return &c
 }
 
@@ -221,11 +250,11 @@ func (m *oracle) do(o op) {
 	case forceClosed:
 		m.force(breaker.StateForcedClosed)
 	case reset:
-		m.openings, m.lastOpen = 0, 0
+		m.outage, m.lastOpen = 0, 0
 		if m.state == breaker.StateClosed {
-			m.begin(breaker.StateClosed, m.now, 0)
+			m.begin(breaker.StateClosed, 0)
 		} else {
-			m.move(breaker.StateClosed, m.now, 0, "reset")
+			m.move(breaker.StateClosed, 0, "reset")
 		}
 	}
 }
@@ -233,7 +262,10 @@ func (m *oracle) do(o op) {
 func (m *oracle) see() seen {
 	s := seen{Result: m.result, State: m.state, Events: m.events}
 	st := m.totals
-	st.Name, st.StateFor, st.Consecutive, st.Probes, st.Backoff = m.cfg.Name, m.now-m.since, m.run, len(m.probes), m.openings
+	st.Name, st.StateFor, st.Probes, st.Usual = m.cfg.Name, m.now-m.since, len(m.places), m.usual
+	if m.lastOpen > 0 {
+		st.OutageFor = m.now - m.outage
+	}
 	if m.state == breaker.StateOpen {
 		st.RetryAfter = max(0, m.until-m.now)
 	}
@@ -244,10 +276,24 @@ func (m *oracle) see() seen {
 			s.State = breaker.StateClosed
 		}
 	}
-	w := m.window()
-	st.State, st.WindowCalls, st.WindowFailures, st.WindowSlow, st.Overdue = s.State, len(w), count(w, logged.isFailed), count(w, logged.isSlow), m.overdue()
+	if s.State == breaker.StateRecovering {
+		st.Limit = int(m.ramp.limit)
+	}
+	w := m.opening
+	if m.state != breaker.StateOpen {
+		w = m.figures()
+	}
+	st.State, st.WindowCalls, st.WindowFailures, st.WindowSlow, st.Overdue, st.Consecutive = s.State, w.WindowCalls, w.WindowFailures, w.WindowSlow, w.Overdue, w.Consecutive
 	s.Stats = st
 	return s
+}
+
+func (m *oracle) figures() breaker.Stats {
+	w := m.window()
+	return breaker.Stats{
+		WindowCalls: len(w), WindowFailures: count(w, logged.isFailed), WindowSlow: count(w, logged.isSlow),
+		Overdue: m.overdue(), Consecutive: m.run,
+	}
 }
 
 func (l logged) isFailed() bool { return l.failed }
@@ -278,67 +324,126 @@ func (m *oracle) window() []logged {
 
 func (m *oracle) tenth(at time.Duration) time.Duration { return (at - m.since) / (m.cfg.Window / 10) }
 
-// overdue counts calls that run for SlowCall or longer since the end of the tenth they began in.
-func (m *oracle) overdue() (n int) {
-	if m.cfg.SlowCall <= 0 || m.state == breaker.StateHalfOpen {
+func (m *oracle) mark() mark { return mark{m.now, m.begun, m.totals.Successes} }
+
+// rotate is called when the breaker looks at the clock with its lock held.
+func (m *oracle) rotate() bool {
+	if m.tenth(m.now) == m.rotated {
+		return false
+	}
+	end := m.since + (m.rotated+1)*(m.cfg.Window/10)
+	m.rotated = m.tenth(m.now)
+	if m.totals.Successes != m.quiet.successes {
+		m.quiet = mark{at: end, successes: m.totals.Successes}
+	}
+	if m.now-m.newer.at >= max(0, m.cfg.SlowCall)/2 {
+		m.older, m.newer = m.newer, m.mark()
+	}
+	return true
+}
+
+func (m *oracle) overdue() int {
+	if m.cfg.SlowCall < 0 || m.now-m.older.at < m.cfg.SlowCall || m.newer.at == m.older.at || m.state == breaker.StateHalfOpen {
 		return 0
 	}
-	for _, c := range m.calls {
-		end := m.since + (m.tenth(c.start)+1)*(m.cfg.Window/10)
-		if c.period == m.period && end <= m.now-m.cfg.SlowCall {
-			n++
-		}
+	if m.now-m.quiet.at < m.cfg.SlowCall || m.quiet.successes != m.totals.Successes {
+		return 0
 	}
-	return n
+	return max(0, m.older.begun-m.ended)
 }
 
 func (m *oracle) settle() {
-	if m.state == breaker.StateHalfOpen && len(m.probes) > 0 && m.now >= m.probes[0]+m.cfg.ProbeTimeout {
-		m.open(m.probes[0]+m.cfg.ProbeTimeout, 0, "probe timeout")
-	}
 	if m.state == breaker.StateRecovering && m.now >= m.until {
-		m.events = append(m.events, eventText(breaker.KindTransition, m.state, breaker.StateClosed, "ramp over", 0))
+		m.events = append(m.events, eventText(breaker.KindTransition, m.state, breaker.StateClosed, "recovered", 0))
 		m.state = breaker.StateClosed
 	}
 }
 
-func (m *oracle) allow() bool {
-	if m.state == breaker.StateOpen && m.now >= m.until {
-		m.move(breaker.StateHalfOpen, m.now, 0, "open period over")
-	}
-	if m.cfg.SlowCall > 0 && (m.state == breaker.StateClosed || m.state == breaker.StateForcedClosed || m.state == breaker.StateRecovering) {
-		m.judge()
-	}
-	ok := false
-	switch m.state {
-	case breaker.StateClosed, breaker.StateForcedClosed:
-		ok = true
-	case breaker.StateHalfOpen:
-		if ok = m.passed+len(m.probes) < m.cfg.Probes; ok {
-			m.probes = append(m.probes, m.now)
-		}
-	case breaker.StateRecovering:
-		m.credit += m.share()
-		if ok = m.credit >= 1; ok {
-			m.credit--
-		}
-	}
-	if !ok {
-		m.totals.Rejected++
-		retry := time.Duration(0)
-		if m.state == breaker.StateOpen {
-			retry = m.until - m.now
-		}
-		m.result = fmt.Sprint(m.state, " ", retry)
-		return false
-	}
-	m.result = "admitted"
-	m.calls = append(m.calls, running{m.period, m.now})
-	return true
+func (m *oracle) judged() bool {
+	return m.state == breaker.StateClosed || m.state == breaker.StateForcedClosed || m.state == breaker.StateRecovering
 }
 
-func (m *oracle) share() float64 {
-	return max(0.05, min(1, float64(m.now-m.since)/float64(m.cfg.RampUp)))
+func (m *oracle) allow() bool {
+	switch {
+	case m.state == breaker.StateForcedOpen || m.state == breaker.StateOpen && m.now < m.until:
+		return m.admitted(false)
+	case m.state == breaker.StateOpen:
+		m.move(breaker.StateHalfOpen, 0, "open period over")
+	}
+	// In the same tenth, a closed breaker does not look for overdue calls.
+	if rotated := m.rotate(); m.judged() && (rotated || m.state == breaker.StateRecovering) && m.overdue() > 0 {
+		m.judge()
+	}
+	switch m.state {
+	case breaker.StateClosed, breaker.StateForcedClosed:
+		return m.admitted(true)
+	case breaker.StateHalfOpen:
+		m.places = slices.DeleteFunc(m.places, func(at time.Duration) bool { return at <= m.now-m.cfg.ProbeTimeout })
+		most := m.cfg.Probes
+		if m.reopened && m.passed == 0 {
+			most = 1
+		}
+		if m.passed+len(m.places) < most {
+			m.places = append(m.places, m.now)
+			return m.admitted(true)
+		}
+	case breaker.StateRecovering:
+		r := &m.ramp
+		if silence := m.now - r.grown; r.running >= int(r.limit) {
+			if !r.failing && silence >= max(m.cfg.OpenFor/4, r.lowest/4) && m.now-r.end <= 2*r.lowest {
+				r.limit, r.grown = 2*r.limit, m.now
+			} else if silence >= m.cfg.ProbeTimeout {
+				r.running, r.grown = r.running-1, m.now
+			}
+		}
+		if r.running < int(r.limit) {
+			r.running++
+			return m.admitted(true)
+		}
+		r.wanted = min(r.wanted+1, int(r.limit))
+		m.until = m.now + 2*m.lastOpen
+	}
+	return m.admitted(false)
+}
+
+func (m *oracle) admitted(ok bool) bool {
+	if ok {
+		m.result = "admitted"
+		m.calls = append(m.calls, running{m.period, m.now})
+		m.begun++
+		return true
+	}
+	m.totals.Rejected++
+	retry := time.Duration(0)
+	if m.state == breaker.StateOpen {
+		retry = m.until - m.now
+	}
+	m.result = fmt.Sprint(m.state, " ", retry)
+	return false
+}
+
+// learn moves usual towards d, by a quarter at most for the first successes. A
+// hash of the time chooses among later successes.
+func (m *oracle) learn(d time.Duration) {
+	d = max(1, min(d, time.Hour))
+	step := time.Duration(4)
+	closed := m.state == breaker.StateClosed || m.state == breaker.StateForcedClosed
+	switch {
+	case m.samples < 32 && (closed || m.usual == 0):
+		m.samples++
+	case uint64(m.now+1)*0x9e3779b97f4a7c15>>60 != 0:
+		return
+	default:
+		step = 16
+	}
+	switch {
+	case m.usual == 0:
+		m.usual = d
+	case d > m.usual:
+		m.usual = min(d, m.usual+m.usual/step+1)
+	default:
+		m.usual = max(d, m.usual-m.usual/step)
+	}
 }
 
 func (m *oracle) finish(i int, o breaker.Outcome) {
@@ -348,75 +453,133 @@ func (m *oracle) finish(i int, o breaker.Outcome) {
 		m.totals.Late++
 		return
 	}
+	if o == breaker.OutcomeSuccess {
+		m.learn(m.now - c.start)
+	}
+	m.rotate()
+	m.ended++
 	slow := m.cfg.SlowCall > 0 && m.now-c.start >= m.cfg.SlowCall
-	if m.state == breaker.StateHalfOpen {
-		i := slices.Index(m.probes, c.start)
-		m.probes = slices.Delete(m.probes, i, i+1)
-	}
-	if o == breaker.OutcomeIgnored {
+	switch o {
+	case breaker.OutcomeIgnored:
 		m.totals.Ignored++
-		return
-	}
-	m.log = append(m.log, logged{m.now, o == breaker.OutcomeFailure, slow})
-	if slow {
-		m.totals.Slow++
-	}
-	if o == breaker.OutcomeFailure {
+	case breaker.OutcomeFailure:
 		m.totals.Failures++
-		if m.now-m.lastFailure > m.cfg.MaxOpenFor {
-			m.run = 0
+		if m.run++; m.run == 1 {
+			m.runSince = m.now
 		}
-		m.run++
-		m.lastFailure = m.now
-	} else {
+	default:
 		m.totals.Successes++
 		m.run = 0
 	}
-	switch {
-	case m.state != breaker.StateHalfOpen:
-		m.judge()
-	case o == breaker.OutcomeFailure:
-		m.open(m.now, 0, "probe failed")
-	case slow:
-		m.open(m.now, 0, "probe slow")
-	default:
-		m.pass()
-	}
-}
-
-func (m *oracle) pass() {
-	if m.passed++; m.passed < m.cfg.Probes {
-		return
-	}
-	if m.cfg.RampUp > 0 {
-		m.move(breaker.StateRecovering, m.now, m.cfg.RampUp, "probes succeeded")
-	} else {
-		m.move(breaker.StateClosed, m.now, 0, "probes succeeded")
-	}
-}
-
-// judge applies the rules, always.
-func (m *oracle) judge() {
-	w, over := m.window(), m.overdue()
-	calls, failures, slow := len(w), count(w, logged.isFailed), count(w, logged.isSlow)
-	need := m.cfg.MinCalls
-	if m.state == breaker.StateRecovering {
-		for need > 3 && float64(need-1) >= m.share()*float64(m.cfg.MinCalls) {
-			need--
+	if o != breaker.OutcomeIgnored {
+		m.log = append(m.log, logged{m.now, o == breaker.OutcomeFailure, slow})
+		if slow {
+			m.totals.Slow++
 		}
 	}
-	reason := ""
+	switch m.state {
+	case breaker.StateHalfOpen:
+		m.probed(c, o, slow)
+		return
+	case breaker.StateRecovering:
+		m.recovering(c, o)
+	}
+	if o != breaker.OutcomeIgnored {
+		m.judge()
+	}
+}
+
+func (m *oracle) probed(c running, o breaker.Outcome, slow bool) {
+	i := slices.Index(m.places, c.start)
+	if i >= 0 {
+		m.places = slices.Delete(m.places, i, i+1)
+	}
 	switch {
-	case m.cfg.FailureRatio > 0 && calls >= need && float64(failures)/float64(calls) >= m.cfg.FailureRatio:
+	case o == breaker.OutcomeIgnored:
+	case o == breaker.OutcomeFailure && (i >= 0 || m.passed == 0):
+		m.open(0, "probe failed")
+	case o == breaker.OutcomeFailure:
+	case slow && (i >= 0 || m.passed == 0):
+		m.open(0, "probe slow")
+	case slow:
+	default:
+		if d := max(1, m.now-c.start); m.ramp.lowest == 0 || d < m.ramp.lowest {
+			m.ramp.lowest = d
+		}
+		m.ramp.end, m.ramp.grown = m.now, m.now
+		if m.passed++; m.passed < m.cfg.Probes {
+			return
+		}
+		if m.totals.Rejected-m.refused <= 2*uint64(m.cfg.Probes) {
+			m.move(breaker.StateClosed, 0, "probes succeeded")
+			return
+		}
+		r, bears := m.ramp, m.cfg.Probes+m.begun-m.ended
+		m.move(breaker.StateRecovering, 2*m.lastOpen, "probes succeeded")
+		m.ramp = r
+		m.ramp.limit, m.ramp.cut = float64(bears), m.now
+	}
+}
+
+func (m *oracle) recovering(c running, o breaker.Outcome) {
+	r := &m.ramp
+	r.running = max(0, r.running-1)
+	if o == breaker.OutcomeIgnored {
+		return
+	}
+	r.end, r.grown, r.failing = m.now, m.now, o == breaker.OutcomeFailure
+	if r.failing {
+		m.until = m.now + 2*m.lastOpen
+		if c.start >= r.cut {
+			r.limit, r.cut, r.wanted = max(1, r.limit/2), m.now, 0
+		}
+		return
+	}
+	if m.now-c.start > 3*m.usual {
+		m.until = m.now + 2*m.lastOpen
+	}
+	d := max(1, m.now-c.start)
+	if r.lowest == 0 || d < r.lowest {
+		r.lowest = d
+	}
+	if r.wanted > 0 {
+		r.wanted--
+		if d <= max(3*m.usual, r.lowest+r.lowest/8) {
+			r.limit++
+		} else {
+			r.limit += 1 / (16 * r.limit)
+		}
+	}
+}
+
+// judge applies the rules.
+func (m *oracle) judge() {
+	f, c := m.figures(), m.cfg
+	over := f.Overdue
+	calls, run := f.WindowCalls+over, f.Consecutive+over
+	failing := "consecutive failures"
+	if over > f.Consecutive {
+		failing = "hanging calls"
+	}
+	share := func(n int) float64 { return float64(n) / float64(calls) }
+	reason := ""
+	switch enough := calls >= c.MinCalls; {
+	case enough && c.FailureRatio > 0 && share(f.WindowFailures) >= c.FailureRatio:
 		reason = "failure ratio"
-	case m.cfg.Consecutive > 0 && m.run >= m.cfg.Consecutive && (calls < need || m.cfg.FailureRatio < 0):
-		reason = "consecutive failures"
-	case m.cfg.SlowCall > 0 && calls+over >= need && float64(slow+over)/float64(calls+over) >= m.cfg.SlowRatio:
+	case enough && c.FailureRatio > 0 && share(f.WindowFailures+over) >= c.FailureRatio:
+		reason = failing
+	case m.state == breaker.StateRecovering && run >= 3 && run >= int(m.ramp.limit):
+		reason = failing
+	case run >= c.Consecutive && (!enough || c.FailureRatio < 0):
+		reason = failing
+	case run >= c.Consecutive && run >= c.MinCalls/2 && (over > 0 || run > 0 && m.now-m.runSince >= c.Window/10):
+		reason = failing
+	case enough && c.SlowCall > 0 && share(f.WindowSlow+over) >= c.SlowRatio:
 		reason = "slow calls"
 	}
 	if m.state != breaker.StateForcedClosed {
 		if reason != "" {
-			m.open(m.now, 0, reason)
+			m.open(0, reason)
 		}
 		return
 	}
@@ -435,33 +598,38 @@ func (m *oracle) trip(d time.Duration) {
 	case m.state == breaker.StateForcedOpen || m.state == breaker.StateForcedClosed:
 	case m.state == breaker.StateOpen && m.now < m.until:
 		if d > m.until-m.now {
-			m.begin(breaker.StateOpen, m.now, d)
+			opening := m.opening
+			m.begin(breaker.StateOpen, d)
+			m.opening, m.lastOpen = opening, d
 		}
 	default:
-		m.open(m.now, d, "tripped")
+		m.open(d, "tripped")
 	}
 }
 
 func (m *oracle) force(s breaker.State) {
 	if m.state != s {
-		m.move(s, m.now, 0, "forced")
+		m.move(s, 0, "forced")
 	}
 }
 
-func (m *oracle) open(at, d time.Duration, reason string) {
-	if (m.state == breaker.StateClosed || m.state == breaker.StateRecovering) && at-m.since >= m.lastOpen {
-		m.openings = 0
+func (m *oracle) open(d time.Duration, reason string) {
+	closed := m.state == breaker.StateClosed || m.state == breaker.StateRecovering
+	if m.lastOpen == 0 || closed && m.now-m.since >= m.lastOpen {
+		m.outage = m.now
 	}
-	m.openings++
+	m.reopened = m.state == breaker.StateHalfOpen && reason != "tripped"
 	m.totals.Openings++
 	if d <= 0 {
-		d = min(m.cfg.OpenFor<<min(m.openings-1, 20), m.cfg.MaxOpenFor)
+		d = min(max(m.cfg.OpenFor, (m.now-m.outage)/25), m.cfg.MaxOpenFor)
 	}
-	m.lastOpen = d
-	m.move(breaker.StateOpen, at, d, reason)
+	m.lastOpen, m.refused = d, m.totals.Rejected
+	opening := m.figures()
+	m.move(breaker.StateOpen, d, reason)
+	m.opening = opening
 }
 
-func (m *oracle) move(to breaker.State, at, d time.Duration, reason string) {
+func (m *oracle) move(to breaker.State, d time.Duration, reason string) {
 	if m.shadowed {
 		m.events = append(m.events, eventText(breaker.KindShadow, breaker.StateOpen, breaker.StateClosed, reason, 0))
 	}
@@ -470,14 +638,14 @@ func (m *oracle) move(to breaker.State, at, d time.Duration, reason string) {
 		openFor = 0
 	}
 	m.events = append(m.events, eventText(breaker.KindTransition, m.state, to, reason, openFor))
-	m.begin(to, at, d)
+	m.begin(to, d)
 }
 
-func (m *oracle) begin(s breaker.State, at, d time.Duration) {
-	m.state, m.since, m.until, m.credit = s, at, at+d, 0
-	if s == breaker.StateRecovering {
-		m.credit = 1
-	}
+func (m *oracle) begin(s breaker.State, d time.Duration) {
+	m.state, m.since, m.until, m.rotated = s, m.now, m.now+d, 0
 	m.period++
-	m.log, m.run, m.probes, m.passed, m.shadowed = nil, 0, nil, 0, false
+	m.log, m.run, m.places, m.passed, m.shadowed, m.ramp = nil, 0, nil, 0, false, ramp{}
+	m.begun, m.ended = 0, 0
+	m.older = m.mark()
+	m.newer, m.quiet = m.older, m.older
 }

@@ -2,8 +2,8 @@ package breaker
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"time"
 
 	"github.com/redoubt-go/redoubt/internal/errtree"
 )
@@ -12,14 +12,17 @@ import (
 //
 // A call that returns a nil error is a success. Otherwise Config.Classify
 // decides. The caller gave up if Classify returns OutcomeFailure, the error is
-// not marked by [Mark], and the context of the call is done. Then the time
-// that the call ran decides:
+// not marked by [Mark], and the context of the call is done. Then the duration
+// of the call decides:
 //
-//   - With Config.SlowCall, a call that ran for SlowCall is a failure, a
-//     shorter call is ignored.
-//   - Without it, an expired deadline is a failure, a cancellation is ignored.
+//   - If the deadline of the context has expired, the call is a failure, unless
+//     half of the successes take longer than it ran: then it is ignored.
+//   - If the context was canceled, the call is ignored, unless it ran for
+//     Config.SlowCall or, without SlowCall, three times as long as the longest
+//     of the latest successes: then it is a failure.
 //
-// A panic or runtime.Goexit is a failure.
+// A breaker opens if nothing succeeds for a window and callers give up at
+// least Config.MinCalls calls meanwhile. A panic or runtime.Goexit is a failure.
 type Outcome uint8
 
 const (
@@ -87,22 +90,46 @@ func (e *markedError) Error() string {
 
 func (e *markedError) Unwrap() error { return e.err }
 
-// judge returns the outcome of a call that ended with err, as described at
-// Outcome. timed reports whether there is a SlowCall, and long whether the
-// call ran for so long.
-func judge(ctx context.Context, err error, classify func(error) Outcome, timed, long bool) Outcome {
+// gaveUp is whether and how a caller gave up its call.
+type gaveUp uint8
+
+const (
+	waited    gaveUp = iota // the caller did not give up
+	expired                 // its deadline expired
+	impatient               // its deadline was shorter than a success usually takes
+	canceled                // it canceled the call
+)
+
+// outcome returns the outcome of a call that ended with err, as described at
+// Outcome.
+func (b *Breaker) outcome(ctx context.Context, t ticket, err error, now time.Duration) (Outcome, gaveUp) {
 	if err == errGone {
-		return OutcomeFailure
+		return OutcomeFailure, waited
 	}
-	o := classify(err)
+	c := b.cfg.Load()
+	o := c.Classify(err)
 	if o != OutcomeFailure || ctx.Err() == nil {
-		return o
+		return o, waited
 	}
 	if _, marked := errtree.Find[*markedError](err); marked {
-		return o
+		return o, waited
 	}
-	if timed && !long || !timed && errors.Is(ctx.Err(), context.Canceled) {
-		return OutcomeIgnored
+	ran := now - t.start
+	if errtree.Is(ctx.Err(), context.DeadlineExceeded) {
+		if ran < time.Duration(b.pace.usual.Load()) {
+			return OutcomeIgnored, impatient
+		}
+		return OutcomeFailure, expired
 	}
-	return OutcomeFailure
+	long := c.SlowCall
+	if long <= 0 {
+		long = 3 * time.Duration(b.pace.longest.Load())
+	}
+	if long == 0 {
+		long = c.Window // nothing is known yet
+	}
+	if ran < long {
+		return OutcomeIgnored, canceled
+	}
+	return OutcomeFailure, canceled
 }

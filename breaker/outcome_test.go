@@ -11,29 +11,49 @@ import (
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
+// patient is a context that can be canceled but is not.
+func patient(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(bg)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// teach makes 40 successes that take d each.
+func teach(t *testing.T, b *breaker.Breaker, d time.Duration) {
+	for range 40 {
+		b.Do(patient(t), func(context.Context) error { time.Sleep(d); return nil })
+	}
+}
+
 func TestCallerGaveUp(t *testing.T) {
-	const slow = time.Second
 	errDriver := errors.New("driver: query interrupted")
+	const second = time.Second
 	tests := []struct {
 		name     string
+		usual    time.Duration // what successes took before; 0 means that there were none
 		slowCall time.Duration
-		deadline bool          // the context expires, else it is cancelled
+		deadline bool          // the context expires, else it is canceled
 		live     bool          // the context stays alive
 		ran      time.Duration // how long the call runs
 		err      error
 		want     breaker.Outcome
 	}{
-		{name: "short, timed", slowCall: slow, ran: slow - 1, err: context.Canceled, want: breaker.OutcomeIgnored},
-		{name: "long, timed", slowCall: slow, ran: slow, err: context.Canceled, want: breaker.OutcomeFailure},
-		{name: "short, timed, the driver's own error", slowCall: slow, ran: slow / 2, err: errDriver, want: breaker.OutcomeIgnored},
-		{name: "long, timed, the driver's own error", slowCall: slow, ran: 2 * slow, err: errDriver, want: breaker.OutcomeFailure},
-		{name: "short deadline, timed", slowCall: slow, deadline: true, ran: slow / 2, err: context.DeadlineExceeded, want: breaker.OutcomeIgnored},
-		{name: "cancelled", ran: time.Hour, err: context.Canceled, want: breaker.OutcomeIgnored},
-		{name: "cancelled, the driver's own error", ran: slow, err: errDriver, want: breaker.OutcomeIgnored},
-		{name: "deadline", deadline: true, ran: slow, err: context.DeadlineExceeded, want: breaker.OutcomeFailure},
-		{name: "Canceled of a live context", live: true, ran: slow, err: context.Canceled, want: breaker.OutcomeFailure},
-		{name: "no error", ran: slow, want: breaker.OutcomeSuccess},
-		{name: "marked", ran: slow, err: breaker.Mark(errDriver, breaker.OutcomeFailure), want: breaker.OutcomeFailure},
+		{name: "deadline", deadline: true, ran: second, err: context.DeadlineExceeded, want: breaker.OutcomeFailure},
+		{name: "deadline, shorter than a success", usual: second, deadline: true, ran: second - 1, err: context.DeadlineExceeded, want: breaker.OutcomeIgnored},
+		{name: "deadline, as long as a success", usual: second, deadline: true, ran: second, err: context.DeadlineExceeded, want: breaker.OutcomeFailure},
+		{name: "deadline, the driver's own error", usual: second, deadline: true, ran: second, err: errDriver, want: breaker.OutcomeFailure},
+		{name: "deadline below SlowCall", slowCall: 3 * second, usual: second, deadline: true, ran: 2 * second, err: context.DeadlineExceeded, want: breaker.OutcomeFailure},
+		{name: "deadline below SlowCall, nothing known", slowCall: 3 * second, deadline: true, ran: 2 * second, err: context.DeadlineExceeded, want: breaker.OutcomeFailure},
+		{name: "canceled", usual: second, ran: 2 * second, err: context.Canceled, want: breaker.OutcomeIgnored},
+		{name: "canceled, the driver's own error", usual: second, ran: second, err: errDriver, want: breaker.OutcomeIgnored},
+		{name: "canceled after three times a success", usual: second, ran: 3 * second, err: context.Canceled, want: breaker.OutcomeFailure},
+		{name: "canceled, nothing known", ran: 10*second - 1, err: context.Canceled, want: breaker.OutcomeIgnored},
+		{name: "canceled after a window, nothing known", ran: 10 * second, err: context.Canceled, want: breaker.OutcomeFailure},
+		{name: "canceled before SlowCall", slowCall: second, ran: second - 1, err: context.Canceled, want: breaker.OutcomeIgnored},
+		{name: "canceled after SlowCall", slowCall: second, ran: second, err: errDriver, want: breaker.OutcomeFailure},
+		{name: "Canceled of a live context", live: true, ran: second, err: context.Canceled, want: breaker.OutcomeFailure},
+		{name: "no error", ran: second, want: breaker.OutcomeSuccess},
+		{name: "marked", ran: second, err: breaker.Mark(errDriver, breaker.OutcomeFailure), want: breaker.OutcomeFailure},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -41,6 +61,10 @@ func TestCallerGaveUp(t *testing.T) {
 				cfg := steady()
 				cfg.SlowCall = tt.slowCall
 				b := breaker.New(cfg)
+				if tt.usual > 0 {
+					teach(t, b, tt.usual)
+				}
+				before := b.Stats()
 				ctx, cancel := context.WithCancel(bg)
 				if tt.deadline {
 					ctx, cancel = context.WithTimeout(bg, tt.ran)
@@ -56,13 +80,98 @@ func TestCallerGaveUp(t *testing.T) {
 					return tt.err
 				})
 				s := b.Stats()
-				got := map[breaker.Outcome]uint64{breaker.OutcomeSuccess: s.Successes, breaker.OutcomeFailure: s.Failures, breaker.OutcomeIgnored: s.Ignored}
+				got := [3]uint64{s.Successes - before.Successes, s.Failures - before.Failures, s.Ignored - before.Ignored}
 				if got[tt.want] != 1 || got[0]+got[1]+got[2] != 1 {
-					t.Errorf("counted %v, want one %v", got, tt.want)
+					t.Errorf("counted %v successes, failures and ignored, want one %v", got, tt.want)
 				}
 			})
 		})
 	}
+}
+
+// Calls that hang until the deadlines of their callers open the breaker,
+// wherever SlowCall lies, also if nothing has ever succeeded.
+func TestDeadlinesOpen(t *testing.T) {
+	for _, slowCall := range []time.Duration{-1, 0, time.Second, 2 * time.Second, 3 * time.Second, time.Minute} {
+		for _, known := range []bool{false, true} {
+			t.Run(fmt.Sprint("SlowCall ", slowCall, ", known ", known), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					b := breaker.New(breaker.Config{SlowCall: slowCall})
+					if known {
+						teach(t, b, 20*time.Millisecond)
+					}
+					before := b.Stats()
+					for range 20 * 600 { // 10 minutes, 20 calls a second
+						go func() {
+							ctx, cancel := context.WithTimeout(bg, 2*time.Second)
+							defer cancel()
+							b.Do(ctx, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+						}()
+						time.Sleep(50 * time.Millisecond)
+					}
+					time.Sleep(2 * time.Second)
+					s := b.Stats()
+					if sent := s.Failures + s.Ignored + s.Late - before.Failures; sent > 400 {
+						t.Errorf("%d calls sent in 10 minutes, %d openings; want at most 400", sent, s.Openings)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Callers with deadlines that no success meets do not open a breaker whose
+// dependency is well.
+func TestImpatientCallersDoNotOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker.New(breaker.Config{})
+		teach(t, b, 20*time.Millisecond)
+		for i := range 1000 {
+			ctx, cancel := context.WithTimeout(bg, time.Millisecond)
+			b.Do(ctx, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+			cancel()
+			if i%100 == 99 {
+				teach(t, b, 20*time.Millisecond)
+			}
+		}
+		checkState(t, b, breaker.StateClosed)
+		if s := b.Stats(); s.Ignored != 1000 || s.Failures != 0 {
+			t.Errorf("%d ignored and %d failures, want 1000 and 0", s.Ignored, s.Failures)
+		}
+	})
+}
+
+// If callers give up all calls and nothing succeeds for a window, that counts.
+func TestNothingButCallsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reasons []string
+		b := breaker.New(breaker.Config{OnEvent: func(_ context.Context, e breaker.Event) { reasons = append(reasons, e.Reason) }})
+		teach(t, b, time.Second)
+		giveUp := func() {
+			ctx, cancel := context.WithCancel(bg)
+			time.AfterFunc(500*time.Millisecond, cancel)
+			if b.Do(ctx, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }); ctx.Err() == nil {
+				time.Sleep(500 * time.Millisecond) // refused
+			}
+		}
+		begun := time.Now()
+		for b.State() == breaker.StateClosed && time.Since(begun) < time.Minute {
+			giveUp()
+		}
+		if got := time.Since(begun); got < 10*time.Second || got > 12*time.Second {
+			t.Errorf("opened after %v, want little more than Window", got)
+		}
+		time.Sleep(6 * time.Second)
+		for range 600 { // half-open: probes that decide nothing do not go on for ever
+			giveUp()
+		}
+		if s := b.Stats(); s.Openings < 10 {
+			t.Errorf("%d openings in 300 s, want at least 10", s.Openings)
+		}
+		if reasons[0] != "calls given up" {
+			t.Errorf("opened by %q, want calls given up", reasons[0])
+		}
+	})
 }
 
 func TestInnerRefusalIsIgnored(t *testing.T) {

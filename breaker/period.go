@@ -6,91 +6,83 @@ import (
 	"time"
 )
 
-// A period is one stay of a breaker in one state. A call keeps the period it was admitted in and reports to it; if
-// that is no longer the breaker's current one, the report is late and inert. So the identity of the period is the
-// generation check, and what belongs to one state only dies with it.
+// A period is one stay of a breaker in one state. A call keeps the period in
+// which it was admitted and reports to it. If that is no longer the current
+// period, the result comes late and changes nothing. So the identity of the
+// period is the generation check, and all that belongs to a state goes with it.
 type period struct {
-	state   atomic.Uint32 // a State; fixed, but for Recovering, which becomes Closed in place
-	free    atomic.Bool   // admits all calls, and nothing need be known of them before they end
+	state   atomic.Uint32 // a State; only StateRecovering changes, to StateClosed
 	since   time.Duration
-	until   time.Duration // end of Open or of Recovering; otherwise equal to since
-	refusal *OpenError    // of states that refuse
-
-	batch atomic.Pointer[batch] // calls of the current tenth, with SlowCall only
+	until   atomic.Int64 // end of StateOpen or StateRecovering; otherwise since
+	refusal *OpenError   // of states that refuse
 
 	// Guarded by Breaker.mu.
-	probes []time.Duration // HalfOpen: starts of the running probes, oldest first
-	passed int             // HalfOpen: probes that succeeded
-	credit float64         // Recovering: calls that may be admitted
-	shadow time.Duration   // ForcedClosed: until when it would have been open at least; 0 if it would be closed
-	older  []*batch        // batches of earlier tenths with calls still running
+	base    tally         // at the start of the period
+	opening *figures      // StateOpen: the figures that opened the breaker
+	trial   *trial        // StateHalfOpen and StateRecovering
+	shadow  time.Duration // StateForcedClosed: the end of the opening that it does not make, or 0
 }
 
-// A batch is the calls admitted in one tenth of the window that still run.
-type batch struct {
-	running atomic.Int64
-	end     time.Duration // no call of the batch started later
-}
-
-// A ticket is the admission of one call.
+// A ticket is the admission of a call.
 type ticket struct {
 	period *period
-	batch  *batch
-	start  time.Duration // set with SlowCall and for probes
+	cell   *cell         // counts the end of the call
+	start  time.Duration // 0 if the clock was not read
 }
 
 func (p *period) now() State { return State(p.state.Load()) }
 
+func (p *period) end() time.Duration { return time.Duration(p.until.Load()) }
+
+// admitsAll reports whether the period admits all calls.
 func (p *period) admitsAll() bool {
 	s := p.now()
 	return s == StateClosed || s == StateForcedClosed
 }
 
-// judged reports whether the rules apply.
-func (p *period) judged() bool { return p.admitsAll() || p.now() == StateRecovering }
-
-// running reports whether a timed period is in progress; false also if the clock went back before its beginning.
+// running reports whether a period with an end is in progress. It is not if
+// the clock went back before its start.
 func (p *period) running(now time.Duration) bool {
-	return uint64(now-p.since) < uint64(p.until-p.since)
+	return uint64(now-p.since) < uint64(p.end()-p.since)
 }
 
-// view is the state seen by an observer.
+// view is the state that an observer sees.
 func (p *period) view(now time.Duration) State {
 	s := p.now()
 	switch {
-	case s == StateOpen && now >= p.until:
+	case s == StateOpen && now >= p.end():
 		return StateHalfOpen
-	case s == StateRecovering && now >= p.until:
+	case s == StateRecovering && now >= p.end():
 		return StateClosed
 	}
 	return s
 }
 
-func (p *period) ticket(now time.Duration) ticket {
-	bt := p.batch.Load()
-	if bt != nil {
-		bt.running.Add(1)
-	}
-	return ticket{period: p, batch: bt, start: now}
+// A trial is how a breaker finds out whether the dependency is well: at first
+// by a few probes, then by a bounded number of running calls.
+type trial struct {
+	places []time.Duration // starts of the probes that hold a place
+	passed int             // probes that succeeded
+	recovery
 }
 
-// overdue is the number of calls still running that started at limit or before.
-func (p *period) overdue(limit time.Duration) (n int) {
-	for _, bt := range p.older {
-		if bt.end <= limit {
-			n += int(max(0, bt.running.Load()))
-		}
+// take gives a place to a call at now if there is one. A probe that began at
+// limit or before loses its place, but it may still report.
+func (t *trial) take(now, limit time.Duration, most int) bool {
+	t.places = slices.DeleteFunc(t.places, func(start time.Duration) bool { return start <= limit })
+	if t.passed+len(t.places) >= most {
+		return false
 	}
-	return n
+	t.places = append(t.places, now)
+	return true
 }
 
-// turn begins a new batch that ends at end. An empty one is used again.
-func (p *period) turn(end time.Duration) {
-	p.older = slices.DeleteFunc(p.older, func(bt *batch) bool { return bt.running.Load() == 0 })
-	if bt := p.batch.Load(); bt.running.Load() != 0 {
-		p.older = append(p.older, bt)
-		p.batch.Store(&batch{end: end})
-	} else {
-		bt.end = end
+// leave gives back the place of the probe that began at start. It reports
+// whether the probe still held it.
+func (t *trial) leave(start time.Duration) bool {
+	i := slices.Index(t.places, start)
+	if i >= 0 {
+		t.places = slices.Delete(t.places, i, i+1)
 	}
+	return i >= 0
 }

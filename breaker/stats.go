@@ -22,28 +22,34 @@ type Stats struct {
 	WindowCalls    int `json:"window_calls"`    // successes and failures in the window
 	WindowFailures int `json:"window_failures"` // failures in the window
 	WindowSlow     int `json:"window_slow"`     // slow calls in the window
-	Overdue        int `json:"overdue"`         // running calls that are slow already
+	Overdue        int `json:"overdue"`         // running calls that run too long while nothing succeeds
 	Consecutive    int `json:"consecutive"`     // failures since the last success
 	Probes         int `json:"probes"`          // running probes
-	Backoff        int `json:"backoff"`         // openings that lengthen the next one
+	Limit          int `json:"limit"`           // calls that may run at once while the breaker recovers; otherwise 0
+
+	OutageFor time.Duration `json:"outage_for_ns"` // time since the outage began that lengthens open periods, or 0
+	Usual     time.Duration `json:"usual_ns"`      // about the median duration of successes, or 0
+	Reason    string        `json:"reason"`        // why the breaker opened, while it is not closed again
+	Hint      string        `json:"hint"`          // values of Config that do not fit the calls, or ""
 }
 
-// Stats returns a snapshot.
-func (b *Breaker) Stats() Stats {
+// Stats returns a snapshot. While the breaker is open, the figures of the
+// window are the figures that opened it.
+func (b *Breaker) Stats() (s Stats) {
 	if b == nil {
-		return Stats{}
+		return s
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.stats(time.Since(b.start))
+	b.read(func(p *period, now time.Duration) { s = b.stats(p, now) })
+	return s
 }
 
-func (b *Breaker) stats(now time.Duration) Stats {
-	p := b.cur.Load()
-	b.rotate(p, max(now, time.Duration(b.meter.from.Load())))
-	w := b.window()
+func (b *Breaker) stats(p *period, now time.Duration) Stats {
+	c, f := b.cfg.Load(), b.figures(p, now)
+	if p.opening != nil {
+		f = *p.opening
+	}
 	s := Stats{
-		Name:           b.cfg.Name,
+		Name:           c.Name,
 		State:          p.view(now),
 		StateFor:       max(0, now-p.since),
 		Successes:      b.meter.total(success),
@@ -53,19 +59,31 @@ func (b *Breaker) stats(now time.Duration) Stats {
 		Late:           b.meter.total(late),
 		Rejected:       b.meter.total(rejected),
 		Openings:       b.meter.total(opened),
-		WindowCalls:    int(w[success] + w[failure]),
-		WindowFailures: int(w[failure]),
-		WindowSlow:     int(w[slow]),
-		Overdue:        p.overdue(now - b.cfg.SlowCall),
-		Consecutive:    b.consecutive(),
-		Probes:         len(p.probes),
-		Backoff:        b.openings,
+		WindowCalls:    f.calls,
+		WindowFailures: f.failures,
+		WindowSlow:     f.slow,
+		Overdue:        f.overdue,
+		Consecutive:    f.run,
+		Usual:          time.Duration(b.pace.usual.Load()),
 	}
-	if p.now() == StateOpen {
-		s.RetryAfter = min(max(0, p.until-now), p.until-p.since)
+	if b.lastOpen > 0 {
+		s.OutageFor = max(0, now-b.outage)
 	}
-	if p.until > p.since && now >= p.until {
-		s.StateFor = now - p.until // the state shown began when the timed one ended
+	if p.trial != nil {
+		s.Probes = len(p.trial.places)
 	}
+	switch s.State {
+	case StateOpen:
+		s.RetryAfter = min(max(0, p.end()-now), p.end()-p.since)
+	case StateRecovering:
+		s.Limit = int(p.trial.limit)
+	}
+	if s.State != StateClosed && p.refusal != nil {
+		s.Reason = p.refusal.Reason
+	}
+	if e := p.end(); e > p.since && now >= e {
+		s.StateFor = now - e // the state shown began when the period ended
+	}
+	s.Hint = b.clues.hint(c, s.Usual, s.Slow)
 	return s
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redoubt-go/redoubt/internal/ctxerr"
+	"github.com/redoubt-go/redoubt/internal/errtree"
 )
 
 // A ThrottleConfig configures a [Throttle]. Zero fields mean their defaults.
@@ -91,7 +92,7 @@ func NewThrottle(cfg ThrottleConfig) *Throttle {
 	}
 	t := &Throttle{cfg: cfg.withDefaults(), start: time.Now()}
 	t.refusal = &ThrottleError{Name: cfg.Name}
-	t.meter.width = t.cfg.Window / tenths
+	t.meter.width.Store(int64(t.cfg.Window / tenths))
 	return t
 }
 
@@ -165,10 +166,24 @@ func (t *Throttle) leave(ctx context.Context, tk ticket, err error) {
 	if err != nil {
 		o = OutcomeFailure // stays so if Classify panics
 		defer func() { t.end(ctx, tk, o, err) }()
-		o = judge(ctx, err, t.cfg.Classify, false, false)
+		if err != errGone {
+			o = t.outcome(ctx, err)
+		}
 		return
 	}
 	t.end(ctx, tk, o, nil)
+}
+
+// outcome returns the outcome of a call. If its caller canceled it, the call is
+// ignored.
+func (t *Throttle) outcome(ctx context.Context, err error) Outcome {
+	o := t.cfg.Classify(err)
+	if o == OutcomeFailure && errtree.Is(ctx.Err(), context.Canceled) {
+		if _, marked := errtree.Find[*markedError](err); !marked {
+			return OutcomeIgnored
+		}
+	}
+	return o
 }
 
 // end reads no clock: admissions rotate the window.

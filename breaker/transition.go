@@ -4,147 +4,311 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"time"
 )
 
-// begin makes a new period the current one, for d or, if d is 0, without an end.
-func (b *Breaker) begin(s State, now, d time.Duration, cause error) *period {
-	p := &period{since: now, until: now + d}
-	if p.until < now {
-		p.until = math.MaxInt64
+// The functions in this file need the lock.
+
+// begin makes p the current period, for d or, if d is 0, without an end.
+func (b *Breaker) begin(p *period, s State, now, d time.Duration) {
+	p.since = now
+	p.until.Store(int64(end(now, d)))
+	p.state.Store(uint32(s))
+	b.watch.Store(true)
+	b.cur.Store(p)
+	b.empty(p, now)
+}
+
+// end is now+d, without overflow.
+func end(now, d time.Duration) time.Duration {
+	if now+d < now {
+		return math.MaxInt64
 	}
-	b.enterState(p, s)
-	if s != StateClosed && s != StateForcedClosed {
-		p.refusal = &OpenError{Name: b.cfg.Name, State: s, Cause: cause, start: b.start}
-	}
-	switch s {
-	case StateOpen:
-		p.refusal.until = p.until
-	case StateRecovering:
-		p.credit = 1 // the first call is admitted
-	}
-	b.failed = 0
+	return now + d
+}
+
+// empty starts the window afresh.
+func (b *Breaker) empty(p *period, now time.Duration) {
 	b.meter.restart(now)
 	if b.last != nil {
 		b.last.clear()
 	}
-	if b.cfg.SlowCall > 0 && s != StateHalfOpen {
-		p.batch.Store(&batch{end: now + b.meter.width})
+	b.failed.n = 0
+	p.base = b.tally(now)
+	if b.hang != nil {
+		*b.hang = *newHang(p.base)
 	}
-	b.watch.Store(true)
-	b.cur.Store(p)
-	return p
-}
-
-// enterState sets the state of a period.
-func (b *Breaker) enterState(p *period, s State) {
-	p.state.Store(uint32(s))
-	p.free.Store(p.admitsAll() && b.cfg.SlowCall <= 0)
+	if b.clues != nil {
+		b.clues.given.n = 0
+	}
 }
 
 // move is begin as a transition, which is reported.
 func (b *Breaker) move(ctx context.Context, now time.Duration, to State, d time.Duration, reason string, err error) *period {
-	p := b.cur.Load()
-	if p.shadow != 0 {
-		p.shadow = 0
+	old, p := b.cur.Load(), new(period)
+	if old.shadow != 0 {
+		old.shadow = 0
 		b.emit(ctx, now, Event{Kind: KindShadow, From: StateOpen, To: StateClosed, Reason: reason})
 	}
-	e := Event{From: p.now(), To: to, Reason: reason, Err: err}
+	e := Event{From: old.now(), To: to, Reason: reason, Err: err}
 	if to == StateOpen {
 		e.OpenFor = d
+		f := b.figures(old, now)
+		p.opening = &f
 	}
 	b.emit(ctx, now, e)
-	var cause error
-	if to == StateOpen {
-		cause = err
-	} else if p.refusal != nil {
-		cause = p.refusal.Cause
+	if to != StateClosed && to != StateForcedClosed {
+		p.refusal = &OpenError{Name: b.cfg.Load().Name, State: to, Reason: reason, Cause: err, start: b.start, until: end(now, d)}
 	}
-	return b.begin(to, now, d, cause)
+	if to == StateHalfOpen || to == StateRecovering {
+		p.refusal.Reason, p.refusal.Cause = old.refusal.Reason, old.refusal.Cause
+	}
+	if to == StateHalfOpen {
+		p.trial = new(trial)
+	}
+	b.begin(p, to, now, d)
+	return p
 }
 
-// open is the transition to Open, for d or, if d <= 0, for the usual period.
+// open is the transition to StateOpen, for d or, if d <= 0, for the usual time.
 func (b *Breaker) open(ctx context.Context, now, d time.Duration, reason string, r report) *period {
 	p := b.cur.Load()
-	if s := p.now(); (s == StateClosed || s == StateRecovering) && now-p.since >= b.lastOpen {
-		b.openings = 0
+	if s := p.now(); b.lastOpen == 0 || (s == StateClosed || s == StateRecovering) && now-p.since >= b.lastOpen {
+		b.outage = now
 	}
-	b.openings++
+	b.reopened = p.now() == StateHalfOpen && reason != "tripped"
 	b.meter.add(opened)
 	if d <= 0 {
-		d = b.backoff(r.wait)
+		d = b.jitter(max(b.openPeriod(now), min(r.wait, b.cfg.Load().MaxOpenFor)))
 	}
 	b.lastOpen = d
+	b.refused = b.meter.total(rejected)
 	return b.move(ctx, now, StateOpen, d, reason, r.err)
 }
 
-// backoff is the length of an opening: OpenFor doubled for each opening since the last long closed spell, or the wait
-// that the deciding error asks for, within MaxOpenFor; and jitter on top, which keeps a fleet out of step.
-func (b *Breaker) backoff(wait time.Duration) time.Duration {
-	d := b.cfg.OpenFor
-	for range b.openings - 1 {
-		if d > b.cfg.MaxOpenFor/2 {
-			d = b.cfg.MaxOpenFor
-			break
-		}
-		d *= 2
+// openPeriod is the length of an open period without jitter: a 25th of the time
+// since the outage began, which is the first of the openings without a long
+// spell of success between.
+func (b *Breaker) openPeriod(now time.Duration) time.Duration {
+	c := b.cfg.Load()
+	d := c.OpenFor
+	if b.lastOpen > 0 {
+		d = max(d, (now-b.outage)/25)
 	}
-	d = max(d, min(wait, b.cfg.MaxOpenFor))
-	extra := float64(d) * max(0, b.cfg.Jitter) * rand.Float64()
+	return min(d, c.MaxOpenFor)
+}
+
+// jitter lengthens d at random, so that a fleet does not probe in step.
+func (b *Breaker) jitter(d time.Duration) time.Duration {
+	extra := float64(d) * max(0, b.cfg.Load().Jitter) * rand.Float64()
 	return d + time.Duration(min(extra, float64(math.MaxInt64/2-d/2)))
 }
 
-// settle makes the changes that time alone has brought about, and returns the current period.
+// extend makes an open period last for d from now on.
+func (b *Breaker) extend(p *period, now, d time.Duration, cause error) {
+	q := &period{opening: p.opening, refusal: &OpenError{
+		Name: b.cfg.Load().Name, State: StateOpen, Reason: "tripped", Cause: cause, start: b.start, until: end(now, d),
+	}}
+	b.lastOpen = d
+	b.begin(q, StateOpen, now, d)
+}
+
+// settle makes the changes that time alone has brought about.
 func (b *Breaker) settle(ctx context.Context, now time.Duration) *period {
 	p := b.cur.Load()
 	if now < p.since || int64(now) < b.meter.from.Load() {
-		// The clock went back: the breaker left a synctest bubble, say. What it knows has no date any more.
-		length := p.until - p.since
+		// The clock went back, as if the breaker left a synctest bubble. All
+		// times that the breaker knows are meaningless now.
+		length := p.end() - p.since
 		if p.now() == StateClosed {
 			length = 0
 		}
-		p = b.begin(p.now(), now, length, nil)
-		b.lastFailure = now
+		q := &period{opening: p.opening, refusal: p.refusal}
+		if p.refusal != nil && p.now() == StateOpen {
+			r := *p.refusal
+			r.until = end(now, length)
+			q.refusal = &r
+		}
+		if p.trial != nil {
+			q.trial = &trial{recovery: recovery{limit: max(1, p.trial.limit)}}
+		}
+		b.outage = now
+		b.begin(q, p.now(), now, length)
+		p = q
 	}
-	switch {
-	case p.now() == StateHalfOpen && len(p.probes) > 0 && now-p.probes[0] >= b.cfg.ProbeTimeout:
-		p = b.open(ctx, p.probes[0]+b.cfg.ProbeTimeout, 0, "probe timeout", report{err: errLost})
-	case p.now() == StateRecovering && now >= p.until:
-		b.emit(ctx, now, Event{From: StateRecovering, To: StateClosed, Reason: "ramp over"})
-		b.enterState(p, StateClosed)
+	if p.now() == StateRecovering && now >= p.end() {
+		b.emit(ctx, now, Event{From: StateRecovering, To: StateClosed, Reason: "recovered"})
+		p.state.Store(uint32(StateClosed))
 	}
 	return p
 }
 
+// prolong keeps the breaker recovering for a while.
+func (b *Breaker) prolong(p *period, now time.Duration) {
+	p.until.Store(int64(end(now, 2*b.lastOpen)))
+}
+
 // rotate brings the window up to now.
 func (b *Breaker) rotate(p *period, now time.Duration) {
-	if b.meter.rotate(now) {
-		b.watch.Store(true)
-		if p.batch.Load() != nil {
-			p.turn(time.Duration(b.meter.from.Load()) + b.meter.width)
+	end := time.Duration(b.meter.from.Load() + b.meter.width.Load())
+	if !b.meter.rotate(now) {
+		return
+	}
+	b.watch.Store(true)
+	b.pace.decay()
+	b.listen(p, now, end)
+}
+
+// figures are what the rules look at.
+func (b *Breaker) figures(p *period, now time.Duration) figures {
+	w := b.meter.windowAt(now)
+	if b.last != nil {
+		w = b.last.sum
+	}
+	c, successes := b.cfg.Load(), b.meter.total(success)
+	f := figures{
+		calls:    int(w[success] + w[failure]),
+		failures: int(w[failure]),
+		slow:     int(w[slow]),
+		overdue:  b.overdue(p, now),
+		run:      b.failed.length(successes),
+	}
+	f.lasting = f.run > 0 && now-b.failed.since >= c.Window/tenths
+	if b.clues != nil && now-b.clues.given.since >= c.Window {
+		f.given = b.clues.given.length(successes)
+	}
+	return f
+}
+
+// count adds the end of a call of the current period. It reports whether the
+// rules apply to the call.
+func (b *Breaker) count(ctx context.Context, p *period, now time.Duration, t ticket, r report) bool {
+	b.rotate(p, now)
+	successes := b.meter.total(success)
+	switch r.outcome {
+	case OutcomeIgnored:
+		b.meter.add(ignored)
+	case OutcomeFailure:
+		b.meter.add(failure)
+		b.failed.add(successes, now)
+	default:
+		if !r.counted {
+			b.meter.add(success)
+		}
+	}
+	if r.given != waited {
+		b.note().gaveUp(r.given, b.cfg.Load().SlowCall, now-t.start)
+		b.clues.given.add(successes, now)
+	}
+	if r.outcome != OutcomeIgnored {
+		if r.long {
+			b.meter.add(slow)
+		}
+		if b.last != nil {
+			b.last.push(r.outcome, r.long)
+		}
+	}
+	switch p.now() {
+	case StateHalfOpen:
+		b.probed(ctx, p, now, t, r)
+		return false
+	case StateRecovering:
+		usual := time.Duration(b.pace.usual.Load())
+		p.trial.ended(r.outcome, t.start, now, usual)
+		if r.outcome == OutcomeFailure || r.outcome == OutcomeSuccess && now-t.start > 3*usual {
+			b.prolong(p, now)
+		}
+	}
+	if r.outcome == OutcomeIgnored && r.given == waited {
+		return false
+	}
+	if b.cfg.Load().TripIf == nil {
+		b.review(ctx, p, now, r)
+	}
+	return r.outcome != OutcomeIgnored
+}
+
+// review applies the built-in rules.
+func (b *Breaker) review(ctx context.Context, p *period, now time.Duration, r report) *period {
+	c, limit := b.cfg.Load(), 0
+	if p.now() == StateRecovering {
+		limit = int(p.trial.limit)
+	}
+	f := b.figures(p, now)
+	if f.calls < c.MinCalls {
+		b.watch.Store(true) // a success may complete MinCalls, see quiet
+		f = b.figures(p, now)
+	}
+	q := b.apply(ctx, p, now, judge(c, f, limit), r)
+	if q == p && p.admitsAll() && b.last == nil && p.shadow == 0 && (f.failures+f.slow+f.overdue == 0 || f.calls >= c.MinCalls) {
+		b.watch.Store(false) // see quiet
+	}
+	return q
+}
+
+// apply acts on a verdict; reason is "" if the breaker should stay closed.
+func (b *Breaker) apply(ctx context.Context, p *period, now time.Duration, reason string, r report) *period {
+	openFor := b.cfg.Load().OpenFor
+	switch {
+	case p.now() != StateForcedClosed:
+		if reason != "" {
+			return b.open(ctx, now, 0, reason, r)
+		}
+	case reason != "" && p.shadow == 0:
+		p.shadow = now + openFor
+		b.watch.Store(true) // a success may end it
+		b.emit(ctx, now, Event{Kind: KindShadow, From: StateClosed, To: StateOpen, Reason: reason, Err: r.err, OpenFor: openFor})
+	case reason == "" && p.shadow != 0 && now >= p.shadow:
+		p.shadow = 0
+		b.emit(ctx, now, Event{Kind: KindShadow, From: StateOpen, To: StateClosed, Reason: "window recovered"})
+	}
+	return p
+}
+
+// probed takes the outcome of a probe. A probe that has lost its place counts
+// too, unless it fails after others have succeeded.
+func (b *Breaker) probed(ctx context.Context, p *period, now time.Duration, t ticket, r report) {
+	held := p.trial.leave(t.start)
+	switch {
+	case r.outcome == OutcomeIgnored:
+		if f := b.figures(p, now); f.given >= b.cfg.Load().MinCalls {
+			b.open(ctx, now, 0, "calls given up", r)
+		}
+	case r.outcome == OutcomeFailure || r.long:
+		if !held && p.trial.passed > 0 {
+			return
+		}
+		reason := "probe failed"
+		if r.outcome == OutcomeSuccess {
+			reason = "probe slow"
+		}
+		b.open(ctx, now, 0, reason, r)
+	default:
+		if !held {
+			b.note().lateProbes++
+		}
+		p.trial.ended(OutcomeSuccess, t.start, now, 0)
+		if p.trial.passed++; p.trial.passed >= b.cfg.Load().Probes {
+			b.recover(ctx, p, now)
 		}
 	}
 }
 
-// probed takes the outcome of a probe.
-func (b *Breaker) probed(ctx context.Context, p *period, now time.Duration, t ticket, r report) {
-	i := slices.Index(p.probes, t.start)
-	p.probes = slices.Delete(p.probes, i, i+1)
-	switch {
-	case r.outcome == OutcomeIgnored:
-	case r.outcome == OutcomeFailure:
-		b.open(ctx, now, 0, "probe failed", r)
-	case r.long:
-		b.open(ctx, now, 0, "probe slow", r)
-	default:
-		if p.passed++; p.passed < b.cfg.Probes {
-			return
-		}
-		to := StateClosed
-		if b.cfg.RampUp > 0 {
-			to = StateRecovering
-		}
-		b.move(ctx, now, to, max(0, b.cfg.RampUp), "probes succeeded", nil)
+// recover ends the half-open state. If many calls were refused since the
+// breaker opened, the dependency may not be up to their number yet.
+func (b *Breaker) recover(ctx context.Context, p *period, now time.Duration) {
+	refused := b.meter.total(rejected) - b.refused
+	b.note().recovered(refused == 0)
+	if refused <= 2*uint64(b.cfg.Load().Probes) {
+		b.move(ctx, now, StateClosed, 0, "probes succeeded", nil)
+		return
 	}
+	// The dependency bears the probes that still run, too.
+	bears := b.cfg.Load().Probes + b.running(p, b.tally(now))
+	q := b.move(ctx, now, StateRecovering, 2*b.lastOpen, "probes succeeded", nil)
+	q.trial = p.trial
+	q.trial.places, q.trial.limit, q.trial.cut = nil, float64(bears), now
 }
+
+// judged reports whether the rules apply.
+func (p *period) judged() bool { return p.admitsAll() || p.now() == StateRecovering }

@@ -221,25 +221,39 @@ func TestConsecutive(t *testing.T) {
 		repeat(5, fail, b)
 		checkState(t, b, breaker.StateOpen)
 	})
-	t.Run("survives the window, forgotten after MaxOpenFor", func(t *testing.T) {
+	t.Run("survives the window and MaxOpenFor", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			cfg := cfg
-			cfg.MaxOpenFor = time.Minute
+			cfg.MaxOpenFor = 5 * time.Second
 			b := breaker.New(cfg)
-			repeat(4, fail, b)
-			time.Sleep(time.Minute)
-			fail(b)
-			checkState(t, b, breaker.StateOpen)
-			b.Reset()
-			repeat(4, fail, b)
-			time.Sleep(time.Minute + 1)
-			fail(b)
-			checkState(t, b, breaker.StateClosed)
+			refused := 0
+			for range 1000 { // a dead dependency at low traffic
+				if fail(b) != errDown {
+					refused++
+				}
+				time.Sleep(11 * time.Second)
+			}
+			if n := b.Stats().Openings; n < 900 {
+				t.Errorf("%d openings in 1000 calls, want one for nearly all", n)
+			}
+		})
+	})
+	t.Run("at high traffic, too many for too long", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := breaker.New(cfg)
+			repeat(1000, succeed, b)
+			begun := time.Now()
+			for b.State() == breaker.StateClosed {
+				fail(b)
+				time.Sleep(10 * time.Millisecond)
+			}
+			if got := time.Since(begun); got > 1100*time.Millisecond {
+				t.Errorf("opened after %v of nothing but failures, want about a tenth of Window", got)
+			}
 		})
 	})
 }
 
-// TestCountWindow compares the count window with the last calls kept in a slice.
 func TestCountWindow(t *testing.T) {
 	cfg := steady()
 	cfg.WindowCalls, cfg.FailureRatio = 7, -1
@@ -321,8 +335,8 @@ func TestSlowCallsStillRunning(t *testing.T) {
 			t.Errorf("opened after %v, want at most SlowCall and two tenths of Window more", got)
 		}
 		synctest.Wait()
-		if e := opened[0]; e.Reason != "slow calls" || e.Stats.Overdue < 4 || e.Stats.WindowCalls != 0 {
-			t.Errorf("opened by %q with %d overdue and %d ended, want slow calls, at least 4 and none", e.Reason, e.Stats.Overdue, e.Stats.WindowCalls)
+		if e := opened[0]; e.Reason != "hanging calls" || e.Stats.Overdue < 4 || e.Stats.WindowCalls != 0 {
+			t.Errorf("opened by %q with %d overdue and %d ended, want hanging calls, at least 4 and none", e.Reason, e.Stats.Overdue, e.Stats.WindowCalls)
 		}
 		time.Sleep(time.Second)
 		repeat(2, succeed, b)
@@ -348,8 +362,8 @@ func TestOverdueEnds(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		time.Sleep(time.Second)
-		if s := b.Stats(); s.Overdue != 3 || s.WindowSlow != 0 {
-			t.Errorf("%d overdue and %d slow, want 3 and 0", s.Overdue, s.WindowSlow)
+		if s := b.Stats(); s.Overdue < 1 || s.WindowSlow != 0 {
+			t.Errorf("%d overdue and %d slow, want some and 0", s.Overdue, s.WindowSlow)
 		}
 		for _, c := range calls {
 			c.Done(nil)

@@ -224,7 +224,7 @@ func TestPerHost(t *testing.T) {
 			t.Fatalf("a healthy host is refused: %v", err)
 		}
 	}
-	if want := "breaker: bad.example.com:80: open, retry after "; last == nil || !strings.HasPrefix(last.Error(), want) {
+	if want := "breaker: bad.example.com:80: open (failure ratio: "; last == nil || !strings.HasPrefix(last.Error(), want) {
 		t.Errorf("error %v, want one that begins %q", last, want)
 	}
 	long := request(t, "http://good.example.com/")

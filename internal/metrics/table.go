@@ -73,7 +73,7 @@ func breakerFigures() []figure[breaker.Stats] {
 		{metric{"redoubt.breaker.overdue_calls", sum, "{call}", "Calls that still run and are slow already.", "", nil}, func(s S) []float64 { return list(s.Overdue) }},
 		{metric{"redoubt.breaker.consecutive_failures", gauge, "{call}", "Failures since the last success.", "", nil}, func(s S) []float64 { return list(s.Consecutive) }},
 		{metric{"redoubt.breaker.probes", sum, "{call}", "Probes running.", "", nil}, func(s S) []float64 { return list(s.Probes) }},
-		{metric{"redoubt.breaker.remembered_openings", gauge, "{opening}", "Openings by which the next open period is lengthened.", "", nil}, func(s S) []float64 { return list(s.Backoff) }},
+		{metric{"redoubt.breaker.outage_age", gauge, "s", "Time since the outage began that lengthens open periods.", "", nil}, func(s S) []float64 { return list(s.OutageFor.Seconds()) }},
 	}
 }
 

@@ -14,14 +14,14 @@ import (
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
-// A common subset: one goroutine, calls that take no time, five failures in a row open for an hour, one success closes.
+// A common subset: one goroutine, calls that take no time, three failures in a row open for an hour, one success closes.
 // Where redoubt would do more it is told not to: no ratio, no jitter, no doubling.
 func consecutive() map[string]func(fail bool) (int, error) {
-	ours := breaker.New(breaker.Config{FailureRatio: -1, OpenFor: time.Hour, MaxOpenFor: -1, Jitter: -1, Probes: 1})
+	ours := breaker.New(breaker.Config{FailureRatio: -1, Consecutive: 3, OpenFor: time.Hour, MaxOpenFor: -1, Jitter: -1, Probes: 1})
 	gb := gobreaker.NewCircuitBreaker[int](gobreaker.Settings{
-		MaxRequests: 1, Timeout: time.Hour, ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= 5 },
+		MaxRequests: 1, Timeout: time.Hour, ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= 3 },
 	})
-	fs := failsafe.With(circuitbreaker.NewBuilder[int]().WithFailureThreshold(5).WithDelay(time.Hour).WithSuccessThreshold(1).Build())
+	fs := failsafe.With(circuitbreaker.NewBuilder[int]().WithFailureThreshold(3).WithDelay(time.Hour).WithSuccessThreshold(1).Build())
 	return map[string]func(bool) (int, error){
 		"redoubt": func(fail bool) (int, error) {
 			return breaker.Do(bg, ours, func(context.Context) (int, error) { return work(fail) })

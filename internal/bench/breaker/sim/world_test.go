@@ -7,15 +7,37 @@ import (
 )
 
 const (
-	clients  = 40
-	interval = 100 * time.Millisecond // between the calls of a client
-	patience = time.Second            // after which a caller gives up
-	tick     = 10 * time.Millisecond
-	warmUp   = 20 * time.Second
-	outage   = 60 * time.Second
-	after    = 90 * time.Second
-	queueMax = 400
+	tick   = 10 * time.Millisecond
+	warmUp = 20 * time.Second
+	after  = 90 * time.Second
 )
+
+// A setup is a fleet and its service.
+type setup struct {
+	clients  int
+	interval time.Duration // between the calls of a client
+	patience time.Duration // after which a caller gives up
+	capacity float64       // calls a second that the service can serve
+	cold     float64       // calls a second that it can serve after a restart
+	warming  time.Duration // until it can serve all again
+	queue    int           // calls that it queues
+	random   bool          // calls come at random, else at equal intervals
+}
+
+// standard is 40 clients of 10 calls a second each.
+var standard = setup{
+	clients: 40, interval: 100 * time.Millisecond, patience: time.Second,
+	capacity: 520, cold: 80, warming: 30 * time.Second, queue: 400,
+}
+
+// A story is what befalls the service.
+type story struct {
+	name     string
+	length   time.Duration
+	cold     bool    // the service restarts cold
+	flapping bool    // it is up for 3 s in every 10 s
+	left     float64 // share of its capacity that is left; 0 if it is down
+}
 
 var errFailed = errors.New("failed")
 
@@ -26,107 +48,130 @@ type guard func(fn func() error) error
 type request struct {
 	client  int
 	sent    time.Duration
-	outcome chan error // tells the guarded function how it ended
-	left    chan bool  // closed when the guard has been told
+	outcome chan error // receives how it ended
+	left    chan bool  // closed when the guard has the outcome
 	over    bool
 }
 
-// A world is one run. Clients and service take turns in one goroutine; a call in flight is a goroutine that waits to be
-// told how it ended, and nothing else runs until it has passed that on.
+// A world is one run. Clients and service take turns in one goroutine. A call
+// in flight is a goroutine that waits for its outcome, and nothing else runs
+// until it has passed the outcome on.
 type world struct {
-	guards   []guard
-	sleep    func(time.Duration)
-	flapping bool
-	rng      *rand.Rand
+	setup
+	story
+	guards []guard
+	sleep  func(time.Duration)
+	rng    *rand.Rand
 
 	now    time.Duration
-	phase  []time.Duration // of each client's calls
-	queue  []*request
+	due    []time.Duration // the next call of each client
+	queued []*request
 	flight []*request // oldest first
-	budget float64    // calls the service may serve now
+	budget float64    // calls that the service may serve now
 	result figures
-	wanted []int // calls per second after the restart
-	served []int
 }
 
-type figures struct{ wasted, overload, lost, recovered int }
+type figures struct {
+	wasted, overload, lost, recovered int
+	wanted, served                    []int // calls in each second of the run
+}
 
-func newWorld(seed uint64, flapping bool) *world {
-	w := &world{flapping: flapping, sleep: time.Sleep, rng: rand.New(rand.NewPCG(seed, 1))}
-	for range clients {
-		w.phase = append(w.phase, tick*time.Duration(w.rng.IntN(int(interval/tick))))
+func newWorld(s setup, st story, seed uint64) *world {
+	w := &world{setup: s, story: st, sleep: time.Sleep, rng: rand.New(rand.NewPCG(seed, 1))}
+	for range w.clients {
+		w.due = append(w.due, tick*time.Duration(w.rng.IntN(int(w.interval/tick))))
 	}
-	w.wanted, w.served = make([]int, after/time.Second), make([]int, after/time.Second)
+	n := int((w.end() + 2*w.patience) / time.Second)
+	w.result.wanted, w.result.served = make([]int, n), make([]int, n)
 	return w
 }
 
+func (w *world) end() time.Duration { return warmUp + w.length + after }
+
 func (w *world) run() figures {
-	for w.now = 0; w.now < warmUp+outage+after; w.now += tick {
+	for w.now = 0; w.now < w.end(); w.now += tick {
 		w.serve()
 		w.giveUp()
-		for c := range clients {
-			if w.now%interval == w.phase[c] {
+		for c := range w.clients {
+			for w.due[c] <= w.now {
 				w.call(c)
+				w.due[c] += w.pause()
 			}
 		}
 		w.sleep(tick)
 	}
 	for len(w.flight) > 0 {
-		w.end(w.flight[0], errFailed)
+		w.finish(w.flight[0], errFailed)
 	}
-	w.result.recovered = len(w.wanted)
-	for s := len(w.wanted) - 1; s >= 0 && w.served[s]*20 >= w.wanted[s]*19; s-- {
-		w.result.recovered = s
+	r, restart := &w.result, int((warmUp+w.length)/time.Second)
+	last := int(w.end() / time.Second)
+	r.recovered = last - restart
+	for s := last - 1; s >= restart && r.served[s]*20 >= r.wanted[s]*19; s-- {
+		r.recovered = s - restart
 	}
-	return w.result
+	return *r
+}
+
+// pause is the time until the next call of a client.
+func (w *world) pause() time.Duration {
+	if w.random {
+		return time.Duration(w.rng.ExpFloat64() * float64(w.interval))
+	}
+	return w.interval
 }
 
 // sinceRestart is negative before the restart.
-func (w *world) sinceRestart() time.Duration { return w.now - warmUp - outage }
+func (w *world) sinceRestart() time.Duration { return w.now - warmUp - w.length }
 
-func (w *world) down() bool {
+// failing reports whether the service is down or browned out.
+func (w *world) failing() bool {
 	d := w.now - warmUp
-	return d >= 0 && d < outage && (!w.flapping || d%(10*time.Second) < 7*time.Second)
+	return d >= 0 && d < w.length && (!w.flapping || d%(10*time.Second) < 7*time.Second)
 }
 
-// capacity is in calls per second.
-func (w *world) capacity() float64 {
+func (w *world) down() bool { return w.failing() && w.left == 0 }
+
+// rate is in calls per second.
+func (w *world) rate() float64 {
 	s := w.sinceRestart()
-	if s < 0 {
-		return 520
+	switch {
+	case w.failing():
+		return w.left * w.capacity
+	case s < 0 || !w.story.cold:
+		return w.capacity
 	}
-	return min(520, 80+440*s.Seconds()/30)
+	return min(w.capacity, w.setup.cold+(w.capacity-w.setup.cold)*s.Seconds()/w.warming.Seconds())
 }
 
 // serve lets the service work for one tick.
 func (w *world) serve() {
 	if w.down() {
-		w.queue, w.budget = nil, 0
+		w.queued, w.budget = nil, 0
 		return
 	}
-	w.budget += w.capacity() * tick.Seconds()
-	for ; w.budget >= 1 && len(w.queue) > 0; w.budget-- {
-		r := w.queue[0]
-		w.queue = w.queue[1:]
+	w.budget += w.rate() * tick.Seconds()
+	for ; w.budget >= 1 && len(w.queued) > 0; w.budget-- {
+		r := w.queued[0]
+		w.queued = w.queued[1:]
 		if !r.over {
-			w.end(r, nil)
+			w.finish(r, nil)
 		}
 	}
-	if len(w.queue) == 0 {
+	if len(w.queued) == 0 {
 		w.budget = min(w.budget, 1)
 	}
 }
 
 func (w *world) giveUp() {
-	for len(w.flight) > 0 && w.now-w.flight[0].sent >= patience {
-		w.end(w.flight[0], errFailed)
+	for len(w.flight) > 0 && w.now-w.flight[0].sent >= w.patience {
+		w.finish(w.flight[0], errFailed)
 	}
 }
 
 // call is one wish of a client.
 func (w *world) call(c int) {
-	if s := w.sinceRestart(); s >= 0 {
-		w.wanted[s/time.Second]++
+	w.result.wanted[w.now/time.Second]++
+	if w.sinceRestart() >= 0 {
 		w.result.lost++ // until it is served
 	}
 	r := &request{client: c, sent: w.now, outcome: make(chan error), left: make(chan bool)}
@@ -144,14 +189,14 @@ func (w *world) call(c int) {
 	switch {
 	case w.down():
 		w.result.wasted++
-	case len(w.queue) >= queueMax:
-		w.end(r, errFailed)
+	case len(w.queued) >= w.setup.queue:
+		w.finish(r, errFailed)
 	default:
-		w.queue = append(w.queue, r)
+		w.queued = append(w.queued, r)
 	}
 }
 
-func (w *world) end(r *request, err error) {
+func (w *world) finish(r *request, err error) {
 	for i := range w.flight {
 		if w.flight[i] == r {
 			w.flight = append(w.flight[:i], w.flight[i+1:]...)
@@ -159,9 +204,13 @@ func (w *world) end(r *request, err error) {
 		}
 	}
 	r.over = true
-	if at := r.sent - warmUp - outage; at >= 0 {
+	if err == nil {
+		w.result.served[r.sent/time.Second]++
+	} else if w.left > 0 && r.sent >= warmUp && r.sent < warmUp+w.length {
+		w.result.wasted++
+	}
+	if r.sent >= warmUp+w.length {
 		if err == nil {
-			w.served[at/time.Second]++
 			w.result.lost--
 		} else {
 			w.result.overload++
