@@ -24,6 +24,8 @@ type Breaker struct {
 	meter meter
 	pace  pace
 
+	answers atomic.Int64 // running calls that have an answer
+
 	mu       sync.Mutex // guards the fields below, fields of the period, and the window of the meter
 	last     *lastCalls // with WindowCalls only
 	failed   streak     // failures
@@ -219,7 +221,7 @@ func (b *Breaker) enter(ctx context.Context) (ticket, error) {
 // look is the rest of enter if it needs the clock.
 func (b *Breaker) look(ctx context.Context, p *period, c *cell) (ticket, error) {
 	if now := b.now(); b.meter.fresh(now) && b.cur.Load() == p {
-		return ticket{p, c, now}, nil
+		return ticket{period: p, cell: c, start: now}, nil
 	}
 	c.n[started].Add(^uint64(0)) // admit counts again
 	return b.admit(ctx)
@@ -335,10 +337,10 @@ func (b *Breaker) quiet(t ticket, now time.Duration) (counted, done bool) {
 		return false, false
 	}
 	if t.start != 0 {
-		if slowCall := b.cfg.Load().SlowCall; slowCall > 0 && now-t.start >= slowCall {
+		if slowCall := b.cfg.Load().SlowCall; slowCall > 0 && t.ran(now) >= slowCall {
 			return false, false
 		}
-		b.pace.learn(t.start, now, false)
+		b.pace.learn(t.ran(now), now, false)
 	}
 	t.cell.n[success].Add(1)
 	return true, !b.watch.Load()
@@ -373,9 +375,9 @@ func (b *Breaker) record(ctx context.Context, t ticket, r report) (judged bool) 
 	if t.period == p {
 		if t.start != 0 {
 			slowCall := b.cfg.Load().SlowCall
-			r.long = slowCall > 0 && now-t.start >= slowCall
+			r.long = slowCall > 0 && t.ran(now) >= slowCall
 			if r.outcome == OutcomeSuccess && !r.counted {
-				b.pace.learn(t.start, now, !p.admitsAll())
+				b.pace.learn(t.ran(now), now, !p.admitsAll())
 			}
 		}
 		judged = b.count(ctx, p, now, t, r)
