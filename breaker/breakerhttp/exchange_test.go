@@ -53,6 +53,13 @@ func healthy(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, "well")
 }
 
+// unhurried is healthy after a moment, in which the client notices that its body
+// goes on.
+func unhurried(w http.ResponseWriter, r *http.Request) {
+	time.Sleep(soon)
+	healthy(w, r)
+}
+
 // hang answers nothing until the client has gone.
 func hang(_ http.ResponseWriter, r *http.Request) {
 	io.Copy(io.Discard, r.Body)
@@ -210,9 +217,9 @@ func ordeals(t *testing.T) []ordeal {
 		{name: "impossible port", conn: answer(ok + "\r\n"), req: func(r *http.Request) { r.URL.Host = "127.0.0.1:99999" }, want: ignored},
 		{name: "length without a body", conn: answer(ok + "\r\n"), req: func(r *http.Request) { r.ContentLength, r.Body = 5, nil }, do: direct, want: ignored},
 		{name: "body in memory shorter than its length", serve: healthy, req: post(memory("text"), 9), want: ignored},
-		{name: "body in memory longer than its length", serve: healthy, req: post(func() io.Reader { return bytes.NewBufferString("text") }, 3), want: ignored},
+		{name: "body in memory longer than its length", serve: unhurried, req: post(func() io.Reader { return bytes.NewBufferString("text") }, 3), want: ignored},
 		{name: "body shorter than its length", serve: healthy, req: post(hidden("text"), 9), want: ignored},
-		{name: "body longer than its length", serve: healthy, req: post(hidden("text"), 3), want: ignored},
+		{name: "body longer than its length", serve: unhurried, req: post(hidden("text"), 3), want: ignored},
 		{name: "body that cannot be read", serve: healthy, req: post(failing(""), -1), want: ignored},
 		{name: "body that breaks", serve: healthy, req: post(failing("text"), 9), want: ignored},
 		{name: "body that breaks, of unknown length", serve: healthy, req: post(failing("text"), -1), want: ignored},
