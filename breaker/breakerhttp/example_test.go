@@ -111,3 +111,29 @@ func ExampleOne() {
 	fmt.Println(errors.Is(err, breaker.ErrOpen))
 	// Output: true
 }
+
+func ExampleRefuse() {
+	billing := breaker.New(breaker.Config{Name: "billing"})
+	client := &http.Client{Transport: &breakerhttp.Transport{Gate: breakerhttp.One(billing)}}
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		resp, err := client.Get("http://billing.example.com/")
+		switch {
+		case breakerhttp.Refuse(w, err):
+			return // answered with status 503 and Retry-After
+		case err != nil:
+			http.Error(w, "billing failed", http.StatusBadGateway)
+			return
+		}
+		defer resp.Body.Close()
+		io.Copy(w, resp.Body)
+	}
+
+	billing.Trip(2500*time.Millisecond, nil)
+	w := httptest.NewRecorder()
+	handler(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	fmt.Println(w.Code, w.Header().Get("Retry-After"))
+	fmt.Print(w.Body)
+	// Output:
+	// 503 3
+	// {"type":"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity","title":"Service unavailable","status":503}
+}
