@@ -197,9 +197,9 @@ func (b *Breaker) command(act func(p *period, now time.Duration)) {
 }
 
 // enter implements gate. A closed breaker admits without a lock, and without
-// the clock if nobody can give up the call and few calls are running. The call
-// counts as started before the period is confirmed. So if the period changes
-// meanwhile, the call is not missing in the count of the old period.
+// the clock if the call cannot be given up and few calls are running. The call
+// counts as started before the period is loaded again. So if the period has
+// changed, no call of the old period counts as a running call of the new.
 func (b *Breaker) enter(ctx context.Context) (ticket, error) {
 	if ctx.Err() != nil {
 		return ticket{}, ctxerr.New(ctx, op(b.Name()))
@@ -325,13 +325,19 @@ func (b *Breaker) end(ctx context.Context, t ticket, o Outcome, err error) {
 	}
 }
 
-// quiet takes a success. It is done if the success matters to nothing but its
-// counter; then it costs a reading of the clock and an addition. Not so, by the
-// flag watch, outside StateClosed and StateForcedClosed; with WindowCalls; while
-// a shadow lasts; and while the window contains failures but not MinCalls calls,
-// because then a success may complete them. A failure that is judged meanwhile
-// sets watch before it reads the counters. So either it sees the success, or
-// the success sees watch after it has counted and is not done.
+// quiet takes a success. It is done if the success matters to nothing except
+// its counter. Then the success costs a reading of the clock and an addition.
+// The flag watch is set if the next success may matter:
+//
+//   - in all states except StateClosed and StateForcedClosed
+//   - with WindowCalls
+//   - during a shadow
+//   - while the window contains failures but not MinCalls calls, which the
+//     success may complete
+//
+// A failure that is judged meanwhile sets watch before it reads the counters.
+// So either it sees the success, or the success sees watch after it has counted
+// and is not done.
 func (b *Breaker) quiet(t ticket, now time.Duration) (counted, done bool) {
 	if b.watch.Load() || t.period != b.cur.Load() || !b.meter.fresh(now) {
 		return false, false

@@ -9,7 +9,7 @@ import (
 // A Call is an admitted call. Report its end once, by Done or by Report. The
 // first report counts, further reports do nothing. The methods may be called
 // from any goroutine. The zero Call is ready for [Call.Begin]; its other
-// methods do nothing.
+// methods, and those of a nil *Call, do nothing.
 type Call struct {
 	gate   gate
 	ctx    context.Context // whether it is done at the end decides the outcome
@@ -52,7 +52,7 @@ func (c *Call) begin(ctx context.Context, g gate) error {
 // a Breaker takes the rest neither for slow nor for hanging. The call still
 // needs a report.
 func (c *Call) Answered() {
-	if c.gate == nil || c.state.Load() != running {
+	if c == nil || c.gate == nil || c.state.Load() != running {
 		return
 	}
 	now := c.gate.answered(1)
@@ -77,7 +77,7 @@ func (c *Call) Report(o Outcome) {
 
 // end returns the ticket for the first report, and false for further reports.
 func (c *Call) end() (ticket, bool) {
-	if c.gate == nil {
+	if c == nil || c.gate == nil {
 		return ticket{}, false
 	}
 	state := c.state.Swap(done)

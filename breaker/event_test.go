@@ -46,8 +46,9 @@ func TestHooksMayCallBack(t *testing.T) {
 	}
 }
 
-// TestHookOrder changes the state from many goroutines at once. The oracle is the path itself: each event
-// begins where the one before ended, and no two hooks overlap.
+// TestHookOrder changes the state from many goroutines at once. The oracle is
+// the path itself: each event begins where the one before ended, and no two
+// hooks overlap.
 func TestHookOrder(t *testing.T) {
 	var inside atomic.Int64
 	var events, broken int
@@ -133,7 +134,8 @@ func TestHookThatPanics(t *testing.T) {
 	}
 }
 
-// A shadow ends with the first success that makes the window good again, not with the tenth.
+// A shadow ends with the first success that makes the window good again, not
+// with the tenth.
 func TestShadowEndsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events []breaker.State

@@ -16,7 +16,8 @@ var (
 	bg      = context.Background()
 )
 
-// steady is a configuration without chance: four calls decide, and openings last exactly 1 s, 2 s, 4 s, 8 s.
+// steady is a configuration without chance: four calls decide, and openings
+// last exactly 1 s, 2 s, 4 s, 8 s.
 func steady() breaker.Config {
 	return breaker.Config{
 		Name: "dep", Window: 10 * time.Second, MinCalls: 4, Consecutive: -1,
@@ -93,6 +94,6 @@ func randomCommand(b *breaker.Breaker) {
 	}
 }
 
-// bubble runs f in a synctest bubble, whose clock is decades away from the real one. Nothing a breaker keeps may tie
-// it to the bubble.
+// bubble runs f in a synctest bubble, whose clock is decades away from the real
+// one. Nothing a breaker keeps may tie it to the bubble.
 func bubble(t *testing.T, f func()) { synctest.Test(t, func(*testing.T) { f() }) }

@@ -15,14 +15,15 @@ import (
 // not marked by [Mark], and the context of the call is done. Then the duration
 // of the call decides:
 //
-//   - If the deadline of the context has expired, the call is a failure, unless
-//     half of the successes take longer than it ran: then it is ignored.
-//   - If the context was canceled, the call is ignored, unless it ran for
-//     Config.SlowCall or, without SlowCall, three times as long as the longest
-//     of the latest successes: then it is a failure.
+//   - If the deadline of the context has expired, the call is a failure. But
+//     if half of the successes take longer than it ran, it is ignored.
+//   - If the context was canceled, the call is ignored. But if it ran for
+//     Config.SlowCall, it is a failure. Without SlowCall, it is a failure if it
+//     ran three times as long as the longest of the latest successes.
 //
 // A breaker opens if nothing succeeds for a window and callers give up at
-// least Config.MinCalls calls meanwhile. A panic or runtime.Goexit is a failure.
+// least Config.MinCalls calls meanwhile. A panic or runtime.Goexit is a
+// failure.
 type Outcome uint8
 
 const (

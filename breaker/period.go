@@ -76,8 +76,8 @@ type trial struct {
 	recovery
 }
 
-// take gives a place to a call at now if there is one. A probe that began at
-// limit or before loses its place, but it may still report.
+// take gives a place to a call at now if there is a free place. A probe that
+// began at limit or before loses its place, but it may still report.
 func (t *trial) take(now, limit time.Duration, most int) bool {
 	t.places = slices.DeleteFunc(t.places, func(start time.Duration) bool { return start <= limit })
 	if t.passed+len(t.places) >= most {

@@ -3,8 +3,8 @@ package breaker
 import "time"
 
 // Stats is a snapshot of a breaker. The counters count since New and only
-// grow. Each call that has ended is in exactly one of Successes, Failures,
-// Ignored and Late.
+// grow. Each call that has ended is counted once, in Successes, Failures,
+// Ignored or Late.
 type Stats struct {
 	Name       string        `json:"name"`           // Config.Name
 	State      State         `json:"state"`          // as reported by Breaker.State

@@ -86,14 +86,14 @@ func (b *Breaker) open(ctx context.Context, now, d time.Duration, reason string,
 	return b.move(ctx, now, StateOpen, d, reason, r.err)
 }
 
-// openPeriod is the length of an open period without jitter: a 25th of the time
-// since the outage began, which is the first of the openings without a long
-// spell of success between.
+// openPeriod is the length of an open period without jitter: at least a 40th of
+// the time since the outage began. That is the first opening that no long spell
+// of success has followed.
 func (b *Breaker) openPeriod(now time.Duration) time.Duration {
 	c := b.cfg.Load()
 	d := c.OpenFor
 	if b.lastOpen > 0 {
-		d = max(d, (now-b.outage)/25)
+		d = max(d, (now-b.outage)/40)
 	}
 	return min(d, c.MaxOpenFor)
 }
@@ -159,7 +159,7 @@ func (b *Breaker) rotate(p *period, now time.Duration) {
 	b.listen(p, now, end)
 }
 
-// figures are what the rules look at.
+// figures returns the numbers that the rules look at.
 func (b *Breaker) figures(p *period, now time.Duration) figures {
 	w := b.meter.windowAt(now)
 	if b.last != nil {
@@ -232,7 +232,7 @@ func (b *Breaker) count(ctx context.Context, p *period, now time.Duration, t tic
 func (b *Breaker) review(ctx context.Context, p *period, now time.Duration, r report) *period {
 	c, limit := b.cfg.Load(), 0
 	if p.now() == StateRecovering {
-		limit = int(p.trial.limit)
+		limit = max(1, int(p.trial.limit))
 	}
 	f := b.figures(p, now)
 	if f.calls < c.MinCalls {

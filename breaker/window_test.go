@@ -55,7 +55,8 @@ func TestJudgedOnEveryCompletion(t *testing.T) {
 	checkState(t, b, breaker.StateOpen)
 }
 
-// The expiry of successes raises the ratio too; the next call, whatever its outcome, is judged by it.
+// The expiry of successes raises the ratio too; the next call, whatever its
+// outcome, is judged by it.
 func TestJudgedAfterExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := breaker.New(steady())
@@ -69,7 +70,8 @@ func TestJudgedAfterExpiry(t *testing.T) {
 	})
 }
 
-// A success that completes MinCalls without a lock, at the moment a failure is judged, is judged by one of the two.
+// A success that completes MinCalls without a lock, at the moment a failure is
+// judged, is judged by one of the two.
 func TestConcurrentSuccessIsJudged(t *testing.T) {
 	cfg := steady()
 	cfg.MinCalls, cfg.FailureRatio = 3, 0.3

@@ -41,7 +41,7 @@ func (v Version) step(p Part) Version {
 func (v Version) stepWide(p Part) Version {
 	n := v.decimals()
 	i := int(Major - p)
-	n[i] = increment(n[i])
+	n[i] = add(n[i], 1)
 	for i++; i < len(n); i++ {
 		n[i] = "0"
 	}
@@ -89,7 +89,7 @@ func splitBase(id string) (line, base string) {
 func raise(pre string) string {
 	i := strings.LastIndexByte(pre, '.') + 1
 	if numeric(pre[i:]) {
-		return pre[:i] + increment(pre[i:])
+		return pre[:i] + add(pre[i:], 1)
 	}
 	return pre + ".0"
 }

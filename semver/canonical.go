@@ -155,8 +155,7 @@ func (v Version) before(w Version) bool {
 		return w == v.Next()
 	}
 	rest, ok := strings.CutPrefix(w.ext, v.ext)
-	return ok && rest == ".0" && v == Version{v.major, v.minor, v.patch, v.ext, w.core, w.pre - 2} &&
-		w.major == v.major && w.minor == v.minor && w.patch == v.patch
+	return ok && rest == ".0" && v.floor() == w.floor()
 }
 
 // afterRelease returns X.Y.Z if v is X.Y.(Z+1)-0, the successor of X.Y.Z.
@@ -199,7 +198,7 @@ func (r Range) appendKind(b []byte, pre bool, limit int) []byte {
 //
 // Errors: the same as [Dialect.ParseRange].
 func ParseRange(s string) (Range, error) {
-	if strings.HasPrefix(s, plainMark) || strings.Contains(s, preMark) {
+	if strings.HasPrefix(s, plainMark) || strings.IndexByte(s, ';') >= 0 {
 		return parseStored(s, MaxRangeLength)
 	}
 	return NPM.ParseRange(s)
@@ -308,8 +307,8 @@ func (r Range) Value() (driver.Value, error) {
 // Scan implements sql.Scanner for text. For a column with NULLs, use
 // sql.Null[Range].
 //
-// Errors: the same as [Range.UnmarshalText], and ErrUnsupported if src is NULL or
-// not text.
+// Errors: the same as [Range.UnmarshalText], and ErrUnsupported if src is NULL
+// or not text.
 func (r *Range) Scan(src any) error {
 	text, err := columnText(src)
 	if err != nil {

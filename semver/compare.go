@@ -14,21 +14,18 @@ import (
 // Compare does not allocate for numbers below math.MaxUint64.
 func (v Version) Compare(w Version) int {
 	switch {
-	case v.core != 0 && w.core != 0: // both have digits in ext
-		if c := compareWide(v, w); c != 0 {
-			return c
-		}
+	case v.core|w.core != 0:
+		return compareWide(v, w)
 	case v.major != w.major:
 		return order(v.major < w.major)
 	case v.minor != w.minor:
 		return order(v.minor < w.minor)
 	case v.patch != w.patch:
 		return order(v.patch < w.patch)
-	}
-	if v.pre == 0 || w.pre == 0 { // a release is above its pre-releases
+	case v.pre == 0 || w.pre == 0: // a release is above its pre-releases
 		return cmp.Compare(w.pre, v.pre)
 	}
-	return compareIdentifiers(v.ext[v.core+1:v.core+v.pre], w.ext[w.core+1:w.core+w.pre])
+	return compareIdentifiers(v.ext[:v.pre], w.ext[:w.pre])
 }
 
 // Less reports whether v has lower precedence than w.
@@ -43,7 +40,7 @@ func (v Version) CompareTotal(w Version) int {
 	if c := v.Compare(w); c != 0 {
 		return c
 	}
-	a, b := v.Build(), w.Build()
+	a, b := v.ext[v.core+v.pre:], w.ext[w.core+w.pre:]
 	if a == "" || b == "" {
 		return cmp.Compare(len(a), len(b))
 	}
@@ -58,42 +55,83 @@ func order(less bool) int {
 	return +1
 }
 
-// compareIdentifiers compares lists of dot-separated identifiers. Identifiers
-// before the first differing byte are equal, so that byte lies in the pair of
-// identifiers that decides.
+// compareIdentifiers compares lists of dot-separated identifiers, each after a
+// "-" or "+". Identifiers before the first differing byte are equal, so that
+// byte lies in the pair of identifiers that decides.
 func compareIdentifiers(a, b string) int {
-	i, n := 0, min(len(a), len(b))
+	i, n := 1, min(len(a), len(b))
 	for i+8 <= n && load64(a[i:]) == load64(b[i:]) {
 		i += 8
 	}
 	for i < n && a[i] == b[i] {
 		i++
 	}
-	aEnds, bEnds := identEnds(a, i), identEnds(b, i)
-	if aEnds && bEnds { // the identifiers are equal: the longer list is above
+	x, y := at(a, i), at(b, i)
+	switch {
+	case x == y: // both identifiers end, and are equal: the longer list is above
 		return cmp.Compare(len(a), len(b))
+	case x == '.' || y == '.': // one identifier is the start of the other
+		return order(x == '.')
+	}
+	if x-'0' > 9 && y-'0' > 9 { // neither is a number
+		return order(x < y)
 	}
 	start := i // of the digits before i, and of the identifier if it is digits so far
-	for start > 0 && a[start-1]-'0' <= 9 {
+	for start > 1 && a[start-1]-'0' <= 9 {
 		start--
 	}
-	if start == 0 || a[start-1] == '.' {
-		_, x := digits(a, i)
-		_, y := digits(b, i)
-		switch xn, yn := identEnds(a, x), identEnds(b, y); {
-		case xn != yn: // a number is below a text
-			return order(xn)
-		case xn && x != y:
-			return compareDecimal(a[start:x], b[start:y])
-		}
-	} else if aEnds || bEnds {
-		return order(aEnds)
+	if start > 1 && a[start-1] != '.' {
+		return order(x < y)
 	}
-	return order(a[i] < b[i])
+	if a[start] == '0' || b[start] == '0' {
+		return compareZeros(a, b, start, order(x < y))
+	}
+	p, q := x, y // the first bytes after i of which one is no digit
+	for p-'0' <= 9 && q-'0' <= 9 {
+		i++
+		p, q = at(a, i), at(b, i)
+	}
+	switch {
+	case p == q: // numbers of the same length, or texts
+		return order(x < y)
+	case p == '.' || q == '.': // a number is below a longer number and a text
+		return order(p == '.')
+	case p-'0' <= 9 && at(a, digitsEnd(a, i)) == '.':
+		return -1
+	case q-'0' <= 9 && at(b, digitsEnd(b, i)) == '.':
+		return +1
+	}
+	return order(x < y)
 }
 
-// identEnds reports whether an identifier of s ends before s[i].
-func identEnds(s string, i int) bool { return i == len(s) || s[i] == '.' }
+// compareZeros compares the identifiers at a[start:] and b[start:], which begin
+// with digits and may have leading zeros. For two texts it returns texts.
+func compareZeros(a, b string, start, texts int) int {
+	j, k := digitsEnd(a, start), digitsEnd(b, start)
+	switch numeric, numeric2 := at(a, j) == '.', at(b, k) == '.'; {
+	case numeric != numeric2: // a number is below a text
+		return order(numeric)
+	case numeric:
+		return compareDecimal(a[start:j], b[start:k])
+	}
+	return texts
+}
+
+// digitsEnd returns the end of the digits at s[i:].
+func digitsEnd(s string, i int) int {
+	for i < len(s) && s[i]-'0' <= 9 {
+		i++
+	}
+	return i
+}
+
+// at returns s[i], or a dot at the end of s.
+func at(s string, i int) byte {
+	if i < len(s) {
+		return s[i]
+	}
+	return '.'
+}
 
 // load64 returns the first 8 bytes of s. The compiler makes it a single load.
 func load64(s string) uint64 {
@@ -103,10 +141,7 @@ func load64(s string) uint64 {
 }
 
 // numeric reports whether s consists of digits.
-func numeric(s string) bool {
-	_, end := digits(s, 0)
-	return end == len(s)
-}
+func numeric(s string) bool { return digitsEnd(s, 0) == len(s) }
 
 // CompareStrings compares two texts by precedence. Like
 // golang.org/x/mod/semver.Compare it admits a leading "v" and missing numbers.

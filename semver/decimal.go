@@ -1,6 +1,10 @@
 package semver
 
-import "strings"
+import (
+	"cmp"
+	"math/big"
+	"strings"
+)
 
 // decimals returns the three numbers of v in decimal.
 func (v Version) decimals() [3]string {
@@ -23,32 +27,10 @@ func fromDecimals(n [3]string) Version {
 	return v
 }
 
-// increment adds 1 to a decimal number of any length.
-func increment(s string) string {
-	b := []byte(s)
-	for i := len(b) - 1; i >= 0; i-- {
-		if b[i] != '9' {
-			b[i]++
-			return string(b)
-		}
-		b[i] = '0'
-	}
-	return "1" + string(b)
-}
-
-// decrement subtracts 1 from a decimal number of any length, which is at
-// least 1.
-func decrement(s string) string {
-	b := []byte(s)
-	i := len(b) - 1
-	for ; b[i] == '0'; i-- {
-		b[i] = '9'
-	}
-	b[i]--
-	if b[0] == '0' && len(b) > 1 {
-		b = b[1:]
-	}
-	return string(b)
+// add returns the sum of a decimal number of any length and n.
+func add(s string, n int64) string {
+	sum, _ := new(big.Int).SetString(s, 10)
+	return sum.Add(sum, big.NewInt(n)).String()
 }
 
 // previousPatch returns the release before the numbers of v, and false if the
@@ -58,12 +40,11 @@ func (v Version) previousPatch() (Version, bool) {
 		return Version{}, false
 	}
 	n := v.decimals()
-	n[2] = decrement(n[2])
+	n[2] = add(n[2], -1)
 	return fromDecimals(n), true
 }
 
-// compareWide compares the numbers of two versions that both have digits in
-// ext.
+// compareWide is Compare if v or w has digits in ext.
 func compareWide(v, w Version) int {
 	m, n := v.decimals(), w.decimals()
 	for i := range m {
@@ -71,7 +52,10 @@ func compareWide(v, w Version) int {
 			return c
 		}
 	}
-	return 0
+	if v.pre == 0 || w.pre == 0 {
+		return cmp.Compare(w.pre, v.pre)
+	}
+	return compareIdentifiers(v.ext[v.core:v.core+v.pre], w.ext[w.core:w.core+w.pre])
 }
 
 // compareDecimal compares two numbers. Numbers of equal value are ordered by

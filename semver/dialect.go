@@ -30,14 +30,14 @@ const (
 
 	// Terraform is the language of required_version, as
 	// github.com/hashicorp/go-version reads it: comparators joined by commas,
-	// missing numbers are 0, and ~> lets the last number given grow. So ~> 5 has
-	// no upper bound.
+	// missing numbers are 0, and ~> lets the last number given grow. So ~> 5
+	// has no upper bound. ~> with a pre-release contains no release.
 	Terraform
 
 	// TerraformProvider is the language of provider requirements, as
-	// github.com/apparentlymart/go-versions reads it. It differs from Terraform
-	// in ~> 5, which is >= 5, < 6, in the rule for pre-releases, and in refusing
-	// a "v".
+	// github.com/apparentlymart/go-versions reads it. Unlike in Terraform,
+	// ~> 5 is >= 5, < 6, the rule for pre-releases is PreExact, and a "v" is an
+	// error.
 	TerraformProvider
 )
 
@@ -49,8 +49,8 @@ type Prereleases uint8
 const (
 	// PreSameCore admits a pre-release within the bounds if a comparator of the
 	// same alternative names a pre-release of the same three numbers:
-	// >=1.2.3-rc.1 contains 1.2.3-rc.2 but not 1.2.4-rc.1. It is the rule of NPM
-	// and Cargo.
+	// >=1.2.3-rc.1 contains 1.2.3-rc.2 but not 1.2.4-rc.1. It is the rule of
+	// NPM and Cargo.
 	PreSameCore Prereleases = iota + 1
 
 	// PreAll admits every pre-release within the bounds. In NPM and Cargo a
@@ -70,8 +70,8 @@ const (
 	PreNone
 
 	// PreEachCore admits a pre-release within the bounds if every comparator
-	// except != names a pre-release of the same three numbers. ~> with a
-	// pre-release then contains no release. It is the rule of Terraform.
+	// except != names a pre-release of the same three numbers. It is the rule
+	// of Terraform.
 	PreEachCore
 )
 

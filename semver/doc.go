@@ -35,8 +35,7 @@
 // another rule:
 //
 //	chart, err := semver.Helm.ParseRange(">=1.19-0")
-//	admit := semver.NPM.With(semver.PreAll)
-//	r, err := admit.ParseRange(">=1.19")
+//	admit, err := semver.NPM.With(semver.PreAll).ParseRange(">=1.19")
 //
 // # Find versions in a store
 //

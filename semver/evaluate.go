@@ -9,9 +9,10 @@ type evaluation struct {
 	rule    Prereleases
 	whole   bool // npm: an alternative was *
 
-	// The alternative at hand: the bounds of its releases and pre-releases,
-	// the exclusions, and the numbers whose pre-releases are named.
+	// The alternative at hand: its bounds, the bounds of its pre-releases if
+	// they are apart, its exclusions, and whether it names a pre-release.
 	rel, pre Interval
+	apart    bool
 	not      []Interval
 	named    bool
 }
@@ -23,8 +24,7 @@ func (e *evaluation) alternative(terms []comparator, out []Interval) []Interval 
 		return out
 	}
 	e.rel = Interval{Lo: origin, Unbounded: true, Releases: true}
-	e.pre = Interval{Lo: origin, Unbounded: true, Prereleases: true}
-	e.not, e.named = nil, false
+	e.apart, e.not, e.named = false, nil, false
 	start := len(out)
 	for i := range terms {
 		e.narrow(&terms[i])
@@ -50,20 +50,41 @@ func (e *evaluation) narrow(c *comparator) {
 // atLeast removes the versions below v.
 func (e *evaluation) atLeast(v Version) {
 	e.rel.atLeast(v)
-	e.pre.atLeast(v)
+	if e.apart {
+		e.pre.atLeast(v)
+	}
 }
 
 // below removes the versions at or above v.
 func (e *evaluation) below(v Version) {
 	e.rel.below(v)
-	e.pre.below(v)
+	if e.apart {
+		e.pre.below(v)
+	}
+}
+
+// prereleases returns the bounds of the pre-releases, which are apart from the
+// bounds of the releases from now on.
+func (e *evaluation) prereleases() *Interval {
+	if !e.apart {
+		e.pre, e.apart = e.rel, true
+		e.pre.Releases, e.pre.Prereleases = false, true
+	}
+	return &e.pre
+}
+
+// releases returns the bounds of the releases, which are apart from the bounds
+// of the pre-releases from now on.
+func (e *evaluation) releases() *Interval {
+	e.prereleases()
+	return &e.rel
 }
 
 // exclude removes the versions from lo up to hi.
 func (e *evaluation) exclude(lo, hi Version) { e.not = append(e.not, between(lo, hi)) }
 
 // prefixEnd returns the first version above all versions that begin with the
-// numbers of c.
+// numbers of c. Without numbers it is the successor of c.v.
 func (c *comparator) prefixEnd() Version {
 	if c.parts == 3 {
 		return c.v.Next()
@@ -107,44 +128,17 @@ func (e *evaluation) npm(c *comparator) {
 		return
 	}
 	partial, all := c.parts < 3, e.rule == PreAll
-	lo := c.v.WithoutBuild()
+	lo, end := c.v.WithoutBuild(), c.end()
 	switch {
 	case all && (partial || c.op == opFrom && c.v.pre == 0), partial && (c.op == opLt || c.op == opNe):
 		lo = lo.floor()
-	case e.rule == PreSameCore && lo == Version{}:
+	case lo == Version{} && e.rule == PreSameCore && (partial || c.op >= opGe):
 		lo = origin // node-semver takes >=0.0.0 for *
 	}
-	switch c.op {
-	case opLt:
-		e.below(c.lowest(lo))
-	case opLe, opTo:
-		e.below(c.prefixEnd())
-	case opGe, opFrom:
-		e.atLeast(lo)
-	case opGt:
-		hi := c.prefixEnd()
-		if partial && !all {
-			hi = hi.Core()
-		}
-		e.atLeast(hi)
-	case opNe:
-		e.exclude(c.lowest(lo), c.prefixEnd())
-	case opNone, opEq:
-		e.atLeast(c.lowest(lo))
-		e.below(c.prefixEnd())
-	default:
-		e.atLeast(lo)
-		e.below(c.compatibleEnd())
+	if c.op == opGt && partial && !all {
+		end = end.Core()
 	}
-}
-
-// lowest returns lo, or the version of c where node-semver does not take
-// 0.0.0 for the lowest version.
-func (c *comparator) lowest(lo Version) Version {
-	if lo == origin && c.parts == 3 {
-		return c.v.WithoutBuild()
-	}
-	return lo
+	e.full(c, lo, end)
 }
 
 // cargo applies the bounds of Rust's semver crate, which compares only the
@@ -171,15 +165,15 @@ func (e *evaluation) cargo(c *comparator) {
 	}
 	switch c.op {
 	case opGe:
-		e.rel.atLeast(lo)
-		e.pre.atLeast(end)
+		e.releases().atLeast(lo)
+		e.prereleases().atLeast(end)
 	case opLe:
-		e.rel.below(end)
-		e.pre.below(floor)
+		e.releases().below(end)
+		e.prereleases().below(floor)
 	default:
+		e.prereleases().below(origin)
 		e.rel.atLeast(lo)
 		e.rel.below(end)
-		e.pre.below(origin)
 	}
 }
 
@@ -203,38 +197,29 @@ func (e *evaluation) full(c *comparator, lo, end Version) {
 }
 
 // helm applies the bounds of Masterminds/semver: missing numbers are 0, and a
-// bound begins at that version, not at its lowest pre-release.
+// bound begins at that version, not at its lowest pre-release. With most
+// operators, * stands for 0.0.0.
 func (e *evaluation) helm(c *comparator) {
-	lo := c.v.WithoutBuild()
+	lo, end := c.v.WithoutBuild(), c.end()
 	switch {
-	case c.parts == 0:
-		e.helmAny(c)
-	case c.parts == 3 || c.op != opNe:
-		e.full(c, lo, c.end())
-	case c.parts == 1: // excludes everything that begins with the number
-		e.exclude(lo.floor(), c.end())
-	case lo.pre == 0: // excludes the releases alone
-		e.not = append(e.not, Interval{Lo: lo, Hi: c.end(), Releases: true})
-	default:
-		e.exclude(lo, lo.Next())
-	}
-}
-
-// helmAny applies * and x, which stand for 0.0.0 with most operators.
-func (e *evaluation) helmAny(c *comparator) {
-	lo := c.v
-	switch c.op {
-	case opNone, opEq, opTilde:
+	case c.parts == 0 && (c.op == opNone || c.op == opEq || c.op == opTilde):
 		e.atLeast(lo)
-	case opLe, opTo:
-		e.below(Version{}.step(Minor).floor())
-	case opGt:
-		e.full(c, lo, lo.Next())
-	case opCaret:
-		e.full(c, lo, Version{}.step(Patch).floor())
-	default:
-		e.full(c, lo, lo.Next())
+		return
+	case c.parts == 0 && (c.op == opLe || c.op == opTo):
+		end = Version{minor: 1}.floor()
+	case c.parts == 0 && c.op == opCaret:
+		end = Version{patch: 1}.floor()
+	case c.parts == 0:
+		end = lo.Next()
+	case c.op == opNe && c.parts == 1: // everything that begins with the number
+		lo = lo.floor()
+	case c.op == opNe && c.parts == 2 && lo.pre == 0: // the releases alone
+		e.not = append(e.not, Interval{Lo: lo, Hi: end, Releases: true})
+		return
+	case c.op == opNe:
+		end = lo.Next()
 	}
+	e.full(c, lo, end)
 }
 
 // terraform applies the bounds of go-version and go-versions: missing numbers
@@ -254,7 +239,7 @@ func (e *evaluation) terraform(c *comparator) {
 		e.below(c.compatibleEnd())
 	}
 	if lo.pre != 0 {
-		e.rel.below(origin)
+		e.releases().below(origin)
 	}
 }
 
@@ -266,10 +251,10 @@ func (e *evaluation) name(c *comparator, out []Interval) []Interval {
 	switch {
 	case e.rule == PreEachCore && c.op != opNe:
 		if !names {
-			e.pre.below(origin)
+			e.prereleases().below(origin)
 			return out
 		}
-		e.pre.atLeast(c.v.floor())
+		e.prereleases().atLeast(c.v.floor())
 		e.pre.below(c.v.Core())
 	case !names || c.op == opNe:
 	case e.rule == PreSameCore:
@@ -283,27 +268,25 @@ func (e *evaluation) name(c *comparator, out []Interval) []Interval {
 // finish appends the versions of the alternative to out, which contains the
 // named pre-releases from start on.
 func (e *evaluation) finish(out []Interval, start int) []Interval {
+	bounds := &e.rel
+	if e.apart {
+		bounds = &e.pre
+	}
 	for i := range out[start:] {
-		out[start+i].clip(&e.pre)
+		out[start+i].clip(bounds)
 	}
 	named := len(out) > start
-	if e.rule != PreAll && e.rule != PreEachCore && (e.rule != PreGroup || !e.named) {
-		e.pre.below(origin)
-	}
 	// As in node-semver, an alternative that is * replaces all others, even if
 	// they admit pre-releases.
 	if e.dialect == NPM && e.rule == PreSameCore && !named && e.not == nil && e.rel.Unbounded && e.rel.Lo == origin {
 		e.whole = true
 		return append(out[:0], e.rel)
 	}
-	if e.rel.Lo == e.pre.Lo && e.rel.Hi == e.pre.Hi && e.rel.Unbounded == e.pre.Unbounded {
-		e.rel.Prereleases = true
-		out = append(out, e.rel)
-	} else {
-		out = append(out, e.rel)
-		if e.pre.Unbounded || e.pre.Lo.Less(e.pre.Hi) {
-			out = append(out, e.pre)
-		}
+	all := e.rule == PreAll || e.rule == PreEachCore || e.rule == PreGroup && e.named
+	e.rel.Prereleases = all && !e.apart
+	out = append(out, e.rel)
+	if all && e.apart {
+		out = append(out, e.pre)
 	}
 	if e.not != nil {
 		r := newRange("", out[start:]).Difference(newRange("", e.not))

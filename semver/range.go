@@ -2,8 +2,8 @@ package semver
 
 import (
 	"iter"
+	"math/bits"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -21,10 +21,10 @@ import (
 type Range struct {
 	text string // the parsed text, if there is one
 
-	// cuts are the versions at which membership changes: first the cuts of the
-	// releases, which are releases, then the cuts of the pre-releases, which are
-	// pre-releases. Both are ascending and without build metadata. A version is
-	// a member if an odd number of the cuts of its kind are at or below it.
+	// cuts are the versions at which membership changes, without build
+	// metadata: first the cuts of the releases, which are releases, then the
+	// cuts of the pre-releases, which are pre-releases. Both are ascending. A
+	// version is a member if an odd number of cuts of its kind are <= it.
 	// Every version has a successor among its kind, so equal sets have equal
 	// cuts.
 	cuts []Version
@@ -32,7 +32,8 @@ type Range struct {
 	form form  // how to write the set, if text is ""
 }
 
-// newRange returns the union of intervals, which it sorts. If text is "", the
+// newRange returns the union of intervals, which it sorts. Their bounds have no
+// build metadata. If text is "", the
 // range does not refer to the texts of the bounds.
 func newRange(text string, spans []Interval) Range {
 	n := 0
@@ -44,7 +45,8 @@ func newRange(text string, spans []Interval) Range {
 			n += 2
 		}
 	}
-	if byLo := func(a, b Interval) int { return a.Lo.Compare(b.Lo) }; !slices.IsSortedFunc(spans, byLo) {
+	byLo := func(a, b Interval) int { return a.Lo.Compare(b.Lo) }
+	if len(spans) > 1 && !slices.IsSortedFunc(spans, byLo) {
 		slices.SortFunc(spans, byLo)
 	}
 	cuts := appendCuts(make([]Version, 0, n), spans, false)
@@ -94,28 +96,36 @@ func appendCuts(dst []Version, spans []Interval, pre bool) []Version {
 		if pre && !s.Prereleases || !pre && !s.Releases {
 			continue
 		}
-		lo, hi := s.Lo.lift(pre), s.Hi.lift(pre)
-		last := len(dst) - 1
-		switch {
-		case !s.Unbounded && hi.Compare(lo) <= 0: // empty
+		lo, hi := s.Lo, s.Hi
+		if (lo.pre != 0) != pre {
+			lo = lo.lift(pre)
+		}
+		if last := len(dst) - 1; s.Unbounded {
+			if len(dst) == start || lo.Compare(dst[last]) > 0 {
+				return append(dst, lo)
+			}
+			return dst[:last]
+		}
+		if (hi.pre != 0) != pre {
+			hi = hi.lift(pre)
+		}
+		switch last := len(dst) - 1; {
+		case hi.Compare(lo) <= 0: // empty
 		case len(dst) == start || lo.Compare(dst[last]) > 0: // apart from the last interval
 			dst = append(dst, lo, hi)
-		case s.Unbounded || hi.Compare(dst[last]) > 0: // extends the last interval
+		case hi.Compare(dst[last]) > 0: // extends the last interval
 			dst[last] = hi
-		}
-		if s.Unbounded {
-			return dst[:len(dst)-1]
 		}
 	}
 	return dst
 }
 
-// lift returns the lowest version at or above v of the given kind, without
+// lift returns the lowest version at or above v of the given kind. v has no
 // build metadata.
 func (v Version) lift(pre bool) Version {
 	switch {
 	case (v.pre != 0) == pre:
-		return v.WithoutBuild()
+		return v
 	case pre:
 		return v.Next()
 	}
@@ -180,31 +190,51 @@ func (r Range) kind(pre bool) []Version {
 // Contains reports whether v is in r. It does not allocate, and its time is
 // logarithmic in the number of intervals.
 func (r Range) Contains(v Version) bool {
-	cuts := r.kind(v.pre != 0)
-	lo, hi := 0, len(cuts)
-	for lo < hi { // like below, but mostly without a call
-		mid := int(uint(lo+hi) / 2)
-		var above bool
-		switch c := &cuts[mid]; {
-		case c.major != v.major:
-			above = c.major > v.major
-		case c.minor != v.minor && v.core == 0:
-			above = c.minor > v.minor
-		default:
-			above = c.Compare(v) > 0
-		}
-		if !above {
-			lo = mid + 1
+	if v.pre != 0 || v.core != 0 {
+		return below(r.kind(v.pre != 0), v)%2 == 1
+	}
+	// Releases, mostly: the numbers alone decide.
+	cuts := r.cuts[:r.rel]
+	for len(cuts) > 8 {
+		if mid := len(cuts) / 4 * 2; cuts[mid].above(&v) == 0 {
+			cuts = cuts[mid:]
 		} else {
-			hi = mid
+			cuts = cuts[:mid]
 		}
 	}
-	return lo%2 == 1
+	n := uint64(len(cuts))
+	for i := range cuts {
+		n -= cuts[i].above(&v)
+	}
+	return n%2 == 1
+}
+
+// above returns 1 if the numbers of v are above the numbers of w, which are
+// all below math.MaxUint64, and otherwise 0.
+func (v *Version) above(w *Version) uint64 {
+	_, borrow := bits.Sub64(w.patch, v.patch, 0)
+	_, borrow = bits.Sub64(w.minor, v.minor, borrow)
+	_, borrow = bits.Sub64(w.major, v.major, borrow)
+	return borrow
 }
 
 // below returns how many cuts are at or below v.
 func below(cuts []Version, v Version) int {
-	return sort.Search(len(cuts), func(i int) bool { return v.Less(cuts[i]) })
+	lo, hi := 0, len(cuts)
+	for lo < hi {
+		mid := int(uint(lo+hi) / 2)
+		c := &cuts[mid]
+		above := c.major > v.major
+		if c.major == v.major || v.core != 0 {
+			above = c.Compare(v) > 0
+		}
+		if above {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	return lo
 }
 
 // Check is like [Range.Contains] but returns an error with the reason if v is
@@ -268,6 +298,7 @@ func (r Range) Least() (Version, bool) { return r.Ceil(origin) }
 // is the nearest fix. The result need not be published: directly above 1.4.1
 // is 1.4.2-0. [Range.Min] and [Range.Filter] choose among published versions.
 func (r Range) Ceil(v Version) (Version, bool) {
+	v = v.WithoutBuild()
 	rel, relOK := r.ceil(v, false)
 	pre, preOK := r.ceil(v, true)
 	if !preOK || relOK && rel.Compare(pre) < 0 {

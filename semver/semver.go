@@ -164,7 +164,13 @@ func (v Version) Next() Version {
 }
 
 // floor returns the lowest version with the numbers of v.
-func (v Version) floor() Version { return v.withTag("-0") }
+func (v Version) floor() Version {
+	if v.core == 0 {
+		v.ext, v.pre = origin.ext, origin.pre
+		return v
+	}
+	return v.withTag(origin.ext)
+}
 
 // withTag returns the numbers of v followed by tag, which is "" or begins
 // with "-". It panics if the text would be longer than maxDerived.

@@ -86,3 +86,33 @@ func TestAccessors(t *testing.T) {
 		t.Errorf("identifiers of a release: %q", got)
 	}
 }
+
+func TestNext(t *testing.T) {
+	for text, want := range map[string]string{
+		"1.2.3": "1.2.4-0", "1.2.3-rc": "1.2.3-rc.0", "1.2.3-rc.1+b": "1.2.3-rc.1.0",
+		"1.2.18446744073709551615": "1.2.18446744073709551616-0",
+	} {
+		checkEqual(t, semver.MustParse(text).Next().String(), want)
+	}
+}
+
+// TestDerivedVersionsHaveABound derives successors until a bound stops it.
+func TestDerivedVersionsHaveABound(t *testing.T) {
+	v := semver.MustParse("1.2.3-" + strings.Repeat("a", 200))
+	defer func() {
+		err, _ := recover().(error)
+		if err == nil || !strings.Contains(err.Error(), "1024 bytes") {
+			t.Errorf("panic %v", err)
+		}
+		var back semver.Version
+		if err := back.UnmarshalText([]byte(v.String())); err != nil || back != v {
+			t.Errorf("%d bytes cannot be read: %v", len(v.String()), err)
+		}
+		if len(v.String()) < 900 {
+			t.Errorf("stopped at %d bytes", len(v.String()))
+		}
+	}()
+	for range 1000 {
+		v = v.Next()
+	}
+}

@@ -68,15 +68,15 @@ const everywhere = 1<<NPM | 1<<Cargo | 1<<Helm | 1<<Terraform | 1<<TerraformProv
 
 // A comparator is a relation to a version, as it is written.
 type comparator struct {
-	op      op
 	v       Version // missing numbers are 0
-	parts   int     // how many numbers stand before the first wildcard, 0 to 3
-	written int     // how many numbers and wildcards there are, 0 to 3
-	wild    bool    // at least one wildcard
-	mixed   int     // offset of a number after a wildcard, 0 if there is none
-	tail    int     // offset of the pre-release or build metadata, 0 if none
-	loose   bool    // npm: "=" or several "v" before the version
-	start   int     // offset of the version
+	op      op
+	wild    bool // at least one wildcard
+	loose   bool // npm: "=" or several "v" before the version
+	parts   int  // how many numbers stand before the first wildcard, 0 to 3
+	written int  // how many numbers and wildcards there are, 0 to 3
+	start   int  // offset of the version
+	mixed   int  // offset of a number after a wildcard, 0 if there is none
+	tail    int  // offset of the pre-release or build metadata, 0 if none
 }
 
 // anyVersion is the comparator of an empty alternative.
@@ -100,8 +100,10 @@ func (p *syntax) parse(rule Prereleases) (Range, error) {
 	)
 	e := evaluation{dialect: p.dialect, rule: rule}
 	out := spans[:0]
-	if n := 1 + strings.Count(p.s, "||"); n > len(spans) {
-		out = make([]Interval, 0, n)
+	if len(p.s) >= len("1||1||1||1||1") {
+		if n := 1 + strings.Count(p.s, "||"); n > len(spans) {
+			out = make([]Interval, 0, n)
+		}
 	}
 	for {
 		terms, err := p.alternative(list[:0])
@@ -123,16 +125,15 @@ func (p *syntax) alternative(list []comparator) ([]comparator, error) {
 		return append(list, anyVersion), nil
 	}
 	for first := true; ; {
-		at := p.i
-		c, err := p.comparator()
+		if p.limit > 0 && len(list) == p.limit {
+			return nil, ErrTooLong
+		}
+		list = append(list, comparator{})
+		c := &list[len(list)-1]
+		err := p.comparator(c)
 		if err != nil {
 			return nil, err
 		}
-		if p.limit > 0 && len(list) == p.limit {
-			p.i = at
-			return nil, ErrTooLong
-		}
-		list = append(list, c)
 		if p.or && first && c.bare(p.dialect) && p.hyphen() {
 			if list, err = p.hyphenRange(list); err != nil {
 				return nil, err
@@ -146,7 +147,7 @@ func (p *syntax) alternative(list []comparator) ([]comparator, error) {
 			return list, nil
 		}
 		comma := p.s[p.i] == ','
-		if !comma && (!p.spaces || !spaced) || list[0].lone(p.dialect) {
+		if !comma && (!p.spaces || !spaced) || p.dialect == Cargo && list[0].parts == 0 {
 			return nil, ErrSyntax
 		}
 		if comma {
@@ -192,8 +193,9 @@ func (c *comparator) bare(d Dialect) bool { return c.op == opNone || d == NPM &&
 // the lower end.
 func (p *syntax) hyphenRange(list []comparator) ([]comparator, error) {
 	at := p.i
-	hi, err := p.comparator()
-	if err != nil {
+	list = append(list, comparator{})
+	lo, hi := &list[len(list)-2], &list[len(list)-1]
+	if err := p.comparator(hi); err != nil {
 		return nil, err
 	}
 	if p.dialect == NPM { // the hyphen range is the whole alternative
@@ -203,40 +205,42 @@ func (p *syntax) hyphenRange(list []comparator) ([]comparator, error) {
 		p.i = at
 		return nil, ErrSyntax
 	}
-	lo := &list[len(list)-1]
 	lo.loose = lo.loose || lo.op == opEq
 	hi.loose = hi.loose || hi.op == opEq
 	lo.op, hi.op = opFrom, opTo
-	if err := p.check(list); err != nil {
-		return nil, err
-	}
-	return append(list, hi), nil
+	return list, p.check(list[:len(list)-1])
 }
 
 // comparator reads an operator and a version.
-func (p *syntax) comparator() (c comparator, err error) {
-	if err = p.operator(&c); err != nil {
-		return c, err
+func (p *syntax) comparator(c *comparator) error {
+	if err := p.operator(c); err != nil {
+		return err
 	}
-	p.prefix(&c)
+	p.prefix(c)
 	c.start = p.i
 	var seen uint8
 	for p.i < len(p.s) && class[p.s[p.i]]&(digit|letter|joint) != 0 {
 		seen |= class[p.s[p.i]]
 		p.i++
 	}
-	at := 0
-	text := p.s[c.start:p.i]
+	var (
+		at   int
+		err  error
+		text = p.s[c.start:p.i]
+	)
 	if p.wild && seen&wild != 0 {
-		at, err = p.wildcards(&c, text)
-	} else if c.parts, at, err = scan(text, p.mode, p.longest, &c.v); c.v.pre != 0 || c.v.Build() != "" {
-		c.tail = c.start + strings.IndexAny(text, "-+")
+		at, err = p.wildcards(c, text)
+	} else {
+		c.parts, at, err = scan(text, p.mode, p.longest, &c.v)
+		c.written = c.parts
+		if seen&tailed != 0 && err == nil {
+			c.tail = c.start + strings.IndexAny(text, "-+")
+		}
 	}
 	if err != nil {
 		p.i = c.start + at
 	}
-	c.written = max(c.written, c.parts)
-	return c, err
+	return err
 }
 
 // operator reads an optional operator and the space after it.
@@ -264,8 +268,8 @@ func (p *syntax) operator(c *comparator) error {
 	return nil
 }
 
-// prefix skips the space after an operator and what node-semver skips before a
-// version: a run of "v" and "=".
+// prefix skips the space after an operator, and for npm the run of "v" and "="
+// before a version.
 func (p *syntax) prefix(c *comparator) {
 	spaced := p.space() && c.op != opNone
 	if p.dialect != NPM {
@@ -275,17 +279,23 @@ func (p *syntax) prefix(c *comparator) {
 		c.op++ // to opLe or opGe
 		p.i++
 	}
-	end := p.i
-	for end < len(p.s) && (p.s[end] == 'v' || p.s[end] == '=') {
-		end++
+	run := p.run()
+	if run == "=" && (c.op == opTilde || c.op == opCaret) && p.space() {
+		run += p.run()
 	}
-	if run := p.s[p.i:end]; run != "" && run != "v" {
-		c.loose = true
-		p.i = end
-		if run == "=" && (c.op == opTilde || c.op == opCaret) {
-			p.space()
-		}
+	c.loose = run != "" && run != "v"
+	if run == "v" {
+		p.i-- // the mode admits it
 	}
+}
+
+// run skips a run of "v" and "=" and returns it.
+func (p *syntax) run() string {
+	start := p.i
+	for p.i < len(p.s) && (p.s[p.i] == 'v' || p.s[p.i] == '=') {
+		p.i++
+	}
+	return p.s[start:p.i]
 }
 
 // wildcards reads a version that may contain wildcards. If it fails, at is
@@ -325,9 +335,9 @@ func (p *syntax) wildcards(c *comparator, s string) (at int, err error) {
 		}
 		i++
 	}
-	if !c.wild {
-		c.parts, at, err = scan(s, p.mode, p.longest, &c.v)
+	if !c.wild { // the x is in the pre-release or build metadata
 		c.tail = c.start + i
+		_, at, err = scan(s, p.mode, p.longest, &c.v)
 		return at, err
 	}
 	if c.parts > 0 {
@@ -348,9 +358,6 @@ func (p *syntax) wildcards(c *comparator, s string) (at int, err error) {
 	}
 	return end, err
 }
-
-// lone reports whether c is a wildcard that the dialect admits only alone.
-func (c *comparator) lone(d Dialect) bool { return d == Cargo && c.parts == 0 }
 
 // check checks the last comparator of list against the rules of the dialect.
 func (p *syntax) check(list []comparator) error {

@@ -27,6 +27,9 @@ func commentRules() []Rule {
 		Name: "documented", Todo: "write the comment: meaning, unit, range, errors",
 		Check: checkDocumented,
 	}, {
+		Name: "defaults", Todo: "write: Zero means 10 seconds. Negative means no limit.",
+		Check: checkDefaults,
+	}, {
 		Name: "comment width", Todo: "wrap the comment at 80 columns",
 		Check: checkWidth,
 	}}
@@ -191,6 +194,23 @@ func undocumented(spec ast.Spec, group *ast.CommentGroup, missing func(ast.Node,
 			missing(s, name.Name, group, s.Doc, s.Comment)
 		}
 	}
+}
+
+// otherDefaults are other words for a default value.
+var otherDefaults = regexp.MustCompile(`\b0 means|\b[Dd]efault \d|[Tt]he default is|[Nn]ot positive|negative: |[Zz]ero and less|0, the default|\bNil[:,]`)
+
+func checkDefaults(t *Tree) (bad []string) {
+	for _, p := range t.library() {
+		for _, s := range p.structs() {
+			for _, f := range fields(s) {
+				text := strings.Join(strings.Fields(f.Doc.Text()+" "+f.Comment.Text()), " ")
+				if m := otherDefaults.FindString(text); m != "" {
+					bad = append(bad, fmt.Sprintf("%s: %s.%s: %q", t.at(f), s.Name.Name, f.name, m))
+				}
+			}
+		}
+	}
+	return bad
 }
 
 const width = 80 // columns of a comment, a tab is four

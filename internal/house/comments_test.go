@@ -58,6 +58,16 @@ func TestDocumented(t *testing.T) {
 	accepts(t, "documented", files{"retry/retry.go": "package retry\n\n// P is.\ntype P struct {\n\tMax int // of attempts\n}\n"})
 }
 
+func TestDefaults(t *testing.T) {
+	with := func(comment string) files {
+		return files{"retry/retry.go": "package retry\n\ntype Policy struct {\n\tMax int // " + comment + "\n}\n"}
+	}
+	bites(t, "defaults", with("0 means 3"), "retry/retry.go:4: Policy.Max: \"0 means\"")
+	bites(t, "defaults", with("attempts. Default 3"), "\"Default 3\"")
+	bites(t, "defaults", with("Not positive means none"), "\"Not positive\"")
+	accepts(t, "defaults", with("Zero means 3. Negative means no limit."))
+}
+
 func TestCommentWidth(t *testing.T) {
 	with := func(code string) files { return files{"retry/retry_test.go": "package retry_test\n\n" + code} }
 	long := strings.Repeat("x", 77)

@@ -1,10 +1,8 @@
 package audit_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -19,80 +17,10 @@ import (
 	"github.com/redoubt-go/redoubt/audit/ledger"
 )
 
-const origin = "example.com/bench"
-
-// log writes n events in three segments and returns their lines, the header's
-// and the checkpoints' included.
-func log(t testing.TB, n int) (fsys fs.FS, lines [][]byte, skey, vkey string) {
-	t.Helper()
-	ctx := context.Background()
-	skey, vkey, err := ledger.GenerateKey(origin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ledger.ParseSigner(skey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	l, err := ledger.Open(ctx, dir, ledger.Config{Signer: signer, Sync: ledger.SyncNever, CheckpointDelay: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range n {
-		if i == n/3 || i == 2*n/3 {
-			if err := l.Rotate(ctx); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := l.WriteEvents(ctx, []*audit.Event{{ID: fmt.Sprint(i), Action: "a", Outcome: audit.Success}}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	fsys = os.DirFS(dir)
-	names, err := fs.Glob(fsys, "*.jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		data, err := fs.ReadFile(fsys, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines = append(lines, bytes.Split(bytes.TrimSuffix(data, []byte("\n")), []byte("\n"))...)
-	}
-	return fsys, lines, skey, vkey
-}
-
-// stored is x/mod's tree over lines.
-func stored(t testing.TB, lines [][]byte) tlog.HashReader {
-	t.Helper()
-	var hashes []tlog.Hash
-	read := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
-		out := make([]tlog.Hash, len(indexes))
-		for i, x := range indexes {
-			out[i] = hashes[x]
-		}
-		return out, nil
-	})
-	for i, line := range lines {
-		hs, err := tlog.StoredHashes(int64(i), line, read)
-		if err != nil {
-			t.Fatal(err)
-		}
-		hashes = append(hashes, hs...)
-	}
-	return read
-}
-
-// The proof that one record of 2 000 is in the log. Redoubt reads the files,
-// checks the form of every line and hashes it; xmod-tlog hashes lines that are
-// in memory. Xmod-tlog-stored has the hashes in memory before the clock starts,
-// which a directory of lines does not have: it is what a server with a tile
-// store would pay.
+// The proof that a record of 2,000 is in the log. Redoubt reads the files,
+// checks the form of every line and hashes it. Xmod-tlog hashes lines in
+// memory. Xmod-tlog-stored has the hashes in memory before the measurement, as
+// a server with a tile store has.
 func BenchmarkProve(b *testing.B) {
 	fsys, leaves, _, _ := log(b, 2000)
 	size := int64(len(leaves))
@@ -102,8 +30,8 @@ func BenchmarkProve(b *testing.B) {
 	run(b, "xmod-tlog-stored", func() { must(tlog.ProveRecord(size, 1000, read)) })
 }
 
-// One checkpoint: redoubt appends an event and the checkpoint to the file as
-// well, without a sync, and xmod-note only signs the text.
+// A checkpoint. Redoubt also appends an event and the checkpoint to the file,
+// without a sync. Xmod-note only signs the text.
 func BenchmarkCheckpoint(b *testing.B) {
 	skey, _, err := ledger.GenerateKey("example.com/log")
 	if err != nil {
@@ -126,8 +54,8 @@ func BenchmarkCheckpoint(b *testing.B) {
 	})
 }
 
-// Open of a log of 20 000 records in one segment, which it checks line by line,
-// and Verify of the same log. Bytes are those of the log.
+// Open of a log of 20,000 records in a segment, which is checked line by line,
+// and Verify of the same log. The bytes are the bytes of the log.
 func BenchmarkOpen(b *testing.B) {
 	dir := b.TempDir()
 	c := ledger.Config{Sync: ledger.SyncNever, MaxSize: -1}
@@ -157,9 +85,10 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// One synced event from one goroutine, beside a bare write and fsync of as many
-// bytes. They take turns, because a disk is not the same from one second to the
-// next: x-floor is what a ledger's median takes over that of the floor.
+// A synced event from a single goroutine, beside a plain write and fsync of the
+// same number of bytes. They alternate, because the speed of a disk varies from
+// second to second. The metric x-floor is the median of a ledger divided by the
+// median of the floor.
 func BenchmarkDurableTurns(b *testing.B) {
 	l := openLedger(b, ledger.Config{MaxSize: -1})
 	f := createFile(b)
