@@ -36,6 +36,7 @@ type Breaker struct {
 	reopened bool                  // probes failed last
 	clues    *clues                // nil before the first
 	out      *outbox.Outbox[Event] // nil before the first event
+	waiting  chan struct{}         // closed when a call may be admitted; nil if no Ready waits
 }
 
 // New returns a closed breaker. It panics with the error of [Config.Validate]
@@ -275,20 +276,29 @@ func (b *Breaker) admit(ctx context.Context) (ticket, error) {
 
 // place reports whether the period admits a call now.
 func (b *Breaker) place(p *period, now time.Duration) bool {
-	switch c := b.cfg.Load(); p.now() {
+	s := p.now()
+	if b.admits(s, p.trial, now) {
+		return true
+	}
+	if s == StateRecovering {
+		b.prolong(p, now)
+	}
+	return false
+}
+
+// admits reports whether a call may run now, and gives it a place in t.
+func (b *Breaker) admits(s State, t *trial, now time.Duration) bool {
+	switch c := b.cfg.Load(); s {
 	case StateClosed, StateForcedClosed:
 		return true
 	case StateHalfOpen:
 		most := c.Probes
-		if b.reopened && p.trial.passed == 0 {
+		if b.reopened && t.passed == 0 {
 			most = 1
 		}
-		return p.trial.take(now, now-b.patience(now), most)
+		return t.take(now, now-b.patience(now), most)
 	case StateRecovering:
-		if p.trial.admit(now, c.OpenFor/4, b.patience(now)) {
-			return true
-		}
-		b.prolong(p, now)
+		return t.admit(now, c.OpenFor/4, b.patience(now))
 	}
 	return false
 }
@@ -408,7 +418,7 @@ func (b *Breaker) ask(ctx context.Context, p *period, r report) {
 	b.deliver(b.unlock())
 }
 
-// read locks b for f, which changes nothing.
+// read locks b for f, which changes no state.
 func (b *Breaker) read(f func(p *period, now time.Duration)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -418,6 +428,9 @@ func (b *Breaker) read(f func(p *period, now time.Duration)) {
 // unlock releases the lock and returns the events to deliver.
 func (b *Breaker) unlock() *outbox.Outbox[Event] {
 	out := b.out
+	if b.waiting != nil {
+		b.wake()
+	}
 	b.mu.Unlock()
 	return out
 }
