@@ -221,7 +221,7 @@ func (b *Breaker) count(ctx context.Context, p *period, now time.Duration, t tic
 		return false
 	case StateRecovering:
 		usual := time.Duration(b.pace.usual.Load())
-		p.trial.ended(r.outcome, t.start, now, usual)
+		p.trial.ended(r.outcome, now-t.ran(now), now, usual)
 		if o := r.outcome; o == OutcomeFailure || o == OutcomeSuccess && p.trial.busy > 0.5 {
 			b.prolong(p, now)
 		}
@@ -294,7 +294,7 @@ func (b *Breaker) probed(ctx context.Context, p *period, now time.Duration, t ti
 		if !held {
 			b.note().lateProbes++
 		}
-		p.trial.ended(OutcomeSuccess, t.start, now, 0)
+		p.trial.ended(OutcomeSuccess, now-t.ran(now), now, 0)
 		if p.trial.passed++; p.trial.passed >= b.cfg.Load().Probes {
 			b.recover(ctx, p, now)
 		}
