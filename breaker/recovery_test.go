@@ -550,10 +550,10 @@ func TestRecoveryBearsOutliers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := breaker.New(breaker.Config{Jitter: -1})
 		ctx := patient(t)
-		n := 0
+		var n atomic.Int64
 		answer := func() {
 			d := 20 * time.Millisecond
-			if n++; n%20 == 0 {
+			if n.Add(1)%20 == 0 {
 				d = 500 * time.Millisecond
 			}
 			b.Do(ctx, func(context.Context) error { time.Sleep(d); return nil })
