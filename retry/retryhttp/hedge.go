@@ -141,6 +141,8 @@ func (c *hedgedCall) attempt(ctx context.Context) (*http.Response, error) {
 	resp, err := x.roundTrip(base(c.h.Base), r)
 	live := detach()
 	switch {
+	case err != nil && overdue(c.req.Context()):
+		return nil, retry.Permanent(&finalError{err})
 	case err != nil:
 		return nil, err
 	case !live:
