@@ -6,13 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redoubt-go/redoubt/breaker"
@@ -27,71 +28,60 @@ import (
 var errCaller = errors.New("the caller gave up")
 
 // The time after which the attempt, the caller or the client ends.
-const timeout = 150 * time.Millisecond
+const timeout = time.Second
 
-// A hang is a server that hangs the first time, in a phase of the request, until
-// the test ends or freed is closed, and then works.
+// A hang is a server that hangs the first time, in a phase of the request, for
+// three timeouts, and then works.
 type hang struct {
 	phase string
 	*httptest.Server
-	client *http.Transport
-	freed  chan struct{}
-	dials  atomic.Int32
-	served atomic.Int32
+	listener *listener
+	client   *http.Transport
+	dials    atomic.Int32
+	served   atomic.Int32
 }
 
-func newHang(t *testing.T, phase string, http2 bool) *hang {
-	h := &hang{phase: phase, freed: make(chan struct{})}
-	h.Server = httptest.NewUnstartedServer(h)
-	h.EnableHTTP2 = http2
+func newHang(phase string, http2 bool) *hang {
+	h := &hang{phase: phase, listener: newListener()}
+	h.Server = &httptest.Server{Listener: h.listener, Config: &http.Server{Handler: h}, EnableHTTP2: http2}
+	h.Config.ErrorLog = log.New(io.Discard, "", 0)
 	h.StartTLS()
 	h.client = h.Server.Client().Transport.(*http.Transport)
 	h.client.DialContext = h.dial
-	free := sync.OnceFunc(func() { close(h.freed) })
-	t.Cleanup(func() {
-		free()
-		h.client.CloseIdleConnections()
-		h.Close()
-	})
-	if phase == "body" {
-		timer := time.AfterFunc(3*timeout, free)
-		t.Cleanup(func() { timer.Stop() })
-	}
 	return h
 }
 
 // dial hangs, or returns a connection to a server that never answers.
-func (h *hang) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+func (h *hang) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	first := h.dials.Add(1) == 1
 	switch {
 	case first && h.phase == "dial":
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-h.freed:
+		case <-time.After(3 * timeout):
 			return nil, net.ErrClosed
 		}
 	case first && h.phase == "TLS":
-		conn, other := net.Pipe()
+		client, server := newPipe()
 		go func() {
-			io.Copy(io.Discard, other)
-			other.Close()
+			time.Sleep(3 * timeout)
+			server.Close()
 		}()
-		context.AfterFunc(ctx, func() { other.Close() })
-		return conn, nil
+		return client, nil
 	}
-	return new(net.Dialer).DialContext(ctx, network, addr)
+	return h.listener.dial()
 }
 
 func (h *hang) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	first := h.served.Add(1) == 1
 	if first && h.phase == "headers" {
-		<-h.freed
+		time.Sleep(3 * timeout)
 	}
 	io.WriteString(w, "he")
 	http.NewResponseController(w).Flush()
 	if first && h.phase == "body" {
-		<-h.freed
+		time.Sleep(3 * timeout)
 	}
 	io.WriteString(w, "llo")
 }
@@ -187,7 +177,7 @@ func want(cached, guarded bool, phase, who string) cell {
 }
 
 // got makes a request and returns what is seen of it.
-func got(h *hang, rt http.RoundTripper, b *breaker.Breaker, cached, guarded bool, who string) (cell, error) {
+func got(h *hang, rt http.RoundTripper, b *breaker.Breaker, cached bool, who string) (cell, error) {
 	var c cell
 	tr := &retryhttp.Transport{Base: rt, Policy: retry.Policy{MaxAttempts: 2, Backoff: retry.Constant(0)}}
 	failed := error(nil)
@@ -225,18 +215,13 @@ func got(h *hang, rt http.RoundTripper, b *breaker.Breaker, cached, guarded bool
 		failed = err
 	}
 	c.Blamed = blamed(failed, who)
-	// Hedges and loads end a little later than the call.
-	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		s := b.Stats()
-		failures := s.Failures
-		if cached {
-			failures += s.Ignored // the cache cancels a load for which no caller waits
-		}
-		c.Breaker = fmt.Sprint(failures, s.Successes)
-		if !guarded || failures+s.Successes == uint64(c.Attempts) {
-			break
-		}
+	time.Sleep(3 * timeout) // hedges and loads end later than the call
+	s := b.Stats()
+	failures := s.Failures
+	if cached {
+		failures += s.Ignored // the cache cancels a load for which no caller waits
 	}
+	c.Breaker = fmt.Sprint(failures, s.Successes)
 	return c, err
 }
 
@@ -261,24 +246,23 @@ func blamed(err error, who string) string {
 func TestWhoseTimeIsUp(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		for _, stack := range stacks {
-			t.Run(fmt.Sprintf("HTTP2=%t/%s", http2, stack.name), func(t *testing.T) {
-				t.Parallel()
-				var wg sync.WaitGroup
-				for _, phase := range []string{"headers", "dial", "TLS", "body"} {
-					for _, who := range []string{"attempt", "caller", "client"} {
-						wg.Go(func() {
-							h := newHang(t, phase, http2)
+			for _, phase := range []string{"headers", "dial", "TLS", "body"} {
+				for _, who := range []string{"attempt", "caller", "client"} {
+					t.Run(fmt.Sprintf("HTTP2=%t/%s/%s/%s", http2, stack.name, phase, who), func(t *testing.T) {
+						synctest.Test(t, func(t *testing.T) {
+							h := newHang(phase, http2)
 							b := breaker.New(breaker.Config{})
 							cached, guarded := strings.HasPrefix(stack.name, "cache"), strings.HasSuffix(stack.name, "breakerhttp")
-							got, err := got(h, stack.make(h.client, b), b, cached, guarded, who)
+							got, err := got(h, stack.make(h.client, b), b, cached, who)
 							if want := want(cached, guarded, phase, who); got != want {
-								t.Errorf("%s, %s: error %v\ngot  %+v\nwant %+v", phase, who, err, got, want)
+								t.Errorf("error %v\ngot  %+v\nwant %+v", err, got, want)
 							}
+							h.client.CloseIdleConnections()
+							h.Close()
 						})
-					}
+					})
 				}
-				wg.Wait()
-			})
+			}
 		}
 	}
 }
