@@ -22,9 +22,9 @@ const maxHosts = 1000
 // copied, and its fields must not change, after the first request.
 //
 // A response that is Retryable counts as a failure of its attempt, so that a
-// server that refuses quickly does not win. If there is no better response, it
-// is returned, with its body unread. A Retry-After header delays the next
-// attempt; see retry.Hedge.
+// server that refuses quickly does not win. If no attempt succeeds, the last
+// response is returned, with its body unread. A Retry-After header delays the
+// next attempt; see retry.Hedge.
 type Hedge struct {
 	// Base sends the attempts. Nil means http.DefaultTransport.
 	Base http.RoundTripper
@@ -179,7 +179,7 @@ func (c *hedgedCall) request(n int) (*http.Request, error) {
 	return r, nil
 }
 
-// hold keeps a response that is returned only if there is no better one.
+// hold keeps a response that is returned only if no attempt succeeds.
 func (c *hedgedCall) hold(resp *http.Response) {
 	c.mu.Lock()
 	over := c.over
