@@ -29,7 +29,8 @@ func cached(int) User { return User{"Ada, as of yesterday"} }
 func Example() {
 	ctx := context.Background()
 	users := breaker.New(breaker.Config{Name: "users"})
-	user, err := breaker.Do(ctx, users, func(ctx context.Context) (User, error) { return fetch(ctx, 7) })
+	find := breaker.WrapArg(users, fetch)
+	user, err := find(ctx, 7)
 	if errors.Is(err, breaker.ErrOpen) {
 		user = cached(7)
 	}
@@ -129,6 +130,18 @@ func ExampleBreaker_Trip() {
 	// closed
 }
 
+func ExampleBreaker_Set() {
+	b := breaker.New(breaker.Config{Name: "search"})
+	cfg := b.Config() // with the defaults filled in
+	cfg.OpenFor = time.Minute
+	fmt.Println(b.Set(cfg))
+	cfg.Probes = -1
+	fmt.Println(b.Set(cfg), b.Config().OpenFor)
+	// Output:
+	// <nil>
+	// breaker: Probes is -1, want 1 to 1000 1m0s
+}
+
 func ExampleCall() {
 	b := breaker.New(breaker.Config{})
 	call, err := b.Allow(context.Background())
@@ -160,8 +173,9 @@ func ExampleGate() {
 
 func ExampleMark() {
 	b := breaker.New(breaker.Config{})
-	err := b.Do(context.Background(), func(context.Context) error {
-		return breaker.Mark(errBadRequest, breaker.OutcomeIgnored) // our fault, not theirs
+	ctx := context.Background()
+	err := b.Do(ctx, func(context.Context) error {
+		return breaker.Mark(errBadRequest, breaker.OutcomeIgnored)
 	})
 	fmt.Println(err, b.Stats().WindowFailures)
 	// Output: bad request 0
@@ -283,6 +297,15 @@ func ExampleBreaker() {
 	}
 	fmt.Println(off.State())
 	// Output: closed
+}
+
+func ExampleGroup_Do() {
+	ctx := context.Background()
+	ping := func(context.Context) error { return errDown }
+	shards := breaker.NewGroup(breaker.GroupConfig[int]{Max: 100})
+	err := shards.Do(ctx, 3, ping)
+	fmt.Println(err)
+	// Output: down
 }
 
 func ExampleNewGroup() {

@@ -96,8 +96,9 @@ func NewThrottle(cfg ThrottleConfig) *Throttle {
 	return t
 }
 
-// Do calls fn if the throttle admits it and records the outcome. It is the function [Do] without a result, with the
-// same errors.
+// Do is the function [Do] for a function without a result.
+//
+// Errors: as for the function Do.
 func (t *Throttle) Do(ctx context.Context, fn func(context.Context) error) error {
 	_, err := Do(ctx, t, func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) })
 	return err

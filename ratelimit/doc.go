@@ -37,7 +37,7 @@
 //
 // # Count events in a sliding window
 //
-// In the hour after a pause, the token bucket PerHour(100) admits up to 200
+// In the hour after a pause, the token bucket [PerHour](100) admits up to 200
 // events: the burst, and the events that come back. A [Window] admits at most
 // 100 in any hour. A [Counter] estimates that in constant memory.
 //
@@ -68,18 +68,18 @@
 //     others.
 //   - MaxKeys of a Keyed: at least twice the keys seen while a burst comes
 //     back.
-//   - OnFull of a Keyed: [InheritDebt] if clients choose the keys, so that a
-//     flood of keys cannot erase the debt of a key.
+//   - A full table of a [Keyed]: [InheritDebt] if clients choose the keys, so
+//     that a flood of keys cannot erase the debt of a key.
 //
 // # Errors
 //
-// A refusal is a *[LimitedError]. It matches [ErrLimited], and [ErrTooLarge] if
+// A refusal is a [*LimitedError]. It matches [ErrLimited], and [ErrTooLarge] if
 // more events than a burst were asked for. A wait that would end after the
 // deadline of its context is refused immediately and also matches
 // [context.DeadlineExceeded]. The methods RetryAfter, Retryable and Rejected
 // inform other guards, such as a retry or a circuit breaker. The error of a
 // wait whose context ended matches ctx.Err and [context.Cause], and is not a
-// LimitedError. Invalid limits make the constructors panic.
+// [*LimitedError]. Invalid limits make the constructors panic.
 //
 // # Concurrency and cost
 //

@@ -87,8 +87,47 @@ func TestCheckOfAMissAllocatesTwice(t *testing.T) {
 	for i := range uint64(1000) {
 		many = many.Union(semver.Between(semver.New(i, 0, 0), semver.New(i, 5, 1)))
 	}
-	v := semver.New(7, 7, 7)
-	if got := testing.AllocsPerRun(10, func() { _ = many.Check(v) }); got > 2 {
-		t.Errorf("%v allocations", got)
+	release, pre := semver.New(7, 7, 7), semver.MustParse("7.7.7-rc.1")
+	for name, r := range map[string]semver.Range{
+		"npm": many.Intersect(semver.Releases()), "plain": many,
+		"plain, closed": semver.Closed(semver.New(1, 0, 0), semver.New(1, 4, 2)),
+		"split":         semver.MustParseRange("^1.2").Union(semver.AtMost(semver.New(1, 4, 2))),
+	} {
+		if got := testing.AllocsPerRun(10, func() { _ = r.Check(release) }); got > 2 {
+			t.Errorf("%s: %v allocations for a release", name, got)
+		}
+		if got := testing.AllocsPerRun(10, func() { _ = r.Check(pre) }); got > 2 {
+			t.Errorf("%s: %v allocations for a pre-release", name, got)
+		}
 	}
+}
+
+// inside reports whether s points into doc.
+func inside(s, doc string) bool {
+	p, q := uintptr(unsafe.Pointer(unsafe.StringData(s))), uintptr(unsafe.Pointer(unsafe.StringData(doc)))
+	return q <= p && p < q+uintptr(len(doc))
+}
+
+func TestRangesKeepNoText(t *testing.T) {
+	doc := strings.Repeat("x", 1000) + ">=1.2.3-rc.1 <2.0.0-rc.2"
+	parsed := semver.MustParseRange(doc[1000:])
+	lo := semver.MustParse(doc[1002:1012])
+	if !inside(parsed.String(), doc) || !inside(lo.Prerelease(), doc) {
+		t.Error("the parsed values do not refer to the text")
+	}
+	for name, r := range map[string]semver.Range{
+		"clone": parsed.Clone(), "union": parsed.Union(semver.Exactly(lo)), "intersection": parsed.Intersect(semver.AtLeast(lo)),
+		"difference": parsed.Difference(semver.Exactly(semver.New(1, 2, 3))), "exactly": semver.Exactly(lo), "at least": semver.AtLeast(lo),
+		"below": semver.Below(lo), "between": semver.Between(lo, semver.New(3, 0, 0)),
+	} {
+		if inside(r.String(), doc) {
+			t.Errorf("%s: the text is kept", name)
+		}
+		for iv := range r.Intervals() {
+			if inside(iv.Lo.Prerelease(), doc) || inside(iv.Hi.Prerelease(), doc) {
+				t.Errorf("%s: %v refers to the text", name, iv)
+			}
+		}
+	}
+	checkEqual(t, parsed.Clone().String(), doc[1000:])
 }

@@ -3,9 +3,9 @@ package semver
 import "iter"
 
 // An Interval is the set of versions v with Lo <= v < Hi, releases or
-// pre-releases or both. In an ordered store it is a single scan from the key of Lo up to the key of
-// Hi, see [Version.AppendBinary]. If it contains a single kind, the scan needs
-// a filter.
+// pre-releases or both. In an ordered store it is a single scan from the key of
+// Lo up to the key of Hi, see [Version.AppendBinary]. If the interval contains
+// a single kind, the scan needs a filter.
 type Interval struct {
 	Lo, Hi      Version // the bounds; Lo is a member, Hi is not
 	Unbounded   bool    // there is no upper bound, and Hi is unused

@@ -21,10 +21,10 @@ import (
 type Range struct {
 	text string // the parsed text, if there is one
 
-	// cuts are the versions at which membership changes: first the cuts of the
-	// releases, which are releases, then the cuts of the pre-releases, which are
-	// pre-releases. Both are ascending and without build metadata. A version is
-	// a member if an odd number of the cuts of its kind are at or below it.
+	// cuts are the versions at which membership changes, without build
+	// metadata: first the cuts of the releases, which are releases, then the
+	// cuts of the pre-releases, which are pre-releases. Both are ascending. A
+	// version is a member if an odd number of cuts of its kind are <= it.
 	// Every version has a successor among its kind, so equal sets have equal
 	// cuts.
 	cuts []Version

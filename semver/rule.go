@@ -8,8 +8,8 @@ import (
 
 // A Rule decides on a version. It returns nil if the version passes, and
 // otherwise an error with the reason. Every func(Version) error is a Rule, so a
-// gate combines the rules of this package with the rules of a program. The rules
-// of this package return a [*Violation].
+// gate combines the rules of this package with the rules of a program. The
+// rules of this package return a [*Violation].
 type Rule func(Version) error
 
 // Rules returns a rule that passes a version if all rules pass it. It returns
@@ -46,15 +46,7 @@ func Named(name string, rule Rule) Rule {
 // npm range, as in "1.2.3 || ", contains every release.
 //
 // Errors of the rule: the same as [Range.Check].
-func In(r Range) Rule {
-	rule := r.ruleName("in ")
-	return func(v Version) error {
-		if r.Contains(v) {
-			return nil
-		}
-		return &Violation{Version: v, Rule: rule, Err: r.why(v)}
-	}
-}
+func In(r Range) Rule { return r.Check }
 
 // NotIn returns a rule that passes the versions outside r. If r is empty, the
 // rule passes no version, because a list of bad versions that was never filled

@@ -72,3 +72,17 @@ func TestGateOnAllowList(t *testing.T) {
 		}
 	}
 }
+
+func TestNamedRules(t *testing.T) {
+	v := semver.MustParse("1.2.3-rc.1")
+	err := semver.Named("no candidates", semver.Stable)(v)
+	violation, ok := errors.AsType[*semver.Violation](err)
+	if want := (semver.Violation{Version: v, Rule: "no candidates", Err: semver.ErrPrerelease}); !ok || *violation != want {
+		t.Errorf("got %v, want %v", err, want)
+	}
+	own := errors.New("not on a Friday")
+	err = semver.Named("calendar", func(semver.Version) error { return own })(v)
+	checkIs(t, err, own)
+	checkEqual(t, err.Error(), "semver: 1.2.3-rc.1: not on a Friday (calendar)")
+	checkIs(t, semver.Named("any", semver.Rules())(v), nil)
+}

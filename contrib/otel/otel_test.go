@@ -322,6 +322,7 @@ func TestRetryOutcomes(t *testing.T) {
 		retry.ErrBudget:          "budget",
 		retry.ErrElapsed:         "elapsed",
 		retry.ErrRetryAfter:      "retry_after",
+		retry.ErrNested:          "nested",
 		retry.ErrDeadline:        "deadline",
 		context.DeadlineExceeded: "deadline",
 		context.Canceled:         "cancelled",
@@ -331,7 +332,7 @@ func TestRetryOutcomes(t *testing.T) {
 		want[label]++
 	}
 	wantValues(t, reader, "redoubt.retry.calls", "r", want)
-	wantValues(t, reader, "redoubt.retry.duration", "r", map[string]float64{"": 10})
+	wantValues(t, reader, "redoubt.retry.duration", "r", map[string]float64{"": 11})
 	wantValues(t, reader, "redoubt.retry.hedges", "r", map[string]float64{"": 0})
 }
 

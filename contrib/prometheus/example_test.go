@@ -68,7 +68,7 @@ func ExampleNewCollector() {
 	b.Trip(time.Hour, nil)
 	print(reg, "redoubt_breaker_state")
 	// Output:
-	// # HELP redoubt_breaker_state Whether the breaker is in the state: 1 for one of them, 0 for the others.
+	// # HELP redoubt_breaker_state 1 for the present state, 0 for every other state.
 	// # TYPE redoubt_breaker_state gauge
 	// redoubt_breaker_state{name="payments",state="closed"} 0
 	// redoubt_breaker_state{name="payments",state="forced closed"} 0
@@ -90,7 +90,7 @@ func ExampleOnEvent() {
 	// Output:
 	// now open
 	// now closed
-	// # HELP redoubt_breaker_transitions_total Changes of state, by the new one.
+	// # HELP redoubt_breaker_transitions_total Changes of state, by the new state.
 	// # TYPE redoubt_breaker_transitions_total counter
 	// redoubt_breaker_transitions_total{name="payments",to="closed"} 1
 	// redoubt_breaker_transitions_total{name="payments",to="forced closed"} 0

@@ -345,6 +345,7 @@ func TestRetryOutcomes(t *testing.T) {
 		retry.ErrBudget:          "budget",
 		retry.ErrElapsed:         "elapsed",
 		retry.ErrRetryAfter:      "retry_after",
+		retry.ErrNested:          "nested",
 		retry.ErrDeadline:        "deadline",
 		context.DeadlineExceeded: "deadline",
 		context.Canceled:         "cancelled",
@@ -354,7 +355,7 @@ func TestRetryOutcomes(t *testing.T) {
 		hook(t.Context(), retry.Event{Kind: retry.KindDone, Reason: reason, Elapsed: time.Second})
 		wantValue(t, reg, before+1, "redoubt_retry_calls_total", "name=r", "outcome="+label)
 	}
-	wantValue(t, reg, 10, "redoubt_retry_duration_seconds", "name=r")
+	wantValue(t, reg, 11, "redoubt_retry_duration_seconds", "name=r")
 	wantValue(t, reg, 0, "redoubt_retry_retries_total", "name=r")
 	hook(t.Context(), retry.Event{Kind: retry.KindRetry, Delay: time.Second})
 	hook(t.Context(), retry.Event{Kind: retry.KindHedged})

@@ -31,7 +31,8 @@ const (
 	slow      = time.Second // a call that takes longer is a failure
 )
 
-// The one attribute of an upstream that can be changed while the gateway runs. Reads are its daily work, changes are news.
+// The URL of an upstream can be changed while the gateway runs. Changes are
+// audited, reads are not.
 var baseURL = audit.Attribute[string]{Name: "url", Check: checkURL, QuietRead: true}
 
 func checkURL(s string) error {
@@ -100,7 +101,7 @@ func newGateway(c config) (*gateway, error) {
 		MaxWeight:    maxCached,
 		Weigh:        func(p page, a answer) uint32 { return uint32(len(p.path) + len(a.body) + 256) }, // 256: the entry itself
 		TTL:          c.ttl,
-		StaleIfError: time.Hour, // an old answer beats none
+		StaleIfError: time.Hour, // an old answer is better than no answer
 	}, g.fetch)
 	g.Handler = g.routes()
 	return g, nil

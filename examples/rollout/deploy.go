@@ -99,7 +99,7 @@ func each(ctx context.Context, changes []change, atOnce int, work func(context.C
 // gate refuses versions that must not be deployed, with all reasons.
 func gate(c change) error {
 	rules := []semver.Rule{semver.Stable, noBuild, semver.NoDowngrade(c.from), semver.MaxStep(c.from, semver.Minor)}
-	if c.service == "ledger" { // its versions from 1.6.0 to before 1.6.3 lose cents
+	if c.service == "ledger" { // the versions from 1.6.0 to before 1.6.3 lose cents
 		rules = append(rules, semver.NotIn(semver.Between(semver.New(1, 6, 0), semver.New(1, 6, 3))))
 	}
 	return semver.Rules(rules...)(c.to)
@@ -113,7 +113,8 @@ func noBuild(v semver.Version) error {
 	return nil
 }
 
-// canary tries the new version in an environment of its own, which goes away again, and then replaces the old one.
+// canary tests the new version in a temporary environment, and then replaces
+// the old version.
 func canary(ctx context.Context, p *client, c change) error {
 	env := "/environments/canary-" + c.service
 	err := p.within(ctx, env, func() error { return p.deploy(ctx, env, c.service, c.to) })

@@ -177,6 +177,8 @@ func isPronounOne(word, before2, before, next, next2 string) bool {
 		return before2 == "the" && (!isWord || afterPronoun[next])
 	case next == "who" || next == "that" || next == "which" || next == "whose":
 		return true
+	case before == "this" || before == "another":
+		return true
 	case beforePronoun[before]:
 		return !isWord || afterPronoun[next] || next == "of" || next == "and" || next == "or" || next == "at"
 	case beforeNumber[before] || afterNumber[next]:

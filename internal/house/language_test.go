@@ -76,6 +76,7 @@ func TestFindings(t *testing.T) {
 		// one as a pronoun
 		{"The value replaces the old one.", []string{"one"}},
 		{"This one, that one and each one.", []string{"one", "one", "one"}},
+		{"Then another one delivers it.", []string{"one"}},
 		{"Make one with New.", []string{"one"}},
 		{"A key returns its lock if it has one.", []string{"one"}},
 		{"It is one that no limit allows.", []string{"one"}},

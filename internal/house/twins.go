@@ -22,8 +22,8 @@ func twinRules() []Rule {
 }
 
 // checkTwins wants the code of comments and pages to occur in a file that is
-// compiled. The twin of a package comment is in the same package, and the twin of
-// a page below the same folder. Pages of the root and of docs can have their
+// compiled. The twin of a package comment is in the same package, and the twin
+// of a page below the same folder. Pages of the root and of docs can have their
 // twins anywhere.
 func checkTwins(t *Tree) (bad []string) {
 	for _, p := range t.importable() {

@@ -59,20 +59,22 @@ func breakerFigures() []figure[breaker.Stats] {
 	type S = breaker.Stats
 	outcomes := []string{"success", "failure", "ignored", "late"}
 	return []figure[S]{
-		{metric{"redoubt.breaker.state", sum, "{breaker}", "Whether the breaker is in the state: 1 for one of them, 0 for the others.", "state", names(states()...)}, stateBits},
+		{metric{"redoubt.breaker.state", sum, "{breaker}", "1 for the present state, 0 for every other state.", "state", names(states()...)}, stateBits},
 		{metric{"redoubt.breaker.state_age", gauge, "s", "Time since the breaker entered its state.", "", nil}, func(s S) []float64 { return list(s.StateFor.Seconds()) }},
-		{metric{"redoubt.breaker.retry_after", gauge, "s", "What is left of an open period.", "", nil}, func(s S) []float64 { return list(s.RetryAfter.Seconds()) }},
-		{metric{"redoubt.breaker.calls", counter, "{call}", "Calls that ended, by what they say of the dependency; late ones outlived the state they were admitted in.", "outcome", outcomes}, func(s S) []float64 {
+		{metric{"redoubt.breaker.retry_after", gauge, "s", "Remaining time of the open period.", "", nil}, func(s S) []float64 { return list(s.RetryAfter.Seconds()) }},
+		{metric{"redoubt.breaker.calls", counter, "{call}", "Finished calls, by outcome. A late call ended in a later state than it began in.", "outcome", outcomes}, func(s S) []float64 {
 			return list(s.Successes, s.Failures, s.Ignored, s.Late)
 		}},
-		{metric{"redoubt.breaker.slow_calls", counter, "{call}", "Successes and failures that took long.", "", nil}, func(s S) []float64 { return list(s.Slow) }},
-		{metric{"redoubt.breaker.rejections", counter, "{call}", "Calls refused.", "", nil}, func(s S) []float64 { return list(s.Rejected) }},
+		{metric{"redoubt.breaker.slow_calls", counter, "{call}", "Slow successes and failures.", "", nil}, func(s S) []float64 { return list(s.Slow) }},
+		{metric{"redoubt.breaker.rejections", counter, "{call}", "Refused calls.", "", nil}, func(s S) []float64 { return list(s.Rejected) }},
 		{metric{"redoubt.breaker.openings", counter, "{opening}", "Transitions to open.", "", nil}, func(s S) []float64 { return list(s.Openings) }},
-		{metric{"redoubt.breaker.window.calls", sum, "{call}", "Calls that the breaker judges by now.", "outcome", outcomes[:2]}, func(s S) []float64 { return list(s.WindowCalls-s.WindowFailures, s.WindowFailures) }},
-		{metric{"redoubt.breaker.window.slow_calls", sum, "{call}", "Those of them that took long.", "", nil}, func(s S) []float64 { return list(s.WindowSlow) }},
-		{metric{"redoubt.breaker.overdue_calls", sum, "{call}", "Calls that still run and are slow already.", "", nil}, func(s S) []float64 { return list(s.Overdue) }},
+		{metric{"redoubt.breaker.window.calls", sum, "{call}", "Calls in the window.", "outcome", outcomes[:2]}, func(s S) []float64 { return list(s.WindowCalls-s.WindowFailures, s.WindowFailures) }},
+		{metric{"redoubt.breaker.window.slow_calls", sum, "{call}", "Slow calls in the window.", "", nil}, func(s S) []float64 { return list(s.WindowSlow) }},
+		{metric{"redoubt.breaker.overdue_calls", sum, "{call}", "Running calls that are already slow.", "", nil}, func(s S) []float64 { return list(s.Overdue) }},
 		{metric{"redoubt.breaker.consecutive_failures", gauge, "{call}", "Failures since the last success.", "", nil}, func(s S) []float64 { return list(s.Consecutive) }},
-		{metric{"redoubt.breaker.probes", sum, "{call}", "Probes running.", "", nil}, func(s S) []float64 { return list(s.Probes) }},
+		{metric{"redoubt.breaker.probes", sum, "{call}", "Running probes.", "", nil}, func(s S) []float64 { return list(s.Probes) }},
+		{metric{"redoubt.breaker.limit", sum, "{call}", "Calls that may run at once while the breaker recovers, otherwise 0.", "", nil}, func(s S) []float64 { return list(s.Limit) }},
+		{metric{"redoubt.breaker.usual_duration", gauge, "s", "Approximate median duration of successes.", "", nil}, func(s S) []float64 { return list(s.Usual.Seconds()) }},
 		{metric{"redoubt.breaker.outage_age", gauge, "s", "Time since the outage began that lengthens open periods.", "", nil}, func(s S) []float64 { return list(s.OutageFor.Seconds()) }},
 	}
 }
@@ -97,20 +99,20 @@ func bit(yes bool) float64 {
 func groupFigures() []figure[breaker.GroupStats] {
 	type S = breaker.GroupStats
 	return []figure[S]{
-		{metric{"redoubt.breaker.group.breakers", sum, "{breaker}", "Breakers kept.", "", nil}, func(s S) []float64 { return list(s.Len) }},
-		{metric{"redoubt.breaker.group.forgotten", counter, "{breaker}", "Breakers that made room for others.", "", nil}, func(s S) []float64 { return list(s.Forgotten) }},
-		{metric{"redoubt.breaker.group.unguarded", counter, "{call}", "Requests for a breaker for which there was no room.", "", nil}, func(s S) []float64 { return list(s.Unguarded) }},
+		{metric{"redoubt.breaker.group.breakers", sum, "{breaker}", "Breakers in the group.", "", nil}, func(s S) []float64 { return list(s.Len) }},
+		{metric{"redoubt.breaker.group.forgotten", counter, "{breaker}", "Breakers that were forgotten for others.", "", nil}, func(s S) []float64 { return list(s.Forgotten) }},
+		{metric{"redoubt.breaker.group.unguarded", counter, "{call}", "Calls without a breaker because the group was full.", "", nil}, func(s S) []float64 { return list(s.Unguarded) }},
 	}
 }
 
 func throttleFigures() []figure[breaker.ThrottleStats] {
 	type S = breaker.ThrottleStats
 	return []figure[S]{
-		{metric{"redoubt.breaker.throttle.attempts", counter, "{call}", "Calls, refused ones included.", "", nil}, func(s S) []float64 { return list(s.Attempts) }},
+		{metric{"redoubt.breaker.throttle.attempts", counter, "{call}", "Calls, including refused calls.", "", nil}, func(s S) []float64 { return list(s.Attempts) }},
 		{metric{"redoubt.breaker.throttle.accepts", counter, "{call}", "Calls that the dependency accepted.", "", nil}, func(s S) []float64 { return list(s.Accepts) }},
 		{metric{"redoubt.breaker.throttle.rejections", counter, "{call}", "Calls refused by the throttle.", "", nil}, func(s S) []float64 { return list(s.Rejected) }},
-		{metric{"redoubt.breaker.throttle.window.attempts", sum, "{call}", "Calls that the throttle judges by now.", "", nil}, func(s S) []float64 { return list(s.WindowAttempts) }},
-		{metric{"redoubt.breaker.throttle.window.accepts", sum, "{call}", "Those of them that the dependency accepted.", "", nil}, func(s S) []float64 { return list(s.WindowAccepts) }},
+		{metric{"redoubt.breaker.throttle.window.attempts", sum, "{call}", "Calls in the window.", "", nil}, func(s S) []float64 { return list(s.WindowAttempts) }},
+		{metric{"redoubt.breaker.throttle.window.accepts", sum, "{call}", "Accepted calls in the window.", "", nil}, func(s S) []float64 { return list(s.WindowAccepts) }},
 		{metric{"redoubt.breaker.throttle.refusal", gauge, "1", "Probability that the next call is refused.", "", nil}, func(s S) []float64 { return list(s.RefuseShare) }},
 	}
 }
@@ -175,7 +177,7 @@ func auditFigures() []figure[audit.Stats] {
 func bufferFigures() []figure[audit.BufferStats] {
 	type S = audit.BufferStats
 	return []figure[S]{
-		{metric{"redoubt.audit.buffer.events", counter, "{event}", "Events that left the buffer.", "result", []string{"written", "lost"}}, func(s S) []float64 { return list(s.Written, s.Lost) }},
+		{metric{"redoubt.audit.buffer.events", counter, "{event}", "Events that left the buffer.", "result", []string{"written", "lost", "uncertain"}}, func(s S) []float64 { return list(s.Written, s.Lost, s.Uncertain) }},
 		{metric{"redoubt.audit.buffer.waiting", sum, "{event}", "Events in the buffer.", "", nil}, func(s S) []float64 { return list(s.Waiting) }},
 	}
 }
@@ -232,6 +234,7 @@ func reasons() []struct {
 		{"budget", retry.ErrBudget},
 		{"elapsed", retry.ErrElapsed},
 		{"retry_after", retry.ErrRetryAfter},
+		{"nested", retry.ErrNested},
 		{"deadline", context.DeadlineExceeded}, // retry.ErrDeadline too
 		{"cancelled", context.Canceled},
 	}
@@ -259,10 +262,10 @@ func retryActions() []action[retry.Event] {
 	outcomes = append(outcomes, "other")
 	return []action[E]{
 		{metric{"redoubt.retry.calls", counter, "{call}", "Calls that ended after more than one attempt or without success.", "outcome", outcomes}, func(e E) (string, float64, bool) { return outcome(e.Reason), 1, e.Kind == retry.KindDone }},
-		{metric{"redoubt.retry.retries", counter, "{attempt}", "Attempts after one that failed.", "", nil}, func(e E) (string, float64, bool) { return "", 1, e.Kind == retry.KindRetry }},
-		{metric{"redoubt.retry.hedges", counter, "{attempt}", "Attempts beside one that took long.", "", nil}, func(e E) (string, float64, bool) { return "", 1, e.Kind == retry.KindHedged }},
+		{metric{"redoubt.retry.retries", counter, "{attempt}", "Attempts after a failed attempt.", "", nil}, func(e E) (string, float64, bool) { return "", 1, e.Kind == retry.KindRetry }},
+		{metric{"redoubt.retry.hedges", counter, "{attempt}", "Hedged attempts, beside a slow attempt.", "", nil}, func(e E) (string, float64, bool) { return "", 1, e.Kind == retry.KindHedged }},
 		{metric{"redoubt.retry.delay", histogram, "s", "Pauses before retries.", "", nil}, func(e E) (string, float64, bool) { return "", e.Delay.Seconds(), e.Kind == retry.KindRetry }},
-		{metric{"redoubt.retry.duration", histogram, "s", "How long the calls counted here took, pauses included.", "", nil}, func(e E) (string, float64, bool) { return "", e.Elapsed.Seconds(), e.Kind == retry.KindDone }},
+		{metric{"redoubt.retry.duration", histogram, "s", "Duration of the counted calls, including pauses.", "", nil}, func(e E) (string, float64, bool) { return "", e.Elapsed.Seconds(), e.Kind == retry.KindDone }},
 	}
 }
 
@@ -270,9 +273,9 @@ func breakerActions() []action[breaker.Event] {
 	type E = breaker.Event
 	shadows := names(breaker.StateClosed, breaker.StateOpen)
 	return []action[E]{
-		{metric{"redoubt.breaker.transitions", counter, "{transition}", "Changes of state, by the new one.", "to", names(states()...)}, func(e E) (string, float64, bool) { return e.To.String(), 1, e.Kind == breaker.KindTransition }},
-		{metric{"redoubt.breaker.shadow_transitions", counter, "{transition}", "Changes that a breaker which is forced closed would have made.", "to", shadows}, func(e E) (string, float64, bool) { return e.To.String(), 1, e.Kind == breaker.KindShadow }},
-		{metric{"redoubt.breaker.open_period", histogram, "s", "How long the breaker was to stay open, told when it opened.", "", nil}, func(e E) (string, float64, bool) {
+		{metric{"redoubt.breaker.transitions", counter, "{transition}", "Changes of state, by the new state.", "to", names(states()...)}, func(e E) (string, float64, bool) { return e.To.String(), 1, e.Kind == breaker.KindTransition }},
+		{metric{"redoubt.breaker.shadow_transitions", counter, "{transition}", "Changes of state that a breaker would have made if it were not forced closed.", "to", shadows}, func(e E) (string, float64, bool) { return e.To.String(), 1, e.Kind == breaker.KindShadow }},
+		{metric{"redoubt.breaker.open_period", histogram, "s", "Planned duration of open periods.", "", nil}, func(e E) (string, float64, bool) {
 			return "", e.OpenFor.Seconds(), e.Kind == breaker.KindTransition && e.To == breaker.StateOpen
 		}},
 	}

@@ -1,12 +1,12 @@
 // Package outbox delivers events to a hook: in order, one at a time, outside
 // the locks of the object that has the events.
 //
-// The caller whose call caused an event delivers it, unless another caller is
-// delivering already: then that one delivers it too. A hook that is slower
-// than the events would make the queue grow and hold one caller forever. So
-// the queue has a bound, at which the oldest event is dropped and counted, and
-// a caller delivers at most Max events. Events that it leaves behind are
-// delivered by the next call of Deliver.
+// A caller delivers the event that it caused. If another caller is delivering
+// already, that caller delivers the event too. With a hook that is slower than
+// the events, the queue would grow, and the delivering caller would never
+// return. So both are bounded: a full queue drops and counts its oldest event,
+// and a caller delivers at most Max events. The next call of Deliver delivers
+// the events that remain.
 package outbox
 
 import (
@@ -30,8 +30,8 @@ type entry[E any] struct {
 	dropped int // events dropped since the event before
 }
 
-// Post queues an event. Objects call it while they hold the lock under which
-// the change is made, so that the order of events is the order of changes.
+// Post queues an event. An object calls it while it holds the lock that
+// protects the change, so that the order of events is the order of changes.
 func (o *Outbox[E]) Post(ctx context.Context, event E) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -46,7 +46,7 @@ func (o *Outbox[E]) Post(ctx context.Context, event E) {
 // Post and the number of events that were dropped just before it. It must be
 // called without any lock. If another call is delivering, or the hook itself
 // calls Deliver, it returns immediately. If the hook panics or calls
-// runtime.Goexit, the other events are delivered before that goes on.
+// runtime.Goexit, Deliver delivers the other events first.
 func (o *Outbox[E]) Deliver(hook func(ctx context.Context, event E, dropped int)) {
 	o.mu.Lock()
 	mine := !o.busy && len(o.queue) > 0

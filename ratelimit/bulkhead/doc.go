@@ -55,10 +55,10 @@
 //
 // # Errors
 //
-// A refusal is a *[FullError]. It matches [ErrFull] and ratelimit.ErrLimited.
+// A refusal is a [*FullError]. It matches [ErrFull] and ratelimit.ErrLimited.
 // Its methods Rejected and Retryable inform other guards. The error of a wait
 // whose context ended matches ctx.Err and [context.Cause], and is not a
-// FullError.
+// [*FullError].
 //
 // # Concurrency and cost
 //

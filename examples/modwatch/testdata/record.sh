@@ -1,5 +1,5 @@
 #!/bin/sh
-# Records modules.txt anew: of the build lists of internal/bench and contrib the modules that their go.mod files require and
+# Records modules.txt anew: of the build lists of internal/bench, internal/interop and contrib the modules that their go.mod files require and
 # those that advisories.go names, a line each: path, version in use (the first folder's, if they differ), and the versions
 # that the module proxy knows today. Run by go generate in examples/modwatch.
 set -eu

@@ -137,8 +137,8 @@ func BenchmarkLines(b *testing.B) {
 	compare(b, c, "redoubt", scan(logscan.Scanner{}, all), "redoubt-cancellable", scanIn(b.Context(), logscan.Scanner{}, all), "bufio.Scanner.Bytes", lines(func([]byte) bool { return true }))
 }
 
-// program writes the corpus to a file and returns a function that runs a program
-// on it. The program prints a number or the lines to count.
+// program writes the corpus to a file and returns a function that runs a
+// program on it. The program prints a number or the lines to count.
 func program(b *testing.B, c corpus, arg ...string) (func(corpus) int, bool) {
 	if _, err := exec.LookPath(arg[0]); err != nil {
 		return nil, false

@@ -205,9 +205,9 @@ func (s *spaceSaving) add(key []byte) {
 	heap.Fix(s, c.at)
 }
 
-// BenchmarkTopK counts 100000 events with 1000 counters. The events are of 50000
-// keys with a Zipf distribution, whose most frequent key must be user-0, or of
-// keys that come once.
+// BenchmarkTopK counts 100000 events with 1000 counters. The events are of
+// 50000 keys with a Zipf distribution, whose most frequent key must be user-0,
+// or of keys that come once.
 func BenchmarkTopK(b *testing.B) {
 	const n, k = 100000, 1000
 	keys := users(n)

@@ -14,8 +14,9 @@ import (
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
-// A common subset: one goroutine, calls that take no time, three failures in a row open for an hour, one success closes.
-// Where redoubt would do more it is told not to: no ratio, no jitter, no doubling.
+// A common subset: one goroutine, calls that take no time, three failures in a
+// row open for an hour, one success closes. Where redoubt would do more it is
+// told not to: no ratio, no jitter, no doubling.
 func consecutive() map[string]func(fail bool) (int, error) {
 	ours := breaker.New(breaker.Config{FailureRatio: -1, Consecutive: 3, OpenFor: time.Hour, MaxOpenFor: -1, Jitter: -1, Probes: 1})
 	gb := gobreaker.NewCircuitBreaker[int](gobreaker.Settings{
@@ -31,15 +32,16 @@ func consecutive() map[string]func(fail bool) (int, error) {
 	}
 }
 
-// TestDifferential runs random scripts through three breakers and wants the same calls admitted. The oracles are
-// gobreaker and failsafe-go.
+// TestDifferential runs random scripts through three breakers and wants the
+// same calls admitted. The oracles are gobreaker and failsafe-go.
 func TestDifferential(t *testing.T) {
 	for seed := range uint64(200) {
 		synctest.Test(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 0))
 			impls := consecutive()
 			for i := range 300 {
-				// Half an hour at most, lest redoubt forget a run of failures, and no sum of steps is an hour sharp.
+				// Half an hour at most, lest redoubt forget a run of failures,
+				// and no sum of steps is an hour sharp.
 				time.Sleep(time.Duration(rng.Int64N(int64(30*time.Minute))) + 1)
 				fail := rng.IntN(4) != 0
 				want, _ := work(fail)
