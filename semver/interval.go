@@ -48,9 +48,7 @@ func (s *Interval) clip(t *Interval) {
 // Intervals returns the intervals that make up r, ascending and disjoint. An
 // interval contains both kinds wherever r does not treat pre-releases apart,
 // as in the sets of advisories.
-func (r Range) Intervals() iter.Seq[Interval] {
-	return func(yield func(Interval) bool) { r.intervals(yield) }
-}
+func (r Range) Intervals() iter.Seq[Interval] { return r.intervals }
 
 // intervals calls yield for each interval of r until yield returns false.
 func (r Range) intervals(yield func(Interval) bool) {

@@ -96,19 +96,14 @@ func appendCuts(dst []Version, spans []Interval, pre bool) []Version {
 		if pre && !s.Prereleases || !pre && !s.Releases {
 			continue
 		}
-		lo, hi := s.Lo, s.Hi
-		if (lo.pre != 0) != pre {
-			lo = lo.lift(pre)
-		}
+		lo := s.Lo.lift(pre)
 		if last := len(dst) - 1; s.Unbounded {
 			if len(dst) == start || lo.Compare(dst[last]) > 0 {
 				return append(dst, lo)
 			}
 			return dst[:last]
 		}
-		if (hi.pre != 0) != pre {
-			hi = hi.lift(pre)
-		}
+		hi := s.Hi.lift(pre)
 		switch last := len(dst) - 1; {
 		case hi.Compare(lo) <= 0: // empty
 		case len(dst) == start || lo.Compare(dst[last]) > 0: // apart from the last interval
