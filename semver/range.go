@@ -220,7 +220,7 @@ func below(cuts []Version, v Version) int {
 		mid := int(uint(lo+hi) / 2)
 		c := &cuts[mid]
 		above := c.major > v.major
-		if c.major == v.major || v.core != 0 {
+		if c.major == v.major {
 			above = c.Compare(v) > 0
 		}
 		if above {

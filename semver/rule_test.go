@@ -34,6 +34,8 @@ func TestRules(t *testing.T) {
 		{"no downgrade", semver.NoDowngrade(from), "1.2.3-rc", semver.ErrBelow},
 		{"step", semver.MaxStep(from, semver.Minor), "1.9.0", nil},
 		{"step", semver.MaxStep(from, semver.Minor), "2.0.0", semver.ErrStep},
+		{"step", semver.MaxStep(from, semver.Minor), "1.0.0", nil},
+		{"step", semver.MaxStep(from, semver.Minor), "0.9.0", semver.ErrStep},
 		{"not in", semver.NotIn(semver.Exactly(from)), "1.2.4", nil},
 		{"not in", semver.NotIn(semver.Exactly(from)), "1.2.3", semver.ErrExcluded},
 		{"no rules", semver.Rules(), "1.2.3", nil},
