@@ -7,7 +7,7 @@ import "iter"
 // Lo up to the key of Hi, see [Version.AppendBinary]. If the interval contains
 // a single kind, the scan needs a filter.
 type Interval struct {
-	Lo, Hi      Version // the bounds; Lo is a member, Hi is not
+	Lo, Hi      Version // the lowest member, and a version above all members
 	Unbounded   bool    // there is no upper bound, and Hi is unused
 	Releases    bool    // the releases between the bounds are members
 	Prereleases bool    // the pre-releases between the bounds are members
@@ -99,7 +99,11 @@ func (r Range) stretches(yield func(Interval) bool) {
 func (s Interval) split(yield func(Interval) bool) bool {
 	release := s.Lo.Core()
 	second := release.step(Patch)
-	if s.Releases == s.Prereleases || s.Unbounded || second.Compare(s.Hi) < 0 {
+	if s.Releases == s.Prereleases {
+		return yield(s)
+	}
+	if s.Unbounded || second.Compare(s.Hi) < 0 {
+		s.Lo = s.Lo.lift(s.Prereleases)
 		return yield(s)
 	}
 	after := release.Next()

@@ -33,8 +33,8 @@ type Range struct {
 }
 
 // newRange returns the union of intervals, which it sorts. Their bounds have no
-// build metadata. If text is "", the
-// range does not refer to the texts of the bounds.
+// build metadata. If text is "", the range does not refer to the texts of the
+// bounds.
 func newRange(text string, spans []Interval) Range {
 	n := 0
 	for i := range spans {

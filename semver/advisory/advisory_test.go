@@ -9,6 +9,16 @@ import (
 	"github.com/redoubt-go/redoubt/semver/advisory"
 )
 
+// TestAdjacentIntervalsMakeOneConstraint writes a set in which single releases
+// follow an interval of both kinds.
+func TestAdjacentIntervalsMakeOneConstraint(t *testing.T) {
+	r := semver.Below(semver.New(1, 0, 0)).Union(semver.MustParseRange("1.0.0 || 1.0.1"))
+	text, err := advisory.FormatVERS("npm", r)
+	if _, back, err2 := advisory.ParseVERS(text); err != nil || err2 != nil || !back.Equal(r) {
+		t.Errorf("got %s, %v, read as %s, %v", text, err, back, err2)
+	}
+}
+
 // TestTheLongestSpecifiersAreSafe reads the longest versions. No foreign text
 // may cause a panic.
 func TestTheLongestSpecifiersAreSafe(t *testing.T) {
