@@ -172,7 +172,7 @@ type versWriter struct {
 	text    []byte          // ends with "|" after the first interval
 	pending semver.Interval // may still grow
 	some    bool            // whether there is a pending interval
-	long    bool            // ParseVERS would not read one of the versions
+	long    bool            // a version is too long for ParseVERS
 }
 
 // interval writes an interval. If it contains a single kind, it writes each
