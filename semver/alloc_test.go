@@ -47,11 +47,13 @@ func TestAllocations(t *testing.T) {
 		{"UnmarshalBinary", 3, func() { _ = new(semver.Version).UnmarshalBinary(key) }},
 		{"ParseRange", 1, func() { _, _ = semver.ParseRange(">=1.2.3 <2.0.0") }},
 		{"ParseRange gated", 1, func() { _, _ = semver.ParseRange("^1.2.3-0") }},
+		{"ParseRange exclusions", 11, func() { _, _ = semver.ParseRange(">=1 <2 !=1.2.3 !=1.2.4") }},
 		{"ParseRange or", 2, func() { _, _ = semver.ParseRange("1 || 2.x || ^3.2 || 4 || 5 || 6") }},
 		{"Contains", 0, func() { a.Contains(v) }},
 		{"gate", 0, func() { _ = gate(semver.New(1, 4, 0)) }},
 		{"Max", 0, func() { a.Max(slices.Values(versions)) }},
 		{"Intersect", 1, func() { a.Intersect(b) }},
+		{"Complement", 1, func() { a.Complement() }},
 		{"Ceil", 0, func() { a.Ceil(semver.New(1, 0, 0)) }},
 		{"SortFunc", 0, func() { slices.SortFunc(versions, semver.Version.Compare) }},
 	} {

@@ -128,7 +128,9 @@ func (v Version) lift(pre bool) Version {
 }
 
 // All returns the set of all versions.
-func All() Range { return AtLeast(origin) }
+func All() Range { return all }
+
+var all = AtLeast(origin)
 
 // Releases returns the set of all versions without a pre-release part.
 func Releases() Range {
