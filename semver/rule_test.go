@@ -35,6 +35,7 @@ func TestRules(t *testing.T) {
 		{"step", semver.MaxStep(from, semver.Minor), "1.9.0", nil},
 		{"step", semver.MaxStep(from, semver.Minor), "2.0.0", semver.ErrStep},
 		{"step", semver.MaxStep(from, semver.Minor), "1.0.0", nil},
+		{"step", semver.MaxStep(from, semver.Part(9)), "1.2.3", semver.ErrStep},
 		{"step", semver.MaxStep(from, semver.Minor), "0.9.0", semver.ErrStep},
 		{"not in", semver.NotIn(semver.Exactly(from)), "1.2.4", nil},
 		{"not in", semver.NotIn(semver.Exactly(from)), "1.2.3", semver.ErrExcluded},
