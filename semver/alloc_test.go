@@ -46,6 +46,7 @@ func TestAllocations(t *testing.T) {
 		{"UnmarshalText wide", 1, func() { _ = new(semver.Version).UnmarshalText(long) }},
 		{"UnmarshalBinary", 3, func() { _ = new(semver.Version).UnmarshalBinary(key) }},
 		{"ParseRange", 1, func() { _, _ = semver.ParseRange(">=1.2.3 <2.0.0") }},
+		{"ParseRange below", 1, func() { _, _ = semver.ParseRange(">=1.2.3-a <2.0.0-rc.1") }},
 		{"ParseRange gated", 1, func() { _, _ = semver.ParseRange("^1.2.3-0") }},
 		{"ParseRange exclusions", 11, func() { _, _ = semver.ParseRange(">=1 <2 !=1.2.3 !=1.2.4") }},
 		{"ParseRange or", 2, func() { _, _ = semver.ParseRange("1 || 2.x || ^3.2 || 4 || 5 || 6") }},

@@ -103,11 +103,16 @@ func (c *comparator) compatibleEnd() Version {
 }
 
 // end returns the first version above the versions that a bare version, =, ~,
-// ^ or ~> admits.
+// ^ or ~> admits. For < and >= of a full version, which need no end, it saves
+// the work.
 func (c *comparator) end() Version {
 	switch c.op {
 	case opTilde, opCaret, opPessimistic:
 		return c.compatibleEnd()
+	case opLt, opGe, opFrom:
+		if c.parts == 3 {
+			return Version{}
+		}
 	}
 	return c.prefixEnd()
 }
