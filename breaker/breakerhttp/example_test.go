@@ -137,3 +137,33 @@ func ExampleRefuse() {
 	// 503 3
 	// {"type":"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity","title":"Service unavailable","status":503}
 }
+
+func ExamplePool() {
+	eu := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer eu.Close()
+	us := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s from us", r.URL.Path)
+	}))
+	defer us.Close()
+
+	regions := breaker.NewPool(breaker.PoolConfig[string]{
+		Endpoints: []string{eu.URL, us.URL}, // such as "https://eu.example.com"
+		Ordered:   true,
+	})
+	client := &http.Client{Transport: &breakerhttp.Pool{Endpoints: regions}}
+	for range 2 {
+		resp, err := client.Get("https://api.example.com/users/7")
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		fmt.Printf("%d %q\n", resp.StatusCode, body)
+	}
+	// Output:
+	// 503 ""
+	// 200 "/users/7 from us"
+}

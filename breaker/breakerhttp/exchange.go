@@ -23,7 +23,8 @@ const flowing = 5 * time.Second
 // response, so that the end of the body is the end of the call. All that it
 // needs is one allocation.
 type exchange struct {
-	call     breaker.Call
+	call     *breaker.Call // &own, or the call of a pool
+	own      breaker.Call
 	classify func(*http.Response, error) breaker.Outcome
 	req      *http.Request // of the caller
 	upload   *upload       // nil if the body of req is not watched
