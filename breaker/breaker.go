@@ -245,6 +245,7 @@ func (b *Breaker) admit(ctx context.Context) (ticket, error) {
 	now := b.now()
 	p := b.settle(ctx, now)
 	if p.now() == StateOpen && !p.running(now) {
+		b.note().openedFor(b.meter.total(rejected) - b.refused)
 		p = b.move(ctx, now, StateHalfOpen, 0, "open period over", nil)
 	}
 	b.rotate(p, now)

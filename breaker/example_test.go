@@ -130,6 +130,18 @@ func ExampleBreaker_Trip() {
 	// closed
 }
 
+func ExampleBreaker_Set() {
+	b := breaker.New(breaker.Config{Name: "search"})
+	cfg := b.Config() // with the defaults filled in
+	cfg.OpenFor = time.Minute
+	fmt.Println(b.Set(cfg))
+	cfg.Probes = -1
+	fmt.Println(b.Set(cfg), b.Config().OpenFor)
+	// Output:
+	// <nil>
+	// breaker: Probes is -1, want 1 to 1000 1m0s
+}
+
 func ExampleCall() {
 	b := breaker.New(breaker.Config{})
 	call, err := b.Allow(context.Background())

@@ -211,9 +211,9 @@ func (b *Breaker) expendable() (ended uint64, ok bool) {
 	b.read(func(p *period, now time.Duration) {
 		ended = b.meter.ended() + b.meter.total(late) + b.meter.total(rejected)
 		f, s := b.figures(p, now), p.view(now)
-		switch remembers := b.lastOpen > 0 && now-p.since < b.lastOpen; {
+		switch {
 		case b.meter.running() != 0 || s == StateForcedOpen || s == StateForcedClosed:
-		case s == StateClosed && f.failures+f.slow+f.run == 0 && !remembers:
+		case s == StateClosed && f.failures+f.slow+f.run == 0 && !b.remembers(p, now):
 			ok = true
 		default:
 			idle, c := now-max(time.Duration(b.meter.from.Load()), p.end()), b.cfg.Load()

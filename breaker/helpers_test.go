@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
@@ -36,6 +38,14 @@ func fail(b *breaker.Breaker) error {
 func repeat(n int, f func(*breaker.Breaker) error, b *breaker.Breaker) {
 	for range n {
 		f(b)
+	}
+}
+
+// checkEqual compares values by cmp.Diff.
+func checkEqual[T any](t *testing.T, got, want T) {
+	t.Helper()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("got differs from want (-want +got):\n%s", d)
 	}
 }
 

@@ -10,8 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
@@ -206,9 +204,7 @@ func TestThrottleConfig(t *testing.T) {
 	}
 	for _, tt := range tests {
 		err := tt.cfg.Validate()
-		if d := cmp.Diff(tt.want, fmt.Sprint(err)); d != "" {
-			t.Error(d)
-		}
+		checkEqual(t, fmt.Sprint(err), tt.want)
 		func() {
 			defer func() {
 				if v := recover(); fmt.Sprint(v) != fmt.Sprint(err) {

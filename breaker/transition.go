@@ -73,7 +73,7 @@ func (b *Breaker) move(ctx context.Context, now time.Duration, to State, d time.
 // open is the transition to StateOpen, for d or, if d <= 0, for the usual time.
 func (b *Breaker) open(ctx context.Context, now, d time.Duration, reason string, r report) *period {
 	p := b.cur.Load()
-	if s := p.now(); b.lastOpen == 0 || (s == StateClosed || s == StateRecovering) && now-p.since >= b.lastOpen {
+	if !b.remembers(p, now) {
 		b.outage = now
 	}
 	b.reopened = p.now() == StateHalfOpen && reason != "tripped"
@@ -84,6 +84,13 @@ func (b *Breaker) open(ctx context.Context, now, d time.Duration, reason string,
 	b.lastOpen = d
 	b.refused = b.meter.total(rejected)
 	return b.move(ctx, now, StateOpen, d, reason, r.err)
+}
+
+// remembers reports whether the outage still lengthens open periods: it does not
+// if the breaker has not opened for as long as the last period.
+func (b *Breaker) remembers(p *period, now time.Duration) bool {
+	s := p.now()
+	return b.lastOpen > 0 && (s != StateClosed && s != StateRecovering || now-p.since < b.lastOpen)
 }
 
 // openPeriod is the length of an open period without jitter: at least a 40th of
@@ -297,9 +304,7 @@ func (b *Breaker) probed(ctx context.Context, p *period, now time.Duration, t ti
 // recover ends the half-open state. If many calls were refused since the
 // breaker opened, the dependency may not be up to their number yet.
 func (b *Breaker) recover(ctx context.Context, p *period, now time.Duration) {
-	refused := b.meter.total(rejected) - b.refused
-	b.note().recovered(refused == 0)
-	if refused <= 2*uint64(b.cfg.Load().Probes) {
+	if b.meter.total(rejected)-b.refused <= 2*uint64(b.cfg.Load().Probes) {
 		b.move(ctx, now, StateClosed, 0, "probes succeeded", nil)
 		return
 	}

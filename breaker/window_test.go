@@ -9,8 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
@@ -178,9 +176,7 @@ func TestNoLostUpdates(t *testing.T) {
 	want := breaker.Stats{Successes: goroutines * each / 2, Failures: goroutines * each / 4, Ignored: goroutines * each / 4}
 	s := b.Stats()
 	got := breaker.Stats{Successes: s.Successes, Failures: s.Failures, Ignored: s.Ignored, Late: s.Late}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Error(d)
-	}
+	checkEqual(t, got, want)
 	time.Sleep(time.Millisecond)
 	if got := b.Stats().WindowCalls; got != 0 {
 		t.Errorf("%d calls in the window after its end, want 0", got)
