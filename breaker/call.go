@@ -9,7 +9,7 @@ import (
 // A Call is an admitted call. Report its end once, by Done or by Report. The
 // first report counts, further reports do nothing. The methods may be called
 // from any goroutine. The zero Call is ready for [Call.Begin]; its other
-// methods, and those of a nil *Call, do nothing.
+// methods do nothing. The methods of a nil *Call, except Begin, do nothing.
 type Call struct {
 	gate   gate
 	ctx    context.Context // whether it is done at the end decides the outcome

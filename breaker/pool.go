@@ -20,7 +20,7 @@ import (
 type PoolConfig[K comparable] struct {
 	// Name is the name of the pool in errors and statistics.
 	Name string
-	// Endpoints are the keys of the endpoints, at least one, all different.
+	// Endpoints are the keys of the endpoints. At least 1, all different.
 	Endpoints []K
 	// Group guards each endpoint under its key. Nil means a group of the pool's
 	// own, whose breakers have the zero Config.
@@ -61,9 +61,9 @@ func (c PoolConfig[K]) Validate() error {
 // replicas of a service or the regions of a provider. An endpoint is ejected
 // while its breaker is open or half-open; then it gets only probes.
 //
-// A Pool repeats no call. But after a failure, calls go to other endpoints until
-// a call has succeeded there. So a retry around the pool goes elsewhere, even
-// before a breaker opens.
+// A Pool repeats no call. But after a failure, calls go to other endpoints
+// until a call has succeeded there. So a retry around the pool goes elsewhere,
+// even before a breaker opens.
 //
 // Make a Pool with [NewPool], and call its endpoints by [Over]. It needs no
 // Close.
@@ -152,10 +152,10 @@ func (p *Pool[K]) Config() PoolConfig[K] {
 // Over calls fn with an endpoint of p and records how it ended, as [Do] does
 // with the breaker of the endpoint.
 //
-// Errors: the error of fn; an [*OpenError] if p refuses, which is the refusal
-// of the endpoint that may be tried first; an error that matches ctx.Err() and
-// context.Cause(ctx) if ctx is already done. In the last two cases fn is not
-// called.
+// Errors: the error of fn; an [*OpenError] if p refuses; an error that matches
+// ctx.Err() and context.Cause(ctx) if ctx is already done. In the last two
+// cases fn is not called. The OpenError is from the endpoint that ends its open
+// period first.
 func Over[K comparable, T any](ctx context.Context, p *Pool[K], fn func(context.Context, K) (T, error)) (v T, err error) {
 	at, err := p.enter(ctx)
 	if err != nil {
@@ -178,7 +178,7 @@ func (p *Pool[K]) Do(ctx context.Context, fn func(context.Context, K) error) err
 // Allow admits a call to the endpoint that it returns. The call is reported by
 // [Call.Done] or [Call.Report].
 //
-// Errors: as for [Over], without those of fn.
+// Errors: as for [Over], except the errors of fn.
 func (p *Pool[K]) Allow(ctx context.Context) (K, *Call, error) {
 	at, err := p.enter(ctx)
 	if err != nil {
@@ -249,9 +249,9 @@ func (p *Pool[K]) enter(ctx context.Context) (v visit[K], err error) {
 	return v, refusal
 }
 
-// choose returns the index of the endpoint to try first, and an offset that is
-// random if the pool is balanced, so that the calls of an ejected endpoint are
-// balanced too.
+// choose returns the index of the endpoint to try first, and an offset. The
+// offset is random if the pool is balanced. So the calls of an ejected endpoint
+// are balanced too.
 func (t *table[K]) choose() (first, next int) {
 	n := len(t.seats)
 	if t.cfg.Ordered || n == 1 {

@@ -86,8 +86,8 @@ func (b *Breaker) open(ctx context.Context, now, d time.Duration, reason string,
 	return b.move(ctx, now, StateOpen, d, reason, r.err)
 }
 
-// remembers reports whether the outage still lengthens open periods: it does not
-// if the breaker has not opened for as long as the last period.
+// remembers reports whether the outage still lengthens open periods: it does
+// not if the breaker has not opened for as long as the last period.
 func (b *Breaker) remembers(p *period, now time.Duration) bool {
 	s := p.now()
 	return b.lastOpen > 0 && (s != StateClosed && s != StateRecovering || now-p.since < b.lastOpen)

@@ -191,7 +191,8 @@ var (
 
 // length reports whether body need not be watched: it is in memory, as
 // http.NewRequest makes it, or a file. net/http sends such bodies with fewer
-// writes, but only if no other type surrounds them. The length is -1 for a file.
+// writes, but only if no other type surrounds them. The length is -1 for a
+// file.
 func length(body io.Reader) (int64, bool) {
 	if t := reflect.TypeOf(body); t == plain || t == writerTo {
 		body, _ = reflect.ValueOf(body).Field(0).Interface().(io.Reader)

@@ -11,11 +11,12 @@ import (
 	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// A Pool is an http.RoundTripper that sends each request to one of several
+// A Pool is an http.RoundTripper that distributes requests over several
 // endpoints. It replaces the scheme and host of the URL of the request, and
 // judges the exchange as a [Transport] does. It repeats no request: put it
 // below a Transport of package retryhttp, which then goes elsewhere. A Pool may
-// be used concurrently if Base may, and must not be changed after its first use.
+// be used concurrently if Base may, and must not be changed after its first
+// use.
 type Pool struct {
 	// Base sends the requests. Nil means http.DefaultTransport.
 	Base http.RoundTripper
@@ -45,9 +46,10 @@ func (p *Pool) Validate() error {
 
 var errNoEndpoints = errors.New("breakerhttp: Endpoints is missing")
 
-// RoundTrip sends a copy of req to an endpoint by Base. If all endpoints refuse,
-// RoundTrip closes the body of req. The Host of req is replaced too, unless it
-// differs from the host of the URL. The Request of the response is the copy.
+// RoundTrip sends a copy of req to an endpoint by Base. If all endpoints
+// refuse, RoundTrip closes the body of req. The Host of req is replaced too,
+// unless it differs from the host of the URL. The Request of the response is
+// the copy.
 //
 // Errors: the errors of Base and of breaker.Pool.Allow.
 func (p *Pool) RoundTrip(req *http.Request) (*http.Response, error) {
