@@ -25,7 +25,7 @@ func Example() {
 	fetch := func(url string) ([]byte, error) {
 		resp, err := client.Get(url)
 		if err != nil {
-			return nil, err // errors.Is(err, breaker.ErrOpen): nothing was sent
+			return nil, err // is breaker.ErrOpen if nothing was sent
 		}
 		defer resp.Body.Close()
 		return io.ReadAll(resp.Body)
