@@ -101,5 +101,13 @@ func (b *Breaker) answered(n int64) time.Duration {
 	return b.now()
 }
 
-// answered implements gate. A throttle does not measure calls.
-func (*Throttle) answered(int64) time.Duration { return 0 }
+// answered implements gate.
+func (t *Throttle) answered(int64) time.Duration {
+	if t == nil {
+		return 0
+	}
+	return t.now()
+}
+
+// answered implements gate. A sketch does not measure calls.
+func (*brief) answered(int64) time.Duration { return 0 }

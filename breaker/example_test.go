@@ -314,9 +314,12 @@ func ExampleNewGroup() {
 	shards := breaker.NewGroup(breaker.GroupConfig[int]{Max: 100, Config: func(shard int) breaker.Config {
 		return breaker.Config{Name: fmt.Sprint("shard ", shard)}
 	}})
-	shards.For(3).ForceOpen()
+	shards.For(3)
+	if b, ok := shards.Peek(3); ok {
+		b.ForceOpen()
+	}
 	for _, shard := range []int{2, 3} {
-		fmt.Println(shards.For(shard).Do(context.Background(), func(context.Context) error { return nil }))
+		fmt.Println(shards.Do(context.Background(), shard, func(context.Context) error { return nil }))
 	}
 	// Output:
 	// <nil>
@@ -324,17 +327,38 @@ func ExampleNewGroup() {
 }
 
 func ExampleGroup() {
-	g := breaker.NewGroup(breaker.GroupConfig[string]{})
-	g.For("a.example.com").ForceOpen()
-	g.For("b.example.com")
-	open := 0
-	for _, b := range g.All() {
-		if b.State() != breaker.StateClosed {
-			open++
+	hosts := breaker.NewGroup(breaker.GroupConfig[string]{Name: "hosts"})
+	for range 6 {
+		err := hosts.Do(context.Background(), "a.example.com", func(context.Context) error { return errDown })
+		if errors.Is(err, breaker.ErrOpen) { // after five failures
+			text, _, _ := strings.Cut(err.Error(), ", retry after ")
+			fmt.Println(text)
 		}
 	}
-	fmt.Println(open, g.Stats().Len)
-	// Output: 1 2
+	for host, b := range hosts.All() {
+		fmt.Println(host, b.State())
+	}
+	// Output:
+	// breaker: hosts: a.example.com: open (consecutive failures: "down")
+	// a.example.com open
+}
+
+func ExampleGroup_For() {
+	hosts := breaker.NewGroup(breaker.GroupConfig[string]{})
+	user, err := breaker.Do(context.Background(), hosts.For("a.example.com"), func(ctx context.Context) (User, error) {
+		return fetch(ctx, 7)
+	})
+	fmt.Println(user, err)
+	// Output: {Ada} <nil>
+}
+
+func ExampleWrapKey() {
+	type request struct{ host, path string }
+	hosts := breaker.NewGroup(breaker.GroupConfig[string]{})
+	get := breaker.WrapKey(hosts, func(r request) string { return r.host },
+		func(_ context.Context, r request) (string, error) { return r.path + " of " + r.host, nil })
+	fmt.Println(get(context.Background(), request{"a.example.com", "/index"}))
+	// Output: /index of a.example.com <nil>
 }
 
 func ExampleGroupConfig() {
@@ -343,13 +367,14 @@ func ExampleGroupConfig() {
 }
 
 func ExampleGroupStats() {
-	g := breaker.NewGroup(breaker.GroupConfig[int]{Max: 2})
-	g.For(1).ForceOpen()
-	for key := range 10 {
-		g.For(key)
+	g := breaker.NewGroup(breaker.GroupConfig[int]{Max: 1})
+	for key := range 3 { // the second and third key find no room
+		for range 6 {
+			g.Do(context.Background(), key, func(context.Context) error { return errDown })
+		}
 	}
-	fmt.Printf("%+v\n", g.Stats()) // key 1 stays, the others take turns
-	// Output: {Name: Len:2 Forgotten:8 Unguarded:0}
+	fmt.Printf("%+v\n", g.Stats())
+	// Output: {Name: Len:1 Forgotten:0 Sketched:2 SketchOpenings:2 SketchRejected:2 SketchLost:0}
 }
 
 func ExampleNewThrottle() {
@@ -364,8 +389,8 @@ func ExampleThrottle() {
 		t.Do(context.Background(), func(context.Context) error { return errDown })
 	}
 	s := t.Stats()
-	fmt.Println(s.Attempts, s.Rejected > 900, s.RefuseShare > 0.99, s.RefuseShare < 1)
-	// Output: 1000 true true true
+	fmt.Println(s.Failures+s.Rejected, s.RefuseShare > 0.9, s.RefuseShare < 1)
+	// Output: 1000 true true
 }
 
 func ExampleThrottleError() {
@@ -388,7 +413,7 @@ func ExampleThrottleStats() {
 	t.Do(context.Background(), func(context.Context) error { return nil })
 	text, err := json.Marshal(t.Stats())
 	fmt.Println(string(text), err)
-	// Output: {"name":"search","attempts":1,"accepts":1,"rejected":0,"window_attempts":1,"window_accepts":1,"refuse_share":0} <nil>
+	// Output: {"name":"search","successes":1,"failures":0,"ignored":0,"rejected":0,"window_calls":1,"window_failures":0,"refuse_share":0} <nil>
 }
 
 func ExampleOver() {

@@ -46,10 +46,12 @@ func (c PoolConfig[K]) Validate() error {
 	}
 	seen := make(map[K]bool, len(c.Endpoints))
 	for _, k := range c.Endpoints {
-		if seen[k] || k != k {
+		if seen[k] {
 			errs = append(errs, fmt.Errorf("breaker: Endpoints contains %v twice, want different keys", k))
 		}
-		seen[k] = true
+		if seen[k] = true; !seen[k] {
+			errs = append(errs, fmt.Errorf("breaker: Endpoints contains %v, want keys that equal themselves", k))
+		}
 	}
 	if !(c.MaxEjected <= 1) {
 		errs = append(errs, fmt.Errorf("breaker: MaxEjected is %v, want a share in (0, 1], or a negative number", c.MaxEjected))
@@ -278,7 +280,7 @@ func (t *table[K]) index(first, next, i int) int {
 
 // sit enters the breaker of an endpoint.
 func (v *visit[K]) sit(ctx context.Context, s *seat[K]) error {
-	g := Gate(v.table.cfg.Group.For(s.key))
+	g := v.table.cfg.Group.For(s.key)
 	t, err := g.enter(ctx)
 	if err == nil {
 		s.running.Add(1)
@@ -314,8 +316,7 @@ func (t *table[K]) ejected() (n int) {
 }
 
 func (t *table[K]) state(s *seat[K]) State {
-	b, _ := t.cfg.Group.Peek(s.key)
-	return b.State()
+	return t.cfg.Group.State(s.key)
 }
 
 // sooner returns the refusal of a and b that ends first, if that is known.
@@ -365,8 +366,11 @@ func (v *visit[K]) outcome(ctx context.Context, err error) Outcome {
 		return OutcomeFailure
 	}
 	classify := Classify
-	if b, _ := v.gate.(*Breaker); b != nil {
-		classify = b.cfg.Load().Classify
+	switch g := v.gate.(type) {
+	case *Breaker:
+		classify = g.cfg.Load().Classify
+	case *brief:
+		classify = g.cfg.Classify
 	}
 	o := classify(err)
 	if o == OutcomeFailure && errtree.Is(gone(ctx), context.Canceled) {

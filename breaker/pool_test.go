@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -218,13 +219,13 @@ func TestSlowEndpointGetsLess(t *testing.T) {
 func TestFailOpen(t *testing.T) {
 	trip := func(p *breaker.Pool[string], keys ...string) {
 		for _, k := range keys {
-			b := p.Config().Group.For(k)
+			b := own(t, p.Config().Group, k)
 			b.Trip(time.Hour, errDown)
 		}
 	}
 	force := func(p *breaker.Pool[string], keys ...string) {
 		for _, k := range keys {
-			b := p.Config().Group.For(k)
+			b := own(t, p.Config().Group, k)
 			b.ForceOpen()
 		}
 	}
@@ -279,7 +280,7 @@ func TestSoonestRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pool(func(cfg *breaker.PoolConfig[string]) { cfg.MaxEjected = 1 }, "a", "b", "c", "d")
 		for i, d := range []time.Duration{0, time.Hour, time.Minute, 2 * time.Hour} {
-			b := p.Config().Group.For(string(rune('a' + i)))
+			b := own(t, p.Config().Group, string(rune('a'+i)))
 			if b.Trip(d, errDown); d == 0 {
 				b.ForceOpen()
 			}
@@ -347,6 +348,10 @@ func TestPoolConfig(t *testing.T) {
 	}
 	err = breaker.PoolConfig[string]{Endpoints: []string{"a", "a"}}.Validate()
 	if got, want := fmt.Sprint(err), "breaker: Endpoints contains a twice, want different keys"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	err = breaker.PoolConfig[float64]{Endpoints: []float64{1, math.NaN()}}.Validate()
+	if got, want := fmt.Sprint(err), "breaker: Endpoints contains NaN, want keys that equal themselves"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	func() {

@@ -84,8 +84,8 @@ func TestPoolRefuses(t *testing.T) {
 		req.Body = sent
 		_, err := p.RoundTrip(req)
 		var e *breaker.OpenError
-		if !errors.As(err, &e) || !sent.closed {
-			t.Errorf("error %v, closed %v; want a refusal", err, sent.closed)
+		if !errors.As(err, &e) || e.Name != "http://a" && e.Name != "http://b" || !sent.closed {
+			t.Errorf("error %v, closed %v; want a refusal with the name of an endpoint", err, sent.closed)
 		}
 		p.Base = status(200)
 		time.Sleep(time.Minute)
