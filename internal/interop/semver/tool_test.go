@@ -364,6 +364,30 @@ func (x tool) compare(all []question, rows []string, report func(string, ...any)
 	return o
 }
 
+// TestMutated compares damaged constraints. Tools accept some of them by
+// accident, for instance 1.2.3* in npm, and such a text may be refused here. But
+// a text that the tool refuses is refused here too, and a text that both accept
+// has the same members.
+func TestMutated(t *testing.T) {
+	for _, x := range tools() {
+		t.Run(x.name, func(t *testing.T) {
+			strict := x.known
+			x.known = func(text, version string, got bool) string {
+				if reason := strict(text, version, got); reason != "" || version != "" || got {
+					return reason
+				}
+				return "a damaged text is refused"
+			}
+			n := 2000
+			if *long {
+				n = 100_000
+			}
+			x.stored = false
+			x.check(t, "mutated", mutatedQuestions(n, x.random))
+		})
+	}
+}
+
 // check compares a dialect with its tool and logs the known deviations.
 func (x tool) check(t *testing.T, suite string, all []question) outcome {
 	t.Helper()
