@@ -53,10 +53,14 @@
 //
 // A [Sink] stores the events: [JSON], [Slog], a [SinkFunc], or the
 // tamper-evident file of package audit/ledger. A [Buffer] writes in the
-// background, and a [Quorum] writes to several sinks:
+// background, and a [Quorum] writes to several sinks. Here the first sink must
+// store every event, and the other receives copies if it can:
 //
 //	both := audit.NewQuorum(audit.QuorumConfig{
-//		Sinks: []audit.Sink{sink, failing{}},
+//		Members: []audit.Member{
+//			{Sink: sink},
+//			{Sink: remote, BestEffort: true, Filter: important},
+//		},
 //	})
 //	log := audit.New(audit.Config{Sink: both})
 //

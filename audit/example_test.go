@@ -155,6 +155,16 @@ func ExampleWithRequestID() {
 	// Output: req-77
 }
 
+func ExampleWithSource() {
+	log := audit.New(audit.Config{Sink: audit.SinkFunc(func(_ context.Context, events []*audit.Event) error {
+		fmt.Println(events[0].Source)
+		return nil
+	})})
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
+	_ = log.Record(audit.WithSource(ctx, "192.0.2.7"), audit.Event{Action: "login", Outcome: audit.Success})
+	// Output: 192.0.2.7
+}
+
 func ExampleEvent() {
 	e := audit.Event{
 		Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), ID: "1", Action: audit.Modify, Outcome: audit.Success,
@@ -445,7 +455,7 @@ func ExampleBufferConfig() {
 func ExampleBufferStats() {
 	b, _ := json.Marshal(audit.BufferStats{Written: 7, Lost: 1})
 	fmt.Println(string(b))
-	// Output: {"name":"","written":7,"lost":1,"waiting":0}
+	// Output: {"name":"","written":7,"lost":1,"uncertain":0,"waiting":0}
 }
 
 func ExampleOverflow() {
@@ -454,31 +464,48 @@ func ExampleOverflow() {
 }
 
 func ExampleQuorumConfig() {
-	fmt.Println(audit.QuorumConfig{Need: 2, Sinks: []audit.Sink{sink}}.Validate())
+	fmt.Println(audit.QuorumConfig{Need: 2, Members: []audit.Member{{Sink: sink}}}.Validate())
 	// Output: audit: quorum: Need is 2, want 0 to 1
 }
 
 func ExampleNewQuorum() {
 	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
 
+	remote := failing{}
+	important := func(e *audit.Event) bool { return e.Action != audit.Read }
+
 	both := audit.NewQuorum(audit.QuorumConfig{
-		Sinks: []audit.Sink{sink, failing{}},
+		Members: []audit.Member{
+			{Sink: sink},
+			{Sink: remote, BestEffort: true, Filter: important},
+		},
 	})
 	log := audit.New(audit.Config{Sink: both})
 
 	err := log.Record(ctx, audit.Event{Action: "login", Outcome: audit.Success})
-	fmt.Println(errors.Is(err, audit.ErrUncertain))
+	fmt.Println(err)
 	// Output:
 	// actor=alice action=login outcome=success
-	// true
+	// <nil>
 }
 
 func ExampleQuorum() {
-	log := audit.New(audit.Config{Sink: audit.NewQuorum(audit.QuorumConfig{Need: 1, Sinks: []audit.Sink{failing{}, sink}})})
+	either := audit.NewQuorum(audit.QuorumConfig{Need: 1, Members: []audit.Member{{Sink: failing{}}, {Sink: sink}}})
+	log := audit.New(audit.Config{Sink: either})
 	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
 	fmt.Println(log.Record(ctx, audit.Event{Action: "login", Outcome: audit.Success}))
 	// Output:
 	// actor=alice action=login outcome=success
+	// <nil>
+}
+
+func ExampleMember() {
+	m := audit.Member{Sink: sink, Filter: func(e *audit.Event) bool { return e.Outcome == audit.Denied }}
+	q := audit.NewQuorum(audit.QuorumConfig{Members: []audit.Member{m}})
+	_ = q.WriteEvents(context.Background(), []*audit.Event{{Action: "a", Outcome: audit.Success}, {Action: "b", Outcome: audit.Denied}})
+	fmt.Println(q.Close(context.Background()))
+	// Output:
+	// action=b outcome=denied
 	// <nil>
 }
 

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"fmt"
 	"log/slog"
 	"math"
 	"strconv"
@@ -185,7 +184,9 @@ func (w *encoder) value(v slog.Value, depth int) {
 		}
 		w.group(v.Group(), depth+1)
 	default:
-		w.text(fmt.Sprintf("%+v", v.Any()))
+		text, cut := printed(v.Any())
+		w.cut = w.cut || cut
+		w.text(text)
 	}
 }
 

@@ -2,10 +2,8 @@ package audit
 
 import (
 	"context"
-	"fmt"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/redoubt-go/redoubt/internal/quote"
 )
@@ -35,8 +33,13 @@ func (l *Log) Object(typ, id string) *Object {
 //
 // The mask is recorded in place of a sensitive field, and a token in place of a
 // token field, see [TokenKey]. Fields of embedded structs count as fields of
-// the struct. Old and new may be pointers to structs, and a pointer in a field
-// is compared and printed as the value it points to.
+// the struct. Old and new may be pointers to structs.
+//
+// Values are equal if their Equal or Cmp method says so, as for times, decimals
+// and big numbers. Other values are compared by their parts: pointers as the
+// values they point to, a nil slice or map as an empty value, and NaN as equal
+// to NaN. Inside a value, struct fields with the tag options sensitive or token
+// are printed as "***".
 //
 // If old is nil, the event is a Create; if new is nil, it is a Delete;
 // otherwise it is a Modify. If nothing differs, Diff records nothing.
@@ -69,7 +72,7 @@ func (o *Object) Diff(ctx context.Context, old, new any) ([]Change, error) {
 	}
 	for _, f := range plan {
 		x, y := before.FieldByIndex(f.index), after.FieldByIndex(f.index)
-		if equal(x, y) {
+		if sameValue(x, y) {
 			continue
 		}
 		c := Change{Field: f.name, Sensitive: f.sensitive}
@@ -99,35 +102,18 @@ func structOf(v any) reflect.Value {
 	return rv
 }
 
-// equal compares pointers by the values they point to, times as instants, and
-// other values with == if possible, otherwise with reflect.DeepEqual.
-func equal(x, y reflect.Value) bool {
-	for x.Kind() == reflect.Pointer && !x.IsNil() && !y.IsNil() {
-		x, y = x.Elem(), y.Elem()
-	}
-	if t, ok := x.Interface().(time.Time); ok {
-		return t.Equal(y.Interface().(time.Time))
-	}
-	if x.Comparable() && y.Comparable() {
-		return x.Equal(y)
-	}
-	return reflect.DeepEqual(x.Interface(), y.Interface())
-}
-
 // shown returns the text of a value in the event.
 func (o *Object) shown(f diffField, v reflect.Value) string {
-	for v.Kind() == reflect.Pointer && !v.IsNil() {
-		v = v.Elem()
-	}
 	switch {
 	case f.token:
+		for v.Kind() == reflect.Pointer && !v.IsNil() {
+			v = v.Elem()
+		}
 		return o.log.token(o.target.Type+"."+f.name, v.Interface())
 	case f.sensitive:
 		return fullMask
-	case v.Kind() == reflect.String:
-		return v.String()
 	}
-	return fmt.Sprint(v.Interface())
+	return shownText(v.Interface())
 }
 
 // A diffField is a tagged field of a struct type.

@@ -3,6 +3,9 @@ package audit_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
+	"math/big"
 	"testing"
 	"time"
 
@@ -94,4 +97,98 @@ func TestDiffRefuses(t *testing.T) {
 // A Contact is embedded as a pointer.
 type Contact struct {
 	Email string `audit:"email"`
+}
+
+// A decimal has an Equal method and several forms of one number.
+type decimal struct {
+	digits []int
+	scale  *int
+}
+
+func (d decimal) Equal(o decimal) bool { return len(d.digits) == len(o.digits) }
+func (d decimal) String() string       { return fmt.Sprint("decimal ", len(d.digits)) }
+
+type node struct {
+	Name string
+	Next *node
+	Pin  string `audit:"pin,sensitive"`
+}
+
+type account struct {
+	Amount  decimal            `audit:"amount"`
+	Secret  decimal            `audit:"secret,sensitive"`
+	Total   *big.Rat           `audit:"total"`
+	Size    big.Float          `audit:"size"`
+	Ratio   float64            `audit:"ratio"`
+	Times   []time.Time        `audit:"times"`
+	Counts  map[string]*int    `audit:"counts"`
+	Any     any                `audit:"any"`
+	List    []string           `audit:"list"`
+	Deep    map[string][]*node `audit:"deep"`
+	private int
+}
+
+// Diff shows no change if a reader of the log could not see a difference.
+func TestDiffOfEqualValues(t *testing.T) {
+	now := time.Now()
+	ring := func() *node { n := &node{Name: "a"}; n.Next = n; return n }
+	make := func(zone *time.Location, list []string, prec uint) account {
+		return account{
+			Amount: decimal{digits: []int{6, 0}, scale: new(1)}, Secret: decimal{digits: []int{1}}, Total: big.NewRat(2, 4), Size: *new(big.Float).SetPrec(prec).SetInt64(3),
+			Ratio: math.NaN(), Times: []time.Time{now.In(zone)}, Counts: map[string]*int{"a": new(1)}, Any: any(now.In(zone)), List: list,
+			Deep: map[string][]*node{"k": {{Name: "x"}, ring()}}, private: len(list),
+		}
+	}
+	m := &memory{}
+	o := newLog(m).Object("account", "1")
+	before, after := make(time.UTC, nil, 53), make(time.FixedZone("x", 3600), []string{}, 64)
+	if cs, err := o.Diff(alice(), before, after); cs != nil || err != nil || len(m.events) != 0 {
+		t.Errorf("changes %+v, %v", cs, err)
+	}
+}
+
+// Diff sees each difference, however deep, and shows the values.
+func TestDiffSeesEveryDifference(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, after account
+		old, new      string
+	}{
+		"equal method": {account{Amount: decimal{digits: []int{1}}}, account{Amount: decimal{digits: []int{1, 2}}}, "decimal 1", "decimal 2"},
+		"big":          {account{Total: big.NewRat(1, 2)}, account{Total: big.NewRat(1, 3)}, "1/2", "1/3"},
+		"nil":          {account{}, account{Total: big.NewRat(1, 3)}, "<nil>", "1/3"},
+		"pointer":      {account{Counts: map[string]*int{"a": new(1)}}, account{Counts: map[string]*int{"a": new(2)}}, "map[a:1]", "map[a:2]"},
+		"key":          {account{Counts: map[string]*int{"a": new(1)}}, account{Counts: map[string]*int{"b": new(1)}}, "map[a:1]", "map[b:1]"},
+		"type":         {account{Any: 1}, account{Any: "1x"}, "1", "1x"},
+		"length":       {account{List: []string{"a"}}, account{List: []string{"a", "b"}}, "[a]", "[a b]"},
+		"nested": {
+			account{Deep: map[string][]*node{"k": {{Name: "x", Next: &node{Name: "y", Pin: "1234"}}}}},
+			account{Deep: map[string][]*node{"k": {{Name: "x", Next: &node{Name: "z", Pin: "1234"}}}}},
+			"map[k:[{x {y <nil> ***} ***}]]", "map[k:[{x {z <nil> ***} ***}]]",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cs, err := newLog(&memory{}).Object("account", "1").Diff(alice(), c.before, c.after)
+			if err != nil || len(cs) != 1 || cs[0].Old != c.old || cs[0].New != c.new {
+				t.Errorf("%+v, %v, want %s > %s", cs, err, c.old, c.new)
+			}
+		})
+	}
+}
+
+// An Equal method that panics, or that has another form, does not decide.
+type odd struct{ N int }
+
+func (odd) Equal(other odd) bool { panic(other.N) }
+
+func TestDiffSurvivesMethods(t *testing.T) {
+	type holder struct {
+		O odd `audit:"o"`
+	}
+	o := newLog(&memory{}).Object("x", "1")
+	if cs, err := o.Diff(alice(), holder{odd{1}}, holder{odd{1}}); cs != nil || err != nil {
+		t.Errorf("%+v, %v", cs, err)
+	}
+	if cs, err := o.Diff(alice(), holder{odd{1}}, holder{odd{2}}); len(cs) != 1 || err != nil {
+		t.Errorf("%+v, %v", cs, err)
+	}
 }

@@ -10,16 +10,15 @@
 // # Guarding a call
 //
 //	users := breaker.New(breaker.Config{Name: "users"})
-//	user, err := breaker.Do(ctx, users, func(ctx context.Context) (User, error) {
-//		return fetch(ctx, 7)
-//	})
+//	find := breaker.WrapArg(users, fetch)
+//	user, err := find(ctx, 7)
 //	if errors.Is(err, breaker.ErrOpen) {
 //		user = cached(7)
 //	}
 //
-// Make one Breaker per dependency. [Wrap] and [WrapArg] return a guarded
-// function, [Fallback] adds an alternative. Put a retry outside the breaker,
-// and a timeout or a limiter inside.
+// Make one Breaker per dependency. [WrapArg], [Wrap] and [Do] guard a function,
+// [Fallback] adds an alternative. Put a retry outside the breaker, and a
+// timeout or a limiter inside.
 //
 // # Judging errors
 //
@@ -64,7 +63,7 @@
 // # Errors
 //
 // A refusal is an [*OpenError] or a [*ThrottleError] and matches [ErrOpen]: the
-// work was not tried. An OpenError contains the error that opened the breaker
+// work was not tried. An [OpenError] contains the error that opened the breaker
 // as its Cause, which it does not wrap. If a context is done before the call,
 // the error matches ctx.Err() and context.Cause(ctx), and nothing is counted.
 // All other errors are the errors of the guarded function, unchanged. New

@@ -29,9 +29,8 @@ func cached(int) User { return User{"Ada, as of yesterday"} }
 func Example() {
 	ctx := context.Background()
 	users := breaker.New(breaker.Config{Name: "users"})
-	user, err := breaker.Do(ctx, users, func(ctx context.Context) (User, error) {
-		return fetch(ctx, 7)
-	})
+	find := breaker.WrapArg(users, fetch)
+	user, err := find(ctx, 7)
 	if errors.Is(err, breaker.ErrOpen) {
 		user = cached(7)
 	}
@@ -129,6 +128,18 @@ func ExampleBreaker_Trip() {
 	// Output:
 	// open maintenance true
 	// closed
+}
+
+func ExampleBreaker_Set() {
+	b := breaker.New(breaker.Config{Name: "search"})
+	cfg := b.Config() // with the defaults filled in
+	cfg.OpenFor = time.Minute
+	fmt.Println(b.Set(cfg))
+	cfg.Probes = -1
+	fmt.Println(b.Set(cfg), b.Config().OpenFor)
+	// Output:
+	// <nil>
+	// breaker: Probes is -1, want 1 to 1000 1m0s
 }
 
 func ExampleCall() {

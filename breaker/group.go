@@ -37,10 +37,11 @@ func (c GroupConfig[K]) Validate() error {
 // if clients choose the keys; bound the length of keys yourself. Make a Group
 // with [NewGroup]. It needs no Close.
 //
-// A full group makes room for a new key by forgetting a breaker that has no
-// running call and nothing to remember: no failure, no slow call and no
-// opening, or no call for twice its MaxOpenFor. Breakers used recently are
-// forgotten last. If there is none, the new key gets no breaker.
+// A full group makes room for a new key by forgetting a breaker. The breaker
+// has no running call and nothing to remember: no failure, no slow call and no
+// opening; or it has not been used for twice its MaxOpenFor. Breakers used
+// recently are forgotten last. If there is no such breaker, the new key gets
+// none.
 type Group[K comparable] struct {
 	cfg       GroupConfig[K]
 	byKey     sync.Map // K to *Breaker
@@ -63,11 +64,49 @@ func NewGroup[K comparable](cfg GroupConfig[K]) *Group[K] {
 	if err := cfg.Validate(); err != nil {
 		panic(err)
 	}
-	orDefault(&cfg.Max, 10000)
-	if cfg.Config == nil {
-		cfg.Config = func(K) Config { return Config{} }
+	return &Group[K]{cfg: cfg.withDefaults()}
+}
+
+func (c GroupConfig[K]) withDefaults() GroupConfig[K] {
+	orDefault(&c.Max, 10000)
+	if c.Config == nil {
+		c.Config = func(K) Config { return Config{} }
 	}
-	return &Group[K]{cfg: cfg}
+	return c
+}
+
+// Set replaces the configuration of g, and changes its breakers to the
+// configurations of their keys as [Breaker.Set] does. If there are more than
+// Max breakers, the group keeps their number but does not grow.
+//
+// Errors: the error of [GroupConfig.Validate] or, of the first key for which it
+// is invalid, of [Config.Validate]; nothing is changed then.
+func (g *Group[K]) Set(cfg GroupConfig[K]) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	cfg = cfg.withDefaults()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := make([]Config, len(g.members))
+	for i, m := range g.members {
+		all[i] = cfg.Config(m.key)
+		if err := all[i].Validate(); err != nil {
+			return err
+		}
+	}
+	g.cfg = cfg
+	for i, m := range g.members {
+		m.b.Set(all[i])
+	}
+	return nil
+}
+
+// Config returns the configuration of g, with the defaults in place of zeros.
+func (g *Group[K]) Config() GroupConfig[K] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.cfg
 }
 
 // Do calls fn guarded by the breaker of key.
@@ -172,13 +211,13 @@ func (b *Breaker) expendable() (ended uint64, ok bool) {
 	b.read(func(p *period, now time.Duration) {
 		ended = b.meter.ended() + b.meter.total(late) + b.meter.total(rejected)
 		f, s := b.figures(p, now), p.view(now)
-		switch remembers := b.lastOpen > 0 && now-p.since < b.lastOpen; {
+		switch {
 		case b.meter.running() != 0 || s == StateForcedOpen || s == StateForcedClosed:
-		case s == StateClosed && f.failures+f.slow+f.run == 0 && !remembers:
+		case s == StateClosed && f.failures+f.slow+f.run == 0 && !b.remembers(p, now):
 			ok = true
 		default:
 			idle, c := now-max(time.Duration(b.meter.from.Load()), p.end()), b.cfg.Load()
-			ok = idle > max(2*c.MaxOpenFor, c.Window, b.lastOpen)
+			ok = idle/2 > c.MaxOpenFor && idle > max(c.Window, b.lastOpen)
 		}
 	})
 	return ended, ok

@@ -26,7 +26,8 @@ func newGroup(limit int) *breaker.Group[string] {
 	}})
 }
 
-// flood asks for n keys never seen before and makes a successful call with each.
+// flood asks for n keys never seen before and makes a successful call with
+// each.
 func flood(g *breaker.Group[string], n int) {
 	for range n {
 		g.For(strconv.FormatUint(rand.Uint64(), 36)).Do(bg, func(context.Context) error { return nil })
@@ -49,7 +50,8 @@ func TestOneBreakerPerKey(t *testing.T) {
 	}
 }
 
-// TestFloodForgetsNoHistory floods a group while some breakers have something to remember.
+// TestFloodForgetsNoHistory floods a group while some breakers have something
+// to remember.
 func TestFloodForgetsNoHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGroup(1000)
@@ -124,8 +126,9 @@ func TestKeysInUseStay(t *testing.T) {
 	}
 }
 
-// TestForgottenIsAsNew compares a group that forgets with one that does not: whatever happens to a key later
-// is the same, because only breakers that are as good as new are forgotten. The oracle is the larger group.
+// TestForgottenIsAsNew compares a group that forgets with one that does not:
+// whatever happens to a key later is the same, because only breakers that are
+// as good as new are forgotten. The oracle is the larger group.
 func TestForgottenIsAsNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		small, large := newGroup(100), newGroup(20000)
@@ -253,4 +256,84 @@ func TestGroupManyGoroutines(t *testing.T) {
 func recent(s breaker.Stats) breaker.Stats {
 	s.Successes, s.Failures, s.Ignored, s.Slow, s.Late, s.Rejected, s.Openings, s.StateFor, s.Usual = 0, 0, 0, 0, 0, 0, 0, 0, 0
 	return s
+}
+
+func TestGroupSet(t *testing.T) {
+	g := newGroup(3)
+	for _, key := range []string{"a", "b"} {
+		repeat(2, fail, g.For(key))
+	}
+	bad := breaker.GroupConfig[string]{Config: func(key string) breaker.Config {
+		if key == "b" {
+			return breaker.Config{Probes: -1}
+		}
+		return breaker.Config{}
+	}}
+	if err := g.Set(bad); err == nil || g.For("a").Config().MinCalls != 4 {
+		t.Errorf("error %v, MinCalls %d; want an error and no change", err, g.For("a").Config().MinCalls)
+	}
+	if err := g.Set(breaker.GroupConfig[string]{Max: -1}); err == nil {
+		t.Error("no error for a negative Max")
+	}
+	if err := g.Set(breaker.GroupConfig[string]{Max: 2, Config: func(string) breaker.Config { return breaker.Config{Consecutive: 3} }}); err != nil {
+		t.Fatal(err)
+	}
+	if s := g.For("a").Stats(); s.WindowFailures != 2 {
+		t.Errorf("%d failures in the window, want 2", s.WindowFailures)
+	}
+	fail(g.For("a"))
+	checkState(t, g.For("a"), breaker.StateOpen)
+	if c := g.Config(); c.Max != 2 {
+		t.Errorf("Max %d, want 2", c.Max)
+	}
+}
+
+// A breaker that was used a moment ago has a history, also of calls that are
+// ignored, slow or successful: no flood of keys erases it.
+func TestFloodForgetsNothingInUse(t *testing.T) {
+	slow := steady()
+	slow.SlowCall, slow.MaxOpenFor = time.Second, -1
+	histories := map[string]struct {
+		cfg breaker.Config
+		act func(b *breaker.Breaker)
+	}{
+		"slow calls": {slow, func(b *breaker.Breaker) {
+			b.Do(bg, func(context.Context) error { time.Sleep(2 * time.Second); return nil })
+		}},
+		"half-open for long": {steady(), func(b *breaker.Breaker) {
+			if b.State() == breaker.StateClosed {
+				b.Trip(1, nil)
+			}
+			time.Sleep(time.Second)
+			b.Do(bg, func(context.Context) error { return breaker.Mark(errDown, breaker.OutcomeIgnored) })
+		}},
+		"failures long ago": {breaker.Config{WindowCalls: 100}, func(b *breaker.Breaker) {
+			if b.Stats().Failures < 40 {
+				fail(b)
+				succeed(b)
+			}
+			time.Sleep(5 * time.Second)
+			succeed(b)
+		}},
+	}
+	for name, h := range histories {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := breaker.NewGroup(breaker.GroupConfig[string]{Max: 50, Config: func(key string) breaker.Config {
+					if key == "victim" {
+						return h.cfg
+					}
+					return breaker.Config{}
+				}})
+				victim := g.For("victim")
+				for range 100 {
+					h.act(g.For("victim"))
+					flood(g, 100)
+					if got, _ := g.Peek("victim"); got != victim && victim.State() != breaker.StateOpen {
+						t.Fatal("forgotten")
+					}
+				}
+			})
+		})
+	}
 }

@@ -268,7 +268,7 @@ func (m *oracle) see() seen {
 	s := seen{Result: m.result, State: m.state, Events: m.events}
 	st := m.totals
 	st.Name, st.StateFor, st.Probes, st.Usual = m.cfg.Name, m.now-m.since, len(m.places), m.usual
-	if m.lastOpen > 0 {
+	if m.remembers() {
 		st.OutageFor = m.now - m.outage
 	}
 	if m.state == breaker.StateOpen {
@@ -625,9 +625,13 @@ func (m *oracle) force(s breaker.State) {
 	}
 }
 
-func (m *oracle) open(d time.Duration, reason string) {
+func (m *oracle) remembers() bool {
 	closed := m.state == breaker.StateClosed || m.state == breaker.StateRecovering
-	if m.lastOpen == 0 || closed && m.now-m.since >= m.lastOpen {
+	return m.lastOpen > 0 && !(closed && m.now-m.since >= m.lastOpen)
+}
+
+func (m *oracle) open(d time.Duration, reason string) {
+	if !m.remembers() {
 		m.outage = m.now
 	}
 	m.reopened = m.state == breaker.StateHalfOpen && reason != "tripped"

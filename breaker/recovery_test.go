@@ -12,8 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
@@ -52,9 +50,7 @@ func TestLostProbeGivesItsPlaceAway(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		repeat(2, succeed, b)
 		checkState(t, b, breaker.StateClosed)
-		if d := cmp.Diff([]string{"tripped", "open period over", "probes succeeded"}, reasons); d != "" {
-			t.Fatal(d)
-		}
+		checkEqual(t, reasons, []string{"tripped", "open period over", "probes succeeded"})
 	})
 }
 

@@ -8,8 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
@@ -79,9 +77,7 @@ func TestSet(t *testing.T) {
 		b.ForceOpen()
 		b.Set(breaker.Config{})
 		b.Reset()
-		if d := cmp.Diff([]string{"new"}, names); d != "" {
-			t.Error(d)
-		}
+		checkEqual(t, names, []string{"new"})
 		if b.Name() != "" {
 			t.Errorf("name %q", b.Name())
 		}
@@ -106,9 +102,7 @@ func TestConfigInForce(t *testing.T) {
 	}
 	again := breaker.New(got).Config()
 	got.Classify, again.Classify = nil, nil
-	if d := cmp.Diff(got, again); d != "" {
-		t.Error(d)
-	}
+	checkEqual(t, again, got)
 	off := breaker.Config{FailureRatio: -1, Consecutive: -1, SlowCall: -1, MaxOpenFor: -1, WindowCalls: -1, SlowRatio: -1, Jitter: -1, MinCalls: -1}
 	if err := breaker.New(breaker.New(off).Config()).Config().Validate(); err != nil {
 		t.Error(err)
@@ -182,6 +176,12 @@ func TestHints(t *testing.T) {
 				repeat(2, succeed, b)
 			}
 		}, "calls are rarer than open periods, which refuse nothing"},
+		{"calls rarer than open periods, never well", breaker.Config{MaxOpenFor: 10 * time.Second}, func(t *testing.T, b *breaker.Breaker) {
+			for range 20 {
+				fail(b)
+				time.Sleep(12 * time.Second)
+			}
+		}, "calls are rarer than open periods, which refuse nothing"},
 		{"deadlines shorter than a success", breaker.Config{}, func(t *testing.T, b *breaker.Breaker) {
 			teach(t, b, 20*time.Millisecond)
 			for range 5 {
@@ -227,7 +227,7 @@ func TestStatsWhileOpen(t *testing.T) {
 // Stats changes nothing: a breaker that is looked at goes the same way as
 // another. The oracle is the other.
 func TestStatsChangesNothing(t *testing.T) {
-	check(t, "StatsChangesNothing", propStats())
+	checkProperty(t, "StatsChangesNothing", propStats())
 }
 
 // A Trip that extends an opening counts for the backoff.

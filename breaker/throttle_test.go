@@ -10,8 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
@@ -19,7 +17,8 @@ func attempt(th *breaker.Throttle, err error) error {
 	return th.Do(bg, func(context.Context) error { return err })
 }
 
-// TestThrottleFormula compares the refused share with the formula computed from counts kept here.
+// TestThrottleFormula compares the refused share with the formula computed from
+// counts kept here.
 func TestThrottleFormula(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		th := breaker.NewThrottle(breaker.ThrottleConfig{ProbeEvery: -1})
@@ -49,7 +48,8 @@ func TestThrottleFormula(t *testing.T) {
 		if s.Rejected != uint64(refused) || s.Attempts != 2000 || s.Accepts != uint64(accepts) {
 			t.Errorf("stats %+v, want %d refused of 2000 and %v accepted", s, refused, accepts)
 		}
-		// Twice as many calls as are accepted go through, at first on the credit of the hundred successes.
+		// Twice as many calls as are accepted go through, at first on the
+		// credit of the hundred successes.
 		if refused < 900 || refused > 1500 {
 			t.Errorf("%d of 2000 refused, want about 1200", refused)
 		}
@@ -60,7 +60,8 @@ func TestThrottleFormula(t *testing.T) {
 	})
 }
 
-// In a total outage one call per ProbeEvery still goes through, so that recovery is noticed at once.
+// In a total outage one call per ProbeEvery still goes through, so that
+// recovery is noticed at once.
 func TestThrottleProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		th := breaker.NewThrottle(breaker.ThrottleConfig{})
@@ -203,9 +204,7 @@ func TestThrottleConfig(t *testing.T) {
 	}
 	for _, tt := range tests {
 		err := tt.cfg.Validate()
-		if d := cmp.Diff(tt.want, fmt.Sprint(err)); d != "" {
-			t.Error(d)
-		}
+		checkEqual(t, fmt.Sprint(err), tt.want)
 		func() {
 			defer func() {
 				if v := recover(); fmt.Sprint(v) != fmt.Sprint(err) {

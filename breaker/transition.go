@@ -73,7 +73,7 @@ func (b *Breaker) move(ctx context.Context, now time.Duration, to State, d time.
 // open is the transition to StateOpen, for d or, if d <= 0, for the usual time.
 func (b *Breaker) open(ctx context.Context, now, d time.Duration, reason string, r report) *period {
 	p := b.cur.Load()
-	if s := p.now(); b.lastOpen == 0 || (s == StateClosed || s == StateRecovering) && now-p.since >= b.lastOpen {
+	if !b.remembers(p, now) {
 		b.outage = now
 	}
 	b.reopened = p.now() == StateHalfOpen && reason != "tripped"
@@ -86,9 +86,16 @@ func (b *Breaker) open(ctx context.Context, now, d time.Duration, reason string,
 	return b.move(ctx, now, StateOpen, d, reason, r.err)
 }
 
-// openPeriod is the length of an open period without jitter: a 40th of the time
-// since the outage began, which is the first of the openings without a long
-// spell of success between.
+// remembers reports whether the outage still lengthens open periods: it does not
+// if the breaker has not opened for as long as the last period.
+func (b *Breaker) remembers(p *period, now time.Duration) bool {
+	s := p.now()
+	return b.lastOpen > 0 && (s != StateClosed && s != StateRecovering || now-p.since < b.lastOpen)
+}
+
+// openPeriod is the length of an open period without jitter: at least a 40th of
+// the time since the outage began. That is the first opening that no long spell
+// of success has followed.
 func (b *Breaker) openPeriod(now time.Duration) time.Duration {
 	c := b.cfg.Load()
 	d := c.OpenFor
@@ -214,8 +221,8 @@ func (b *Breaker) count(ctx context.Context, p *period, now time.Duration, t tic
 		return false
 	case StateRecovering:
 		usual := time.Duration(b.pace.usual.Load())
-		p.trial.ended(r.outcome, t.start, now, usual)
-		if r.outcome == OutcomeFailure || r.outcome == OutcomeSuccess && now-t.start > 3*usual {
+		p.trial.ended(r.outcome, now-t.ran(now), now, usual)
+		if r.outcome == OutcomeFailure || r.outcome == OutcomeSuccess && t.ran(now) > 3*usual {
 			b.prolong(p, now)
 		}
 	}
@@ -287,7 +294,7 @@ func (b *Breaker) probed(ctx context.Context, p *period, now time.Duration, t ti
 		if !held {
 			b.note().lateProbes++
 		}
-		p.trial.ended(OutcomeSuccess, t.start, now, 0)
+		p.trial.ended(OutcomeSuccess, now-t.ran(now), now, 0)
 		if p.trial.passed++; p.trial.passed >= b.cfg.Load().Probes {
 			b.recover(ctx, p, now)
 		}
@@ -297,9 +304,7 @@ func (b *Breaker) probed(ctx context.Context, p *period, now time.Duration, t ti
 // recover ends the half-open state. If many calls were refused since the
 // breaker opened, the dependency may not be up to their number yet.
 func (b *Breaker) recover(ctx context.Context, p *period, now time.Duration) {
-	refused := b.meter.total(rejected) - b.refused
-	b.note().recovered(refused == 0)
-	if refused <= 2*uint64(b.cfg.Load().Probes) {
+	if b.meter.total(rejected)-b.refused <= 2*uint64(b.cfg.Load().Probes) {
 		b.move(ctx, now, StateClosed, 0, "probes succeeded", nil)
 		return
 	}

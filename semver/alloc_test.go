@@ -87,9 +87,18 @@ func TestCheckOfAMissAllocatesTwice(t *testing.T) {
 	for i := range uint64(1000) {
 		many = many.Union(semver.Between(semver.New(i, 0, 0), semver.New(i, 5, 1)))
 	}
-	v := semver.New(7, 7, 7)
-	if got := testing.AllocsPerRun(10, func() { _ = many.Check(v) }); got > 2 {
-		t.Errorf("%v allocations", got)
+	release, pre := semver.New(7, 7, 7), semver.MustParse("7.7.7-rc.1")
+	for name, r := range map[string]semver.Range{
+		"npm": many.Intersect(semver.Releases()), "plain": many,
+		"plain, closed": semver.Closed(semver.New(1, 0, 0), semver.New(1, 4, 2)),
+		"split":         semver.MustParseRange("^1.2").Union(semver.AtMost(semver.New(1, 4, 2))),
+	} {
+		if got := testing.AllocsPerRun(10, func() { _ = r.Check(release) }); got > 2 {
+			t.Errorf("%s: %v allocations for a release", name, got)
+		}
+		if got := testing.AllocsPerRun(10, func() { _ = r.Check(pre) }); got > 2 {
+			t.Errorf("%s: %v allocations for a pre-release", name, got)
+		}
 	}
 }
 

@@ -392,3 +392,16 @@ func TestNPMPrefixes(t *testing.T) {
 		}
 	}
 }
+
+// TestNPMReadsArrowsAsTheToolDoes lists spellings of ~ whose answers come
+// from node-semver.
+func TestNPMReadsArrowsAsTheToolDoes(t *testing.T) {
+	for _, text := range []string{"~ >1.2.3", "~ >  1.2.3", "~ >=1.2.3", "~> >= v1.2.3", "~>= 1.2.3", "~ = 1.2.3"} {
+		checkEqual(t, semver.MustParseRange(text), semver.MustParseRange("~1.2.3"))
+	}
+	for _, text := range []string{"~> = 1.2.3", "~ > = v1", "^ >1"} {
+		if r, err := semver.ParseRange(text); err == nil {
+			t.Errorf("%q gives %s, want an error", text, r.Canonical())
+		}
+	}
+}

@@ -13,9 +13,9 @@ const (
 	MaxRangeLength = 8192 // of a range
 )
 
-// maxDigits is the number of digits that a number has at most, so that its
-// length fits into a byte of a key.
-const maxDigits = 255
+// maxDigits is the number of digits that a number in a text has at most, so
+// that the length of the next number fits into a byte of a key.
+const maxDigits = 254
 
 // A Mode is a set of departures from SemVer 2.0.0 that a parser admits. The
 // result is normalized: "v1.2" becomes the version 1.2.0 and prints as 1.2.0.

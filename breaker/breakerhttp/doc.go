@@ -3,7 +3,8 @@
 // # One breaker per host
 //
 //	perHost := breaker.NewGroup(breaker.GroupConfig[string]{Max: 1000})
-//	client := &http.Client{Transport: &breakerhttp.Transport{Gate: breakerhttp.PerHost(perHost)}}
+//	guard := &breakerhttp.Transport{Gate: breakerhttp.PerHost(perHost)}
+//	client := &http.Client{Transport: guard}
 //	for {
 //		resp, err := client.Get(url)
 //		if errors.Is(err, breaker.ErrOpen) {

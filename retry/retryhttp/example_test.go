@@ -111,6 +111,14 @@ func ExampleIdempotent() {
 	// true
 }
 
+func ExampleSafe() {
+	fmt.Println(retryhttp.Safe(httptest.NewRequest("GET", "/orders", nil)))
+	fmt.Println(retryhttp.Safe(httptest.NewRequest("DELETE", "/orders/1", nil)))
+	// Output:
+	// true
+	// false
+}
+
 func ExampleRetryable() {
 	req := httptest.NewRequest("GET", "http://example.com/", nil)
 	for _, code := range []int{200, 404, 429, 501, 503} {

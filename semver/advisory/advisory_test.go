@@ -9,6 +9,18 @@ import (
 	"github.com/redoubt-go/redoubt/semver/advisory"
 )
 
+// TestTheLongestSpecifiersAreSafe reads the longest versions. No foreign text
+// may cause a panic.
+func TestTheLongestSpecifiersAreSafe(t *testing.T) {
+	for _, text := range []string{"1.0.0-" + strings.Repeat("a", 1018), strings.Repeat("9", 254) + ".0.0"} {
+		for _, op := range []string{"", "!=", "<", "<=", ">", ">="} {
+			if _, _, err := advisory.ParseVERS("vers:npm/" + op + text); err != nil {
+				t.Errorf("%s%.20s: %v", op, text, err)
+			}
+		}
+	}
+}
+
 func TestAdvisoriesInPlainOrder(t *testing.T) {
 	gated := semver.MustParseRange("<2.0.0")
 	osv, err := advisory.ParseOSV(advisory.Event{Introduced: "0"}, advisory.Event{Fixed: "2.0.0"})

@@ -73,12 +73,22 @@ func (t Tag) Compare(u Tag) int {
 	)
 }
 
-// Parse parses a tag. The version does not refer to text.
+// maxTag is the limit of a tag behind its prefix, in bytes. Registries admit
+// 128 bytes.
+const maxTag = 2 * semver.MaxLength
+
+// Parse parses a tag, which has at most 512 bytes behind its prefix. The
+// version does not refer to text.
 //
 // Errors: [ErrFormat], or a [*semver.ParseError] if the version is malformed.
 func (f Format) Parse(text string) (Tag, error) {
 	if err := f.Validate(); err != nil {
 		return Tag{}, err
+	}
+	if limit := len(f.Prefix) + maxTag; len(text) > limit {
+		return Tag{}, &semver.ParseError{
+			Kind: "tag", Input: quote.Cut(text), Offset: limit, Err: semver.ErrTooLong,
+		}
 	}
 	rest, ok := strings.CutPrefix(text, f.Prefix)
 	if !ok {
