@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"strings"
+	"text/template"
 
 	"github.com/redoubt-go/redoubt/internal/quote"
 	"github.com/redoubt-go/redoubt/semver"
@@ -39,6 +40,10 @@ func (c *call) versionFlags() {
 	c.flags.Func("vendors", "`NAMES` of vendors whose builds count as their release: eks,gke,k3s", func(s string) error {
 		c.input.format.Vendors = strings.Split(s, ",")
 		return nil
+	})
+	c.flags.Func("format", "`TEMPLATE` that prints a version: {{.Major}}.{{.Minor}}; also Text, Version, Patch, Prerelease, Build, Variant", func(s string) (err error) {
+		c.format, err = template.New("-format").Parse(s)
+		return err
 	})
 	c.flags.BoolVar(&c.skip, "skip", false, "leave out lines that are no versions")
 }
@@ -222,10 +227,16 @@ func newRow(it item) row {
 	return row{it.Text, v.String(), n[0], n[1], n[2], v.Prerelease(), v.Build(), it.Variant}
 }
 
-// print prints an item as it was written, or as JSON.
+// print prints an item as it was written, by the template, or as JSON.
 func (c *call) print(it item) error {
 	if c.json {
 		return c.printJSON(newRow(it))
+	}
+	if c.format != nil {
+		if err := c.format.Execute(c.out, newRow(it)); err != nil {
+			return err
+		}
+		return c.out.WriteByte('\n')
 	}
 	text := it.Text
 	if c.input.mode == "coerce" {

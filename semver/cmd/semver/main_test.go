@@ -62,6 +62,9 @@ func TestCommands(t *testing.T) {
 		), ""}},
 		{"valid as JSON with a number beyond 64 bits", "valid -json 99999999999999999999.0.0", "", result{0, `{"text":"99999999999999999999.0.0","version":"99999999999999999999.0.0","major":"99999999999999999999","minor":"0","patch":"0"}` + "\n", ""}},
 
+		{"valid by a template", "valid -format {{.Major}}.{{.Minor}} v1.2.3", "", result{0, "1.2\n", ""}},
+		{"bump by a template", "bump -format v{{.Major}} minor v1.2.3", "", result{0, "v1\n", ""}},
+
 		{"compare", "compare 1.2.3 v1.10.0", "", result{0, "-1\n", ""}},
 		{"compare equal", "compare 1.2.3+a 1.2.3+b", "", result{0, "0\n", ""}},
 		{"compare with build", "compare -build 1.2.3+b 1.2.3+a", "", result{0, "1\n", ""}},
@@ -227,6 +230,8 @@ func TestErrors(t *testing.T) {
 		{words("gate -range ^1"), "no version, neither"},
 		{words("bump patch"), "no version, neither"},
 		{words("why ^1"), "no version, neither"},
+		{words("valid -format {{.Major 1.0.0"), "unclosed action"},
+		{words("valid -format {{.Mayor}} 1.0.0"), "can't evaluate field Mayor"},
 		{words("valid -mode x 1.0.0"), `no mode "x"`},
 		{words("valid -mode strict -prefix a 1.0.0"), "describe tags"},
 		{words("valid -variant [ 1.0.0"), "a pattern as in path.Match"},
@@ -262,6 +267,8 @@ func TestErrors(t *testing.T) {
 		{[]string{"gate", "-osv", file(affected(`,"versions":["1.0.0"]`) + affected(`,"versions":["1.0.0"]},{"package":{"name":"q"},"versions":["1.0.0"]`)), "1.0.0"}, "choose a package"},
 		{words("bump"), "no part; usage: semver bump"},
 		{words("bump tiny 1.0.0"), `no part "tiny"`},
+		{words("bump preminor 1.0.0"), "write bump -pre rc minor"},
+		{words("bump prerelease 1.0.0"), "write bump -pre rc pre"},
 		{words("bump -pre rc release 1.0.0"), `no part "release"`},
 		{words("bump -pre 01 pre 1.0.0"), "leading zero"},
 		{words("bump -build ! patch 1.0.0"), "empty identifier"},

@@ -187,6 +187,8 @@ func step(part, id string) (func(semver.Version) (semver.Version, error), error)
 	var p semver.Part
 	err := p.UnmarshalText([]byte(part))
 	switch {
+	case part == "premajor" || part == "preminor" || part == "prepatch" || part == "prerelease": // as npm names them
+		return nil, fmt.Errorf("no part %s; write bump -pre rc %s", part, cmp.Or(strings.TrimPrefix(strings.TrimSuffix(part, "release"), "pre"), "pre"))
 	case part == "release" && id == "":
 		return release, nil
 	case err == nil && p == semver.Pre:
