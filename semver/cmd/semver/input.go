@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strconv"
 	"strings"
 	"text/template"
 
@@ -28,9 +29,13 @@ type input struct {
 // An item is a version of the input.
 type item struct {
 	tag.Tag
-	place string // where it stands, for errors
-	err   error  // why it is no version
+	n    int    // its number
+	unit string // "argument" or "line"
+	err  error  // why it is no version
 }
+
+// place returns where the item stands, for errors.
+func (it item) place() string { return it.unit + " " + strconv.Itoa(it.n) }
 
 // versionFlags defines the flags of commands that read versions.
 func (c *call) versionFlags() {
@@ -129,7 +134,7 @@ func accepts[T any](parse func(string) (T, error), text string) bool {
 func (c *call) items(args []string) iter.Seq[item] {
 	return func(yield func(item) bool) {
 		for i, text := range args {
-			if !yield(c.item(text, fmt.Sprintf("argument %d", i+1))) {
+			if !yield(c.item(text, i+1, "argument")) {
 				return
 			}
 		}
@@ -137,20 +142,20 @@ func (c *call) items(args []string) iter.Seq[item] {
 			return
 		}
 		for n, line := range c.lines() {
-			if text := strings.TrimSpace(line); text != "" && !yield(c.item(text, fmt.Sprintf("line %d", n))) {
+			if text := strings.TrimSpace(line); text != "" && !yield(c.item(text, n, "line")) {
 				return
 			}
 		}
 	}
 }
 
-func (c *call) item(text, place string) item {
+func (c *call) item(text string, n int, unit string) item {
 	t, err := c.input.parse(text)
 	t.Text = text
 	if err != nil && !errors.Is(err, tag.ErrFormat) {
 		err = c.hint(text, err)
 	}
-	return item{t, place, err}
+	return item{t, n, unit, err}
 }
 
 // lines yields the lines of standard input with their numbers. Before it waits
@@ -198,7 +203,7 @@ func (c *call) versions(args []string) iter.Seq[item] {
 				}
 			case c.skip || errors.Is(it.err, tag.ErrFormat):
 			default:
-				c.complain(fmt.Errorf("%s: %w", it.place, it.err))
+				c.complain(fmt.Errorf("%s: %w", it.place(), it.err))
 			}
 		}
 	}

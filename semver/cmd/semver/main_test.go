@@ -258,7 +258,9 @@ func TestErrors(t *testing.T) {
 		{[]string{"gate", "-osv", filepath.Join(dir, "none"), "1.0.0"}, "no such file"},
 		{[]string{"gate", "-osv", empty, "1.0.0"}, "contains no .json file"},
 		{[]string{"gate", "-osv", file("{"), "1.0.0"}, "unexpected EOF"},
-		{[]string{"gate", "-osv", file("{}"), "1.0.0"}, "not an OSV record"},
+		{[]string{"gate", "-osv", file(`{"a":1}`), "1.0.0"}, "not an OSV record"},
+		{[]string{"gate", "-osv", file("[null]"), "1.0.0"}, "a record: not an OSV record"},
+		{[]string{"gate", "-osv", file(`{"id":"X-1"}`), "1.0.0"}, "X-1: no affected package"},
 		{[]string{"gate", "-osv", file("3"), "1.0.0"}, "cannot unmarshal"},
 		{[]string{"gate", "-osv", file(affected("")), "1.0.0"}, "every version may be affected"},
 		{[]string{"gate", "-osv", file(affected(`,"ranges":[{"type":"GIT","events":[]}]`)), "1.0.0"}, "every version may be affected"},
@@ -318,6 +320,40 @@ func TestOSVForms(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v", text, got, want)
 		}
 	}
+}
+
+// TestOSVAnswerWithoutRecords reads the answer of a query without records.
+func TestOSVAnswerWithoutRecords(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "osv.json")
+	if err := os.WriteFile(name, []byte("{}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	want := result{0, "1.0.0: pass\n", "semver gate: note: no OSV record concerns any package\n"}
+	if got := call("", "gate", "-osv", name, "1.0.0"); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// FuzzOSV reads arbitrary records. The command reads each printed set again and
+// prints it unchanged.
+func FuzzOSV(f *testing.F) {
+	for _, s := range []string{
+		"{}", "[]", "null", `{"vulns":[]}`, `{"id":"A","affected":[{"package":{"name":"p"},"versions":["1.0.0"]}]}`,
+		`{"id":"A","affected":[{"package":{"name":"p"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.0.0+b"}]}]}]}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		sets, err := semvercmd.ReadOSV(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		for _, text := range sets {
+			if got := call("", "range", "show", text); got.status != 0 || got.stdout != text+"\n" {
+				t.Errorf("%q is printed as %+v", text, got)
+			}
+		}
+	})
 }
 
 func TestHelp(t *testing.T) {
