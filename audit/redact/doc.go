@@ -36,7 +36,6 @@
 //	})
 //	bank := slog.New(slog.NewTextHandler(os.Stdout,
 //		&slog.HandlerOptions{ReplaceAttr: replace}))
-//	bank.Info("to DE02120300000000202051", "iban", "x")
 //
 // # Choosing values
 //
