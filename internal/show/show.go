@@ -1,46 +1,61 @@
-package audit
+// Package show prints values for the records of the audit packages, within a
+// bound. Package fmt would print all of a large value before its text could be
+// cut.
+package show
 
 import (
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
-// printed returns the text of a value for an attribute, as %+v of package fmt
-// does, cut at maxText bytes. Package fmt would print all of a large value
-// before its text could be cut.
-func printed(v any) (text string, cut bool) {
-	p := printer{names: true, work: 4 * maxText}
+// Mask is the text in place of a sensitive value. It reveals neither length nor
+// type.
+const Mask = "***"
+
+// Attr returns the text of a value for an attribute, as %+v of package fmt
+// does, with at most max bytes. It reports whether the text was cut.
+func Attr(v any, max int) (text string, cut bool) {
+	p := printer{names: true, max: max, work: 4 * max}
 	p.value(reflect.ValueOf(v), 0)
-	return p.text()
+	return Cut(string(p.b), max), p.full()
 }
 
-// shownText returns the text of a value for a change, as %v does, cut at
-// maxText bytes. Exported pointers are printed as the values they point to, and
-// struct fields with the audit tag "sensitive" or "token" as the mask.
-func shownText(v any) string {
-	p := printer{follow: true, work: 4 * maxText}
+// Change returns the text of a value for a change, as %v does, with at most max
+// bytes. Exported pointers are printed as the values they point to, and struct
+// fields with the audit tag "sensitive" or "token" as the mask.
+func Change(v any, max int) string {
+	p := printer{follow: true, max: max, work: 4 * max}
 	p.value(reflect.ValueOf(v), 0)
-	text, _ := p.text()
-	return text
+	return Cut(string(p.b), max)
 }
 
-// A printer stops when it has written maxText bytes or has no work left. It
+// Cut returns at most n bytes of s and splits no rune.
+func Cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for i := n; i > n-utf8.UTFMax && i >= 0; i-- {
+		if utf8.RuneStart(s[i]) {
+			return s[:i]
+		}
+	}
+	return s[:n] // not UTF-8
+}
+
+// A printer stops when it has written max bytes or has no work left. It
 // therefore ends for cyclic values too.
 type printer struct {
 	b      []byte
+	max    int
 	work   int  // values and bytes that may still be printed, also into parts that are dropped
 	names  bool // print the names of struct fields
 	follow bool // follow pointers and mask tagged fields
 }
 
-func (p *printer) text() (string, bool) {
-	s := string(p.b)
-	return cut(s, maxText), p.full()
-}
-
-func (p *printer) full() bool { return len(p.b) > maxText || p.work <= 0 }
+func (p *printer) full() bool { return len(p.b) > p.max || p.work <= 0 }
 
 func (p *printer) value(v reflect.Value, depth int) {
 	if p.full() {
@@ -62,7 +77,7 @@ func (p *printer) value(v reflect.Value, depth int) {
 		p.b = append(p.b, "<nil>"...)
 	case reflect.String:
 		s := v.String()
-		s = s[:min(len(s), maxText+1)]
+		s = s[:min(len(s), p.max+1)]
 		p.work -= len(s)
 		p.b = append(p.b, s...)
 	case reflect.Interface:
@@ -127,7 +142,7 @@ func (p *printer) structure(v reflect.Value, depth int) {
 			p.b = append(append(p.b, f.Name...), ':')
 		}
 		if _, options, _ := strings.Cut(f.Tag.Get("audit"), ","); p.follow && options != "" {
-			p.b = append(p.b, fullMask...)
+			p.b = append(p.b, Mask...)
 			continue
 		}
 		p.value(v.Field(i), depth+1)
