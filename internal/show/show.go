@@ -18,7 +18,7 @@ const Mask = "***"
 // Attr returns the text of a value for an attribute, as %+v of package fmt
 // does, with at most max bytes. It reports whether the text was cut.
 func Attr(v any, max int) (text string, cut bool) {
-	p := printer{names: true, max: max, work: 4 * max}
+	p := printer{max: max, work: 4 * max}
 	p.value(reflect.ValueOf(v), 0)
 	return Cut(string(p.b), max), p.full()
 }
@@ -27,7 +27,7 @@ func Attr(v any, max int) (text string, cut bool) {
 // bytes. Exported pointers are printed as the values they point to, and struct
 // fields with the audit tag "sensitive" or "token" as the mask.
 func Change(v any, max int) string {
-	p := printer{follow: true, max: max, work: 4 * max}
+	p := printer{change: true, max: max, work: 4 * max}
 	p.value(reflect.ValueOf(v), 0)
 	return Cut(string(p.b), max)
 }
@@ -51,8 +51,7 @@ type printer struct {
 	b      []byte
 	max    int
 	work   int  // values and bytes that may still be printed, also into parts that are dropped
-	names  bool // print the names of struct fields
-	follow bool // follow pointers and mask tagged fields
+	change bool // follow pointers, mask tagged fields, and print no names of fields
 }
 
 func (p *printer) full() bool { return len(p.b) > p.max || p.work <= 0 }
@@ -68,7 +67,7 @@ func (p *printer) value(v reflect.Value, depth int) {
 	if v.IsValid() && v.CanInterface() {
 		switch x := v.Interface().(type) {
 		case fmt.Formatter, error, fmt.Stringer:
-			p.leaf(x)
+			p.b = fmt.Appendf(p.b, "%+v", x)
 			return
 		}
 	}
@@ -80,50 +79,37 @@ func (p *printer) value(v reflect.Value, depth int) {
 		s = s[:min(len(s), p.max+1)]
 		p.work -= len(s)
 		p.b = append(p.b, s...)
-	case reflect.Interface:
-		p.value(v.Elem(), depth+1)
-	case reflect.Pointer:
+	case reflect.Pointer, reflect.Interface:
 		p.pointer(v, depth)
 	case reflect.Struct:
-		p.structure(v, depth)
+		p.list("{", v.NumField(), "}", func(i int) { p.field(v, i, depth) })
 	case reflect.Map:
 		p.mapping(v, depth)
 	case reflect.Slice, reflect.Array:
-		p.b = append(p.b, '[')
-		for i := range v.Len() {
-			if p.full() {
-				return
-			}
-			p.separate(i, ' ')
-			p.value(v.Index(i), depth+1)
-		}
-		p.b = append(p.b, ']')
+		p.list("[", v.Len(), "]", func(i int) { p.value(v.Index(i), depth+1) })
 	default:
-		p.leaf(v)
+		p.b = fmt.Appendf(p.b, "%+v", v)
 	}
 }
 
-func (p *printer) leaf(v any) {
-	format := "%v"
-	if p.names {
-		format = "%+v"
+func (p *printer) list(open string, n int, end string, print func(i int)) {
+	p.b = append(p.b, open...)
+	for i := 0; i < n && !p.full(); i++ {
+		if i > 0 {
+			p.b = append(p.b, ' ')
+		}
+		print(i)
 	}
-	p.b = fmt.Appendf(p.b, format, v)
+	p.b = append(p.b, end...)
 }
 
-func (p *printer) separate(i int, sep byte) {
-	if i > 0 {
-		p.b = append(p.b, sep)
-	}
-}
-
-// pointer follows a pointer as fmt does, at the top only, and otherwise prints
+// pointer follows an interface, and a pointer as fmt does, at the top only, and otherwise prints
 // the address, which says nothing about the value.
 func (p *printer) pointer(v reflect.Value, depth int) {
-	switch kind := v.Type().Elem().Kind(); {
+	switch kind := v.Elem().Kind(); {
 	case v.IsNil():
 		p.b = append(p.b, "<nil>"...)
-	case p.follow && v.CanInterface():
+	case v.Kind() == reflect.Interface, p.change && v.CanInterface():
 		p.value(v.Elem(), depth+1)
 	case depth == 0 && (kind == reflect.Struct || kind == reflect.Map || kind == reflect.Slice || kind == reflect.Array):
 		p.b = append(p.b, '&')
@@ -133,21 +119,16 @@ func (p *printer) pointer(v reflect.Value, depth int) {
 	}
 }
 
-func (p *printer) structure(v reflect.Value, depth int) {
-	p.b = append(p.b, '{')
-	for i := range v.NumField() {
-		f := v.Type().Field(i)
-		p.separate(i, ' ')
-		if p.names {
-			p.b = append(append(p.b, f.Name...), ':')
-		}
-		if _, options, _ := strings.Cut(f.Tag.Get("audit"), ","); p.follow && options != "" {
-			p.b = append(p.b, Mask...)
-			continue
-		}
-		p.value(v.Field(i), depth+1)
+func (p *printer) field(v reflect.Value, i, depth int) {
+	f := v.Type().Field(i)
+	if !p.change {
+		p.b = append(append(p.b, f.Name...), ':')
 	}
-	p.b = append(p.b, '}')
+	if _, options, _ := strings.Cut(f.Tag.Get("audit"), ","); p.change && options != "" {
+		p.b = append(p.b, Mask...)
+		return
+	}
+	p.value(v.Field(i), depth+1)
 }
 
 // mapping sorts the entries by their text. If the map is too large, some of the
@@ -161,13 +142,7 @@ func (p *printer) mapping(v reflect.Value, depth int) {
 		p.b = append(p.b, ':')
 		p.value(it.Value(), depth+1)
 		entries = append(entries, string(p.b))
-		p.b = nil
 	}
 	slices.Sort(entries)
-	p.b = append(text, "map["...)
-	for i, e := range entries {
-		p.separate(i, ' ')
-		p.b = append(p.b, e...)
-	}
-	p.b = append(p.b, ']')
+	p.b = append(append(append(text, "map["...), strings.Join(entries, " ")...), ']')
 }
