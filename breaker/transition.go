@@ -107,7 +107,11 @@ func (b *Breaker) openPeriod(now time.Duration) time.Duration {
 
 // jitter lengthens d at random, so that a fleet does not probe in step.
 func (b *Breaker) jitter(d time.Duration) time.Duration {
-	extra := float64(d) * max(0, b.cfg.Load().Jitter) * rand.Float64()
+	return lengthen(d, b.cfg.Load().Jitter)
+}
+
+func lengthen(d time.Duration, jitter float64) time.Duration {
+	extra := float64(d) * max(0, jitter) * rand.Float64()
 	return d + time.Duration(min(extra, float64(math.MaxInt64/2-d/2)))
 }
 

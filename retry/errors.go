@@ -79,7 +79,7 @@ type Error struct {
 // A more is the part of an Error that few errors need.
 type more struct {
 	history history // of the attempts, empty if only the last is known
-	failed  int     // attempts that the history was told of
+	failed  int     // attempts in the history, also those it forgot
 	cause   error   // of the context that ended the call
 	nested  bool    // a call inside an attempt retried and gave up
 }

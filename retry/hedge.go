@@ -319,8 +319,8 @@ func (r *race[T]) advance(err error, v verdict) {
 	r.arm(r.h.delay())
 }
 
-// idle returns the error of a call without a running attempt, unless it is
-// worth while to wait for the next one.
+// idle returns the error of a call without a running attempt, unless the next
+// attempt is near.
 func (r *race[T]) idle() error {
 	if r.failed < len(r.cancels) {
 		return nil
@@ -359,8 +359,9 @@ func (r *race[T]) more(cause error) bool {
 	return true
 }
 
-// arm sets the timer for the next attempt, if there is one: after d, and not
-// before the time that failures asked for. A negative d means none.
+// arm sets the timer for the next attempt if the call may have a further
+// attempt: after d, and not before the time that failures asked for. A negative
+// d stops the timer.
 func (r *race[T]) arm(d time.Duration) {
 	if r.next != nil {
 		r.next.Stop()

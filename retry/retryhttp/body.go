@@ -72,8 +72,8 @@ var errTooLong = errors.New("retryhttp: the request body is longer than MaxBuffe
 
 // A recorder keeps the bytes that the attempts read of a body, so that a
 // further attempt can send them again. It reads no more than the attempts ask
-// for. A read of the source runs on a goroutine of its own, since the Close of
-// an attempt's body must end the Read of the attempt, but not of the source.
+// for. A read of the source runs on its own goroutine: closing the body of an
+// attempt must end the Read of that attempt, but not the read of the source.
 type recorder struct {
 	source io.ReadCloser
 	limit  int64

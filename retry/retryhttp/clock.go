@@ -2,7 +2,6 @@ package retryhttp
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,9 +24,11 @@ type clock struct {
 	mu     sync.Mutex
 	end    time.Time // the deadline; zero if there is none, or the parent ends first
 	timer  *time.Timer
+	expire func()        // ends c, at the deadline or with the parent
 	done   chan struct{} // made by Done
 	detach func() bool   // stops the wait for the parent
-	atEnd  []*func()     // to be called at the end
+	first  *waiter       // to be called at the end
+	space  waiter        // of the first waiter, which needs no allocation then
 	err    error
 	cause  error       // of an end of its own
 	own    atomic.Bool // ended before the parent
@@ -36,10 +37,17 @@ type clock struct {
 
 var _ context.Context = (*clock)(nil)
 
+// A waiter is a function that waits for the end of a clock.
+type waiter struct {
+	f    func()
+	next *waiter
+}
+
 // start starts c. If d > 0, c ends after d with context.DeadlineExceeded and
 // the cause retry.ErrAttemptTimeout, unless the parent ends before that.
 func (c *clock) start(parent context.Context, d time.Duration) {
 	c.parent = parent
+	c.expire = func() { c.finish(context.DeadlineExceeded, retry.ErrAttemptTimeout) }
 	if d <= 0 {
 		return
 	}
@@ -70,18 +78,16 @@ func (c *clock) lift() bool {
 // stop ends c with context.Canceled and a cause, which may be nil.
 func (c *clock) stop(cause error) { c.finish(context.Canceled, cause) }
 
-func (c *clock) expire()  { c.finish(context.DeadlineExceeded, retry.ErrAttemptTimeout) }
-func (c *clock) inherit() { c.finish(nil, nil) }
-
 // finish ends c with err and cause, or with the error of its parent if that has
 // ended.
 func (c *clock) finish(err, cause error) {
 	c.mu.Lock()
-	if c.err != nil || c.lifted && err == context.DeadlineExceeded {
+	ended := c.parent.Err()
+	if c.err != nil || ended == nil && c.lifted && err == context.DeadlineExceeded {
 		c.mu.Unlock()
 		return
 	}
-	if c.err = c.parent.Err(); c.err == nil {
+	if c.err = ended; ended == nil {
 		c.err, c.cause = err, cause
 		c.own.Store(true)
 	}
@@ -91,14 +97,14 @@ func (c *clock) finish(err, cause error) {
 	if c.done != nil {
 		close(c.done)
 	}
-	detach, atEnd := c.detach, c.atEnd
-	c.detach, c.atEnd = nil, nil
+	detach, next := c.detach, c.first
+	c.detach, c.first = nil, nil
 	c.mu.Unlock()
 	if detach != nil {
 		detach()
 	}
-	for _, f := range atEnd {
-		(*f)()
+	for ; next != nil; next = next.next {
+		next.f()
 	}
 }
 
@@ -108,7 +114,7 @@ func (c *clock) late() bool { return c.own.Load() && c.Err() == context.Deadline
 // Err returns the error that c ended with, or nil.
 func (c *clock) Err() error {
 	if c.parent.Err() != nil {
-		c.inherit()
+		c.expire()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -142,7 +148,7 @@ func (c *clock) Done() <-chan struct{} {
 // watch makes c wait for its parent.
 func (c *clock) watch() {
 	if c.err == nil && c.detach == nil && c.parent.Done() != nil {
-		c.detach = context.AfterFunc(c.parent, c.inherit)
+		c.detach = context.AfterFunc(c.parent, c.expire)
 	}
 }
 
@@ -156,16 +162,26 @@ func (c *clock) AfterFunc(f func()) (stop func() bool) {
 		return func() bool { return false }
 	}
 	c.watch()
-	c.atEnd = append(c.atEnd, &f)
-	return func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		i := slices.Index(c.atEnd, &f)
-		if i >= 0 {
-			c.atEnd = slices.Delete(c.atEnd, i, i+1)
-		}
-		return i >= 0
+	w := &c.space
+	if w.f != nil {
+		w = new(waiter)
 	}
+	w.f, w.next = f, c.first
+	c.first = w
+	return func() bool { return c.forget(w) }
+}
+
+// forget removes a waiter, and reports whether its function will not be called.
+func (c *clock) forget(w *waiter) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for p := &c.first; *p != nil; p = &(*p).next {
+		if *p == w {
+			*p = w.next
+			return true
+		}
+	}
+	return false
 }
 
 // Value returns a value of the parent. Package context asks for the cause of an

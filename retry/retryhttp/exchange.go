@@ -1,10 +1,12 @@
 package retryhttp
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/redoubt-go/redoubt/retry"
 )
@@ -105,13 +107,21 @@ func (u *upgraded) CloseWrite() error {
 func roundTrip(rt http.RoundTripper, r *http.Request) (*http.Response, error) {
 	resp, err := rt.RoundTrip(r)
 	switch {
-	case err != nil && resp != nil:
-		closeBody(resp)
-		return nil, err
 	case err == nil && resp == nil:
 		return nil, retry.Permanent(fmt.Errorf("retryhttp: %T returned neither a response nor an error", rt))
+	case err == nil:
+		return resp, nil
+	case resp != nil:
+		closeBody(resp)
 	}
-	return resp, err
+	return nil, err
+}
+
+// overdue reports whether the deadline of ctx is over. The Timeout of an
+// http.Client ends a request by other means, shortly before the context ends.
+func overdue(ctx context.Context) bool {
+	end, ok := ctx.Deadline()
+	return ok && time.Until(end) <= 0
 }
 
 // closeBody closes the body of resp. A response that no net/http client made

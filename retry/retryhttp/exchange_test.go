@@ -90,6 +90,34 @@ func TestResponseWithAnError(t *testing.T) {
 	}
 }
 
+// The Timeout of an http.Client ends an attempt at the deadline, before the
+// context ends: nothing is sent after that.
+func TestOverdueRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		rts := transports(tripper(func(r *http.Request) (*http.Response, error) { n++; return nil, errBoom }))
+		for name, rt := range rts {
+			b := &ledger{}
+			if tr, ok := rt.(*retryhttp.Transport); ok {
+				tr.Policy.Budget = b
+			}
+			req, _ := http.NewRequestWithContext(&overdue{t.Context()}, http.MethodGet, "http://example.com/", nil)
+			n = 0
+			if _, err := rt.RoundTrip(req); !errors.Is(err, errBoom) || n != 1 {
+				t.Errorf("%s: error %v after %d attempts, want %v after 1", name, err, n, errBoom)
+			}
+			if got := fmt.Sprint(b.settled); name != "hedge" && got != "[failure 0]" {
+				t.Errorf("%s: settled = %v, want a failure", name, got)
+			}
+		}
+	})
+}
+
+// An overdue context is at its deadline, but has not ended.
+type overdue struct{ context.Context }
+
+func (overdue) Deadline() (time.Time, bool) { return time.Now(), true }
+
 // A connection that changes its protocol can be written, half closed and
 // outlives the timeout.
 func TestUpgrade(t *testing.T) {

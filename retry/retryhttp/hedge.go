@@ -22,9 +22,9 @@ const maxHosts = 1000
 // copied, and its fields must not change, after the first request.
 //
 // A response that is Retryable counts as a failure of its attempt, so that a
-// server that refuses quickly does not win. If there is no better response, it
-// is returned, with its body unread. A Retry-After header delays the next
-// attempt; see retry.Hedge.
+// server that refuses quickly does not win. If no attempt succeeds, the last
+// response is returned, with its body unread. A Retry-After header delays the
+// next attempt; see retry.Hedge.
 type Hedge struct {
 	// Base sends the attempts. Nil means http.DefaultTransport.
 	Base http.RoundTripper
@@ -141,6 +141,8 @@ func (c *hedgedCall) attempt(ctx context.Context) (*http.Response, error) {
 	resp, err := x.roundTrip(base(c.h.Base), r)
 	live := detach()
 	switch {
+	case err != nil && overdue(c.req.Context()):
+		return nil, retry.Permanent(&finalError{err})
 	case err != nil:
 		return nil, err
 	case !live:
@@ -177,7 +179,7 @@ func (c *hedgedCall) request(n int) (*http.Request, error) {
 	return r, nil
 }
 
-// hold keeps a response that is returned only if there is no better one.
+// hold keeps a response that is returned only if no attempt succeeds.
 func (c *hedgedCall) hold(resp *http.Response) {
 	c.mu.Lock()
 	over := c.over

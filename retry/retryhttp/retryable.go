@@ -87,8 +87,8 @@ func unsent(err error) bool {
 	return op(err, "dial", "proxyconnect") || errtree.Read(err).Rejected
 }
 
-// op reports whether the tree of err contains a *net.OpError with one of these
-// operations.
+// op reports whether the tree of err contains a *net.OpError whose operation is
+// in ops.
 func op(err error, ops ...string) bool {
 	return !errtree.Walk(err, func(e error) bool {
 		op, ok := e.(*net.OpError)

@@ -36,7 +36,7 @@ var kinds = []kind{
 	{"none", func(*world) guard { return func(fn func() error) error { return fn() } }},
 	{"redoubt", redoubt},
 	{"redoubt throttle", func(*world) guard {
-		return guardOf(breaker.NewThrottle(breaker.ThrottleConfig{Window: 10 * time.Second}))
+		return guardOf(breaker.NewThrottle(breaker.ThrottleConfig{}))
 	}},
 	{"gobreaker", gobreakers},
 	{"failsafe", failsafes},
