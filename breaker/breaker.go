@@ -24,6 +24,8 @@ type Breaker struct {
 	meter meter
 	pace  pace
 
+	answers atomic.Int64 // running calls that have an answer
+
 	mu       sync.Mutex // guards the fields below, fields of the period, and the window of the meter
 	last     *lastCalls // with WindowCalls only
 	failed   streak     // failures
@@ -34,6 +36,7 @@ type Breaker struct {
 	reopened bool                  // probes failed last
 	clues    *clues                // nil before the first
 	out      *outbox.Outbox[Event] // nil before the first event
+	waiting  chan struct{}         // closed when a call may be admitted; nil if no Ready waits
 }
 
 // New returns a closed breaker. It panics with the error of [Config.Validate]
@@ -219,7 +222,7 @@ func (b *Breaker) enter(ctx context.Context) (ticket, error) {
 // look is the rest of enter if it needs the clock.
 func (b *Breaker) look(ctx context.Context, p *period, c *cell) (ticket, error) {
 	if now := b.now(); b.meter.fresh(now) && b.cur.Load() == p {
-		return ticket{p, c, now}, nil
+		return ticket{period: p, cell: c, start: now}, nil
 	}
 	c.n[started].Add(^uint64(0)) // admit counts again
 	return b.admit(ctx)
@@ -246,7 +249,9 @@ func (b *Breaker) admit(ctx context.Context) (ticket, error) {
 		p = b.move(ctx, now, StateHalfOpen, 0, "open period over", nil)
 	}
 	b.rotate(p, now)
-	if p.judged() && b.cfg.Load().TripIf == nil && b.overdue(p, now) > 0 {
+	custom := b.cfg.Load().TripIf != nil
+	hangs := p.judged() && b.overdue(p, now) > 0
+	if hangs && !custom {
 		p = b.review(ctx, p, now, report{})
 	}
 	ok := b.place(p, now)
@@ -264,30 +269,42 @@ func (b *Breaker) admit(ctx context.Context) (ticket, error) {
 	delivered := false
 	defer func() {
 		if !delivered {
-			b.end(ctx, t, OutcomeIgnored, nil) // the hook panicked: the call will not take place
+			b.end(ctx, t, OutcomeIgnored, nil) // a panic: the call will not take place
 		}
 	}()
 	b.deliver(out)
+	if hangs && custom {
+		b.ask(ctx, p, report{})
+	}
 	delivered = true
 	return t, nil
 }
 
 // place reports whether the period admits a call now.
 func (b *Breaker) place(p *period, now time.Duration) bool {
-	switch c := b.cfg.Load(); p.now() {
+	s := p.now()
+	if b.admits(s, p.trial, now) {
+		return true
+	}
+	if s == StateRecovering {
+		b.prolong(p, now)
+	}
+	return false
+}
+
+// admits reports whether a call may run now, and gives it a place in t.
+func (b *Breaker) admits(s State, t *trial, now time.Duration) bool {
+	switch c := b.cfg.Load(); s {
 	case StateClosed, StateForcedClosed:
 		return true
 	case StateHalfOpen:
 		most := c.Probes
-		if b.reopened && p.trial.passed == 0 {
+		if b.reopened && t.passed == 0 {
 			most = 1
 		}
-		return p.trial.take(now, now-b.patience(now), most)
+		return t.take(now, now-b.patience(now), most)
 	case StateRecovering:
-		if p.trial.admit(now, c.OpenFor/4, b.patience(now)) {
-			return true
-		}
-		b.prolong(p, now)
+		return t.admit(now, c.OpenFor/4, b.patience(now))
 	}
 	return false
 }
@@ -314,7 +331,7 @@ func (b *Breaker) leave(ctx context.Context, t ticket, err error) {
 	}
 	r := report{outcome: OutcomeFailure, err: err} // if Classify panics
 	defer func() { b.report(ctx, t, r) }()
-	r.outcome, r.given = outcome(ctx, b.cfg.Load(), &b.pace, now-t.start, err)
+	r.outcome, r.given = outcome(ctx, b.cfg.Load(), &b.pace, now-t.start, t.ran(now), err)
 }
 
 // end implements gate.
@@ -342,10 +359,10 @@ func (b *Breaker) quiet(t ticket, now time.Duration) (counted, done bool) {
 		return false, false
 	}
 	if t.start != 0 {
-		if slowCall := b.cfg.Load().SlowCall; slowCall > 0 && now-t.start >= slowCall {
+		if slowCall := b.cfg.Load().SlowCall; slowCall > 0 && t.ran(now) >= slowCall {
 			return false, false
 		}
-		b.pace.learn(t.start, now, false)
+		b.pace.learn(t.ran(now), now, false)
 	}
 	t.cell.n[success].Add(1)
 	return true, !b.watch.Load()
@@ -380,9 +397,9 @@ func (b *Breaker) record(ctx context.Context, t ticket, r report) (judged bool) 
 	if t.period == p {
 		if t.start != 0 {
 			slowCall := b.cfg.Load().SlowCall
-			r.long = slowCall > 0 && now-t.start >= slowCall
+			r.long = slowCall > 0 && t.ran(now) >= slowCall
 			if r.outcome == OutcomeSuccess && !r.counted {
-				b.pace.learn(t.start, now, !p.admitsAll())
+				b.pace.learn(t.ran(now), now, !p.admitsAll())
 			}
 		}
 		judged = b.count(ctx, p, now, t, r)
@@ -407,7 +424,7 @@ func (b *Breaker) ask(ctx context.Context, p *period, r report) {
 	b.deliver(b.unlock())
 }
 
-// read locks b for f, which changes nothing.
+// read locks b for f, which changes no state.
 func (b *Breaker) read(f func(p *period, now time.Duration)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -417,6 +434,9 @@ func (b *Breaker) read(f func(p *period, now time.Duration)) {
 // unlock releases the lock and returns the events to deliver.
 func (b *Breaker) unlock() *outbox.Outbox[Event] {
 	out := b.out
+	if b.waiting != nil {
+		b.wake()
+	}
 	b.mu.Unlock()
 	return out
 }

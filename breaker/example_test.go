@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -413,4 +414,73 @@ func ExampleThrottleStats() {
 	text, err := json.Marshal(t.Stats())
 	fmt.Println(string(text), err)
 	// Output: {"name":"search","successes":1,"failures":0,"ignored":0,"rejected":0,"window_calls":1,"window_failures":0,"refuse_share":0} <nil>
+}
+
+func ExampleOver() {
+	regions := breaker.NewPool(breaker.PoolConfig[string]{
+		Endpoints: []string{"eu", "us"},
+		Ordered:   true, // us is the reserve
+	})
+	complete := func(_ context.Context, region string) (string, error) {
+		if region == "eu" {
+			return "", errors.New("eu is down")
+		}
+		return "answer from " + region, nil
+	}
+	for range 2 { // a retry goes elsewhere
+		fmt.Println(breaker.Over(context.Background(), regions, complete))
+	}
+	// Output:
+	//  eu is down
+	// answer from us <nil>
+}
+
+func ExampleNewPool() {
+	replicas := breaker.NewPool(breaker.PoolConfig[int]{
+		Name:       "search",
+		Endpoints:  []int{1, 2, 3},
+		MaxEjected: 1, // refuse calls if all replicas are down
+	})
+	for range 20 {
+		err := replicas.Do(context.Background(), func(context.Context, int) error { return errors.New("down") })
+		if errors.Is(err, breaker.ErrOpen) {
+			fmt.Println(replicas.Stats().Ejected, "ejected")
+			break
+		}
+	}
+	// Output: 3 ejected
+}
+
+func ExampleBreaker_Ready() {
+	sink := breaker.New(breaker.Config{Name: "sink", OpenFor: time.Millisecond})
+	sink.Trip(time.Millisecond, nil)
+	for message := range 3 {
+		if err := sink.Ready(context.Background()); err != nil {
+			break // the consumer stops
+		}
+		err := sink.Do(context.Background(), func(context.Context) error { return nil })
+		fmt.Println(message, err)
+	}
+	// Output:
+	// 0 <nil>
+	// 1 <nil>
+	// 2 <nil>
+}
+
+func ExampleCall_Begin() {
+	type download struct {
+		call breaker.Call // no allocation of its own
+		body io.Reader
+	}
+	files := breaker.New(breaker.Config{Name: "files"})
+	var d download
+	if err := d.call.Begin(context.Background(), files); err != nil {
+		return
+	}
+	d.body = strings.NewReader("text") // the dependency has answered
+	d.call.Answered()                  // reading may take long
+	_, err := io.Copy(io.Discard, d.body)
+	d.call.Done(err)
+	fmt.Println(files.Stats().Successes)
+	// Output: 1
 }

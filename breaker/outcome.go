@@ -101,20 +101,34 @@ const (
 	canceled                // it canceled the call
 )
 
+// gone returns why the caller gave up the call of ctx, or nil. A deadline that
+// has passed decides, even if its timer is late, or if the owner of the timer
+// cancels ctx at the same time. So does a cause that is a timeout.
+func gone(ctx context.Context) error {
+	if end, ok := ctx.Deadline(); ok && !time.Now().Before(end) {
+		return context.DeadlineExceeded
+	}
+	if err := ctx.Err(); err == nil || !errtree.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		return err
+	}
+	return context.DeadlineExceeded
+}
+
 // outcome returns the outcome of a call that ran for ran and ended with err, as
-// described at Outcome. p contains the durations of successes.
-func outcome(ctx context.Context, c *Config, p *pace, ran time.Duration, err error) (Outcome, gaveUp) {
+// described at Outcome. It took answered until its
+// answer, or ran. p contains the durations of successes.
+func outcome(ctx context.Context, c *Config, p *pace, ran, answered time.Duration, err error) (Outcome, gaveUp) {
 	if err == errGone {
 		return OutcomeFailure, waited
 	}
-	o := c.Classify(err)
-	if o != OutcomeFailure || ctx.Err() == nil {
+	o, gone := c.Classify(err), gone(ctx)
+	if o != OutcomeFailure || gone == nil {
 		return o, waited
 	}
 	if _, marked := errtree.Find[*markedError](err); marked {
 		return o, waited
 	}
-	if errtree.Is(ctx.Err(), context.DeadlineExceeded) {
+	if errtree.Is(gone, context.DeadlineExceeded) {
 		if ran < time.Duration(p.usual.Load()) {
 			return OutcomeIgnored, impatient
 		}
@@ -127,7 +141,7 @@ func outcome(ctx context.Context, c *Config, p *pace, ran time.Duration, err err
 	if long == 0 {
 		long = c.Window // nothing is known yet
 	}
-	if ran < long {
+	if answered < long {
 		return OutcomeIgnored, canceled
 	}
 	return OutcomeFailure, canceled

@@ -28,6 +28,16 @@ type ticket struct {
 	period *period
 	cell   *cell         // counts the end of the call
 	start  time.Duration // 0 if the clock was not read
+
+	answered time.Duration // when the dependency answered, or 0
+}
+
+// ran is the duration of a call that ends now: until its answer, if any.
+func (t ticket) ran(now time.Duration) time.Duration {
+	if t.answered > 0 {
+		now = t.answered
+	}
+	return now - t.start
 }
 
 func (p *period) now() State { return State(p.state.Load()) }

@@ -249,7 +249,7 @@ func (k *brief) leave(ctx context.Context, t ticket, err error) {
 		defer func() { k.report(ctx, t, o, err) }()
 		var unknown pace
 		ran := time.Duration(max(0, after(k.sketch.now(), uint32(t.start>>16)))) * tick
-		o, _ = outcome(ctx, &k.cfg, &unknown, ran, err)
+		o, _ = outcome(ctx, &k.cfg, &unknown, ran, ran, err)
 		return
 	}
 	k.report(ctx, t, o, nil)

@@ -239,7 +239,7 @@ func (t *Throttle) leave(ctx context.Context, tk ticket, err error) {
 // ignored.
 func (t *Throttle) outcome(ctx context.Context, err error) Outcome {
 	o := t.cfg.Load().Classify(err)
-	if o == OutcomeFailure && errtree.Is(ctx.Err(), context.Canceled) {
+	if o == OutcomeFailure && errtree.Is(gone(ctx), context.Canceled) {
 		if _, marked := errtree.Find[*markedError](err); !marked {
 			return OutcomeIgnored
 		}
@@ -272,7 +272,7 @@ func (t *Throttle) end(_ context.Context, tk ticket, o Outcome, _ error) {
 	if o == OutcomeFailure {
 		t.failed(n, now)
 	} else if t.share() < 1 && tk.start != 0 {
-		t.succeeded(n, now-tk.start)
+		t.succeeded(n, tk.ran(now))
 	}
 }
 

@@ -86,8 +86,8 @@ func (b *Breaker) open(ctx context.Context, now, d time.Duration, reason string,
 	return b.move(ctx, now, StateOpen, d, reason, r.err)
 }
 
-// remembers reports whether the outage still lengthens open periods: it does not
-// if the breaker has not opened for as long as the last period.
+// remembers reports whether the outage still lengthens open periods. It does
+// not if the breaker has not opened for as long as the last period.
 func (b *Breaker) remembers(p *period, now time.Duration) bool {
 	s := p.now()
 	return b.lastOpen > 0 && (s != StateClosed && s != StateRecovering || now-p.since < b.lastOpen)
@@ -225,8 +225,8 @@ func (b *Breaker) count(ctx context.Context, p *period, now time.Duration, t tic
 		return false
 	case StateRecovering:
 		usual := time.Duration(b.pace.usual.Load())
-		p.trial.ended(r.outcome, t.start, now, usual)
-		if r.outcome == OutcomeFailure || r.outcome == OutcomeSuccess && now-t.start > 3*usual {
+		p.trial.ended(r.outcome, now-t.ran(now), now, usual)
+		if o := r.outcome; o == OutcomeFailure || o == OutcomeSuccess && p.trial.busy > 0.5 {
 			b.prolong(p, now)
 		}
 	}
@@ -298,7 +298,7 @@ func (b *Breaker) probed(ctx context.Context, p *period, now time.Duration, t ti
 		if !held {
 			b.note().lateProbes++
 		}
-		p.trial.ended(OutcomeSuccess, t.start, now, 0)
+		p.trial.ended(OutcomeSuccess, now-t.ran(now), now, 0)
 		if p.trial.passed++; p.trial.passed >= b.cfg.Load().Probes {
 			b.recover(ctx, p, now)
 		}

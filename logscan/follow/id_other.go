@@ -1,8 +1,0 @@
-//go:build !unix
-
-package follow
-
-import "io/fs"
-
-// fileID returns 0 and 0: here files have no numbers, and their bytes must do.
-func fileID(fs.FileInfo) (dev, ino uint64) { return 0, 0 }
