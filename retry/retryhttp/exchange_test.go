@@ -65,6 +65,11 @@ func TestIncompleteResponses(t *testing.T) {
 			}
 		}
 	}
+	for name, rt := range transports(tripper(func(*http.Request) (*http.Response, error) { return response(200, http.NoBody), nil })) {
+		if resp, err := get(t, rt, "http://example.com/"); err != nil || resp.Body != http.NoBody {
+			t.Errorf("%s: NoBody became %v, error %v", name, resp, err)
+		}
+	}
 	time.Sleep(300 * time.Millisecond) // the drain of a nil body must not panic later
 }
 
