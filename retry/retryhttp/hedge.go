@@ -80,7 +80,14 @@ func (h *Hedge) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	c := hedgedCall{h: h, req: req, body: body}
+	ended := false
+	defer func() {
+		if !ended { // a panic
+			c.end(nil, nil)
+		}
+	}()
 	resp, err := p.Do(req.Context(), c.attempt)
+	ended = true
 	return c.end(resp, err)
 }
 
