@@ -82,7 +82,6 @@ type Log struct {
 	config   Config      // with its defaults
 	op       string      // begins the text of errors
 	tokens   []tokenizer // the current key first
-	plans    sync.Map    // reflect.Type to []diffField
 	pool     sync.Pool   // of *envelope
 	counters counters
 }

@@ -19,14 +19,7 @@
 //	ctx = audit.WithActor(ctx, audit.Actor{ID: "alice"})
 //	err := key.Set(ctx, "sk_live_abc123") // recorded, then applied
 //
-// For a plain struct, [Object.Diff] records the differences between two values:
-//
-//	type user struct {
-//		Email string `audit:"email"`
-//		Phone string `audit:"phone,sensitive"`
-//	}
-//	before, after := user{"a@x", "1"}, user{"b@x", "2"}
-//	_, err := log.Object("user", "u-1").Diff(ctx, before, after)
+// Package audit/diff records the differences between two plain structs.
 //
 // # Guard an operation
 //

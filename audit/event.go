@@ -5,7 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
-	"unicode/utf8"
+
+	"github.com/redoubt-go/redoubt/internal/show"
 )
 
 // An Action names an operation: a constant or a name of your own, such as
@@ -195,7 +196,7 @@ func isForeign(a slog.Attr) bool {
 func (e *Event) fit(max int) {
 	left := max - min(len(e.Reason), maxText)
 	if left < 0 {
-		e.Reason, e.Truncated, left = cut(e.Reason, max), true, 0
+		e.Reason, e.Truncated, left = show.Cut(e.Reason, max), true, 0
 	}
 	e.Changes = fitting(e, e.Changes, &left, func(c *Change) int {
 		return len(c.Field) + min(len(c.Old), maxText) + min(len(c.New), maxText)
@@ -272,19 +273,6 @@ const (
 	maxDepth = 8        // groups inside groups
 )
 
-// cut returns at most n bytes of s and splits no rune.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for i := n; i > n-utf8.UTFMax; i-- {
-		if utf8.RuneStart(s[i]) {
-			return s[:i]
-		}
-	}
-	return s[:n] // not UTF-8
-}
-
 // An attrLimit applies the bounds of an event to slog attributes, because slog
 // handlers have no bounds of their own.
 type attrLimit struct {
@@ -295,7 +283,7 @@ type attrLimit struct {
 // text returns s, cut at the bound of a text, and counts it.
 func (l *attrLimit) text(s string) string {
 	if len(s) > maxText {
-		s, l.cut = cut(s, maxText), true
+		s, l.cut = show.Cut(s, maxText), true
 	}
 	l.left -= len(s) + 16 // an empty text costs memory too
 	return s
@@ -322,7 +310,7 @@ func (l *attrLimit) value(v slog.Value, depth int) slog.Value {
 	case slog.KindString:
 		return slog.StringValue(l.text(v.String()))
 	case slog.KindAny: // a handler would print all of it
-		text, cut := printed(v.Any())
+		text, cut := show.Attr(v.Any(), maxText)
 		l.cut = l.cut || cut
 		return slog.StringValue(l.text(text))
 	case slog.KindGroup:

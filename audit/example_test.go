@@ -403,23 +403,6 @@ func ExampleOpaque() {
 	// Output: db_down true
 }
 
-func ExampleObject_Diff() {
-	log := audit.New(audit.Config{Sink: sink})
-	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
-
-	type user struct {
-		Email string `audit:"email"`
-		Phone string `audit:"phone,sensitive"`
-	}
-	before, after := user{"a@x", "1"}, user{"b@x", "2"}
-	_, err := log.Object("user", "u-1").Diff(ctx, before, after)
-
-	fmt.Println(err) // if it is nil, store after
-	// Output:
-	// actor=alice action=modify outcome=success target=user/u-1 field=email old=a@x new=b@x field=phone old=*** new=***
-	// <nil>
-}
-
 func ExampleNewBuffer() {
 	buffer := audit.NewBuffer(audit.BufferConfig{Next: sink})
 	log := audit.New(audit.Config{Sink: buffer})

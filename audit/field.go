@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync/atomic"
 
+	"github.com/redoubt-go/redoubt/internal/show"
 	"github.com/redoubt-go/redoubt/internal/errtree"
 	"github.com/redoubt-go/redoubt/internal/quote"
 )
@@ -255,7 +256,7 @@ func (c *cell[T]) emit(ctx context.Context, e Event) error {
 // the log have tokens, otherwise the mask.
 func (c *cell[T]) shown(v T) string {
 	if !c.attr.Sensitive && c.attr.Mask == nil {
-		return shownText(v)
+		return show.Change(v, maxText)
 	}
 	if !c.attr.Sensitive || !c.attr.Token || len(c.obj.log.tokens) == 0 {
 		return c.attr.masked(v)

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/leanovate/gopter/gen"
 	"github.com/leanovate/gopter/prop"
@@ -158,16 +157,6 @@ func TestPropertyToken(t *testing.T) {
 		}
 		return ""
 	}, gen.AnyString(), gen.AnyString(), gen.Int64()))
-}
-
-type profile struct {
-	contact
-	Phone   string    `audit:"phone,sensitive"`
-	Key     []byte    `audit:"key,token"`
-	Age     *int      `audit:"age"`
-	Tags    []string  `audit:"tags"`
-	Since   time.Time `audit:"since"`
-	Session string    // not audited
 }
 
 func TestFilterAndEnrich(t *testing.T) {

@@ -326,7 +326,7 @@ func (b *Breaker) leave(ctx context.Context, t ticket, err error) {
 	}
 	r := report{outcome: OutcomeFailure, err: err} // if Classify panics
 	defer func() { b.report(ctx, t, r) }()
-	r.outcome, r.given = b.outcome(ctx, t, err, now)
+	r.outcome, r.given = outcome(ctx, b.cfg.Load(), &b.pace, now-t.start, t.ran(now), err)
 }
 
 // end implements gate.

@@ -9,7 +9,7 @@ import (
 // A Call is an admitted call. Report its end once, by Done or by Report. The
 // first report counts, further reports do nothing. The methods may be called
 // from any goroutine. The zero Call is ready for [Call.Begin]; its other
-// methods, and those of a nil *Call, do nothing.
+// methods do nothing. The methods of a nil *Call, except Begin, do nothing.
 type Call struct {
 	gate   gate
 	ctx    context.Context // whether it is done at the end decides the outcome
@@ -101,5 +101,13 @@ func (b *Breaker) answered(n int64) time.Duration {
 	return b.now()
 }
 
-// answered implements gate. A throttle does not measure calls.
-func (*Throttle) answered(int64) time.Duration { return 0 }
+// answered implements gate.
+func (t *Throttle) answered(int64) time.Duration {
+	if t == nil {
+		return 0
+	}
+	return t.now()
+}
+
+// answered implements gate. A sketch does not measure calls.
+func (*brief) answered(int64) time.Duration { return 0 }

@@ -114,13 +114,13 @@ func gone(ctx context.Context) error {
 	return context.DeadlineExceeded
 }
 
-// outcome returns the outcome of a call that ended with err, as described at
-// Outcome.
-func (b *Breaker) outcome(ctx context.Context, t ticket, err error, now time.Duration) (Outcome, gaveUp) {
+// outcome returns the outcome of a call that ran for ran and ended with err, as
+// described at Outcome. It took answered until its
+// answer, or ran. p contains the durations of successes.
+func outcome(ctx context.Context, c *Config, p *pace, ran, answered time.Duration, err error) (Outcome, gaveUp) {
 	if err == errGone {
 		return OutcomeFailure, waited
 	}
-	c := b.cfg.Load()
 	o, gone := c.Classify(err), gone(ctx)
 	if o != OutcomeFailure || gone == nil {
 		return o, waited
@@ -129,19 +129,19 @@ func (b *Breaker) outcome(ctx context.Context, t ticket, err error, now time.Dur
 		return o, waited
 	}
 	if errtree.Is(gone, context.DeadlineExceeded) {
-		if now-t.start < time.Duration(b.pace.usual.Load()) {
+		if ran < time.Duration(p.usual.Load()) {
 			return OutcomeIgnored, impatient
 		}
 		return OutcomeFailure, expired
 	}
 	long := c.SlowCall
 	if long <= 0 {
-		long = 3 * time.Duration(b.pace.longest.Load())
+		long = 3 * time.Duration(p.longest.Load())
 	}
 	if long == 0 {
 		long = c.Window // nothing is known yet
 	}
-	if t.ran(now) < long {
+	if answered < long {
 		return OutcomeIgnored, canceled
 	}
 	return OutcomeFailure, canceled

@@ -15,8 +15,9 @@ const forever = time.Duration(math.MaxInt64)
 // Ready waits until b would admit a call, and takes no probe. So a consumer can
 // pause while its dependency is down, before it takes a message that it could
 // not process. All that wait may return at the same time, while b admits only a
-// few probes: the call that follows may be refused. Then call Ready again. A nil
-// *Breaker is always ready, and so is a key for which [Group.Peek] returns none.
+// few probes: the call that follows may be refused. Then call Ready again. A
+// nil *Breaker is always ready, and so is a key for which [Group.Peek] returns
+// none.
 //
 // Errors: an error that matches ctx.Err() and context.Cause(ctx).
 func (b *Breaker) Ready(ctx context.Context) error {

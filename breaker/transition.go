@@ -86,8 +86,8 @@ func (b *Breaker) open(ctx context.Context, now, d time.Duration, reason string,
 	return b.move(ctx, now, StateOpen, d, reason, r.err)
 }
 
-// remembers reports whether the outage still lengthens open periods: it does not
-// if the breaker has not opened for as long as the last period.
+// remembers reports whether the outage still lengthens open periods. It does
+// not if the breaker has not opened for as long as the last period.
 func (b *Breaker) remembers(p *period, now time.Duration) bool {
 	s := p.now()
 	return b.lastOpen > 0 && (s != StateClosed && s != StateRecovering || now-p.since < b.lastOpen)
@@ -107,7 +107,11 @@ func (b *Breaker) openPeriod(now time.Duration) time.Duration {
 
 // jitter lengthens d at random, so that a fleet does not probe in step.
 func (b *Breaker) jitter(d time.Duration) time.Duration {
-	extra := float64(d) * max(0, b.cfg.Load().Jitter) * rand.Float64()
+	return lengthen(d, b.cfg.Load().Jitter)
+}
+
+func lengthen(d time.Duration, jitter float64) time.Duration {
+	extra := float64(d) * max(0, jitter) * rand.Float64()
 	return d + time.Duration(min(extra, float64(math.MaxInt64/2-d/2)))
 }
 
@@ -222,7 +226,7 @@ func (b *Breaker) count(ctx context.Context, p *period, now time.Duration, t tic
 	case StateRecovering:
 		usual := time.Duration(b.pace.usual.Load())
 		p.trial.ended(r.outcome, now-t.ran(now), now, usual)
-		if r.outcome == OutcomeFailure || r.outcome == OutcomeSuccess && t.ran(now) > 3*usual {
+		if o := r.outcome; o == OutcomeFailure || o == OutcomeSuccess && p.trial.busy > 0.5 {
 			b.prolong(p, now)
 		}
 	}

@@ -85,7 +85,8 @@ func (r Range) String() string {
 //	in plain precedence order:     plain >=1.0.0 <1.4.2 || >=2.0.0
 //	with the two kinds apart:      >=1.0.0 <2.0.0 ; pre >=1.0.1-0 <1.4.2
 //
-// The sets of advisories have the second form. [ParseRange] reads all three.
+// The sets of advisories have the second form. [ParseRange] reads all three, up
+// to MaxRangeLength, and [Range.UnmarshalText] reads longer texts.
 func (r Range) Canonical() string {
 	r.text, r.form = "", r.shape()
 	return string(r.appendText(nil, math.MaxInt-1))

@@ -62,31 +62,22 @@ func Parse(s string) (Version, error) {
 	// Nearly all versions take the path below, with the numbers in registers.
 	// Everything else, faults included, is left to scan.
 	if len(s) > MaxLength {
-		return scanned(s)
+		return Strict.Parse(s)
 	}
 	major, i := digits(s, 0)
 	minor, j := digits(s, i+1)
 	patch, k := digits(s, j+1)
 	if !small(s, 0, i) || !small(s, i+1, j) || !small(s, j+1, k) || s[i] != '.' || s[j] != '.' {
-		return scanned(s)
+		return Strict.Parse(s)
 	}
 	if k == len(s) {
 		return Version{major: major, minor: minor, patch: patch}, nil
 	}
 	pre, _, err := tail(s, k)
 	if err != nil {
-		return scanned(s)
+		return Strict.Parse(s)
 	}
 	return Version{major: major, minor: minor, patch: patch, ext: s[k:], pre: uint16(pre)}, nil
-}
-
-// scanned is Parse without the fast path.
-func scanned(s string) (Version, error) {
-	var v Version
-	if _, at, err := scan(s, Strict, MaxLength, &v); err != nil {
-		return Version{}, parseError("version", s, at, err)
-	}
-	return v, nil
 }
 
 // MustParse is like [Parse] but panics with the error of Parse. It is for

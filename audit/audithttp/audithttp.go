@@ -24,8 +24,8 @@ type Config struct {
 	// Log records the events. Required.
 	Log *audit.Log
 
-	// Actor returns the actor of a request. Nil, and an actor without an ID,
-	// mean the actor of the context.
+	// Actor returns the actor of a request. If the result has no ID, the actor
+	// of the context is used. Nil means the actor of the context.
 	Actor func(*http.Request) audit.Actor
 
 	// Action returns the action of a request. Nil means "http." and the method

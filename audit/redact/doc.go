@@ -9,7 +9,7 @@
 // # Mask the attributes of a logger
 //
 //	handler := redact.New(redact.Config{
-//		Next: slog.NewTextHandler(os.Stdout, nil),
+//		Next: slog.NewTextHandler(os.Stdout, options),
 //	})
 //	logger := slog.New(handler)
 //	logger.Info("login", "user", "alice", "password", "hunter2")
@@ -30,12 +30,12 @@
 //
 // With [ReplaceAttr] the masks become an option of a handler of log/slog:
 //
-//	options := &slog.HandlerOptions{ReplaceAttr: redact.ReplaceAttr(redact.Config{
+//	replace := redact.ReplaceAttr(redact.Config{
 //		Keys:     append(redact.DefaultKeys(), "iban"),
 //		Patterns: []*regexp.Regexp{regexp.MustCompile(`\bDE\d{20}\b`)},
-//	})}
-//	bank := slog.New(slog.NewTextHandler(os.Stdout, options))
-//	bank.Info("to DE02120300000000202051", "iban", "x")
+//	})
+//	bank := slog.New(slog.NewTextHandler(os.Stdout,
+//		&slog.HandlerOptions{ReplaceAttr: replace}))
 //
 // # Choosing values
 //

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/redoubt-go/redoubt/internal/show"
 )
 
 // Config configures a [Handler].
@@ -68,8 +70,8 @@ func DefaultKeys() []string {
 	}
 }
 
-// A pattern is a regular expression and texts of which a match contains one, so
-// that most texts need no matching.
+// A pattern is a regular expression. Every match contains one of the texts in
+// need, so that most texts need no matching.
 type pattern struct {
 	re   *regexp.Regexp
 	need []string
@@ -92,7 +94,7 @@ type rule struct {
 }
 
 func newRule(c Config) *rule {
-	r := &rule{patterns: defaultPatterns, mask: cmp.Or(c.Mask, "***")}
+	r := &rule{patterns: defaultPatterns, mask: cmp.Or(c.Mask, show.Mask)}
 	if c.Keys == nil {
 		c.Keys = DefaultKeys()
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/redoubt-go/redoubt/internal/show"
 )
 
 // Bounds of a record, as in package audit.
@@ -42,10 +44,7 @@ func cut(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + cutMark
+	return show.Cut(s, n) + cutMark
 }
 
 func (w *walker) attr(a slog.Attr, hide bool, depth int) slog.Attr {

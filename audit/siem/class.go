@@ -14,8 +14,8 @@ import (
 //   - "login", "logon", "signin", "logout", "logoff" and "signout", also after
 //     a dot as in "user.login": OCSF Authentication, ECS category
 //     authentication;
-//   - create, read, modify and delete with a target: OCSF Entity Management, ECS
-//     category api;
+//   - create, read, modify and delete with a target: OCSF Entity Management,
+//     ECS category api;
 //   - other actions: OCSF API Activity, ECS category api.
 type Class struct {
 	// UID is the class of OCSF. For other classes than the defaults, give the

@@ -18,9 +18,9 @@ type Product struct {
 	Name    string // name of the program; OCSF requires it
 	Version string // version of the program
 
-	// Classify returns the class of an event, in place of the default class. It
-	// must neither change nor keep the event. Nil, and a zero field of its
-	// result, mean the default.
+	// Classify returns the class of an event, in place of the default class. A
+	// zero field of its result stands for the default. Classify must neither
+	// change nor keep the event. It may be nil.
 	Classify func(*audit.Event) Class
 }
 

@@ -26,7 +26,7 @@ type tries struct {
 }
 
 func newTries(ctx context.Context, timeout time.Duration, op string, closing <-chan struct{}) *tries {
-	t := &tries{op: op, closing: closing, pause: 10 * time.Millisecond}
+	t := &tries{op: op, closing: closing, pause: 20 * time.Millisecond}
 	if timeout < 0 {
 		t.ctx, t.end = context.WithCancel(ctx)
 	} else {
@@ -48,7 +48,7 @@ func newTries(ctx context.Context, timeout time.Duration, op string, closing <-c
 // the call if there is no time for another try.
 func (t *tries) wait(err error, after time.Duration) error {
 	pause := max(after, t.pause/2+rand.N(t.pause))
-	t.pause = min(4*t.pause, 4*time.Second)
+	t.pause = min(2*t.pause, 4*time.Second)
 	if end, ok := t.ctx.Deadline(); ok && time.Until(end) < pause {
 		return t.failed(err)
 	}

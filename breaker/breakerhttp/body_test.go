@@ -17,7 +17,8 @@ import (
 	"github.com/redoubt-go/redoubt/breaker/breakerhttp"
 )
 
-// A flow is a body that takes pause for each of n bytes, and then ends with err.
+// A flow is a body that takes pause for each of n bytes, and then ends with
+// err.
 type flow struct {
 	n     int
 	pause time.Duration
@@ -43,8 +44,8 @@ func flowing(n int, pause time.Duration, err error) trip {
 	}
 }
 
-// TestLongBodiesAreNotSlow downloads bodies of minutes beside short answers. The
-// breaker must neither take them for slow nor for hanging.
+// TestLongBodiesAreNotSlow downloads bodies of minutes beside short answers.
+// The breaker must neither take them for slow nor for hanging.
 func TestLongBodiesAreNotSlow(t *testing.T) {
 	for _, slowCall := range []time.Duration{0, time.Second} {
 		t.Run(slowCall.String(), func(t *testing.T) {
@@ -70,8 +71,8 @@ func TestLongBodiesAreNotSlow(t *testing.T) {
 	}
 }
 
-// TestLongBodiesClose shows that a breaker closes while the bodies of its probes
-// still arrive, and that their end counts for nothing.
+// TestLongBodiesClose shows that a breaker closes while the bodies of its
+// probes still arrive, and that their end counts for nothing.
 func TestLongBodiesClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := breaker.New(config())
@@ -105,8 +106,8 @@ func TestShortBodiesDecide(t *testing.T) {
 	})
 }
 
-// TestCloseDuringRead shows that a Read that fails because the caller closes the
-// body is no failure.
+// TestCloseDuringRead shows that a Read that fails because the caller closes
+// the body is no failure.
 func TestCloseDuringRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := io.Pipe()

@@ -18,8 +18,8 @@ import (
 //   - 500 and above is a failure, except 501, 505 and 510, which are ignored.
 //   - 404, 405, 406, 409, 410, 412, 416, 422, 423 and 424 are successes: the
 //     server has looked at its data.
-//   - Every other code from 400 to 499 is ignored, because a proxy can answer it
-//     while the server behind it is down.
+//   - Every other code from 400 to 499 is ignored, because a proxy can answer
+//     it while the server behind it is down.
 //   - Every code below 400 is a success.
 func Classify(resp *http.Response, err error) breaker.Outcome {
 	if err != nil {

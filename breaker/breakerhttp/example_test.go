@@ -25,7 +25,7 @@ func Example() {
 	fetch := func(url string) ([]byte, error) {
 		resp, err := client.Get(url)
 		if err != nil {
-			return nil, err // errors.Is(err, breaker.ErrOpen): nothing was sent
+			return nil, err // is breaker.ErrOpen if nothing was sent
 		}
 		defer resp.Body.Close()
 		return io.ReadAll(resp.Body)
@@ -136,4 +136,34 @@ func ExampleRefuse() {
 	// Output:
 	// 503 3
 	// {"type":"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity","title":"Service unavailable","status":503}
+}
+
+func ExamplePool() {
+	eu := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer eu.Close()
+	us := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s from us", r.URL.Path)
+	}))
+	defer us.Close()
+
+	regions := breaker.NewPool(breaker.PoolConfig[string]{
+		Endpoints: []string{eu.URL, us.URL}, // such as "https://eu.example.com"
+		Ordered:   true,
+	})
+	client := &http.Client{Transport: &breakerhttp.Pool{Endpoints: regions}}
+	for range 2 {
+		resp, err := client.Get("https://api.example.com/users/7")
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		fmt.Printf("%d %q\n", resp.StatusCode, body)
+	}
+	// Output:
+	// 503 ""
+	// 200 "/users/7 from us"
 }

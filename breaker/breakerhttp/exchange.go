@@ -23,7 +23,8 @@ const flowing = 5 * time.Second
 // response, so that the end of the body is the end of the call. All that it
 // needs is one allocation.
 type exchange struct {
-	call     breaker.Call
+	call     *breaker.Call // &own, or the call of a pool
+	own      breaker.Call
 	classify func(*http.Response, error) breaker.Outcome
 	req      *http.Request // of the caller
 	upload   *upload       // nil if the body of req is not watched
@@ -190,7 +191,8 @@ var (
 
 // length reports whether body need not be watched: it is in memory, as
 // http.NewRequest makes it, or a file. net/http sends such bodies with fewer
-// writes, but only if no other type surrounds them. The length is -1 for a file.
+// writes, but only if no other type surrounds them. The length is -1 for a
+// file.
 func length(body io.Reader) (int64, bool) {
 	if t := reflect.TypeOf(body); t == plain || t == writerTo {
 		body, _ = reflect.ValueOf(body).Field(0).Interface().(io.Reader)

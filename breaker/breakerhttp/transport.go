@@ -44,7 +44,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return base(t.Base).RoundTrip(req)
 	}
 	x, sent := newExchange(req, t.Classify)
-	if err := x.call.Begin(req.Context(), gate); err != nil {
+	x.call = &x.own
+	if err := x.own.Begin(req.Context(), gate); err != nil {
 		closeBody(req)
 		return nil, err
 	}

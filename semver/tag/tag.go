@@ -192,7 +192,8 @@ func numbers(s string) int {
 
 // Latest returns the highest tag that has the format and passes the rule, by
 // [Tag.Compare]. It skips other tags, and returns false if no tag is left. A
-// nil rule passes every version.
+// nil rule passes every version. If [Format.Validate] returns an error, no tag
+// has the format.
 func (f Format) Latest(tags iter.Seq[string], rule semver.Rule) (best Tag, ok bool) {
 	for text := range tags {
 		t, err := f.Parse(text)

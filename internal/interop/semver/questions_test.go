@@ -114,6 +114,22 @@ func randomQuestions(n int, f func(generator) string) []question {
 	return all
 }
 
+// mutatedQuestions returns n random constraints with one to three edits.
+func mutatedQuestions(n int, f func(generator) string) []question {
+	return randomQuestions(n, func(g generator) string {
+		s := f(g)
+		for range 1 + g.IntN(3) {
+			i := g.IntN(len(s) + 1)
+			if i < len(s) && g.IntN(2) == 0 {
+				s = s[:i] + s[i+1:]
+				continue
+			}
+			s = s[:i] + g.pick("0", "1", ".", "x", "*", "v", "-", "+", "=", "<", ">", "~", "^", "!", "|", ",", " ", "a", "||", "  ", " - ") + s[i:]
+		}
+		return s
+	})
+}
+
 // generator makes small versions and ranges, so that they often meet.
 type generator struct{ *rand.Rand }
 

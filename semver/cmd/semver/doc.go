@@ -81,9 +81,11 @@
 // major, minor and patch begin a line of pre-releases. A version never goes
 // down: a step that would lower it is refused.
 //
-// # JSON
+// # JSON and templates
 //
-// With -json every command prints an object per line.
+// With -json every command prints an object per line. With -format a version is
+// printed by a template of package text/template, which has the fields Text,
+// Version, Major, Minor, Patch, Prerelease, Build and Variant.
 //
 // # Exit status
 //

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strconv"
 	"strings"
+	"text/template"
 
 	"github.com/redoubt-go/redoubt/internal/quote"
 	"github.com/redoubt-go/redoubt/semver"
@@ -27,9 +29,13 @@ type input struct {
 // An item is a version of the input.
 type item struct {
 	tag.Tag
-	place string // where it stands, for errors
-	err   error  // why it is no version
+	n    int    // its number
+	unit string // "argument" or "line"
+	err  error  // why it is no version
 }
+
+// place returns where the item stands, for errors.
+func (it item) place() string { return it.unit + " " + strconv.Itoa(it.n) }
 
 // versionFlags defines the flags of commands that read versions.
 func (c *call) versionFlags() {
@@ -39,6 +45,10 @@ func (c *call) versionFlags() {
 	c.flags.Func("vendors", "`NAMES` of vendors whose builds count as their release: eks,gke,k3s", func(s string) error {
 		c.input.format.Vendors = strings.Split(s, ",")
 		return nil
+	})
+	c.flags.Func("format", "`TEMPLATE` that prints a version: {{.Major}}.{{.Minor}}; also Text, Version, Patch, Prerelease, Build, Variant", func(s string) (err error) {
+		c.format, err = template.New("-format").Parse(s)
+		return err
 	})
 	c.flags.BoolVar(&c.skip, "skip", false, "leave out lines that are no versions")
 }
@@ -124,7 +134,7 @@ func accepts[T any](parse func(string) (T, error), text string) bool {
 func (c *call) items(args []string) iter.Seq[item] {
 	return func(yield func(item) bool) {
 		for i, text := range args {
-			if !yield(c.item(text, fmt.Sprintf("argument %d", i+1))) {
+			if !yield(c.item(text, i+1, "argument")) {
 				return
 			}
 		}
@@ -132,20 +142,20 @@ func (c *call) items(args []string) iter.Seq[item] {
 			return
 		}
 		for n, line := range c.lines() {
-			if text := strings.TrimSpace(line); text != "" && !yield(c.item(text, fmt.Sprintf("line %d", n))) {
+			if text := strings.TrimSpace(line); text != "" && !yield(c.item(text, n, "line")) {
 				return
 			}
 		}
 	}
 }
 
-func (c *call) item(text, place string) item {
+func (c *call) item(text string, n int, unit string) item {
 	t, err := c.input.parse(text)
 	t.Text = text
 	if err != nil && !errors.Is(err, tag.ErrFormat) {
 		err = c.hint(text, err)
 	}
-	return item{t, place, err}
+	return item{t, n, unit, err}
 }
 
 // lines yields the lines of standard input with their numbers. Before it waits
@@ -193,7 +203,7 @@ func (c *call) versions(args []string) iter.Seq[item] {
 				}
 			case c.skip || errors.Is(it.err, tag.ErrFormat):
 			default:
-				c.complain(fmt.Errorf("%s: %w", it.place, it.err))
+				c.complain(fmt.Errorf("%s: %w", it.place(), it.err))
 			}
 		}
 	}
@@ -222,10 +232,16 @@ func newRow(it item) row {
 	return row{it.Text, v.String(), n[0], n[1], n[2], v.Prerelease(), v.Build(), it.Variant}
 }
 
-// print prints an item as it was written, or as JSON.
+// print prints an item as it was written, by the template, or as JSON.
 func (c *call) print(it item) error {
 	if c.json {
 		return c.printJSON(newRow(it))
+	}
+	if c.format != nil {
+		if err := c.format.Execute(c.out, newRow(it)); err != nil {
+			return err
+		}
+		return c.out.WriteByte('\n')
 	}
 	text := it.Text
 	if c.input.mode == "coerce" {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"text/template"
 
 	"github.com/redoubt-go/redoubt/internal/quote"
 	"github.com/redoubt-go/redoubt/semver"
@@ -64,6 +65,7 @@ type call struct {
 	failed bool // an error was printed
 
 	json    bool
+	format  *template.Template // how print prints a version, nil: as it was written
 	skip    bool
 	input   input
 	dialect semver.Dialect
@@ -234,6 +236,7 @@ were written. semver help COMMAND lists the flags.
   -dialect NAME    how a range is written: npm (the default), cargo, helm,
                    terraform, terraform-provider
   -json            print JSON, an object per line
+  -format TEMPLATE print a text made of the parts: {{.Major}}.{{.Minor}}
 
 examples:
   git tag | semver max -skip -stable | semver bump minor

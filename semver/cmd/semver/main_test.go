@@ -62,6 +62,9 @@ func TestCommands(t *testing.T) {
 		), ""}},
 		{"valid as JSON with a number beyond 64 bits", "valid -json 99999999999999999999.0.0", "", result{0, `{"text":"99999999999999999999.0.0","version":"99999999999999999999.0.0","major":"99999999999999999999","minor":"0","patch":"0"}` + "\n", ""}},
 
+		{"valid by a template", "valid -format {{.Major}}.{{.Minor}} v1.2.3", "", result{0, "1.2\n", ""}},
+		{"bump by a template", "bump -format v{{.Major}} minor v1.2.3", "", result{0, "v1\n", ""}},
+
 		{"compare", "compare 1.2.3 v1.10.0", "", result{0, "-1\n", ""}},
 		{"compare equal", "compare 1.2.3+a 1.2.3+b", "", result{0, "0\n", ""}},
 		{"compare with build", "compare -build 1.2.3+b 1.2.3+a", "", result{0, "1\n", ""}},
@@ -227,6 +230,8 @@ func TestErrors(t *testing.T) {
 		{words("gate -range ^1"), "no version, neither"},
 		{words("bump patch"), "no version, neither"},
 		{words("why ^1"), "no version, neither"},
+		{words("valid -format {{.Major 1.0.0"), "unclosed action"},
+		{words("valid -format {{.Mayor}} 1.0.0"), "can't evaluate field Mayor"},
 		{words("valid -mode x 1.0.0"), `no mode "x"`},
 		{words("valid -mode strict -prefix a 1.0.0"), "describe tags"},
 		{words("valid -variant [ 1.0.0"), "a pattern as in path.Match"},
@@ -253,7 +258,9 @@ func TestErrors(t *testing.T) {
 		{[]string{"gate", "-osv", filepath.Join(dir, "none"), "1.0.0"}, "no such file"},
 		{[]string{"gate", "-osv", empty, "1.0.0"}, "contains no .json file"},
 		{[]string{"gate", "-osv", file("{"), "1.0.0"}, "unexpected EOF"},
-		{[]string{"gate", "-osv", file("{}"), "1.0.0"}, "not an OSV record"},
+		{[]string{"gate", "-osv", file(`{"a":1}`), "1.0.0"}, "not an OSV record"},
+		{[]string{"gate", "-osv", file("[null]"), "1.0.0"}, "a record: not an OSV record"},
+		{[]string{"gate", "-osv", file(`{"id":"X-1"}`), "1.0.0"}, "X-1: no affected package"},
 		{[]string{"gate", "-osv", file("3"), "1.0.0"}, "cannot unmarshal"},
 		{[]string{"gate", "-osv", file(affected("")), "1.0.0"}, "every version may be affected"},
 		{[]string{"gate", "-osv", file(affected(`,"ranges":[{"type":"GIT","events":[]}]`)), "1.0.0"}, "every version may be affected"},
@@ -262,6 +269,8 @@ func TestErrors(t *testing.T) {
 		{[]string{"gate", "-osv", file(affected(`,"versions":["1.0.0"]`) + affected(`,"versions":["1.0.0"]},{"package":{"name":"q"},"versions":["1.0.0"]`)), "1.0.0"}, "choose a package"},
 		{words("bump"), "no part; usage: semver bump"},
 		{words("bump tiny 1.0.0"), `no part "tiny"`},
+		{words("bump preminor 1.0.0"), "write bump -pre rc minor"},
+		{words("bump prerelease 1.0.0"), "write bump -pre rc pre"},
 		{words("bump -pre rc release 1.0.0"), `no part "release"`},
 		{words("bump -pre 01 pre 1.0.0"), "leading zero"},
 		{words("bump -build ! patch 1.0.0"), "empty identifier"},
@@ -311,6 +320,40 @@ func TestOSVForms(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v", text, got, want)
 		}
 	}
+}
+
+// TestOSVAnswerWithoutRecords reads the answer of a query without records.
+func TestOSVAnswerWithoutRecords(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "osv.json")
+	if err := os.WriteFile(name, []byte("{}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	want := result{0, "1.0.0: pass\n", "semver gate: note: no OSV record concerns any package\n"}
+	if got := call("", "gate", "-osv", name, "1.0.0"); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// FuzzOSV reads arbitrary records. The command reads each printed set again and
+// prints it unchanged.
+func FuzzOSV(f *testing.F) {
+	for _, s := range []string{
+		"{}", "[]", "null", `{"vulns":[]}`, `{"id":"A","affected":[{"package":{"name":"p"},"versions":["1.0.0"]}]}`,
+		`{"id":"A","affected":[{"package":{"name":"p"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.0.0+b"}]}]}]}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		sets, err := semvercmd.ReadOSV(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		for _, text := range sets {
+			if got := call("", "range", "show", text); got.status != 0 || got.stdout != text+"\n" {
+				t.Errorf("%q is printed as %+v", text, got)
+			}
+		}
+	})
 }
 
 func TestHelp(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,43 +42,38 @@ type advice struct {
 	set     semver.Range
 }
 
-// readOSV reads the records of a file: a sequence of records, of arrays of
-// records, and of objects with the records as "vulns". It selects the package
-// by name or by ecosystem/name.
+// readOSV reads records: a sequence of records, of arrays of records, and of
+// answers to queries, which are objects with the records as "vulns" or empty
+// objects. It selects the package by name or by ecosystem/name.
 //
 // A record with neither SEMVER ranges nor versions is an error, because such a
 // record does not make any version safe.
-func readOSV(file, pkg string) (found []advice, err error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	limited := &io.LimitedReader{R: f, N: maxFile + 1}
+func readOSV(r io.Reader, pkg string) (found []advice, err error) {
+	limited := &io.LimitedReader{R: r, N: maxFile + 1}
 	dec := json.NewDecoder(limited)
 	for {
 		var raw json.RawMessage
-		if err := dec.Decode(&raw); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			if limited.N <= 0 {
-				err = fmt.Errorf("more than %d bytes", maxFile)
-			}
-			return nil, fmt.Errorf("%s: %w", file, err)
+		err := dec.Decode(&raw)
+		switch {
+		case errors.Is(err, io.EOF):
+			return found, nil
+		case err != nil && limited.N <= 0:
+			return nil, fmt.Errorf("more than %d bytes", maxFile)
+		case err != nil:
+			return nil, err
 		}
 		records, err := parseRecords(raw)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
+			return nil, err
 		}
 		for _, r := range records {
 			some, err := r.advices(pkg)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %s: %w", file, quote.Name(r.ID), err)
+				return nil, fmt.Errorf("%s: %w", cmp.Or(quote.Name(r.ID), "a record"), err)
 			}
 			found = append(found, some...)
 		}
 	}
-	return found, nil
 }
 
 // readPath reads a file, or the files of a folder whose names end with .json.
@@ -89,9 +85,14 @@ func readPath(path, pkg string) (found []advice, err error) {
 		}
 	}
 	for _, file := range files {
-		some, err := readOSV(file, pkg)
+		f, err := os.Open(file)
 		if err != nil {
 			return nil, err
+		}
+		some, err := readOSV(f, pkg)
+		_ = f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 		found = append(found, some...)
 	}
@@ -142,19 +143,24 @@ func parseRecords(raw json.RawMessage) (records []record, err error) {
 	if err := json.Unmarshal(raw, &wrapped); err != nil {
 		return nil, err
 	}
-	if wrapped.Vulns != nil {
+	switch {
+	case wrapped.Vulns != nil:
 		return *wrapped.Vulns, nil
-	}
-	if wrapped.ID == "" {
-		return nil, errors.New("not an OSV record: no id")
+	case string(raw) == "{}":
+		return nil, nil
 	}
 	return []record{wrapped.record}, nil
 }
 
 // advices returns the sets of a record for a package.
 func (r *record) advices(pkg string) (found []advice, err error) {
-	if r.Withdrawn != "" {
+	switch {
+	case r.ID == "":
+		return nil, errors.New("not an OSV record: no id")
+	case r.Withdrawn != "":
 		return nil, nil
+	case len(r.Affected) == 0 && pkg == "":
+		return nil, errors.New("no affected package")
 	}
 	for _, a := range r.Affected {
 		name := a.Package.Ecosystem + "/" + a.Package.Name

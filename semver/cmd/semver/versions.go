@@ -31,7 +31,7 @@ func valid(c *call) func([]string) (int, error) {
 				}{newRow(it), plain(it.err)})
 			default:
 				status = no
-				_, err = fmt.Fprintf(c.err, "%s: %s\n", it.place, plain(it.err))
+				_, err = fmt.Fprintf(c.err, "%s: %s\n", it.place(), plain(it.err))
 			}
 			if err != nil {
 				return failed, err
@@ -126,12 +126,16 @@ func sorted(c *call) func([]string) (int, error) {
 	unique := c.flags.Bool("u", false, "print versions of equal precedence once")
 	return func(args []string) (int, error) {
 		all := slices.Collect(c.versions(args))
-		slices.SortStableFunc(all, func(a, b item) int {
-			order := cmp.Or(a.Version.Compare(b.Version), cmp.Compare(a.Variant, b.Variant), a.Version.CompareTotal(b.Version))
-			if *reverse {
-				return -order
+		sign := 1
+		if *reverse {
+			sign = -1
+		}
+		slices.SortFunc(all, func(a, b item) int {
+			if order := a.Version.Compare(b.Version); order != 0 {
+				return order * sign
 			}
-			return order
+			order := cmp.Or(strings.Compare(a.Variant, b.Variant), a.Version.CompareTotal(b.Version))
+			return cmp.Or(order*sign, cmp.Compare(a.n, b.n))
 		})
 		if *unique {
 			all = slices.CompactFunc(all, func(a, b item) bool { return a.Version.Compare(b.Version) == 0 && a.Variant == b.Variant })
@@ -168,7 +172,7 @@ func bump(c *call) func([]string) (int, error) {
 			switch {
 			case errors.Is(err, semver.ErrOrder):
 				status = no
-				fmt.Fprintf(c.err, "semver bump: %s: %s\n", it.place, plain(err))
+				fmt.Fprintf(c.err, "semver bump: %s: %s\n", it.place(), plain(err))
 				continue
 			case err != nil:
 				return failed, err
@@ -187,6 +191,8 @@ func step(part, id string) (func(semver.Version) (semver.Version, error), error)
 	var p semver.Part
 	err := p.UnmarshalText([]byte(part))
 	switch {
+	case part == "premajor" || part == "preminor" || part == "prepatch" || part == "prerelease": // as npm names them
+		return nil, fmt.Errorf("no part %s; write bump -pre rc %s", part, cmp.Or(strings.TrimPrefix(strings.TrimSuffix(part, "release"), "pre"), "pre"))
 	case part == "release" && id == "":
 		return release, nil
 	case err == nil && p == semver.Pre:

@@ -1,4 +1,4 @@
-package audit_test
+package diff_test
 
 import (
 	"context"
@@ -12,7 +12,75 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/redoubt-go/redoubt/audit"
+	"github.com/redoubt-go/redoubt/audit/diff"
 )
+
+// memory is a sink that keeps the events.
+type memory struct {
+	events []audit.Event
+	fail   error
+}
+
+func (m *memory) WriteEvents(_ context.Context, events []*audit.Event) error {
+	if m.fail != nil {
+		return m.fail
+	}
+	for _, e := range events {
+		m.events = append(m.events, *e)
+	}
+	return nil
+}
+
+// brief returns the events in the form "action outcome old>new".
+func (m *memory) brief() (out []string) {
+	for _, e := range m.events {
+		s := fmt.Sprintf("%s %s", e.Action, e.Outcome)
+		for _, c := range e.Changes {
+			s += " " + c.Old + ">" + c.New
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// An object is a target and its Differ.
+type object struct {
+	d      *diff.Differ
+	target audit.Target
+}
+
+func (o object) record(ctx context.Context, old, new any) ([]audit.Change, error) {
+	return o.d.Record(ctx, o.target, old, new)
+}
+
+func newObject(m *memory, typ string) object {
+	return object{diff.New(audit.New(audit.Config{Sink: m})), audit.Target{Type: typ, ID: "1"}}
+}
+
+var errSink = errors.New("disk on fire")
+
+func alice() context.Context {
+	return audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
+}
+
+func checkIs(t *testing.T, got error, want ...error) {
+	t.Helper()
+	for _, w := range want {
+		if !errors.Is(got, w) {
+			t.Errorf("error %v does not match %v", got, w)
+		}
+	}
+}
+
+type profile struct {
+	contact
+	Phone   string    `audit:"phone,sensitive"`
+	Key     []byte    `audit:"key,token"`
+	Age     *int      `audit:"age"`
+	Tags    []string  `audit:"tags"`
+	Since   time.Time `audit:"since"`
+	Session string    // not audited
+}
 
 type contact struct {
 	Email string `audit:"email"`
@@ -20,21 +88,21 @@ type contact struct {
 
 func TestDiff(t *testing.T) {
 	m := &memory{}
-	l := tokenLog(m, keyNew)
-	o := l.Object("profile", "1")
+	l := audit.New(audit.Config{Sink: m, TokenKeys: []audit.TokenKey{{ID: "k2", Key: audit.NewSecret([]byte("0123456789abcdef"))}}})
+	o := object{diff.New(l), audit.Target{Type: "profile", ID: "1"}}
 	before := profile{contact: contact{"a@x"}, Phone: "123", Key: []byte("k"), Tags: []string{"a"}, Session: "s"}
 	after := before
-	if cs, err := o.Diff(alice(), before, &after); err != nil || cs != nil || len(m.events) != 0 {
+	if cs, err := o.record(alice(), before, &after); err != nil || cs != nil || len(m.events) != 0 {
 		t.Errorf("no change: %v, %v, %d events", cs, err, len(m.events))
 	}
 	before.Age, before.Since = new(41), time.Now()
 	after.Age, after.Since = new(41), before.Since.UTC().Round(0) // the same number and instant
-	if cs, err := o.Diff(alice(), before, &after); err != nil || cs != nil {
+	if cs, err := o.record(alice(), before, &after); err != nil || cs != nil {
 		t.Errorf("no change behind pointers: %v, %v", cs, err)
 	}
 	before.Age, after.Since = nil, before.Since
 	after.Email, after.Phone, after.Key, after.Age, after.Session = "b@x", "456", []byte("l"), new(42), "t"
-	cs, err := o.Diff(alice(), &before, &after)
+	cs, err := o.record(alice(), &before, &after)
 	want := []audit.Change{
 		{Field: "email", Old: "a@x", New: "b@x"},
 		{Field: "phone", Old: "***", New: "***", Sensitive: true},
@@ -44,13 +112,13 @@ func TestDiff(t *testing.T) {
 	if d := cmp.Diff(want, cs); d != "" || err != nil {
 		t.Errorf("%v, changes (-want +got):\n%s", err, d)
 	}
-	_, _ = o.Diff(alice(), nil, contact{"c"})
-	_, _ = o.Diff(alice(), &contact{"c"}, (*contact)(nil))
+	_, _ = o.record(alice(), nil, contact{"c"})
+	_, _ = o.record(alice(), &contact{"c"}, (*contact)(nil))
 	if got := m.brief()[1:]; cmp.Diff([]string{"create success >c", "delete success c>"}, got) != "" {
 		t.Errorf("events %q", got)
 	}
 	m.fail = errSink
-	cs, err = o.Diff(alice(), before, after)
+	cs, err = o.record(alice(), before, after)
 	checkIs(t, err, audit.ErrFailed)
 	if cs != nil {
 		t.Errorf("changes %v that were not recorded", cs)
@@ -58,7 +126,7 @@ func TestDiff(t *testing.T) {
 }
 
 func TestDiffRefuses(t *testing.T) {
-	o := newLog(&memory{}).Object("o", "1")
+	o := newObject(&memory{}, "o")
 	for name, pair := range map[string][2]any{
 		"nothing":   {nil, nil},
 		"numbers":   {1, 2},
@@ -85,12 +153,12 @@ func TestDiffRefuses(t *testing.T) {
 		}{2, 3}},
 		"through a nil": {struct{ *Contact }{}, struct{ *Contact }{&Contact{"x"}}},
 	} {
-		_, err := o.Diff(alice(), pair[0], pair[1])
+		_, err := o.record(alice(), pair[0], pair[1])
 		if !errors.Is(err, audit.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	_, err := o.Diff(context.Background(), contact{"a"}, contact{"b"})
+	_, err := o.record(context.Background(), contact{"a"}, contact{"b"})
 	checkIs(t, err, audit.ErrNoActor)
 }
 
@@ -140,9 +208,9 @@ func TestDiffOfEqualValues(t *testing.T) {
 		}
 	}
 	m := &memory{}
-	o := newLog(m).Object("account", "1")
+	o := newObject(m, "account")
 	before, after := make(time.UTC, nil, 53), make(time.FixedZone("x", 3600), []string{}, 64)
-	if cs, err := o.Diff(alice(), before, after); cs != nil || err != nil || len(m.events) != 0 {
+	if cs, err := o.record(alice(), before, after); cs != nil || err != nil || len(m.events) != 0 {
 		t.Errorf("changes %+v, %v", cs, err)
 	}
 }
@@ -167,7 +235,7 @@ func TestDiffSeesEveryDifference(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cs, err := newLog(&memory{}).Object("account", "1").Diff(alice(), c.before, c.after)
+			cs, err := newObject(&memory{}, "account").record(alice(), c.before, c.after)
 			if err != nil || len(cs) != 1 || cs[0].Old != c.old || cs[0].New != c.new {
 				t.Errorf("%+v, %v, want %s > %s", cs, err, c.old, c.new)
 			}
@@ -184,11 +252,20 @@ func TestDiffSurvivesMethods(t *testing.T) {
 	type holder struct {
 		O odd `audit:"o"`
 	}
-	o := newLog(&memory{}).Object("x", "1")
-	if cs, err := o.Diff(alice(), holder{odd{1}}, holder{odd{1}}); cs != nil || err != nil {
+	o := newObject(&memory{}, "x")
+	if cs, err := o.record(alice(), holder{odd{1}}, holder{odd{1}}); cs != nil || err != nil {
 		t.Errorf("%+v, %v", cs, err)
 	}
-	if cs, err := o.Diff(alice(), holder{odd{1}}, holder{odd{2}}); len(cs) != 1 || err != nil {
+	if cs, err := o.record(alice(), holder{odd{1}}, holder{odd{2}}); len(cs) != 1 || err != nil {
 		t.Errorf("%+v, %v", cs, err)
 	}
+}
+
+func TestNewNeedsALog(t *testing.T) {
+	defer func() {
+		if err, ok := recover().(error); !ok || !errors.Is(err, audit.ErrInvalid) || err.Error() != "diff: Log is missing" {
+			t.Errorf("panic %v", err)
+		}
+	}()
+	diff.New(nil)
 }
