@@ -24,6 +24,8 @@ type Breaker struct {
 	meter meter
 	pace  pace
 
+	answers atomic.Int64 // running calls that have an answer
+
 	mu       sync.Mutex // guards the fields below, fields of the period, and the window of the meter
 	last     *lastCalls // with WindowCalls only
 	failed   streak     // failures
@@ -34,6 +36,7 @@ type Breaker struct {
 	reopened bool                  // probes failed last
 	clues    *clues                // nil before the first
 	out      *outbox.Outbox[Event] // nil before the first event
+	waiting  chan struct{}         // closed when a call may be admitted; nil if no Ready waits
 }
 
 // New returns a closed breaker. It panics with the error of [Config.Validate]
@@ -195,9 +198,9 @@ func (b *Breaker) command(act func(p *period, now time.Duration)) {
 }
 
 // enter implements gate. A closed breaker admits without a lock, and without
-// the clock if nobody can give up the call and few calls are running. The call
-// counts as started before the period is confirmed. So if the period changes
-// meanwhile, the call is not missing in the count of the old period.
+// the clock if the call cannot be given up and few calls are running. The call
+// counts as started before the period is loaded again. So if the period has
+// changed, no call of the old period counts as a running call of the new.
 func (b *Breaker) enter(ctx context.Context) (ticket, error) {
 	if ctx.Err() != nil {
 		return ticket{}, ctxerr.New(ctx, op(b.Name()))
@@ -219,7 +222,7 @@ func (b *Breaker) enter(ctx context.Context) (ticket, error) {
 // look is the rest of enter if it needs the clock.
 func (b *Breaker) look(ctx context.Context, p *period, c *cell) (ticket, error) {
 	if now := b.now(); b.meter.fresh(now) && b.cur.Load() == p {
-		return ticket{p, c, now}, nil
+		return ticket{period: p, cell: c, start: now}, nil
 	}
 	c.n[started].Add(^uint64(0)) // admit counts again
 	return b.admit(ctx)
@@ -242,6 +245,7 @@ func (b *Breaker) admit(ctx context.Context) (ticket, error) {
 	now := b.now()
 	p := b.settle(ctx, now)
 	if p.now() == StateOpen && !p.running(now) {
+		b.note().openedFor(b.meter.total(rejected) - b.refused)
 		p = b.move(ctx, now, StateHalfOpen, 0, "open period over", nil)
 	}
 	b.rotate(p, now)
@@ -273,20 +277,29 @@ func (b *Breaker) admit(ctx context.Context) (ticket, error) {
 
 // place reports whether the period admits a call now.
 func (b *Breaker) place(p *period, now time.Duration) bool {
-	switch c := b.cfg.Load(); p.now() {
+	s := p.now()
+	if b.admits(s, p.trial, now) {
+		return true
+	}
+	if s == StateRecovering {
+		b.prolong(p, now)
+	}
+	return false
+}
+
+// admits reports whether a call may run now, and gives it a place in t.
+func (b *Breaker) admits(s State, t *trial, now time.Duration) bool {
+	switch c := b.cfg.Load(); s {
 	case StateClosed, StateForcedClosed:
 		return true
 	case StateHalfOpen:
 		most := c.Probes
-		if b.reopened && p.trial.passed == 0 {
+		if b.reopened && t.passed == 0 {
 			most = 1
 		}
-		return p.trial.take(now, now-b.patience(now), most)
+		return t.take(now, now-b.patience(now), most)
 	case StateRecovering:
-		if p.trial.admit(now, c.OpenFor/4, b.patience(now)) {
-			return true
-		}
-		b.prolong(p, now)
+		return t.admit(now, c.OpenFor/4, b.patience(now))
 	}
 	return false
 }
@@ -313,7 +326,7 @@ func (b *Breaker) leave(ctx context.Context, t ticket, err error) {
 	}
 	r := report{outcome: OutcomeFailure, err: err} // if Classify panics
 	defer func() { b.report(ctx, t, r) }()
-	r.outcome, r.given = b.outcome(ctx, t, err, now)
+	r.outcome, r.given = outcome(ctx, b.cfg.Load(), &b.pace, now-t.start, t.ran(now), err)
 }
 
 // end implements gate.
@@ -323,22 +336,28 @@ func (b *Breaker) end(ctx context.Context, t ticket, o Outcome, err error) {
 	}
 }
 
-// quiet takes a success. It is done if the success matters to nothing but its
-// counter; then it costs a reading of the clock and an addition. Not so, by the
-// flag watch, outside StateClosed and StateForcedClosed; with WindowCalls; while
-// a shadow lasts; and while the window contains failures but not MinCalls calls,
-// because then a success may complete them. A failure that is judged meanwhile
-// sets watch before it reads the counters. So either it sees the success, or
-// the success sees watch after it has counted and is not done.
+// quiet takes a success. It is done if the success matters to nothing except
+// its counter. Then the success costs a reading of the clock and an addition.
+// The flag watch is set if the next success may matter:
+//
+//   - in all states except StateClosed and StateForcedClosed
+//   - with WindowCalls
+//   - during a shadow
+//   - while the window contains failures but not MinCalls calls, which the
+//     success may complete
+//
+// A failure that is judged meanwhile sets watch before it reads the counters.
+// So either it sees the success, or the success sees watch after it has counted
+// and is not done.
 func (b *Breaker) quiet(t ticket, now time.Duration) (counted, done bool) {
 	if b.watch.Load() || t.period != b.cur.Load() || !b.meter.fresh(now) {
 		return false, false
 	}
 	if t.start != 0 {
-		if slowCall := b.cfg.Load().SlowCall; slowCall > 0 && now-t.start >= slowCall {
+		if slowCall := b.cfg.Load().SlowCall; slowCall > 0 && t.ran(now) >= slowCall {
 			return false, false
 		}
-		b.pace.learn(t.start, now, false)
+		b.pace.learn(t.ran(now), now, false)
 	}
 	t.cell.n[success].Add(1)
 	return true, !b.watch.Load()
@@ -373,9 +392,9 @@ func (b *Breaker) record(ctx context.Context, t ticket, r report) (judged bool) 
 	if t.period == p {
 		if t.start != 0 {
 			slowCall := b.cfg.Load().SlowCall
-			r.long = slowCall > 0 && now-t.start >= slowCall
+			r.long = slowCall > 0 && t.ran(now) >= slowCall
 			if r.outcome == OutcomeSuccess && !r.counted {
-				b.pace.learn(t.start, now, !p.admitsAll())
+				b.pace.learn(t.ran(now), now, !p.admitsAll())
 			}
 		}
 		judged = b.count(ctx, p, now, t, r)
@@ -400,7 +419,7 @@ func (b *Breaker) ask(ctx context.Context, p *period, r report) {
 	b.deliver(b.unlock())
 }
 
-// read locks b for f, which changes nothing.
+// read locks b for f, which changes no state.
 func (b *Breaker) read(f func(p *period, now time.Duration)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -410,6 +429,9 @@ func (b *Breaker) read(f func(p *period, now time.Duration)) {
 // unlock releases the lock and returns the events to deliver.
 func (b *Breaker) unlock() *outbox.Outbox[Event] {
 	out := b.out
+	if b.waiting != nil {
+		b.wake()
+	}
 	b.mu.Unlock()
 	return out
 }

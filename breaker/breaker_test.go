@@ -124,9 +124,7 @@ func TestForced(t *testing.T) {
 			"shadow: open to closed, reset",
 			"transition: forced closed to closed, reset",
 		}
-		if d := cmp.Diff(want, events); d != "" {
-			t.Error(d)
-		}
+		checkEqual(t, events, want)
 	})
 }
 

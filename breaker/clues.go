@@ -12,8 +12,8 @@ type clues struct {
 	impatient  int    // deadlines shorter than a success usually takes
 	belowSlow  int    // calls that expired before SlowCall
 	lateProbes int    // probes that succeeded after ProbeTimeout
-	idle       int    // recoveries after an opening that refused nothing
-	busy       int    // other recoveries
+	idle       int    // open periods that refused nothing
+	busy       int    // other open periods
 }
 
 // enough is the number of cases from which a clue is a hint.
@@ -36,8 +36,8 @@ func (c *clues) gaveUp(g gaveUp, slowCall, ran time.Duration) {
 	}
 }
 
-func (c *clues) recovered(idle bool) {
-	if idle {
+func (c *clues) openedFor(refused uint64) {
+	if refused == 0 {
 		c.idle++
 	} else {
 		c.busy++

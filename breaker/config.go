@@ -54,7 +54,7 @@ type Config struct {
 	TripIf func(Stats) bool
 
 	// OpenFor is the length of an open period, without jitter. If the
-	// dependency fails again, the next period is longer: at least a 25th of
+	// dependency fails again, the next period is longer: at least a 40th of
 	// the time since the first opening. Zero means 4 seconds.
 	OpenFor time.Duration
 	// MaxOpenFor is the greatest length of an open period, without jitter. An

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
@@ -66,9 +64,7 @@ func TestNilAdmitsEverything(t *testing.T) {
 	b.Trip(1, nil)
 	b.Reset()
 	checkState(t, b, breaker.StateClosed)
-	if d := cmp.Diff(breaker.Stats{}, b.Stats()); d != "" {
-		t.Error(d)
-	}
+	checkEqual(t, b.Stats(), breaker.Stats{})
 	ctx, cancel := context.WithCancel(bg)
 	cancel()
 	if err := b.Do(ctx, func(context.Context) error { return nil }); !errors.Is(err, context.Canceled) {

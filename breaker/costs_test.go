@@ -14,8 +14,9 @@ import (
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
-// TestManyGoroutines does everything at once; the oracles are invariants: never more probes than allowed at a time,
-// and every admitted call counted exactly once.
+// TestManyGoroutines does everything at once; the oracles are invariants: never
+// more probes than allowed at a time, and every admitted call counted exactly
+// once.
 func TestManyGoroutines(t *testing.T) {
 	const probes = 3
 	cfg := steady()

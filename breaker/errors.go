@@ -23,15 +23,14 @@ type OpenError struct {
 	Name   string // Config.Name
 	State  State  // the state that refuses
 	Reason string // why the breaker opened, as in Event.Reason
-	Cause  error  // the error that opened the breaker, or nil; Unwrap does not return it, as it belongs to another call
+	Cause  error  // the error that opened the breaker, or nil; it is not wrapped
 
 	start time.Time     // start of the breaker
 	until time.Duration // end of the open period, since start
 }
 
 // Error returns a text such as
-//
-//	breaker: billing: open (failure ratio: "connection refused"), retry after 3s
+// "breaker: billing: open (failure ratio: "EOF"), retry after 3s".
 func (e *OpenError) Error() string {
 	text := prefix(e.Name) + e.State.String()
 	if e.Reason != "" && e.State != StateForcedOpen {

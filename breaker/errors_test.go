@@ -9,8 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
@@ -56,9 +54,7 @@ func TestErrorTexts(t *testing.T) {
 			`breaker: "a\nb": forced open`,
 			`breaker: "` + strings.Repeat("x", 64) + `"…: forced open`,
 		}
-		if d := cmp.Diff(want, texts); d != "" {
-			t.Error(d)
-		}
+		checkEqual(t, texts, want)
 	})
 }
 

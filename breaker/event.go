@@ -67,6 +67,9 @@ func (e Event) LogValue() slog.Value {
 	if e.Err != nil {
 		attrs = append(attrs, slog.String("error", quote.Cut(fmt.Sprint(e.Err))))
 	}
+	if e.Stats.Hint != "" {
+		attrs = append(attrs, slog.String("hint", e.Stats.Hint))
+	}
 	if e.Dropped > 0 {
 		attrs = append(attrs, slog.Int("dropped", e.Dropped))
 	}

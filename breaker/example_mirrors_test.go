@@ -9,8 +9,8 @@ import (
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
-// Mirrors download a file from the first mirror that has it. A mirror that fails is left alone for a while, without a
-// word in the code that downloads.
+// Mirrors download a file from the first mirror that has it. A mirror that
+// fails is left alone for a while, without a word in the code that downloads.
 type Mirrors struct {
 	hosts    []string
 	breakers *breaker.Group[string]

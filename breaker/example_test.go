@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/redoubt-go/redoubt/breaker"
@@ -29,7 +31,8 @@ func cached(int) User { return User{"Ada, as of yesterday"} }
 func Example() {
 	ctx := context.Background()
 	users := breaker.New(breaker.Config{Name: "users"})
-	user, err := breaker.Do(ctx, users, func(ctx context.Context) (User, error) { return fetch(ctx, 7) })
+	find := breaker.WrapArg(users, fetch)
+	user, err := find(ctx, 7)
 	if errors.Is(err, breaker.ErrOpen) {
 		user = cached(7)
 	}
@@ -129,6 +132,18 @@ func ExampleBreaker_Trip() {
 	// closed
 }
 
+func ExampleBreaker_Set() {
+	b := breaker.New(breaker.Config{Name: "search"})
+	cfg := b.Config() // with the defaults filled in
+	cfg.OpenFor = time.Minute
+	fmt.Println(b.Set(cfg))
+	cfg.Probes = -1
+	fmt.Println(b.Set(cfg), b.Config().OpenFor)
+	// Output:
+	// <nil>
+	// breaker: Probes is -1, want 1 to 1000 1m0s
+}
+
 func ExampleCall() {
 	b := breaker.New(breaker.Config{})
 	call, err := b.Allow(context.Background())
@@ -160,8 +175,9 @@ func ExampleGate() {
 
 func ExampleMark() {
 	b := breaker.New(breaker.Config{})
-	err := b.Do(context.Background(), func(context.Context) error {
-		return breaker.Mark(errBadRequest, breaker.OutcomeIgnored) // our fault, not theirs
+	ctx := context.Background()
+	err := b.Do(ctx, func(context.Context) error {
+		return breaker.Mark(errBadRequest, breaker.OutcomeIgnored)
 	})
 	fmt.Println(err, b.Stats().WindowFailures)
 	// Output: bad request 0
@@ -285,13 +301,25 @@ func ExampleBreaker() {
 	// Output: closed
 }
 
+func ExampleGroup_Do() {
+	ctx := context.Background()
+	ping := func(context.Context) error { return errDown }
+	shards := breaker.NewGroup(breaker.GroupConfig[int]{Max: 100})
+	err := shards.Do(ctx, 3, ping)
+	fmt.Println(err)
+	// Output: down
+}
+
 func ExampleNewGroup() {
 	shards := breaker.NewGroup(breaker.GroupConfig[int]{Max: 100, Config: func(shard int) breaker.Config {
 		return breaker.Config{Name: fmt.Sprint("shard ", shard)}
 	}})
-	shards.For(3).ForceOpen()
+	shards.For(3)
+	if b, ok := shards.Peek(3); ok {
+		b.ForceOpen()
+	}
 	for _, shard := range []int{2, 3} {
-		fmt.Println(shards.For(shard).Do(context.Background(), func(context.Context) error { return nil }))
+		fmt.Println(shards.Do(context.Background(), shard, func(context.Context) error { return nil }))
 	}
 	// Output:
 	// <nil>
@@ -299,17 +327,38 @@ func ExampleNewGroup() {
 }
 
 func ExampleGroup() {
-	g := breaker.NewGroup(breaker.GroupConfig[string]{})
-	g.For("a.example.com").ForceOpen()
-	g.For("b.example.com")
-	open := 0
-	for _, b := range g.All() {
-		if b.State() != breaker.StateClosed {
-			open++
+	hosts := breaker.NewGroup(breaker.GroupConfig[string]{Name: "hosts"})
+	for range 6 {
+		err := hosts.Do(context.Background(), "a.example.com", func(context.Context) error { return errDown })
+		if errors.Is(err, breaker.ErrOpen) { // after five failures
+			text, _, _ := strings.Cut(err.Error(), ", retry after ")
+			fmt.Println(text)
 		}
 	}
-	fmt.Println(open, g.Stats().Len)
-	// Output: 1 2
+	for host, b := range hosts.All() {
+		fmt.Println(host, b.State())
+	}
+	// Output:
+	// breaker: hosts: a.example.com: open (consecutive failures: "down")
+	// a.example.com open
+}
+
+func ExampleGroup_For() {
+	hosts := breaker.NewGroup(breaker.GroupConfig[string]{})
+	user, err := breaker.Do(context.Background(), hosts.For("a.example.com"), func(ctx context.Context) (User, error) {
+		return fetch(ctx, 7)
+	})
+	fmt.Println(user, err)
+	// Output: {Ada} <nil>
+}
+
+func ExampleWrapKey() {
+	type request struct{ host, path string }
+	hosts := breaker.NewGroup(breaker.GroupConfig[string]{})
+	get := breaker.WrapKey(hosts, func(r request) string { return r.host },
+		func(_ context.Context, r request) (string, error) { return r.path + " of " + r.host, nil })
+	fmt.Println(get(context.Background(), request{"a.example.com", "/index"}))
+	// Output: /index of a.example.com <nil>
 }
 
 func ExampleGroupConfig() {
@@ -318,13 +367,14 @@ func ExampleGroupConfig() {
 }
 
 func ExampleGroupStats() {
-	g := breaker.NewGroup(breaker.GroupConfig[int]{Max: 2})
-	g.For(1).ForceOpen()
-	for key := range 10 {
-		g.For(key)
+	g := breaker.NewGroup(breaker.GroupConfig[int]{Max: 1})
+	for key := range 3 { // the second and third key find no room
+		for range 6 {
+			g.Do(context.Background(), key, func(context.Context) error { return errDown })
+		}
 	}
-	fmt.Printf("%+v\n", g.Stats()) // key 1 stays, the others take turns
-	// Output: {Name: Len:2 Forgotten:8 Unguarded:0}
+	fmt.Printf("%+v\n", g.Stats())
+	// Output: {Name: Len:1 Forgotten:0 Sketched:2 SketchOpenings:2 SketchRejected:2 SketchLost:0}
 }
 
 func ExampleNewThrottle() {
@@ -339,8 +389,8 @@ func ExampleThrottle() {
 		t.Do(context.Background(), func(context.Context) error { return errDown })
 	}
 	s := t.Stats()
-	fmt.Println(s.Attempts, s.Rejected > 900, s.RefuseShare > 0.99, s.RefuseShare < 1)
-	// Output: 1000 true true true
+	fmt.Println(s.Failures+s.Rejected, s.RefuseShare > 0.9, s.RefuseShare < 1)
+	// Output: 1000 true true
 }
 
 func ExampleThrottleError() {
@@ -363,5 +413,74 @@ func ExampleThrottleStats() {
 	t.Do(context.Background(), func(context.Context) error { return nil })
 	text, err := json.Marshal(t.Stats())
 	fmt.Println(string(text), err)
-	// Output: {"name":"search","attempts":1,"accepts":1,"rejected":0,"window_attempts":1,"window_accepts":1,"refuse_share":0} <nil>
+	// Output: {"name":"search","successes":1,"failures":0,"ignored":0,"rejected":0,"window_calls":1,"window_failures":0,"refuse_share":0} <nil>
+}
+
+func ExampleOver() {
+	regions := breaker.NewPool(breaker.PoolConfig[string]{
+		Endpoints: []string{"eu", "us"},
+		Ordered:   true, // us is the reserve
+	})
+	complete := func(_ context.Context, region string) (string, error) {
+		if region == "eu" {
+			return "", errors.New("eu is down")
+		}
+		return "answer from " + region, nil
+	}
+	for range 2 { // a retry goes elsewhere
+		fmt.Println(breaker.Over(context.Background(), regions, complete))
+	}
+	// Output:
+	//  eu is down
+	// answer from us <nil>
+}
+
+func ExampleNewPool() {
+	replicas := breaker.NewPool(breaker.PoolConfig[int]{
+		Name:       "search",
+		Endpoints:  []int{1, 2, 3},
+		MaxEjected: 1, // refuse calls if all replicas are down
+	})
+	for range 20 {
+		err := replicas.Do(context.Background(), func(context.Context, int) error { return errors.New("down") })
+		if errors.Is(err, breaker.ErrOpen) {
+			fmt.Println(replicas.Stats().Ejected, "ejected")
+			break
+		}
+	}
+	// Output: 3 ejected
+}
+
+func ExampleBreaker_Ready() {
+	sink := breaker.New(breaker.Config{Name: "sink", OpenFor: time.Millisecond})
+	sink.Trip(time.Millisecond, nil)
+	for message := range 3 {
+		if err := sink.Ready(context.Background()); err != nil {
+			break // the consumer stops
+		}
+		err := sink.Do(context.Background(), func(context.Context) error { return nil })
+		fmt.Println(message, err)
+	}
+	// Output:
+	// 0 <nil>
+	// 1 <nil>
+	// 2 <nil>
+}
+
+func ExampleCall_Begin() {
+	type download struct {
+		call breaker.Call // no allocation of its own
+		body io.Reader
+	}
+	files := breaker.New(breaker.Config{Name: "files"})
+	var d download
+	if err := d.call.Begin(context.Background(), files); err != nil {
+		return
+	}
+	d.body = strings.NewReader("text") // the dependency has answered
+	d.call.Answered()                  // reading may take long
+	_, err := io.Copy(io.Discard, d.body)
+	d.call.Done(err)
+	fmt.Println(files.Stats().Successes)
+	// Output: 1
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
-// FuzzOps reads a configuration and a list of ops from bytes and compares the breaker with the oracle after each op.
+// FuzzOps reads a configuration and a list of ops from bytes and compares the
+// breaker with the oracle after each op.
 func FuzzOps(f *testing.F) {
 	f.Add([]byte("\x00\x02\x01\x02\x01\x02\x01\x02\x01\x03\xff\x02\x00\x02\x00"))
 	f.Add([]byte("\x01\x02\x01\x02\x00\x02\x01\x05\x10\x03\x20\x02\x00\x07\x00\x02\x01\x08\x00"))
@@ -36,7 +37,8 @@ func FuzzOps(f *testing.F) {
 	})
 }
 
-// FuzzConfigValidate: a Config is either refused, or makes a breaker that works and does not panic.
+// FuzzConfigValidate: a Config is either refused, or makes a breaker that works
+// and does not panic.
 func FuzzConfigValidate(f *testing.F) {
 	f.Add(int64(0), 0, 0, 0.0, 0, int64(0), 0.0, int64(0), int64(0), 0.0, 0, int64(0))
 	f.Add(int64(10), 3, -1, 1.0, 1, int64(1), 0.1, int64(1), int64(1)<<62, 1.0, 1000, int64(1)<<62)
@@ -66,8 +68,9 @@ func FuzzConfigValidate(f *testing.F) {
 	})
 }
 
-// FuzzClassify builds an error tree from bytes, with cycles in it, and compares Classify with a search written as a
-// recursion over the same bytes. Only trees below the bound have an answer; for larger ones ending is enough.
+// FuzzClassify builds an error tree from bytes, with cycles in it, and compares
+// Classify with a search written as a recursion over the same bytes. Only trees
+// below the bound have an answer; for larger ones ending is enough.
 func FuzzClassify(f *testing.F) {
 	f.Add([]byte{0})
 	f.Add([]byte{1, 3, 0})
@@ -109,7 +112,8 @@ func (p *treeParser) next() byte {
 	return c
 }
 
-// tree returns an error, the marks in it in pre-order, and whether there is a refusal in it.
+// tree returns an error, the marks in it in pre-order, and whether there is a
+// refusal in it.
 func (p *treeParser) tree(depth int) (marks []breaker.Outcome, rejected bool, err error) {
 	if depth > 20 {
 		return nil, false, errDown

@@ -1,6 +1,9 @@
 package breaker
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A Gate admits or refuses calls and learns how they end. Only [*Breaker] and
 // [*Throttle] implement it, so that [Do], [Wrap] and package breakerhttp take
@@ -19,6 +22,9 @@ type gate interface {
 	leave(ctx context.Context, t ticket, err error)
 	// end takes the outcome of a call, and the error behind it, if any.
 	end(ctx context.Context, t ticket, o Outcome, err error)
+	// answered adds n to the running calls that have an answer, see
+	// Call.Answered. It returns the time.
+	answered(n int64) time.Duration
 }
 
 // Do calls fn if g admits it, and records how it ended. If fn panics or calls

@@ -3,24 +3,33 @@ package breaker
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"iter"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// maxSearch bounds the members that a search for room looks at.
-const maxSearch = 32
+const (
+	// maxSearch bounds the breakers that a search for room looks at.
+	maxSearch = 32
+	// searchPause is the time without a search after a search in vain.
+	searchPause = time.Millisecond
+)
 
 // A GroupConfig configures a [Group]. Zero fields mean their defaults.
 type GroupConfig[K comparable] struct {
-	// Name is the name of the group in statistics.
+	// Name is the name of the group in errors, events and statistics.
 	Name string
-	// Max is the largest number of breakers in the group. Zero means 10000.
+	// Max is the largest number of breakers in the group. Zero means 4096.
 	Max int
-	// Config returns the configuration of the breaker of a key. It is called
-	// while the group is locked and must not use the group. If Validate
-	// refuses the configuration, For panics. Nil means the zero Config.
+	// Config returns the configuration of the breaker of a key. If its Name is
+	// empty, errors and events name the breaker after the group and the key. It
+	// is called outside locks, possibly concurrently, for a new breaker and for
+	// each call of a key that has no breaker of its own. If Validate refuses the
+	// configuration, For panics. Nil means the zero Config.
 	Config func(K) Config
 }
 
@@ -32,29 +41,70 @@ func (c GroupConfig[K]) Validate() error {
 	return nil
 }
 
-// A Group is a set of breakers, one per key, such as a host, a shard or a
-// tenant. The group makes them on demand. Its number of keys is bounded, even
-// if clients choose the keys; bound the length of keys yourself. Make a Group
-// with [NewGroup]. It needs no Close.
+func (c GroupConfig[K]) withDefaults() GroupConfig[K] {
+	orDefault(&c.Max, 4096)
+	if c.Config == nil {
+		c.Config = func(K) Config { return Config{} }
+	}
+	return c
+}
+
+// config returns the configuration of key.
+func (c *GroupConfig[K]) config(key K) Config {
+	cfg := c.Config(key)
+	if cfg.Name == "" {
+		cfg.Name = quote.Cut(fmt.Sprint(key))
+		if c.Name != "" {
+			cfg.Name = c.Name + ": " + cfg.Name
+		}
+	}
+	return cfg
+}
+
+// A Group guards many dependencies, such as hosts, shards or tenants, each
+// under its key. Its memory is bounded, even if attackers choose the keys;
+// bound the length of keys yourself. Make a Group with [NewGroup]. It needs no
+// Close.
 //
+// A key has a [Breaker] of its own as long as there are at most Max such keys.
 // A full group makes room for a new key by forgetting a breaker that has no
 // running call and nothing to remember: no failure, no slow call and no
-// opening, or no call for twice its MaxOpenFor. Breakers used recently are
-// forgotten last. If there is none, the new key gets no breaker.
+// opening. It also forgets a breaker that was not used for twice its MaxOpenFor,
+// for its Window and for its last open period. Breakers used recently are
+// forgotten last.
+//
+// If there is no such breaker, a sketch guards the new key. The sketch is a
+// small state machine of 12 bytes per failing key, for up to 1310720 keys. It
+// opens a key by the rules Consecutive, MinCalls and FailureRatio, and closes it
+// after Probes successes, one probe at a time. It knows no slow calls, no hangs
+// and no gradual recovery. Among more failing keys, it forgets the key that was
+// not used for the longest time.
+//
+// Two keys can share a state in the sketch. Then one may be refused for the
+// failures of the other, or be closed by its successes. A million keys in the
+// sketch affect a given other key with a probability of 6 in 100 million. The
+// seed of the hash is random, so an attacker cannot choose such keys.
+//
+// Keys that do not equal themselves, such as NaN, share one breaker.
 type Group[K comparable] struct {
-	cfg       GroupConfig[K]
-	byKey     sync.Map // K to *Breaker
-	mu        sync.Mutex
-	members   []member[K]
-	hand      int // where the next search begins
-	forgotten uint64
-	unguarded atomic.Uint64
+	cfg     atomic.Pointer[GroupConfig[K]]
+	seed    maphash.Seed
+	start   time.Time
+	byKey   sync.Map // K to *Breaker
+	sketch  sketch
+	size    atomic.Int64 // len(members)
+	pause   atomic.Int64 // when a search may be of use, since start
+	mu      sync.Mutex   // guards the fields below
+	members []member[K]
+	hand    int // where the next search begins
+	unequal *Breaker
+	lost    uint64
 }
 
 type member[K comparable] struct {
 	key  K
 	b    *Breaker
-	seen uint64 // ended calls at the previous search
+	seen uint64 // calls at the previous search
 }
 
 // NewGroup returns an empty group. It panics with the error of
@@ -63,53 +113,100 @@ func NewGroup[K comparable](cfg GroupConfig[K]) *Group[K] {
 	if err := cfg.Validate(); err != nil {
 		panic(err)
 	}
-	orDefault(&cfg.Max, 10000)
-	if cfg.Config == nil {
-		cfg.Config = func(K) Config { return Config{} }
-	}
-	return &Group[K]{cfg: cfg}
+	cfg = cfg.withDefaults()
+	g := &Group[K]{seed: maphash.MakeSeed(), start: time.Now()}
+	g.cfg.Store(&cfg)
+	g.sketch.start = g.start
+	return g
 }
 
-// Do calls fn guarded by the breaker of key.
+// Do calls fn guarded under key.
 //
 // Errors: as for the function [Do].
 func (g *Group[K]) Do(ctx context.Context, key K, fn func(context.Context) error) error {
-	return g.For(key).Do(ctx, fn)
+	_, err := Do(ctx, g.For(key), func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) })
+	return err
 }
 
-// For returns the breaker of key, a new breaker if there is none. It returns
-// nil, which admits everything, if the group is full and can forget no
-// breaker. Call For again for the next call: the group may have forgotten the
-// breaker.
-func (g *Group[K]) For(key K) *Breaker {
+// WrapKey is [WrapArg] for a group: key returns the key of an argument.
+func WrapKey[K comparable, A, T any](
+	g *Group[K], key func(A) K, fn func(context.Context, A) (T, error),
+) func(context.Context, A) (T, error) {
+	return func(ctx context.Context, arg A) (T, error) {
+		return Do(ctx, g.For(key(arg)), func(ctx context.Context) (T, error) { return fn(ctx, arg) })
+	}
+}
+
+// For returns the guard of key: its breaker, a new breaker, or the sketch. Call
+// it again for the next call, because the group may forget the breaker.
+func (g *Group[K]) For(key K) Gate {
 	if b, ok := g.Peek(key); ok {
 		return b
 	}
+	return g.join(key)
+}
+
+// join is For for a key without a breaker.
+func (g *Group[K]) join(key K) Gate {
+	c := g.cfg.Load()
+	cfg := c.config(key)
+	if key != key { //nolint:staticcheck // NaN
+		return g.odd(cfg)
+	}
+	if err := cfg.Validate(); err != nil {
+		panic(err)
+	}
+	sketched := &brief{&g.sketch, maphash.Comparable(g.seed, key), cfg.withDefaults()}
+	full := int(g.size.Load()) >= c.Max
+	if full && int64(time.Since(g.start)) < g.pause.Load() || sketched.remembers() {
+		return sketched
+	}
+	if !full {
+		g.mu.Lock()
+	} else if !g.mu.TryLock() {
+		return sketched
+	}
+	defer g.mu.Unlock()
+	if b := g.insert(key, cfg, c.Max); b != nil {
+		return b
+	}
+	return sketched
+}
+
+// odd returns the breaker of all keys that do not equal themselves, which no
+// map can find.
+func (g *Group[K]) odd(cfg Config) *Breaker {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.unequal == nil {
+		g.unequal = New(cfg)
+	}
+	return g.unequal
+}
+
+// insert returns the breaker of key, or nil if there is no room. It needs the
+// lock.
+func (g *Group[K]) insert(key K, cfg Config, limit int) *Breaker {
 	if b, ok := g.Peek(key); ok {
 		return b
 	}
-	if len(g.members) < g.cfg.Max {
-		b := g.create(key)
-		g.members = append(g.members, member[K]{key: key, b: b})
-		return b
+	i := len(g.members)
+	if i >= limit {
+		var ok bool
+		if i, ok = g.search(); !ok {
+			g.pause.Store(int64(time.Since(g.start) + searchPause))
+			return nil
+		}
 	}
-	i, ok := g.search()
-	if !ok {
-		g.unguarded.Add(1)
-		return nil
-	}
-	b := g.create(key)
-	g.byKey.Delete(g.members[i].key)
-	g.members[i] = member[K]{key: key, b: b}
-	g.forgotten++
-	return b
-}
-
-func (g *Group[K]) create(key K) *Breaker {
-	cfg := g.cfg.Config(key)
 	b := New(cfg)
+	if i < len(g.members) {
+		g.byKey.Delete(g.members[i].key)
+		g.lost++
+	} else {
+		g.members = append(g.members, member[K]{})
+		g.size.Store(int64(len(g.members)))
+	}
+	g.members[i] = member[K]{key: key, b: b}
 	g.byKey.Store(key, b)
 	return b
 }
@@ -122,9 +219,9 @@ func (g *Group[K]) search() (found int, ok bool) {
 		i := g.hand
 		g.hand = (g.hand + 1) % len(g.members)
 		m := &g.members[i]
-		ended, expendable := m.b.expendable()
-		used := ended - m.seen
-		m.seen = ended
+		calls, expendable := m.b.expendable(m.seen)
+		used := calls - m.seen
+		m.seen = calls
 		if expendable && (!ok || used < least) {
 			found, ok, least = i, true, used
 		}
@@ -135,12 +232,26 @@ func (g *Group[K]) search() (found int, ok bool) {
 	return found, ok
 }
 
-// Peek returns the breaker of key and true, or nil and false.
+// Peek returns the breaker of key and true, or nil and false if key has no
+// breaker of its own.
 func (g *Group[K]) Peek(key K) (*Breaker, bool) {
 	if b, ok := g.byKey.Load(key); ok {
 		return b.(*Breaker), true
 	}
 	return nil, false
+}
+
+// State returns the state of key. It is StateClosed for an unknown key.
+func (g *Group[K]) State(key K) State {
+	if b, ok := g.Peek(key); ok {
+		return b.State()
+	}
+	if key != key { //nolint:staticcheck // NaN
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.unequal.State()
+	}
+	return g.sketch.state(maphash.Comparable(g.seed, key))
 }
 
 // All iterates over the keys and breakers, in no order. It may omit a key that
@@ -151,35 +262,99 @@ func (g *Group[K]) All() iter.Seq2[K, *Breaker] {
 	}
 }
 
+// Config returns the configuration of g, with the defaults in place of zeros.
+func (g *Group[K]) Config() GroupConfig[K] { return *g.cfg.Load() }
+
+// Set replaces the configuration of g, and changes the breakers to the
+// configurations of their keys as [Breaker.Set] does. Every state is kept. If
+// there are more than Max breakers, Set forgets those that a full group may
+// forget; the others stay until a new key needs room.
+//
+// Errors: the error of [GroupConfig.Validate] or, of the first key for which it
+// is invalid, of [Config.Validate]; g is unchanged then.
+func (g *Group[K]) Set(cfg GroupConfig[K]) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	cfg = cfg.withDefaults()
+	configs := make(map[*Breaker]Config)
+	for key, b := range g.All() {
+		c := cfg.config(key)
+		if err := c.Validate(); err != nil {
+			return err
+		}
+		configs[b] = c
+	}
+	g.cfg.Store(&cfg)
+	for b, c := range configs {
+		b.Set(c)
+	}
+	g.shrink(cfg.Max)
+	return nil
+}
+
+// shrink forgets breakers that may be forgotten while there are more than
+// limit.
+func (g *Group[K]) shrink(limit int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := 0; i < len(g.members) && len(g.members) > limit; {
+		m := g.members[i]
+		if _, ok := m.b.expendable(m.seen); !ok {
+			i++
+			continue
+		}
+		g.byKey.Delete(m.key)
+		last := len(g.members) - 1
+		g.members[i] = g.members[last]
+		g.members[last] = member[K]{}
+		g.members = g.members[:last]
+		g.lost++
+	}
+	g.hand = 0
+	g.size.Store(int64(len(g.members)))
+}
+
 // GroupStats is a snapshot of a group.
 type GroupStats struct {
 	Name      string `json:"name"`      // GroupConfig.Name
 	Len       int    `json:"len"`       // breakers in the group
 	Forgotten uint64 `json:"forgotten"` // breakers forgotten in order to make room
-	Unguarded uint64 `json:"unguarded"` // calls of For that returned nil
+
+	Sketched       int    `json:"sketched"`        // keys in the sketch
+	SketchOpenings uint64 `json:"sketch_openings"` // openings of keys in the sketch
+	SketchRejected uint64 `json:"sketch_rejected"` // calls that the sketch refused
+	SketchLost     uint64 `json:"sketch_lost"`     // failing keys that the sketch forgot in order to make room
 }
 
 // Stats returns a snapshot.
 func (g *Group[K]) Stats() GroupStats {
+	s := GroupStats{Name: g.cfg.Load().Name}
+	g.sketch.stats(&s)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return GroupStats{Name: g.cfg.Name, Len: len(g.members), Forgotten: g.forgotten, Unguarded: g.unguarded.Load()}
+	s.Len, s.Forgotten = len(g.members), g.lost
+	return s
 }
 
-// expendable reports whether a breaker may be forgotten, and how many of its
-// calls have ended.
-func (b *Breaker) expendable() (ended uint64, ok bool) {
+// expendable reports whether a breaker may be forgotten, and how many calls it
+// has seen; before is that number at an earlier time.
+func (b *Breaker) expendable(before uint64) (calls uint64, ok bool) {
 	b.read(func(p *period, now time.Duration) {
-		ended = b.meter.ended() + b.meter.total(late) + b.meter.total(rejected)
-		f, s := b.figures(p, now), p.view(now)
-		switch remembers := b.lastOpen > 0 && now-p.since < b.lastOpen; {
-		case b.meter.running() != 0 || s == StateForcedOpen || s == StateForcedClosed:
-		case s == StateClosed && f.failures+f.slow+f.run == 0 && !remembers:
+		calls = b.meter.total(started) + b.meter.total(rejected)
+		f, s, c := b.figures(p, now), p.view(now), b.cfg.Load()
+		remembers := f.failures+f.slow+f.run > 0 || b.remembers(p, now)
+		switch {
+		case s == StateForcedOpen || s == StateForcedClosed:
+		case s == StateClosed && !remembers && b.meter.running() == 0:
 			ok = true
-		default:
-			idle, c := now-max(time.Duration(b.meter.from.Load()), p.end()), b.cfg.Load()
-			ok = idle > max(2*c.MaxOpenFor, c.Window, b.lastOpen)
+		case calls == before || b.meter.running() == 0:
+			// The window turns when a call ends or, if not closed, is admitted
+			// or refused. So the current tenth is the time of the last use, but
+			// of a call that has not ended.
+			idle := now - max(time.Duration(b.meter.from.Load()), p.end())
+			ok = idle/2 > c.MaxOpenFor && idle > max(c.Window, b.lastOpen)
 		}
 	})
-	return ended, ok
+	return calls, ok
 }

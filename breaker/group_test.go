@@ -3,7 +3,7 @@ package breaker_test
 import (
 	"context"
 	"fmt"
-	"maps"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -19,59 +19,107 @@ import (
 )
 
 func newGroup(limit int) *breaker.Group[string] {
-	return breaker.NewGroup(breaker.GroupConfig[string]{Max: limit, Config: func(key string) breaker.Config {
-		cfg := steady()
-		cfg.Name = key
-		return cfg
-	}})
+	return breaker.NewGroup(breaker.GroupConfig[string]{Max: limit, Config: func(string) breaker.Config { return steady() }})
 }
 
-// flood asks for n keys never seen before and makes a successful call with each.
+// own returns the breaker of key, which must have one.
+func own[K comparable](t *testing.T, g *breaker.Group[K], key K) *breaker.Breaker {
+	t.Helper()
+	b, ok := g.For(key).(*breaker.Breaker)
+	if !ok {
+		t.Fatalf("%v is guarded by the sketch, want a breaker", key)
+	}
+	return b
+}
+
+func end(g breaker.Gate, err error) error {
+	_, got := breaker.Do(bg, g, func(context.Context) (int, error) { return 0, err })
+	return got
+}
+
+// flood makes a successful call with each of n keys never used before.
 func flood(g *breaker.Group[string], n int) {
 	for range n {
-		g.For(strconv.FormatUint(rand.Uint64(), 36)).Do(bg, func(context.Context) error { return nil })
+		end(g.For(strconv.FormatUint(rand.Uint64(), 36)), nil)
+	}
+}
+
+// fill gives all the room in g to keys that the group must not forget.
+func fill(g *breaker.Group[string], limit int) {
+	for i := range limit {
+		end(g.For("full "+strconv.Itoa(i)), errDown)
 	}
 }
 
 func TestOneBreakerPerKey(t *testing.T) {
-	g := newGroup(10)
-	got := make([]*breaker.Breaker, 64)
+	g := breaker.NewGroup(breaker.GroupConfig[string]{Name: "hosts"})
+	got := make([]breaker.Gate, 64)
 	var wg sync.WaitGroup
 	for i := range got {
 		wg.Go(func() { got[i] = g.For("key") })
 	}
 	wg.Wait()
-	if len(slices.Compact(got)) != 1 || got[0] == nil || g.Stats().Len != 1 {
-		t.Errorf("concurrent calls of Get made %d breakers", len(slices.Compact(got)))
+	if len(slices.Compact(got)) != 1 || g.Stats().Len != 1 {
+		t.Errorf("concurrent calls of For made %d breakers", len(slices.Compact(got)))
 	}
-	if s := got[0].Stats(); s.Name != "key" {
-		t.Errorf("made for %q, want key", s.Name)
+	if got := own(t, g, "key").Name(); got != "hosts: key" {
+		t.Errorf("name %q, want that of the group and the key", got)
 	}
 }
 
-// TestFloodForgetsNoHistory floods a group while some breakers have something to remember.
+// TestFloodForgetsNoHistory floods a group while some breakers have something
+// to remember. Everything here was used just now.
 func TestFloodForgetsNoHistory(t *testing.T) {
+	slow := steady()
+	slow.SlowCall = time.Second
+	last := steady()
+	last.WindowCalls, last.MinCalls = 100, 100
+	eager := steady()
+	eager.MaxOpenFor = -1
 	synctest.Test(t, func(t *testing.T) {
-		g := newGroup(1000)
+		g := breaker.NewGroup(breaker.GroupConfig[string]{Max: 1000, Config: func(key string) breaker.Config {
+			switch key {
+			case "slow calls":
+				return slow
+			case "last calls":
+				return last
+			case "half-open for long":
+				return eager
+			}
+			return steady()
+		}})
+		ignored := func(b *breaker.Breaker) { end(b, breaker.Mark(errDown, breaker.OutcomeIgnored)) }
 		keep := map[string]func(b *breaker.Breaker){
-			"in flight": func(b *breaker.Breaker) { mustAllow(t, b) },
-			"failures":  func(b *breaker.Breaker) { fail(b) },
-			"open":      func(b *breaker.Breaker) { b.Trip(time.Hour, nil) },
-			"half-open": func(b *breaker.Breaker) { b.Trip(1, nil); time.Sleep(time.Nanosecond) },
+			"in flight":   func(b *breaker.Breaker) { mustAllow(t, b) },
+			"failures":    func(b *breaker.Breaker) { fail(b); fail(b) },
+			"open":        func(b *breaker.Breaker) { b.Trip(time.Hour, nil) },
+			"half-open":   func(b *breaker.Breaker) { b.Trip(1, nil); time.Sleep(time.Nanosecond) },
+			"forced open": func(b *breaker.Breaker) { b.ForceOpen() },
+			"dry run":     func(b *breaker.Breaker) { b.ForceClosed() },
+			"slow calls": func(b *breaker.Breaker) {
+				b.Do(bg, func(context.Context) error { time.Sleep(slow.SlowCall); return nil })
+			},
+			"last calls": func(b *breaker.Breaker) { repeat(49, fail, b); time.Sleep(3 * time.Minute); succeed(b) },
+			"half-open for long": func(b *breaker.Breaker) {
+				b.Trip(1, nil)
+				time.Sleep(time.Hour)
+				ignored(b)
+			},
 			"backoff": func(b *breaker.Breaker) {
 				b.Trip(8*time.Second, nil)
 				time.Sleep(8 * time.Second)
 				repeat(2, succeed, b)
 			},
-			"forced open":   func(b *breaker.Breaker) { b.ForceOpen() },
-			"forced closed": func(b *breaker.Breaker) { b.ForceClosed() },
 		}
 		want := map[string]*breaker.Breaker{}
-		for _, key := range slices.Sorted(maps.Keys(keep)) {
-			want[key] = g.For(key)
+		for _, key := range []string{ // those that sleep come first
+			"half-open for long", "last calls", "backoff", "slow calls", "in flight", "failures", "open", "half-open", "forced open", "dry run",
+		} {
+			want[key] = own(t, g, key)
 			keep[key](want[key])
 		}
-		fail(want["failures"])
+		ignored(want["half-open for long"])
+		succeed(want["last calls"])
 		n := 1000000
 		if raceEnabled {
 			n = 50000
@@ -83,40 +131,80 @@ func TestFloodForgetsNoHistory(t *testing.T) {
 			}
 		}
 		s := g.Stats()
-		if s.Len != 1000 || s.Unguarded > uint64(n/100) || s.Forgotten < uint64(n)*9/10 {
-			t.Errorf("stats %+v, want 1000 breakers and nearly all of the flood guarded", s)
+		if s.Len != 1000 || s.Sketched != 0 || s.Forgotten < uint64(n)*9/10 {
+			t.Errorf("stats %+v, want 1000 breakers and nearly all of the flood with one of its own", s)
 		}
 	})
 }
 
-// Keys that fail cannot fill a group for good either: their history expires.
-func TestFloodOfFailures(t *testing.T) {
+// TestSlowVictimOpens has a flood of healthy keys beside a key whose calls are
+// all slow.
+func TestSlowVictimOpens(t *testing.T) {
+	cfg := steady()
+	cfg.SlowCall, cfg.MinCalls, cfg.WindowCalls, cfg.MaxOpenFor = time.Second, 20, 50, -1
+	synctest.Test(t, func(t *testing.T) {
+		g := breaker.NewGroup(breaker.GroupConfig[string]{Max: 50, Config: func(string) breaker.Config { return cfg }})
+		for range 20 {
+			end(g.For("other"), nil)
+			breaker.Do(bg, g.For("victim"), func(context.Context) (int, error) { time.Sleep(time.Second); return 0, nil })
+			flood(g, 500)
+		}
+		if got := g.State("victim"); got != breaker.StateOpen {
+			t.Errorf("state %v after 20 slow calls, want open", got)
+		}
+	})
+}
+
+// TestUnreportedCallsDoNotPin abandons calls on all keys.
+func TestUnreportedCallsDoNotPin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGroup(100)
-		for i := range 200 {
-			repeat(4, fail, g.For(strconv.Itoa(i)))
+		for i := range 100 {
+			mustAllow(t, own(t, g, strconv.Itoa(i)))
 		}
-		if s := g.Stats(); s.Len != 100 || s.Unguarded != 100 || s.Forgotten != 0 {
-			t.Errorf("stats %+v, want 100 kept and 100 unguarded", s)
+		time.Sleep(time.Second)
+		for range 50 { // searches in vain
+			g.For("new")
+			time.Sleep(time.Millisecond)
 		}
-		if b := g.For("new"); b != nil {
-			t.Error("made room for a key among breakers that are open")
+		if got := g.Stats().Forgotten; got != 0 {
+			t.Fatalf("%d breakers forgotten after a second, want 0", got)
 		}
 		time.Sleep(time.Minute)
 		for i := range 100 {
-			if g.For("new "+strconv.Itoa(i)) == nil {
-				t.Fatalf("no breaker for new key %d long after the flood", i)
+			own(t, g, "new "+strconv.Itoa(i))
+		}
+	})
+}
+
+// TestRoomAfterAFlood shows that failing keys do not fill a group forever.
+func TestRoomAfterAFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(100)
+		for i := range 200 {
+			for range 5 {
+				end(g.For(strconv.Itoa(i)), errDown)
+			}
+		}
+		checkEqual(t, g.Stats(), breaker.GroupStats{Len: 100, Sketched: 100, SketchOpenings: 100, SketchRejected: 100})
+		time.Sleep(time.Minute)
+		for i := range 100 {
+			own(t, g, "new "+strconv.Itoa(i))
+		}
+		for i := 100; i < 200; i++ { // what the sketch knows has expired, too
+			if end(g.For(strconv.Itoa(i)), nil) != nil {
+				t.Fatalf("key %d is still refused", i)
 			}
 		}
 	})
 }
 
-// Keys in use stay, though they have nothing but successes.
+// TestKeysInUseStay has keys with nothing but successes.
 func TestKeysInUseStay(t *testing.T) {
 	g := newGroup(200)
-	first := g.For("busy")
+	first := own(t, g, "busy")
 	for range 5000 {
-		succeed(g.For("busy"))
+		succeed(own(t, g, "busy"))
 		flood(g, 1)
 	}
 	if got, _ := g.Peek("busy"); got != first {
@@ -124,14 +212,92 @@ func TestKeysInUseStay(t *testing.T) {
 	}
 }
 
-// TestForgottenIsAsNew compares a group that forgets with one that does not: whatever happens to a key later
-// is the same, because only breakers that are as good as new are forgotten. The oracle is the larger group.
+// TestConfigMayUseTheGroup would deadlock if Config were called under the lock.
+func TestConfigMayUseTheGroup(t *testing.T) {
+	var g *breaker.Group[string]
+	g = breaker.NewGroup(breaker.GroupConfig[string]{Config: func(key string) breaker.Config {
+		if key == "child" {
+			return breaker.Config{Name: "parent is " + g.State("parent").String() + fmt.Sprint(g.For("parent") != nil, g.Stats().Len)}
+		}
+		return breaker.Config{}
+	}})
+	if got := own(t, g, "child").Name(); got != "parent is closedtrue 1" {
+		t.Errorf("name %q", got)
+	}
+}
+
+// TestUnequalKeys uses keys that no map can find.
+func TestUnequalKeys(t *testing.T) {
+	type key struct {
+		host  string
+		score float64
+	}
+	g := breaker.NewGroup(breaker.GroupConfig[key]{Max: 100})
+	for range 1000 {
+		end(g.For(key{"a", math.NaN()}), errDown)
+	}
+	n := 0
+	for range g.All() {
+		n++
+	}
+	if s := g.Stats(); s.Len != 0 || s.Sketched != 0 || n != 0 {
+		t.Errorf("stats %+v and %d keys, want none", s, n)
+	}
+	if got := g.State(key{"a", math.NaN()}); got != breaker.StateOpen {
+		t.Errorf("state %v, want open", got)
+	}
+}
+
+func TestGroupSet(t *testing.T) {
+	cfg := breaker.Config{Consecutive: 2}
+	g := breaker.NewGroup(breaker.GroupConfig[int]{Max: 10, Config: func(int) breaker.Config { return cfg }})
+	for key := range 10 {
+		succeed(own(t, g, key))
+	}
+	fail(own(t, g, 7))
+	if err := g.Set(breaker.GroupConfig[int]{Max: -1}); err == nil || g.Config().Max != 10 {
+		t.Errorf("Set of a bad Max: error %v, and Max is %d", err, g.Config().Max)
+	}
+	bad := func(key int) breaker.Config { return breaker.Config{Consecutive: 3, Window: -time.Duration(key / 7)} }
+	if got := fmt.Sprint(g.Set(breaker.GroupConfig[int]{Name: "shards", Config: bad})); got != "breaker: Window is -1ns, want at least 10ns" {
+		t.Errorf("Set: error %q, want the one of key 7", got)
+	}
+	for key, b := range g.All() {
+		if got := b.Config().Consecutive; got != 2 {
+			t.Errorf("key %d: Consecutive is %d after an error, want 2", key, got)
+		}
+	}
+	cfg.Consecutive = 3
+	if err := g.Set(breaker.GroupConfig[int]{Name: "shards", Max: 3, Config: func(int) breaker.Config { return cfg }}); err != nil {
+		t.Fatal(err)
+	}
+	if got := g.Stats(); got.Len != 3 || got.Name != "shards" {
+		t.Errorf("stats %+v after Set, want 3 breakers", got)
+	}
+	seven, ok := g.Peek(7)
+	if !ok {
+		t.Fatal("Set forgot a breaker with a failure")
+	}
+	fail(seven)
+	checkState(t, seven, breaker.StateClosed)
+	fail(seven)
+	checkState(t, seven, breaker.StateOpen)
+	g.Set(breaker.GroupConfig[int]{Max: 4})
+	own(t, g, 100)
+	if got := g.Stats(); got.Len != 4 || got.Forgotten != 7 {
+		t.Errorf("stats %+v, want 4 breakers, and 7 forgotten", got)
+	}
+}
+
+// TestForgottenIsAsNew compares a group that forgets with a larger group that
+// does not. Whatever happens to a key later is the same in both, because only
+// breakers that are as good as new are forgotten.
 func TestForgottenIsAsNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		small, large := newGroup(100), newGroup(20000)
 		for key := range 10000 {
 			for _, g := range []*breaker.Group[string]{small, large} {
-				repeat(key%3, succeed, g.For(strconv.Itoa(key)))
+				repeat(key%3, succeed, own(t, g, strconv.Itoa(key)))
 			}
 			time.Sleep(200 * time.Millisecond)
 		}
@@ -140,7 +306,7 @@ func TestForgottenIsAsNew(t *testing.T) {
 			t.Fatalf("%d breakers forgotten, want 9900", got)
 		}
 		for key := range 10000 {
-			a, b := small.For(strconv.Itoa(key)), large.For(strconv.Itoa(key))
+			a, b := own(t, small, strconv.Itoa(key)), own(t, large, strconv.Itoa(key))
 			for i := range 6 {
 				if i == key%5 {
 					succeed(a)
@@ -213,7 +379,7 @@ func TestGroupMemory(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	g := breaker.NewGroup(breaker.GroupConfig[int]{Max: keys})
 	for i := range keys {
-		succeed(g.For(i))
+		end(g.For(i), nil)
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
@@ -231,8 +397,7 @@ func TestGroupManyGoroutines(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 2000 {
-				b := g.For(strconv.Itoa(rand.IntN(200)))
-				b.Do(bg, func(context.Context) error { return nil })
+				end(g.For(strconv.Itoa(rand.IntN(200))), nil)
 				if g.Stats().Len > 50 {
 					t.Error("more breakers than Max")
 				}

@@ -88,7 +88,8 @@ func (b *Breaker) overdue(p *period, now time.Duration) int {
 	return b.running(p, h.older)
 }
 
-// running is the least number of calls of p that had begun by then and run now.
+// running is the least number of calls of p that had begun by then, run now,
+// and have no answer.
 func (b *Breaker) running(p *period, then tally) int {
-	return max(0, int(then.started-p.base.started)-int(b.meter.ended()-p.base.ended))
+	return max(0, int(then.started-p.base.started)-int(b.meter.ended()-p.base.ended)-int(b.answers.Load()))
 }

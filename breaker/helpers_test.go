@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
@@ -16,7 +18,8 @@ var (
 	bg      = context.Background()
 )
 
-// steady is a configuration without chance: four calls decide, and openings last exactly 1 s, 2 s, 4 s, 8 s.
+// steady is a configuration without chance: four calls decide, and openings
+// last exactly 1 s, 2 s, 4 s, 8 s.
 func steady() breaker.Config {
 	return breaker.Config{
 		Name: "dep", Window: 10 * time.Second, MinCalls: 4, Consecutive: -1,
@@ -35,6 +38,14 @@ func fail(b *breaker.Breaker) error {
 func repeat(n int, f func(*breaker.Breaker) error, b *breaker.Breaker) {
 	for range n {
 		f(b)
+	}
+}
+
+// checkEqual compares values by cmp.Diff.
+func checkEqual[T any](t *testing.T, got, want T) {
+	t.Helper()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("got differs from want (-want +got):\n%s", d)
 	}
 }
 
@@ -93,6 +104,6 @@ func randomCommand(b *breaker.Breaker) {
 	}
 }
 
-// bubble runs f in a synctest bubble, whose clock is decades away from the real one. Nothing a breaker keeps may tie
-// it to the bubble.
+// bubble runs f in a synctest bubble, whose clock is decades away from the real
+// one. Nothing a breaker keeps may tie it to the bubble.
 func bubble(t *testing.T, f func()) { synctest.Test(t, func(*testing.T) { f() }) }

@@ -27,7 +27,7 @@ func judge(c *Config, f figures, limit int) string {
 		return "failure ratio"
 	case c.FailureRatio > 0 && calls >= c.MinCalls && quotient(bad, calls) >= c.FailureRatio:
 		return failing
-	case limit > 0 && run >= max(3, limit):
+	case limit > 0 && run >= max(c.Consecutive, 5) && run >= limit:
 		return failing
 	case c.Consecutive > 0 && run >= c.Consecutive && (calls < c.MinCalls || c.FailureRatio < 0):
 		return failing

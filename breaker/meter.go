@@ -63,9 +63,9 @@ func (m *meter) add(k counter) {
 }
 
 // begin counts an admitted call. It returns the cell in which to count its end,
-// whose cache line the processor has by then. It reports whether the caller
-// should read the clock: for every 16th call, and while more than four calls are
-// running. So a breaker whose calls hang notices that time passes.
+// because the processor has the cache line of this cell. It reports whether the
+// caller should read the clock: at every 16th call, and while more than four
+// calls are running. So a breaker whose calls hang notices that time passes.
 func (m *meter) begin() (c *cell, look bool) {
 	c = &m.one
 	if m.more.Load() == nil {

@@ -85,6 +85,10 @@ func eventText(k breaker.Kind, from, to breaker.State, reason string, d time.Dur
 	return fmt.Sprint(k, " ", from, " to ", to, ", ", reason, " ", d)
 }
 
+// measured is a context with which the breaker reads the clock at the start of
+// each call, as it does not with context.Background().
+var measured = context.WithoutCancel(context.Background())
+
 // A rig is a breaker with its calls in flight.
 type rig struct {
 	b      *breaker.Breaker
@@ -148,7 +152,7 @@ func (r *rig) report(i int, o breaker.Outcome) {
 }
 
 func (r *rig) allow() bool {
-	c, err := r.b.Allow(context.TODO()) // the breaker reads the clock, as not with Background
+	c, err := r.b.Allow(measured)
 	var refusal *breaker.OpenError
 	if errors.As(err, &refusal) {
 		r.result = fmt.Sprint(refusal.State, " ", refusal.RetryAfter())
@@ -213,7 +217,20 @@ type ramp struct {
 	running, wanted int
 	lowest          time.Duration
 	end, grown, cut time.Duration
+	last            time.Duration
+	busy            float64
 	failing         bool
+}
+
+// took takes the duration of a success.
+func (r *ramp) took(d, usual time.Duration) {
+	if r.lowest == 0 || d < r.lowest {
+		r.lowest = d
+	}
+	r.busy -= r.busy / 8
+	if d > 3*usual && d > r.lowest+r.lowest/8 {
+		r.busy += 0.125
+	}
 }
 
 func (m *oracle) clone() *oracle {
@@ -263,7 +280,7 @@ func (m *oracle) see() seen {
 	s := seen{Result: m.result, State: m.state, Events: m.events}
 	st := m.totals
 	st.Name, st.StateFor, st.Probes, st.Usual = m.cfg.Name, m.now-m.since, len(m.places), m.usual
-	if m.lastOpen > 0 {
+	if m.remembers() {
 		st.OutageFor = m.now - m.outage
 	}
 	if m.state == breaker.StateOpen {
@@ -389,18 +406,25 @@ func (m *oracle) allow() bool {
 		}
 	case breaker.StateRecovering:
 		r := &m.ramp
-		if silence := m.now - r.grown; r.running >= int(r.limit) {
+		full := func() bool {
+			if r.limit >= 1 {
+				return r.running >= int(r.limit)
+			}
+			return r.running > 0 || float64(m.now-r.end)*r.limit < (1-r.limit)*float64(r.last)
+		}
+		wait := full()
+		if silence := m.now - r.grown; wait {
 			if !r.failing && silence >= max(m.cfg.OpenFor/4, r.lowest/4) && m.now-r.end <= 2*r.lowest {
-				r.limit, r.grown = 2*r.limit, m.now
+				r.limit, r.grown, wait = 2*r.limit, m.now, false
 			} else if silence >= m.cfg.ProbeTimeout {
-				r.running, r.grown = r.running-1, m.now
+				r.running, r.grown, wait = r.running-1, m.now, false
 			}
 		}
-		if r.running < int(r.limit) {
+		if !wait {
 			r.running++
 			return m.admitted(true)
 		}
-		r.wanted = min(r.wanted+1, int(r.limit))
+		r.wanted = min(r.wanted+1, max(1, int(r.limit)))
 		m.until = m.now + 2*m.lastOpen
 	}
 	return m.admitted(false)
@@ -503,10 +527,8 @@ func (m *oracle) probed(c running, o breaker.Outcome, slow bool) {
 		m.open(0, "probe slow")
 	case slow:
 	default:
-		if d := max(1, m.now-c.start); m.ramp.lowest == 0 || d < m.ramp.lowest {
-			m.ramp.lowest = d
-		}
-		m.ramp.end, m.ramp.grown = m.now, m.now
+		m.ramp.took(max(1, m.now-c.start), 0)
+		m.ramp.end, m.ramp.grown, m.ramp.last = m.now, m.now, m.now-c.start
 		if m.passed++; m.passed < m.cfg.Probes {
 			return
 		}
@@ -527,27 +549,24 @@ func (m *oracle) recovering(c running, o breaker.Outcome) {
 	if o == breaker.OutcomeIgnored {
 		return
 	}
-	r.end, r.grown, r.failing = m.now, m.now, o == breaker.OutcomeFailure
+	r.end, r.grown, r.last, r.failing = m.now, m.now, m.now-c.start, o == breaker.OutcomeFailure
 	if r.failing {
 		m.until = m.now + 2*m.lastOpen
 		if c.start >= r.cut {
-			r.limit, r.cut, r.wanted = max(1, r.limit/2), m.now, 0
+			r.limit, r.cut, r.wanted = max(1.0/16, r.limit/2), m.now, 0
 		}
 		return
 	}
-	if m.now-c.start > 3*m.usual {
+	r.took(max(1, m.now-c.start), m.usual)
+	if r.busy > 0.5 {
 		m.until = m.now + 2*m.lastOpen
-	}
-	d := max(1, m.now-c.start)
-	if r.lowest == 0 || d < r.lowest {
-		r.lowest = d
 	}
 	if r.wanted > 0 {
 		r.wanted--
-		if d <= max(3*m.usual, r.lowest+r.lowest/8) {
-			r.limit++
+		if r.busy <= 0.5 {
+			r.limit += min(r.limit, 1)
 		} else {
-			r.limit += 1 / (16 * r.limit)
+			r.limit += min(r.limit, 1/r.limit) / 16
 		}
 	}
 }
@@ -568,7 +587,7 @@ func (m *oracle) judge() {
 		reason = "failure ratio"
 	case enough && c.FailureRatio > 0 && share(f.WindowFailures+over) >= c.FailureRatio:
 		reason = failing
-	case m.state == breaker.StateRecovering && run >= 3 && run >= int(m.ramp.limit):
+	case m.state == breaker.StateRecovering && run >= max(5, c.Consecutive) && run >= int(m.ramp.limit):
 		reason = failing
 	case run >= c.Consecutive && (!enough || c.FailureRatio < 0):
 		reason = failing
@@ -613,15 +632,19 @@ func (m *oracle) force(s breaker.State) {
 	}
 }
 
-func (m *oracle) open(d time.Duration, reason string) {
+func (m *oracle) remembers() bool {
 	closed := m.state == breaker.StateClosed || m.state == breaker.StateRecovering
-	if m.lastOpen == 0 || closed && m.now-m.since >= m.lastOpen {
+	return m.lastOpen > 0 && !(closed && m.now-m.since >= m.lastOpen)
+}
+
+func (m *oracle) open(d time.Duration, reason string) {
+	if !m.remembers() {
 		m.outage = m.now
 	}
 	m.reopened = m.state == breaker.StateHalfOpen && reason != "tripped"
 	m.totals.Openings++
 	if d <= 0 {
-		d = min(max(m.cfg.OpenFor, (m.now-m.outage)/25), m.cfg.MaxOpenFor)
+		d = min(max(m.cfg.OpenFor, (m.now-m.outage)/40), m.cfg.MaxOpenFor)
 	}
 	m.lastOpen, m.refused = d, m.totals.Rejected
 	opening := m.figures()

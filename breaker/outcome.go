@@ -15,14 +15,15 @@ import (
 // not marked by [Mark], and the context of the call is done. Then the duration
 // of the call decides:
 //
-//   - If the deadline of the context has expired, the call is a failure, unless
-//     half of the successes take longer than it ran: then it is ignored.
-//   - If the context was canceled, the call is ignored, unless it ran for
-//     Config.SlowCall or, without SlowCall, three times as long as the longest
-//     of the latest successes: then it is a failure.
+//   - If the deadline of the context has expired, the call is a failure. But
+//     if half of the successes take longer than it ran, it is ignored.
+//   - If the context was canceled, the call is ignored. But if it ran for
+//     Config.SlowCall, it is a failure. Without SlowCall, it is a failure if it
+//     ran three times as long as the longest of the latest successes.
 //
 // A breaker opens if nothing succeeds for a window and callers give up at
-// least Config.MinCalls calls meanwhile. A panic or runtime.Goexit is a failure.
+// least Config.MinCalls calls meanwhile. A panic or runtime.Goexit is a
+// failure.
 type Outcome uint8
 
 const (
@@ -100,35 +101,47 @@ const (
 	canceled                // it canceled the call
 )
 
-// outcome returns the outcome of a call that ended with err, as described at
-// Outcome.
-func (b *Breaker) outcome(ctx context.Context, t ticket, err error, now time.Duration) (Outcome, gaveUp) {
+// gone returns why the caller gave up the call of ctx, or nil. A deadline that
+// has passed decides, even if its timer is late, or if the owner of the timer
+// cancels ctx at the same time. So does a cause that is a timeout.
+func gone(ctx context.Context) error {
+	if end, ok := ctx.Deadline(); ok && !time.Now().Before(end) {
+		return context.DeadlineExceeded
+	}
+	if err := ctx.Err(); err == nil || !errtree.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		return err
+	}
+	return context.DeadlineExceeded
+}
+
+// outcome returns the outcome of a call that ran for ran and ended with err, as
+// described at Outcome. It took answered until its
+// answer, or ran. p contains the durations of successes.
+func outcome(ctx context.Context, c *Config, p *pace, ran, answered time.Duration, err error) (Outcome, gaveUp) {
 	if err == errGone {
 		return OutcomeFailure, waited
 	}
-	c := b.cfg.Load()
-	o := c.Classify(err)
-	if o != OutcomeFailure || ctx.Err() == nil {
+	o, gone := c.Classify(err), gone(ctx)
+	if o != OutcomeFailure || gone == nil {
 		return o, waited
 	}
 	if _, marked := errtree.Find[*markedError](err); marked {
 		return o, waited
 	}
-	ran := now - t.start
-	if errtree.Is(ctx.Err(), context.DeadlineExceeded) {
-		if ran < time.Duration(b.pace.usual.Load()) {
+	if errtree.Is(gone, context.DeadlineExceeded) {
+		if ran < time.Duration(p.usual.Load()) {
 			return OutcomeIgnored, impatient
 		}
 		return OutcomeFailure, expired
 	}
 	long := c.SlowCall
 	if long <= 0 {
-		long = 3 * time.Duration(b.pace.longest.Load())
+		long = 3 * time.Duration(p.longest.Load())
 	}
 	if long == 0 {
 		long = c.Window // nothing is known yet
 	}
-	if ran < long {
+	if answered < long {
 		return OutcomeIgnored, canceled
 	}
 	return OutcomeFailure, canceled

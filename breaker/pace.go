@@ -20,11 +20,11 @@ type pace struct {
 // with larger steps. After them, a 16th of the successes do.
 const warmUp = 32
 
-// learn takes a success. While the breaker recovers, successes may take long
-// because the dependency is busy; then busy is true, and the median
-// changes slowly even during the warm-up.
-func (p *pace) learn(start, now time.Duration, busy bool) {
-	d := int64(min(now-start, maxPace))
+// learn takes a success that ran for so long. While the breaker recovers,
+// successes may take long because the dependency is busy. Then busy is true,
+// and the median changes slowly even during the warm-up.
+func (p *pace) learn(ran, now time.Duration, busy bool) {
+	d := int64(min(ran, maxPace))
 	if d < -1 {
 		return // the clock went back
 	}

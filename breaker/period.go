@@ -28,6 +28,16 @@ type ticket struct {
 	period *period
 	cell   *cell         // counts the end of the call
 	start  time.Duration // 0 if the clock was not read
+
+	answered time.Duration // when the dependency answered, or 0
+}
+
+// ran is the duration of a call that ends now: until its answer, if any.
+func (t ticket) ran(now time.Duration) time.Duration {
+	if t.answered > 0 {
+		now = t.answered
+	}
+	return now - t.start
 }
 
 func (p *period) now() State { return State(p.state.Load()) }
@@ -66,8 +76,8 @@ type trial struct {
 	recovery
 }
 
-// take gives a place to a call at now if there is one. A probe that began at
-// limit or before loses its place, but it may still report.
+// take gives a place to a call at now if there is a free place. A probe that
+// began at limit or before loses its place, but it may still report.
 func (t *trial) take(now, limit time.Duration, most int) bool {
 	t.places = slices.DeleteFunc(t.places, func(start time.Duration) bool { return start <= limit })
 	if t.passed+len(t.places) >= most {

@@ -2,6 +2,7 @@ package breaker_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -17,8 +18,8 @@ import (
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
-// check runs a property in a bubble, with a seed of its own each time.
-func check(t *testing.T, name string, p gopter.Prop) {
+// checkProperty runs a property in a bubble, with a seed of its own each time.
+func checkProperty(t *testing.T, name string, p gopter.Prop) {
 	t.Helper()
 	parameters := gopter.DefaultTestParametersWithSeed(time.Now().UnixNano())
 	parameters.MinSuccessfulTests = 150
@@ -74,10 +75,11 @@ func (s step) PostCondition(state commands.State, result commands.Result) *gopte
 	return &gopter.PropResult{Status: gopter.PropTrue}
 }
 
-// TestModel compares everything that can be observed with the oracle, after each command.
+// TestModel compares everything that can be observed with the oracle, after
+// each command.
 func TestModel(t *testing.T) {
 	for i, cfg := range variants() {
-		check(t, fmt.Sprint("variant ", i), commands.Prop(&commands.ProtoCommands{
+		checkProperty(t, fmt.Sprint("variant ", i), commands.Prop(&commands.ProtoCommands{
 			NewSystemUnderTestFunc: func(commands.State) commands.SystemUnderTest { return newRig(cfg) },
 			InitialStateGen:        gen.Const(cfg).Map(func(cfg breaker.Config) *oracle { return &oracle{cfg: cfg} }),
 			GenCommandFunc: func(commands.State) gopter.Gen {
@@ -87,10 +89,11 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// TestNeverMoreThanProbes: of the calls admitted while the breaker is half-open,
-// never more than Probes hold a place. The oracle is the configuration.
+// TestNeverMoreThanProbes: of the calls admitted while the breaker is
+// half-open, never more than Probes hold a place. The oracle is the
+// configuration.
 func TestNeverMoreThanProbes(t *testing.T) {
-	check(t, "NeverMoreThanProbes", prop.ForAll(func(cfg breaker.Config, ops []op) string {
+	checkProperty(t, "NeverMoreThanProbes", prop.ForAll(func(cfg breaker.Config, ops []op) string {
 		r := newRig(cfg)
 		for _, o := range ops {
 			s := r.do(o)
@@ -102,10 +105,10 @@ func TestNeverMoreThanProbes(t *testing.T) {
 	}, genConfig(), genOps()))
 }
 
-// TestLateResultsAreInert: a run in which late results are reported is like the run in which they are not. The oracle
-// is that other run.
+// TestLateResultsAreInert: a run in which late results are reported is like the
+// run in which they are not. The oracle is that other run.
 func TestLateResultsAreInert(t *testing.T) {
-	check(t, "LateResultsAreInert", prop.ForAll(func(cfg breaker.Config, ops []op) string {
+	checkProperty(t, "LateResultsAreInert", prop.ForAll(func(cfg breaker.Config, ops []op) string {
 		cfg.ProbeTimeout = time.Hour // a report, late or not, is also an occasion to notice a lost probe
 		m := &oracle{cfg: cfg}
 		with, without := newRig(cfg), newRig(cfg)
@@ -139,10 +142,10 @@ func diffStats(want, got seen, without func(*breaker.Stats)) string {
 	return cmp.Diff(want.Stats, got.Stats)
 }
 
-// TestDoneIdempotent: reporting every call three times, with other outcomes, is like reporting it once. The oracle is
-// the run with one report.
+// TestDoneIdempotent: reporting every call three times, with other outcomes, is
+// like reporting it once. The oracle is the run with one report.
 func TestDoneIdempotent(t *testing.T) {
-	check(t, "DoneIdempotent", prop.ForAll(func(cfg breaker.Config, ops []op) string {
+	checkProperty(t, "DoneIdempotent", prop.ForAll(func(cfg breaker.Config, ops []op) string {
 		once, often := newRig(cfg), newRig(cfg)
 		often.twice = true
 		for _, o := range ops {
@@ -160,10 +163,11 @@ func TestDoneIdempotent(t *testing.T) {
 	}, genConfig(), genOps()))
 }
 
-// TestIgnoredIsIdentity: ignored calls between all others change nothing. The oracle is the run without them.
-// While recovering an ignored call takes up its share like any other, so none are made then.
+// TestIgnoredIsIdentity: ignored calls between all others change nothing. The
+// oracle is the run without them. While recovering an ignored call takes up its
+// share like any other, so none are made then.
 func TestIgnoredIsIdentity(t *testing.T) {
-	check(t, "IgnoredIsIdentity", prop.ForAll(func(cfg breaker.Config, ops []op) string {
+	checkProperty(t, "IgnoredIsIdentity", prop.ForAll(func(cfg breaker.Config, ops []op) string {
 		cfg.ProbeTimeout = time.Hour // a call is also an occasion to notice a lost probe
 		cfg.SlowCall = -1            // or calls that hang
 		with, without := newRig(cfg), newRig(cfg)
@@ -191,8 +195,9 @@ func TestIgnoredIsIdentity(t *testing.T) {
 	}, genConfig(), genOps()))
 }
 
-// incidental takes away what an ignored call may change: it is counted, and if it is the first after an open period it
-// fixes when the half-open one began, to which the tenths of the window are aligned.
+// incidental takes away what an ignored call may change: it is counted, and if
+// it is the first after an open period it fixes when the half-open one began,
+// to which the tenths of the window are aligned.
 func incidental(s *breaker.Stats) {
 	s.StateFor, s.Ignored, s.Rejected = 0, 0, 0
 	if s.State == breaker.StateHalfOpen || s.State == breaker.StateOpen {
@@ -200,10 +205,11 @@ func incidental(s *breaker.Stats) {
 	}
 }
 
-// TestNeverWedges: from wherever it is, with a dependency that is well again, a breaker closes within the longest open
-// period, ProbeTimeout and twice the last open period together. The oracle is that bound.
+// TestNeverWedges: from wherever it is, with a dependency that is well again, a
+// breaker closes within the longest open period, ProbeTimeout and twice the
+// last open period together. The oracle is that bound.
 func TestNeverWedges(t *testing.T) {
-	check(t, "NeverWedges", prop.ForAll(func(cfg breaker.Config, ops []op) string {
+	checkProperty(t, "NeverWedges", prop.ForAll(func(cfg breaker.Config, ops []op) string {
 		r := newRig(cfg)
 		for _, o := range ops {
 			r.do(o)
@@ -225,10 +231,11 @@ func TestNeverWedges(t *testing.T) {
 	}, genConfig(), genOps()))
 }
 
-// TestRetryAfterHonest: a refused call that comes back at the time named is admitted, and one that comes a nanosecond
-// early is not. The oracle is the hint itself.
+// TestRetryAfterHonest: a refused call that comes back at the time named is
+// admitted, and one that comes a nanosecond early is not. The oracle is the
+// hint itself.
 func TestRetryAfterHonest(t *testing.T) {
-	check(t, "RetryAfterHonest", prop.ForAll(func(cfg breaker.Config, ops []op) string {
+	checkProperty(t, "RetryAfterHonest", prop.ForAll(func(cfg breaker.Config, ops []op) string {
 		r := newRig(cfg)
 		for _, o := range ops {
 			r.do(o)
@@ -249,10 +256,11 @@ func TestRetryAfterHonest(t *testing.T) {
 	}, genConfig(), genOps()))
 }
 
-// TestWindowEqualsBruteForce: the figures of the window are those of a list of all calls, of which the ones in the
-// present tenth and the nine before it are counted. The oracle is that list.
+// TestWindowEqualsBruteForce: the figures of the window are those of a list of
+// all calls, of which the ones in the present tenth and the nine before it are
+// counted. The oracle is that list.
 func TestWindowEqualsBruteForce(t *testing.T) {
-	check(t, "WindowEqualsBruteForce", prop.ForAll(func(ops []op, tenth int64) string {
+	checkProperty(t, "WindowEqualsBruteForce", prop.ForAll(func(ops []op, tenth int64) string {
 		cfg := breaker.Config{Window: time.Duration(tenth)*10 + 7, FailureRatio: -1, Consecutive: -1}
 		b := breaker.New(cfg)
 		start := time.Now()
@@ -290,12 +298,12 @@ func TestWindowEqualsBruteForce(t *testing.T) {
 	}, genOps(), gen.Int64Range(1, int64(time.Second))))
 }
 
-// TestBackoffFollowsTheOutage: an opening lasts a 25th of the time since the
+// TestBackoffFollowsTheOutage: an opening lasts a 40th of the time since the
 // outage began, at least OpenFor and at most MaxOpenFor. The outage ends when
 // the breaker has been closed for as long as the last opening. The oracle is
 // the list of openings.
 func TestBackoffFollowsTheOutage(t *testing.T) {
-	check(t, "BackoffFollowsTheOutage", prop.ForAll(func(spells []uint16) string {
+	checkProperty(t, "BackoffFollowsTheOutage", prop.ForAll(func(spells []uint16) string {
 		cfg := steady()
 		b := breaker.New(cfg)
 		last, spell, begun := time.Duration(0), time.Duration(0), time.Now()
@@ -305,7 +313,7 @@ func TestBackoffFollowsTheOutage(t *testing.T) {
 			}
 			b.Trip(0, nil)
 			d := b.Stats().RetryAfter
-			if want := min(cfg.MaxOpenFor, max(cfg.OpenFor, time.Since(begun)/25)); d != want {
+			if want := min(cfg.MaxOpenFor, max(cfg.OpenFor, time.Since(begun)/40)); d != want {
 				return fmt.Sprintf("open for %v after %v and a closed spell of %v, want %v", d, last, spell, want)
 			}
 			time.Sleep(d)
@@ -317,10 +325,10 @@ func TestBackoffFollowsTheOutage(t *testing.T) {
 	}, gen.SliceOf(gen.UInt16())))
 }
 
-// TestTransitionsFormAPath: each event begins where the one before ended, and the last ends in the state that is. The
-// oracle is the path.
+// TestTransitionsFormAPath: each event begins where the one before ended, and
+// the last ends in the state that is. The oracle is the path.
 func TestTransitionsFormAPath(t *testing.T) {
-	check(t, "TransitionsFormAPath", prop.ForAll(func(cfg breaker.Config, ops []op) string {
+	checkProperty(t, "TransitionsFormAPath", prop.ForAll(func(cfg breaker.Config, ops []op) string {
 		r := newRig(cfg)
 		for _, o := range ops {
 			r.do(o)
@@ -347,10 +355,10 @@ func TestTransitionsFormAPath(t *testing.T) {
 	}, genConfig(), genOps()))
 }
 
-// TestTotalsConserve: every call admitted and reported is counted exactly once, and every refusal. The oracle is a
-// count kept here.
+// TestTotalsConserve: every call admitted and reported is counted exactly once,
+// and every refusal. The oracle is a count kept here.
 func TestTotalsConserve(t *testing.T) {
-	check(t, "TotalsConserve", prop.ForAll(func(cfg breaker.Config, ops []op) string {
+	checkProperty(t, "TotalsConserve", prop.ForAll(func(cfg breaker.Config, ops []op) string {
 		r := newRig(cfg)
 		admitted, refused, openings := 0, 0, 0
 		for _, o := range ops {
@@ -373,4 +381,67 @@ func TestTotalsConserve(t *testing.T) {
 		}
 		return ""
 	}, genConfig(), genOps()))
+}
+
+// propStats compares a breaker whose Stats are read all the time, at times of
+// their own, with one whose Stats are not.
+func propStats() gopter.Prop {
+	return prop.ForAll(func(cfg breaker.Config, ops []op) string {
+		watched, alone := newRig(cfg), newRig(cfg)
+		for _, o := range ops {
+			if o.kind == advance || o.kind == rest {
+				for range 3 {
+					time.Sleep(o.duration() / 3)
+					watched.b.Stats()
+				}
+				continue
+			}
+			watched.b.Stats()
+			watched.do(o)
+			alone.do(o)
+			if watched.result != alone.result || !slices.Equal(watched.events, alone.events) {
+				return fmt.Sprintf("%v: %s and %s; %v and %v", o, watched.result, alone.result, watched.events, alone.events)
+			}
+		}
+		return ""
+	}, genConfig(), genOps())
+}
+
+// TestOracleBites: the oracle notices a breaker that differs from it in a
+// single value.
+func TestOracleBites(t *testing.T) {
+	changes := map[string]func(*breaker.Config){
+		"Window":       func(c *breaker.Config) { c.Window += c.Window / 10 },
+		"MinCalls":     func(c *breaker.Config) { c.MinCalls++ },
+		"FailureRatio": func(c *breaker.Config) { c.FailureRatio += 0.1 },
+		"Consecutive":  func(c *breaker.Config) { c.Consecutive++ },
+		"OpenFor":      func(c *breaker.Config) { c.OpenFor++ },
+		"MaxOpenFor":   func(c *breaker.Config) { c.MaxOpenFor = c.OpenFor },
+		"Probes":       func(c *breaker.Config) { c.Probes++ },
+		"ProbeTimeout": func(c *breaker.Config) { c.ProbeTimeout /= 2 },
+		"SlowCall":     func(c *breaker.Config) { c.SlowCall *= 2 },
+		"SlowRatio":    func(c *breaker.Config) { c.SlowRatio /= 2 },
+	}
+	for name, change := range changes {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rng := rand.New(rand.NewPCG(1, 2))
+				for range 3000 {
+					for _, cfg := range variants() {
+						changed := cfg
+						change(&changed)
+						r, m := newRig(changed), &oracle{cfg: cfg}
+						for range 100 {
+							o := op{[]opKind{allow, finish, call, call, advance, rest}[rng.IntN(6)], uint8(rng.IntN(256))}
+							m.do(o)
+							if m.see().diff(r.do(o)) != "" {
+								return
+							}
+						}
+					}
+				}
+				t.Error("no difference found")
+			})
+		})
+	}
 }

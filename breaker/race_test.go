@@ -2,5 +2,6 @@
 
 package breaker_test
 
-// raceEnabled says that the race detector runs, which makes loops of millions of operations slow.
+// raceEnabled says that the race detector runs, which makes loops of millions
+// of operations slow.
 const raceEnabled = true

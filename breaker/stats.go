@@ -3,8 +3,8 @@ package breaker
 import "time"
 
 // Stats is a snapshot of a breaker. The counters count since New and only
-// grow. Each call that has ended is in exactly one of Successes, Failures,
-// Ignored and Late.
+// grow. Each call that has ended is counted once, in Successes, Failures,
+// Ignored or Late.
 type Stats struct {
 	Name       string        `json:"name"`           // Config.Name
 	State      State         `json:"state"`          // as reported by Breaker.State
@@ -27,7 +27,7 @@ type Stats struct {
 	Probes         int `json:"probes"`          // running probes
 	Limit          int `json:"limit"`           // calls that may run at once while the breaker recovers; otherwise 0
 
-	OutageFor time.Duration `json:"outage_for_ns"` // time since the outage began that lengthens open periods, or 0
+	OutageFor time.Duration `json:"outage_for_ns"` // time since the first opening of an outage that is not forgotten, or 0
 	Usual     time.Duration `json:"usual_ns"`      // about the median duration of successes, or 0
 	Reason    string        `json:"reason"`        // why the breaker opened, while it is not closed again
 	Hint      string        `json:"hint"`          // values of Config that do not fit the calls, or ""
@@ -66,7 +66,7 @@ func (b *Breaker) stats(p *period, now time.Duration) Stats {
 		Consecutive:    f.run,
 		Usual:          time.Duration(b.pace.usual.Load()),
 	}
-	if b.lastOpen > 0 {
+	if b.remembers(p, now) {
 		s.OutageFor = max(0, now-b.outage)
 	}
 	if p.trial != nil {

@@ -73,7 +73,7 @@ func (b *Breaker) move(ctx context.Context, now time.Duration, to State, d time.
 // open is the transition to StateOpen, for d or, if d <= 0, for the usual time.
 func (b *Breaker) open(ctx context.Context, now, d time.Duration, reason string, r report) *period {
 	p := b.cur.Load()
-	if s := p.now(); b.lastOpen == 0 || (s == StateClosed || s == StateRecovering) && now-p.since >= b.lastOpen {
+	if !b.remembers(p, now) {
 		b.outage = now
 	}
 	b.reopened = p.now() == StateHalfOpen && reason != "tripped"
@@ -86,21 +86,32 @@ func (b *Breaker) open(ctx context.Context, now, d time.Duration, reason string,
 	return b.move(ctx, now, StateOpen, d, reason, r.err)
 }
 
-// openPeriod is the length of an open period without jitter: a 25th of the time
-// since the outage began, which is the first of the openings without a long
-// spell of success between.
+// remembers reports whether the outage still lengthens open periods. It does
+// not if the breaker has not opened for as long as the last period.
+func (b *Breaker) remembers(p *period, now time.Duration) bool {
+	s := p.now()
+	return b.lastOpen > 0 && (s != StateClosed && s != StateRecovering || now-p.since < b.lastOpen)
+}
+
+// openPeriod is the length of an open period without jitter: at least a 40th of
+// the time since the outage began. That is the first opening that no long spell
+// of success has followed.
 func (b *Breaker) openPeriod(now time.Duration) time.Duration {
 	c := b.cfg.Load()
 	d := c.OpenFor
 	if b.lastOpen > 0 {
-		d = max(d, (now-b.outage)/25)
+		d = max(d, (now-b.outage)/40)
 	}
 	return min(d, c.MaxOpenFor)
 }
 
 // jitter lengthens d at random, so that a fleet does not probe in step.
 func (b *Breaker) jitter(d time.Duration) time.Duration {
-	extra := float64(d) * max(0, b.cfg.Load().Jitter) * rand.Float64()
+	return lengthen(d, b.cfg.Load().Jitter)
+}
+
+func lengthen(d time.Duration, jitter float64) time.Duration {
+	extra := float64(d) * max(0, jitter) * rand.Float64()
 	return d + time.Duration(min(extra, float64(math.MaxInt64/2-d/2)))
 }
 
@@ -159,7 +170,7 @@ func (b *Breaker) rotate(p *period, now time.Duration) {
 	b.listen(p, now, end)
 }
 
-// figures are what the rules look at.
+// figures returns the numbers that the rules look at.
 func (b *Breaker) figures(p *period, now time.Duration) figures {
 	w := b.meter.windowAt(now)
 	if b.last != nil {
@@ -214,8 +225,8 @@ func (b *Breaker) count(ctx context.Context, p *period, now time.Duration, t tic
 		return false
 	case StateRecovering:
 		usual := time.Duration(b.pace.usual.Load())
-		p.trial.ended(r.outcome, t.start, now, usual)
-		if r.outcome == OutcomeFailure || r.outcome == OutcomeSuccess && now-t.start > 3*usual {
+		p.trial.ended(r.outcome, now-t.ran(now), now, usual)
+		if o := r.outcome; o == OutcomeFailure || o == OutcomeSuccess && p.trial.busy > 0.5 {
 			b.prolong(p, now)
 		}
 	}
@@ -232,7 +243,7 @@ func (b *Breaker) count(ctx context.Context, p *period, now time.Duration, t tic
 func (b *Breaker) review(ctx context.Context, p *period, now time.Duration, r report) *period {
 	c, limit := b.cfg.Load(), 0
 	if p.now() == StateRecovering {
-		limit = int(p.trial.limit)
+		limit = max(1, int(p.trial.limit))
 	}
 	f := b.figures(p, now)
 	if f.calls < c.MinCalls {
@@ -287,7 +298,7 @@ func (b *Breaker) probed(ctx context.Context, p *period, now time.Duration, t ti
 		if !held {
 			b.note().lateProbes++
 		}
-		p.trial.ended(OutcomeSuccess, t.start, now, 0)
+		p.trial.ended(OutcomeSuccess, now-t.ran(now), now, 0)
 		if p.trial.passed++; p.trial.passed >= b.cfg.Load().Probes {
 			b.recover(ctx, p, now)
 		}
@@ -297,9 +308,7 @@ func (b *Breaker) probed(ctx context.Context, p *period, now time.Duration, t ti
 // recover ends the half-open state. If many calls were refused since the
 // breaker opened, the dependency may not be up to their number yet.
 func (b *Breaker) recover(ctx context.Context, p *period, now time.Duration) {
-	refused := b.meter.total(rejected) - b.refused
-	b.note().recovered(refused == 0)
-	if refused <= 2*uint64(b.cfg.Load().Probes) {
+	if b.meter.total(rejected)-b.refused <= 2*uint64(b.cfg.Load().Probes) {
 		b.move(ctx, now, StateClosed, 0, "probes succeeded", nil)
 		return
 	}

@@ -9,8 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/redoubt-go/redoubt/breaker"
 )
 
@@ -55,7 +53,8 @@ func TestJudgedOnEveryCompletion(t *testing.T) {
 	checkState(t, b, breaker.StateOpen)
 }
 
-// The expiry of successes raises the ratio too; the next call, whatever its outcome, is judged by it.
+// The expiry of successes raises the ratio too; the next call, whatever its
+// outcome, is judged by it.
 func TestJudgedAfterExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := breaker.New(steady())
@@ -69,7 +68,8 @@ func TestJudgedAfterExpiry(t *testing.T) {
 	})
 }
 
-// A success that completes MinCalls without a lock, at the moment a failure is judged, is judged by one of the two.
+// A success that completes MinCalls without a lock, at the moment a failure is
+// judged, is judged by one of the two.
 func TestConcurrentSuccessIsJudged(t *testing.T) {
 	cfg := steady()
 	cfg.MinCalls, cfg.FailureRatio = 3, 0.3
@@ -176,9 +176,7 @@ func TestNoLostUpdates(t *testing.T) {
 	want := breaker.Stats{Successes: goroutines * each / 2, Failures: goroutines * each / 4, Ignored: goroutines * each / 4}
 	s := b.Stats()
 	got := breaker.Stats{Successes: s.Successes, Failures: s.Failures, Ignored: s.Ignored, Late: s.Late}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Error(d)
-	}
+	checkEqual(t, got, want)
 	time.Sleep(time.Millisecond)
 	if got := b.Stats().WindowCalls; got != 0 {
 		t.Errorf("%d calls in the window after its end, want 0", got)

@@ -34,3 +34,14 @@ func TestSubsetsAndOverlaps(t *testing.T) {
 		t.Errorf("least = %s, want 1.2.3", got)
 	}
 }
+
+func TestUnionOfMany(t *testing.T) {
+	var many []semver.Range
+	var want semver.Range
+	for i := range uint64(9) {
+		r := semver.Between(semver.New(i, 0, 0), semver.New(i, 5, 0))
+		many, want = append(many, r), want.Union(r)
+		checkEqual(t, semver.Range{}.Union(many...), want)
+	}
+	checkEqual(t, want.Union(), want)
+}

@@ -71,6 +71,18 @@ func TestBump(t *testing.T) {
 	}
 }
 
+func TestBumpPreChecksItsID(t *testing.T) {
+	v := semver.MustParse("1.2.3-rc.1")
+	for id, class := range map[string]error{
+		"rc.01": semver.ErrLeadingZero, "01": semver.ErrLeadingZero, "rc..1": semver.ErrEmptyIdent,
+		"rc.1+b": semver.ErrSyntax, "7": semver.ErrOrder,
+	} {
+		if got, err := v.BumpPre(id); !errors.Is(err, class) {
+			t.Errorf("BumpPre(%q) = %s, %v, want %v", id, got, err, class)
+		}
+	}
+}
+
 func TestDiff(t *testing.T) {
 	for _, row := range []struct {
 		a, b string
@@ -104,5 +116,26 @@ func TestUnknownPartsChangeNothing(t *testing.T) {
 	wide := semver.MustParse("1.2.99999999999999999999")
 	if got := wide.Bump(semver.Part(9)); got != wide {
 		t.Errorf("Bump(Part(9)) = %s", got)
+	}
+}
+
+func TestBumpBeginsALineWithItsBase(t *testing.T) {
+	for _, row := range []struct{ from, id, want string }{
+		{"1.2.3", "rc.1", "1.2.4-rc.1"},
+		{"1.2.4-rc.1", "rc.1", "1.2.4-rc.2"},
+		{"1.2.4-rc.0", "rc.1", "1.2.4-rc.1"},
+		{"1.2.4-alpha.7", "rc.1", "1.2.4-rc.1"},
+		{"1.2.3", "1", "1.2.4-1"},
+		{"1.2.3", "a.b.1", "1.2.4-a.b.1"},
+	} {
+		if got, err := semver.MustParse(row.from).BumpPre(row.id); err != nil || got.String() != row.want {
+			t.Errorf("%s.BumpPre(%q) = %s, %v, want %s", row.from, row.id, got, err, row.want)
+		}
+	}
+	if got, err := semver.New(1, 2, 3).StartPre(semver.Minor, "rc.1"); err != nil || got.String() != "1.3.0-rc.1" {
+		t.Errorf("StartPre = %s, %v", got, err)
+	}
+	if got, err := semver.MustParse("1.2.99999999999999999999").StartPre(semver.Part(9), "rc"); !errors.Is(err, semver.ErrOrder) {
+		t.Errorf("StartPre(Part(9)) = %s, %v, want ErrOrder", got, err)
 	}
 }

@@ -1,6 +1,8 @@
 package semver_test
 
 import (
+	"bytes"
+	"encoding/gob"
 	"strings"
 	"testing"
 
@@ -81,5 +83,59 @@ func TestWrittenRangesCanBeRead(t *testing.T) {
 		if err := r.UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("UnmarshalText(%q) = %s", text, r.Canonical())
 		}
+	}
+}
+
+func TestRangeCodecs(t *testing.T) {
+	for _, r := range []semver.Range{
+		{},
+		semver.All(), semver.Releases(), semver.MustParseRange("^1.2.3-rc.1 || 4"), semver.Below(semver.New(1, 4, 2)),
+		semver.AtLeast(semver.New(1, 0, 0)).Difference(semver.Releases()),
+	} {
+		var buf bytes.Buffer
+		var decoded, scanned semver.Range
+		if err := gob.NewEncoder(&buf).Encode(&r); err != nil {
+			t.Error(err)
+		}
+		if err := gob.NewDecoder(&buf).Decode(&decoded); err != nil {
+			t.Error(err)
+		}
+		checkEqual(t, decoded, r)
+		value, err := r.Value()
+		if err != nil || scanned.Scan(value) != nil {
+			t.Errorf("%v, %v", value, err)
+		}
+		checkEqual(t, scanned, r)
+		if got, want := scanned.LogValue().String(), r.Canonical(); got != want && got != want[:min(len(want), 64)]+"…" {
+			t.Errorf("LogValue() = %s, want the start of %s", got, want)
+		}
+		if again, err := semver.ParseRange(r.Canonical()); err != nil || !again.Equal(r) {
+			t.Errorf("ParseRange(%q) = %s, %v", r.Canonical(), again, err)
+		}
+	}
+	var r semver.Range
+	checkIs(t, r.Scan(nil), semver.ErrUnsupported)
+	checkIs(t, r.Scan(1), semver.ErrUnsupported)
+	checkIs(t, r.Scan([]byte("1 ||")), semver.ErrSyntax)
+}
+
+func TestTextOfAHugeRange(t *testing.T) {
+	vs := make([]semver.Version, 100_000)
+	for i := range vs {
+		vs[i] = semver.New(uint64(i), 1, 1)
+	}
+	r := semver.Exactly(vs...)
+	_, err := r.MarshalText()
+	checkIs(t, err, semver.ErrTooLong)
+	_, err = r.Value()
+	checkIs(t, err, semver.ErrTooLong)
+	checkIs(t, new(semver.Range).UnmarshalText(bytes.Repeat([]byte(" "), 1<<20+1)), semver.ErrTooLong)
+}
+
+func TestStoredRangesReportTheFault(t *testing.T) {
+	for text, offset := range map[string]int{
+		"plain 1.x.2": 10, "plain ": 6, "1 ; pre x.1": 10, "x.1 ; pre 1": 2, "1 ; pre ": 8, "1.2.3 || ": 9,
+	} {
+		checkParseError(t, text, new(semver.Range).UnmarshalText([]byte(text)), semver.ErrSyntax, offset)
 	}
 }

@@ -2,6 +2,8 @@ package semver
 
 import (
 	"cmp"
+	"math"
+	"math/big"
 	"strings"
 )
 
@@ -17,41 +19,20 @@ func (v Version) decimals() [3]string {
 }
 
 // fromDecimals returns the release with the given numbers, which have no
-// leading zeros. It panics if the text would be longer than maxDerived.
+// leading zeros.
 func fromDecimals(n [3]string) Version {
-	var v Version
-	if _, _, err := scan(n[0]+"."+n[1]+"."+n[2], Strict, maxDerived, &v); err != nil {
-		panic(errDerived)
+	v := Version{major: saturate(n[0]), minor: saturate(n[1]), patch: saturate(n[2])}
+	if max(v.major, v.minor, v.patch) == math.MaxUint64 {
+		v.ext = strings.Join(n[:], ".")
+		v.core = uint16(len(v.ext))
 	}
 	return v
 }
 
-// increment adds 1 to a decimal number of any length.
-func increment(s string) string {
-	b := []byte(s)
-	for i := len(b) - 1; i >= 0; i-- {
-		if b[i] != '9' {
-			b[i]++
-			return string(b)
-		}
-		b[i] = '0'
-	}
-	return "1" + string(b)
-}
-
-// decrement subtracts 1 from a decimal number of any length, which is at
-// least 1.
-func decrement(s string) string {
-	b := []byte(s)
-	i := len(b) - 1
-	for ; b[i] == '0'; i-- {
-		b[i] = '9'
-	}
-	b[i]--
-	if b[0] == '0' && len(b) > 1 {
-		b = b[1:]
-	}
-	return string(b)
+// add returns the sum of a decimal number of any length and n.
+func add(s string, n int64) string {
+	sum, _ := new(big.Int).SetString(s, 10)
+	return sum.Add(sum, big.NewInt(n)).String()
 }
 
 // previousPatch returns the release before the numbers of v, and false if the
@@ -60,8 +41,13 @@ func (v Version) previousPatch() (Version, bool) {
 	if v.patch == 0 {
 		return Version{}, false
 	}
+	if v.core == 0 {
+		v = v.Core()
+		v.patch--
+		return v, true
+	}
 	n := v.decimals()
-	n[2] = decrement(n[2])
+	n[2] = add(n[2], -1)
 	return fromDecimals(n), true
 }
 

@@ -30,14 +30,14 @@ const (
 
 	// Terraform is the language of required_version, as
 	// github.com/hashicorp/go-version reads it: comparators joined by commas,
-	// missing numbers are 0, and ~> lets the last number given grow. So ~> 5 has
-	// no upper bound.
+	// missing numbers are 0, and ~> lets the last number given grow. So ~> 5
+	// has no upper bound. ~> with a pre-release contains no release.
 	Terraform
 
 	// TerraformProvider is the language of provider requirements, as
-	// github.com/apparentlymart/go-versions reads it. It differs from Terraform
-	// in ~> 5, which is >= 5, < 6, in the rule for pre-releases, and in refusing
-	// a "v".
+	// github.com/apparentlymart/go-versions reads it. Unlike in Terraform,
+	// ~> 5 is >= 5, < 6, the rule for pre-releases is PreExact, and a "v" is an
+	// error.
 	TerraformProvider
 )
 
@@ -49,8 +49,8 @@ type Prereleases uint8
 const (
 	// PreSameCore admits a pre-release within the bounds if a comparator of the
 	// same alternative names a pre-release of the same three numbers:
-	// >=1.2.3-rc.1 contains 1.2.3-rc.2 but not 1.2.4-rc.1. It is the rule of NPM
-	// and Cargo.
+	// >=1.2.3-rc.1 contains 1.2.3-rc.2 but not 1.2.4-rc.1. It is the rule of
+	// NPM and Cargo.
 	PreSameCore Prereleases = iota + 1
 
 	// PreAll admits every pre-release within the bounds. In NPM and Cargo a
@@ -70,8 +70,8 @@ const (
 	PreNone
 
 	// PreEachCore admits a pre-release within the bounds if every comparator
-	// except != names a pre-release of the same three numbers. ~> with a
-	// pre-release then contains no release. It is the rule of Terraform.
+	// except != names a pre-release of the same three numbers. It is the rule
+	// of Terraform.
 	PreEachCore
 )
 
@@ -94,13 +94,7 @@ func (p Prereleases) MarshalText() ([]byte, error) { return prereleaseNames.mars
 // UnmarshalText reads a name as String returns it.
 //
 // Errors: ErrUnsupported for another text.
-func (p *Prereleases) UnmarshalText(text []byte) error {
-	n, err := prereleaseNames.unmarshal(text)
-	if err == nil {
-		*p = Prereleases(n)
-	}
-	return err
-}
+func (p *Prereleases) UnmarshalText(text []byte) error { return unmarshal(prereleaseNames, text, p) }
 
 // With returns the dialect d with the rule p for pre-releases.
 func (d Dialect) With(p Prereleases) Dialect { return d&0xff | Dialect(p)<<8 }
@@ -130,19 +124,17 @@ func (d Dialect) MarshalText() ([]byte, error) {
 //
 // Errors: ErrUnsupported for another text.
 func (d *Dialect) UnmarshalText(text []byte) error {
-	name, rule, _ := strings.Cut(string(text), "+")
-	n, err := dialectNames.unmarshal([]byte(name))
-	if err != nil {
-		return err
-	}
+	name, rule, two := strings.Cut(string(text), "+")
+	var n uint8
 	var p Prereleases
-	if rule != "" {
-		if err := p.UnmarshalText([]byte(rule)); err != nil {
-			return err
-		}
+	err := unmarshal(dialectNames, []byte(name), &n)
+	if err == nil && two {
+		err = p.UnmarshalText([]byte(rule))
 	}
-	*d = Dialect(n).With(p)
-	return nil
+	if err == nil {
+		*d = Dialect(n).With(p)
+	}
+	return err
 }
 
 // known reports whether d is a dialect of this package.

@@ -2,7 +2,10 @@ package semver_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -133,6 +136,14 @@ func TestPrereleaseRulePerAlternative(t *testing.T) {
 	)
 }
 
+// TestPreGroupRemembersTheName names a pre-release before and after other
+// comparators.
+func TestPreGroupRemembersTheName(t *testing.T) {
+	for _, text := range []string{">=1.0.0-a, <2", "<2, >=1.0.0-a", ">=1, !=1.5.0-a, <2"} {
+		checkMembers(t, member{semver.Helm, text, "1.5.0-b", true}, member{semver.Helm, text + " || ^3", "3.5.0-b", false})
+	}
+}
+
 func TestCaretNeverReachesNextMajor(t *testing.T) {
 	for _, p := range []semver.Prereleases{semver.PreSameCore, semver.PreAll, semver.PreGroup, semver.PreExact, semver.PreNone} {
 		d := semver.NPM.With(p)
@@ -259,6 +270,15 @@ func TestHelmReadsPartialPrereleases(t *testing.T) {
 	)
 }
 
+func TestHelmReadsHyphenRangesAfterACommaOnly(t *testing.T) {
+	for _, text := range []string{"1.0.0 - 2.0.0, !=1.5.0", "!=1.5.0, 1.0.0 - 2.0.0"} {
+		checkMembers(t, member{semver.Helm, text, "1.4.0", true}, member{semver.Helm, text, "1.5.0", false})
+	}
+	if r, err := semver.Helm.ParseRange("!=1.5.0 1.0.0 - 2.0.0"); err == nil {
+		t.Errorf("got %s, want an error", r)
+	}
+}
+
 func TestCargoPartialComparatorsAdmitNoPrereleases(t *testing.T) {
 	for _, text := range []string{">=1, >=1.1.0-a", "<=1, >=1.1.0-a", "=1, >=1.1.0-a", "1.*, >=1.1.0-a", "1.1.*, >=1.1.0-a", "~1, >=1.1.0-a", "~1.1, >=1.1.0-a"} {
 		checkMembers(t, member{semver.Cargo, text, "1.1.0-a", false})
@@ -298,4 +318,107 @@ func TestTerraformReadsRequiredVersion(t *testing.T) {
 		member{semver.Terraform, ">= 1.15.0-alpha", "1.15.0-beta1", true},
 		member{semver.Terraform, ">= 1.15.0-alpha", "1.16.0-beta1", false},
 	)
+}
+
+// TestRealConstraints parses constraints that people wrote, collected from
+// public packages, charts and modules. The list is outside the repository.
+func TestRealConstraints(t *testing.T) {
+	invalid := map[string]bool{ // no tool reads these
+		"11.10.": true, "9999.0000.9999": true, "typedoc": true, "unbundled": true, "latest": true, "not actually version": true,
+	}
+	for name, d := range map[string]semver.Dialect{"npm": semver.NPM, "helm": semver.Helm, "terraform": semver.Terraform} {
+		doc, err := os.ReadFile(filepath.Join("..", "..", "shared", "data", "semver", "real_"+name+".txt"))
+		if err != nil {
+			t.Skip("the list is not there")
+		}
+		for line := range strings.Lines(string(doc)) {
+			text, err := strconv.Unquote(strings.TrimSpace(line))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r, err := d.ParseRange(text); (err != nil) != invalid[text] {
+				t.Errorf("%s: %q: %s, %v", name, text, r, err)
+			}
+		}
+	}
+}
+
+func TestPrereleasesOfRequiredVersion(t *testing.T) {
+	checkMembers(
+		t,
+		member{semver.Terraform, ">= 1.2.3-rc.1", "1.2.3", true},
+		member{semver.Terraform, ">= 1.2.3-rc.1", "1.2.3-rc.2", true},
+		member{semver.Terraform, ">= 1.2.3-rc.1", "1.2.4-rc.2", false},
+		member{semver.Terraform, ">= 1.2.3-rc.1, < 2.0.0", "1.2.3-rc.2", false},
+		member{semver.Terraform, ">= 1.2.3-rc.1, != 1.2.3-rc.3", "1.2.3-rc.2", true},
+		member{semver.Terraform, "!= 1.0.0", "2.0.0-beta", true},
+		member{semver.Terraform, "~> 1.2.3-rc.1", "1.2.3-rc.2", true},
+		member{semver.Terraform, "~> 1.2.3-rc.1", "1.2.4", false},
+		member{semver.TerraformProvider, "~> 1.2.3-rc.1", "1.2.4", true},
+		member{semver.TerraformProvider, "= 2.0.0-a, ~> 1.2", "2.0.0-a", true},
+		member{semver.TerraformProvider, ">= 1.0.0-a", "1.0.0-b", false},
+	)
+}
+
+func TestHelmReadsStarAsZero(t *testing.T) {
+	for text, want := range map[string]semver.Range{
+		"*":                semver.MustParseRange("*"),
+		"~*":               semver.MustParseRange("*"),
+		"^*":               semver.MustParseRange("0.0.0"),
+		"<*":               {},
+		"<=*":              semver.MustParseRange("0.0.x"),
+		">*":               semver.MustParseRange(">0.0.0"),
+		">=*":              semver.MustParseRange("*"),
+		"!=*":              semver.MustParseRange(">0.0.0"),
+		"* - 1.2":          semver.MustParseRange("<=1.2"),
+		"!=1":              semver.MustParseRange("<1 || >=2"),
+		"!=1.2":            semver.MustParseRange("<1.2.0 || >=1.3.0"),
+		"1.x.2":            semver.MustParseRange("1.x"),
+		">=2025.04 <=2025": semver.MustParseRange(">=2025.4.0 <2026.0.0"),
+	} {
+		got, err := semver.Helm.ParseRange(text)
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		checkEqual(t, got, want)
+	}
+	checkMembers(
+		t,
+		member{semver.Helm, "!=1.2, >=0-0", "1.2.1-a", true},
+		member{semver.Helm, "!=1, >=0-0", "1.0.0-0", false},
+		member{semver.Helm, ">1.0-0", "1.1.0-0", true},
+		member{semver.Helm, "<1.2, >=0-0", "1.2.0-0", true},
+		member{semver.Helm, "<=1.2-0", "1.2.9", true},
+	)
+}
+
+// TestNPMPrefixes checks answers of the npm package semver 7.8.6.
+func TestNPMPrefixes(t *testing.T) {
+	for text, want := range map[string]string{ // "" for an error
+		"^=1.2.3": "^1.2.3", "~ =1.2": "~1.2", "~= 3": "~3", "> =1.2.3": ">=1.2.3", "==1.x": "1.x", "vv1.x": "1.x",
+		"==1.2.3": "", "vv1.2.3": "", ">==1.2.3": "", ">==1.x": ">=1.x", "^*.1": "*", "~1.x.2": "1.x", "1 - =2": "1 - 2",
+		"=1.x - 2": "1 - 2", "1.2.3 - x.1": ">=1.2.3", "!1": "", "^*.01": "", "1.x-": "", "1xx": "", "1.2.3+b 1.x": "1.2.3",
+		"<>1": "", "x.": "", "1 - ^2": "", "1.2.3 - 2 3": "",
+	} {
+		got, err := semver.NPM.ParseRange(text)
+		if (err == nil) != (want != "") {
+			t.Errorf("%q: %s, %v, want %q", text, got, err, want)
+		}
+		if err == nil {
+			checkEqual(t, got, semver.MustParseRange(want))
+		}
+	}
+}
+
+// TestNPMReadsArrowsAsTheToolDoes lists spellings of ~ whose answers come
+// from node-semver.
+func TestNPMReadsArrowsAsTheToolDoes(t *testing.T) {
+	for _, text := range []string{"~ >1.2.3", "~ >  1.2.3", "~ >=1.2.3", "~> >= v1.2.3", "~>= 1.2.3", "~ = 1.2.3"} {
+		checkEqual(t, semver.MustParseRange(text), semver.MustParseRange("~1.2.3"))
+	}
+	for _, text := range []string{"~> = 1.2.3", "~ > = v1", "^ >1"} {
+		if r, err := semver.ParseRange(text); err == nil {
+			t.Errorf("%q gives %s, want an error", text, r.Canonical())
+		}
+	}
 }

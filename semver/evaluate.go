@@ -73,18 +73,11 @@ func (e *evaluation) prereleases() *Interval {
 	return &e.pre
 }
 
-// releases returns the bounds of the releases, which are apart from the bounds
-// of the pre-releases from now on.
-func (e *evaluation) releases() *Interval {
-	e.prereleases()
-	return &e.rel
-}
-
 // exclude removes the versions from lo up to hi.
 func (e *evaluation) exclude(lo, hi Version) { e.not = append(e.not, between(lo, hi)) }
 
 // prefixEnd returns the first version above all versions that begin with the
-// numbers of c.
+// numbers of c. Without numbers it is the successor of c.v.
 func (c *comparator) prefixEnd() Version {
 	if c.parts == 3 {
 		return c.v.Next()
@@ -110,11 +103,16 @@ func (c *comparator) compatibleEnd() Version {
 }
 
 // end returns the first version above the versions that a bare version, =, ~,
-// ^ or ~> admits.
+// ^ or ~> admits. For < and >= of a full version, which need no end, it saves
+// the work.
 func (c *comparator) end() Version {
 	switch c.op {
 	case opTilde, opCaret, opPessimistic:
 		return c.compatibleEnd()
+	case opLt, opGe, opFrom:
+		if c.parts == 3 {
+			return Version{}
+		}
 	}
 	return c.prefixEnd()
 }
@@ -128,44 +126,17 @@ func (e *evaluation) npm(c *comparator) {
 		return
 	}
 	partial, all := c.parts < 3, e.rule == PreAll
-	lo := c.v.WithoutBuild()
+	lo, end := c.v.WithoutBuild(), c.end()
 	switch {
 	case all && (partial || c.op == opFrom && c.v.pre == 0), partial && (c.op == opLt || c.op == opNe):
 		lo = lo.floor()
-	case e.rule == PreSameCore && lo == Version{}:
+	case lo == Version{} && e.rule == PreSameCore && (partial || c.op >= opGe):
 		lo = origin // node-semver takes >=0.0.0 for *
 	}
-	switch c.op {
-	case opLt:
-		e.below(c.lowest(lo))
-	case opLe, opTo:
-		e.below(c.prefixEnd())
-	case opGe, opFrom:
-		e.atLeast(lo)
-	case opGt:
-		hi := c.prefixEnd()
-		if partial && !all {
-			hi = hi.Core()
-		}
-		e.atLeast(hi)
-	case opNe:
-		e.exclude(c.lowest(lo), c.prefixEnd())
-	case opNone, opEq:
-		e.atLeast(c.lowest(lo))
-		e.below(c.prefixEnd())
-	default:
-		e.atLeast(lo)
-		e.below(c.compatibleEnd())
+	if c.op == opGt && partial && !all {
+		end = end.Core()
 	}
-}
-
-// lowest returns lo, or the version of c where node-semver does not take
-// 0.0.0 for the lowest version.
-func (c *comparator) lowest(lo Version) Version {
-	if lo == origin && c.parts == 3 {
-		return c.v.WithoutBuild()
-	}
-	return lo
+	e.full(c, lo, end)
 }
 
 // cargo applies the bounds of Rust's semver crate, which compares only the
@@ -192,11 +163,11 @@ func (e *evaluation) cargo(c *comparator) {
 	}
 	switch c.op {
 	case opGe:
-		e.releases().atLeast(lo)
 		e.prereleases().atLeast(end)
+		e.rel.atLeast(lo)
 	case opLe:
-		e.releases().below(end)
 		e.prereleases().below(floor)
+		e.rel.below(end)
 	default:
 		e.prereleases().below(origin)
 		e.rel.atLeast(lo)
@@ -224,38 +195,29 @@ func (e *evaluation) full(c *comparator, lo, end Version) {
 }
 
 // helm applies the bounds of Masterminds/semver: missing numbers are 0, and a
-// bound begins at that version, not at its lowest pre-release.
+// bound begins at that version, not at its lowest pre-release. With most
+// operators, * stands for 0.0.0.
 func (e *evaluation) helm(c *comparator) {
-	lo := c.v.WithoutBuild()
+	lo, end := c.v.WithoutBuild(), c.end()
 	switch {
-	case c.parts == 0:
-		e.helmAny(c)
-	case c.parts == 3 || c.op != opNe:
-		e.full(c, lo, c.end())
-	case c.parts == 1: // excludes everything that begins with the number
-		e.exclude(lo.floor(), c.end())
-	case lo.pre == 0: // excludes the releases alone
-		e.not = append(e.not, Interval{Lo: lo, Hi: c.end(), Releases: true})
-	default:
-		e.exclude(lo, lo.Next())
-	}
-}
-
-// helmAny applies * and x, which stand for 0.0.0 with most operators.
-func (e *evaluation) helmAny(c *comparator) {
-	lo := c.v
-	switch c.op {
-	case opNone, opEq, opTilde:
+	case c.parts == 0 && (c.op == opNone || c.op == opEq || c.op == opTilde):
 		e.atLeast(lo)
-	case opLe, opTo:
-		e.below(Version{}.step(Minor).floor())
-	case opGt:
-		e.full(c, lo, lo.Next())
-	case opCaret:
-		e.full(c, lo, Version{}.step(Patch).floor())
-	default:
-		e.full(c, lo, lo.Next())
+		return
+	case c.parts == 0 && (c.op == opLe || c.op == opTo):
+		end = Version{minor: 1}.floor()
+	case c.parts == 0 && c.op == opCaret:
+		end = Version{patch: 1}.floor()
+	case c.parts == 0:
+		end = lo.Next()
+	case c.op == opNe && c.parts == 1: // everything that begins with the number
+		lo = lo.floor()
+	case c.op == opNe && c.parts == 2 && lo.pre == 0: // the releases alone
+		e.not = append(e.not, Interval{Lo: lo, Hi: end, Releases: true})
+		return
+	case c.op == opNe:
+		end = lo.Next()
 	}
+	e.full(c, lo, end)
 }
 
 // terraform applies the bounds of go-version and go-versions: missing numbers
@@ -275,7 +237,8 @@ func (e *evaluation) terraform(c *comparator) {
 		e.below(c.compatibleEnd())
 	}
 	if lo.pre != 0 {
-		e.releases().below(origin)
+		e.prereleases() // stay as they are
+		e.rel.below(origin)
 	}
 }
 

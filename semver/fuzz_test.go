@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/redoubt-go/redoubt/semver"
@@ -18,7 +19,7 @@ var official = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
 func checkFault(t *testing.T, s string, err error) {
 	t.Helper()
 	e, ok := errors.AsType[*semver.ParseError](err)
-	if !ok || e.Offset < 0 || e.Offset > len(s) || len(e.Input) > 64 {
+	if !ok || e.Offset < 0 || e.Offset > len(s) || len(strings.TrimSuffix(e.Input, "…")) > 64 {
 		t.Errorf("%q: %#v", s, err)
 	}
 }
@@ -67,7 +68,7 @@ func FuzzMode(f *testing.F) {
 
 func FuzzParseRange(f *testing.F) {
 	for _, s := range []string{"^1.2 || >=3.1 <4", "1 - 2.x", "~> 1.2.3, != 1.2.4", ">=1.0.0-a <2 || *", "=> v1 , =<2", "1.*"} {
-		for d := range uint16(4) {
+		for d := range uint16(5) {
 			f.Add(d, s)
 		}
 	}
@@ -84,10 +85,9 @@ func FuzzParseRange(f *testing.F) {
 			t.Errorf("%q: the complement is wrong: %s", s, c)
 		}
 		var back semver.Range
-		text := r.Canonical()
-		err = back.UnmarshalText([]byte(text))
-		if len(text) <= semver.MaxRangeLength && len(s) <= semver.MaxLength && (err != nil || !back.Equal(r)) {
-			t.Errorf("%q: canonical text %q gives %v, %v", s, text, back, err)
+		text, err := r.MarshalText()
+		if err != nil || back.UnmarshalText(text) != nil || !back.Equal(r) {
+			t.Errorf("%q: canonical text %q gives %v, %v", s, text, back, back.UnmarshalText(text))
 		}
 	})
 }

@@ -155,3 +155,13 @@ func TestLongNumbersNeverBecomeZero(t *testing.T) {
 		t.Errorf("Bump(Patch) = %s", got)
 	}
 }
+
+func TestLongNumbersAreRefusedWhenStored(t *testing.T) {
+	var v semver.Version
+	for _, text := range []string{strings.Repeat("9", 256) + ".0.0", "1.2.3-" + strings.Repeat("9", 256), "1.2.3-a" + strings.Repeat("b", 1024)} {
+		checkIs(t, v.UnmarshalText([]byte(text)), semver.ErrTooLong)
+	}
+	if v, err := semver.Tolerant.Parse("1-" + strings.Repeat("a", 254)); !errors.Is(err, semver.ErrTooLong) {
+		t.Errorf("got %s, %v, want ErrTooLong", v, err)
+	}
+}

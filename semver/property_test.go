@@ -263,7 +263,8 @@ func TestAlgebraLaws(t *testing.T) {
 			if !iv.Prereleases {
 				part = part.Intersect(semver.Releases())
 			}
-			if part.IsEmpty() || sum.Overlaps(part) {
+			least, _ := part.Least()
+			if part.IsEmpty() || sum.Overlaps(part) || least != iv.Lo {
 				return false
 			}
 			sum = sum.Union(part)
@@ -318,4 +319,23 @@ func TestTextLaws(t *testing.T) {
 		return err == nil && back.UnmarshalText(b) == nil && back.Equal(r) && back.Canonical() == string(b) &&
 			r.Equal(s) == (r.Canonical() == s.Canonical())
 	}, genRange, genRange))
+}
+
+// TestOraclesBite checks that the oracles notice what they are made for: an
+// order by text, and an intersection in place of a union.
+func TestOraclesBite(t *testing.T) {
+	parameters := gopter.DefaultTestParametersWithSeed(1)
+	parameters.MinSuccessfulTests = 400
+	for name, broken := range map[string]gopter.Prop{
+		"order": prop.ForAll(func(v, w semver.Version) bool {
+			return strings.Compare(v.String(), w.String()) == reference(v, w)
+		}, genVersion, genVersion),
+		"algebra": prop.ForAll(func(r, s semver.Range, v semver.Version) bool {
+			return holds(v, r, s, r.Intersect(s), func(a, b bool) bool { return a || b })
+		}, genRange, genRange, genVersion),
+	} {
+		if result := broken.Check(parameters); result.Passed() {
+			t.Errorf("%s: the oracle passes a broken implementation", name)
+		}
+	}
 }

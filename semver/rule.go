@@ -8,8 +8,8 @@ import (
 
 // A Rule decides on a version. It returns nil if the version passes, and
 // otherwise an error with the reason. Every func(Version) error is a Rule, so a
-// gate combines the rules of this package with the rules of a program. The rules
-// of this package return a [*Violation].
+// gate combines the rules of this package with the rules of a program. The
+// rules of this package return a [*Violation].
 type Rule func(Version) error
 
 // Rules returns a rule that passes a version if all rules pass it. It returns
@@ -46,15 +46,7 @@ func Named(name string, rule Rule) Rule {
 // npm range, as in "1.2.3 || ", contains every release.
 //
 // Errors of the rule: the same as [Range.Check].
-func In(r Range) Rule {
-	rule := r.ruleName("in ")
-	return func(v Version) error {
-		if r.Contains(v) {
-			return nil
-		}
-		return &Violation{Version: v, Rule: rule, Err: r.why(v)}
-	}
-}
+func In(r Range) Rule { return r.Check }
 
 // NotIn returns a rule that passes the versions outside r. If r is empty, the
 // rule passes no version, because a list of bad versions that was never filled
@@ -90,13 +82,13 @@ func NoDowngrade(from Version) Rule {
 
 // MaxStep returns a rule that passes the versions that differ from from at
 // most in the part p, up or down. With Minor, 1.2.3 may go to 1.4.0 but not to
-// 2.0.0.
+// 2.0.0. If p is not a Part of this package, no version passes.
 //
 // Errors of the rule: ErrStep.
 func MaxStep(from Version, p Part) Rule {
 	rule := "at most a " + p.String() + " step from " + quote.Cut(from.String())
 	return func(v Version) error {
-		if from.Diff(v) > p {
+		if from.Diff(v) > p || p > Major {
 			return &Violation{Version: v, Rule: rule, Err: ErrStep}
 		}
 		return nil

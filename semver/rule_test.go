@@ -34,6 +34,9 @@ func TestRules(t *testing.T) {
 		{"no downgrade", semver.NoDowngrade(from), "1.2.3-rc", semver.ErrBelow},
 		{"step", semver.MaxStep(from, semver.Minor), "1.9.0", nil},
 		{"step", semver.MaxStep(from, semver.Minor), "2.0.0", semver.ErrStep},
+		{"step", semver.MaxStep(from, semver.Minor), "1.0.0", nil},
+		{"step", semver.MaxStep(from, semver.Part(9)), "1.2.3", semver.ErrStep},
+		{"step", semver.MaxStep(from, semver.Minor), "0.9.0", semver.ErrStep},
 		{"not in", semver.NotIn(semver.Exactly(from)), "1.2.4", nil},
 		{"not in", semver.NotIn(semver.Exactly(from)), "1.2.3", semver.ErrExcluded},
 		{"no rules", semver.Rules(), "1.2.3", nil},
@@ -71,4 +74,18 @@ func TestGateOnAllowList(t *testing.T) {
 			t.Errorf("gate(%s) = %v, want it to pass: %v", s, err, want)
 		}
 	}
+}
+
+func TestNamedRules(t *testing.T) {
+	v := semver.MustParse("1.2.3-rc.1")
+	err := semver.Named("no candidates", semver.Stable)(v)
+	violation, ok := errors.AsType[*semver.Violation](err)
+	if want := (semver.Violation{Version: v, Rule: "no candidates", Err: semver.ErrPrerelease}); !ok || *violation != want {
+		t.Errorf("got %v, want %v", err, want)
+	}
+	own := errors.New("not on a Friday")
+	err = semver.Named("calendar", func(semver.Version) error { return own })(v)
+	checkIs(t, err, own)
+	checkEqual(t, err.Error(), "semver: 1.2.3-rc.1: not on a Friday (calendar)")
+	checkIs(t, semver.Named("any", semver.Rules())(v), nil)
 }

@@ -100,10 +100,8 @@ func (p *syntax) parse(rule Prereleases) (Range, error) {
 	)
 	e := evaluation{dialect: p.dialect, rule: rule}
 	out := spans[:0]
-	if len(p.s) >= len("1||1||1||1||1") {
-		if n := 1 + strings.Count(p.s, "||"); n > len(spans) {
-			out = make([]Interval, 0, n)
-		}
+	if n := 1 + strings.Count(p.s, "||"); n > len(spans) {
+		out = make([]Interval, 0, n)
 	}
 	for {
 		terms, err := p.alternative(list[:0])
@@ -147,7 +145,7 @@ func (p *syntax) alternative(list []comparator) ([]comparator, error) {
 			return list, nil
 		}
 		comma := p.s[p.i] == ','
-		if !comma && (!p.spaces || !spaced) || list[0].lone(p.dialect) {
+		if !comma && (!p.spaces || !spaced) || p.dialect == Cargo && list[0].parts == 0 {
 			return nil, ErrSyntax
 		}
 		if comma {
@@ -268,28 +266,39 @@ func (p *syntax) operator(c *comparator) error {
 	return nil
 }
 
-// prefix skips the space after an operator and what node-semver skips before a
-// version: a run of "v" and "=".
+// prefix skips the space after an operator, and for npm the run of "v" and "="
+// before a version.
 func (p *syntax) prefix(c *comparator) {
+	arrow := c.op == opTilde && p.s[p.i-1] == '>'
 	spaced := p.space() && c.op != opNone
 	if p.dialect != NPM {
 		return
+	}
+	if spaced && c.op == opTilde && strings.HasPrefix(p.s[p.i:], ">") { // "~ >" is "~>"
+		p.i++
+		arrow, spaced = true, p.space()
 	}
 	if spaced && (c.op == opLt || c.op == opGt) && strings.HasPrefix(p.s[p.i:], "=") {
 		c.op++ // to opLe or opGe
 		p.i++
 	}
-	end := p.i
-	for end < len(p.s) && (p.s[end] == 'v' || p.s[end] == '=') {
-		end++
+	run := p.run()
+	if run == "=" && (c.op == opTilde || c.op == opCaret) && !(arrow && spaced) && p.space() {
+		run += p.run()
 	}
-	if run := p.s[p.i:end]; run != "" && run != "v" {
-		c.loose = true
-		p.i = end
-		if run == "=" && (c.op == opTilde || c.op == opCaret) {
-			p.space()
-		}
+	c.loose = run != "" && run != "v"
+	if run == "v" {
+		p.i-- // the mode admits it
 	}
+}
+
+// run skips a run of "v" and "=" and returns it.
+func (p *syntax) run() string {
+	start := p.i
+	for p.i < len(p.s) && (p.s[p.i] == 'v' || p.s[p.i] == '=') {
+		p.i++
+	}
+	return p.s[start:p.i]
 }
 
 // wildcards reads a version that may contain wildcards. If it fails, at is
@@ -352,9 +361,6 @@ func (p *syntax) wildcards(c *comparator, s string) (at int, err error) {
 	}
 	return end, err
 }
-
-// lone reports whether c is a wildcard that the dialect admits only alone.
-func (c *comparator) lone(d Dialect) bool { return d == Cargo && c.parts == 0 }
 
 // check checks the last comparator of list against the rules of the dialect.
 func (p *syntax) check(list []comparator) error {

@@ -3,8 +3,10 @@ package breakerhttp_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	"github.com/redoubt-go/redoubt/breaker"
 	"github.com/redoubt-go/redoubt/breaker/breakerhttp"
@@ -14,23 +16,32 @@ func Example() {
 	server := httptest.NewServer(http.NotFoundHandler())
 	url := server.URL
 	server.Close() // no server listens
-	failures := 0
 
-	perHost := breaker.NewGroup(breaker.GroupConfig[string]{Max: 1000})
-	client := &http.Client{Transport: &breakerhttp.Transport{Gate: breakerhttp.PerHost(perHost)}}
-	for {
-		resp, err := client.Get(url)
-		if errors.Is(err, breaker.ErrOpen) {
-			break // the host is failing: nothing was sent
-		}
-		if err != nil {
-			failures++
-			continue
-		}
-		resp.Body.Close()
+	perHost := breaker.NewGroup(breaker.GroupConfig[string]{})
+	client := &http.Client{
+		Transport: &breakerhttp.Transport{Gate: breakerhttp.PerHost(perHost)},
+		Timeout:   10 * time.Second,
 	}
-	fmt.Println(failures)
-	// Output: 5
+	fetch := func(url string) ([]byte, error) {
+		resp, err := client.Get(url)
+		if err != nil {
+			return nil, err // is breaker.ErrOpen if nothing was sent
+		}
+		defer resp.Body.Close()
+		return io.ReadAll(resp.Body)
+	}
+	for range 7 {
+		_, err := fetch(url)
+		fmt.Println(errors.Is(err, breaker.ErrOpen))
+	}
+	// Output:
+	// false
+	// false
+	// false
+	// false
+	// false
+	// true
+	// true
 }
 
 func ExampleTransport() {
@@ -84,8 +95,12 @@ func ExamplePerHost() {
 	for _, url := range []string{"http://a.example.com/x", "http://A.example.com/y", "http://b.example.com/"} {
 		gate(httptest.NewRequest(http.MethodGet, url, nil))
 	}
-	fmt.Println(g.Stats().Len)
-	// Output: 2
+	for origin := range g.All() {
+		fmt.Println(origin)
+	}
+	// Unordered output:
+	// http://a.example.com
+	// http://b.example.com
 }
 
 func ExampleOne() {
@@ -95,4 +110,60 @@ func ExampleOne() {
 	_, err := client.Get("http://billing.example.com/")
 	fmt.Println(errors.Is(err, breaker.ErrOpen))
 	// Output: true
+}
+
+func ExampleRefuse() {
+	billing := breaker.New(breaker.Config{Name: "billing"})
+	client := &http.Client{Transport: &breakerhttp.Transport{Gate: breakerhttp.One(billing)}}
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		resp, err := client.Get("http://billing.example.com/")
+		switch {
+		case breakerhttp.Refuse(w, err):
+			return // answered with status 503 and Retry-After
+		case err != nil:
+			http.Error(w, "billing failed", http.StatusBadGateway)
+			return
+		}
+		defer resp.Body.Close()
+		io.Copy(w, resp.Body)
+	}
+
+	billing.Trip(2500*time.Millisecond, nil)
+	w := httptest.NewRecorder()
+	handler(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	fmt.Println(w.Code, w.Header().Get("Retry-After"))
+	fmt.Print(w.Body)
+	// Output:
+	// 503 3
+	// {"type":"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity","title":"Service unavailable","status":503}
+}
+
+func ExamplePool() {
+	eu := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer eu.Close()
+	us := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s from us", r.URL.Path)
+	}))
+	defer us.Close()
+
+	regions := breaker.NewPool(breaker.PoolConfig[string]{
+		Endpoints: []string{eu.URL, us.URL}, // such as "https://eu.example.com"
+		Ordered:   true,
+	})
+	client := &http.Client{Transport: &breakerhttp.Pool{Endpoints: regions}}
+	for range 2 {
+		resp, err := client.Get("https://api.example.com/users/7")
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		fmt.Printf("%d %q\n", resp.StatusCode, body)
+	}
+	// Output:
+	// 503 ""
+	// 200 "/users/7 from us"
 }

@@ -1,27 +1,27 @@
 package breakerhttp
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
-	"strings"
-	"time"
 
 	"github.com/redoubt-go/redoubt/breaker"
-	"github.com/redoubt-go/redoubt/internal/retryafter"
 )
 
 // A Transport is an http.RoundTripper that guards requests with circuit
-// breakers. It is as safe for concurrent use as its Base. Do not change it
+// breakers. It may be used concurrently if Base may, and must not be changed
 // after its first use.
 type Transport struct {
 	// Base sends the requests. Nil means http.DefaultTransport.
 	Base http.RoundTripper
-	// Gate returns the guard of a request, such as the breaker of its host.
-	// If it returns nil, the request passes. Nil means that all requests pass.
+	// Gate returns the guard of a request, such as the breaker of its host. If
+	// it returns nil, the request passes. Nil means that all requests pass.
+	// The URL of the request is not nil.
 	Gate func(*http.Request) breaker.Gate
-	// Classify judges a response, or an error if that is not nil. If it
-	// returns OutcomeFailure for an error, package breaker decides: it knows
-	// refusals, marks and callers that gave up. Nil means [Classify].
+	// Classify judges a response or, if that is not nil, an error. The
+	// response is nil unless the error is from reading its body. If Classify
+	// returns OutcomeFailure for an error, the faults of the caller are still
+	// ignored, and [breaker.Outcome] applies. Nil means [Classify].
 	Classify func(*http.Response, error) breaker.Outcome
 }
 
@@ -30,101 +30,54 @@ var _ http.RoundTripper = (*Transport)(nil)
 // RoundTrip sends req by Base if its gate admits it. If not, RoundTrip closes
 // the body of req.
 //
-// Errors: the errors of Base and of Breaker.Allow.
+// Errors: the errors of Base and of the Allow method of the gate.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL == nil {
+		closeBody(req)
+		return nil, errNoURL
+	}
 	var gate breaker.Gate
 	if t.Gate != nil {
 		gate = t.Gate(req)
 	}
 	if gate == nil {
-		return t.base().RoundTrip(req)
+		return base(t.Base).RoundTrip(req)
 	}
-	call, err := gate.Allow(req.Context())
-	if err != nil {
-		if req.Body != nil {
-			req.Body.Close()
-		}
+	x, sent := newExchange(req, t.Classify)
+	x.call = &x.own
+	if err := x.own.Begin(req.Context(), gate); err != nil {
+		closeBody(req)
 		return nil, err
 	}
-	defer call.Report(breaker.OutcomeFailure) // if Base panics; otherwise the call has been reported by then
-	resp, err := t.base().RoundTrip(req)
-	t.report(call, resp, err)
-	return resp, err
-}
-
-func (t *Transport) report(call *breaker.Call, resp *http.Response, err error) {
-	classify := t.Classify
-	if classify == nil {
-		classify = Classify
-	}
-	switch o := classify(resp, err); {
-	case o != breaker.OutcomeFailure:
-		call.Report(o)
-	case err != nil:
-		call.Done(err)
-	default:
-		after, _ := retryafter.Parse(resp.Header, time.Now())
-		call.Done(breaker.Mark(&statusError{resp.StatusCode, after}, breaker.OutcomeFailure))
-	}
+	return x.roundTrip(base(t.Base), sent)
 }
 
 // CloseIdleConnections closes the idle connections of Base.
-func (t *Transport) CloseIdleConnections() {
-	if c, ok := t.base().(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
-	}
+func (t *Transport) CloseIdleConnections() { closeIdle(t.Base) }
+
+var errNoURL = errors.New("breakerhttp: the URL of the request is nil")
+
+// noResponse is the error of a base that returns neither a response nor an
+// error.
+func noResponse(base http.RoundTripper) error {
+	return fmt.Errorf("breakerhttp: %T returned neither a response nor an error", base)
 }
 
-func (t *Transport) base() http.RoundTripper {
-	if t.Base != nil {
-		return t.Base
+func base(rt http.RoundTripper) http.RoundTripper {
+	if rt != nil {
+		return rt
 	}
 	return http.DefaultTransport
 }
 
-// Classify is the default judgement of a response or an error, as described in
-// the package comment.
-func Classify(resp *http.Response, err error) breaker.Outcome {
-	if err != nil {
-		return breaker.Classify(err)
-	}
-	switch resp.StatusCode {
-	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return breaker.OutcomeFailure
-	case http.StatusTooManyRequests:
-		return breaker.OutcomeIgnored
-	}
-	return breaker.OutcomeSuccess
-}
-
-// One returns a function for Transport.Gate that guards all requests with g.
-func One(g breaker.Gate) func(*http.Request) breaker.Gate {
-	return func(*http.Request) breaker.Gate { return g }
-}
-
-// PerHost returns a function for Transport.Gate that guards each host with a
-// breaker of its own. The port is part of the host. Hosts longer than 255
-// bytes, which cannot exist, share a breaker.
-func PerHost(g *breaker.Group[string]) func(*http.Request) breaker.Gate {
-	return func(req *http.Request) breaker.Gate {
-		host := strings.ToLower(req.URL.Host)
-		if len(host) > 255 {
-			host = "" // the sender chooses the length
-		}
-		return g.For(host)
+func closeIdle(rt http.RoundTripper) {
+	if c, ok := base(rt).(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
 	}
 }
 
-// A statusError is the failure that a status code reports. It is the Cause of
-// a breaker.OpenError.
-type statusError struct {
-	code  int
-	after time.Duration
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		req.Body.Close()
+	}
 }
-
-func (e *statusError) Error() string {
-	return fmt.Sprintf("breakerhttp: status %d", e.code)
-}
-
-// RetryAfter returns the pause that the server asks for, or 0.
-func (e *statusError) RetryAfter() time.Duration { return e.after }

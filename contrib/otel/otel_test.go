@@ -288,7 +288,7 @@ func TestSeriesAreBounded(t *testing.T) {
 	mustObserve(t, meter, "users", keyed)
 	for i := range 500 {
 		key := fmt.Sprint("secret", i)
-		group.For(key).Trip(time.Minute, errors.New("for "+key))
+		group.For(key).(*breaker.Breaker).Trip(time.Minute, errors.New("for "+key))
 		keyed.Allow(key)
 		keyed.Allow(key)
 	}
@@ -301,8 +301,8 @@ func TestSeriesAreBounded(t *testing.T) {
 			}
 		}
 	}
-	// 3 of the group, 5 of the keyed, 6+2+1 of transitions, 1 of waiting times.
-	if want := 3 + 5 + 9 + 1; n != want {
+	// 6 of the group, 5 of the keyed, 6+2+1 of transitions, 1 of waiting times.
+	if want := 6 + 5 + 9 + 1; n != want {
 		t.Errorf("%d series, want %d", n, want)
 	}
 	if got := values(reader, "redoubt.breaker.transitions", "hosts")["open"]; got != 500 {

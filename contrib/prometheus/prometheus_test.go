@@ -278,7 +278,7 @@ func TestSeriesAreBounded(t *testing.T) {
 	before := count()
 	for i := range 500 {
 		key := fmt.Sprint("secret", i)
-		group.For(key).Trip(time.Minute, errors.New("for "+key))
+		group.For(key).(*breaker.Breaker).Trip(time.Minute, errors.New("for "+key))
 		keyed.Allow(key)
 		keyed.Allow(key)
 	}

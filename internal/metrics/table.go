@@ -101,19 +101,22 @@ func groupFigures() []figure[breaker.GroupStats] {
 	return []figure[S]{
 		{metric{"redoubt.breaker.group.breakers", sum, "{breaker}", "Breakers in the group.", "", nil}, func(s S) []float64 { return list(s.Len) }},
 		{metric{"redoubt.breaker.group.forgotten", counter, "{breaker}", "Breakers that were forgotten for others.", "", nil}, func(s S) []float64 { return list(s.Forgotten) }},
-		{metric{"redoubt.breaker.group.unguarded", counter, "{call}", "Calls without a breaker because the group was full.", "", nil}, func(s S) []float64 { return list(s.Unguarded) }},
+		{metric{"redoubt.breaker.group.sketched", sum, "{key}", "Keys in the sketch.", "", nil}, func(s S) []float64 { return list(s.Sketched) }},
+		{metric{"redoubt.breaker.group.sketch.openings", counter, "{opening}", "Openings of keys in the sketch.", "", nil}, func(s S) []float64 { return list(s.SketchOpenings) }},
+		{metric{"redoubt.breaker.group.sketch.rejections", counter, "{call}", "Calls refused by the sketch.", "", nil}, func(s S) []float64 { return list(s.SketchRejected) }},
+		{metric{"redoubt.breaker.group.sketch.lost", counter, "{key}", "Failing keys that the sketch forgot to make room.", "", nil}, func(s S) []float64 { return list(s.SketchLost) }},
 	}
 }
 
 func throttleFigures() []figure[breaker.ThrottleStats] {
 	type S = breaker.ThrottleStats
 	return []figure[S]{
-		{metric{"redoubt.breaker.throttle.attempts", counter, "{call}", "Calls, including refused calls.", "", nil}, func(s S) []float64 { return list(s.Attempts) }},
-		{metric{"redoubt.breaker.throttle.accepts", counter, "{call}", "Calls that the dependency accepted.", "", nil}, func(s S) []float64 { return list(s.Accepts) }},
+		{metric{"redoubt.breaker.throttle.calls", counter, "{call}", "Calls that ended.", "outcome", []string{"success", "failure", "ignored"}}, func(s S) []float64 {
+			return list(s.Successes, s.Failures, s.Ignored)
+		}},
 		{metric{"redoubt.breaker.throttle.rejections", counter, "{call}", "Calls refused by the throttle.", "", nil}, func(s S) []float64 { return list(s.Rejected) }},
-		{metric{"redoubt.breaker.throttle.window.attempts", sum, "{call}", "Calls in the window.", "", nil}, func(s S) []float64 { return list(s.WindowAttempts) }},
-		{metric{"redoubt.breaker.throttle.window.accepts", sum, "{call}", "Accepted calls in the window.", "", nil}, func(s S) []float64 { return list(s.WindowAccepts) }},
-		{metric{"redoubt.breaker.throttle.refusal", gauge, "1", "Probability that the next call is refused.", "", nil}, func(s S) []float64 { return list(s.RefuseShare) }},
+		{metric{"redoubt.breaker.throttle.window.calls", sum, "{call}", "Calls in the window.", "outcome", []string{"success", "failure"}}, func(s S) []float64 { return list(s.WindowCalls-s.WindowFailures, s.WindowFailures) }},
+		{metric{"redoubt.breaker.throttle.refusal", gauge, "1", "Share of calls that is refused.", "", nil}, func(s S) []float64 { return list(s.RefuseShare) }},
 	}
 }
 

@@ -33,15 +33,10 @@ func ExamplePseudo() {
 
 func ExampleParseToolchain() {
 	have, err := gomod.ParseToolchain("go1.26.0")
-	fmt.Println(have, err)
 	need, err := gomod.ParseToolchain("1.26rc2")
-	fmt.Println(need, err)
 	ok := !have.Less(need)
-	fmt.Println(ok)
-	// Output:
-	// 1.26.0 <nil>
-	// 1.26.0-rc.2 <nil>
-	// true
+	fmt.Println(have, need, ok, err)
+	// Output: 1.26.0 1.26.0-rc.2 true <nil>
 }
 
 func ExampleToolchainName() {

@@ -12,8 +12,8 @@ import (
 //
 //	go1.26.0        1.26.0
 //	1.26rc2         1.26.0-rc.2
-//	1.26            1.26.0-0, a language version, below its first release candidate
-//	1.20            1.20.0, before Go 1.21 the first release had two numbers
+//	1.26            1.26.0-0, a language version, below 1.26rc1
+//	1.20            1.20.0, as Go 1.20 and older have no 1.20.0
 //	go1.26.0-acme   1.26.0+acme
 //
 // The results compare as Go compares the names, apart from build metadata,

@@ -355,3 +355,38 @@ func BenchmarkThrottle(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkGroupFlood is a failing call of one of a million keys, of which a
+// group of 4096 breakers has a breaker for few. Held fixed: the keys and their
+// order, and that every call is admitted. The comparison is a sync.Map without a
+// bound.
+func BenchmarkGroupFlood(b *testing.B) {
+	const keys = 1000000
+	down := func(context.Context) (int, error) { return 0, errDown }
+	cfg := breaker.Config{Consecutive: -1, FailureRatio: -1}
+	b.Run("impl=redoubt", func(b *testing.B) {
+		g := breaker.NewGroup(breaker.GroupConfig[int]{Config: func(int) breaker.Config { return cfg }})
+		for key := range keys {
+			breaker.Do(bg, g.For(key), down)
+		}
+		i := 0
+		b.ReportAllocs()
+		for b.Loop() {
+			i = (i + 7919) % keys
+			breaker.Do(bg, g.For(i), down)
+		}
+	})
+	b.Run("impl=syncmap", func(b *testing.B) {
+		var m sync.Map
+		for key := range keys {
+			m.Store(key, breaker.New(cfg))
+		}
+		i := 0
+		b.ReportAllocs()
+		for b.Loop() {
+			i = (i + 7919) % keys
+			v, _ := m.Load(i)
+			breaker.Do(bg, v.(*breaker.Breaker), down)
+		}
+	})
+}

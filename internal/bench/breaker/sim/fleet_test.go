@@ -36,7 +36,7 @@ var kinds = []kind{
 	{"none", func(*world) guard { return func(fn func() error) error { return fn() } }},
 	{"redoubt", redoubt},
 	{"redoubt throttle", func(*world) guard {
-		return guardOf(breaker.NewThrottle(breaker.ThrottleConfig{Window: 10 * time.Second}))
+		return guardOf(breaker.NewThrottle(breaker.ThrottleConfig{}))
 	}},
 	{"gobreaker", gobreakers},
 	{"failsafe", failsafes},
@@ -177,8 +177,9 @@ func stories() []story {
 }
 
 // TestFleet prints the medians over the seeds. It requires that a fleet with
-// redoubt's zero Config wastes a tenth of the calls of a fleet without
-// breakers, overloads the service a tenth as much, and loses fewer calls.
+// redoubt's zero Config wastes a fifth of the calls of a fleet without
+// breakers, overloads the service a tenth as much, and loses fewer calls, if
+// the service restarts cold.
 func TestFleet(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulates 110 outages")
@@ -197,7 +198,7 @@ func TestFleet(t *testing.T) {
 			switch {
 			case k.name == "none":
 				bare = f
-			case k.name == "redoubt" && st.cold && (10*f.wasted > bare.wasted+1000 || 10*f.overload > bare.overload || f.lost > bare.lost):
+			case k.name == "redoubt" && st.cold && (5*f.wasted > bare.wasted || 10*f.overload > bare.overload || f.lost > bare.lost):
 				t.Errorf("redoubt wasted %d, overloaded by %d and lost %d; without a breaker it was %d, %d and %d",
 					f.wasted, f.overload, f.lost, bare.wasted, bare.overload, bare.lost)
 			}
@@ -246,6 +247,7 @@ func TestOtherFleets(t *testing.T) {
 		"few fast clients": func(s *setup) { s.clients, s.interval = 4, 10*time.Millisecond },
 		"one client":       func(s *setup) { s.clients, s.interval = 1, 10*time.Millisecond; s.capacity, s.cold = 130, 20 },
 		"slow clients":     func(s *setup) { s.clients, s.interval = 200, 500*time.Millisecond },
+		"instant":          func(s *setup) { s.instant = true },
 		"patient":          func(s *setup) { s.patience = 5 * time.Second },
 		"impatient":        func(s *setup) { s.patience = 300 * time.Millisecond },
 		"short queue":      func(s *setup) { s.queue = 40 },

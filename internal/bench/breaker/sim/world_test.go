@@ -22,6 +22,7 @@ type setup struct {
 	warming  time.Duration // until it can serve all again
 	queue    int           // calls that it queues
 	random   bool          // calls come at random, else at equal intervals
+	instant  bool          // calls are served at once, else in the next tick
 }
 
 // standard is 40 clients of 10 calls a second each.
@@ -97,6 +98,10 @@ func (w *world) run() figures {
 				w.call(c)
 				w.due[c] += w.pause()
 			}
+		}
+		if w.instant {
+			w.budget -= w.rate() * tick.Seconds() // serve adds it
+			w.serve()
 		}
 		w.sleep(tick)
 	}

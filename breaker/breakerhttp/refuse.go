@@ -1,0 +1,44 @@
+package breakerhttp
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/redoubt-go/redoubt/internal/errtree"
+)
+
+// Refuse answers the caller of a server whose own call was refused. If the tree
+// of err contains a refusal, that is an error with a method Rejected() bool
+// that returns true, such as a *breaker.OpenError, Refuse writes a response to
+// w: status 503, a problem document (RFC 9457), and Retry-After if the error
+// has a method RetryAfter() time.Duration that returns more than 0. The pause
+// is rounded up to seconds. The response contains no text of err.
+//
+// Refuse reports whether it wrote the response. Otherwise it leaves w alone. Do
+// not call it after the response has begun.
+func Refuse(w http.ResponseWriter, err error) bool {
+	signs := errtree.Read(err)
+	if !signs.Rejected {
+		return false
+	}
+	h := w.Header()
+	for _, name := range [...]string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified", "Retry-After"} {
+		h.Del(name) // of the response that did not come about
+	}
+	if d := signs.RetryAfter; d > 0 && (signs.Retryable || !signs.HasRetryable) {
+		seconds := int64(d / time.Second)
+		if d%time.Second > 0 {
+			seconds++
+		}
+		h.Set("Retry-After", strconv.FormatInt(seconds, 10))
+	}
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	// A write that fails means that the client has gone.
+	_, _ = io.WriteString(w, `{"type":"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",`+
+		`"title":"Service unavailable","status":503}`+"\n")
+	return true
+}
