@@ -79,10 +79,17 @@ func TestThrottleGrid(t *testing.T) {
 		sent       int     // at most, in the outage
 		lostWithin float64 // after it, in seconds of calls
 	}{
-		{10, time.Millisecond, 94, 3}, {10, 300 * time.Millisecond, 97, 3}, {10, 10 * time.Second, 168, 30},
-		{20, 300 * time.Millisecond, 160, 3}, {50, 300 * time.Millisecond, 350, 3},
-		{100, time.Millisecond, 650, 3}, {100, 300 * time.Millisecond, 680, 3}, {100, 10 * time.Second, 1377, 30},
-		{1000, time.Millisecond, 6100, 3}, {1000, 300 * time.Millisecond, 6360, 3}, {1000, 10 * time.Second, 13370, 20},
+		{10, time.Millisecond, 94, 3},
+		{10, 300 * time.Millisecond, 97, 3},
+		{10, 10 * time.Second, 168, 30},
+		{20, 300 * time.Millisecond, 160, 3},
+		{50, 300 * time.Millisecond, 350, 3},
+		{100, time.Millisecond, 650, 3},
+		{100, 300 * time.Millisecond, 680, 3},
+		{100, 10 * time.Second, 1377, 30},
+		{1000, time.Millisecond, 6100, 3},
+		{1000, 300 * time.Millisecond, 6360, 3},
+		{1000, 10 * time.Second, 13370, 20},
 		{10000, time.Millisecond, 60800, 3},
 	}
 	for _, tt := range tests {
