@@ -91,7 +91,7 @@ type Group[K comparable] struct {
 	byKey   sync.Map // K to *Breaker
 	sketch  sketch
 	size    atomic.Int64 // len(members)
-	pause   atomic.Int64 // when a search may be of use, since start
+	vain    atomic.Int64 // when a search was in vain, since start
 	mu      sync.Mutex   // guards the fields below
 	members []member[K]
 	hand    int // where the next search begins
@@ -115,6 +115,7 @@ func NewGroup[K comparable](cfg GroupConfig[K]) *Group[K] {
 	cfg = cfg.withDefaults()
 	g := &Group[K]{seed: maphash.MakeSeed(), start: time.Now()}
 	g.cfg.Store(&cfg)
+	g.vain.Store(-int64(searchPause))
 	g.sketch.start = g.start
 	return g
 }
@@ -157,7 +158,8 @@ func (g *Group[K]) join(key K) Gate {
 	}
 	sketched := &brief{&g.sketch, maphash.Comparable(g.seed, key), cfg.withDefaults()}
 	full := int(g.size.Load()) >= c.Max
-	if full && int64(time.Since(g.start)) < g.pause.Load() || sketched.remembers() {
+	sinceVain := time.Since(g.start) - time.Duration(g.vain.Load())
+	if full && uint64(sinceVain) < uint64(searchPause) || sketched.remembers() {
 		return sketched
 	}
 	if !full {
@@ -196,7 +198,7 @@ func (g *Group[K]) insert(key K, cfg Config, limit int) *Breaker {
 	if i >= limit {
 		var ok bool
 		if i, ok = g.search(); !ok {
-			g.pause.Store(int64(time.Since(g.start) + searchPause))
+			g.vain.Store(int64(time.Since(g.start)))
 			return nil
 		}
 	}

@@ -285,6 +285,25 @@ func TestUnequalKeys(t *testing.T) {
 	}
 }
 
+// TestRoomAtOnce needs room in the instant in which a group is made, and after
+// the clock has gone back.
+func TestRoomAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(1)
+		succeed(own(t, g, "a"))
+		own(t, g, "b")
+	})
+	g := newGroup(1)
+	a := own(t, g, "a")
+	fail(a)
+	time.Sleep(time.Millisecond)
+	if _, ok := g.For("b").(*breaker.Breaker); ok { // a search in vain
+		t.Error("a was forgotten")
+	}
+	a.Reset()
+	bubble(t, func() { own(t, g, "b") })
+}
+
 func TestGroupSet(t *testing.T) {
 	cfg := breaker.Config{Consecutive: 2}
 	g := breaker.NewGroup(breaker.GroupConfig[int]{Max: 10, Config: func(int) breaker.Config { return cfg }})
