@@ -452,7 +452,7 @@ func TestShareOfHedges(t *testing.T) {
 	}
 	for _, tt := range tests {
 		for _, p := range []float64{.9, .95, .99} {
-			if raceEnabled && (p != .9 || tt.name != "a fifth slow") {
+			if raceEnabled && (p != .9 || tt.name != "uniform") {
 				continue
 			}
 			bubble(t, func(t *testing.T) {
