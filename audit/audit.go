@@ -47,17 +47,16 @@ type Config struct {
 	// change nor keep it. Nil records every event.
 	Filter func(*Event) bool
 
-	// Enrich adds data that only the program knows, such as a trace ID or the
-	// source address. It runs before the names are checked and before Filter.
-	// It must not keep the event. It may be nil.
+	// Enrich adds data that only the program knows, such as a trace ID. It may
+	// also set the Actor, for example from a context of another package. It
+	// runs after the values of the context are set, and before the names are
+	// checked and before Filter. It must not keep the event. It may be nil.
 	Enrich func(context.Context, *Event)
 
 	// MaxEvent bounds the bytes of text in the changes, attributes and reason
-	// of an event. An event over the bound loses first its attributes, then its
-	// changes, then the end of its reason, and has Truncated set. Every value
-	// counts with the largest size that it can have in the JSON form before
-	// escaping. Zero means 64 KiB. Negative means the bounds of
-	// [Event.AppendJSON].
+	// of an event. An event over the bound loses first the attributes that do
+	// not fit, then the changes, then the end of its reason, and has Truncated
+	// set. Zero means 64 KiB. Negative means the bounds of [Event.AppendJSON].
 	MaxEvent int
 }
 
@@ -83,7 +82,6 @@ type Log struct {
 	config   Config      // with its defaults
 	op       string      // begins the text of errors
 	tokens   []tokenizer // the current key first
-	plans    sync.Map    // reflect.Type to []diffField
 	pool     sync.Pool   // of *envelope
 	counters counters
 }
@@ -109,18 +107,12 @@ func New(c Config) *Log {
 	return l
 }
 
-// opOf returns the beginning of the error texts of an object.
-func opOf(name, unnamed string) string {
-	if name == "" {
-		return unnamed
-	}
-	return "audit: " + quote.Name(name)
-}
-
 // Record completes e, writes it to the sink and returns when the sink has
-// accepted it. Record sets Time, ID, Actor and RequestID where they are zero.
-// An ID given by the caller stays, so that a repeated Record can be recognized
-// as the same event.
+// accepted it. Record sets Time and ID where they are zero. An ID given by the
+// caller stays, so that a repeated Record can be recognized as the same event.
+// The Actor always comes from ctx or [Config.Enrich]. RequestID and Source of
+// ctx replace the values in e. To store events of another system unchanged,
+// write them to the [Sink].
 //
 // Record starts nothing if ctx is done. Afterwards ctx does not cancel the
 // write, which runs under [Config.Timeout].
@@ -151,10 +143,11 @@ func (l *Log) write(ctx context.Context, e *Event) error {
 }
 
 func (l *Log) send(ctx context.Context, v *envelope) error {
+	v.e.from(ctx)
 	if l.config.Enrich != nil {
 		l.config.Enrich(ctx, &v.e)
 	}
-	if err := l.complete(ctx, &v.e); err != nil {
+	if err := l.complete(&v.e); err != nil {
 		l.counters.refused.Add(1)
 		return err
 	}
@@ -180,17 +173,41 @@ func (l *Log) store(ctx context.Context, v *envelope) error {
 		l.counters.stored(&v.e)
 		return nil
 	}
-	class := ErrFailed
-	if errtree.Is(err, ErrUncertain) || ctx.Err() != nil {
-		class = ErrUncertain
-	}
+	class := classOf(ctx, err)
 	l.counters.notStored(class)
 	return fmt.Errorf("%w: %w", classed(l.op, class), err)
 }
 
-// complete sets the fields that the context and the clock determine, and checks
-// the names.
-func (l *Log) complete(ctx context.Context, e *Event) error {
+// classOf returns the class of an error of a sink. After the deadline the event
+// may have been stored, unless the sink says that it was not.
+func classOf(ctx context.Context, err error) error {
+	refused := func() bool {
+		return errtree.Is(err, ErrFailed) || errtree.Is(err, ErrFull) || errtree.Is(err, ErrClosed)
+	}
+	if errtree.Is(err, ErrUncertain) || ctx.Err() != nil && !refused() {
+		return ErrUncertain
+	}
+	return ErrFailed
+}
+
+// from sets the fields that the context determines. A decoded request can fill
+// an Event, so the actor of the event does not count.
+func (e *Event) from(ctx context.Context) {
+	o := originOf(ctx)
+	e.Actor = Actor{}
+	if o.actor.identified() {
+		e.Actor = o.actor
+	}
+	if o.request != "" {
+		e.RequestID = o.request
+	}
+	if o.source != "" {
+		e.Source = o.source
+	}
+}
+
+// complete checks the names and the actor, and sets the remaining fields.
+func (l *Log) complete(e *Event) error {
 	if !isName(string(e.Action)) {
 		return l.badName("action", string(e.Action))
 	}
@@ -200,16 +217,16 @@ func (l *Log) complete(ctx context.Context, e *Event) error {
 	if e.Target.Type != "" && !isName(e.Target.Type) {
 		return l.badName("target type", e.Target.Type)
 	}
-	if e.Actor.ID == "" {
-		e.Actor = l.actor(ctx, e)
-	}
-	if e.Actor == (Actor{}) {
-		return classed(l.op+": "+string(e.Action), ErrNoActor)
-	}
-	if e.RequestID == "" {
-		e.RequestID, _ = ctx.Value(requestKey{}).(string)
+	if !e.Actor.identified() {
+		// Denials are always recorded, because they most often concern
+		// anonymous actors.
+		if !l.config.AllowAnonymous && e.Outcome != Denied {
+			return classed(l.op+": "+string(e.Action), ErrNoActor)
+		}
+		e.Actor = Actor{Type: anonymous}
 	}
 	e.fill()
+	e.resolve()
 	if l.config.MaxEvent > 0 {
 		e.fit(l.config.MaxEvent)
 	}
@@ -218,17 +235,4 @@ func (l *Log) complete(ctx context.Context, e *Event) error {
 
 func (l *Log) badName(kind, s string) error {
 	return &fault{l.op + ": " + kind + " " + quote.Text(s) + " is not a name", ErrInvalid}
-}
-
-// actor returns the actor of ctx, otherwise the anonymous actor if it is
-// allowed. Denials are always recorded, because they most often concern
-// anonymous actors.
-func (l *Log) actor(ctx context.Context, e *Event) Actor {
-	if a, ok := ActorFrom(ctx); ok {
-		return a
-	}
-	if l.config.AllowAnonymous || e.Outcome == Denied {
-		return Actor{Type: anonymous}
-	}
-	return Actor{}
 }

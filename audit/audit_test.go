@@ -331,3 +331,11 @@ func TestRecordAllocatesIDAndContext(t *testing.T) {
 		}
 	}
 }
+
+// members returns members that are all required.
+func members(sinks ...audit.Sink) (ms []audit.Member) {
+	for _, s := range sinks {
+		ms = append(ms, audit.Member{Sink: s})
+	}
+	return ms
+}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redoubt-go/redoubt/internal/ctxerr"
+	"github.com/redoubt-go/redoubt/internal/errtree"
 )
 
 // Overflow is the behavior of a full [Buffer].
@@ -54,6 +55,10 @@ type BufferConfig struct {
 	// Negative means 1.
 	MaxBatch int
 
+	// Timeout bounds one write to Next. Zero means 10 seconds. Negative means
+	// no limit.
+	Timeout time.Duration
+
 	// Delay is how long an incomplete batch waits for more events. Zero or
 	// negative means no delay: a batch contains the events that arrived during
 	// the previous write.
@@ -63,9 +68,10 @@ type BufferConfig struct {
 	Overflow Overflow
 
 	// OnError is called with a batch that Next refused. The events of the batch
-	// are lost, and the next gap event counts them. To try again, wrap Next in
-	// a retry. The goroutine of the buffer calls OnError, which must not block
-	// and must not keep the events. It may be nil.
+	// are lost, or uncertain if the error matches ErrUncertain, and the next
+	// gap event counts them. To try again, wrap Next in a retry. The goroutine
+	// of the buffer calls OnError, which must not block and must not keep the
+	// events. It may be nil.
 	OnError func(ctx context.Context, events []*Event, err error)
 }
 
@@ -100,13 +106,31 @@ type Buffer struct {
 	once    sync.Once          // for the first Close
 	senders sync.RWMutex       // held for reading while an event enters queue
 
-	pool          sync.Pool     // of *Event, which keep their slices
-	written, lost atomic.Uint64 // as in BufferStats
-	accepted      atomic.Uint64 // all accepted events
+	pool                     sync.Pool     // of *Event, which keep their slices
+	written, lost, uncertain atomic.Uint64 // as in BufferStats
+	accepted                 atomic.Uint64 // all accepted events
 
-	mu              sync.Mutex // guards the fields below
-	gap             uint64     // lost events that no gap event has counted yet
-	gapFrom, gapTil time.Time  // times of the first and last lost event
+	mu  sync.Mutex // guards gap
+	gap gap        // events that no gap event has counted yet
+}
+
+// A gap counts events that are not in the log, or perhaps not.
+type gap struct {
+	lost, uncertain uint64
+	from, til       time.Time // times of the first and last of them
+}
+
+// add includes another gap. Concurrent callers lose events in any order of
+// time, so both ends may move.
+func (g *gap) add(o gap) {
+	if empty := g.lost+g.uncertain == 0; empty || o.from.Before(g.from) {
+		g.from = o.from
+	}
+	if o.til.After(g.til) {
+		g.til = o.til
+	}
+	g.lost += o.lost
+	g.uncertain += o.uncertain
 }
 
 // A queued value is an event or a mark, which is closed when all events before
@@ -122,7 +146,7 @@ func NewBuffer(c BufferConfig) *Buffer {
 	if err := c.Validate(); err != nil {
 		panic(err)
 	}
-	c.Size, c.MaxBatch = cmp.Or(c.Size, 1024), max(cmp.Or(c.MaxBatch, 256), 1)
+	c.Size, c.MaxBatch, c.Timeout = cmp.Or(c.Size, 1024), max(cmp.Or(c.MaxBatch, 256), 1), cmp.Or(c.Timeout, defaultTimeout)
 	b := &Buffer{
 		config: c, op: opOf(c.Name, "audit: buffer"), queue: make(chan queued, c.Size),
 		closing: make(chan struct{}), stopped: make(chan struct{}), pool: sync.Pool{New: func() any { return new(Event) }},
@@ -135,9 +159,9 @@ func NewBuffer(c BufferConfig) *Buffer {
 
 // WriteEvents accepts copies of the events. With [Block] it waits for room.
 //
-// Errors: [ErrClosed]; [ErrFull] with [Fail]; ctx.Err() and context.Cause(ctx)
-// if ctx ends while WriteEvents waits; also [ErrUncertain] if some of the
-// events were accepted.
+// Errors: [ErrClosed]; [ErrFull] with [Fail]; [ErrFull], ctx.Err() and
+// context.Cause(ctx) if ctx ends while WriteEvents waits; also [ErrUncertain]
+// if some of the events were accepted.
 func (b *Buffer) WriteEvents(ctx context.Context, events []*Event) error {
 	b.senders.RLock()
 	defer b.senders.RUnlock()
@@ -168,7 +192,7 @@ func (b *Buffer) put(ctx context.Context, e *Event) error {
 	default:
 	}
 	if b.config.Overflow == Drop {
-		b.lose(1, e.Time, e.Time)
+		b.lose(gap{1, 0, e.Time, e.Time})
 		return nil
 	}
 	err := b.wait(ctx, q)
@@ -189,34 +213,30 @@ func (b *Buffer) wait(ctx context.Context, q queued) error {
 	case <-b.closing:
 		return classed(b.op, ErrClosed)
 	case <-ctx.Done():
-		return ctxerr.New(ctx, b.op+": wait for room")
+		return fmt.Errorf("%w: %w", classed(b.op, ErrFull), ctxerr.New(ctx, "wait for room"))
 	}
 }
 
 // lose counts events for the next gap event.
-func (b *Buffer) lose(n uint64, from, til time.Time) {
-	b.lost.Add(n)
+func (b *Buffer) lose(g gap) {
+	b.lost.Add(g.lost)
+	b.uncertain.Add(g.uncertain)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.widen(n, from, til)
-}
-
-// widen adds lost events to the next gap. Concurrent callers lose events in any
-// order of time, so both ends may move. The caller holds mu.
-func (b *Buffer) widen(n uint64, from, til time.Time) {
-	if b.gap == 0 || from.Before(b.gapFrom) {
-		b.gapFrom = from
-	}
-	if b.gap == 0 || til.After(b.gapTil) {
-		b.gapTil = til
-	}
-	b.gap += n
+	b.gap.add(g)
 }
 
 // run writes batches until the queue is empty after Close.
 func (b *Buffer) run(ctx context.Context) {
-	defer close(b.stopped)
-	defer b.abort()
+	ended := false
+	defer func() {
+		if !ended { // runtime.Goexit in the sink or the hook
+			go b.run(ctx)
+			return
+		}
+		b.abort()
+		close(b.stopped)
+	}()
 	batch := make([]*Event, 1, b.config.MaxBatch+1) // the first element is for a gap event
 	for more := true; more; {
 		var mark chan<- struct{}
@@ -229,6 +249,7 @@ func (b *Buffer) run(ctx context.Context) {
 			close(mark)
 		}
 	}
+	ended = true
 }
 
 // collect waits for the first event and takes further events up to a mark. More
@@ -268,41 +289,58 @@ func (b *Buffer) write(ctx context.Context, batch []*Event) {
 	// The gap is reset before the write, so that events lost during the write
 	// count in the next gap. If the write fails, the gap is restored.
 	b.mu.Lock()
-	gap, from, til := b.gap, b.gapFrom, b.gapTil
-	b.gap = 0
+	g := b.gap
+	b.gap = gap{}
 	b.mu.Unlock()
 	events := batch[1:]
-	if gap > 0 {
-		batch[0] = gapEvent(gap, from, til)
+	if g.lost+g.uncertain > 0 {
+		batch[0] = gapEvent(g)
 		events = batch
 	}
 	if len(events) == 0 {
 		return
 	}
-	err := b.config.Next.WriteEvents(ctx, events)
+	err := classed(b.op+": the sink did not return", ErrUncertain)
+	defer func() { b.count(ctx, batch[1:], g, err) }()
+	if b.config.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, b.config.Timeout)
+		defer cancel()
+	}
+	err = b.config.Next.WriteEvents(ctx, events)
+}
+
+// count counts a batch that was written behind the gap event of g.
+func (b *Buffer) count(ctx context.Context, events []*Event, g gap, err error) {
 	if err == nil {
-		b.written.Add(uint64(len(batch) - 1))
+		b.written.Add(uint64(len(events)))
 		return
 	}
-	if gap > 0 {
-		b.mu.Lock()
-		b.widen(gap, from, til) // not in the log yet
-		b.mu.Unlock()
+	b.mu.Lock()
+	b.gap.add(g) // not in the log yet
+	b.mu.Unlock()
+	unsure := errtree.Is(err, ErrUncertain)
+	for _, e := range events {
+		g := gap{lost: 1, from: e.Time, til: e.Time}
+		if unsure {
+			g.lost, g.uncertain = 0, 1
+		}
+		b.lose(g)
 	}
-	for _, e := range batch[1:] {
-		b.lose(1, e.Time, e.Time)
-	}
-	if b.config.OnError != nil && len(batch) > 1 {
-		b.config.OnError(ctx, batch[1:], err)
+	if b.config.OnError != nil && len(events) > 0 {
+		b.config.OnError(ctx, events, err)
 	}
 }
 
 // gapEvent returns the event that counts lost events. Its actor is the buffer,
 // because no request caused it.
-func gapEvent(lost uint64, from, til time.Time) *Event {
+func gapEvent(g gap) *Event {
 	e := &Event{
 		Action: "audit.gap", Outcome: Failure, Code: "lost", Actor: Actor{ID: "audit.buffer", Type: "program"},
-		Attrs: []slog.Attr{slog.Uint64("lost", lost), slog.Time("first", from), slog.Time("last", til)},
+		Attrs: []slog.Attr{slog.Uint64("lost", g.lost), slog.Time("first", g.from), slog.Time("last", g.til)},
+	}
+	if g.uncertain > 0 {
+		e.Attrs = append(e.Attrs, slog.Uint64("uncertain", g.uncertain))
 	}
 	e.fill()
 	return e
@@ -361,7 +399,7 @@ func (b *Buffer) Close(ctx context.Context) error {
 		err = ctxerr.New(ctx, b.op+": close")
 	}
 	b.mu.Lock()
-	missing := b.gap
+	missing := b.gap.lost + b.gap.uncertain
 	b.mu.Unlock()
 	// Lost events that a gap event has counted are not missing.
 	if missing += uint64(b.Stats().Waiting); missing == 0 {

@@ -340,3 +340,76 @@ func panicOf(f func()) (err error) {
 	f()
 	return nil
 }
+
+// A buffer that has refused an event says so, also after the deadline.
+func TestRefusalOfABufferIsNotUncertain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		b := audit.NewBuffer(audit.BufferConfig{Size: 1, Next: audit.SinkFunc(func(context.Context, []*audit.Event) error { <-release; return nil })})
+		l := audit.New(audit.Config{Sink: b, Timeout: time.Second})
+		var err error
+		for range 4 {
+			err = l.Record(alice(), audit.Event{Action: "a", Outcome: "b"})
+		}
+		checkIs(t, err, audit.ErrFailed, audit.ErrFull, context.DeadlineExceeded)
+		if errors.Is(err, audit.ErrUncertain) {
+			t.Errorf("uncertain: %v", err)
+		}
+		close(release)
+		if err := b.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A batch that may be stored counts as uncertain, not as lost.
+func TestUncertainBatchIsNotLost(t *testing.T) {
+	m := &memory{}
+	unsure := true
+	b := audit.NewBuffer(audit.BufferConfig{Next: audit.SinkFunc(func(ctx context.Context, es []*audit.Event) error {
+		_ = m.WriteEvents(ctx, es)
+		if unsure {
+			unsure = false
+			return fmt.Errorf("no answer: %w", audit.ErrUncertain)
+		}
+		return nil
+	})})
+	_ = b.WriteEvents(context.Background(), ev("1"))
+	_ = b.Flush(context.Background())
+	_ = b.WriteEvents(context.Background(), ev("2"))
+	if err := b.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	checkEqual(t, b.Stats(), audit.BufferStats{Written: 1, Uncertain: 1})
+	attrs := fmt.Sprint(m.events[1].Attrs)
+	if !strings.Contains(attrs, "lost=0") || !strings.Contains(attrs, "uncertain=1") {
+		t.Errorf("gap event with %s", attrs)
+	}
+}
+
+// A sink that hangs until its context ends, or ends its goroutine, does not
+// stop the buffer.
+func TestBufferSurvivesTheSink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls, m := 0, &memory{}
+		b := audit.NewBuffer(audit.BufferConfig{Timeout: time.Second, Next: audit.SinkFunc(func(ctx context.Context, es []*audit.Event) error {
+			switch calls++; calls {
+			case 1:
+				<-ctx.Done()
+				return ctx.Err()
+			case 2:
+				runtime.Goexit()
+			}
+			return m.WriteEvents(ctx, es)
+		})})
+		start := time.Now()
+		for i := range 3 {
+			_ = b.WriteEvents(context.Background(), ev(fmt.Sprint(i)))
+			time.Sleep(2 * time.Second)
+		}
+		if err := b.Close(context.Background()); err != nil || time.Since(start) != 6*time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		checkEqual(t, b.Stats(), audit.BufferStats{Written: 1, Lost: 1, Uncertain: 1})
+	})
+}

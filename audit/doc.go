@@ -19,14 +19,7 @@
 //	ctx = audit.WithActor(ctx, audit.Actor{ID: "alice"})
 //	err := key.Set(ctx, "sk_live_abc123") // recorded, then applied
 //
-// For a plain struct, [Object.Diff] records the differences between two values:
-//
-//	type user struct {
-//		Email string `audit:"email"`
-//		Phone string `audit:"phone,sensitive"`
-//	}
-//	before, after := user{"a@x", "1"}, user{"b@x", "2"}
-//	_, err := log.Object("user", "u-1").Diff(ctx, before, after)
+// Package audit/diff records the differences between two plain structs.
 //
 // # Guard an operation
 //
@@ -53,10 +46,14 @@
 //
 // A [Sink] stores the events: [JSON], [Slog], a [SinkFunc], or the
 // tamper-evident file of package audit/ledger. A [Buffer] writes in the
-// background, and a [Quorum] writes to several sinks:
+// background, and a [Quorum] writes to several sinks. Here the first sink must
+// store every event, and the other receives copies if it can:
 //
 //	both := audit.NewQuorum(audit.QuorumConfig{
-//		Sinks: []audit.Sink{sink, failing{}},
+//		Members: []audit.Member{
+//			{Sink: sink},
+//			{Sink: remote, BestEffort: true, Filter: important},
+//		},
 //	})
 //	log := audit.New(audit.Config{Sink: both})
 //

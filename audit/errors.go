@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/redoubt-go/redoubt/internal/ctxerr"
 	"github.com/redoubt-go/redoubt/internal/errtree"
@@ -32,6 +33,10 @@ var (
 	// ErrUncertain means that the sink did not answer in time or does not know
 	// whether it stored the event.
 	ErrUncertain = errors.New("audit: event may or may not be recorded")
+	// ErrUnrecorded means that the work of a [Guard] was started, and that its
+	// result is not recorded. Such an error never matches ErrFailed, and is not
+	// retryable.
+	ErrUnrecorded = errors.New("audit: done, but its result is not recorded")
 	// ErrFull means that a [Buffer] is full.
 	ErrFull = errors.New("audit: full")
 	// ErrClosed means that a [Buffer] is closed.
@@ -80,16 +85,35 @@ func both(a, b error) error {
 
 // A FieldError reports a refused operation on a [Field]. Its text never
 // contains the value. If the field is sensitive, its text does not contain the
-// error of a Check function either. Errors.Is and errors.As still find that
-// error.
+// error of a Check function either. Errors.Is and errors.As find that error,
+// errors.Unwrap does not.
 type FieldError struct {
 	Target Target // the object; the text does not contain its ID
 	Field  string // name of the attribute
 	Code   Code   // "invalid" or "unset"
 
-	rule  string       // the broken rule, without any value
-	class error        // ErrInvalid or ErrUnset
-	cause func() error // a closure, which printers of structs cannot enter
+	rule  string // the broken rule, without any value
+	class error  // ErrInvalid or ErrUnset
+	hidden
+}
+
+// A hidden error is found by errors.Is and errors.As, but not by programs that
+// unwrap errors to print them. The closure keeps printers of structs out.
+type hidden struct{ cause func() error }
+
+// Is reports whether the cause matches target.
+func (h hidden) Is(target error) bool { return errtree.Is(h.Hidden(), target) }
+
+// As finds target in the cause.
+func (h hidden) As(target any) bool { return errtree.As(h.Hidden(), target) }
+
+// Hidden returns the cause, for packages of this library that read the
+// properties of errors.
+func (h hidden) Hidden() error {
+	if h.cause == nil {
+		return nil
+	}
+	return h.cause()
 }
 
 // Error returns target type, field, code and rule.
@@ -104,13 +128,9 @@ func (e *FieldError) Error() string {
 // Format writes the text of Error for every verb.
 func (e *FieldError) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, e.Error()) }
 
-// Unwrap returns the class and the error of the Check function, if any.
-func (e *FieldError) Unwrap() []error {
-	if e.cause == nil {
-		return []error{e.class}
-	}
-	return []error{e.class, e.cause()}
-}
+// Is reports whether target is the class, or matches the error of the Check
+// function.
+func (e *FieldError) Is(target error) bool { return target == e.class || e.hidden.Is(target) }
 
 // LogValue returns target, field and code, but no value.
 func (e *FieldError) LogValue() slog.Value {
@@ -123,6 +143,9 @@ type DeniedError struct {
 	Action Action // the refused action
 	Target Target // its object
 	Err    error  // the error of Guard.Allow
+
+	// Permission is the missing permission, if Guard.Allow is a [Permission].
+	Permission string
 }
 
 // Error returns the action and the reason, which is cut at 64 bytes.
@@ -146,8 +169,12 @@ func (e *DeniedError) Retryable() bool { return e.code() == "undecided" }
 
 // LogValue returns action, target and code.
 func (e *DeniedError) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("action", string(e.Action)), slog.String("target_type", e.Target.Type),
-		slog.String("target", e.Target.ID), slog.String("code", string(e.code())))
+	as := []slog.Attr{slog.String("action", string(e.Action)), slog.String("target_type", e.Target.Type),
+		slog.String("target", e.Target.ID), slog.String("code", string(e.code()))}
+	if e.Permission != "" {
+		as = append(as, slog.String("permission", e.Permission))
+	}
+	return slog.GroupValue(as...)
 }
 
 func (e *DeniedError) code() Code {
@@ -161,18 +188,16 @@ func (e *DeniedError) code() Code {
 }
 
 // Opaque returns an error that prints code in place of the text of cause, which
-// may contain secrets. Errors.Is and errors.As still find cause, and so does
-// every program that unwraps errors to print them. If the work of a [Guard]
-// fails with an opaque error, the guard records its code.
+// may contain secrets. Errors.Is and errors.As find cause, errors.Unwrap does
+// not, so that programs that print all wrapped errors print code only. If the
+// work of a [Guard] fails with an opaque error, the guard records its code.
 func Opaque(code Code, cause error) error {
-	return &opaqueError{code, func() error { return cause }}
+	return &opaqueError{code, hidden{func() error { return cause }}}
 }
 
-// An opaqueError holds its cause in a closure, which printers of structs cannot
-// enter.
 type opaqueError struct {
-	code  Code
-	cause func() error
+	code Code
+	hidden
 }
 
 // Error returns the code, in quotes if it is not a name.
@@ -181,14 +206,47 @@ func (e *opaqueError) Error() string { return quote.Name(string(e.code)) }
 // Format writes the text of Error for every verb.
 func (e *opaqueError) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, e.Error()) }
 
-// Unwrap returns the cause.
-func (e *opaqueError) Unwrap() error { return e.cause() }
-
 // LogValue returns the code.
 func (e *opaqueError) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
 // MarshalText returns the code.
 func (e *opaqueError) MarshalText() ([]byte, error) { return []byte(e.Error()), nil }
+
+// An unrecordedError reports work whose result is not recorded. Its class is
+// ErrUnrecorded in place of the class of record, and record decides nothing
+// about a retry.
+type unrecordedError struct {
+	op     string
+	work   error // the error of the work, if any
+	record error // the error of the log
+}
+
+// Error returns the error of the work and the error of the log.
+func (e *unrecordedError) Error() string {
+	s := e.op + ": " + strings.TrimPrefix(ErrUnrecorded.Error(), "audit: ") + ": " + strings.TrimPrefix(e.record.Error(), "audit: ")
+	if e.work != nil {
+		s = fmt.Sprintf("%v; %s", e.work, s)
+	}
+	return s
+}
+
+// Is reports whether target is the class, or a cause of the log's error.
+func (e *unrecordedError) Is(target error) bool {
+	return target == ErrUnrecorded ||
+		target != ErrFailed && target != ErrUncertain && errtree.Is(e.record, target)
+}
+
+// Unwrap returns the error of the work.
+func (e *unrecordedError) Unwrap() error { return e.work }
+
+// Retryable reports false: another call would do the work again.
+func (e *unrecordedError) Retryable() bool { return false }
+
+// RetryAfter reports 0, for the same reason.
+func (e *unrecordedError) RetryAfter() time.Duration { return 0 }
+
+// Rejected reports false: the work was started.
+func (e *unrecordedError) Rejected() bool { return false }
 
 // codeOf returns the code of a failure: the code of an opaque error, otherwise
 // "failed".

@@ -1,11 +1,12 @@
 package audit
 
 import (
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
-	"unicode/utf8"
+
+	"github.com/redoubt-go/redoubt/internal/show"
 )
 
 // An Action names an operation: a constant or a name of your own, such as
@@ -168,45 +169,77 @@ func newID() string {
 	return string(id[:])
 }
 
-// fit enforces Config.MaxEvent: it removes the attributes, then the changes,
-// then the end of the reason. Other fields are short, see AppendJSON.
-func (e *Event) fit(max int) {
-	changes, attrs := 0, attrsSize(e.Attrs, 0)
-	for _, c := range e.Changes {
-		changes += len(c.Field) + min(len(c.Old), maxText) + min(len(c.New), maxText)
-	}
-	reason := min(len(e.Reason), maxText)
-	if attrs+changes+reason > max && attrs > 0 {
-		e.Attrs, attrs, e.Truncated = nil, 0, true
-	}
-	if changes+reason > max && changes > 0 {
-		e.Changes, changes, e.Truncated = nil, 0, true
-	}
-	if reason > max {
-		e.Reason, e.Truncated = cut(e.Reason, max), true
+// resolve turns attributes whose text comes from methods of other types into
+// plain values. No foreign code then runs in a sink, which may hold a lock, and
+// all sinks see the same values.
+func (e *Event) resolve() {
+	if slices.ContainsFunc(e.Attrs, isForeign) {
+		l := attrLimit{left: maxEvent, cut: e.Truncated}
+		e.Attrs = l.group(e.Attrs, 1)
+		e.Truncated = l.cut
 	}
 }
 
-// attrsSize returns an upper bound of the text of the attributes. Values that
-// need fmt are not printed for this; they count with the bound of a text.
-func attrsSize(as []slog.Attr, depth int) (n int) {
-	for i := range as {
-		a := &as[i]
-		n += len(a.Key)
-		switch a.Value.Kind() {
-		case slog.KindString:
-			n += min(len(a.Value.String()), maxText)
-		case slog.KindGroup:
-			if depth < maxDepth {
-				n += attrsSize(a.Value.Group(), depth+1)
-			}
-		case slog.KindAny, slog.KindLogValuer:
-			n += maxText
-		default:
-			n += 24 // a number or a time
-		}
+func isForeign(a slog.Attr) bool {
+	switch a.Value.Kind() {
+	case slog.KindAny, slog.KindLogValuer:
+		return true
+	case slog.KindGroup:
+		return slices.ContainsFunc(a.Value.Group(), isForeign)
 	}
-	return n
+	return false
+}
+
+// fit enforces Config.MaxEvent on resolved attributes: it removes attributes
+// that do not fit, then changes, then the end of the reason. Other fields are
+// short, see AppendJSON.
+func (e *Event) fit(max int) {
+	left := max - min(len(e.Reason), maxText)
+	if left < 0 {
+		e.Reason, e.Truncated, left = show.Cut(e.Reason, max), true, 0
+	}
+	e.Changes = fitting(e, e.Changes, &left, func(c *Change) int {
+		return len(c.Field) + min(len(c.Old), maxText) + min(len(c.New), maxText)
+	})
+	e.Attrs = fitting(e, e.Attrs, &left, func(a *slog.Attr) int { return attrSize(a, 0) })
+}
+
+// fitting returns list without the elements that do not fit into left. It
+// copies the list if it removes anything.
+func fitting[T any](e *Event, list []T, left *int, size func(*T) int) []T {
+	for i := range list {
+		if n := size(&list[i]); n <= *left {
+			*left -= n
+			continue
+		}
+		out := slices.Clone(list[:i])
+		for j := i + 1; j < len(list); j++ {
+			if n := size(&list[j]); n <= *left {
+				*left -= n
+				out = append(out, list[j])
+			}
+		}
+		e.Truncated = true
+		return out
+	}
+	return list
+}
+
+// attrSize returns an upper bound of the text of a resolved attribute.
+func attrSize(a *slog.Attr, depth int) int {
+	n := len(a.Key)
+	switch a.Value.Kind() {
+	case slog.KindString:
+		return n + min(len(a.Value.String()), maxText)
+	case slog.KindGroup:
+		for _, a := range a.Value.Group() {
+			if depth < maxDepth {
+				n += attrSize(&a, depth+1)
+			}
+		}
+		return n
+	}
+	return n + 24 // a number or a time
 }
 
 // isName reports whether s needs no quotes in a log line, a query or a
@@ -240,19 +273,6 @@ const (
 	maxDepth = 8        // groups inside groups
 )
 
-// cut returns at most n bytes of s and splits no rune.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for i := n; i > n-utf8.UTFMax; i-- {
-		if utf8.RuneStart(s[i]) {
-			return s[:i]
-		}
-	}
-	return s[:n] // not UTF-8
-}
-
 // An attrLimit applies the bounds of an event to slog attributes, because slog
 // handlers have no bounds of their own.
 type attrLimit struct {
@@ -263,7 +283,7 @@ type attrLimit struct {
 // text returns s, cut at the bound of a text, and counts it.
 func (l *attrLimit) text(s string) string {
 	if len(s) > maxText {
-		s, l.cut = cut(s, maxText), true
+		s, l.cut = show.Cut(s, maxText), true
 	}
 	l.left -= len(s) + 16 // an empty text costs memory too
 	return s
@@ -290,7 +310,9 @@ func (l *attrLimit) value(v slog.Value, depth int) slog.Value {
 	case slog.KindString:
 		return slog.StringValue(l.text(v.String()))
 	case slog.KindAny: // a handler would print all of it
-		return slog.StringValue(l.text(fmt.Sprintf("%+v", v.Any())))
+		text, cut := show.Attr(v.Any(), maxText)
+		l.cut = l.cut || cut
+		return slog.StringValue(l.text(text))
 	case slog.KindGroup:
 		if depth == maxDepth {
 			l.cut = true

@@ -155,6 +155,16 @@ func ExampleWithRequestID() {
 	// Output: req-77
 }
 
+func ExampleWithSource() {
+	log := audit.New(audit.Config{Sink: audit.SinkFunc(func(_ context.Context, events []*audit.Event) error {
+		fmt.Println(events[0].Source)
+		return nil
+	})})
+	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
+	_ = log.Record(audit.WithSource(ctx, "192.0.2.7"), audit.Event{Action: "login", Outcome: audit.Success})
+	// Output: 192.0.2.7
+}
+
 func ExampleEvent() {
 	e := audit.Event{
 		Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), ID: "1", Action: audit.Modify, Outcome: audit.Success,
@@ -393,23 +403,6 @@ func ExampleOpaque() {
 	// Output: db_down true
 }
 
-func ExampleObject_Diff() {
-	log := audit.New(audit.Config{Sink: sink})
-	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
-
-	type user struct {
-		Email string `audit:"email"`
-		Phone string `audit:"phone,sensitive"`
-	}
-	before, after := user{"a@x", "1"}, user{"b@x", "2"}
-	_, err := log.Object("user", "u-1").Diff(ctx, before, after)
-
-	fmt.Println(err) // if it is nil, store after
-	// Output:
-	// actor=alice action=modify outcome=success target=user/u-1 field=email old=a@x new=b@x field=phone old=*** new=***
-	// <nil>
-}
-
 func ExampleNewBuffer() {
 	buffer := audit.NewBuffer(audit.BufferConfig{Next: sink})
 	log := audit.New(audit.Config{Sink: buffer})
@@ -445,7 +438,7 @@ func ExampleBufferConfig() {
 func ExampleBufferStats() {
 	b, _ := json.Marshal(audit.BufferStats{Written: 7, Lost: 1})
 	fmt.Println(string(b))
-	// Output: {"name":"","written":7,"lost":1,"waiting":0}
+	// Output: {"name":"","written":7,"lost":1,"uncertain":0,"waiting":0}
 }
 
 func ExampleOverflow() {
@@ -454,31 +447,48 @@ func ExampleOverflow() {
 }
 
 func ExampleQuorumConfig() {
-	fmt.Println(audit.QuorumConfig{Need: 2, Sinks: []audit.Sink{sink}}.Validate())
+	fmt.Println(audit.QuorumConfig{Need: 2, Members: []audit.Member{{Sink: sink}}}.Validate())
 	// Output: audit: quorum: Need is 2, want 0 to 1
 }
 
 func ExampleNewQuorum() {
 	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
 
+	remote := failing{}
+	important := func(e *audit.Event) bool { return e.Action != audit.Read }
+
 	both := audit.NewQuorum(audit.QuorumConfig{
-		Sinks: []audit.Sink{sink, failing{}},
+		Members: []audit.Member{
+			{Sink: sink},
+			{Sink: remote, BestEffort: true, Filter: important},
+		},
 	})
 	log := audit.New(audit.Config{Sink: both})
 
 	err := log.Record(ctx, audit.Event{Action: "login", Outcome: audit.Success})
-	fmt.Println(errors.Is(err, audit.ErrUncertain))
+	fmt.Println(err)
 	// Output:
 	// actor=alice action=login outcome=success
-	// true
+	// <nil>
 }
 
 func ExampleQuorum() {
-	log := audit.New(audit.Config{Sink: audit.NewQuorum(audit.QuorumConfig{Need: 1, Sinks: []audit.Sink{failing{}, sink}})})
+	either := audit.NewQuorum(audit.QuorumConfig{Need: 1, Members: []audit.Member{{Sink: failing{}}, {Sink: sink}}})
+	log := audit.New(audit.Config{Sink: either})
 	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
 	fmt.Println(log.Record(ctx, audit.Event{Action: "login", Outcome: audit.Success}))
 	// Output:
 	// actor=alice action=login outcome=success
+	// <nil>
+}
+
+func ExampleMember() {
+	m := audit.Member{Sink: sink, Filter: func(e *audit.Event) bool { return e.Outcome == audit.Denied }}
+	q := audit.NewQuorum(audit.QuorumConfig{Members: []audit.Member{m}})
+	_ = q.WriteEvents(context.Background(), []*audit.Event{{Action: "a", Outcome: audit.Success}, {Action: "b", Outcome: audit.Denied}})
+	fmt.Println(q.Close(context.Background()))
+	// Output:
+	// action=b outcome=denied
 	// <nil>
 }
 

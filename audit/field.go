@@ -2,20 +2,23 @@ package audit
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"strconv"
-	"sync"
 	"sync/atomic"
 
+	"github.com/redoubt-go/redoubt/internal/show"
 	"github.com/redoubt-go/redoubt/internal/errtree"
 	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
 // A Field is an audited attribute of an object. Every operation is recorded
 // before it is applied. An operation that cannot be recorded is not applied.
+// Reads do not wait for each other, only for changes. Waiting ends with the
+// context.
 //
 // A Field is a pointer: copies, including copies inside structs, share the
 // value. It shows its mask to fmt, slog and encoders, and nothing to code that
@@ -26,7 +29,7 @@ type Field[T any] struct{ c *cell[T] }
 // A cell holds the value in an atomic.Pointer, an unsafe pointer that printers
 // of structs do not follow. A stored value never changes.
 type cell[T any] struct {
-	mu   sync.Mutex // held while a change is recorded and applied: the log has the order of the changes
+	gate gate // held while an event is recorded and applied: the log has the order of the changes
 	attr *Attribute[T]
 	obj  *Object
 	err  error // an invalid name
@@ -50,16 +53,19 @@ func (f Field[T]) Get(ctx context.Context) (T, error) {
 	return zero, err
 }
 
-// get records a read between the changes of the field.
+// get records a read between the changes of the field, and at the same time as
+// other reads.
 func (c *cell[T]) get(ctx context.Context) (T, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	var zero T
+	if err := c.gate.lock(ctx, false); err != nil {
+		return zero, err
+	}
+	defer c.gate.unlock()
 	v, err := c.value()
 	if err != nil {
 		return v, err
 	}
 	if err := c.emit(ctx, Event{Action: Read, Outcome: Success, Changes: c.change("", "")}); err != nil {
-		var zero T
 		return zero, err
 	}
 	return v, nil
@@ -95,8 +101,10 @@ func (f Field[T]) Update(ctx context.Context, fn func(old T, ok bool) (T, error)
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if err := c.gate.lock(ctx, true); err != nil {
+		return err
+	}
+	defer c.gate.unlock()
 	ev := Event{Action: Create, Outcome: Success}
 	var old T
 	oldText := ""
@@ -149,8 +157,10 @@ func (f Field[T]) Delete(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if err := c.gate.lock(ctx, true); err != nil {
+		return err
+	}
+	defer c.gate.unlock()
 	p := c.v.Load()
 	if p == nil {
 		return c.refusal("unset", ErrUnset)
@@ -205,6 +215,16 @@ func (f *Field[T]) UnmarshalText([]byte) error {
 // UnmarshalJSON always fails with errors.ErrUnsupported, as UnmarshalText does.
 func (f *Field[T]) UnmarshalJSON([]byte) error { return f.UnmarshalText(nil) }
 
+// Value always fails with errors.ErrUnsupported: a database would store the
+// mask. Store the value that Get returns.
+func (f Field[T]) Value() (driver.Value, error) {
+	return nil, fmt.Errorf("audit: store a field: %w", errors.ErrUnsupported)
+}
+
+// Scan always fails with errors.ErrUnsupported, as UnmarshalText does. Use
+// [Attribute.Load].
+func (f *Field[T]) Scan(any) error { return f.UnmarshalText(nil) }
+
 // begin returns the cell, or the error that prevents an operation. These errors
 // are mistakes of the program or canceled calls, and are not recorded as
 // events.
@@ -235,6 +255,9 @@ func (c *cell[T]) emit(ctx context.Context, e Event) error {
 // shown returns the text of a value in an event: the token if the attribute and
 // the log have tokens, otherwise the mask.
 func (c *cell[T]) shown(v T) string {
+	if !c.attr.Sensitive && c.attr.Mask == nil {
+		return show.Change(v, maxText)
+	}
 	if !c.attr.Sensitive || !c.attr.Token || len(c.obj.log.tokens) == 0 {
 		return c.attr.masked(v)
 	}
@@ -255,7 +278,7 @@ func (c *cell[T]) check(v T) error {
 		return nil
 	}
 	e := c.refusal("invalid", ErrInvalid)
-	e.cause = func() error { return err }
+	e.hidden = hidden{func() error { return err }}
 	if rule, ok := errtree.Find[ruleError](err); ok {
 		e.rule = string(rule)
 	} else if !c.attr.Sensitive { // the text may contain the value

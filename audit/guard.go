@@ -6,14 +6,23 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/redoubt-go/redoubt/internal/errtree"
 	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
 // A Guard starts work only if the work is allowed and recorded. It records an
 // event with the outcome [Attempt] before the work and an event with [Success]
 // or [Failure] after it. The second event has the ID of the first in its
-// attribute "attempt". Refused work leaves one event, with [Denied]. Use a
-// Guard with [Do], [Wrap], [WrapArg] or [Guard.Do].
+// attribute "attempt". Refused work leaves one event, with [Denied] and, if the
+// reason is a [Permission], the attribute "permission". Use a Guard with [Do],
+// [Wrap], [WrapArg] or [Guard.Do].
+//
+// A Guard is a value. For a target or attributes that are known with the call
+// only, change a copy of it:
+//
+//	g := guard
+//	g.Target.ID, g.Attrs = order, []slog.Attr{slog.Int("cents", 1999)}
+//	err := g.Do(ctx, refund)
 type Guard struct {
 	// Log records the events. Required: without a Log, Do calls nothing and
 	// fails.
@@ -24,6 +33,14 @@ type Guard struct {
 
 	// Target is the object of the work. It may be zero.
 	Target Target
+
+	// Reason is the reason in every event, as a text for people. It may be
+	// empty. It must not contain secrets.
+	Reason string
+
+	// Attrs are attributes of every event, such as an amount. They must not
+	// contain secrets.
+	Attrs []slog.Attr
 
 	// Allow decides whether the work may start. Any error refuses the work. Nil
 	// allows every actor in the context. See also [Permission].
@@ -55,18 +72,23 @@ func (g Guard) Do(ctx context.Context, fn func(context.Context) error) error {
 // Do runs fn under g. A panic of fn is recorded as a failure and continues.
 //
 // If the event after the work cannot be recorded, Do returns the result of fn
-// together with the error of that event. This error may match [ErrFailed]
-// although fn has run.
+// and an error that matches [ErrUnrecorded] and the error of fn. It is not
+// retryable, so that a retry does not do the work twice.
 //
 // Errors: the error of fn unchanged, [*DeniedError], the error of
-// [Guard.Validate], the errors of [Log.Record].
+// [Guard.Validate], the errors of [Log.Record] if fn was not called,
+// [ErrUnrecorded] if it was.
 func Do[T any](ctx context.Context, g Guard, fn func(context.Context) (T, error)) (v T, err error) {
 	id, err := g.enter(ctx)
 	if err != nil {
 		return v, err
 	}
 	code := Code("panic") // until fn has returned
-	defer func() { err = both(err, g.leave(ctx, id, code)) }()
+	defer func() {
+		if lost := g.leave(ctx, id, code); lost != nil {
+			err = &unrecordedError{op: "audit: " + string(g.Action), work: err, record: lost}
+		}
+	}()
 	v, err = fn(ctx)
 	if code = ""; err != nil {
 		code = codeOf(err) // the text of err may contain secrets
@@ -96,10 +118,14 @@ func (g Guard) enter(ctx context.Context) (id string, err error) {
 	if err := done(ctx); err != nil {
 		return "", err
 	}
-	e := Event{ID: newID(), Action: g.Action, Outcome: Attempt, Target: g.Target}
+	e := Event{ID: newID(), Action: g.Action, Outcome: Attempt, Target: g.Target, Reason: g.Reason, Attrs: g.Attrs}
 	if err := g.allow(ctx); err != nil {
 		denied := &DeniedError{Action: g.Action, Target: g.Target, Err: err}
 		e.Outcome, e.Code = Denied, denied.code()
+		if p, ok := errtree.Find[*permissionError](err); ok {
+			denied.Permission = p.permission
+			e.Attrs = append([]slog.Attr{slog.String("permission", p.permission)}, g.Attrs...)
+		}
 		return "", both(denied, g.Log.write(ctx, &e))
 	}
 	return e.ID, g.Log.write(ctx, &e)
@@ -118,11 +144,11 @@ func (g Guard) allow(ctx context.Context) error {
 // leave records the result of the work, even if the context of the caller has
 // ended since.
 func (g Guard) leave(ctx context.Context, attempt string, code Code) error {
-	e := Event{Action: g.Action, Outcome: Success, Target: g.Target, Code: code}
+	e := Event{Action: g.Action, Outcome: Success, Target: g.Target, Reason: g.Reason, Code: code}
 	if code != "" {
 		e.Outcome = Failure
 	}
-	e.Attrs = []slog.Attr{slog.String("attempt", attempt)}
+	e.Attrs = append([]slog.Attr{slog.String("attempt", attempt)}, g.Attrs...)
 	return g.Log.write(ctx, &e)
 }
 
@@ -137,13 +163,24 @@ func Permission(p string, has func(ctx context.Context, a Actor, p string) (bool
 		if !ok {
 			return ErrNoActor
 		}
-		op := "permission " + quote.Text(p)
 		switch ok, err := has(ctx, a, p); {
 		case err != nil:
-			return fmt.Errorf("%s undecided: %w", op, err)
+			return &permissionError{p, " undecided: " + fmt.Sprint(err), err}
 		case !ok:
-			return &fault{op + ": denied", ErrDenied}
+			return &permissionError{p, ": denied", ErrDenied}
 		}
 		return nil
 	}
 }
+
+// A permissionError reports a permission that an actor does not have.
+type permissionError struct {
+	permission string
+	text       string
+	err        error
+}
+
+func (e *permissionError) Error() string {
+	return "permission " + quote.Text(e.permission) + e.text
+}
+func (e *permissionError) Unwrap() error { return e.err }

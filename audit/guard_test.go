@@ -3,10 +3,15 @@ package audit_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/redoubt-go/redoubt/audit"
+	"github.com/redoubt-go/redoubt/internal/errtree"
 )
 
 func TestRefusalsAreEvents(t *testing.T) {
@@ -82,7 +87,7 @@ func TestGuardFaults(t *testing.T) {
 
 	m.fail, g.Allow = nil, nil
 	v, err := audit.Do(alice(), g, func(context.Context) (int, error) { m.fail = errSink; return 7, nil })
-	checkIs(t, err, audit.ErrFailed)
+	checkIs(t, err, audit.ErrUnrecorded, errSink)
 	if v != 7 {
 		t.Errorf("result %d of work that was done, want 7", v)
 	}
@@ -135,4 +140,113 @@ func TestWrapArgPassesTheArgument(t *testing.T) {
 	_, err := double(context.Background(), 21)
 	checkIs(t, err, audit.ErrDenied, audit.ErrNoActor)
 	checkEvents(t, m, "a attempt", "a success", "a denied no_actor")
+}
+
+// scriptSink fails the calls for which its script has an error.
+type scriptSink struct {
+	memory
+	calls  int
+	script []func(context.Context) error
+}
+
+func (s *scriptSink) WriteEvents(ctx context.Context, events []*audit.Event) error {
+	s.calls++
+	if s.calls <= len(s.script) && s.script[s.calls-1] != nil {
+		if err := s.script[s.calls-1](ctx); err != nil {
+			return err
+		}
+	}
+	return s.memory.WriteEvents(ctx, events)
+}
+
+// refunds calls the guarded work as a retry does: again, unless the error says
+// that it must not be called again.
+func refunds(g audit.Guard, work func() error) (done int, err error) {
+	for range 3 {
+		err = g.Do(alice(), func(context.Context) error { done++; return work() })
+		var r interface{ Retryable() bool }
+		if err == nil || errors.As(err, &r) && !r.Retryable() {
+			return done, err
+		}
+	}
+	return done, err
+}
+
+// Whatever the sink does, a retry around a guard does the work at most once.
+func TestWorkIsDoneOnceInEveryFailureOfTheSink(t *testing.T) {
+	lost := func(context.Context) error { return errSink }
+	uncertain := func(context.Context) error { return audit.ErrUncertain }
+	hung := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	failedAndRetryable := errors.New("gateway timeout")
+	for _, c := range []struct {
+		name   string
+		script []func(context.Context) error
+		work   error
+		done   int
+		is     []error
+	}{
+		{"nothing fails", nil, nil, 1, nil},
+		{"attempt lost", []func(context.Context) error{lost}, nil, 1, nil},
+		{"attempt uncertain", []func(context.Context) error{uncertain}, nil, 1, nil},
+		{"attempt hung", []func(context.Context) error{hung}, nil, 1, nil},
+		{"attempt always lost", []func(context.Context) error{lost, lost, lost}, nil, 0, []error{audit.ErrFailed, errSink}},
+		{"result lost", []func(context.Context) error{nil, lost}, nil, 1, []error{audit.ErrUnrecorded, errSink}},
+		{"result uncertain", []func(context.Context) error{nil, uncertain}, nil, 1, []error{audit.ErrUnrecorded}},
+		{"result hung", []func(context.Context) error{nil, hung}, nil, 1, []error{audit.ErrUnrecorded, context.DeadlineExceeded}},
+		{"failure lost", []func(context.Context) error{nil, lost}, failedAndRetryable, 1, []error{audit.ErrUnrecorded, failedAndRetryable}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &scriptSink{script: c.script}
+				done, err := refunds(audit.Guard{Log: newLog(s), Action: "refund"}, func() error { return c.work })
+				checkEqual(t, done, c.done)
+				checkIs(t, err, c.is...)
+				if (err == nil) != (c.is == nil) {
+					t.Errorf("error %v", err)
+				}
+				if done > 0 && (errors.Is(err, audit.ErrFailed) || errors.Is(err, audit.ErrUncertain)) {
+					t.Errorf("error %v claims that nothing was done", err)
+				}
+			})
+		})
+	}
+}
+
+// A sink's own signs about a retry concern the event, not the work.
+func TestUnrecordedHidesTheSignsOfTheSink(t *testing.T) {
+	s := &scriptSink{script: []func(context.Context) error{nil, func(context.Context) error { return busy{} }}}
+	err := (audit.Guard{Log: newLog(s), Action: "a"}).Do(alice(), func(context.Context) error { return nil })
+	got := errtree.Read(err)
+	if got.Retryable || got.RetryAfter != 0 || got.Rejected {
+		t.Errorf("signs %+v of work that was done", got)
+	}
+	if want := "audit: a: done, but its result is not recorded: event not recorded: busy"; err.Error() != want {
+		t.Errorf("error %q, want %q", err, want)
+	}
+}
+
+type busy struct{}
+
+func (busy) Error() string             { return "busy" }
+func (busy) Retryable() bool           { return true }
+func (busy) Rejected() bool            { return true }
+func (busy) RetryAfter() time.Duration { return time.Second }
+
+func TestGuardRecordsWhyAndHowMuch(t *testing.T) {
+	m := &memory{}
+	g := audit.Guard{Log: newLog(m), Action: "refund", Reason: "damaged", Attrs: []slog.Attr{slog.Int("cents", 1999)}}
+	if err := g.Do(alice(), func(context.Context) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	g.Allow = audit.Permission("refunds.write", func(context.Context, audit.Actor, string) (bool, error) { return false, nil })
+	err := g.Do(alice(), nil)
+	var denied *audit.DeniedError
+	if !errors.As(err, &denied) || denied.Permission != "refunds.write" || !strings.Contains(denied.LogValue().String(), "permission=refunds.write") {
+		t.Errorf("denial %+v", denied)
+	}
+	want := []string{"[cents=1999]", "[attempt=" + m.events[0].ID + " cents=1999]", "[permission=refunds.write cents=1999]"}
+	for i, e := range m.events {
+		checkEqual(t, fmt.Sprint(e.Attrs), want[i])
+		checkEqual(t, e.Reason, "damaged")
+	}
 }

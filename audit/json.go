@@ -1,12 +1,13 @@
 package audit
 
 import (
-	"fmt"
 	"log/slog"
 	"math"
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/redoubt-go/redoubt/internal/show"
 )
 
 // AppendJSON appends the event as one JSON object on one line, without a line
@@ -185,7 +186,9 @@ func (w *encoder) value(v slog.Value, depth int) {
 		}
 		w.group(v.Group(), depth+1)
 	default:
-		w.text(fmt.Sprintf("%+v", v.Any()))
+		text, cut := show.Attr(v.Any(), maxText)
+		w.cut = w.cut || cut
+		w.text(text)
 	}
 }
 
@@ -249,7 +252,7 @@ var plain = func() (t [256]bool) {
 // text appends s as a JSON string. It copies runs without escapes as a whole.
 func (w *encoder) text(s string) {
 	if len(s) > maxText {
-		s, w.cut = cut(s, maxText), true
+		s, w.cut = show.Cut(s, maxText), true
 	}
 	w.b = append(w.b, '"')
 	start := 0

@@ -5,10 +5,12 @@ import (
 	"reflect"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/redoubt-go/redoubt/internal/show"
 )
 
 // fullMask reveals neither length nor type.
-const fullMask = "***"
+const fullMask = show.Mask
 
 // Last returns a mask that shows the last n runes, such as "***1234". It shows
 // only "***" if n <= 0, if n is more than a quarter of the runes, or if there

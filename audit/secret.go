@@ -3,6 +3,7 @@ package audit
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"database/sql/driver"
 	"encoding"
 	"encoding/json"
 	"errors"
@@ -59,6 +60,41 @@ func (s Secret[T]) MarshalText() ([]byte, error) { return []byte(fullMask), nil 
 
 // MarshalJSON returns "***" as a JSON string.
 func (s Secret[T]) MarshalJSON() ([]byte, error) { return []byte(`"` + fullMask + `"`), nil }
+
+// Value always fails with errors.ErrUnsupported: a database would store the
+// mask. Store the value that Reveal returns.
+func (s Secret[T]) Value() (driver.Value, error) {
+	return nil, fmt.Errorf("audit: store a secret: %w", errors.ErrUnsupported)
+}
+
+// Scan makes a value from a database the new secret. T must be the type of the
+// value, a sql.Scanner, or a type of UnmarshalText if the value is a text. Scan
+// refuses "***" and NULL.
+//
+// Errors: [ErrInvalid], errors.ErrUnsupported for other types. They never
+// contain the value.
+func (s *Secret[T]) Scan(src any) error {
+	v := new(T)
+	if scanner, ok := any(v).(interface{ Scan(any) error }); ok {
+		if scanner.Scan(src) != nil {
+			return invalid("secret: value not decodable")
+		}
+		*s = NewSecret(*v)
+		return nil
+	}
+	switch x := src.(type) {
+	case nil:
+		return invalid("secret: the value is NULL")
+	case string:
+		return s.UnmarshalText([]byte(x))
+	case []byte:
+		return s.UnmarshalText(x)
+	case T:
+		*s = NewSecret(x)
+		return nil
+	}
+	return fmt.Errorf("audit: secret: scan: %w", errors.ErrUnsupported)
+}
 
 // UnmarshalText makes text the new secret, for configuration files and
 // flag.TextVar. T must be string, []byte or an encoding.TextUnmarshaler. The

@@ -10,7 +10,10 @@ import (
 )
 
 // A Sink stores events. A nil error means that the sink stored the events as
-// durably as it promises. After any error the work must not continue. The
+// durably as it promises. After any error the work must not continue. An error
+// that matches [ErrFailed], [ErrFull] or [ErrClosed] means that no event was
+// stored, [ErrUncertain] that events may have been stored. Any other error
+// means that no event was stored, unless the context had ended. The
 // events are read-only and may be shared with other sinks. A sink must not keep
 // them after the call. Several goroutines may call WriteEvents at the same
 // time.
@@ -49,9 +52,9 @@ func Lines(w io.Writer, encode func(e *Event, dst []byte) []byte) Sink {
 
 type lineSink struct {
 	encode func(*Event, []byte) []byte
+	pool   sync.Pool // of *[]byte
 	mu     sync.Mutex
 	w      io.Writer
-	buf    []byte
 	torn   bool // the last Write stopped inside a line
 }
 
@@ -61,17 +64,28 @@ func (s *lineSink) WriteEvents(_ context.Context, events []*Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b := s.buf[:0]
-	if s.torn {
-		b = append(b, '\n')
+	buf, _ := s.pool.Get().(*[]byte)
+	if buf == nil {
+		buf = new([]byte)
 	}
+	// Encoded outside the lock: an attribute may write to the same sink. The
+	// first byte is for the end of a torn line.
+	b := append((*buf)[:0], '\n')
 	for _, e := range events {
 		b = append(s.encode(e, b), '\n')
 	}
-	if cap(b) <= maxEvent {
-		s.buf = b // a large buffer is not kept
+	err := s.write(b)
+	if *buf = b; cap(b) <= maxEvent { // a large buffer is not kept
+		s.pool.Put(buf)
+	}
+	return err
+}
+
+func (s *lineSink) write(b []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.torn {
+		b = b[1:]
 	}
 	n, err := s.w.Write(b)
 	if err == nil && n < len(b) {

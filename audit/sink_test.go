@@ -71,7 +71,7 @@ func TestSinksConform(t *testing.T) {
 		},
 		"Quorum of all": func(*testing.T) audittest.Subject {
 			a, b := &store{}, &store{}
-			q := audit.NewQuorum(audit.QuorumConfig{Sinks: []audit.Sink{a, b}})
+			q := audit.NewQuorum(audit.QuorumConfig{Members: members(a, b)})
 			return audittest.Subject{Sink: q, Stored: func() ([]audit.Event, error) {
 				if x, y := fmt.Sprint(a.events), fmt.Sprint(b.events); len(x) != len(y) {
 					return nil, errors.New("the sinks have different events")
@@ -81,7 +81,7 @@ func TestSinksConform(t *testing.T) {
 		},
 		"Quorum of one": func(*testing.T) audittest.Subject {
 			s := &store{}
-			q := audit.NewQuorum(audit.QuorumConfig{Need: 1, Timeout: time.Minute, Sinks: []audit.Sink{refuses, s}})
+			q := audit.NewQuorum(audit.QuorumConfig{Need: 1, Timeout: time.Minute, Members: members(refuses, s)})
 			return audittest.Subject{Sink: q, Stored: s.stored}
 		},
 		"Buffer":           buffer(audit.BufferConfig{}),
@@ -90,7 +90,7 @@ func TestSinksConform(t *testing.T) {
 		"Buffer, dropping": buffer(audit.BufferConfig{Size: 1000, Overflow: audit.Drop}),
 		"Buffer before Quorum": func(*testing.T) audittest.Subject {
 			s := &store{}
-			q := audit.NewQuorum(audit.QuorumConfig{Timeout: -1, Sinks: []audit.Sink{s}})
+			q := audit.NewQuorum(audit.QuorumConfig{Timeout: -1, Members: members(s)})
 			b := audit.NewBuffer(audit.BufferConfig{Next: q})
 			return audittest.Subject{Sink: b, Stored: flushed(b, s)}
 		},

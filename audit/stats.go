@@ -61,17 +61,18 @@ func (l *Log) Stats() Stats {
 }
 
 // BufferStats counts the events of a [Buffer]. Every accepted event is in
-// Written, Lost or Waiting.
+// Written, Lost, Uncertain or Waiting.
 type BufferStats struct {
-	Name    string `json:"name"`    // the BufferConfig.Name
-	Written uint64 `json:"written"` // stored by the next sink
-	Lost    uint64 `json:"lost"`    // dropped, or in a batch that the next sink refused
-	Waiting int    `json:"waiting"` // accepted and not written yet
+	Name      string `json:"name"`      // the BufferConfig.Name
+	Written   uint64 `json:"written"`   // stored by the next sink
+	Lost      uint64 `json:"lost"`      // dropped, or in a batch that the next sink refused
+	Uncertain uint64 `json:"uncertain"` // in a batch that the next sink may have stored: ErrUncertain
+	Waiting   int    `json:"waiting"`   // accepted and not written yet
 }
 
 // Stats returns the counters.
 func (b *Buffer) Stats() BufferStats {
-	s := BufferStats{Name: b.config.Name, Written: b.written.Load(), Lost: b.lost.Load()}
-	s.Waiting = int(b.accepted.Load() - s.Written - s.Lost)
+	s := BufferStats{Name: b.config.Name, Written: b.written.Load(), Lost: b.lost.Load(), Uncertain: b.uncertain.Load()}
+	s.Waiting = int(b.accepted.Load() - s.Written - s.Lost - s.Uncertain)
 	return s
 }

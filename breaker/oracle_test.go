@@ -218,7 +218,19 @@ type ramp struct {
 	lowest          time.Duration
 	end, grown, cut time.Duration
 	last            time.Duration
+	busy            float64
 	failing         bool
+}
+
+// took takes the duration of a success.
+func (r *ramp) took(d, usual time.Duration) {
+	if r.lowest == 0 || d < r.lowest {
+		r.lowest = d
+	}
+	r.busy -= r.busy / 8
+	if d > 3*usual && d > r.lowest+r.lowest/8 {
+		r.busy += 0.125
+	}
 }
 
 func (m *oracle) clone() *oracle {
@@ -515,9 +527,7 @@ func (m *oracle) probed(c running, o breaker.Outcome, slow bool) {
 		m.open(0, "probe slow")
 	case slow:
 	default:
-		if d := max(1, m.now-c.start); m.ramp.lowest == 0 || d < m.ramp.lowest {
-			m.ramp.lowest = d
-		}
+		m.ramp.took(max(1, m.now-c.start), 0)
 		m.ramp.end, m.ramp.grown, m.ramp.last = m.now, m.now, m.now-c.start
 		if m.passed++; m.passed < m.cfg.Probes {
 			return
@@ -547,16 +557,13 @@ func (m *oracle) recovering(c running, o breaker.Outcome) {
 		}
 		return
 	}
-	if m.now-c.start > 3*m.usual {
+	r.took(max(1, m.now-c.start), m.usual)
+	if r.busy > 0.5 {
 		m.until = m.now + 2*m.lastOpen
-	}
-	d := max(1, m.now-c.start)
-	if r.lowest == 0 || d < r.lowest {
-		r.lowest = d
 	}
 	if r.wanted > 0 {
 		r.wanted--
-		if d <= max(3*m.usual, r.lowest+r.lowest/8) {
+		if r.busy <= 0.5 {
 			r.limit += min(r.limit, 1)
 		} else {
 			r.limit += min(r.limit, 1/r.limit) / 16

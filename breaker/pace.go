@@ -21,7 +21,7 @@ type pace struct {
 const warmUp = 32
 
 // learn takes a success that ran for so long. While the breaker recovers,
-// successes may take long because the dependency is busy; then busy is true,
+// successes may take long because the dependency is busy. Then busy is true,
 // and the median changes slowly even during the warm-up.
 func (p *pace) learn(ran, now time.Duration, busy bool) {
 	d := int64(min(ran, maxPace))

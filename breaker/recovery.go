@@ -4,10 +4,10 @@ import "time"
 
 // A recovery bounds the running calls of a breaker that recovers, as TCP bounds
 // the packets in flight. The limit doubles in each round trip in which it
-// refuses calls and calls succeed as fast as usual. If they succeed but take
-// longer, the dependency is busy and the limit grows slowly. A failure halves
-// it, down to a 16th of a call. So the calls follow the capacity of the
-// dependency, whatever their rate and duration.
+// refuses calls and most calls succeed as fast as usual. If most take longer,
+// the dependency is busy and the limit grows slowly. A failure halves it, down
+// to a 16th of a call. So the calls follow the capacity of the dependency,
+// whatever their rate and duration.
 type recovery struct {
 	limit   float64       // calls that may run
 	running int           // calls that run
@@ -16,6 +16,7 @@ type recovery struct {
 	end     time.Duration // when a call last ended
 	grown   time.Duration // when a call last ended or a call was last admitted without that
 	cut     time.Duration // when the limit was last halved
+	busy    float64       // share of the latest successes that took long
 	last    time.Duration // duration of the call that last ended
 	failing bool          // the call that last ended failed
 }
@@ -69,10 +70,14 @@ func (r *recovery) ended(o Outcome, start, now, usual time.Duration) {
 	if r.lowest == 0 || d < r.lowest {
 		r.lowest = d
 	}
+	r.busy -= r.busy / 8
+	if d > max(3*usual, r.lowest+r.lowest/8) {
+		r.busy += 1.0 / 8
+	}
 	switch {
 	case r.wanted == 0:
 		return // the limit refuses nothing
-	case d <= max(3*usual, r.lowest+r.lowest/8):
+	case r.busy <= 0.5:
 		r.limit += min(r.limit, 1)
 	default:
 		r.limit += min(r.limit, 1/r.limit) / 16

@@ -544,3 +544,39 @@ func TestNoticesTheEndOfAnOutage(t *testing.T) {
 		})
 	}
 }
+
+// A few calls that take long do not hold a recovery back.
+func TestRecoveryBearsOutliers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker.New(breaker.Config{Jitter: -1})
+		ctx := patient(t)
+		var n atomic.Int64
+		answer := func() {
+			d := 20 * time.Millisecond
+			if n.Add(1)%20 == 0 {
+				d = 500 * time.Millisecond
+			}
+			b.Do(ctx, func(context.Context) error { time.Sleep(d); return nil })
+		}
+		for range 1000 {
+			go answer()
+			time.Sleep(10 * time.Millisecond)
+		}
+		b.Trip(0, nil)
+		for range 1000 {
+			go answer()
+			time.Sleep(10 * time.Millisecond)
+		}
+		checkState(t, b, breaker.StateRecovering)
+		before := b.Stats().Rejected
+		for range 1000 {
+			go answer()
+			time.Sleep(10 * time.Millisecond)
+		}
+		checkState(t, b, breaker.StateClosed)
+		if refused := b.Stats().Rejected - before; refused > 10 {
+			t.Errorf("%d of 1000 calls refused 6 s after the recovery began", refused)
+		}
+		time.Sleep(time.Second)
+	})
+}

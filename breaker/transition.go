@@ -86,7 +86,7 @@ func (b *Breaker) open(ctx context.Context, now, d time.Duration, reason string,
 	return b.move(ctx, now, StateOpen, d, reason, r.err)
 }
 
-// remembers reports whether the outage still lengthens open periods: it does
+// remembers reports whether the outage still lengthens open periods. It does
 // not if the breaker has not opened for as long as the last period.
 func (b *Breaker) remembers(p *period, now time.Duration) bool {
 	s := p.now()
@@ -226,7 +226,7 @@ func (b *Breaker) count(ctx context.Context, p *period, now time.Duration, t tic
 	case StateRecovering:
 		usual := time.Duration(b.pace.usual.Load())
 		p.trial.ended(r.outcome, now-t.ran(now), now, usual)
-		if r.outcome == OutcomeFailure || r.outcome == OutcomeSuccess && t.ran(now) > 3*usual {
+		if o := r.outcome; o == OutcomeFailure || o == OutcomeSuccess && p.trial.busy > 0.5 {
 			b.prolong(p, now)
 		}
 	}

@@ -160,9 +160,12 @@ func TestValidate(t *testing.T) {
 	}{
 		{"zero value", logscan.Scanner{}, ""},
 		{"unlimited", logscan.Scanner{MaxDecoded: -1, MaxRatio: -1, Chunk: -1, Join: &logscan.Joiner{MaxLines: -1}}, ""},
-		{"all at once", logscan.Scanner{Workers: -2, MaxLine: -1, Decoders: []logscan.Decoder{{Magic: "M", New: unpack}, {}}},
+		{
+			"all at once",
+			logscan.Scanner{Workers: -2, MaxLine: -1, Decoders: []logscan.Decoder{{Magic: "M", New: unpack}, {}}},
 			"logscan: Workers is -2, want at least 0 (GOMAXPROCS)\nlogscan: MaxLine is -1, want at least 0 (256 KiB)\n" +
-				"logscan: Decoders[1].Magic is \"\", want at least 1 byte and no newline\nlogscan: Decoders[1].New is missing"},
+				"logscan: Decoders[1].Magic is \"\", want at least 1 byte and no newline\nlogscan: Decoders[1].New is missing",
+		},
 		{"newline in a magic", logscan.Scanner{Decoders: []logscan.Decoder{{Magic: "a\nb", New: unpack}}}, `logscan: Decoders[0].Magic is "a\nb", want at least 1 byte and no newline`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

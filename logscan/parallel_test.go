@@ -29,6 +29,7 @@ type kept struct{ lines []line }
 func (k *kept) Add(r *logscan.Record) {
 	k.lines = append(k.lines, line{string(r.Line), r.Offset, r.Next, r.Dropped, r.Partial})
 }
+
 func (k *kept) Merge(other *kept) error {
 	k.lines = append(k.lines, other.lines...)
 	return nil

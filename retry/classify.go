@@ -99,6 +99,7 @@ func (c Condition) Not() Condition {
 // A verdict is the meaning of an error for a retry.
 type verdict struct {
 	retry    bool          // the policy retries after it
+	failed   bool          // the error itself allows a retry, although it is marked by Permanent
 	rejected bool          // the attempt put no load on the other side
 	nested   bool          // a call inside the attempt retried and gave up
 	after    time.Duration // the pause that the error asks for
@@ -157,5 +158,6 @@ func read(err error, marked bool) (v verdict, permanent bool) {
 	if !signs.HasRetryable {
 		v.retry = !errtree.Is(err, context.Canceled)
 	}
+	v.failed = permanent && signs.HasRetryable && signs.Retryable
 	return v, permanent
 }

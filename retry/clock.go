@@ -17,13 +17,14 @@ func (p *Policy) limit(ctx context.Context) (context.Context, context.CancelFunc
 // ended context, the result matches ErrAttemptTimeout and is retryable. A
 // client that merges contexts may report context.Canceled in this case.
 func blame(ctx context.Context, err error) error {
-	if err == nil || context.Cause(ctx) != ErrAttemptTimeout || errtree.Is(err, ErrAttemptTimeout) {
+	if err == nil || context.Cause(ctx) != ErrAttemptTimeout {
 		return err
 	}
-	if !errtree.Is(err, context.DeadlineExceeded) && !errtree.Is(err, context.Canceled) {
-		return err
+	canceled := errtree.Is(err, context.Canceled)
+	if canceled || errtree.Is(err, context.DeadlineExceeded) && !errtree.Is(err, ErrAttemptTimeout) {
+		return &timeoutError{err}
 	}
-	return &timeoutError{err}
+	return err
 }
 
 // A timeoutError is the error of an attempt that AttemptTimeout ended.

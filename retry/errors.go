@@ -79,6 +79,7 @@ type Error struct {
 // A more is the part of an Error that few errors need.
 type more struct {
 	history history // of the attempts, empty if only the last is known
+	failed  int     // attempts in the history, also those it forgot
 	cause   error   // of the context that ended the call
 	nested  bool    // a call inside an attempt retried and gave up
 }
@@ -101,7 +102,7 @@ func (e *Error) All() iter.Seq2[int, error] {
 		case e.more == nil || e.more.history[0] == nil:
 			yield(e.Attempts, e.last)
 		default:
-			e.more.history.all(e.Attempts, yield)
+			e.more.history.all(e.more.failed, yield)
 		}
 	}
 }

@@ -533,6 +533,15 @@ func ExampleHedge_DoCancel() {
 	// context canceled
 }
 
+func ExamplePanicError() {
+	defer func() {
+		p := recover().(*retry.PanicError)
+		fmt.Println(p.Value, len(p.Stack) > 0)
+	}()
+	retry.Hedge[string]{}.Do(ctx, func(context.Context) (string, error) { panic("a bug") })
+	// Output: a bug true
+}
+
 func ExampleLatency() {
 	q := &retry.Latency{P: .5}
 	for n := range 1000 {

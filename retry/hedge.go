@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redoubt-go/redoubt/internal/ctxerr"
+	"github.com/redoubt-go/redoubt/internal/errtree"
 )
 
 // The special values of Hedge.Delay.
@@ -27,22 +27,33 @@ const (
 
 // A Hedge makes hedged requests: it starts a call again before it has failed
 // and takes the first answer. A little more load buys a shorter tail of the
-// latencies. Hedge only work that may be done twice, and set a Budget. A Hedge
-// holds no state of a call and can be shared.
+// latencies. Hedge only work that may be done twice at the same time, and set a
+// Budget. A Hedge holds no state of a call and can be shared.
+//
+// A failed attempt decides about the further ones, as in gRFC A6:
+//
+//   - An error that is Fatal ends the call, and all other attempts.
+//   - An error with a method Retryable() bool that returns false, and the
+//     refusal of a guard, mean that no further attempt starts. The attempts
+//     that run go on.
+//   - An error with a method RetryAfter() time.Duration delays the next
+//     attempt. A call without a running attempt waits for at most 1 minute.
+//   - After any other error the next attempt starts immediately.
+//
+// If the context of a call is Nested, there is a single attempt.
 //
 // See "The Tail at Scale", Dean and Barroso, 2013, and gRFC A6.
 type Hedge[T any] struct {
-	// Name names the hedge in events. It may be empty.
+	// Name names the hedge in errors and events. It may be empty.
 	Name string
 
 	// Max is the number of attempts besides the first, at most 99. Zero means
 	// 1. Negative means none.
 	Max int
 
-	// Delay is the time between the starts of two attempts. After a failure the
-	// next attempt starts immediately. Zero means 100 ms. Negative
-	// (AfterFailure) means that only a failure starts another attempt. AtOnce
-	// starts all attempts together.
+	// Delay is the time between the starts of two attempts. Zero means 100 ms.
+	// Negative (AfterFailure) means that only a failure starts another
+	// attempt. AtOnce starts all attempts together.
 	Delay time.Duration
 
 	// Latency learns the delay from the calls that share it. Until it has seen
@@ -51,7 +62,8 @@ type Hedge[T any] struct {
 	Latency *Latency
 
 	// Fatal reports whether an error makes the other attempts pointless. Nil
-	// means that an error which is not Retryable does.
+	// means an error marked by Permanent, or a context.Canceled that the
+	// caller did not cause.
 	Fatal func(error) bool
 
 	// Budget is asked before every further attempt. If it refuses, the call
@@ -90,12 +102,12 @@ func (h Hedge[T]) Validate() error {
 // no longer needs: their contexts end with ErrLost as the cause, and their
 // goroutines end when fn returns. The context of the winner ends as well.
 //
-// A panic or runtime.Goexit in fn passes to the caller, unless it happens after
-// Do has returned.
+// A panic in fn becomes the panic of Do with a *PanicError, and runtime.Goexit
+// passes to the caller, unless they happen after Do has returned.
 //
-// Errors: an error that is Fatal, as fn returned it. Otherwise an error that
-// matches the errors of all attempts. If ctx ended the call, the error matches
-// ctx.Err() and context.Cause(ctx) too.
+// Errors: *Error, whose Reason is ErrExhausted, ErrPermanent, ErrBudget,
+// ErrNested, ErrRetryAfter, ErrDeadline or the error of ctx. Its methods All
+// and Join return the errors of the attempts in the order of their ends.
 func (h Hedge[T]) Do(ctx context.Context, fn func(context.Context) (T, error)) (T, error) {
 	v, cancel, err := h.first(ctx, fn)
 	if cancel != nil {
@@ -104,9 +116,9 @@ func (h Hedge[T]) Do(ctx context.Context, fn func(context.Context) (T, error)) (
 	return v, err
 }
 
-// DoCancel is like Do, for a value that needs its context longer, such as the
-// body of an HTTP response. The context of the attempt that won lives until
-// cancel is called, which the caller must do. cancel is never nil.
+// DoCancel is like Do, for a value that needs its context longer, such as a
+// stream. The context of the attempt that won lives until cancel is called,
+// which the caller must do. cancel is never nil.
 //
 // Errors: as for Do.
 func (h Hedge[T]) DoCancel(ctx context.Context, fn func(context.Context) (T, error)) (v T, cancel context.CancelFunc, err error) {
@@ -120,27 +132,29 @@ func (h Hedge[T]) DoCancel(ctx context.Context, fn func(context.Context) (T, err
 // first runs a call. It returns the function that ends the context of the
 // winner, or nil if no attempt won.
 func (h Hedge[T]) first(ctx context.Context, fn func(context.Context) (T, error)) (v T, keep context.CancelCauseFunc, err error) {
-	r := &race[T]{h: h, ctx: ctx, fn: fn, most: 1 + h.further()}
+	r := &race[T]{h: h, ctx: ctx, fn: fn, most: 1 + h.further(), reason: ErrExhausted}
 	if h.OnEvent != nil {
 		r.begin = time.Now()
 	}
 	if ctx.Err() != nil {
-		err = ended(ctx, nil)
-		r.event(Event{Kind: KindDone, Reason: err})
-		return v, nil, err
+		return v, nil, r.stop(nil)
+	}
+	if r.most > 1 && Nested(ctx) {
+		r.most, r.reason = 1, ErrNested
 	}
 	r.cancels = r.space[:0]
 	r.results = make(chan result[T], r.most)
 	defer r.leave()
 	win, err := r.run()
-	if len(r.cancels) > 1 || err != nil {
-		r.event(Event{Kind: KindDone, Attempt: win.attempt, Err: win.err, Reason: err})
+	if err != nil {
+		return win.v, nil, err
 	}
-	if err == nil {
-		// leave cancels the contexts in the list.
-		keep, r.cancels[win.attempt-1] = r.cancels[win.attempt-1], nil
+	if len(r.cancels) > 1 {
+		r.event(Event{Kind: KindDone, Attempt: win.attempt})
 	}
-	return win.v, keep, err
+	// leave cancels the contexts in the list.
+	keep, r.cancels[win.attempt-1] = r.cancels[win.attempt-1], nil
+	return win.v, keep, nil
 }
 
 // further returns the largest number of further attempts.
@@ -164,11 +178,16 @@ func (h *Hedge[T]) delay() time.Duration {
 	return h.Delay
 }
 
-func (h *Hedge[T]) fatal(err error) bool {
+// fatal reports whether err ends the call. If it does not, last reports whether
+// there must be no further attempt.
+func (h *Hedge[T]) fatal(err error, v verdict) (fatal, last bool) {
+	signs := errtree.Read(err)
+	last = signs.HasRetryable && !signs.Retryable
 	if h.Fatal != nil {
-		return h.Fatal(err)
+		return h.Fatal(err), last
 	}
-	return !Retryable(err)
+	_, permanent := errtree.Find[*permanentError](err)
+	return permanent || !v.retry && !last, last
 }
 
 // A result is the end of an attempt.
@@ -176,24 +195,33 @@ type result[T any] struct {
 	attempt int
 	v       T
 	err     error
-	panicV  any  // of a panic
+	panic   *PanicError
 	exited  bool // by runtime.Goexit
 }
 
 // A race is the state of one call. Its attempts share results, mu and over; the
 // rest belongs to the caller's goroutine.
 type race[T any] struct {
-	h     Hedge[T]
-	ctx   context.Context // of the call; a race lives as long as its attempts
-	fn    func(context.Context) (T, error)
-	most  int       // attempts allowed
-	begin time.Time // zero without OnEvent
+	h      Hedge[T]
+	ctx    context.Context // of the call; a race lives as long as its attempts
+	fn     func(context.Context) (T, error)
+	most   int       // attempts allowed
+	reason error     // why there are no more, as Error.Reason
+	begin  time.Time // zero without OnEvent
 
 	cancels []context.CancelCauseFunc // of the attempts started
 	space   [2]context.CancelCauseFunc
 	costs   []int       // of the further attempts, with a Budget
-	errs    []error     // of the attempts that failed
 	next    *time.Timer // for the next attempt, nil if none is due
+	cause   error       // that the next attempt waits after
+	wait    time.Time   // the failures asked for no attempt before this time
+
+	failed  int // attempts
+	history history
+	last    error // of an attempt that was not refused, if any
+	ended   int   // the attempt that failed last
+	after   time.Duration
+	nested  bool // a call inside an attempt retried and gave up
 
 	results chan result[T] // with room for all attempts
 	mu      sync.Mutex
@@ -205,7 +233,7 @@ func (r *race[T]) run() (result[T], error) {
 	r.start()
 	for delay := r.h.delay(); delay == AtOnce && r.more(nil); {
 	}
-	r.arm()
+	r.arm(r.h.delay())
 	for {
 		var due <-chan time.Time
 		if r.next != nil {
@@ -217,11 +245,13 @@ func (r *race[T]) run() (result[T], error) {
 				return res, err
 			}
 		case <-due:
-			r.next = nil
-			r.more(nil)
-			r.arm()
+			r.more(r.cause)
+			r.arm(r.h.delay())
+			if err := r.idle(); err != nil {
+				return result[T]{}, err
+			}
 		case <-r.ctx.Done():
-			return result[T]{}, ended(r.ctx, r.errs)
+			return result[T]{}, r.stop(nil)
 		}
 	}
 }
@@ -231,28 +261,81 @@ func (r *race[T]) take(res result[T]) (done bool, err error) {
 	switch {
 	case res.exited:
 		runtime.Goexit()
-	case res.panicV != nil:
-		panic(res.panicV)
+	case res.panic != nil:
+		panic(res.panic)
 	case res.err == nil:
 		r.settle(OutcomeSuccess, res)
 		return true, nil
 	}
-	r.errs = append(r.errs, res.err)
+	var p Policy
+	v := p.judge(res.err)
+	r.record(res, v)
 	if r.ctx.Err() != nil {
-		return true, ended(r.ctx, r.errs)
+		return true, r.stop(nil)
 	}
-	if r.h.fatal(res.err) {
+	fatal, last := r.h.fatal(res.err, v)
+	switch {
+	case v.rejected:
+		r.settle(OutcomeUnmade, res)
+		r.most = len(r.cancels)
+	case fatal:
 		r.settle(OutcomeVerdict, res)
-		return true, res.err
+		return true, r.stop(ErrPermanent)
+	default:
+		r.settle(OutcomeFailure, res)
 	}
-	r.settle(OutcomeFailure, res)
-	if r.more(res.err) {
-		r.arm()
+	if last {
+		r.most, r.reason = len(r.cancels), ErrPermanent
 	}
-	if len(r.errs) < len(r.cancels) {
-		return false, nil
+	r.advance(res.err, v)
+	err = r.idle()
+	return err != nil, err
+}
+
+// record remembers the failure of an attempt.
+func (r *race[T]) record(res result[T], v verdict) {
+	r.failed++
+	r.history.add(r.failed, res.err)
+	r.ended, r.after = res.attempt, max(v.after, 0)
+	r.nested = r.nested || v.nested
+	if r.last == nil || !v.rejected {
+		r.last = res.err
 	}
-	return true, &hedgeError{fmt.Sprintf("retry: all %d hedged attempts failed", len(r.errs)), r.errs}
+}
+
+// advance starts the next attempt after a failure, or sets the timer for it.
+func (r *race[T]) advance(err error, v verdict) {
+	if v.after > 0 {
+		if until := time.Now().Add(v.after); until.After(r.wait) {
+			r.wait = until
+		}
+	}
+	if time.Until(r.wait) > 0 {
+		r.cause = err
+		r.arm(0)
+		return
+	}
+	r.more(err)
+	r.arm(r.h.delay())
+}
+
+// idle returns the error of a call without a running attempt, unless the next
+// attempt is near.
+func (r *race[T]) idle() error {
+	if r.failed < len(r.cancels) {
+		return nil
+	}
+	if r.next == nil {
+		return r.stop(r.reason)
+	}
+	wait := time.Until(r.wait)
+	if end, ok := r.ctx.Deadline(); ok && wait >= time.Until(end) {
+		return r.stop(ErrDeadline)
+	}
+	if wait > defaultMaxRetryAfter {
+		return r.stop(ErrRetryAfter)
+	}
+	return nil
 }
 
 // more starts a further attempt if the hedge and the budget allow it.
@@ -264,6 +347,9 @@ func (r *race[T]) more(cause error) bool {
 		cost, ok := b.Withdraw(cause)
 		if !ok {
 			r.most = len(r.cancels)
+			if cause != nil {
+				r.reason = ErrBudget
+			}
 			return false
 		}
 		r.costs = append(r.costs, cost)
@@ -273,22 +359,22 @@ func (r *race[T]) more(cause error) bool {
 	return true
 }
 
-// arm sets the timer for the next attempt, counted from now.
-func (r *race[T]) arm() {
+// arm sets the timer for the next attempt if the call may have a further
+// attempt: after d, and not before the time that failures asked for. A negative
+// d stops the timer.
+func (r *race[T]) arm(d time.Duration) {
 	if r.next != nil {
 		r.next.Stop()
 		r.next = nil
 	}
-	if len(r.cancels) >= r.most {
-		return
-	}
-	if d := r.h.delay(); d >= 0 {
-		r.next = time.NewTimer(d)
+	if len(r.cancels) < r.most && d >= 0 {
+		r.next = time.NewTimer(max(d, time.Until(r.wait)))
 	}
 }
 
 // start starts an attempt.
 func (r *race[T]) start() {
+	r.cause = nil
 	ctx, cancel := context.WithCancelCause(r.ctx)
 	r.cancels = append(r.cancels, cancel)
 	go r.attempt(ctx, len(r.cancels))
@@ -300,21 +386,17 @@ func (r *race[T]) attempt(ctx context.Context, n int) {
 	res := result[T]{attempt: n, exited: true}
 	defer func() {
 		if v := recover(); v != nil {
-			res.panicV, res.exited = v, false
+			res.panic, res.exited = newPanicError(r.h.Name, v), false
 		}
 		r.finish(res)
 	}()
 	latency := r.h.Latency
-	if latency == nil {
+	if latency == nil || n > 1 {
 		res.v, res.err = r.fn(ctx)
 	} else {
 		begin := time.Now()
 		res.v, res.err = r.fn(ctx)
-		// The latency of an attempt cut short is unknown: it is longer than
-		// the measured time.
-		if res.err == nil && ctx.Err() == nil {
-			latency.Observe(time.Since(begin))
-		}
+		latency.observe(time.Since(begin), res.err == nil && ctx.Err() == nil)
 	}
 	res.exited = false
 }
@@ -333,7 +415,7 @@ func (r *race[T]) finish(res result[T]) {
 	}
 }
 
-// leave ends the attempts that still run.
+// leave ends the attempts.
 func (r *race[T]) leave() {
 	r.mu.Lock()
 	r.over = true
@@ -352,20 +434,21 @@ func (r *race[T]) leave() {
 }
 
 func (r *race[T]) discard(res result[T]) {
-	ok := res.err == nil && res.panicV == nil && !res.exited
+	ok := res.err == nil && res.panic == nil && !res.exited
 	if ok && r.h.Discard != nil {
 		r.h.Discard(res.v)
 	}
 }
 
-// settle reports the outcome of an attempt to the budget.
+// settle reports the outcome of an attempt to the budget. Without a cost there
+// is nothing to return.
 func (r *race[T]) settle(o Outcome, res result[T]) {
-	if r.h.Budget == nil {
-		return
-	}
 	cost := 0
-	if res.attempt > 1 {
+	if res.attempt > 1 && r.h.Budget != nil {
 		cost = r.costs[res.attempt-2]
+	}
+	if r.h.Budget == nil || o == OutcomeUnmade && cost == 0 {
+		return
 	}
 	p := Policy{Budget: r.h.Budget}
 	p.settle(r.ctx, o, cost, res.err)
@@ -379,20 +462,19 @@ func (r *race[T]) event(e Event) {
 	}
 }
 
-// ended returns the error of a call that its context ended.
-func ended(ctx context.Context, errs []error) error {
-	err := ctxerr.New(ctx, "retry: hedge")
-	if len(errs) == 0 {
-		return err
+// stop ends a call that failed, and returns its error. A nil reason stands for
+// the error of the context.
+func (r *race[T]) stop(reason error) error {
+	e := &Error{
+		Name: r.h.Name, Reason: reason, Attempts: len(r.cancels), RetryAfter: r.after, last: r.last,
+		more: &more{history: r.history, failed: r.failed, nested: r.nested},
 	}
-	return &hedgeError{err.Error(), append([]error{err}, errs...)}
+	if !r.begin.IsZero() {
+		e.Elapsed = time.Since(r.begin)
+	}
+	if reason == nil {
+		e.Reason, e.more.cause = r.ctx.Err(), context.Cause(r.ctx)
+	}
+	r.event(Event{Kind: KindDone, Attempt: r.ended, Err: r.last, Reason: e.Reason})
+	return e
 }
-
-// A hedgeError matches the errors of several attempts.
-type hedgeError struct {
-	text string
-	errs []error // the text contains the last
-}
-
-func (e *hedgeError) Error() string   { return e.text + ": " + line(e.errs[len(e.errs)-1]) }
-func (e *hedgeError) Unwrap() []error { return e.errs }

@@ -2,11 +2,13 @@ package retry_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -109,6 +111,134 @@ func TestWhenAttemptsStart(t *testing.T) {
 	}
 }
 
+// verdict is an error that an attempt may be told by a server or a guard.
+type verdict struct {
+	retryable, rejected bool
+	after               time.Duration
+}
+
+func (v verdict) Error() string             { return "verdict" }
+func (v verdict) Retryable() bool           { return v.retryable }
+func (v verdict) Rejected() bool            { return v.rejected }
+func (v verdict) RetryAfter() time.Duration { return v.after }
+
+// The rules of gRFC A6: a failure starts the next attempt, the other side may
+// delay or forbid it, and the attempts in flight go on.
+func TestHedgeObeysPushback(t *testing.T) {
+	fail := func(d time.Duration, err error) act { return act{takes: d, err: err} }
+	ok := func(d time.Duration) act { return act{takes: d} }
+	after := func(d time.Duration) error { return verdict{retryable: true, after: d} }
+	never, refused := verdict{}, verdict{retryable: true, rejected: true, after: 5 * s}
+	hedge := retry.Hedge[int]{Delay: 2 * s, Max: 4}
+	lazy := retry.Hedge[int]{Delay: retry.AfterFailure, Max: 4}
+	tests := []struct {
+		name   string
+		policy retry.Hedge[int]
+		acts   []act
+		starts []time.Duration
+		end    time.Duration
+		reason error // nil for a success
+	}{
+		{"delayed, then the usual delay", hedge, []act{fail(s, after(10*s)), ok(30 * s), ok(s)}, []time.Duration{0, 11 * s, 13 * s}, 14 * s, nil},
+		{"delayed while others run", hedge, []act{ok(20 * s), fail(s, after(10*s)), ok(s)}, []time.Duration{0, 2 * s, 13 * s}, 14 * s, nil},
+		{"delayed less than the usual delay", hedge, []act{ok(30 * s), fail(s, after(s)), ok(s)}, []time.Duration{0, 2 * s, 4 * s}, 5 * s, nil},
+		{"the longest pause holds", hedge, []act{fail(3*s, after(10*s)), fail(3*s, errBoom), ok(s)}, []time.Duration{0, 2 * s, 13 * s}, 14 * s, nil},
+		{"delayed after failures only", lazy, []act{fail(s, after(10*s)), ok(s)}, []time.Duration{0, 11 * s}, 12 * s, nil},
+		{"no more, those in flight go on", hedge, []act{ok(20 * s), fail(s, never)}, []time.Duration{0, 2 * s}, 20 * s, nil},
+		{"no more, and those in flight fail", hedge, []act{fail(20*s, errBoom), fail(s, never)}, []time.Duration{0, 2 * s}, 20 * s, retry.ErrPermanent},
+		{"no more, and none in flight", hedge, []act{fail(s, never)}, []time.Duration{0}, s, retry.ErrPermanent},
+		{"refused", hedge, []act{fail(s, refused)}, []time.Duration{0}, s, retry.ErrExhausted},
+		{"refused, those in flight go on", hedge, []act{ok(20 * s), fail(s, refused)}, []time.Duration{0, 2 * s}, 20 * s, nil},
+		{"asked to wait too long", hedge, []act{fail(s, after(61*s))}, []time.Duration{0}, s, retry.ErrRetryAfter},
+		{"long, while others run", hedge, []act{ok(99 * s), fail(s, after(61*s))}, []time.Duration{0, 2 * s, 64 * s}, 99 * s, nil},
+		{"beyond the deadline", hedge, []act{fail(50*s, after(59*s))}, []time.Duration{0, 2 * s, 4 * s, 6 * s, 8 * s}, 58 * s, retry.ErrExhausted},
+		{"beyond the deadline, none in flight", lazy, []act{fail(50*s, after(59*s))}, []time.Duration{0}, 50 * s, retry.ErrDeadline},
+		{"fatal", hedge, []act{ok(20 * s), fail(s, retry.Permanent(after(s)))}, []time.Duration{0, 2 * s}, 3 * s, retry.ErrPermanent},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), 100*s)
+				defer cancel()
+				stage := newStage(tt.acts...)
+				_, err := tt.policy.Do(ctx, stage.call)
+				if took := time.Since(stage.begin); took != tt.end {
+					t.Errorf("took %v, want %v", took, tt.end)
+				}
+				checkEqual(t, stage.starts, tt.starts)
+				if tt.reason == nil {
+					checkEqual(t, err, nil)
+					return
+				}
+				if e := details(t, err); e.Reason != tt.reason || e.Attempts != len(tt.starts) {
+					t.Errorf("error = %v, want %v after %d attempts", err, tt.reason, len(tt.starts))
+				}
+			})
+		})
+	}
+}
+
+func TestHedgeErrors(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := 0
+		h := retry.Hedge[int]{Name: "billing", Delay: retry.AfterFailure, Max: 8}
+		_, err := h.Do(t.Context(), func(context.Context) (int, error) {
+			n++
+			return 0, fmt.Errorf("line %d\nof two", n)
+		})
+		checkEqual(t, err.Error(), "retry: billing: exhausted after 9 attempts: line 9; of two")
+		var numbers []int
+		for i, err := range details(t, err).All() {
+			checkEqual(t, err.Error(), fmt.Sprintf("line %d\nof two", i))
+			numbers = append(numbers, i)
+		}
+		checkEqual(t, numbers, []int{1, 3, 4, 5, 6, 7, 8, 9})
+		// An attempt that is still running has no error.
+		ctx, cancel := context.WithTimeout(t.Context(), 3*s)
+		defer cancel()
+		_, err = retry.Hedge[int]{Delay: s}.Do(ctx, newStage(act{takes: 2 * s, err: errBoom}, act{takes: time.Hour}).call)
+		checkEqual(t, err.Error(), "retry: context deadline exceeded after 2 attempts: boom")
+		checkEqual(t, details(t, err).Join().Error(), "boom")
+		// The error of an attempt that was made explains more than a refusal.
+		_, err = retry.Hedge[int]{Delay: s}.Do(t.Context(), newStage(act{takes: 2 * s, err: errBoom}, act{takes: 2 * s, err: verdict{retryable: true, rejected: true}}).call)
+		checkEqual(t, err.Error(), "retry: exhausted after 2 attempts: boom")
+	})
+}
+
+func TestNestedHedgeMakesOneAttempt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		stage := newStage(act{takes: 9 * s, err: errBoom})
+		_, err := retry.Hedge[int]{Delay: s}.Do(retry.Nest(t.Context()), stage.call)
+		checkIs(t, err, retry.ErrNested, errBoom)
+		checkEqual(t, len(stage.starts), 1)
+		// Retries and hedges do not multiply.
+		p := failing(errBoom)
+		_, err = retry.Do(t.Context(), constant(s, 4), func(ctx context.Context) (int, error) {
+			return retry.Hedge[int]{Delay: retry.AfterFailure, Max: 3}.Do(ctx, p.call)
+		})
+		checkIs(t, err, retry.ErrExhausted)
+		checkEqual(t, len(p.starts), 7)
+	})
+}
+
+func TestHedgeSettles(t *testing.T) {
+	refused := verdict{retryable: true, rejected: true}
+	for _, tt := range []struct {
+		acts []act
+		want []string
+	}{
+		{[]act{{}}, []string{"success 0 <nil>"}},
+		{[]act{{err: errBoom}, {}}, []string{"failure 0 boom", "success 1 <nil>"}},
+		{[]act{{err: retry.Permanent(errBoom)}}, []string{"verdict 0 boom"}},
+		{[]act{{err: refused}}, nil},
+		{[]act{{err: errBoom}, {err: refused}}, []string{"failure 0 boom", "unmade 1 verdict"}},
+	} {
+		b := &ledger{}
+		retry.Hedge[int]{Delay: retry.AfterFailure, Budget: b}.Do(t.Context(), newStage(tt.acts...).call)
+		checkEqual(t, b.settled, tt.want)
+	}
+}
+
 // halves returns n times, half a second apart.
 func halves(n int) []time.Duration {
 	ds := make([]time.Duration, n)
@@ -189,8 +319,20 @@ func TestPanicsSurfaceInTheCaller(t *testing.T) {
 				})
 				t.Errorf("%s: Do returned", name)
 			}()
-			if got := <-ended; name == "panic" && got != errBoom {
-				t.Errorf("recovered %v, want the value of the panic", got)
+			got := <-ended
+			if name != "panic" {
+				checkEqual(t, got, nil)
+				continue
+			}
+			p, ok := got.(*retry.PanicError)
+			if !ok || p.Value != errBoom || !errors.Is(p, errBoom) {
+				t.Fatalf("recovered %v, want a *PanicError with %v", got, errBoom)
+			}
+			if !strings.Contains(string(p.Stack), "TestPanicsSurfaceInTheCaller") {
+				t.Errorf("the stack is not the attempt's:\n%s", p.Stack)
+			}
+			if want := "retry: attempt panicked: \"boom\"\n\ngoroutine "; !strings.HasPrefix(p.Error(), want) {
+				t.Errorf("text = %q, want the prefix %q", p.Error(), want)
 			}
 		}
 		// A panic after Do has returned ends nothing.
@@ -249,18 +391,87 @@ func TestLearnedDelay(t *testing.T) {
 			}
 		})
 	})
-	t.Run("cancelled attempts are no samples", func(t *testing.T) {
+	t.Run("the first attempt counts, as far as it is known", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
-			q := &retry.Latency{Warm: -1}
-			policy := retry.Hedge[int]{Delay: s, Latency: q}
-			stage := newStage(act{takes: time.Hour}, act{takes: 10 * time.Millisecond})
-			policy.Do(t.Context(), stage.call)
-			synctest.Wait()
-			if got, ok := q.Value(); got != 10*time.Millisecond || !ok {
-				t.Errorf("Value = %v, %t, want 10ms, true", got, ok)
+			for _, tt := range []struct {
+				name  string
+				first act
+				up    bool
+			}{
+				{"cut short above the estimate", act{takes: time.Hour}, true},
+				{"failed above the estimate", act{takes: 2 * s, err: errBoom}, true},
+				{"failed below the estimate", act{takes: s / 2, err: errBoom}, false},
+			} {
+				q := &retry.Latency{Warm: -1}
+				q.Observe(s)
+				policy := retry.Hedge[int]{Latency: q}
+				policy.Do(t.Context(), newStage(tt.first, act{takes: 3 * s}).call)
+				synctest.Wait()
+				if got, _ := q.Value(); got > s != tt.up || got < s {
+					t.Errorf("%s: Value = %v, want more than 1s: %t", tt.name, got, tt.up)
+				}
 			}
 		})
 	})
+	t.Run("a failure is no first latency", func(t *testing.T) {
+		q := &retry.Latency{Warm: -1}
+		retry.Hedge[int]{Latency: q}.Do(t.Context(), newStage(act{err: errBoom}).call)
+		if got, ok := q.Value(); ok {
+			t.Errorf("Value = %v, want none", got)
+		}
+	})
+}
+
+// The share of hedged calls is 1-P, also where the latencies have a heavy tail,
+// and hedging goes on when a fifth of the calls is slow.
+func TestShareOfHedges(t *testing.T) {
+	const ms = float64(time.Millisecond)
+	fast := func(rnd *rand.Rand) float64 { return 9*ms + 2*ms*rnd.Float64() }
+	slow := func(share float64) func(*rand.Rand) float64 {
+		return func(rnd *rand.Rand) float64 {
+			if rnd.Float64() < share {
+				return 100 * fast(rnd)
+			}
+			return fast(rnd)
+		}
+	}
+	tests := []struct {
+		name    string
+		latency func(*rand.Rand) float64
+	}{
+		{"uniform", fast},
+		{"exponential", func(rnd *rand.Rand) float64 { return 10 * ms * rnd.ExpFloat64() }},
+		{"log-normal, sigma 1", func(rnd *rand.Rand) float64 { return 10 * ms * math.Exp(rnd.NormFloat64()) }},
+		{"log-normal, sigma 2", func(rnd *rand.Rand) float64 { return 10 * ms * math.Exp(2*rnd.NormFloat64()) }},
+		{"Pareto 1.5", func(rnd *rand.Rand) float64 { return 10 * ms * math.Pow(1-rnd.Float64(), -1/1.5) }},
+		{"a twentieth slow", slow(.05)},
+		{"a fifth slow", slow(.2)},
+	}
+	for _, tt := range tests {
+		for _, p := range []float64{.9, .95, .99} {
+			bubble(t, func(t *testing.T) {
+				rnd := rand.New(rand.NewPCG(7, 8))
+				next := func() act { return act{takes: time.Duration(tt.latency(rnd))} }
+				hedges := 0
+				policy := retry.Hedge[int]{Latency: &retry.Latency{P: p}, OnEvent: func(_ context.Context, e retry.Event) {
+					if e.Kind == retry.KindHedged {
+						hedges++
+					}
+				}}
+				const warm, calls = 1000, 20_000
+				for i := range warm + calls {
+					if i == warm {
+						hedges = 0
+					}
+					policy.Do(t.Context(), newStage(next(), next()).call)
+				}
+				share, want := float64(hedges)/calls, 1-p
+				if share < .9*want || share > 1.1*want {
+					t.Errorf("%s, P = %v: share of hedged calls = %.4f, want %.4f and at most a tenth of it off", tt.name, p, share, want)
+				}
+			})
+		}
+	}
 }
 
 // TestLatency compares the estimate with the quantile of the distribution.
@@ -325,8 +536,9 @@ func TestHedgeFatal(t *testing.T) {
 	h := retry.Hedge[int]{Delay: -1, Fatal: func(err error) bool { return err == errBoom }}
 	_, cancel, err := h.DoCancel(t.Context(), newStage(act{err: errBoom}).call)
 	cancel()
-	if err != errBoom {
-		t.Errorf("error = %v, want %v itself", err, errBoom)
+	checkIs(t, err, retry.ErrPermanent)
+	if got := details(t, err).Last(); got != errBoom {
+		t.Errorf("Last = %v, want %v itself", got, errBoom)
 	}
 	ctx, stop := context.WithCancelCause(t.Context())
 	attempts := 0
@@ -364,7 +576,7 @@ func TestHedgeEvents(t *testing.T) {
 		policy.Do(t.Context(), newStage(act{}).call)
 		policy.Do(t.Context(), newStage(act{takes: 3 * s}, act{err: errBoom}, act{takes: s / 2}).call)
 		policy.Do(t.Context(), newStage(act{err: retry.Permanent(errBoom)}).call)
-		want := []string{"hedged 2 <nil> <nil>", "hedged 3 boom <nil>", "done 3 <nil> <nil>", "done 1 boom boom"}
+		want := []string{"hedged 2 <nil> <nil>", "hedged 3 boom <nil>", "done 3 <nil> <nil>", "done 1 boom retry: not retryable"}
 		checkEqual(t, got, want)
 	})
 }

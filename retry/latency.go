@@ -17,10 +17,12 @@ const (
 // constant memory. As Hedge.Latency it sets the delay of a hedge. The zero
 // value is ready for use. It must not be copied after its first use.
 //
-// Only attempts that succeeded without being cut short count. The attempts cut
-// short are the slow ones, so the estimate is too low: with P = 0.95 about a
-// tenth of the calls is hedged. In return hedging goes on while more than 1-P
-// of the attempts are slow. Set a Budget to bound it.
+// The first attempt of each call counts. If the attempt was cut short, or if it
+// failed, its latency is unknown, but longer than the measured time: it counts
+// if that time is above the estimate. So the share of the calls that a Hedge
+// hedges is 1-P, as long as the latencies do not change. If more than 1-P of
+// the calls become slow, the estimate becomes slow as well: set Hedge.Delay to
+// the longest useful delay, and a Budget.
 //
 // The estimate moves by a constant factor per latency: up by P, down by 1-P
 // parts of a step, so that it rests where the part P of the latencies is lower
@@ -50,8 +52,14 @@ func (l *Latency) Validate() error {
 
 // Observe adds a latency. A latency below a microsecond counts as one
 // microsecond.
-func (l *Latency) Observe(d time.Duration) {
+func (l *Latency) Observe(d time.Duration) { l.observe(d, true) }
+
+// observe adds a latency of d, or of more than d if it is not exact.
+func (l *Latency) observe(d time.Duration, exact bool) {
 	x := float64(max(d, time.Microsecond))
+	if est := math.Float64frombits(l.bits.Load()); !exact && (est == 0 || x <= est) {
+		return
+	}
 	n := l.seen.Add(1)
 	p := l.p()
 	// Large steps find the range at first, small steps keep it.

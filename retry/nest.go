@@ -57,9 +57,5 @@ func sharesBudget(ctx context.Context, b Budget) (same bool) {
 		return false
 	}
 	defer func() { _ = recover() }() // budgets need not be comparable
-	outer := m.budget
-	if x, ok := outer.(interface{ Unwrap() Budget }); ok {
-		outer = x.Unwrap()
-	}
-	return outer == b
+	return m.budget == b
 }

@@ -254,7 +254,7 @@ func (r *run) settle(v verdict, err error) {
 		return
 	}
 	outcome, cost := OutcomeVerdict, r.cost
-	if v.retry {
+	if v.retry || v.failed {
 		outcome = OutcomeFailure
 	}
 	r.cost = 0
@@ -308,7 +308,7 @@ func (r *run) stop(reason error) error {
 		e.last = r.history[slot(r.n)]
 	}
 	if reason == nil || r.n > 1 || r.nested {
-		e.more = &more{history: r.history, nested: r.nested}
+		e.more = &more{history: r.history, failed: r.n, nested: r.nested}
 	}
 	if reason == nil {
 		e.Reason, e.more.cause = r.ctx.Err(), context.Cause(r.ctx)

@@ -46,12 +46,15 @@ func TestAllocations(t *testing.T) {
 		{"UnmarshalText wide", 1, func() { _ = new(semver.Version).UnmarshalText(long) }},
 		{"UnmarshalBinary", 3, func() { _ = new(semver.Version).UnmarshalBinary(key) }},
 		{"ParseRange", 1, func() { _, _ = semver.ParseRange(">=1.2.3 <2.0.0") }},
+		{"ParseRange below", 1, func() { _, _ = semver.ParseRange(">=1.2.3-a <2.0.0-rc.1") }},
 		{"ParseRange gated", 1, func() { _, _ = semver.ParseRange("^1.2.3-0") }},
+		{"ParseRange exclusions", 11, func() { _, _ = semver.ParseRange(">=1 <2 !=1.2.3 !=1.2.4") }},
 		{"ParseRange or", 2, func() { _, _ = semver.ParseRange("1 || 2.x || ^3.2 || 4 || 5 || 6") }},
 		{"Contains", 0, func() { a.Contains(v) }},
 		{"gate", 0, func() { _ = gate(semver.New(1, 4, 0)) }},
 		{"Max", 0, func() { a.Max(slices.Values(versions)) }},
 		{"Intersect", 1, func() { a.Intersect(b) }},
+		{"Complement", 1, func() { a.Complement() }},
 		{"Ceil", 0, func() { a.Ceil(semver.New(1, 0, 0)) }},
 		{"SortFunc", 0, func() { slices.SortFunc(versions, semver.Version.Compare) }},
 	} {
@@ -68,7 +71,8 @@ func TestPlainVersionsKeepNoText(t *testing.T) {
 		doc := "v1.2.3" + strings.Repeat("x", 1<<20) + "-rc.1"
 		v, _ := semver.AllowV.Parse(doc[:6])
 		w, _ := semver.Tolerant.Parse(doc[:4])
-		kept = append(kept, v, w)
+		big := strings.Repeat("1.2.3-", 1<<18) + "1.2.3-rc.1"
+		kept = append(kept, v, w, semver.MustParse(big[len(big)-len("1.2.3-rc.1"):]).Core())
 		r, _ := semver.ParseRange("^" + doc[1:6])
 		ranges = append(ranges, r.Union(semver.Exactly(v)))
 	}
@@ -87,9 +91,18 @@ func TestCheckOfAMissAllocatesTwice(t *testing.T) {
 	for i := range uint64(1000) {
 		many = many.Union(semver.Between(semver.New(i, 0, 0), semver.New(i, 5, 1)))
 	}
-	v := semver.New(7, 7, 7)
-	if got := testing.AllocsPerRun(10, func() { _ = many.Check(v) }); got > 2 {
-		t.Errorf("%v allocations", got)
+	release, pre := semver.New(7, 7, 7), semver.MustParse("7.7.7-rc.1")
+	for name, r := range map[string]semver.Range{
+		"npm": many.Intersect(semver.Releases()), "plain": many,
+		"plain, closed": semver.Closed(semver.New(1, 0, 0), semver.New(1, 4, 2)),
+		"split":         semver.MustParseRange("^1.2").Union(semver.AtMost(semver.New(1, 4, 2))),
+	} {
+		if got := testing.AllocsPerRun(10, func() { _ = r.Check(release) }); got > 2 {
+			t.Errorf("%s: %v allocations for a release", name, got)
+		}
+		if got := testing.AllocsPerRun(10, func() { _ = r.Check(pre) }); got > 2 {
+			t.Errorf("%s: %v allocations for a pre-release", name, got)
+		}
 	}
 }
 

@@ -66,13 +66,17 @@ func (v Version) BumpPre(id string) (Version, error) {
 	if v.pre == 0 {
 		return v.StartPre(Patch, id)
 	}
-	line, _ := splitBase(id)
-	pre := v.Prerelease()
-	rest, same := strings.CutPrefix(pre, line+".")
-	if first, _, _ := strings.Cut(rest, "."); line == "" || same && numeric(first) {
-		return v.WithoutBuild().WithPrerelease(raise(pre))
+	core, pre := v.Core(), v.Prerelease()
+	if _, err := core.WithPrerelease(id); err != nil {
+		return Version{}, err
 	}
-	return v.started(v.Core(), id)
+	line, _ := splitBase(id)
+	rest, same := strings.CutPrefix(pre, line+".")
+	first, _, _ := strings.Cut(rest, ".")
+	if id == "" || (same || line == "") && numeric(first) {
+		return core.WithPrerelease(raise(pre))
+	}
+	return v.started(core, id)
 }
 
 // splitBase splits an id such as "rc.1" into its line and the number with

@@ -71,6 +71,18 @@ func TestBump(t *testing.T) {
 	}
 }
 
+func TestBumpPreChecksItsID(t *testing.T) {
+	v := semver.MustParse("1.2.3-rc.1")
+	for id, class := range map[string]error{
+		"rc.01": semver.ErrLeadingZero, "01": semver.ErrLeadingZero, "rc..1": semver.ErrEmptyIdent,
+		"rc.1+b": semver.ErrSyntax, "7": semver.ErrOrder,
+	} {
+		if got, err := v.BumpPre(id); !errors.Is(err, class) {
+			t.Errorf("BumpPre(%q) = %s, %v, want %v", id, got, err, class)
+		}
+	}
+}
+
 func TestDiff(t *testing.T) {
 	for _, row := range []struct {
 		a, b string

@@ -4,12 +4,15 @@ import (
 	"database/sql/driver"
 	"log/slog"
 	"math"
+	"slices"
 	"strings"
+
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// maxStored is the limit of a stored range in bytes. It is above
+// maxStoredRange is the limit of a stored range in bytes. It is above
 // MaxRangeLength because a computed set may have thousands of intervals.
-const maxStored = 1 << 20
+const maxStoredRange = 1 << 20
 
 var (
 	_ slog.LogValuer = Range{}
@@ -82,7 +85,8 @@ func (r Range) String() string {
 //	in plain precedence order:     plain >=1.0.0 <1.4.2 || >=2.0.0
 //	with the two kinds apart:      >=1.0.0 <2.0.0 ; pre >=1.0.1-0 <1.4.2
 //
-// The sets of advisories have the second form. [ParseRange] reads all three.
+// The sets of advisories have the second form. [ParseRange] reads all three, up
+// to MaxRangeLength, and [Range.UnmarshalText] reads longer texts.
 func (r Range) Canonical() string {
 	r.text, r.form = "", r.shape()
 	return string(r.appendText(nil, math.MaxInt-1))
@@ -243,7 +247,7 @@ func parseStored(s string, limit int) (Range, error) {
 
 // parseStored parses part, a part of the stored text s.
 func (d Dialect) parseStored(s, part string) (Range, error) {
-	p := syntax{grammar: grammars[d&0xff], dialect: d & 0xff, s: part, longest: maxDerived}
+	p := syntax{grammar: grammars[d&0xff], dialect: d & 0xff, s: part, longest: maxStored}
 	p.empty = false
 	r, err := p.parse(d.rule())
 	if err != nil {
@@ -259,15 +263,23 @@ func (d Dialect) parseStored(s, part string) (Range, error) {
 
 // MarshalText returns the canonical text for encoding/json and YAML.
 //
-// Errors: ErrTooLong if the text has more than 1 MiB, which UnmarshalText
-// would not read.
+// Errors: ErrTooLong if UnmarshalText would not read the text, because it has
+// more than 1 MiB or contains a version of more than 1024 bytes.
 func (r Range) MarshalText() ([]byte, error) {
-	r.text, r.form = "", r.shape()
-	b := r.appendText(nil, maxStored)
-	if len(b) > maxStored {
-		return nil, parseError("range", string(b[:MaxLength]), maxStored, ErrTooLong)
+	text := r.Canonical()
+	if len(text) > maxStoredRange || slices.ContainsFunc(r.cuts, Version.unreadable) {
+		return nil, parseError("range", text, min(len(text), maxStoredRange), ErrTooLong)
 	}
-	return b, nil
+	return []byte(text), nil
+}
+
+// unreadable reports whether UnmarshalText does not read the text of v.
+func (v Version) unreadable() bool {
+	if len(v.ext) <= MaxLength/2 {
+		return false
+	}
+	s := v.String()
+	return len(s) > maxStored || !fewDigits(s)
 }
 
 // UnmarshalText parses a text as [ParseRange] does, for encoding/json, YAML and
@@ -276,7 +288,7 @@ func (r Range) MarshalText() ([]byte, error) {
 //
 // Errors: the same as [ParseRange].
 func (r *Range) UnmarshalText(text []byte) error {
-	s, err := parseStored(string(text), maxStored)
+	s, err := parseStored(string(text), maxStoredRange)
 	if err == nil {
 		*r = s
 	}
@@ -317,5 +329,8 @@ func (r *Range) Scan(src any) error {
 	return r.UnmarshalText(text)
 }
 
-// LogValue implements slog.LogValuer.
-func (r Range) LogValue() slog.Value { return slog.StringValue(r.String()) }
+// LogValue implements slog.LogValuer. It returns the text that String returns,
+// and "…" in place of the bytes after the first 64.
+func (r Range) LogValue() slog.Value {
+	return slog.StringValue(quote.Cut(string(r.appendText(nil, quote.Max))))
+}

@@ -106,7 +106,9 @@ func TestRangeCodecs(t *testing.T) {
 			t.Errorf("%v, %v", value, err)
 		}
 		checkEqual(t, scanned, r)
-		checkEqual(t, scanned.LogValue().String(), r.Canonical())
+		if got, want := scanned.LogValue().String(), r.Canonical(); got != want && got != want[:min(len(want), 64)]+"…" {
+			t.Errorf("LogValue() = %s, want the start of %s", got, want)
+		}
 		if again, err := semver.ParseRange(r.Canonical()); err != nil || !again.Equal(r) {
 			t.Errorf("ParseRange(%q) = %s, %v", r.Canonical(), again, err)
 		}

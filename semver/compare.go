@@ -40,11 +40,7 @@ func (v Version) CompareTotal(w Version) int {
 	if c := v.Compare(w); c != 0 {
 		return c
 	}
-	a, b := v.ext[v.core+v.pre:], w.ext[w.core+w.pre:]
-	if a == "" || b == "" {
-		return cmp.Compare(len(a), len(b))
-	}
-	return compareIdentifiers(a, b)
+	return compareBuild(v.Build(), w.Build())
 }
 
 // order returns -1 if less, otherwise +1.
@@ -55,13 +51,13 @@ func order(less bool) int {
 	return +1
 }
 
-// compareIdentifiers compares lists of dot-separated identifiers, each after a
-// "-" or "+". Identifiers before the first differing byte are equal, so that
-// byte lies in the pair of identifiers that decides.
+// compareIdentifiers compares the pre-releases a and b, each with its hyphen.
+// Identifiers before the first differing byte are equal, so that byte lies in
+// the pair of identifiers that decides.
 func compareIdentifiers(a, b string) int {
 	i, n := 1, min(len(a), len(b))
-	for i+8 <= n && load64(a[i:]) == load64(b[i:]) {
-		i += 8
+	for i+4 <= n && load32(a[i:]) == load32(b[i:]) {
+		i += 4
 	}
 	for i < n && a[i] == b[i] {
 		i++
@@ -72,21 +68,18 @@ func compareIdentifiers(a, b string) int {
 		return cmp.Compare(len(a), len(b))
 	case x == '.' || y == '.': // one identifier is the start of the other
 		return order(x == '.')
-	}
-	if x-'0' > 9 && y-'0' > 9 { // neither is a number
+	case x-'0' > 9 && y-'0' > 9: // neither is a number
 		return order(x < y)
 	}
 	start := i // of the digits before i, and of the identifier if it is digits so far
-	for start > 1 && a[start-1]-'0' <= 9 {
+	for a[start-1]-'0' <= 9 {
 		start--
 	}
 	if start > 1 && a[start-1] != '.' {
 		return order(x < y)
 	}
-	if a[start] == '0' || b[start] == '0' {
-		return compareZeros(a, b, start, order(x < y))
-	}
-	p, q := x, y // the first bytes after i of which one is no digit
+	// The identifiers begin with digits. In a pre-release only 0 begins with 0.
+	p, q := x, y // skip the digits that both have
 	for p-'0' <= 9 && q-'0' <= 9 {
 		i++
 		p, q = at(a, i), at(b, i)
@@ -104,17 +97,23 @@ func compareIdentifiers(a, b string) int {
 	return order(x < y)
 }
 
-// compareZeros compares the identifiers at a[start:] and b[start:], which begin
-// with digits and may have leading zeros. For two texts it returns texts.
-func compareZeros(a, b string, start, texts int) int {
-	j, k := digitsEnd(a, start), digitsEnd(b, start)
-	switch numeric, numeric2 := at(a, j) == '.', at(b, k) == '.'; {
-	case numeric != numeric2: // a number is below a text
-		return order(numeric)
-	case numeric:
-		return compareDecimal(a[start:j], b[start:k])
+// compareBuild compares build metadata, in which numbers may begin with zeros.
+func compareBuild(a, b string) int {
+	for a != "" && b != "" {
+		var x, y string
+		x, a, _ = strings.Cut(a, ".")
+		y, b, _ = strings.Cut(b, ".")
+		switch m, n := numeric(x), numeric(y); {
+		case x == y:
+		case m != n: // a number is below a text
+			return order(m)
+		case m:
+			return compareDecimal(x, y)
+		default:
+			return order(x < y)
+		}
 	}
-	return texts
+	return cmp.Compare(len(a), len(b))
 }
 
 // digitsEnd returns the end of the digits at s[i:].
@@ -133,11 +132,10 @@ func at(s string, i int) byte {
 	return '.'
 }
 
-// load64 returns the first 8 bytes of s. The compiler makes it a single load.
-func load64(s string) uint64 {
-	_ = s[7]
-	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
-		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+// load32 returns the first 4 bytes of s. The compiler makes it a single load.
+func load32(s string) uint32 {
+	_ = s[3]
+	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
 }
 
 // numeric reports whether s consists of digits.

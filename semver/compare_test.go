@@ -40,7 +40,7 @@ func TestIdentifiersBeforeBytes(t *testing.T) {
 
 func TestIdentifierOrder(t *testing.T) {
 	checkOrder(t, semver.Version.Compare, "1.0.0-alpha", "1.0.0-alpha.0", "1.0.0-alpha.1", "1.0.0-alpha.beta",
-		"1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1", "1.0.0-rc10", "1.0.0-rc2", "1.0.0")
+		"1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-c10", "1.0.0-c2", "1.0.0-rc.1", "1.0.0-rc10", "1.0.0-rc2", "1.0.0")
 	checkOrder(t, semver.Version.Compare, "1.0.0-1", "1.0.0-999", "1.0.0--0", "1.0.0--01", "1.0.0-0A", "1.0.0-0x1", "1.0.0-1e3", "1.0.0-Z", "1.0.0-a")
 	for s, want := range map[string]bool{
 		"1.0.0-01": false, "1.0.0-a.00": false, "1.0.0--0": true, "1.0.0--0a": true, "1.0.0+001": true,

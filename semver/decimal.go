@@ -2,6 +2,7 @@ package semver
 
 import (
 	"cmp"
+	"math"
 	"math/big"
 	"strings"
 )
@@ -18,11 +19,12 @@ func (v Version) decimals() [3]string {
 }
 
 // fromDecimals returns the release with the given numbers, which have no
-// leading zeros. It panics if the text would be longer than maxDerived.
+// leading zeros.
 func fromDecimals(n [3]string) Version {
-	var v Version
-	if _, _, err := scan(n[0]+"."+n[1]+"."+n[2], Strict, maxDerived, &v); err != nil {
-		panic(errDerived)
+	v := Version{major: saturate(n[0]), minor: saturate(n[1]), patch: saturate(n[2])}
+	if max(v.major, v.minor, v.patch) == math.MaxUint64 {
+		v.ext = strings.Join(n[:], ".")
+		v.core = uint16(len(v.ext))
 	}
 	return v
 }
@@ -38,6 +40,11 @@ func add(s string, n int64) string {
 func (v Version) previousPatch() (Version, bool) {
 	if v.patch == 0 {
 		return Version{}, false
+	}
+	if v.core == 0 {
+		v = v.Core()
+		v.patch--
+		return v, true
 	}
 	n := v.decimals()
 	n[2] = add(n[2], -1)

@@ -94,13 +94,7 @@ func (p Prereleases) MarshalText() ([]byte, error) { return prereleaseNames.mars
 // UnmarshalText reads a name as String returns it.
 //
 // Errors: ErrUnsupported for another text.
-func (p *Prereleases) UnmarshalText(text []byte) error {
-	n, err := prereleaseNames.unmarshal(text)
-	if err == nil {
-		*p = Prereleases(n)
-	}
-	return err
-}
+func (p *Prereleases) UnmarshalText(text []byte) error { return unmarshal(prereleaseNames, text, p) }
 
 // With returns the dialect d with the rule p for pre-releases.
 func (d Dialect) With(p Prereleases) Dialect { return d&0xff | Dialect(p)<<8 }
@@ -130,19 +124,17 @@ func (d Dialect) MarshalText() ([]byte, error) {
 //
 // Errors: ErrUnsupported for another text.
 func (d *Dialect) UnmarshalText(text []byte) error {
-	name, rule, _ := strings.Cut(string(text), "+")
-	n, err := dialectNames.unmarshal([]byte(name))
-	if err != nil {
-		return err
-	}
+	name, rule, two := strings.Cut(string(text), "+")
+	var n uint8
 	var p Prereleases
-	if rule != "" {
-		if err := p.UnmarshalText([]byte(rule)); err != nil {
-			return err
-		}
+	err := unmarshal(dialectNames, []byte(name), &n)
+	if err == nil && two {
+		err = p.UnmarshalText([]byte(rule))
 	}
-	*d = Dialect(n).With(p)
-	return nil
+	if err == nil {
+		*d = Dialect(n).With(p)
+	}
+	return err
 }
 
 // known reports whether d is a dialect of this package.

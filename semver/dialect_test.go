@@ -136,6 +136,14 @@ func TestPrereleaseRulePerAlternative(t *testing.T) {
 	)
 }
 
+// TestPreGroupRemembersTheName names a pre-release before and after other
+// comparators.
+func TestPreGroupRemembersTheName(t *testing.T) {
+	for _, text := range []string{">=1.0.0-a, <2", "<2, >=1.0.0-a", ">=1, !=1.5.0-a, <2"} {
+		checkMembers(t, member{semver.Helm, text, "1.5.0-b", true}, member{semver.Helm, text + " || ^3", "3.5.0-b", false})
+	}
+}
+
 func TestCaretNeverReachesNextMajor(t *testing.T) {
 	for _, p := range []semver.Prereleases{semver.PreSameCore, semver.PreAll, semver.PreGroup, semver.PreExact, semver.PreNone} {
 		d := semver.NPM.With(p)
@@ -260,6 +268,15 @@ func TestHelmReadsPartialPrereleases(t *testing.T) {
 		member{semver.Helm, "1.0.0 - 2.0.0, !=1.5.0", "1.5.0", false},
 		member{semver.Helm, "1.0.0 - 2.0.0, !=1.5.0", "1.5.1", true},
 	)
+}
+
+func TestHelmReadsHyphenRangesAfterACommaOnly(t *testing.T) {
+	for _, text := range []string{"1.0.0 - 2.0.0, !=1.5.0", "!=1.5.0, 1.0.0 - 2.0.0"} {
+		checkMembers(t, member{semver.Helm, text, "1.4.0", true}, member{semver.Helm, text, "1.5.0", false})
+	}
+	if r, err := semver.Helm.ParseRange("!=1.5.0 1.0.0 - 2.0.0"); err == nil {
+		t.Errorf("got %s, want an error", r)
+	}
 }
 
 func TestCargoPartialComparatorsAdmitNoPrereleases(t *testing.T) {
@@ -389,6 +406,19 @@ func TestNPMPrefixes(t *testing.T) {
 		}
 		if err == nil {
 			checkEqual(t, got, semver.MustParseRange(want))
+		}
+	}
+}
+
+// TestNPMReadsArrowsAsTheToolDoes lists spellings of ~ whose answers come
+// from node-semver.
+func TestNPMReadsArrowsAsTheToolDoes(t *testing.T) {
+	for _, text := range []string{"~ >1.2.3", "~ >  1.2.3", "~ >=1.2.3", "~> >= v1.2.3", "~>= 1.2.3", "~ = 1.2.3"} {
+		checkEqual(t, semver.MustParseRange(text), semver.MustParseRange("~1.2.3"))
+	}
+	for _, text := range []string{"~> = 1.2.3", "~ > = v1", "^ >1"} {
+		if r, err := semver.ParseRange(text); err == nil {
+			t.Errorf("%q gives %s, want an error", text, r.Canonical())
 		}
 	}
 }

@@ -75,9 +75,10 @@
 //
 // # Concurrency and cost
 //
-// Versions, ranges and rules are immutable and safe for concurrent use.
-// Parsing a version, comparing and [Range.Contains] do not allocate; parsing
-// takes linear time, and [MaxLength] and [MaxRangeLength] bound the text.
+// Versions, ranges and rules are immutable and safe for concurrent use. With
+// numbers below 2^64-1, parsing a valid version, comparing and
+// [Range.Contains] do not allocate. Parsing takes linear time, and [MaxLength]
+// and [MaxRangeLength] bound the text.
 //
 // Costs, formats and sources: docs/semver.md.
 package semver

@@ -20,7 +20,7 @@ var (
 
 // errDerived is the panic of a version that is derived from another version
 // again and again.
-var errDerived = errors.New("semver: a derived version is longer than 1024 bytes")
+var errDerived = errors.New("semver: a derived version is longer than 16384 bytes")
 
 // Classes of refusal, wrapped by a [Violation].
 var (

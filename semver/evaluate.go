@@ -73,13 +73,6 @@ func (e *evaluation) prereleases() *Interval {
 	return &e.pre
 }
 
-// releases returns the bounds of the releases, which are apart from the bounds
-// of the pre-releases from now on.
-func (e *evaluation) releases() *Interval {
-	e.prereleases()
-	return &e.rel
-}
-
 // exclude removes the versions from lo up to hi.
 func (e *evaluation) exclude(lo, hi Version) { e.not = append(e.not, between(lo, hi)) }
 
@@ -110,11 +103,16 @@ func (c *comparator) compatibleEnd() Version {
 }
 
 // end returns the first version above the versions that a bare version, =, ~,
-// ^ or ~> admits.
+// ^ or ~> admits. For < and >= of a full version, which need no end, it saves
+// the work.
 func (c *comparator) end() Version {
 	switch c.op {
 	case opTilde, opCaret, opPessimistic:
 		return c.compatibleEnd()
+	case opLt, opGe, opFrom:
+		if c.parts == 3 {
+			return Version{}
+		}
 	}
 	return c.prefixEnd()
 }
@@ -165,11 +163,11 @@ func (e *evaluation) cargo(c *comparator) {
 	}
 	switch c.op {
 	case opGe:
-		e.releases().atLeast(lo)
 		e.prereleases().atLeast(end)
+		e.rel.atLeast(lo)
 	case opLe:
-		e.releases().below(end)
 		e.prereleases().below(floor)
+		e.rel.below(end)
 	default:
 		e.prereleases().below(origin)
 		e.rel.atLeast(lo)
@@ -239,7 +237,8 @@ func (e *evaluation) terraform(c *comparator) {
 		e.below(c.compatibleEnd())
 	}
 	if lo.pre != 0 {
-		e.releases().below(origin)
+		e.prereleases() // stay as they are
+		e.rel.below(origin)
 	}
 }
 

@@ -200,7 +200,7 @@ func ExampleInterval() {
 	}
 	// Output:
 	// 1.2.3-rc.1 1.2.4-0 true true
-	// 1.2.4-0 2.0.0 true false
+	// 1.2.4 2.0.0 true false
 }
 
 func ExampleAll() {

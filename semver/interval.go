@@ -7,7 +7,7 @@ import "iter"
 // Lo up to the key of Hi, see [Version.AppendBinary]. If the interval contains
 // a single kind, the scan needs a filter.
 type Interval struct {
-	Lo, Hi      Version // the bounds; Lo is a member, Hi is not
+	Lo, Hi      Version // the lowest member, and a version above all members
 	Unbounded   bool    // there is no upper bound, and Hi is unused
 	Releases    bool    // the releases between the bounds are members
 	Prereleases bool    // the pre-releases between the bounds are members
@@ -48,9 +48,7 @@ func (s *Interval) clip(t *Interval) {
 // Intervals returns the intervals that make up r, ascending and disjoint. An
 // interval contains both kinds wherever r does not treat pre-releases apart,
 // as in the sets of advisories.
-func (r Range) Intervals() iter.Seq[Interval] {
-	return func(yield func(Interval) bool) { r.intervals(yield) }
-}
+func (r Range) Intervals() iter.Seq[Interval] { return r.intervals }
 
 // intervals calls yield for each interval of r until yield returns false.
 func (r Range) intervals(yield func(Interval) bool) {
@@ -101,7 +99,11 @@ func (r Range) stretches(yield func(Interval) bool) {
 func (s Interval) split(yield func(Interval) bool) bool {
 	release := s.Lo.Core()
 	second := release.step(Patch)
-	if s.Releases == s.Prereleases || s.Unbounded || second.Compare(s.Hi) < 0 {
+	if s.Releases == s.Prereleases {
+		return yield(s)
+	}
+	if s.Unbounded || second.Compare(s.Hi) < 0 {
+		s.Lo = s.Lo.lift(s.Prereleases)
 		return yield(s)
 	}
 	after := release.Next()

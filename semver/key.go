@@ -44,8 +44,7 @@ func (v Version) AppendBinary(b []byte) ([]byte, error) {
 	return appendIdentifiers(b, v.Build(), true), nil
 }
 
-// appendNumber appends the length of digits, a single byte, and digits. The
-// parser admits at most maxDigits of them.
+// appendNumber appends the length of digits, a single byte, and digits.
 func appendNumber(b []byte, digits string) []byte {
 	return append(append(b, byte(len(digits))), digits...)
 }
@@ -79,7 +78,7 @@ func (v Version) MarshalBinary() ([]byte, error) { return v.AppendBinary(nil) }
 //
 // Errors: a [*ParseError] for bytes that AppendBinary does not write.
 func (v *Version) UnmarshalBinary(key []byte) error {
-	if len(key) > 4*maxDerived {
+	if len(key) > 4*maxStored {
 		return parseError("key", "", len(key), ErrTooLong)
 	}
 	// The reader does not validate. It turns any bytes into a text, and the
@@ -95,7 +94,7 @@ func (v *Version) UnmarshalBinary(key []byte) error {
 		r.identifiers("+", true)
 	}
 	var w Version
-	_, _, err := scan(string(r.text), Strict, maxDerived, &w)
+	_, _, err := scan(string(r.text), Strict, maxStored, &w)
 	if again, _ := w.AppendBinary(make([]byte, 0, len(key))); err != nil || !bytes.Equal(again, key) {
 		return parseError("key", string(key), len(key)-len(r.rest), ErrSyntax)
 	}

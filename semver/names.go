@@ -30,10 +30,12 @@ func (l nameList) marshal(n int) ([]byte, error) {
 	return nil, fmt.Errorf("%w: %s", ErrUnsupported, l.text(n))
 }
 
-// unmarshal returns the value of a name.
-func (l nameList) unmarshal(name []byte) (int, error) {
-	if n := slices.Index(l.names, string(name)); n >= 0 {
-		return n, nil
+// unmarshal sets value to the value of a name.
+func unmarshal[T ~uint8](l nameList, name []byte, value *T) error {
+	n := slices.Index(l.names, string(name))
+	if n < 0 {
+		return fmt.Errorf("%w: %s %s", ErrUnsupported, l.kind, quote.Text(string(name)))
 	}
-	return 0, fmt.Errorf("%w: %s %s", ErrUnsupported, l.kind, quote.Text(string(name)))
+	*value = T(n)
+	return nil
 }

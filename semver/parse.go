@@ -13,9 +13,9 @@ const (
 	MaxRangeLength = 8192 // of a range
 )
 
-// maxDigits is the number of digits that a number has at most, so that its
-// length fits into a byte of a key.
-const maxDigits = 255
+// maxDigits is the number of digits that a number in a text has at most, so
+// that the length of the next number fits into a byte of a key.
+const maxDigits = 254
 
 // A Mode is a set of departures from SemVer 2.0.0 that a parser admits. The
 // result is normalized: "v1.2" becomes the version 1.2.0 and prints as 1.2.0.
@@ -34,62 +34,24 @@ const (
 	Tolerant Mode = AllowV | AllowPartial | AllowZeros | AllowSpace // all of the above
 )
 
-// modeNames are the names of the bits.
-var modeNames = [...]string{"v", "partial", "zeros", "space"}
+var modeNames = nameList{"Mode", []string{
+	"strict", "v", "partial", "v|partial", "zeros", "v|zeros", "partial|zeros", "v|partial|zeros",
+	"space", "v|space", "partial|space", "v|partial|space", "zeros|space", "v|zeros|space", "partial|zeros|space", "tolerant",
+}}
 
-// String returns the names of the bits, for instance "v|partial", or "strict"
-// or "tolerant".
-func (m Mode) String() string {
-	switch m {
-	case Strict:
-		return "strict"
-	case Tolerant:
-		return "tolerant"
-	}
-	var names []string
-	for i, name := range modeNames {
-		if m&(1<<i) != 0 {
-			names = append(names, name)
-		}
-	}
-	if m > Tolerant {
-		names = append(names, nameList{kind: "Mode"}.text(int(m&^Tolerant)))
-	}
-	return strings.Join(names, "|")
-}
+// String returns the names of the modes in m, for instance "v|partial", or
+// "strict" or "tolerant".
+func (m Mode) String() string { return modeNames.text(int(m)) }
 
 // MarshalText returns the text that String returns.
 //
-// Errors: ErrUnsupported if m has unknown bits.
-func (m Mode) MarshalText() ([]byte, error) {
-	if m > Tolerant {
-		return nameList{kind: "Mode"}.marshal(int(m))
-	}
-	return []byte(m.String()), nil
-}
+// Errors: ErrUnsupported if m is not a combination of modes.
+func (m Mode) MarshalText() ([]byte, error) { return modeNames.marshal(int(m)) }
 
 // UnmarshalText reads a text as String returns it.
 //
-// Errors: ErrUnsupported for an unknown name.
-func (m *Mode) UnmarshalText(text []byte) error {
-	var sum Mode
-	for name := range strings.SplitSeq(string(text), "|") {
-		switch name {
-		case "strict":
-			continue
-		case "tolerant":
-			sum |= Tolerant
-			continue
-		}
-		i, err := nameList{"Mode", modeNames[:]}.unmarshal([]byte(name))
-		if err != nil {
-			return err
-		}
-		sum |= 1 << i
-	}
-	*m = sum
-	return nil
-}
+// Errors: ErrUnsupported for another text.
+func (m *Mode) UnmarshalText(text []byte) error { return unmarshal(modeNames, text, m) }
 
 // Parse parses a version strictly by SemVer 2.0.0, with numbers of any size.
 // It does not allocate, and the version refers to s, see [Version.Clone].
@@ -100,31 +62,22 @@ func Parse(s string) (Version, error) {
 	// Nearly all versions take the path below, with the numbers in registers.
 	// Everything else, faults included, is left to scan.
 	if len(s) > MaxLength {
-		return scanned(s)
+		return Strict.Parse(s)
 	}
 	major, i := digits(s, 0)
 	minor, j := digits(s, i+1)
 	patch, k := digits(s, j+1)
 	if !small(s, 0, i) || !small(s, i+1, j) || !small(s, j+1, k) || s[i] != '.' || s[j] != '.' {
-		return scanned(s)
+		return Strict.Parse(s)
 	}
 	if k == len(s) {
 		return Version{major: major, minor: minor, patch: patch}, nil
 	}
 	pre, _, err := tail(s, k)
 	if err != nil {
-		return scanned(s)
+		return Strict.Parse(s)
 	}
 	return Version{major: major, minor: minor, patch: patch, ext: s[k:], pre: uint16(pre)}, nil
-}
-
-// scanned is Parse without the fast path.
-func scanned(s string) (Version, error) {
-	var v Version
-	if _, at, err := scan(s, Strict, MaxLength, &v); err != nil {
-		return Version{}, parseError("version", s, at, err)
-	}
-	return v, nil
 }
 
 // MustParse is like [Parse] but panics with the error of Parse. It is for

@@ -28,13 +28,7 @@ func (p Part) MarshalText() ([]byte, error) { return partNames.marshal(int(p)) }
 // UnmarshalText reads a name as String returns it.
 //
 // Errors: ErrUnsupported for another text.
-func (p *Part) UnmarshalText(text []byte) error {
-	n, err := partNames.unmarshal(text)
-	if err == nil {
-		*p = Part(n)
-	}
-	return err
-}
+func (p *Part) UnmarshalText(text []byte) error { return unmarshal(partNames, text, p) }
 
 // Diff returns the most significant part in which v and w differ. The order
 // of v and w does not matter.

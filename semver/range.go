@@ -33,8 +33,8 @@ type Range struct {
 }
 
 // newRange returns the union of intervals, which it sorts. Their bounds have no
-// build metadata. If text is "", the
-// range does not refer to the texts of the bounds.
+// build metadata. If text is "", the range does not refer to the texts of the
+// bounds.
 func newRange(text string, spans []Interval) Range {
 	n := 0
 	for i := range spans {
@@ -96,19 +96,14 @@ func appendCuts(dst []Version, spans []Interval, pre bool) []Version {
 		if pre && !s.Prereleases || !pre && !s.Releases {
 			continue
 		}
-		lo, hi := s.Lo, s.Hi
-		if (lo.pre != 0) != pre {
-			lo = lo.lift(pre)
-		}
+		lo := s.Lo.lift(pre)
 		if last := len(dst) - 1; s.Unbounded {
 			if len(dst) == start || lo.Compare(dst[last]) > 0 {
 				return append(dst, lo)
 			}
 			return dst[:last]
 		}
-		if (hi.pre != 0) != pre {
-			hi = hi.lift(pre)
-		}
+		hi := s.Hi.lift(pre)
 		switch last := len(dst) - 1; {
 		case hi.Compare(lo) <= 0: // empty
 		case len(dst) == start || lo.Compare(dst[last]) > 0: // apart from the last interval
@@ -133,7 +128,9 @@ func (v Version) lift(pre bool) Version {
 }
 
 // All returns the set of all versions.
-func All() Range { return AtLeast(origin) }
+func All() Range { return all }
+
+var all = AtLeast(origin)
 
 // Releases returns the set of all versions without a pre-release part.
 func Releases() Range {
@@ -225,7 +222,7 @@ func below(cuts []Version, v Version) int {
 		mid := int(uint(lo+hi) / 2)
 		c := &cuts[mid]
 		above := c.major > v.major
-		if c.major == v.major || v.core != 0 {
+		if c.major == v.major {
 			above = c.Compare(v) > 0
 		}
 		if above {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/redoubt-go/redoubt/semver"
@@ -37,6 +38,35 @@ func TestCheckReasons(t *testing.T) {
 		}
 		if e, ok := errors.AsType[*semver.Violation](err); ok && (e.Version.String() != text || e.Rule != `in "^1.2.3 || ^3"`) {
 			t.Errorf("Check(%s) = %#v", text, e)
+		}
+	}
+}
+
+func TestReasonBetweenReleasesThatAreNoMembers(t *testing.T) {
+	for _, text := range []string{"<2.0.0 || >=3.0.0", "<2.0.0 || >2.0.0"} {
+		checkIs(t, semver.MustParseRange(text).Check(semver.MustParse("2.0.0-rc.1")), semver.ErrExcluded)
+	}
+}
+
+// TestContainsFindsEveryInterval searches among 1 to 40 intervals, beside a
+// loop over all of them.
+func TestContainsFindsEveryInterval(t *testing.T) {
+	var r semver.Range
+	var intervals []semver.Range
+	for n := range uint64(40) {
+		next := semver.Between(semver.New(n, 1, 2), semver.New(n, 3, 4))
+		intervals = append(intervals, next)
+		r = r.Union(next)
+		for major := range n + 2 {
+			for _, text := range []string{"0.9", "1.1", "1.2", "2.0", "3.3", "3.4", "9.9"} {
+				for _, tail := range []string{"", "-a"} {
+					v := semver.MustParse(strconv.FormatUint(major, 10) + "." + text + tail)
+					want := slices.ContainsFunc(intervals, func(r semver.Range) bool { return r.Contains(v) })
+					if got := r.Contains(v); got != want {
+						t.Fatalf("%d intervals, %s: got %v", n+1, v, got)
+					}
+				}
+			}
 		}
 	}
 }

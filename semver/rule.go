@@ -82,13 +82,13 @@ func NoDowngrade(from Version) Rule {
 
 // MaxStep returns a rule that passes the versions that differ from from at
 // most in the part p, up or down. With Minor, 1.2.3 may go to 1.4.0 but not to
-// 2.0.0.
+// 2.0.0. If p is not a Part of this package, no version passes.
 //
 // Errors of the rule: ErrStep.
 func MaxStep(from Version, p Part) Rule {
 	rule := "at most a " + p.String() + " step from " + quote.Cut(from.String())
 	return func(v Version) error {
-		if from.Diff(v) > p {
+		if from.Diff(v) > p || p > Major {
 			return &Violation{Version: v, Rule: rule, Err: ErrStep}
 		}
 		return nil

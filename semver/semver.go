@@ -37,10 +37,17 @@ var (
 // origin is the lowest version.
 var origin = Version{ext: "-0", pre: 2}
 
-// maxDerived bounds the text of a version that is computed from another
-// version, for instance its successor. Such versions may be longer than
-// MaxLength, and everything that reads stored data accepts them.
-const maxDerived = 4 * MaxLength
+const (
+	// maxStored is the limit of a version in stored data, in bytes. It is above
+	// MaxLength because a version that is computed from another version, for
+	// instance its successor, may be longer.
+	maxStored = 4 * MaxLength
+
+	// maxDerived bounds the text of a computed version. It is so far above
+	// maxStored that only a program which derives versions in a loop meets it,
+	// whatever text it reads.
+	maxDerived = 16 * maxStored
+)
 
 // New returns the release major.minor.patch.
 func New(major, minor, patch uint64) Version {
@@ -173,13 +180,13 @@ func (v Version) floor() Version {
 }
 
 // withTag returns the numbers of v followed by tag, which is "" or begins
-// with "-". It panics if the text would be longer than maxDerived.
+// with "-". It panics if that is longer than maxDerived.
 func (v Version) withTag(tag string) Version {
 	v = v.Core()
 	if tag != "" {
 		v.ext, v.pre = v.ext+tag, uint16(len(tag))
 	}
-	if len(v.ext) > maxDerived-len("18446744073709551615.18446744073709551615.18446744073709551615") {
+	if len(v.ext) > maxDerived {
 		panic(errDerived)
 	}
 	return v
@@ -222,7 +229,7 @@ func (v Version) MarshalText() ([]byte, error) { return v.append(nil), nil }
 func (v *Version) UnmarshalText(text []byte) error {
 	var w Version
 	s := unsafe.String(unsafe.SliceData(text), len(text)) // until Clone
-	if _, at, err := scan(s, Strict, maxDerived, &w); err != nil {
+	if _, at, err := scan(s, Strict, maxStored, &w); err != nil {
 		return parseError("version", string(text[:min(len(text), MaxLength)]), at, err)
 	}
 	*v = w.Clone()

@@ -1,6 +1,7 @@
 package semver_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -98,21 +99,67 @@ func TestNext(t *testing.T) {
 
 // TestDerivedVersionsHaveABound derives successors until a bound stops it.
 func TestDerivedVersionsHaveABound(t *testing.T) {
-	v := semver.MustParse("1.2.3-" + strings.Repeat("a", 200))
-	defer func() {
-		err, _ := recover().(error)
-		if err == nil || !strings.Contains(err.Error(), "1024 bytes") {
-			t.Errorf("panic %v", err)
-		}
-		var back semver.Version
-		if err := back.UnmarshalText([]byte(v.String())); err != nil || back != v {
-			t.Errorf("%d bytes cannot be read: %v", len(v.String()), err)
-		}
-		if len(v.String()) < 900 {
-			t.Errorf("stopped at %d bytes", len(v.String()))
-		}
-	}()
-	for range 1000 {
+	v := semver.MustParse("1.2.3-" + strings.Repeat("a", 250))
+	for range 380 {
 		v = v.Next()
 	}
+	var back semver.Version
+	if err := back.UnmarshalText([]byte(v.String())); err != nil || back != v {
+		t.Errorf("%d bytes cannot be read: %v", len(v.String()), err)
+	}
+	defer func() {
+		if err, _ := recover().(error); err == nil || !strings.Contains(err.Error(), "16384 bytes") {
+			t.Errorf("panic %v", err)
+		}
+	}()
+	for range 1 << 14 {
+		v = v.Next()
+	}
+	t.Errorf("%d bytes", len(v.String()))
+}
+
+// TestTheLongestStoredTextsAreSafe derives from the longest versions that the
+// readers of stored data accept. No foreign text may cause a panic.
+func TestTheLongestStoredTextsAreSafe(t *testing.T) {
+	nines, letters := strings.Repeat("9", 254), strings.Repeat("a", 1024-len("1.0.0-"))
+	for _, text := range []string{
+		"1.0.0-" + letters, nines + ".0.0", "0." + nines + ".0", "0.0." + nines,
+		nines + "." + nines + "." + nines + "-" + letters[:250],
+	} {
+		var v semver.Version
+		if err := v.UnmarshalText([]byte(text)); err != nil {
+			t.Fatalf("%.20s: %v", text, err)
+		}
+		for _, part := range []semver.Part{semver.Patch, semver.Minor, semver.Major} {
+			if next := v.Bump(part); !v.Less(next) {
+				t.Errorf("%.20s: Bump(%s) is not above", text, part)
+			}
+		}
+		key, _ := v.Bump(semver.Major).MarshalBinary()
+		next, _ := v.Bump(semver.Major).Next().MarshalBinary()
+		if bytes.Compare(key, next) >= 0 {
+			t.Errorf("%.20s: the keys of Bump and Next are out of order", text)
+		}
+		if r := semver.Exactly(v); !r.Contains(v) || r.Contains(v.Next()) {
+			t.Errorf("%.20s: Exactly is wrong", text)
+		}
+		if err := semver.Exactly(v.Next()).Check(v); err == nil {
+			t.Errorf("%.20s: Check passes", text)
+		}
+		for _, op := range []string{"", "<", "<=", ">", ">=", "~", "^", "!="} {
+			var r, back semver.Range
+			if err := r.UnmarshalText([]byte(op + text)); err != nil {
+				t.Errorf("%s%.20s: %v", op, text, err)
+			}
+			stored, err := r.MarshalText()
+			switch {
+			case err != nil:
+				checkIs(t, err, semver.ErrTooLong)
+			case back.UnmarshalText(stored) != nil || !back.Equal(r):
+				t.Errorf("%s%.20s: written, not read", op, text)
+			}
+		}
+	}
+	var v semver.Version
+	checkIs(t, v.UnmarshalText([]byte("9"+nines+".0.0")), semver.ErrTooLong)
 }

@@ -100,10 +100,8 @@ func (p *syntax) parse(rule Prereleases) (Range, error) {
 	)
 	e := evaluation{dialect: p.dialect, rule: rule}
 	out := spans[:0]
-	if len(p.s) >= len("1||1||1||1||1") {
-		if n := 1 + strings.Count(p.s, "||"); n > len(spans) {
-			out = make([]Interval, 0, n)
-		}
+	if n := 1 + strings.Count(p.s, "||"); n > len(spans) {
+		out = make([]Interval, 0, n)
 	}
 	for {
 		terms, err := p.alternative(list[:0])
@@ -271,16 +269,21 @@ func (p *syntax) operator(c *comparator) error {
 // prefix skips the space after an operator, and for npm the run of "v" and "="
 // before a version.
 func (p *syntax) prefix(c *comparator) {
+	arrow := c.op == opTilde && p.s[p.i-1] == '>'
 	spaced := p.space() && c.op != opNone
 	if p.dialect != NPM {
 		return
+	}
+	if spaced && c.op == opTilde && strings.HasPrefix(p.s[p.i:], ">") { // "~ >" is "~>"
+		p.i++
+		arrow, spaced = true, p.space()
 	}
 	if spaced && (c.op == opLt || c.op == opGt) && strings.HasPrefix(p.s[p.i:], "=") {
 		c.op++ // to opLe or opGe
 		p.i++
 	}
 	run := p.run()
-	if run == "=" && (c.op == opTilde || c.op == opCaret) && p.space() {
+	if run == "=" && (c.op == opTilde || c.op == opCaret) && !(arrow && spaced) && p.space() {
 		run += p.run()
 	}
 	c.loose = run != "" && run != "v"

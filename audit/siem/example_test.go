@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/redoubt-go/redoubt/audit"
@@ -35,6 +36,18 @@ func ExampleProduct() {
 	fmt.Printf("%s\n", shop.AppendECS(e, nil))
 	fmt.Printf("%s\n", shop.AppendOCSF(e, nil))
 	// Output:
-	// {"@timestamp":"2026-01-02T03:04:05Z","ecs":{"version":"8.11.0"},"event":{"action":"modify","id":"e-1","kind":"event","outcome":"success","provider":"shop","type":["change"]},"redoubt":{"changes":[{"field":"pin","old":"***","new":"***","sensitive":true}],"outcome":"success","target":"u-1","target_type":"user"},"service":{"name":"shop","version":"1.4"},"user":{"id":"alice"}}
-	// {"activity_id":3,"actor":{"user":{"uid":"alice"}},"category_uid":3,"class_uid":3004,"entity":{"type":"user","uid":"u-1"},"metadata":{"event_code":"modify","product":{"name":"shop","vendor_name":"Example","version":"1.4"},"uid":"e-1","version":"1.3.0"},"severity_id":1,"status":"Success","status_detail":"success","status_id":1,"time":1767323045000,"type_uid":300403,"unmapped":{"changes":[{"field":"pin","old":"***","new":"***","sensitive":true}]}}
+	// {"@timestamp":"2026-01-02T03:04:05Z","ecs":{"version":"9.4.0"},"event":{"action":"modify","category":["api"],"id":"e-1","kind":"event","outcome":"success","provider":"shop","type":["change"]},"redoubt":{"changes":[{"field":"pin","old":"***","new":"***","sensitive":true}],"outcome":"success","target":"u-1","target_type":"user"},"related":{"user":["alice","u-1"]},"service":{"name":"shop","version":"1.4"},"user":{"id":"alice","name":"alice"}}
+	// {"activity_id":3,"actor":{"user":{"type":"Unknown","type_id":0,"uid":"alice"}},"category_uid":3,"class_uid":3004,"entity":{"type":"User","type_id":2,"uid":"u-1"},"metadata":{"event_code":"modify","product":{"name":"shop","vendor_name":"Example","version":"1.4"},"uid":"e-1","version":"1.8.0"},"severity_id":1,"src_endpoint":{"svc_name":"shop"},"status":"Success","status_detail":"success","status_id":1,"time":1767323045000,"type_uid":300403,"unmapped":{"changes":[{"field":"pin","old":"***","new":"***","sensitive":true}]}}
+}
+
+func ExampleClass() {
+	shop := siem.Product{Name: "shop", Classify: func(e *audit.Event) siem.Class {
+		if e.Action == "order.pay" { // Web Resources Activity, Update
+			return siem.Class{UID: 6001, Activity: 3, Category: "web", Type: []string{"access"}}
+		}
+		return siem.Class{} // the default
+	}}
+	line := shop.AppendECS(&audit.Event{Action: "order.pay", Outcome: audit.Success}, nil)
+	fmt.Println(strings.Contains(string(line), `"category":["web"]`))
+	// Output: true
 }

@@ -1,22 +1,27 @@
 package siem
 
 import (
-	"cmp"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/redoubt-go/redoubt/audit"
 )
 
 // A Product is the program that produces the events. Its methods are encoders
-// for [audit.Lines].
+// for [audit.Lines] and the functions of this package.
 type Product struct {
 	Vendor  string // manufacturer
-	Name    string // name of the program
+	Name    string // name of the program; OCSF requires it
 	Version string // version of the program
+
+	// Classify returns the class of an event, in place of the default class. A
+	// zero field of its result stands for the default. Classify must neither
+	// change nor keep the event. It may be nil.
+	Classify func(*audit.Event) Class
 }
 
 // A record is an event that was encoded as JSON and decoded. It is bounded and
@@ -90,105 +95,40 @@ func object(kv ...any) map[string]any {
 			if len(v) == 0 {
 				continue
 			}
+		case []string:
+			if len(v) == 0 {
+				continue
+			}
 		}
 		m[kv[i].(string)] = kv[i+1]
 	}
 	return m
 }
 
-// ecsTypes contains the event.type of an action. Other actions are "info".
-var ecsTypes = map[audit.Action]string{
-	audit.Create: "creation", audit.Read: "access", audit.Modify: "change", audit.Delete: "deletion",
+// flat returns attributes as texts such as "order.id=17", sorted by key. Texts
+// of a list, unlike an object, add no fields to the index of a SIEM, and have
+// one type whatever the type of the attribute is.
+func flat(attrs json.RawMessage) (out []string) {
+	var v map[string]any
+	d := json.NewDecoder(bytes.NewReader(attrs))
+	d.UseNumber()
+	if d.Decode(&v) == nil {
+		flatten("", v, &out)
+	}
+	return out
 }
 
-// ecsOutcomes contains the event.outcome. Other outcomes are "unknown".
-var ecsOutcomes = map[audit.Outcome]string{
-	audit.Success: "success", audit.Failure: "failure", audit.Denied: "failure",
-}
-
-// AppendECS appends e as a JSON object of the Elastic Common Schema and returns
-// the extended buffer. The ID of the actor is in user.id, and its OnBehalfOf in
-// user.effective.id. A denied action has the outcome failure and the type
-// denied. An attempt has the outcome unknown. Fields outside the schema, such
-// as target, changes and attributes, are in the object redoubt.
-func (p Product) AppendECS(e *audit.Event, dst []byte) []byte {
-	r := recordOf(e)
-	types := []string{cmp.Or(ecsTypes[r.Action], "info")}
-	if r.Outcome == audit.Denied {
-		types = append(types, "denied")
+func flatten(prefix string, v any, out *[]string) {
+	m, ok := v.(map[string]any)
+	if !ok {
+		*out = append(*out, fmt.Sprint(prefix, "=", v))
+		return
 	}
-	return appendJSON(dst, object(
-		"@timestamp", r.Time.Format(time.RFC3339Nano),
-		"ecs", object("version", "8.11.0"),
-		"event", object("kind", "event", "id", r.ID, "action", string(r.Action), "type", types,
-			"outcome", cmp.Or(ecsOutcomes[r.Outcome], "unknown"), "reason", r.Reason, "code", string(r.Code), "provider", p.Name),
-		"user", object("id", r.Actor.ID, "effective", object("id", r.Actor.OnBehalfOf)),
-		"source", object("address", r.Source),
-		"http", object("request", object("id", r.RequestID)),
-		"service", object("name", p.Name, "version", p.Version),
-		"redoubt", object("outcome", string(r.Outcome), "actor_type", r.Actor.Type, "session", r.Actor.Session,
-			"target_type", r.Target.Type, "target", r.Target.ID, "changes", r.Changes, "attrs", r.Attrs, "truncated", r.Truncated),
-	))
-}
-
-// Identifiers of OCSF.
-const (
-	ocsfIAM    = 3    // category
-	ocsfEntity = 3004 // class Entity Management
-	ocsfOther  = 99   // activity or status with its own name
-)
-
-var (
-	ocsfActivities = map[audit.Action]int{audit.Create: 1, audit.Read: 2, audit.Modify: 3, audit.Delete: 4}
-	ocsfStatuses   = map[audit.Outcome]int{audit.Attempt: 0, audit.Success: 1, audit.Failure: 2, audit.Denied: 2}
-	ocsfCaptions   = []string{"Unknown", "Success", "Failure"} // captions of the statuses 0 to 2
-	ocsfSeverities = map[audit.Outcome]int{audit.Denied: 2}    // low; other outcomes are informational
-)
-
-// AppendOCSF appends e as a JSON object of the Open Cybersecurity Schema
-// Framework and returns the extended buffer. An event with a target is of the
-// class Entity Management, other events are base events. The actions of audited
-// fields have their own activity. Other actions have the activity 99 and their
-// name. The action is always in metadata.event_code. Fields outside the class,
-// such as changes and attributes, are in the object unmapped.
-func (p Product) AppendOCSF(e *audit.Event, dst []byte) []byte {
-	r := recordOf(e)
-	status, ok := ocsfStatuses[r.Outcome]
-	caption := string(r.Outcome)
-	if ok {
-		caption = ocsfCaptions[status]
-	} else {
-		status = ocsfOther
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		key := k
+		if prefix != "" {
+			key = prefix + "." + k
+		}
+		flatten(key, m[k], out)
 	}
-	o := object(
-		"severity_id", cmp.Or(ocsfSeverities[r.Outcome], 1), "time", r.Time.UnixMilli(), "message", r.Reason,
-		"status_id", status, "status", caption, "status_code", string(r.Code), "status_detail", string(r.Outcome),
-		"metadata", object("version", "1.3.0", "uid", r.ID, "event_code", string(r.Action), "correlation_uid", r.RequestID,
-			"product", object("name", p.Name, "vendor_name", p.Vendor, "version", p.Version)),
-	)
-	unmapped := object("on_behalf_of", r.Actor.OnBehalfOf, "changes", r.Changes, "attrs", r.Attrs, "truncated", r.Truncated)
-	known := o
-	class, category, activity := ocsfEntity, ocsfIAM, cmp.Or(ocsfActivities[r.Action], ocsfOther)
-	if r.Target.ID == "" { // the class requires entity.uid; the base event has no actor
-		class, category, activity = 0, 0, ocsfOther
-		known = unmapped
-	}
-	maps.Copy(known, object(
-		"entity", object("type", r.Target.Type, "uid", r.Target.ID),
-		"actor", object("user", object("uid", r.Actor.ID, "type", r.Actor.Type), "session", object("uid", r.Actor.Session)),
-		"src_endpoint", endpoint(r.Source),
-	))
-	if activity == ocsfOther { // other activities have names in the schema
-		o["activity_name"] = string(r.Action)
-	}
-	maps.Copy(o, object("class_uid", class, "category_uid", category, "activity_id", activity, "type_uid", class*100+activity, "unmapped", unmapped))
-	return appendJSON(dst, o)
-}
-
-// endpoint returns a source as an OCSF endpoint, with an address or a name.
-func endpoint(source string) map[string]any {
-	if addr, err := netip.ParseAddr(source); err == nil {
-		return object("ip", addr.String())
-	}
-	return object("name", source)
 }

@@ -65,13 +65,14 @@ func checkEqual(t *testing.T, got, want any, options ...cmp.Option) {
 // requires.
 func TestECSFields(t *testing.T) {
 	want := map[string]any{
-		"@timestamp": "2026-01-02T03:04:05.006Z", "ecs.version": "8.11.0",
+		"@timestamp": "2026-01-02T03:04:05.006Z", "ecs.version": "9.4.0",
 		"event.kind": "event", "event.id": "e-1", "event.action": "order.refund", "event.outcome": "failure",
-		"event.type": []any{"info", "denied"}, "event.reason": "too much", "event.code": "denied", "event.provider": "shop",
-		"user.id": "alice", "user.effective.id": "bob", "source.address": "2001:db8::1", "http.request.id": "r-1",
+		"event.category": []any{"api"}, "event.type": []any{"info", "denied"}, "event.reason": "too much", "event.code": "denied", "event.provider": "shop",
+		"user.id": "alice", "user.name": "alice", "user.effective.id": "bob", "related.user": []any{"alice", "bob"},
+		"source.address": "2001:db8::1", "source.ip": "2001:db8::1", "related.ip": []any{"2001:db8::1"}, "http.request.id": "r-1",
 		"service.name": "shop", "service.version": "1.4",
 		"redoubt.outcome": "denied", "redoubt.actor_type": "user", "redoubt.session": "s-1", "redoubt.target_type": "order", "redoubt.target": "o-17",
-		"redoubt.changes": []any{map[string]any{"field": "total", "old": "10", "new": "0"}}, "redoubt.attrs.tries": 2.0, "redoubt.truncated": true,
+		"redoubt.changes": []any{map[string]any{"field": "total", "old": "10", "new": "0"}}, "redoubt.attrs": []any{"tries=2"}, "redoubt.truncated": true,
 	}
 	checkEqual(t, decode(t, shop.AppendECS(full(), nil)), want)
 	for _, c := range []struct {
@@ -83,7 +84,8 @@ func TestECSFields(t *testing.T) {
 		{audit.Read, audit.Attempt, "unknown [access]"},
 		{audit.Modify, audit.Failure, "failure [change]"},
 		{audit.Delete, "pending", "unknown [deletion]"},
-		{"login", audit.Denied, "failure [info denied]"},
+		{"login", audit.Denied, "failure [start]"},
+		{"order.refund", audit.Denied, "failure [info denied]"},
 	} {
 		got := decode(t, shop.AppendECS(&audit.Event{Action: c.action, Outcome: c.outcome}, nil))
 		if s := fmt.Sprint(got["event.outcome"], " ", got["event.type"]); s != c.want {
@@ -94,31 +96,35 @@ func TestECSFields(t *testing.T) {
 
 func TestOCSFFields(t *testing.T) {
 	common := map[string]any{
-		"severity_id": 2.0, "time": 1767323045006.0, "message": "too much", "activity_id": 99.0, "activity_name": "order.refund",
+		"severity_id": 2.0, "time": 1767323045006.0, "message": "too much",
 		"status_id": 2.0, "status": "Failure", "status_code": "denied", "status_detail": "denied",
-		"metadata.version": "1.3.0", "metadata.uid": "e-1", "metadata.event_code": "order.refund", "metadata.correlation_uid": "r-1",
+		"metadata.version": "1.8.0", "metadata.uid": "e-1", "metadata.correlation_uid": "r-1", "metadata.is_truncated": true,
 		"metadata.product.name": "shop", "metadata.product.vendor_name": "Example", "metadata.product.version": "1.4",
-		"unmapped.on_behalf_of": "bob", "unmapped.attrs.tries": 2.0, "unmapped.truncated": true,
+		"actor.user.uid": "alice", "actor.user.type": "User", "actor.user.type_id": 1.0, "actor.session.uid": "s-1",
+		"unmapped.on_behalf_of": "bob", "unmapped.attrs": []any{"tries=2"},
 		"unmapped.changes": []any{map[string]any{"field": "total", "old": "10", "new": "0"}},
 	}
+	api := maps.Clone(common)
+	maps.Copy(api, map[string]any{
+		"category_uid": 6.0, "class_uid": 6003.0, "activity_id": 99.0, "type_uid": 600399.0, "activity_name": "order.refund", "metadata.event_code": "order.refund",
+		"api.operation": "order.refund", "api.service.name": "shop", "resources": []any{map[string]any{"type": "order", "uid": "o-17"}}, "src_endpoint.ip": "2001:db8::1",
+	})
+	checkEqual(t, decode(t, shop.AppendOCSF(full(), nil)), api)
 	entity := maps.Clone(common)
 	maps.Copy(entity, map[string]any{
-		"category_uid": 3.0, "class_uid": 3004.0, "type_uid": 300499.0, "entity.type": "order", "entity.uid": "o-17",
-		"actor.user.uid": "alice", "actor.user.type": "user", "actor.session.uid": "s-1", "src_endpoint.ip": "2001:db8::1",
-	})
-	checkEqual(t, decode(t, shop.AppendOCSF(full(), nil)), entity)
-	base := maps.Clone(common)
-	maps.Copy(base, map[string]any{
-		"category_uid": 0.0, "class_uid": 0.0, "type_uid": 99.0, "unmapped.entity.type": "order",
-		"unmapped.actor.user.uid": "alice", "unmapped.actor.user.type": "user", "unmapped.actor.session.uid": "s-1", "unmapped.src_endpoint.name": "door 4",
+		"category_uid": 3.0, "class_uid": 3004.0, "activity_id": 3.0, "type_uid": 300403.0, "metadata.event_code": "modify",
+		"entity.type": "order", "entity.type_id": 99.0, "entity.uid": "o-17", "src_endpoint.name": "door 4",
 	})
 	e := full()
-	e.Target.ID, e.Source = "", "door 4"
-	checkEqual(t, decode(t, shop.AppendOCSF(e, nil)), base)
+	e.Action, e.Source = audit.Modify, "door 4"
+	checkEqual(t, decode(t, shop.AppendOCSF(e, nil)), entity)
 	for i, action := range []audit.Action{audit.Create, audit.Read, audit.Modify, audit.Delete} {
 		got := decode(t, shop.AppendOCSF(&audit.Event{Action: action, Outcome: "pending", Target: audit.Target{ID: "x"}}, nil))
 		if got["activity_id"] != float64(i+1) || got["type_uid"] != float64(300401+i) || got["status_id"] != 99.0 || got["status"] != "pending" || got["activity_name"] != nil {
 			t.Errorf("%s: %v", action, got)
+		}
+		if got["actor.user.name"] != "unknown" || got["src_endpoint.svc_name"] != "shop" {
+			t.Errorf("%s without actor and source: %v", action, got)
 		}
 	}
 }

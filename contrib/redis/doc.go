@@ -1,5 +1,5 @@
-// Package redis provides distributed rate limits, a second cache level, and
-// circuit breakers that share their openings, on Redis or Valkey.
+// Package redis provides distributed rate limits and a second cache level, on
+// Redis or Valkey.
 //
 // A limit that each of 20 processes keeps for itself admits 20 times as much. A
 // [Limiter] keeps it on a server, exactly and by the clock of the server, in at
@@ -28,16 +28,6 @@
 //		Name:   "users",
 //	})
 //
-// # Share the openings of circuit breakers
-//
-// [Openings] open a breaker when enough other processes have opened theirs.
-//
-//	openings := redis.NewOpenings(redis.OpeningsConfig{
-//		Client: goredisclient.New(rdb),
-//	})
-//	defer openings.Close()
-//	billing := openings.Breaker(breaker.Config{Name: "billing"})
-//
 // # Choosing values
 //
 //   - Timeout: about five times a slow round trip. It is the delay that an
@@ -64,8 +54,8 @@
 //
 // # Concurrency and cost
 //
-// All methods may be called concurrently. A Limiter with a Lease, and Openings,
-// run a goroutine until Close. A take costs one round trip, and a repeated
+// All methods may be called concurrently. A Limiter with a Lease
+// runs a goroutine until Close. A take costs one round trip, and a repeated
 // refusal or a leased event none.
 //
 // Costs, formats and sources: docs/redis.md.

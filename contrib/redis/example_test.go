@@ -9,7 +9,6 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/redoubt-go/redoubt/breaker"
 	"github.com/redoubt-go/redoubt/cache"
 	"github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/goredisclient"
@@ -180,16 +179,4 @@ func ExampleForget() {
 	// Output:
 	// 1
 	// 0
-}
-
-func ExampleNewOpenings() {
-	rdb, stop := exampleServer()
-	defer stop()
-	openings := redis.NewOpenings(redis.OpeningsConfig{
-		Client: goredisclient.New(rdb),
-	})
-	defer openings.Close()
-	billing := openings.Breaker(breaker.Config{Name: "billing"})
-	fmt.Println(billing.State())
-	// Output: closed
 }

@@ -26,6 +26,10 @@ func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Context().Err() != nil {
 		return nil, context.Cause(r.Context())
 	}
+	if r.Body == nil {
+		r = r.WithContext(r.Context()) // a copy
+		r.Body = http.NoBody           // as a server has it
+	}
 	recorder := httptest.NewRecorder()
 	p.ServeHTTP(recorder, r)
 	return recorder.Result(), nil

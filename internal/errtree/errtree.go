@@ -1,6 +1,10 @@
 // Package errtree walks the tree of an error: the error, the errors it wraps,
 // and the errors joined into it.
 //
+// An error of this library whose cause may contain secrets has a method Hidden
+// in place of Unwrap. Programs that print every wrapped error do not call it;
+// the walks of this package do.
+//
 // An error is foreign code. Its tree may be cyclic, its methods may panic, and
 // it may be a nil pointer. So every walk visits at most Max errors, and a
 // method or a comparison that panics counts as absent. The functions allocate
@@ -49,6 +53,8 @@ func unwrap(err error) (joined []error, next error) {
 		next, _ = guard(x.Unwrap)
 	case interface{ Unwrap() []error }:
 		joined, _ = guard(x.Unwrap)
+	case interface{ Hidden() error }:
+		next, _ = guard(x.Hidden)
 	}
 	return joined, next
 }
@@ -67,6 +73,24 @@ func Find[T any](err error) (found T, ok bool) {
 		return !ok
 	})
 	return found, ok
+}
+
+// As sets target, a pointer as for errors.As, to the first error of the tree
+// that fits. It reports whether an error fits.
+func As(err error, target any) bool {
+	to := reflect.ValueOf(target).Elem()
+	return !Walk(err, func(e error) bool {
+		if reflect.TypeOf(e).AssignableTo(to.Type()) {
+			to.Set(reflect.ValueOf(e))
+			return false
+		}
+		x, ok := e.(interface{ As(any) bool })
+		if !ok {
+			return true
+		}
+		fits, _ := guard(func() bool { return x.As(target) })
+		return !fits
+	})
 }
 
 // Is reports whether an error of the tree of err is target or matches it, as

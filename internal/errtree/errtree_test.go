@@ -311,3 +311,41 @@ func stdIs(err, target error) (is bool) {
 	}()
 	return errors.Is(err, target)
 }
+
+// hides is an error whose cause a reporter must not print.
+type hides struct{ cause error }
+
+func (hides) Error() string   { return "hides" }
+func (h hides) Hidden() error { return h.cause }
+
+func TestHiddenCausesAreWalked(t *testing.T) {
+	err := fmt.Errorf("wrapped: %w", hides{io.EOF})
+	if !errtree.Is(err, io.EOF) || errors.Unwrap(errors.Unwrap(err)) != nil {
+		t.Error("Is does not find the hidden cause")
+	}
+}
+
+type asks struct{}
+
+func (asks) Error() string { return "asks" }
+func (asks) As(target any) bool {
+	p, ok := target.(**wide)
+	if ok {
+		*p = newWide(3)
+	}
+	return ok
+}
+
+func TestAs(t *testing.T) {
+	var w *wide
+	if !errtree.As(fmt.Errorf("a: %w", newWide(2)), &w) || len(w.joined) != 2 {
+		t.Error("As does not find the type")
+	}
+	if !errtree.As(errors.Join(io.EOF, asks{}), &w) || len(w.joined) != 3 {
+		t.Error("As does not call the method As")
+	}
+	var timeout interface{ Timeout() bool }
+	if errtree.As(cyclic{}, &timeout) || errtree.As(nil, &w) {
+		t.Error("As finds an error that is not there")
+	}
+}

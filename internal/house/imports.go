@@ -56,7 +56,8 @@ func (t *Tree) mayImport(dir, imp string) bool {
 	case topDir(other) == "internal":
 		return strings.Count(other, "/") == 1
 	}
-	return dir != other && (other == topDir(dir) || within(dir, other))
+	isCommand := strings.Contains(dir, "/cmd/") // its own binary, which no package inherits
+	return dir != other && (other == topDir(dir) || within(dir, other) || isCommand && topDir(other) == topDir(dir))
 }
 
 // shared reports whether a package of the library imports dir.

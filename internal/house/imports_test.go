@@ -16,6 +16,8 @@ func TestImports(t *testing.T) {
 	bites(t, "imports", importing("examples/gateway", redoubt+"internal/quote"), "imports "+redoubt+"internal/quote")
 	accepts(t, "imports", importing("audit/siem", redoubt+"audit"))
 	accepts(t, "imports", importing("audit/ledger/cmd/ledger", redoubt+"audit/ledger"))
+	accepts(t, "imports", importing("semver/cmd/semver", redoubt+"semver/tag"))
+	bites(t, "imports", importing("semver/cmd/semver", redoubt+"retry"), "imports "+redoubt+"retry")
 	accepts(t, "imports", importing("retry", redoubt+"internal/quote"))
 	accepts(t, "imports", importing("internal/metrics", redoubt+"cache"))
 	accepts(t, "imports", importing("contrib/redis", "github.com/x/y"))

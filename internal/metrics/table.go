@@ -180,7 +180,7 @@ func auditFigures() []figure[audit.Stats] {
 func bufferFigures() []figure[audit.BufferStats] {
 	type S = audit.BufferStats
 	return []figure[S]{
-		{metric{"redoubt.audit.buffer.events", counter, "{event}", "Events that left the buffer.", "result", []string{"written", "lost"}}, func(s S) []float64 { return list(s.Written, s.Lost) }},
+		{metric{"redoubt.audit.buffer.events", counter, "{event}", "Events that left the buffer.", "result", []string{"written", "lost", "uncertain"}}, func(s S) []float64 { return list(s.Written, s.Lost, s.Uncertain) }},
 		{metric{"redoubt.audit.buffer.waiting", sum, "{event}", "Events in the buffer.", "", nil}, func(s S) []float64 { return list(s.Waiting) }},
 	}
 }

@@ -1,41 +1,111 @@
 package follow
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
-	"github.com/redoubt-go/redoubt/internal/gunzip"
+	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
 // ErrCheckpoint is matched if a text is not a checkpoint.
 var ErrCheckpoint = errors.New("follow: not a checkpoint")
 
-// A Checkpoint is a place in a file. It identifies the file by hashes of its
-// first KiB and of the 64 bytes before the place. It also has the numbers of
-// the device and the inode, if the system has them. The bytes decide. The
-// numbers distinguish files with the same bytes up to the place. The zero
-// Checkpoint is the beginning of any file.
-type Checkpoint struct {
+const (
+	headSize = 1024
+	tailSize = 64
+)
+
+// A place is an offset in a file. The bytes identify the file: the first KiB
+// and the 64 bytes before the offset. Among files with the same bytes, the
+// numbers decide.
+type place struct {
 	offset   int64
 	sum      [16]byte // one half of the head, one half of the tail
 	dev, ino uint64
+	at       int64 // the file's time, in nanoseconds since 1970
+}
+
+// of reports whether f contains the bytes before the place, as they are stored.
+func (p place) of(f io.ReaderAt) (bool, error) {
+	if p.offset == 0 {
+		return true, nil
+	}
+	got, err := placeAt(f, p.offset)
+	return err == nil && got.sum == p.sum, noEOF(err)
+}
+
+// placeAt returns the place at offset, without numbers. A file that is shorter
+// is io.EOF.
+func placeAt(f io.ReaderAt, offset int64) (place, error) {
+	var buf [headSize + tailSize]byte
+	head := buf[:min(offset, headSize)]
+	tail := buf[headSize:][:min(offset, tailSize)]
+	if err := readAll(f, head, 0); err != nil {
+		return place{}, err
+	}
+	if err := readAll(f, tail, offset-int64(len(tail))); err != nil {
+		return place{}, err
+	}
+	return place{offset: offset, sum: sums(head, tail)}, nil
+}
+
+// readAll fills p.
+func readAll(f io.ReaderAt, p []byte, off int64) error {
+	n, err := f.ReadAt(p, off)
+	if n == len(p) {
+		return nil
+	}
+	return err
+}
+
+func noEOF(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}
+
+// maxPlaces bounds the files of a checkpoint: the file of the record, and
+// renamed files into which a writer may still write.
+const maxPlaces = 4
+
+// A Checkpoint is a place in a log. It identifies the file by hashes of its
+// first KiB and of the 64 bytes before the place. It also contains the numbers
+// of the device and the inode, if the system has them, and the time of the
+// file. The bytes decide. Shortly after a rotation a Checkpoint also contains
+// the place in the renamed file. The zero Checkpoint is the beginning of any
+// file.
+type Checkpoint struct {
+	n      int              // places used; 0 in the zero Checkpoint
+	places [maxPlaces]place // the first is the place of the record
 }
 
 // Offset returns the place, in bytes of the decoded stream.
-func (c Checkpoint) Offset() int64 { return c.offset }
+func (c Checkpoint) Offset() int64 { return c.places[0].offset }
+
+// Time returns the modification time of the file when the checkpoint was taken,
+// or the zero Time if there is none.
+func (c Checkpoint) Time() time.Time {
+	if c.places[0].at == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, c.places[0].at)
+}
+
+// magic begins the text of a checkpoint. A file that begins so is never read as
+// a log.
+const magic = "follow-checkpoint v2"
 
 // MarshalText returns the checkpoint as a line. The error is always nil.
 func (c Checkpoint) MarshalText() ([]byte, error) {
-	b := fmt.Appendf(nil, "v1 %d %x", c.offset, c.sum)
-	if c.dev|c.ino != 0 {
-		b = fmt.Appendf(b, " %d %d", c.dev, c.ino)
+	b := []byte(magic)
+	for _, p := range c.places[:max(c.n, 1)] {
+		b = fmt.Appendf(b, " %d:%x:%d:%d:%d", p.offset, p.sum, p.dev, p.ino, p.at)
 	}
 	return b, nil
 }
@@ -45,41 +115,59 @@ func (c Checkpoint) MarshalText() ([]byte, error) {
 // Errors: [ErrCheckpoint]; c does not change.
 func (c *Checkpoint) UnmarshalText(b []byte) error {
 	var n Checkpoint
-	var sum []byte
-	if len(b) > maxText {
+	rest, ok := bytes.CutPrefix(b, []byte(magic+" "))
+	if !ok || len(b) > maxText {
 		return ErrCheckpoint
 	}
-	if got, err := fmt.Sscanf(string(b), "v1 %d %32x %d %d", &n.offset, &sum, &n.dev, &n.ino); err != nil && got != 2 {
-		return ErrCheckpoint
+	for text := range bytes.SplitSeq(rest, []byte{' '}) {
+		if n.n == maxPlaces {
+			return ErrCheckpoint
+		}
+		p := &n.places[n.n]
+		var sum []byte
+		if _, err := fmt.Sscanf(string(text), "%d:%32x:%d:%d:%d", &p.offset, &sum, &p.dev, &p.ino, &p.at); err != nil || p.offset < 0 {
+			return ErrCheckpoint
+		}
+		copy(p.sum[:], sum)
+		n.n++
 	}
-	copy(n.sum[:], sum)
-	if again, _ := n.MarshalText(); n.offset < 0 || !bytes.Equal(again, b) {
+	if n == (Checkpoint{n: 1}) {
+		n.n = 0
+	}
+	if again, _ := n.MarshalText(); !bytes.Equal(again, b) {
 		return ErrCheckpoint
 	}
 	*c = n
 	return nil
 }
 
-const maxText = 128 // bytes of a checkpoint, of which three numbers take 59
+const maxText = 24 + maxPlaces*136 // bytes of a checkpoint
 
 // SaveCheckpoint writes c to a file. After a crash, the file contains the old
-// checkpoint or the new one, never a part. Choose a path outside the patterns
-// of [Follower.Rotated]; otherwise the file is taken for a rotated log.
+// checkpoint or the new one, never a part. It removes the temporary file that
+// an interrupted SaveCheckpoint left. One process at a time may write a path.
 //
 // Errors: the error of the file system.
 func SaveCheckpoint(path string, c Checkpoint) error {
 	text, _ := c.MarshalText()
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".tmp*")
+	return replace(path, append(text, '\n'))
+}
+
+// replace writes text to a temporary file, whose name is always the same, and
+// renames it. Both files are synced.
+func replace(path string, text []byte) error {
+	tmp := path + ".tmp"
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(text, '\n'))
+	_, err = f.Write(text)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = os.Rename(tmp, path)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		return errors.Join(err, os.Remove(tmp))
 	}
 	if dir, err := os.Open(filepath.Dir(path)); err == nil { // not every system syncs directories
 		dir.Sync()
@@ -103,69 +191,8 @@ func LoadCheckpoint(path string) (Checkpoint, error) {
 	if err != nil {
 		return c, err
 	}
-	return c, c.UnmarshalText(bytes.TrimSuffix(text, []byte{'\n'}))
-}
-
-// checkpoint is Record.Checkpoint. If the file was cut after the last read, its
-// checkpoint matches no file: a run that begins there reports a gap and does
-// not begin in the middle of other bytes.
-func (t *tail) checkpoint(offset int64) Checkpoint {
-	c := t.gen.identity(offset)
-	if !t.gen.intact(false) {
-		c.sum = [16]byte{}
+	if err := c.UnmarshalText(bytes.TrimSuffix(text, []byte{'\n'})); err != nil {
+		return c, fmt.Errorf("%w: %s", err, quote.Text(path))
 	}
-	c.dev, c.ino = t.fsys.ID(t.gen.info)
-	return c
-}
-
-// identity returns the checkpoint of g at offset, without numbers. If g is
-// shorter, its sum is zero.
-func (g *generation) identity(offset int64) Checkpoint {
-	c := Checkpoint{offset: offset}
-	size := min(offset, headSize)
-	buf := make([]byte, size+min(offset, tailSize))
-	if err := g.ends(buf, int(size), offset); err != nil {
-		return c
-	}
-	head, tail := sha256.Sum256(buf[:size]), sha256.Sum256(buf[size:])
-	copy(c.sum[:8], head[:])
-	copy(c.sum[8:], tail[:])
-	return c
-}
-
-// of reports whether g has the bytes of the file of the checkpoint. At offset
-// 0, every file has.
-func (c Checkpoint) of(g *generation) bool {
-	return c.offset == 0 || c.sum != [16]byte{} && c.sum == g.identity(c.offset).sum
-}
-
-// ends reads the first size bytes of g and the bytes before offset. A file that
-// was compressed after the checkpoint is the same file, so ends unpacks a gzip
-// file up to offset. That takes about 2 seconds per GiB.
-func (g *generation) ends(buf []byte, size int, offset int64) error {
-	var magic [3]byte
-	if n, _ := g.ReadAt(magic[:], 0); n < 3 || string(magic[:]) != "\x1f\x8b\x08" {
-		n, _ := g.ReadAt(buf[:size], 0)
-		m, _ := g.ReadAt(buf[size:], offset-int64(len(buf)-size))
-		if n+m < len(buf) {
-			return io.ErrUnexpectedEOF
-		}
-		return nil
-	}
-	zr := gunzip.NewReader(bufio.NewReader(io.NewSectionReader(g, 0, 1<<62)), new(gzip.Reader))
-	if _, err := io.ReadFull(zr, buf[:size]); err != nil {
-		return err
-	}
-	rest := len(buf) - size
-	skip := offset - int64(rest) - int64(size)
-	if skip < 0 { // the tail begins within the head
-		n := copy(buf[size:], buf[size+int(skip):size])
-		_, err := io.ReadFull(zr, buf[size+n:])
-		return err
-	}
-	if _, err := io.CopyN(io.Discard, zr, skip); err != nil {
-		return err
-	}
-	_, err := io.ReadFull(zr, buf[size:])
-	return err
+	return c, nil
 }

@@ -46,7 +46,7 @@ func TestLoopLeft(t *testing.T) {
 }
 
 func TestRotation(t *testing.T) {
-	expect(t, follow.Follower{}, "a b late c", 0, func(m *model, w *watched) {
+	expect(t, follow.Follower{}, "a b c late", 0, func(m *model, w *watched) {
 		old := m.create("log")
 		old.write("a\n")
 		pass(poll)
@@ -274,7 +274,7 @@ func TestWakeAndAtEnd(t *testing.T) {
 // An input that cannot be read is reported once, and then the next input is
 // read.
 func TestUnsupportedFile(t *testing.T) {
-	expect(t, follow.Follower{}, "b", 0, func(m *model, w *watched) {
+	expect(t, follow.Follower{}, "b", 1, func(m *model, w *watched) {
 		m.create("log").write("\xfd7zXZ\x00\x00")
 		pass(time.Hour)
 		if w.errs != 1 {
@@ -399,8 +399,8 @@ func TestValidate(t *testing.T) {
 	}{
 		{"good", follow.Follower{Path: "log", Rotated: []string{"log.[0-9]"}, Linger: -1, Flush: -1}, ""},
 		{"zero value", follow.Follower{}, "follow: Path is missing"},
-		{"all at once", follow.Follower{Scanner: logscan.Scanner{MaxLine: -1}, Rotated: []string{"a", "["}, Poll: -time.Second}, "logscan: MaxLine is -1, want at least 0 (256 KiB)\n" +
-			"follow: Path is missing\nfollow: Rotated[1] is \"[\", want a pattern of filepath.Match\nfollow: Poll is -1s, want at least 0 (250ms)"},
+		{"all at once", follow.Follower{Scanner: logscan.Scanner{MaxLine: -1}, Rotated: []string{"a", "["}, Poll: -time.Second}, "follow: Path is missing\nlogscan: MaxLine is -1, want at least 0 (256 KiB)\n" +
+			"follow: Rotated[1] is \"[\", want a pattern of filepath.Match\nfollow: Poll is -1s, want at least 0 (250ms)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := tt.f.Validate()

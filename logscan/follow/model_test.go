@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"path"
 	"strings"
 	"sync"
 	"testing"
@@ -127,18 +126,16 @@ func (m *model) Stat(name string) (fs.FileInfo, error) {
 	return nil, fs.ErrNotExist
 }
 
-func (m *model) Glob(pattern string) (names []string, err error) {
+func (m *model) Target(name string) (string, error) { return name, nil }
+
+func (m *model) List(string) (names []string, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for name := range m.names {
-		if ok, _ := path.Match(pattern, name); ok {
-			names = append(names, name)
-		}
+		names = append(names, name)
 	}
 	return names, nil
 }
-
-func (m *model) Same(a, b fs.FileInfo) bool { return a.(info).id == b.(info).id }
 
 func (m *model) ID(i fs.FileInfo) (dev, ino uint64) { return 1, uint64(i.(info).id) }
 

@@ -1,10 +1,10 @@
 package retryhttp
 
 import (
-	"bytes"
+	"errors"
 	"io"
-	"math"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -14,45 +14,27 @@ import (
 type replay struct {
 	open     func() (io.ReadCloser, error) // opens a further body; nil if that is not possible
 	next     io.ReadCloser                 // opened for the next attempt
-	buffered bool                          // the caller's body was read ahead
+	recorder *recorder                     // the source of all bodies, if the caller's has no GetBody
 }
 
-// newReplay returns the bodies for req. It reads up to limit bytes of a body
-// that cannot be opened again.
-//
-// Errors: the error of reading the body, which newReplay then closes.
-func newReplay(req *http.Request, limit int64) (replay, error) {
+// newReplay returns the bodies for req. Up to limit bytes of a body that cannot
+// be opened again are kept.
+func newReplay(req *http.Request, limit int64) replay {
 	switch {
 	case req.Body == nil || req.Body == http.NoBody:
-		return replay{open: noBody}, nil
+		return replay{open: noBody}
 	case req.GetBody != nil:
-		return replay{open: req.GetBody, next: req.Body}, nil
-	case limit <= 0:
-		return replay{next: req.Body}, nil
+		return replay{open: req.GetBody, next: req.Body}
+	case limit <= 0 || req.ContentLength > limit:
+		return replay{next: req.Body}
 	}
-	limit = min(limit, math.MaxInt64-1)
-	data, err := io.ReadAll(io.LimitReader(req.Body, limit+1))
-	if err != nil {
-		req.Body.Close()
-		return replay{}, err
-	}
-	if int64(len(data)) > limit {
-		rest := io.MultiReader(bytes.NewReader(data), req.Body)
-		return replay{next: bodyOf{rest, req.Body}, buffered: true}, nil
-	}
-	req.Body.Close()
-	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
-	next, err := open()
-	return replay{open: open, next: next, buffered: true}, err
+	rec := &recorder{source: req.Body, limit: limit, open: 1}
+	r := replay{open: rec.reader, recorder: rec}
+	r.rewind()
+	return r
 }
 
 func noBody() (io.ReadCloser, error) { return http.NoBody, nil }
-
-// A bodyOf reads from its Reader and closes its Closer.
-type bodyOf struct {
-	io.Reader
-	io.Closer
-}
 
 // rewind opens the body of the next attempt, and reports whether it could. The
 // response of the last attempt is given up only after that: if rewind fails, it
@@ -76,11 +58,125 @@ func (r *replay) take() io.ReadCloser {
 	return b
 }
 
-// close closes a body that was opened but not sent.
+// close closes a body that was opened but not sent, and the recorder.
 func (r *replay) close() {
 	if r.next != nil {
 		r.next.Close()
 	}
+	if r.recorder != nil {
+		r.recorder.release()
+	}
+}
+
+var errTooLong = errors.New("retryhttp: the request body is longer than MaxBuffer")
+
+// A recorder keeps the bytes that the attempts read of a body, so that a
+// further attempt can send them again. It reads no more than the attempts ask
+// for. A read of the source runs on its own goroutine: closing the body of an
+// attempt must end the Read of that attempt, but not the read of the source.
+type recorder struct {
+	source io.ReadCloser
+	limit  int64
+
+	mu    sync.Mutex
+	data  []byte        // read of source, up to limit
+	chunk []byte        // the last read of source
+	pos   int           // bytes read of source
+	end   error         // of source
+	more  chan struct{} // closed at the end of the running read; nil if there is none
+	open  int           // readers, and the call itself
+}
+
+// reader opens a further body.
+func (rec *recorder) reader() (io.ReadCloser, error) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	if rec.pos > len(rec.data) {
+		return nil, errTooLong
+	}
+	rec.open++
+	return &recording{rec: rec, closed: make(chan struct{})}, nil
+}
+
+// release closes the source once no reader and no call needs it.
+func (rec *recorder) release() {
+	rec.mu.Lock()
+	rec.open--
+	last := rec.open == 0
+	rec.mu.Unlock()
+	if last {
+		rec.source.Close()
+	}
+}
+
+// copy copies the bytes from offset n on. If they must be read first, it
+// returns a channel that is closed after the read.
+func (rec *recorder) copy(p []byte, n int) (k int, more chan struct{}, err error) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	switch start := rec.pos - len(rec.chunk); {
+	case n < len(rec.data):
+		return copy(p, rec.data[n:]), nil, nil
+	case n < start:
+		return 0, nil, errTooLong // an earlier attempt read on
+	case n < rec.pos:
+		return copy(p, rec.chunk[n-start:]), nil, nil
+	case rec.end != nil:
+		return 0, nil, rec.end
+	case rec.more == nil:
+		rec.more = make(chan struct{})
+		go rec.read(len(p))
+	}
+	return 0, rec.more, nil
+}
+
+// read reads the source once.
+func (rec *recorder) read(size int) {
+	chunk := make([]byte, size)
+	k, err := rec.source.Read(chunk)
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	rec.chunk, rec.pos, rec.end = chunk[:k], rec.pos+k, err
+	if int64(rec.pos) <= rec.limit {
+		rec.data = append(rec.data, rec.chunk...)
+	}
+	close(rec.more)
+	rec.more = nil
+}
+
+// A recording is a body that a recorder provides.
+type recording struct {
+	rec    *recorder
+	n      int // bytes read
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (r *recording) Read(p []byte) (int, error) {
+	for len(p) > 0 {
+		select {
+		case <-r.closed:
+			return 0, http.ErrBodyReadAfterClose
+		default:
+		}
+		k, more, err := r.rec.copy(p, r.n)
+		if r.n += k; k > 0 || err != nil {
+			return k, err
+		}
+		select {
+		case <-more:
+		case <-r.closed:
+		}
+	}
+	return 0, nil
+}
+
+func (r *recording) Close() error {
+	r.once.Do(func() {
+		close(r.closed)
+		r.rec.release()
+	})
+	return nil
 }
 
 // The limits within which the body of a discarded response is read, so that its
@@ -90,41 +186,16 @@ const (
 	discardTime  = 250 * time.Millisecond
 )
 
-// discard drains body within limits and closes it.
-func discard(body io.ReadCloser) {
-	if body != http.NoBody {
+// discard drains the body of resp within limits and closes it.
+func discard(resp *http.Response) {
+	if resp.Body == nil {
+		return
+	}
+	if resp.Body != http.NoBody {
 		// Close ends a Read that waits for the network.
-		timer := time.AfterFunc(discardTime, func() { body.Close() })
-		io.CopyN(io.Discard, body, discardBytes)
+		timer := time.AfterFunc(discardTime, func() { resp.Body.Close() })
+		io.CopyN(io.Discard, resp.Body, discardBytes)
 		timer.Stop()
 	}
-	body.Close()
-}
-
-// lease arranges for release to be called at the end of the body of resp.
-func lease(resp *http.Response, release func()) {
-	if resp.StatusCode == http.StatusSwitchingProtocols {
-		return // the body is a connection now, and ends with the context of the request
-	}
-	resp.Body = &leased{resp.Body, release}
-}
-
-// A leased body calls release once it is read to the end or closed.
-type leased struct {
-	io.ReadCloser
-	release func()
-}
-
-func (l *leased) Read(p []byte) (int, error) {
-	n, err := l.ReadCloser.Read(p)
-	if err != nil {
-		l.release()
-	}
-	return n, err
-}
-
-func (l *leased) Close() error {
-	err := l.ReadCloser.Close()
-	l.release()
-	return err
+	resp.Body.Close()
 }

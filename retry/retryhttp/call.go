@@ -2,7 +2,6 @@ package retryhttp
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -22,44 +21,57 @@ type call struct {
 
 // last returns the results of a call that failed with err for retry.Do.
 func (c *call) last(resp *http.Response, err error) (*http.Response, error) {
-	if resp != nil {
-		if c.req.Context().Err() == nil {
-			return resp, nil
-		}
-		resp.Body.Close() // its context is done
+	live := c.req.Context().Err() == nil
+	if resp != nil && live {
+		return resp, nil
 	}
-	e, ok := err.(*retry.Error)
-	if ok && c.n == 1 && c.req.Context().Err() == nil && e.Reason == retry.ErrPermanent {
+	if resp != nil {
+		closeBody(resp) // its context is done
+	}
+	if e, ok := err.(*retry.Error); ok && live && c.n == 1 && e.Reason == retry.ErrPermanent {
 		return nil, c.err
 	}
 	return nil, err
 }
 
-// send makes an attempt. It returns a response to retry with a *StatusError.
+// send makes an attempt. It returns a response to retry with a *StatusError. An
+// attempt that failed and cannot be made again ends the call.
 func (c *call) send(ctx context.Context) (*http.Response, error) {
 	c.n++
-	resp, err := c.roundTrip(ctx, c.request(ctx))
+	resp, err := c.roundTrip(ctx)
 	c.err = err
-	retryable := c.t.retryable(c.req, resp, err) && c.body.rewind()
 	switch {
-	case err != nil && !retryable:
-		return nil, retry.Permanent(err)
-	case err != nil:
-		return nil, err
-	case !retryable:
-		return resp, nil
+	case !c.t.retryable(c.req, resp, err):
+		return resp, retry.Permanent(err)
+	case err == nil:
+		err = newStatusError(resp)
 	}
-	return resp, newStatusError(resp)
+	if overdue(c.req.Context()) || !c.t.repeatable(c.req, err) || !c.body.rewind() {
+		return resp, retry.Permanent(&finalError{err})
+	}
+	return resp, err
 }
+
+// A finalError is the failure of a request that cannot be sent again. A Budget
+// counts it as a failure, although the call does not retry.
+type finalError struct{ err error }
+
+func (e *finalError) Error() string   { return e.err.Error() }
+func (e *finalError) Unwrap() error   { return e.err }
+func (e *finalError) Retryable() bool { return true }
 
 // request returns the request of this attempt, whose context is ctx. It is the
 // caller's request if nothing in it must differ.
 func (c *call) request(ctx context.Context) *http.Request {
+	pays := c.t.Policy.Budget != nil && c.t.mayHedge()
 	body := c.body.take()
 	attempt := c.attemptHeader(ctx)
 	timeout := c.timeoutHeader(ctx)
-	if c.n == 1 && !c.body.buffered && attempt == "" && timeout == "" {
+	if c.n == 1 && c.body.recorder == nil && attempt == "" && timeout == "" && !pays {
 		return c.req
+	}
+	if pays {
+		ctx = &payer{ctx, c.t.Policy.Budget}
 	}
 	r := c.req.WithContext(ctx)
 	r.Body = body
@@ -70,7 +82,7 @@ func (c *call) request(ctx context.Context) *http.Request {
 		r.Header = make(http.Header)
 	}
 	if attempt != "" {
-		r.Header.Set(c.t.attemptHeader(), attempt)
+		r.Header.Set(headerName(c.t.AttemptHeader), attempt)
 	}
 	if timeout != "" {
 		r.Header.Set(c.t.TimeoutHeader, timeout)
@@ -107,33 +119,15 @@ func (c *call) timeoutHeader(ctx context.Context) string {
 	return strconv.FormatInt(max(left.Milliseconds(), 0), 10)
 }
 
-// roundTrip sends r. With an AttemptTimeout the context of the attempt lives
-// until the end of the body.
-func (c *call) roundTrip(ctx context.Context, r *http.Request) (resp *http.Response, err error) {
-	timeout := c.t.Policy.AttemptTimeout
-	if timeout <= 0 {
-		return base(c.t.Base).RoundTrip(r)
+// roundTrip sends the request of this attempt.
+func (c *call) roundTrip(ctx context.Context) (*http.Response, error) {
+	r, rt := c.request(ctx), base(c.t.Base)
+	if c.t.Policy.AttemptTimeout <= 0 {
+		return roundTrip(rt, r)
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(timeout, func() { cancel(retry.ErrAttemptTimeout) })
-	defer func() {
-		if resp == nil {
-			timer.Stop()
-			cancel(nil)
-		}
-	}()
-	resp, err = base(c.t.Base).RoundTrip(r.WithContext(ctx))
-	switch intime := timer.Stop(); {
-	case intime && err == nil:
-		lease(resp, func() { cancel(nil) })
-		return resp, nil
-	case intime:
-		return nil, err
-	case err == nil:
-		resp.Body.Close() // its context is done
-		return nil, retry.ErrAttemptTimeout
-	}
-	return nil, fmt.Errorf("%w: %w", retry.ErrAttemptTimeout, err)
+	x := new(exchange)
+	x.start(r.Context(), c.t.Policy.AttemptTimeout)
+	return x.roundTrip(rt, r)
 }
 
 // discarding returns a hook that discards a response once it is certain that
@@ -165,6 +159,6 @@ func operation(req *http.Request) string {
 
 func discardRetried(_ context.Context, e retry.Event) {
 	if s, ok := e.Err.(*StatusError); ok && e.Kind == retry.KindRetry {
-		discard(s.resp.Body)
+		discard(s.resp)
 	}
 }

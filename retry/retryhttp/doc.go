@@ -19,15 +19,32 @@
 // needs GetBody, which http.NewRequest sets for the usual types, or MaxBuffer.
 // A Retry-After header sets the pause.
 //
-// # Timeouts and hedging
+// # Timeouts
 //
-// Client.Timeout covers all attempts and pauses together. AttemptTimeout covers
-// an attempt until its headers arrive. Use one Transport per client, and put a
-// [Hedge] below it:
+// AttemptTimeout covers an attempt until its headers arrive. Client.Timeout
+// covers all attempts, all pauses and the body.
+//
+//	policy := retry.Policy{AttemptTimeout: 2 * time.Second}
+//	client := &http.Client{
+//		Transport: &retryhttp.Transport{Policy: policy},
+//		Timeout:   10 * time.Second,
+//	}
+//
+// The context of an attempt that takes longer ends with
+// context.DeadlineExceeded. The attempt is retried, and a circuit breaker below
+// counts a failure. After the headers the body may take longer.
+//
+// # Hedging
+//
+// A [Hedge] sends a request again while the first attempt is slow. Put it below
+// the Transport, and a breaker below the Hedge. Only requests that are [Safe]
+// are hedged.
 //
 //	client := &http.Client{
 //		Transport: &retryhttp.Transport{Base: &retryhttp.Hedge{}},
 //	}
+//
+// # Between processes
 //
 // A request that is sent again has the header [AttemptHeader]. On a server the
 // handler [Nest] reads it, so that the retries of two processes do not
@@ -37,15 +54,16 @@
 // # Errors
 //
 // If the last attempt received a response, the caller gets that response, with
-// its body unread. Otherwise the error is a *retry.Error, with an exception: if
-// the first attempt fails with an error that is not retryable, that error is
-// passed on unchanged.
+// its body unread. Its Request has the AttemptHeader of that attempt. Otherwise
+// the error is a *retry.Error, with an exception: if the first attempt fails
+// and is not retried, its error is passed on unchanged.
 //
 // # Concurrency and cost
 //
 // A Transport and a Hedge may be used by any number of goroutines at once. They
-// never modify the request, and close its body once. For a GET that succeeds
-// at once they add no allocation to net/http.
+// never modify the request, and close its body once. A GET that succeeds at
+// once costs no allocation besides those of net/http, or 3 with an
+// AttemptTimeout.
 //
 // Costs, formats and sources: docs/retry.md
 package retryhttp

@@ -44,6 +44,32 @@ func Example() {
 	// Output: 200 ready <nil>
 }
 
+// A server that hangs for the first request.
+func Example_timeouts() {
+	n := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n++; n == 1 {
+			<-r.Context().Done()
+		}
+		io.WriteString(w, "ready")
+	}))
+	defer server.Close()
+	policy := retry.Policy{AttemptTimeout: 2 * time.Second}
+	client := &http.Client{
+		Transport: &retryhttp.Transport{Policy: policy},
+		Timeout:   10 * time.Second,
+	}
+	client.Transport.(*retryhttp.Transport).Policy.AttemptTimeout = 50 * time.Millisecond // for a quick example
+	resp, err := client.Get(server.URL)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	fmt.Println(resp.Status, "after attempt", resp.Request.Header.Get(retryhttp.AttemptHeader))
+	// Output: 200 OK after attempt 2
+}
+
 func ExampleTransport() {
 	server := busy(9)
 	defer server.Close()
@@ -109,6 +135,14 @@ func ExampleIdempotent() {
 	// Output:
 	// false
 	// true
+}
+
+func ExampleSafe() {
+	fmt.Println(retryhttp.Safe(httptest.NewRequest("GET", "/orders", nil)))
+	fmt.Println(retryhttp.Safe(httptest.NewRequest("DELETE", "/orders/1", nil)))
+	// Output:
+	// true
+	// false
 }
 
 func ExampleRetryable() {

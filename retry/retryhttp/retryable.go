@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/redoubt-go/redoubt/internal/errtree"
@@ -25,11 +26,14 @@ func Idempotent(req *http.Request) bool {
 	return key || xkey
 }
 
-func idempotent(f func(*http.Request) bool, req *http.Request) bool {
-	if f != nil {
-		return f(req)
+// Safe reports whether req may be sent twice at the same time: whether its
+// method is GET, HEAD, OPTIONS or TRACE (RFC 9110, section 9.2.1).
+func Safe(req *http.Request) bool {
+	switch req.Method {
+	case "", "GET", "HEAD", "OPTIONS", "TRACE":
+		return true
 	}
-	return Idempotent(req)
+	return false
 }
 
 // Retryable reports whether to send a request again after an attempt that ended
@@ -37,7 +41,8 @@ func idempotent(f func(*http.Request) bool, req *http.Request) bool {
 // 502, 503 and 504, and for errors except
 //
 //   - errors that are not retry.Retryable, such as context.Canceled
-//   - a TLS certificate that is not valid, and an answer that is not TLS
+//   - a TLS certificate that is not valid, a TLS alert, such as the demand for
+//     a client certificate, and an answer that is not TLS
 //   - a name that DNS does not know
 //   - a request that no transport can send: without a host, with a scheme
 //     other than http and https, or with a header field that is not valid
@@ -62,6 +67,9 @@ func hopeless(err error) bool {
 	if dns, ok := errtree.Find[*net.DNSError](err); ok {
 		return dns.IsNotFound && !dns.IsTemporary
 	}
+	if op(err, "remote error", "local error") { // the Op of a TLS alert
+		return true
+	}
 	return is[*tls.CertificateVerificationError](err) || is[tls.RecordHeaderError](err) ||
 		is[x509.UnknownAuthorityError](err) || is[x509.HostnameError](err) ||
 		is[x509.CertificateInvalidError](err) || is[x509.SystemRootsError](err)
@@ -76,10 +84,16 @@ func is[E error](err error) bool {
 // unsent reports whether err shows that the request cannot have been sent:
 // there was no connection, or a guard refused it.
 func unsent(err error) bool {
-	if op, ok := errtree.Find[*net.OpError](err); ok && op.Op == "dial" {
-		return true
-	}
-	return errtree.Read(err).Rejected
+	return op(err, "dial", "proxyconnect") || errtree.Read(err).Rejected
+}
+
+// op reports whether the tree of err contains a *net.OpError whose operation is
+// in ops.
+func op(err error, ops ...string) bool {
+	return !errtree.Walk(err, func(e error) bool {
+		op, ok := e.(*net.OpError)
+		return !ok || op == nil || !slices.Contains(ops, op.Op)
+	})
 }
 
 // sendable reports whether net/http can send req at all. If it cannot, its

@@ -31,6 +31,11 @@ func (e *StatusError) Error() string {
 // for none. It makes retry.Do wait.
 func (e *StatusError) RetryAfter() time.Duration { return e.retryAfter }
 
+// Retryable reports whether the response was retried, or would be by default.
+func (e *StatusError) Retryable() bool {
+	return e.resp != nil || Retryable(nil, &http.Response{StatusCode: e.StatusCode}, nil)
+}
+
 var _ slog.LogValuer = (*StatusError)(nil)
 
 // LogValue returns the status code and the pause that the response asked for

@@ -31,8 +31,8 @@ type Transport struct {
 	Idempotent func(req *http.Request) bool
 
 	// MaxBuffer is the size in bytes up to which the body of a request without
-	// GetBody is kept in memory, to send it again. Zero or negative means that
-	// such a request is sent once.
+	// GetBody is kept in memory while it is sent, to send it again. Zero or
+	// negative means that such a request is sent once.
 	MaxBuffer int64
 
 	// AttemptHeader is the name of the request header that contains the number
@@ -51,20 +51,13 @@ var _ http.RoundTripper = (*Transport)(nil)
 
 // RoundTrip sends req, and sends it again as t decides.
 //
-// Errors: a *retry.Error; the error of Base, if it is not retryable and req was
-// sent once; or the error of reading the body for MaxBuffer.
+// Errors: a *retry.Error; or the error of Base, if req was sent once and the
+// error is not retryable or req cannot be sent again.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	body, err := newReplay(req, t.MaxBuffer)
-	if err != nil {
-		return nil, err
-	}
-	c := call{t: t, req: req, body: body}
+	c := call{t: t, req: req, body: newReplay(req, t.MaxBuffer)}
 	p := t.Policy
 	p.AttemptTimeout = 0 // of the headers only, see roundTrip
 	p.OnEvent = discarding(req, p.OnEvent)
-	if h, ok := t.Base.(*Hedge); ok && p.Budget != nil && same(p.Budget, h.Policy.Budget) {
-		p.Budget = aboveHedge{p.Budget}
-	}
 	resp, err := retry.Do(req.Context(), p, c.send)
 	c.body.close()
 	if err == nil {
@@ -76,7 +69,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // Validate reports every setting of Policy that is out of range, and header
 // names that are not valid.
 func (t *Transport) Validate() error {
-	return errors.Join(t.Policy.Validate(), header("AttemptHeader", t.attemptHeader()), header("TimeoutHeader", t.TimeoutHeader))
+	return errors.Join(t.Policy.Validate(),
+		header("Transport.AttemptHeader", t.AttemptHeader), header("Transport.TimeoutHeader", t.TimeoutHeader))
 }
 
 // header returns an error if the value of a field is no name of a header.
@@ -84,19 +78,19 @@ func header(field, name string) error {
 	if name == "" || token(name) {
 		return nil
 	}
-	return fmt.Errorf("retryhttp: Transport.%s is %s, want the name of a header", field, quote.Text(name))
+	return fmt.Errorf("retryhttp: %s is %s, want the name of a header", field, quote.Text(name))
 }
 
 // CloseIdleConnections closes the idle connections of Base, if it can.
 // http.Client.CloseIdleConnections calls it.
 func (t *Transport) CloseIdleConnections() { closeIdle(t.Base) }
 
-// attemptHeader returns the name of the header with the number of the attempt.
-func (t *Transport) attemptHeader() string {
-	if t.AttemptHeader == "" {
+// headerName returns the name of an AttemptHeader or its default.
+func headerName(name string) string {
+	if name == "" {
 		return AttemptHeader
 	}
-	return t.AttemptHeader
+	return name
 }
 
 // closeIdle closes the idle connections of rt or its default.
@@ -114,14 +108,19 @@ func base(rt http.RoundTripper) http.RoundTripper {
 	return rt
 }
 
-// retryable reports whether to retry after the end of an attempt.
+// retryable reports whether an attempt failed so that another may succeed.
 func (t *Transport) retryable(req *http.Request, resp *http.Response, err error) bool {
-	again := t.RetryIf
-	if again == nil {
-		again = Retryable
+	if t.RetryIf != nil {
+		return t.RetryIf(req, resp, err)
 	}
-	if !again(req, resp, err) {
-		return false
+	return Retryable(req, resp, err)
+}
+
+// repeatable reports whether req may be sent again after an attempt that failed
+// with err.
+func (t *Transport) repeatable(req *http.Request, err error) bool {
+	if t.Idempotent != nil && t.Idempotent(req) || t.Idempotent == nil && Idempotent(req) {
+		return true
 	}
-	return idempotent(t.Idempotent, req) || unsent(err)
+	return unsent(err)
 }

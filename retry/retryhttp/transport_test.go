@@ -323,10 +323,10 @@ func TestFreshBodies(t *testing.T) {
 			t.Errorf("response = %d %q, want 503 \"answer 1\"", resp.StatusCode, got)
 		}
 	})
-	t.Run("reading ahead fails", func(t *testing.T) {
+	t.Run("reading the body fails", func(t *testing.T) {
 		body := &tracked{Reader: readerFunc(func([]byte) (int, error) { return 0, errBoom })}
-		req, _ := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://example.com/", body)
-		_, err := (&retryhttp.Transport{MaxBuffer: 9}).RoundTrip(req)
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodPut, serve(t, status(200)).URL, body)
+		_, err := (&retryhttp.Transport{MaxBuffer: 9, Base: base(t), Policy: quick(3)}).RoundTrip(req)
 		if !errors.Is(err, errBoom) || body.closed.Load() != 1 {
 			t.Errorf("error %v, body closed %d times, want %v, once", err, body.closed.Load(), errBoom)
 		}
@@ -388,6 +388,9 @@ func TestOnlyIdempotentRequests(t *testing.T) {
 		{"POST", nil, 0, reset, 1},
 		{"POST", nil, 0, fmt.Errorf("x: %w", dial), 3},
 		{"POST", nil, 0, refused{}, 3},
+		{"POST", nil, 0, &net.OpError{Op: "proxyconnect", Err: errBoom}, 3},
+		{"POST", nil, 0, &net.OpError{Op: "proxyconnect", Err: dial}, 3},
+		{"POST", nil, 0, fmt.Errorf("x: %w", &net.OpError{Op: "write", Err: dial}), 3},
 		{"GET", nil, 0, reset, 3},
 		{"GET", nil, 404, nil, 1},
 	}
@@ -555,6 +558,10 @@ func TestClassification(t *testing.T) {
 		{ok, context.DeadlineExceeded, true},
 		{ok, &tls.CertificateVerificationError{Err: errBoom}, false},
 		{ok, tls.RecordHeaderError{Msg: "x"}, false},
+		{ok, &net.OpError{Op: "remote error", Err: errBoom}, false}, // a TLS alert
+		{ok, &net.OpError{Op: "local error", Err: errBoom}, false},
+		{ok, &net.OpError{Op: "read", Err: errBoom}, true},
+		{ok, (*net.OpError)(nil), true},
 		{ok, fmt.Errorf("x: %w", x509.UnknownAuthorityError{}), false},
 		{ok, x509.HostnameError{Certificate: &x509.Certificate{}}, false},
 		{ok, x509.CertificateInvalidError{}, false},
@@ -610,6 +617,20 @@ func TestRealErrors(t *testing.T) {
 		if err == nil || n != 1 {
 			t.Errorf("%s: error %v after %d attempts, want an error after 1", name, err, n)
 		}
+	}
+	// A server that demands a certificate of its clients.
+	demanding := httptest.NewUnstartedServer(status(200))
+	demanding.Config.ErrorLog = log.New(io.Discard, "", 0)
+	demanding.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	demanding.StartTLS()
+	defer demanding.Close()
+	n := 0
+	tr := &retryhttp.Transport{Policy: quick(3), Base: tripper(func(r *http.Request) (*http.Response, error) {
+		n++
+		return demanding.Client().Transport.RoundTrip(r)
+	})}
+	if _, err := get(t, tr, demanding.URL); err == nil || n != 1 {
+		t.Errorf("without a client certificate: error %v after %d attempts, want an error after 1", err, n)
 	}
 	// A port where nobody listens: not sent, so that even a POST is retried.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -739,32 +760,6 @@ func TestRefusalsOfPolicy(t *testing.T) {
 		if err != nil || resp.StatusCode != 503 || n != 1 {
 			t.Errorf("%s: RoundTrip = %v, %v after %d attempts, want the 503 after 1", name, resp, err, n)
 		}
-	}
-}
-
-func TestSwitchingProtocolsKeepsTheConnection(t *testing.T) {
-	conn, other := net.Pipe()
-	defer other.Close()
-	tr := &retryhttp.Transport{Base: tripper(func(*http.Request) (*http.Response, error) {
-		return response(http.StatusSwitchingProtocols, conn), nil
-	})}
-	tr.Policy.AttemptTimeout = time.Hour
-	resp, err := get(t, tr, "http://example.com/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, ok := resp.Body.(io.Writer); !ok {
-		t.Errorf("body is a %T, want the writer it was", resp.Body)
-	}
-}
-
-func TestCosts(t *testing.T) {
-	resp := response(200, http.NoBody)
-	rt := tripper(func(*http.Request) (*http.Response, error) { return resp, nil })
-	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://example.com/", nil)
-	tr := &retryhttp.Transport{Base: rt}
-	if got := testing.AllocsPerRun(100, func() { tr.RoundTrip(req) }); got > 0 {
-		t.Errorf("RoundTrip: %v allocations over the base transport, want 0", got)
 	}
 }
 

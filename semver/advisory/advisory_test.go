@@ -9,6 +9,36 @@ import (
 	"github.com/redoubt-go/redoubt/semver/advisory"
 )
 
+// TestAdjacentIntervalsMakeOneConstraint writes a set in which single releases
+// follow an interval of both kinds.
+func TestAdjacentIntervalsMakeOneConstraint(t *testing.T) {
+	r := semver.Below(semver.New(1, 0, 0)).Union(semver.MustParseRange("1.0.0 || 1.0.1"))
+	text, err := advisory.FormatVERS("npm", r)
+	if _, back, err2 := advisory.ParseVERS(text); err != nil || err2 != nil || !back.Equal(r) {
+		t.Errorf("got %s, %v, read as %s, %v", text, err, back, err2)
+	}
+}
+
+// TestTheLongestSpecifiersAreSafe reads the longest versions. No foreign text
+// may cause a panic.
+func TestTheLongestSpecifiersAreSafe(t *testing.T) {
+	for _, text := range []string{"1.0.0-" + strings.Repeat("a", 1018), strings.Repeat("9", 254) + ".0.0"} {
+		for _, op := range []string{"", "!=", "<", "<=", ">", ">="} {
+			_, r, err := advisory.ParseVERS("vers:npm/" + op + text)
+			if err != nil {
+				t.Errorf("%s%.20s: %v", op, text, err)
+			}
+			again, err := advisory.FormatVERS("npm", r)
+			if errors.Is(err, semver.ErrTooLong) {
+				continue
+			}
+			if _, back, err := advisory.ParseVERS(again); err != nil || !back.Equal(r) {
+				t.Errorf("%s%.20s: written, not read: %v", op, text, err)
+			}
+		}
+	}
+}
+
 func TestAdvisoriesInPlainOrder(t *testing.T) {
 	gated := semver.MustParseRange("<2.0.0")
 	osv, err := advisory.ParseOSV(advisory.Event{Introduced: "0"}, advisory.Event{Fixed: "2.0.0"})

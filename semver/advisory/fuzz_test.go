@@ -26,6 +26,9 @@ func FuzzParseVERS(f *testing.F) {
 			typ = "semver"
 		}
 		text, err := advisory.FormatVERS(typ, r)
+		if errors.Is(err, semver.ErrTooLong) { // the successor of a version of 1024 bytes
+			return
+		}
 		if err != nil {
 			t.Fatalf("%q: VERS: %v", s, err)
 		}
@@ -116,6 +119,9 @@ func checkRange(t *testing.T, r semver.Range) {
 	}
 	text, err := r.MarshalText()
 	var back semver.Range
+	if errors.Is(err, semver.ErrTooLong) { // the successor of a version of 1024 bytes
+		return
+	}
 	if err != nil || back.UnmarshalText(text) != nil || !back.Equal(r) || back.Canonical() != string(text) {
 		t.Fatalf("%s: text %q gives %s, %v", r, text, back, back.UnmarshalText(text))
 	}

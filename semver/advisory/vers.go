@@ -172,6 +172,7 @@ type versWriter struct {
 	text    []byte          // ends with "|" after the first interval
 	pending semver.Interval // may still grow
 	some    bool            // whether there is a pending interval
+	long    bool            // a version is too long for ParseVERS
 }
 
 // interval writes an interval. If it contains a single kind, it writes each
@@ -224,7 +225,9 @@ func (w *versWriter) flush() error {
 	}
 	iv := w.pending
 	appendVersion := func(comparator string, v semver.Version) {
+		start := len(w.text) + len(comparator)
 		w.text, _ = v.AppendText(append(w.text, comparator...))
+		w.long = w.long || len(w.text)-start > 4*semver.MaxLength
 		w.text = append(w.text, '|')
 	}
 	switch {
@@ -240,7 +243,7 @@ func (w *versWriter) flush() error {
 		appendVersion(">=", iv.Lo)
 		appendVersion("<", iv.Hi)
 	}
-	if len(w.text) > maxVERS {
+	if w.long || len(w.text) > maxVERS {
 		return fmt.Errorf("advisory: vers: %w", semver.ErrTooLong)
 	}
 	return nil

@@ -73,12 +73,22 @@ func (t Tag) Compare(u Tag) int {
 	)
 }
 
-// Parse parses a tag. The version does not refer to text.
+// maxTag is the limit of a tag behind its prefix, in bytes. Registries admit
+// 128 bytes.
+const maxTag = 2 * semver.MaxLength
+
+// Parse parses a tag, which has at most 512 bytes behind its prefix. The
+// version does not refer to text.
 //
 // Errors: [ErrFormat], or a [*semver.ParseError] if the version is malformed.
 func (f Format) Parse(text string) (Tag, error) {
 	if err := f.Validate(); err != nil {
 		return Tag{}, err
+	}
+	if limit := len(f.Prefix) + maxTag; len(text) > limit {
+		return Tag{}, &semver.ParseError{
+			Kind: "tag", Input: quote.Cut(text), Offset: limit, Err: semver.ErrTooLong,
+		}
 	}
 	rest, ok := strings.CutPrefix(text, f.Prefix)
 	if !ok {
@@ -182,7 +192,8 @@ func numbers(s string) int {
 
 // Latest returns the highest tag that has the format and passes the rule, by
 // [Tag.Compare]. It skips other tags, and returns false if no tag is left. A
-// nil rule passes every version.
+// nil rule passes every version. If [Format.Validate] returns an error, no tag
+// has the format.
 func (f Format) Latest(tags iter.Seq[string], rule semver.Rule) (best Tag, ok bool) {
 	for text := range tags {
 		t, err := f.Parse(text)

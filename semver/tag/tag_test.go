@@ -17,6 +17,22 @@ var (
 	cluster = tag.Format{Vendors: []string{"eks", "gke", "k3s"}}
 )
 
+// TestHostileTagsAreCheap parses a tag in which every byte may begin the
+// variant.
+func TestHostileTagsAreCheap(t *testing.T) {
+	f := tag.Format{Prefix: "v", Variant: "*alpine"}
+	_, err := f.Parse("v1" + strings.Repeat("-", 1<<24))
+	if e, ok := errors.AsType[*semver.ParseError](err); !ok || e.Err != semver.ErrTooLong || e.Offset != 513 {
+		t.Errorf("got %v", err)
+	}
+	if _, err := f.Parse("v1" + strings.Repeat("-", 506) + "alpine"); !errors.Is(err, semver.ErrTooLong) {
+		t.Errorf("got %v", err)
+	}
+	if got, err := f.Parse("v1-" + strings.Repeat("a", 503) + "alpine"); err != nil || got.Numbers != 1 {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
 func TestParse(t *testing.T) {
 	for _, row := range []struct {
 		format          tag.Format

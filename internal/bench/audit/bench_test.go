@@ -34,6 +34,7 @@ import (
 
 	"github.com/redoubt-go/redoubt/audit"
 	"github.com/redoubt-go/redoubt/audit/ledger"
+	"github.com/redoubt-go/redoubt/audit/redact"
 )
 
 var ctx = audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
@@ -174,6 +175,16 @@ func BenchmarkEmitFile(b *testing.B) {
 	run(b, "redoubt", func() { _ = direct.Record(ctx, event()) })
 	b.Run("impl=redoubt-buffer", func(b *testing.B) {
 		buf := audit.NewBuffer(audit.BufferConfig{Next: openLedger(b, ledger.Config{Sync: ledger.SyncNever, MaxSize: -1})})
+		log := audit.New(audit.Config{Sink: buf, Timeout: -1})
+		b.ReportAllocs()
+		b.ResetTimer()
+		for range b.N {
+			_ = log.Record(ctx, event())
+		}
+		_ = buf.Close(ctx)
+	})
+	b.Run("impl=redoubt-buffer-json", func(b *testing.B) {
+		buf := audit.NewBuffer(audit.BufferConfig{Next: audit.JSON(createFile(b))})
 		log := audit.New(audit.Config{Sink: buf, Timeout: -1})
 		b.ReportAllocs()
 		b.ResetTimer()
@@ -487,6 +498,27 @@ func BenchmarkLogStruct(b *testing.B) {
 	m := mask.NewMasker()
 	m.RegisterMaskStringFunc("fixed", func(string, string) (string, error) { return "***", nil })
 	run(b, "go-mask", func() { l.Info("m", "user", must(m.Mask(p))) })
+	r := slog.New(redact.New(redact.Config{Next: slog.NewJSONHandler(io.Discard, nil)}))
+	t := tagged{p.Name, p.Key, p.Token, p.Pin}
+	run(b, "redoubt-redact", func() { r.Info("m", "user", t) })
+}
+
+// tagged is the struct for package redact.
+type tagged struct {
+	Name  string
+	Key   string `audit:"key,sensitive"`
+	Token string
+	Pin   string
+}
+
+// 64 goroutines read one field, or record plain events, to a sink that takes a
+// millisecond as a disk does.
+func BenchmarkFieldReaders(b *testing.B) {
+	slow := audit.SinkFunc(func(context.Context, []*audit.Event) error { time.Sleep(time.Millisecond); return nil })
+	log := audit.New(audit.Config{Sink: slow, Timeout: -1})
+	f := must((&audit.Attribute[string]{Name: "key"}).Load(log.Object("user", "u-1"), "hunter2"))
+	durable(b, "redoubt-get", 64, func() error { _, err := f.Get(ctx); return err })
+	durable(b, "redoubt-record", 64, func() error { return log.Record(ctx, event()) })
 }
 
 // A recorded read of a field, to a sink that encodes events and drops them. By

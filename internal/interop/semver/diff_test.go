@@ -188,42 +188,6 @@ func TestXModPseudo(t *testing.T) {
 func TestMasterminds(t *testing.T) {
 	sameValid(t, func(s string) bool { _, err := masterminds.StrictNewVersion(s); return err == nil }, never)
 	sameOrder(t, masterminds.StrictNewVersion, (*masterminds.Version).Compare, nowhere)
-	sameMembers(t, semver.Helm, helmRange, constraints, nowhere)
-	checkDeviations(
-		t, semver.Helm, constraints,
-		deviation{"~0.0.0", "9.9.9", false, "Masterminds/semver#156: ~0.0.0 matches all"},
-	)
-}
-
-// helmRange makes ranges of the Helm dialect that name pre-releases or leave
-// out parts, not both, and without * where Masterminds reads it as 0.0.0.
-func helmRange(g generator) string {
-	full := g.IntN(2) == 0
-	var alternatives []string
-	for range 1 + g.IntN(2) {
-		var terms []string
-		for range 1 + g.IntN(3) {
-			v := g.version()
-			if !full {
-				v = g.pick(g.number()+"."+g.number(), g.number(), g.number()+".x", "1.x.x", "2.3.*", semver.MustParse(v).Core().String())
-			}
-			op := g.pick("", "=", "!=", "<", "<=", "=<", ">", ">=", "=>", "~", "~>", "^")
-			if strings.HasPrefix(v, "0.0.0") {
-				op = strings.Trim(op, "~") // the known defect of ~0.0.0
-			}
-			terms = append(terms, op+g.pick("", " ")+v)
-		}
-		if !full {
-			terms = append(terms, g.pick("1.x", "*"))
-		}
-		alternatives = append(alternatives, strings.Join(terms, g.pick(" ", ", ")))
-	}
-	return strings.Join(alternatives, " || ")
-}
-
-func constraints(text string) (func(string) bool, error) {
-	c, err := masterminds.NewConstraint(text)
-	return func(s string) bool { return c.Check(masterminds.MustParse(s)) }, err
 }
 
 // TestBlang compares with github.com/blang/semver/v4, whose ranges have no
@@ -258,19 +222,39 @@ func TestHashicorp(t *testing.T) {
 	sameOrder(t, parseHashicorp, (*hashicorp.Version).Compare, func(a, b string) bool {
 		return strings.Contains(a, "--5") != strings.Contains(b, "--5")
 	})
-	sameMembers(t, semver.Terraform, func(g generator) string {
-		var terms []string
-		for range 1 + g.IntN(3) {
-			op, v := g.pick("", "=", "!=", "<", "<=", ">", ">=", "~>"), semver.MustParse(g.version()).WithoutBuild()
-			terms = append(terms, op+g.pick("", " ")+g.pick(g.number()+"."+g.number(), v.String()))
-		}
-		return strings.Join(terms, ", ")
-	}, terraformRange, func(text, version string) bool {
-		return strings.Contains(text, "--5") || strings.Contains(version, "--5")
-	})
 }
 
-func terraformRange(text string) (func(string) bool, error) {
-	c, err := hashicorp.NewConstraint(text)
-	return func(s string) bool { return c.Check(hashicorp.Must(hashicorp.NewVersion(s))) }, err
+// TestNPMTexts compares the validity of generated texts with npm.
+func TestNPMTexts(t *testing.T) {
+	var all []question
+	for _, s := range generated(2000, generator.text) {
+		if strings.TrimSpace(s) == s { // npm trims
+			all = append(all, question{s, []string{""}})
+		}
+	}
+	x := tool{name: "npm", ask: npm("texts"), stored: true}
+	for i, row := range x.answers(t, "texts", all) {
+		if got := semver.Valid(all[i].text); got != (row == "1") {
+			t.Errorf("Valid(%q) = %v, npm says %s", all[i].text, got, row)
+		}
+	}
+}
+
+// TestNPMOrder compares the order of all pairs of generated versions with npm.
+func TestNPMOrder(t *testing.T) {
+	in := generated(150, generator.version)
+	var all []question
+	for _, s := range in {
+		all = append(all, question{s, in})
+	}
+	x := tool{name: "npm", ask: npm("order"), stored: true}
+	rows := x.answers(t, "order", all)
+	for i := range in {
+		for j := range in {
+			want := int(rows[i][j]) - int(rows[j][i])
+			if got := semver.MustParse(in[i]).Compare(semver.MustParse(in[j])); got != want {
+				t.Errorf("%s.Compare(%s) = %d, npm says %d", in[i], in[j], got, want)
+			}
+		}
+	}
 }

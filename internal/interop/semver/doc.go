@@ -1,4 +1,5 @@
-// Package semver compares the parsing, order and ranges of semver with other
-// implementations, among them the npm package. Known deviations are listed with
-// their reasons.
+// Package semver compares package semver with other implementations: versions
+// and their order, and the constraints of each dialect with the tool that the
+// dialect describes. Known deviations are listed with their reasons, in
+// known_test.go and in docs/semver.md.
 package semver

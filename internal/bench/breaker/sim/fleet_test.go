@@ -247,7 +247,6 @@ func TestOtherFleets(t *testing.T) {
 		"few fast clients": func(s *setup) { s.clients, s.interval = 4, 10*time.Millisecond },
 		"one client":       func(s *setup) { s.clients, s.interval = 1, 10*time.Millisecond; s.capacity, s.cold = 130, 20 },
 		"slow clients":     func(s *setup) { s.clients, s.interval = 200, 500*time.Millisecond },
-		"slower clients":   func(s *setup) { s.clients, s.interval = 800, 2*time.Second },
 		"instant":          func(s *setup) { s.instant = true },
 		"patient":          func(s *setup) { s.patience = 5 * time.Second },
 		"impatient":        func(s *setup) { s.patience = 300 * time.Millisecond },

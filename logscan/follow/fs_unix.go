@@ -7,6 +7,9 @@ import (
 	"syscall"
 )
 
+// nonblock keeps the open of a FIFO without a writer from blocking.
+const nonblock = syscall.O_NONBLOCK
+
 // fileID returns the numbers of the device and the inode, or 0 and 0.
 func fileID(info fs.FileInfo) (dev, ino uint64) {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
@@ -14,3 +17,6 @@ func fileID(info fs.FileInfo) (dev, ino uint64) {
 	}
 	return 0, 0
 }
+
+// errStale is the error of a file that must be opened again.
+const errStale = syscall.ESTALE

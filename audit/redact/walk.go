@@ -1,0 +1,284 @@
+package redact
+
+import (
+	"bytes"
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/redoubt-go/redoubt/internal/show"
+)
+
+// Bounds of a record, as in package audit.
+const (
+	maxText     = 4 << 10  // bytes of a text after masking
+	maxRecord   = 64 << 10 // bytes of text after which nothing more is written
+	maxElements = 256      // elements of a group or list
+	maxDepth    = 8        // levels of nesting
+)
+
+// cutMark replaces values beyond a bound.
+const cutMark = "..."
+
+// A walker masks the values of one record.
+type walker struct {
+	rule *rule
+	left int // bytes that may still be written
+}
+
+func (w *walker) text(s string) string {
+	s = cut(w.rule.text(cut(s, maxRecord)), maxText)
+	w.left -= len(s) + 16
+	return s
+}
+
+// cut returns the first n bytes of s, without a broken rune, and a mark.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return show.Cut(s, n) + cutMark
+}
+
+func (w *walker) attr(a slog.Attr, hide bool, depth int) slog.Attr {
+	if hide = hide || w.rule.secret(a.Key); hide && a.Value.Kind() != slog.KindGroup {
+		w.left -= 16
+		return slog.String(a.Key, w.rule.mask)
+	}
+	return slog.Attr{Key: cut(a.Key, maxText), Value: w.value(a.Value, hide, depth)}
+}
+
+func (w *walker) group(as []slog.Attr, hide bool, depth int) []slog.Attr {
+	out := make([]slog.Attr, 0, min(len(as), maxElements))
+	for _, a := range as {
+		if len(out) == maxElements || w.left <= 0 {
+			break
+		}
+		out = append(out, w.attr(a, hide, depth))
+	}
+	return out
+}
+
+func (w *walker) value(v slog.Value, hide bool, depth int) slog.Value {
+	switch v = v.Resolve(); v.Kind() {
+	case slog.KindGroup:
+		if depth == maxDepth {
+			return slog.StringValue(cutMark)
+		}
+		return slog.GroupValue(w.group(v.Group(), hide, depth+1)...)
+	case slog.KindAny:
+		if hide {
+			return slog.StringValue(w.rule.mask)
+		}
+		return w.any(reflect.ValueOf(v.Any()), depth)
+	case slog.KindString:
+		if hide {
+			return slog.StringValue(w.rule.mask)
+		}
+		return slog.StringValue(w.text(v.String()))
+	}
+	if hide {
+		return slog.StringValue(w.rule.mask)
+	}
+	w.left -= 16
+	return v
+}
+
+// any masks a Go value. Structs and maps become groups. A value whose methods
+// panic becomes the mask.
+func (w *walker) any(v reflect.Value, depth int) (out slog.Value) {
+	if depth >= maxDepth || w.left <= 0 {
+		return slog.StringValue(cutMark)
+	}
+	w.left -= 16
+	if !v.IsValid() {
+		return slog.AnyValue(nil)
+	}
+	if v.CanInterface() {
+		defer func() {
+			if recover() != nil {
+				out = slog.StringValue(w.rule.mask)
+			}
+		}()
+		if out, ok := w.method(v, depth); ok {
+			return out
+		}
+	}
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		return w.any(v.Elem(), depth+1)
+	case reflect.Struct:
+		return w.structure(v, depth)
+	case reflect.Map:
+		return w.mapping(v, depth)
+	case reflect.Slice, reflect.Array:
+		return w.list(v, depth)
+	case reflect.String:
+		return slog.StringValue(w.text(v.String()))
+	case reflect.Bool:
+		return slog.BoolValue(v.Bool())
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return slog.Int64Value(v.Int())
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		return slog.Uint64Value(v.Uint())
+	case reflect.Float32, reflect.Float64:
+		return slog.Float64Value(v.Float())
+	}
+	return slog.StringValue(v.Type().String()) // a function, channel or complex number
+}
+
+// method masks the form that a type chooses for itself, so that times, numbers
+// and identifiers keep their form. A String method counts only for types
+// without fields that could be searched.
+func (w *walker) method(v reflect.Value, depth int) (slog.Value, bool) {
+	switch x := v.Interface().(type) {
+	case slog.LogValuer:
+		return w.value(slog.AnyValue(x), false, depth+1), true
+	case time.Time:
+		return slog.TimeValue(x), true
+	case time.Duration:
+		return slog.DurationValue(x), true
+	case error:
+		return slog.StringValue(w.text(x.Error())), true
+	case json.Number: // from another value
+		if i, err := x.Int64(); err == nil {
+			return slog.Int64Value(i), true
+		}
+		f, err := x.Float64()
+		return slog.Float64Value(f), err == nil
+	case json.Marshaler:
+		return w.json(x, depth), true
+	case encoding.TextMarshaler:
+		text, err := x.MarshalText()
+		if err != nil {
+			return slog.StringValue(w.rule.mask), true
+		}
+		return slog.StringValue(w.text(string(text))), true
+	case fmt.Stringer:
+		e := v
+		for e.Kind() == reflect.Pointer && !e.IsNil() {
+			e = e.Elem()
+		}
+		if e.Kind() != reflect.Map && (e.Kind() != reflect.Struct || len(w.rule.planOf(e.Type())) == 0) {
+			return slog.StringValue(w.text(x.String())), true
+		}
+	case []byte:
+		if utf8.Valid(x) {
+			return slog.StringValue(w.text(string(x[:min(len(x), maxRecord)]))), true
+		}
+	}
+	return slog.Value{}, false
+}
+
+func (w *walker) json(m json.Marshaler, depth int) slog.Value {
+	b, err := m.MarshalJSON()
+	if err != nil || len(b) > maxRecord {
+		return slog.StringValue(w.rule.mask)
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	var v any
+	if d.Decode(&v) != nil {
+		return slog.StringValue(w.rule.mask)
+	}
+	return w.any(reflect.ValueOf(v), depth+1)
+}
+
+func (w *walker) structure(v reflect.Value, depth int) slog.Value {
+	var out []slog.Attr
+	for _, f := range w.rule.planOf(v.Type()) {
+		if len(out) == maxElements || w.left <= 0 {
+			break
+		}
+		if f.sensitive {
+			out = append(out, slog.String(f.name, w.rule.mask))
+			continue
+		}
+		if e, err := v.FieldByIndexErr(f.index); err == nil { // otherwise behind an embedded nil
+			out = append(out, slog.Attr{Key: f.name, Value: w.any(e, depth+1)})
+		}
+	}
+	return slog.GroupValue(out...)
+}
+
+func (w *walker) mapping(v reflect.Value, depth int) slog.Value {
+	entries := map[string]reflect.Value{}
+	for it := v.MapRange(); it.Next() && len(entries) < maxElements; {
+		entries[w.any(it.Key(), depth+1).String()] = it.Value()
+	}
+	var out []slog.Attr
+	for _, k := range slices.Sorted(maps.Keys(entries)) {
+		if w.left <= 0 {
+			break
+		}
+		if w.rule.secret(k) {
+			out = append(out, slog.String(k, w.rule.mask))
+			continue
+		}
+		out = append(out, slog.Attr{Key: k, Value: w.any(entries[k], depth+1)})
+	}
+	return slog.GroupValue(out...)
+}
+
+func (w *walker) list(v reflect.Value, depth int) slog.Value {
+	out := []any{}
+	for i := range v.Len() {
+		if i == maxElements || w.left <= 0 {
+			out = append(out, cutMark)
+			break
+		}
+		out = append(out, plain(w.any(v.Index(i), depth+1)))
+	}
+	return slog.AnyValue(out)
+}
+
+// plain returns a masked value for a list, in which slog has no groups.
+func plain(v slog.Value) any {
+	if v.Kind() != slog.KindGroup {
+		return v.Any()
+	}
+	m := map[string]any{}
+	for _, a := range v.Group() {
+		m[a.Key] = plain(a.Value)
+	}
+	return m
+}
+
+// A field is an exported field of a struct type.
+type field struct {
+	index     []int
+	name      string
+	sensitive bool // by its tag or name
+}
+
+// planOf returns the fields of a struct type under their names in JSON.
+func (r *rule) planOf(t reflect.Type) []field {
+	if plan, ok := r.plans.Load(t); ok {
+		return plan.([]field)
+	}
+	plan := []field{}
+	for _, f := range reflect.VisibleFields(t) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		embedded := f.Type
+		if embedded.Kind() == reflect.Pointer {
+			embedded = embedded.Elem()
+		}
+		if !f.IsExported() || name == "-" || f.Anonymous && name == "" && embedded.Kind() == reflect.Struct {
+			continue // the fields of an embedded struct follow
+		}
+		if name == "" {
+			name = f.Name
+		}
+		_, options, _ := strings.Cut(f.Tag.Get("audit"), ",")
+		plan = append(plan, field{f.Index, name, options != "" || r.secret(name)})
+	}
+	r.plans.Store(t, plan)
+	return plan
+}

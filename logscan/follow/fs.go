@@ -1,0 +1,117 @@
+package follow
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A file is an open regular file.
+type file interface {
+	io.ReaderAt
+	io.Closer
+	Stat() (fs.FileInfo, error)
+}
+
+// A fileSystem is the part of a file system that a Follower uses. Tests use a
+// file system in memory, which changes between any two calls.
+type fileSystem interface {
+	Open(name string) (file, error) // errIrregular unless it is a regular file; never blocks
+	Stat(name string) (fs.FileInfo, error)
+	Target(name string) (string, error) // name without symbolic links
+	List(dir string) ([]string, error)  // the names in a folder
+	ID(fs.FileInfo) (dev, ino uint64)   // 0 and 0 if files have no numbers
+}
+
+var errIrregular = errors.New("not a regular file")
+
+type osFS struct{}
+
+// Open looks at the mode before and after opening: a FIFO would block the first
+// open, and another file may take the name in between.
+func (osFS) Open(name string) (file, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errIrregular}
+	}
+	f, err := os.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err = f.Stat(); err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: name, Err: errIrregular}
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (osFS) Stat(name string) (fs.FileInfo, error) { return os.Stat(name) }
+func (osFS) Target(name string) (string, error)    { return filepath.EvalSymlinks(name) }
+func (osFS) ID(info fs.FileInfo) (dev, ino uint64) { return fileID(info) }
+
+func (osFS) List(dir string) ([]string, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Readdirnames(-1)
+}
+
+// glob returns the names that match pattern, in order. In contrast to
+// filepath.Glob it returns errors: a folder that cannot be read is not empty.
+func glob(fsys fileSystem, pattern string) ([]string, error) {
+	dir, base := filepath.Split(pattern)
+	dirs := []string{dir}
+	if hasMeta(dir) {
+		var err error
+		if dirs, err = glob(fsys, strings.TrimRight(dir, string(filepath.Separator))); err != nil {
+			return nil, err
+		}
+	}
+	var names []string
+	for _, dir := range dirs {
+		all, err := fsys.List(filepath.Clean(dir))
+		if errors.Is(err, fs.ErrNotExist) || err != nil && hasMeta(pattern[:len(pattern)-len(base)]) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range all {
+			if ok, _ := filepath.Match(base, name); ok { // Validate has checked the pattern
+				names = append(names, filepath.Join(dir, name))
+			}
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+func hasMeta(s string) bool { return strings.ContainsAny(s, `*?[\`) }
+
+// literal returns a pattern that matches name only.
+func literal(name string) string {
+	var b strings.Builder
+	for _, c := range name {
+		switch {
+		case strings.ContainsRune("*?[", c):
+			b.WriteString("[" + string(c) + "]")
+		case c == '\\' && filepath.Separator != '\\':
+			b.WriteString(`\\`)
+		default:
+			b.WriteRune(c)
+		}
+	}
+	return b.String()
+}

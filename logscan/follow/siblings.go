@@ -1,0 +1,212 @@
+package follow
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// errUnstable reports that files were renamed while they were listed.
+var errUnstable = errors.New("files changed while they were listed")
+
+// A sibling is a file whose name matches the patterns of rotated files.
+type sibling struct {
+	name    string
+	file    file
+	info    fs.FileInfo
+	place   // the end of the file, as it is stored
+	packed  bool
+	source  bool // packed, and the file that is being packed is still there
+	foreign bool // a checkpoint
+	moved   bool // beside another target of a link
+}
+
+// siblings opens the rotated files. It returns errUnstable if one of them is
+// gone when it is opened.
+func (t *trail) siblings(target string) (all []*sibling, names []string, err error) {
+	names, err = t.names(target)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range names {
+		s, err := t.sibling(name)
+		if errors.Is(err, errIrregular) {
+			continue
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			err = errUnstable
+		}
+		if err != nil {
+			closeAll(all)
+			return nil, nil, err
+		}
+		s.moved = t.target != "" && target != t.target && !slices.Contains(t.patterns(t.target), name) && !t.beside(t.target, name)
+		all = append(all, s)
+	}
+	for _, s := range all {
+		s.source = s.packed && slices.ContainsFunc(all, func(o *sibling) bool {
+			return o != s && !o.packed && strings.HasPrefix(s.name, o.name+".")
+		})
+	}
+	return all, names, nil
+}
+
+func closeAll(all []*sibling) {
+	for _, s := range all {
+		if s.file != nil {
+			s.file.Close()
+			s.file = nil
+		}
+	}
+}
+
+func (t *trail) sibling(name string) (*sibling, error) {
+	f, err := t.l.fsys.Open(name)
+	if err != nil {
+		if t.skip[name] {
+			return nil, errIrregular
+		}
+		return nil, err
+	}
+	s := &sibling{name: name, file: f}
+	head := make([]byte, tailSize)
+	n := 0
+	if s.info, err = f.Stat(); err == nil {
+		if n, err = f.ReadAt(head, 0); err == io.EOF {
+			err = nil
+		}
+	}
+	if err == nil {
+		if s.place, err = placeAt(f, s.info.Size()); err == io.EOF {
+			err = errUnstable // cut since Stat
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	s.dev, s.ino = t.l.fsys.ID(s.info)
+	s.place.at = s.info.ModTime().UnixNano()
+	s.packed = t.l.packer.packed(head[:n])
+	s.foreign = bytes.HasPrefix(head[:n], []byte(magic))
+	return s, nil
+}
+
+// names lists the rotated files of the target, and of the target before a link
+// was switched.
+func (t *trail) names(target string) (names []string, err error) {
+	patterns := t.patterns(target)
+	if t.target != "" && t.target != target {
+		patterns = append(append(t.patterns(t.target), literal(t.target)), patterns...)
+	}
+	for _, pattern := range patterns {
+		more, err := glob(t.l.fsys, pattern)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, more...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// patterns returns the patterns of the rotated files of target.
+func (t *trail) patterns(target string) []string {
+	if t.l.Rotated != nil {
+		return t.l.Rotated
+	}
+	name := literal(target)
+	return []string{name + ".[0-9]*", name + "-[0-9]*", name + ".old", name + ".old.*"}
+}
+
+// beside reports whether name is target or one of its rotated files.
+func (t *trail) beside(target, name string) bool {
+	return name == target || slices.ContainsFunc(t.patterns(target), func(p string) bool {
+		ok, _ := filepath.Match(p, name)
+		return ok
+	})
+}
+
+// is reports whether p and q are in the same file, by numbers if there are any.
+func (p place) is(q place) bool {
+	return p.dev == q.dev && p.ino == q.ino
+}
+
+// numbered reports whether the file has numbers.
+func (p place) numbered() bool { return p.dev|p.ino != 0 }
+
+// in reports whether s is the file of p, by its bytes and its numbers.
+func (p place) in(s *sibling) bool {
+	if s.file == nil || !p.is(s.place) || s.offset < p.offset {
+		return false
+	}
+	if p.offset == 0 {
+		return p.numbered()
+	}
+	ok, _ := p.of(s.file)
+	return ok
+}
+
+var (
+	packing = regexp.MustCompile(`(\.(gz|bz2|xz|zst|lz4|Z|tmp))+$`)
+	digits  = regexp.MustCompile(`[0-9]+`)
+)
+
+// number returns the numbers in the part of name that rotation has added.
+func number(target, name string) []uint64 {
+	rest, ok := strings.CutPrefix(name, target)
+	if !ok {
+		rest = filepath.Base(name)
+	}
+	var all []uint64
+	for _, text := range digits.FindAllString(packing.ReplaceAllString(rest, ""), -1) {
+		n, _ := strconv.ParseUint(text, 10, 64) // the largest number if it is out of range
+		all = append(all, n)
+	}
+	return all
+}
+
+// order sorts rotated files by age, the oldest first. The names decide, as long
+// as all have numbers: dates and times grow, and so do the numbers if oldest,
+// the name that the oldest file now has, is smaller than all of them.
+// Otherwise small numbers fall, unless the times of the files show that they
+// grow. If names do not decide, times do.
+func order(target string, all []*sibling, oldest string) {
+	dates, named := false, true
+	key := map[string][]uint64{}
+	for _, s := range all {
+		n := number(target, s.name)
+		key[s.name] = n
+		named = named && len(n) > 0
+		dates = dates || len(n) > 1 || len(n) == 1 && n[0] >= 1000
+	}
+	byName := func(a, b *sibling) int { return slices.Compare(key[a.name], key[b.name]) }
+	byTime := func(a, b *sibling) int {
+		return cmp.Or(a.info.ModTime().Compare(b.info.ModTime()), cmp.Compare(a.name, b.name))
+	}
+	if !named {
+		slices.SortFunc(all, byTime)
+		return
+	}
+	slices.SortFunc(all, byName)
+	grow := dates
+	if first := number(target, oldest); oldest != "" && len(first) > 0 && len(all) > 0 {
+		grow = slices.Compare(first, key[all[0].name]) < 0
+	} else if !dates {
+		votes := 0
+		for i := range all[:max(len(all)-1, 0)] {
+			votes += all[i].info.ModTime().Compare(all[i+1].info.ModTime())
+		}
+		grow = votes < 0
+	}
+	if !grow {
+		slices.Reverse(all)
+	}
+}
