@@ -59,7 +59,7 @@ func TestLongBodyDoesNotHang(t *testing.T) {
 				for range 100 {
 					b.Do(t.Context(), func(context.Context) error { time.Sleep(100 * time.Millisecond); return nil })
 				}
-				for range 100 {
+				for range 1000 {
 					accept(t, t.Context(), b).Done(nil) // an end takes the answer back
 				}
 				refused := 0
