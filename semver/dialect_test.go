@@ -277,10 +277,12 @@ func TestHelmReadsPartialPrereleases(t *testing.T) {
 	)
 }
 
-func TestHelmReadsHyphenRangesAfterACommaOnly(t *testing.T) {
+func TestHelmReadsHyphenRangesAfterCommaOrHyphenRange(t *testing.T) {
 	for _, text := range []string{"1.0.0 - 2.0.0, !=1.5.0", "!=1.5.0, 1.0.0 - 2.0.0"} {
 		checkMembers(t, member{semver.Helm, text, "1.4.0", true}, member{semver.Helm, text, "1.5.0", false})
 	}
+	text := "1.0.0 - 2.0.0 1.5.0 - 3.0.0"
+	checkMembers(t, member{semver.Helm, text, "1.4.0", false}, member{semver.Helm, text, "1.5.0", true}, member{semver.Helm, text, "2.1.0", false})
 	if r, err := semver.Helm.ParseRange("!=1.5.0 1.0.0 - 2.0.0"); err == nil {
 		t.Errorf("got %s, want an error", r)
 	}

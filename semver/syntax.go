@@ -134,7 +134,8 @@ func (p *syntax) alternative(list []comparator) ([]comparator, error) {
 		if err != nil {
 			return nil, err
 		}
-		if p.or && first && c.bare(p.dialect) && p.hyphen() {
+		hyphenated := p.or && first && c.bare(p.dialect) && p.hyphen()
+		if hyphenated {
 			if list, err = p.hyphenRange(list); err != nil {
 				return nil, err
 			}
@@ -154,7 +155,7 @@ func (p *syntax) alternative(list []comparator) ([]comparator, error) {
 			p.i++
 			p.space()
 		}
-		first = comma && p.dialect == Helm
+		first = p.dialect == Helm && (comma || hyphenated)
 	}
 }
 
