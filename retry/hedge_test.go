@@ -342,6 +342,14 @@ func TestPanicsSurfaceInTheCaller(t *testing.T) {
 				t.Errorf("text = %q, want the prefix %q", p.Error(), want)
 			}
 		}
+		func() { // a nil *PanicError is a panic too
+			defer func() {
+				if p, ok := recover().(*retry.PanicError); !ok || p == nil {
+					t.Errorf("recovered %v, want a *PanicError", p)
+				}
+			}()
+			retry.Hedge[int]{}.Do(t.Context(), func(context.Context) (int, error) { panic((*retry.PanicError)(nil)) })
+		}()
 		// A panic after Do has returned ends nothing.
 		stage := newStage(act{takes: s})
 		policy := retry.Hedge[int]{Discard: func(int) { t.Error("discarded the value of a panic") }}

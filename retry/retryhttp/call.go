@@ -16,8 +16,18 @@ type call struct {
 	t    *Transport
 	req  *http.Request
 	body replay
-	n    int   // attempts begun
-	err  error // of the last attempt, as Base returned it
+	n    int            // attempts begun
+	open *http.Response // of the last attempt, until Do returns
+	err  error          // of the last attempt, as Base returned it
+}
+
+// release closes a request body that was not sent and, after a panic of a hook
+// of the user, the response of the last attempt.
+func (c *call) release() {
+	c.body.close()
+	if c.open != nil {
+		closeBody(c.open)
+	}
 }
 
 // last returns the results of a call that failed with err for retry.Do.
@@ -40,7 +50,7 @@ func (c *call) last(resp *http.Response, err error) (*http.Response, error) {
 func (c *call) send(ctx context.Context) (*http.Response, error) {
 	c.n++
 	resp, err := c.roundTrip(ctx)
-	c.err = err
+	c.open, c.err = resp, err
 	switch {
 	case !c.t.retryable(c.req, resp, err):
 		return resp, retry.Permanent(err)
