@@ -92,8 +92,8 @@ func TestPerHost(t *testing.T) {
 	}
 }
 
-// FuzzPerHost checks that the key of a URL is bounded, and that the key of a key
-// is the key itself.
+// FuzzPerHost checks that the key of a URL is bounded, and that the key of a
+// key is the key itself.
 func FuzzPerHost(f *testing.F) {
 	for _, s := range []string{"https h:443", "HTTP H.", "http [::1]:80", "https [fe80::1%eth0]:1", "foo a:b:c", " ", "https h:", "http :80", "http [::1", "http ]:80["} {
 		scheme, host, _ := strings.Cut(s, " ")
