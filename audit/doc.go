@@ -29,9 +29,10 @@
 //	guarded := audit.WrapArg(guard, refund)
 //	receipt, err := guarded(ctx, "o-17")
 //
-// Do not retry a Guard if its work must not run twice: [Do] fails after the
-// work if the result cannot be recorded. Put the retries inside the Guard
-// instead.
+// If the result of the work cannot be recorded, the error matches
+// [ErrUnrecorded] and is not retryable, so that a retry around the Guard does
+// not do the work twice. Package audit/audithttp guards the requests of an HTTP
+// server.
 //
 // # Redact secrets in a configuration
 //
@@ -57,15 +58,17 @@
 //	})
 //	log := audit.New(audit.Config{Sink: both})
 //
-// Package audit/siem encodes events for security monitoring (CEF, ECS, OCSF).
-// Package audit/audittest tests other sinks.
+// Package audit/siem sends events to security monitoring (syslog, HTTP, OTLP),
+// and audit/audittest tests other sinks. Package audit/redact masks the records
+// of log/slog.
 //
 // # Choosing values
 //
 //   - [Config.AllowAnonymous]: leave it off. Give background jobs an actor with
 //     [WithActor].
-//   - [Config.Timeout]: the time by which a write may delay a request. Without
-//     a record, the request fails.
+//   - [Config.Timeout]: the time by which one write may delay a request. A
+//     change of a field also waits for the changes before it, until its context
+//     ends. Without a record, the request fails.
 //   - [Attribute.Sensitive]: set it if in doubt. Do not mask short values
 //     partially, because they can be guessed.
 //   - [Attribute.Token]: set it to find equal values, such as account numbers.
@@ -74,11 +77,14 @@
 //   - [Buffer]: only if events may be lost with the process.
 //   - [Event.Reason] and [Event.Attrs] are not masked. Put no secrets into
 //     them.
+//   - The actor always comes from the context. The actor in an [Event] that was
+//     decoded from a request does not count.
 //
 // # Errors
 //
 // [ErrFailed] means that the event was not recorded, [ErrUncertain] that it may
-// have been. In both cases an operation of a Field is not applied. A
+// have been. In both cases the work was not started, and an operation of a
+// Field was not applied. [ErrUnrecorded] means that the work was done. A
 // [FieldError] reports an invalid or missing value, and a [DeniedError] a
 // refused operation. These errors contain no value of a sensitive field and no
 // secret. If a refusal could not be recorded, the error matches both classes.

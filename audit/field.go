@@ -10,9 +10,9 @@ import (
 	"strconv"
 	"sync/atomic"
 
-	"github.com/redoubt-go/redoubt/internal/show"
 	"github.com/redoubt-go/redoubt/internal/errtree"
 	"github.com/redoubt-go/redoubt/internal/quote"
+	"github.com/redoubt-go/redoubt/internal/show"
 )
 
 // A Field is an audited attribute of an object. Every operation is recorded

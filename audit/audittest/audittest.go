@@ -284,10 +284,11 @@ func (c *checker) done(s *subject) {
 	e, after := event("late"), event("after")
 	err := c.writeUnder(ctx, s, []*audit.Event{e})
 	c.mustWrite(s, after) // later events are accepted
-	switch {              // ErrUncertain allows both
+	refused := errors.Is(err, audit.ErrFailed) || errors.Is(err, audit.ErrFull) || errors.Is(err, audit.ErrClosed)
+	switch { // ErrUncertain allows both
 	case err == nil:
 		c.want(s, "accepted with a cancelled context", line(e), line(after))
-	case !errors.Is(err, audit.ErrUncertain) && !errors.Is(err, context.Canceled):
+	case !errors.Is(err, audit.ErrUncertain) && (refused || !errors.Is(err, context.Canceled)):
 		c.want(s, "refused with a cancelled context", line(after))
 	}
 }

@@ -139,6 +139,13 @@ var brokenSinks = []struct {
 		}
 		return err
 	}},
+	{"stores and says full", "refused with a cancelled context", func(m *memory, ctx context.Context, events []*audit.Event) error {
+		err := m.WriteEvents(ctx, events)
+		if ctx.Err() != nil {
+			return errors.Join(audit.ErrFull, ctx.Err())
+		}
+		return err
+	}},
 	{"says yes when cancelled", "accepted with a cancelled context", func(m *memory, ctx context.Context, events []*audit.Event) error {
 		if ctx.Err() != nil {
 			return nil

@@ -19,7 +19,9 @@
 //   - accepted events are stored completely, once, and in the order of each
 //     caller, with any text in them;
 //   - refused events are not stored, unless the error matches
-//     [audit.ErrUncertain];
+//     [audit.ErrUncertain]. An error that matches [audit.ErrFailed],
+//     [audit.ErrFull] or [audit.ErrClosed] is certain, also after the context
+//     has ended;
 //   - it does not change events and keeps no memory of them after the call;
 //   - several goroutines can use it at the same time;
 //   - it returns soon if its context is done;

@@ -8,8 +8,8 @@ import (
 	"sync"
 
 	"github.com/redoubt-go/redoubt/audit"
-	"github.com/redoubt-go/redoubt/internal/show"
 	"github.com/redoubt-go/redoubt/internal/quote"
+	"github.com/redoubt-go/redoubt/internal/show"
 )
 
 // maxText bounds a text in a change, as package audit does.

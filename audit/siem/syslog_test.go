@@ -327,7 +327,7 @@ func TestSyslogOverTLS(t *testing.T) {
 	if got := len(server.wait("2")); got != 3 {
 		t.Errorf("%d events, want 3", got)
 	}
-	stranger := siem.NewSyslog(siem.SyslogConfig{Addr: server.addr, TLS: &tls.Config{}, Timeout: 100 * time.Millisecond})
+	stranger := siem.NewSyslog(siem.SyslogConfig{Addr: server.addr, TLS: &tls.Config{}, Timeout: time.Second})
 	defer stranger.Close()
 	err := stranger.WriteEvents(context.Background(), []*audit.Event{event("1")})
 	var unknown x509.UnknownAuthorityError

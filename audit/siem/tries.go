@@ -3,6 +3,7 @@ package siem
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -22,7 +23,8 @@ type tries struct {
 	op      string
 	closing <-chan struct{} // nil if the sink cannot be closed
 	pause   time.Duration
-	unsure  bool // a try may have stored events
+	unsure  bool  // a try may have stored events
+	last    error // of a try that the end of the context did not stop
 }
 
 func newTries(ctx context.Context, timeout time.Duration, op string, closing <-chan struct{}) *tries {
@@ -49,6 +51,9 @@ func newTries(ctx context.Context, timeout time.Duration, op string, closing <-c
 func (t *tries) wait(err error, after time.Duration) error {
 	pause := max(after, t.pause/2+rand.N(t.pause))
 	t.pause = min(2*t.pause, 4*time.Second)
+	if t.ctx.Err() == nil {
+		t.last = err
+	}
 	if end, ok := t.ctx.Deadline(); ok && time.Until(end) < pause {
 		return t.failed(err)
 	}
@@ -65,6 +70,9 @@ func (t *tries) wait(err error, after time.Duration) error {
 // failed returns the error of the call: err, its class, and the end of the
 // context.
 func (t *tries) failed(err error) error {
+	if t.ctx.Err() != nil && t.last != nil && errors.Is(err, t.ctx.Err()) {
+		err = t.last // says why there was no earlier success
+	}
 	select {
 	case <-t.closing:
 		err = fmt.Errorf("%w: %w", audit.ErrClosed, err)

@@ -50,7 +50,7 @@ func Cut(s string, n int) string {
 type printer struct {
 	b      []byte
 	max    int
-	work   int  // values and bytes that may still be printed, also into parts that are dropped
+	work   int  // values and bytes that may still be printed
 	change bool // follow pointers, mask tagged fields, and print no names of fields
 }
 

@@ -46,7 +46,7 @@ func (c *call) send(ctx context.Context) (*http.Response, error) {
 	case err == nil:
 		err = newStatusError(resp)
 	}
-	if overdue(c.req.Context()) || !c.t.repeatable(c.req, err) || !c.body.rewind() {
+	if !c.t.repeatable(c.req, err) || !c.body.rewind() {
 		return resp, retry.Permanent(&finalError{err})
 	}
 	return resp, err

@@ -61,9 +61,8 @@
 // # Concurrency and cost
 //
 // A Transport and a Hedge may be used by any number of goroutines at once. They
-// never modify the request, and close its body once. A GET that succeeds at
-// once costs no allocation besides those of net/http, or 3 with an
-// AttemptTimeout.
+// never modify the request, and close its body once. For a GET that succeeds at
+// once a Transport adds no allocation to net/http, or 3 with an AttemptTimeout.
 //
 // Costs, formats and sources: docs/retry.md
 package retryhttp
