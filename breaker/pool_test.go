@@ -529,7 +529,11 @@ func TestPoolInAnOutage(t *testing.T) {
 				var wg sync.WaitGroup
 				for range 9000 {
 					wg.Go(func() {
-						if attempt() != nil && attempt() != nil {
+						err := attempt()
+						if err != nil {
+							err = attempt()
+						}
+						if err != nil {
 							failed.Add(1)
 						}
 					})
