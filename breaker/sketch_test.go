@@ -34,7 +34,7 @@ func TestSketchGuardsAMillionKeys(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	g := breaker.NewGroup(breaker.GroupConfig[int]{})
-	for key := range 4096 {
+	for key := range 2048 {
 		end(g.For(-key-1), errDown)
 	}
 	const victims = 100
@@ -68,7 +68,7 @@ func TestSketchGuardsAMillionKeys(t *testing.T) {
 	if innocent > 0 || s.SketchOpenings > victims {
 		t.Errorf("%d healthy keys refused and %d openings, want 0 and %d", innocent, s.SketchOpenings, victims)
 	}
-	if s.Len != 4096 || s.Sketched < n+victims-10 || s.SketchLost > 10 {
+	if s.Len != 2048 || s.Sketched < n+victims-10 || s.SketchLost > 10 {
 		t.Errorf("stats %+v, want all keys remembered", s)
 	}
 	runtime.KeepAlive(g)
