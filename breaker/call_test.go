@@ -99,8 +99,8 @@ func TestBodiesThatBreak(t *testing.T) {
 	})
 }
 
-// TestCanceledAfterTheAnswer shows that a caller may give up a body at any time,
-// while a deadline needs the whole of it.
+// TestCanceledAfterTheAnswer shows that a caller may give up a body at any
+// time, while a deadline needs the whole of it.
 func TestCanceledAfterTheAnswer(t *testing.T) {
 	for _, answered := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

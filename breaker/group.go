@@ -23,7 +23,7 @@ const (
 type GroupConfig[K comparable] struct {
 	// Name is the name of the group in errors, events and statistics.
 	Name string
-	// Max is the largest number of breakers in the group. Zero means 4096.
+	// Max is the largest number of breakers in the group. Zero means 2048.
 	Max int
 	// Config returns the configuration of a key. If its Name is empty, errors
 	// and events name the group and the key, cut to 64 bytes. Config is called
@@ -42,7 +42,7 @@ func (c GroupConfig[K]) Validate() error {
 }
 
 func (c GroupConfig[K]) withDefaults() GroupConfig[K] {
-	orDefault(&c.Max, 4096)
+	orDefault(&c.Max, 2048)
 	if c.Config == nil {
 		c.Config = func(K) Config { return Config{} }
 	}

@@ -44,13 +44,6 @@ func flood(g *breaker.Group[string], n int) {
 	}
 }
 
-// fill gives all the room in g to keys that the group must not forget.
-func fill(g *breaker.Group[string], limit int) {
-	for i := range limit {
-		end(g.For("full "+strconv.Itoa(i)), errDown)
-	}
-}
-
 func TestOneBreakerPerKey(t *testing.T) {
 	g := breaker.NewGroup(breaker.GroupConfig[string]{Name: "hosts"})
 	got := make([]breaker.Gate, 64)

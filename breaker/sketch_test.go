@@ -34,7 +34,7 @@ func TestSketchGuardsAMillionKeys(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	g := breaker.NewGroup(breaker.GroupConfig[int]{})
-	for key := range 4096 {
+	for key := range 2048 {
 		end(g.For(-key-1), errDown)
 	}
 	const victims = 100
@@ -68,7 +68,7 @@ func TestSketchGuardsAMillionKeys(t *testing.T) {
 	if innocent > 0 || s.SketchOpenings > victims {
 		t.Errorf("%d healthy keys refused and %d openings, want 0 and %d", innocent, s.SketchOpenings, victims)
 	}
-	if s.Len != 4096 || s.Sketched < n+victims-10 || s.SketchLost > 10 {
+	if s.Len != 2048 || s.Sketched < n+victims-10 || s.SketchLost > 10 {
 		t.Errorf("stats %+v, want all keys remembered", s)
 	}
 	runtime.KeepAlive(g)
@@ -249,6 +249,9 @@ func TestSketchProbes(t *testing.T) {
 		cfg.ProbeTimeout = 3 * time.Second
 		k := gate(1, cfg)
 		late, err := k.Allow(bg)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for range 3 {
 			end(k, errDown)
 		}
@@ -537,11 +540,15 @@ func TestSketchClockJumps(t *testing.T) {
 	cfg.OpenFor = 20 * time.Millisecond
 	k := gate(1, cfg)
 	heals := func() {
+		admitted := 0 // in a row
 		for range 200 {
-			if end(k, nil) == nil && end(k, nil) == nil && end(k, nil) == nil {
+			if admitted++; end(k, nil) != nil {
+				admitted = 0
+				time.Sleep(time.Millisecond)
+			}
+			if admitted == 3 {
 				return
 			}
-			time.Sleep(time.Millisecond)
 		}
 		t.Error("does not close after a jump of the clock")
 	}

@@ -79,14 +79,21 @@ func TestThrottleGrid(t *testing.T) {
 		sent       int     // at most, in the outage
 		lostWithin float64 // after it, in seconds of calls
 	}{
-		{10, time.Millisecond, 94, 3}, {10, 300 * time.Millisecond, 97, 3}, {10, 10 * time.Second, 168, 30},
-		{20, 300 * time.Millisecond, 160, 3}, {50, 300 * time.Millisecond, 350, 3},
-		{100, time.Millisecond, 650, 3}, {100, 300 * time.Millisecond, 680, 3}, {100, 10 * time.Second, 1377, 30},
-		{1000, time.Millisecond, 6100, 3}, {1000, 300 * time.Millisecond, 6360, 3}, {1000, 10 * time.Second, 13370, 20},
+		{10, time.Millisecond, 94, 3},
+		{10, 300 * time.Millisecond, 97, 3},
+		{10, 10 * time.Second, 168, 30},
+		{20, 300 * time.Millisecond, 160, 3},
+		{50, 300 * time.Millisecond, 350, 3},
+		{100, time.Millisecond, 650, 3},
+		{100, 300 * time.Millisecond, 680, 3},
+		{100, 10 * time.Second, 1377, 30},
+		{1000, time.Millisecond, 6100, 3},
+		{1000, 300 * time.Millisecond, 6360, 3},
+		{1000, 10 * time.Second, 13370, 20},
 		{10000, time.Millisecond, 60800, 3},
 	}
 	for _, tt := range tests {
-		if raceEnabled && tt.rate > 1000 {
+		if (raceEnabled || testing.Short()) && tt.rate > 100 {
 			continue
 		}
 		t.Run(fmt.Sprintf("%d a second of %v", tt.rate, tt.took), func(t *testing.T) {
@@ -243,6 +250,58 @@ func TestThrottleProbes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestThrottleFollowsTheEvidence looks at the share soon after the first
+// success.
+func TestThrottleFollowsTheEvidence(t *testing.T) {
+	tests := []struct {
+		name  string
+		took  time.Duration
+		early int           // calls a second at first
+		after time.Duration // the end of the outage
+		most  float64       // share that is admitted
+	}{
+		{"short calls", time.Millisecond, 1000, time.Second, 1},
+		{"long calls", 10 * time.Second, 1000, 12 * time.Second, 0.5},
+		{"few calls at first", time.Millisecond, 1, 200 * time.Millisecond, 0.2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				th := breaker.NewThrottle(breaker.ThrottleConfig{})
+				var l eventLoop
+				down := func() (breaker.Outcome, time.Duration) { return breaker.OutcomeFailure, time.Millisecond }
+				l.run(th, tt.early, 20*time.Second, down)
+				l.run(th, 1000, 20*time.Second, down)
+				before := 1 - th.Stats().RefuseShare
+				l.run(th, 1000, tt.after, func() (breaker.Outcome, time.Duration) { return breaker.OutcomeSuccess, tt.took })
+				if got := 1 - th.Stats().RefuseShare; got <= before || got > tt.most {
+					t.Errorf("admitted share %.3f, want more than %.3f and at most %v", got, before, tt.most)
+				}
+			})
+		})
+	}
+}
+
+// TestThrottleOfOne has K 1: any failure makes it refuse calls.
+func TestThrottleOfOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := breaker.NewThrottle(breaker.ThrottleConfig{K: 1, MinCalls: -1})
+		for range 3 {
+			attempt(th, errDown)
+			if th.Stats().RefuseShare == 0 {
+				t.Fatal("nothing refused after a failure")
+			}
+			for range 10 {
+				time.Sleep(2 * time.Second)
+				attempt(th, nil)
+			}
+			if got := th.Stats().RefuseShare; got != 0 {
+				t.Fatalf("share %v refused after successes", got)
+			}
+		}
+	})
 }
 
 // TestThrottleForgets shows that old failures refuse nothing, whether calls
