@@ -22,7 +22,10 @@
 //     redacted attributes; [github.com/redoubt-go/redoubt/audit/ledger] is a
 //     tamper-evident log (Merkle tree),
 //     [github.com/redoubt-go/redoubt/audit/siem] encodes events as CEF, ECS and
-//     OCSF.
+//     OCSF and sends them,
+//     [github.com/redoubt-go/redoubt/audit/audithttp] is HTTP middleware,
+//     [github.com/redoubt-go/redoubt/audit/redact] masks secrets in log/slog,
+//     [github.com/redoubt-go/redoubt/audit/diff] records changed fields.
 //   - [github.com/redoubt-go/redoubt/logscan]: log parser for files of any
 //     size; [github.com/redoubt-go/redoubt/logscan/follow] is tail -F,
 //     [github.com/redoubt-go/redoubt/logscan/detect] finds brute force and
@@ -30,7 +33,10 @@
 //     [github.com/redoubt-go/redoubt/logscan/sketch] counts distinct values,
 //     frequent keys and quantiles.
 //   - [github.com/redoubt-go/redoubt/semver]: semantic versions, version
-//     constraints and deployment gates.
+//     constraints and deployment gates;
+//     [github.com/redoubt-go/redoubt/semver/tag] for tags of images and
+//     repositories, [github.com/redoubt-go/redoubt/semver/gomod] for Go,
+//     [github.com/redoubt-go/redoubt/semver/advisory] for OSV and vers.
 //
 // The packages do not import one another, and they import only the standard
 // library.

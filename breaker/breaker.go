@@ -249,7 +249,9 @@ func (b *Breaker) admit(ctx context.Context) (ticket, error) {
 		p = b.move(ctx, now, StateHalfOpen, 0, "open period over", nil)
 	}
 	b.rotate(p, now)
-	if p.judged() && b.cfg.Load().TripIf == nil && b.overdue(p, now) > 0 {
+	custom := b.cfg.Load().TripIf != nil
+	hangs := p.judged() && b.overdue(p, now) > 0
+	if hangs && !custom {
 		p = b.review(ctx, p, now, report{})
 	}
 	ok := b.place(p, now)
@@ -267,10 +269,13 @@ func (b *Breaker) admit(ctx context.Context) (ticket, error) {
 	delivered := false
 	defer func() {
 		if !delivered {
-			b.end(ctx, t, OutcomeIgnored, nil) // the hook panicked: the call will not take place
+			b.end(ctx, t, OutcomeIgnored, nil) // a panic: the call will not take place
 		}
 	}()
 	b.deliver(out)
+	if hangs && custom {
+		b.ask(ctx, p, report{})
+	}
 	delivered = true
 	return t, nil
 }

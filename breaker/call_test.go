@@ -59,6 +59,9 @@ func TestLongBodyDoesNotHang(t *testing.T) {
 				for range 100 {
 					b.Do(t.Context(), func(context.Context) error { time.Sleep(100 * time.Millisecond); return nil })
 				}
+				for range 1000 {
+					accept(t, t.Context(), b).Done(nil) // an end takes the answer back
+				}
 				refused := 0
 				for range 600 {
 					c, err := b.Allow(t.Context())
@@ -94,6 +97,32 @@ func TestBodiesThatBreak(t *testing.T) {
 		}
 		checkState(t, b, breaker.StateClosed)
 	})
+}
+
+// TestCanceledAfterTheAnswer shows that a caller may give up a body at any time,
+// while a deadline needs the whole of it.
+func TestCanceledAfterTheAnswer(t *testing.T) {
+	for _, answered := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			b := breaker.New(steady())
+			ctx, cancel := context.WithCancel(t.Context())
+			for range 10 {
+				b.Do(ctx, func(context.Context) error { time.Sleep(10 * time.Millisecond); return nil })
+			}
+			d := new(breaker.Call)
+			d.Begin(ctx, b)
+			time.Sleep(10 * time.Millisecond)
+			if answered {
+				d.Answered()
+			}
+			time.Sleep(5 * time.Second)
+			cancel()
+			d.Done(ctx.Err())
+			if got := b.Stats().Ignored == 1; got != answered {
+				t.Errorf("answered %v: ignored %v", answered, got)
+			}
+		})
+	}
 }
 
 // TestTimeoutOrCancel shows who gave up a call: a deadline that has passed

@@ -49,8 +49,9 @@ type Config struct {
 	// the breaker. Zero means 0.5. Negative means none.
 	SlowRatio float64
 	// TripIf, if not nil, decides instead of the rules above. It is called
-	// after each success or failure, outside locks and possibly concurrently.
-	// If it returns true, the breaker opens.
+	// after each success or failure, and at the start of calls while others
+	// hang, outside locks and possibly concurrently. If it returns true, the
+	// breaker opens.
 	TripIf func(Stats) bool
 
 	// OpenFor is the length of an open period, without jitter. If the

@@ -99,7 +99,7 @@ func TestCosts(t *testing.T) {
 	if size := unsafe.Sizeof(breaker.Call{}); size > 64 {
 		t.Errorf("a Call has %d bytes, want at most 64", size)
 	}
-	if size := breaker.Sizes(); size > 512 {
-		t.Errorf("a new breaker has %d bytes, want at most 512", size)
+	if size := breaker.Sizes(); size > 576 {
+		t.Errorf("a new breaker has %d bytes, want at most 576", size)
 	}
 }

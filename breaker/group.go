@@ -25,11 +25,11 @@ type GroupConfig[K comparable] struct {
 	Name string
 	// Max is the largest number of breakers in the group. Zero means 4096.
 	Max int
-	// Config returns the configuration of the breaker of a key. If its Name is
-	// empty, errors and events name the breaker after the group and the key. It
-	// is called outside locks, possibly concurrently, for a new breaker and for
-	// each call of a key that has no breaker of its own. If Validate refuses the
-	// configuration, For panics. Nil means the zero Config.
+	// Config returns the configuration of a key. If its Name is empty, errors
+	// and events name the group and the key, cut to 64 bytes. Config is called
+	// outside locks and possibly concurrently, for a new breaker and for each
+	// call that the sketch guards. If Validate refuses the configuration, For
+	// panics. Nil means the zero Config.
 	Config func(K) Config
 }
 
@@ -66,26 +66,24 @@ func (c *GroupConfig[K]) config(key K) Config {
 // bound the length of keys yourself. Make a Group with [NewGroup]. It needs no
 // Close.
 //
-// A key has a [Breaker] of its own as long as there are at most Max such keys.
-// A full group makes room for a new key by forgetting a breaker that has no
-// running call and nothing to remember: no failure, no slow call and no
-// opening. It also forgets a breaker that was not used for twice its MaxOpenFor,
-// for its Window and for its last open period. Breakers used recently are
-// forgotten last.
+// At most Max keys have a [Breaker] of their own. A full group makes room for a
+// new key by forgetting a breaker. The breaker has no running call and nothing
+// to remember: no failure, no slow call and no opening; or it has not been used
+// for twice its MaxOpenFor. Breakers used recently are forgotten last.
 //
-// If there is no such breaker, a sketch guards the new key. The sketch is a
-// small state machine of 12 bytes per failing key, for up to 1310720 keys. It
-// opens a key by the rules Consecutive, MinCalls and FailureRatio, and closes it
-// after Probes successes, one probe at a time. It knows no slow calls, no hangs
-// and no gradual recovery. Among more failing keys, it forgets the key that was
-// not used for the longest time.
+// If there is no such breaker, a sketch guards the new key. It remembers up to
+// 1310720 failing keys in 12 bytes each, and forgets keys used recently last.
+// It opens a key by Consecutive, MinCalls and FailureRatio, and closes it after
+// Probes successes, one probe at a time. It does not notice slow calls and
+// calls that hang.
 //
-// Two keys can share a state in the sketch. Then one may be refused for the
-// failures of the other, or be closed by its successes. A million keys in the
-// sketch affect a given other key with a probability of 6 in 100 million. The
-// seed of the hash is random, so an attacker cannot choose such keys.
+// In the sketch, two keys may share a state by chance. Then a key may be
+// refused for failures of the other key, or closed by its successes. With a
+// million keys in the sketch, this happens to a given key with a probability of
+// 6 in 100 million. The hash has a random seed, so attackers cannot choose such
+// keys.
 //
-// Keys that do not equal themselves, such as NaN, share one breaker.
+// Keys that do not equal themselves, such as NaN, share a breaker.
 type Group[K comparable] struct {
 	cfg     atomic.Pointer[GroupConfig[K]]
 	seed    maphash.Seed
@@ -104,7 +102,8 @@ type Group[K comparable] struct {
 type member[K comparable] struct {
 	key  K
 	b    *Breaker
-	seen uint64 // calls at the previous search
+	seen uint64        // calls at the previous search
+	used time.Duration // when a search last saw other calls, since the start of the group
 }
 
 // NewGroup returns an empty group. It panics with the error of
@@ -150,7 +149,7 @@ func (g *Group[K]) For(key K) Gate {
 func (g *Group[K]) join(key K) Gate {
 	c := g.cfg.Load()
 	cfg := c.config(key)
-	if key != key { //nolint:staticcheck // NaN
+	if differ(key, key) {
 		return g.odd(cfg)
 	}
 	if err := cfg.Validate(); err != nil {
@@ -172,6 +171,9 @@ func (g *Group[K]) join(key K) Gate {
 	}
 	return sketched
 }
+
+// differ reports whether two keys differ. NaN differs from itself.
+func differ[K comparable](a, b K) bool { return a != b }
 
 // odd returns the breaker of all keys that do not equal themselves, which no
 // map can find.
@@ -214,16 +216,13 @@ func (g *Group[K]) insert(key K, cfg Config, limit int) *Breaker {
 // search returns a member that can be forgotten: among the members that it
 // looks at, the least used since the previous search.
 func (g *Group[K]) search() (found int, ok bool) {
-	var least uint64
+	now, least := time.Since(g.start), uint64(0)
 	for range min(maxSearch, len(g.members)) {
 		i := g.hand
 		g.hand = (g.hand + 1) % len(g.members)
-		m := &g.members[i]
-		calls, expendable := m.b.expendable(m.seen)
-		used := calls - m.seen
-		m.seen = calls
-		if expendable && (!ok || used < least) {
-			found, ok, least = i, true, used
+		calls, expendable := g.members[i].look(now)
+		if expendable && (!ok || calls < least) {
+			found, ok, least = i, true, calls
 		}
 		if ok && least == 0 {
 			break
@@ -246,7 +245,7 @@ func (g *Group[K]) State(key K) State {
 	if b, ok := g.Peek(key); ok {
 		return b.State()
 	}
-	if key != key { //nolint:staticcheck // NaN
+	if differ(key, key) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		return g.unequal.State()
@@ -267,8 +266,8 @@ func (g *Group[K]) Config() GroupConfig[K] { return *g.cfg.Load() }
 
 // Set replaces the configuration of g, and changes the breakers to the
 // configurations of their keys as [Breaker.Set] does. Every state is kept. If
-// there are more than Max breakers, Set forgets those that a full group may
-// forget; the others stay until a new key needs room.
+// there are more than Max breakers, Set forgets breakers as a full group does.
+// The others stay, and the group does not grow.
 //
 // Errors: the error of [GroupConfig.Validate] or, of the first key for which it
 // is invalid, of [Config.Validate]; g is unchanged then.
@@ -298,9 +297,10 @@ func (g *Group[K]) Set(cfg GroupConfig[K]) error {
 func (g *Group[K]) shrink(limit int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	now := time.Since(g.start)
 	for i := 0; i < len(g.members) && len(g.members) > limit; {
 		m := g.members[i]
-		if _, ok := m.b.expendable(m.seen); !ok {
+		if _, ok := m.look(now); !ok {
 			i++
 			continue
 		}
@@ -337,24 +337,35 @@ func (g *Group[K]) Stats() GroupStats {
 	return s
 }
 
-// expendable reports whether a breaker may be forgotten, and how many calls it
-// has seen; before is that number at an earlier time.
-func (b *Breaker) expendable(before uint64) (calls uint64, ok bool) {
+// look returns the number of calls since the previous search, and reports
+// whether the breaker may be forgotten.
+func (m *member[K]) look(now time.Duration) (calls uint64, expendable bool) {
+	total := m.b.meter.total(started) + m.b.meter.total(rejected)
+	if calls = total - m.seen; calls > 0 {
+		m.seen, m.used = total, now
+	}
+	return calls, m.b.expendable(now - m.used)
+}
+
+// expendable reports whether a breaker may be forgotten, if no call began for
+// unused. The window turns when a call ends or, if not closed, is admitted or
+// refused. So its current tenth is the time of the last use, except by a call
+// that has not ended.
+func (b *Breaker) expendable(unused time.Duration) (ok bool) {
 	b.read(func(p *period, now time.Duration) {
-		calls = b.meter.total(started) + b.meter.total(rejected)
 		f, s, c := b.figures(p, now), p.view(now), b.cfg.Load()
-		remembers := f.failures+f.slow+f.run > 0 || b.remembers(p, now)
+		idle := now - max(time.Duration(b.meter.from.Load()), p.end())
+		running := b.meter.running() > 0
+		if running {
+			idle = min(idle, unused)
+		}
 		switch {
 		case s == StateForcedOpen || s == StateForcedClosed:
-		case s == StateClosed && !remembers && b.meter.running() == 0:
+		case s == StateClosed && !running && f.failures+f.slow+f.run == 0 && !b.remembers(p, now):
 			ok = true
-		case calls == before || b.meter.running() == 0:
-			// The window turns when a call ends or, if not closed, is admitted
-			// or refused. So the current tenth is the time of the last use, but
-			// of a call that has not ended.
-			idle := now - max(time.Duration(b.meter.from.Load()), p.end())
+		default:
 			ok = idle/2 > c.MaxOpenFor && idle > max(c.Window, b.lastOpen)
 		}
 	})
-	return calls, ok
+	return ok
 }

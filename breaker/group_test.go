@@ -121,7 +121,7 @@ func TestFloodForgetsNoHistory(t *testing.T) {
 		ignored(want["half-open for long"])
 		succeed(want["last calls"])
 		n := 1000000
-		if raceEnabled {
+		if raceEnabled || testing.Short() {
 			n = 50000
 		}
 		flood(g, n)
@@ -177,6 +177,43 @@ func TestUnreportedCallsDoNotPin(t *testing.T) {
 	})
 }
 
+// TestRunningCallKeeps has a call that begins after a long pause and reads no
+// clock.
+func TestRunningCallKeeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(10)
+		b := own(t, g, "key")
+		repeat(5, succeed, b)
+		time.Sleep(time.Hour)
+		c := mustAllow(t, b)
+		flood(g, 1000)
+		time.Sleep(15 * time.Second)
+		flood(g, 1000)
+		if got, _ := g.Peek("key"); got != b {
+			t.Error("a breaker with a running call was forgotten")
+		}
+		c.Done(nil)
+	})
+}
+
+// TestSketchedKeyStays has a key with a run in the sketch when room for a
+// breaker appears.
+func TestSketchedKeyStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := breaker.Config{FailureRatio: -1, MaxOpenFor: -1, Jitter: -1}
+		g := breaker.NewGroup(breaker.GroupConfig[string]{Max: 1, Config: func(string) breaker.Config { return cfg }})
+		end(g.For("full"), errDown)
+		for range 5 {
+			end(g.For("key"), errDown)
+			time.Sleep(4 * time.Second)
+		}
+		if got := g.State("key"); got != breaker.StateHalfOpen { // 4 s after it opened
+			t.Errorf("state %v after five failures, want half-open", got)
+		}
+		own(t, g, "other")
+	})
+}
+
 // TestRoomAfterAFlood shows that failing keys do not fill a group forever.
 func TestRoomAfterAFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -187,7 +224,14 @@ func TestRoomAfterAFlood(t *testing.T) {
 			}
 		}
 		checkEqual(t, g.Stats(), breaker.GroupStats{Len: 100, Sketched: 100, SketchOpenings: 100, SketchRejected: 100})
-		time.Sleep(time.Minute)
+		time.Sleep(16 * time.Second) // twice MaxOpenFor, but the open period comes first
+		for range 10 {
+			if _, ok := g.For("new").(*breaker.Breaker); ok {
+				t.Fatal("made room among breakers that were used 16s ago")
+			}
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(2 * time.Second)
 		for i := range 100 {
 			own(t, g, "new "+strconv.Itoa(i))
 		}
@@ -271,8 +315,12 @@ func TestGroupSet(t *testing.T) {
 	if err := g.Set(breaker.GroupConfig[int]{Name: "shards", Max: 3, Config: func(int) breaker.Config { return cfg }}); err != nil {
 		t.Fatal(err)
 	}
-	if got := g.Stats(); got.Len != 3 || got.Name != "shards" {
-		t.Errorf("stats %+v after Set, want 3 breakers", got)
+	n := 0
+	for range g.All() {
+		n++
+	}
+	if got := g.Stats(); got.Len != 3 || n != 3 || got.Name != "shards" {
+		t.Errorf("stats %+v and %d keys after Set, want 3", got, n)
 	}
 	seven, ok := g.Peek(7)
 	if !ok {

@@ -110,6 +110,21 @@ func TestLongStreamsAreNoHang(t *testing.T) {
 	}
 }
 
+// A rule of the user sees calls that hang, too.
+func TestHangAsksTripIf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker.New(breaker.Config{TripIf: func(s breaker.Stats) bool { return s.Overdue >= 5 }})
+		for range 600 {
+			succeed(b)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if got := hang(b, 100*time.Millisecond, time.Hour); got > 5*time.Second {
+			t.Errorf("opened after %v", got)
+		}
+		time.Sleep(10 * time.Minute)
+	})
+}
+
 // With SlowCall negative nothing hangs.
 func TestHangOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

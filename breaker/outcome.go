@@ -115,8 +115,8 @@ func gone(ctx context.Context) error {
 }
 
 // outcome returns the outcome of a call that ran for ran and ended with err, as
-// described at Outcome. It took answered until its
-// answer, or ran. p contains the durations of successes.
+// described at Outcome. The call took answered to its answer, or ran if it has
+// none. p contains the durations of successes.
 func outcome(ctx context.Context, c *Config, p *pace, ran, answered time.Duration, err error) (Outcome, gaveUp) {
 	if err == errGone {
 		return OutcomeFailure, waited

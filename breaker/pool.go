@@ -237,7 +237,6 @@ func (p *Pool[K]) enter(ctx context.Context) (v visit[K], err error) {
 			} else {
 				refusal = sooner(refusal, err)
 			}
-			s.owes.Store(0) // its breaker takes over
 			if !t.cfg.Ordered && v.open(p, s) {
 				return v, nil
 			}

@@ -130,6 +130,50 @@ func TestFailuresDivertAsManyCalls(t *testing.T) {
 	}
 }
 
+// TestDebtIsBounded shows that many failures at once divert few calls.
+func TestDebtIsBounded(t *testing.T) {
+	p := pool(func(cfg *breaker.PoolConfig[string]) {
+		cfg.Ordered = true
+		cfg.Group = breaker.NewGroup(breaker.GroupConfig[string]{Config: func(string) breaker.Config {
+			return breaker.Config{Consecutive: -1, FailureRatio: -1} // never opens
+		}})
+	}, "a", "b")
+	var calls []*breaker.Call
+	for range 1000 {
+		_, c, _ := p.Allow(bg)
+		calls = append(calls, c)
+	}
+	for _, c := range calls {
+		c.Done(errDown)
+	}
+	f := newFleet()
+	for range 100 {
+		p.Do(bg, f.call)
+	}
+	if n := strings.Count(f.take(), "b"); n != 16 {
+		t.Errorf("%d calls diverted, want 16", n)
+	}
+}
+
+// TestFailOpenBesideProbes shows that an endpoint whose probes run is ejected.
+func TestFailOpenBesideProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pool(nil, "a", "b")
+		for _, k := range []string{"a", "b"} {
+			own(t, p.Config().Group, k).Trip(time.Second, nil)
+		}
+		time.Sleep(time.Second)
+		for range 4 {
+			if _, _, err := p.Allow(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, _, err := p.Allow(t.Context()); err != nil {
+			t.Errorf("%v, want the pool to fail open", err)
+		}
+	})
+}
+
 // TestFailover shows a pool with a reserve through an outage of its first
 // endpoint.
 func TestFailover(t *testing.T) {

@@ -75,7 +75,7 @@ func (b *Breaker) wake() {
 func (b *Breaker) readyIn(p *period, now time.Duration) time.Duration {
 	s := p.now()
 	switch {
-	case p.admitsAll(), s == StateOpen && !p.running(now), s == StateRecovering && now >= p.end():
+	case p.admitsAll(), s == StateRecovering && now >= p.end():
 		return 0
 	case s == StateForcedOpen:
 		return forever

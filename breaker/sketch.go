@@ -180,8 +180,8 @@ func (k *brief) enter(ctx context.Context) (ticket, error) {
 	if ctx.Err() != nil {
 		return ticket{}, ctxerr.New(ctx, op(k.cfg.Name))
 	}
-	now := k.sketch.now()
 	sh := k.sketch.shard(k.hash)
+	now := k.sketch.now()
 	if sh == nil {
 		return k.ticket(now, 0, 0), nil
 	}
@@ -310,8 +310,8 @@ func (k *brief) add(sh *shard, now uint32) *trace {
 
 // count takes the end of a call of a closed key.
 func (k *brief) count(ctx context.Context, sh *shard, t *trace, now uint32, o Outcome, wait time.Duration, err error) {
-	if age := after(now, t.at); age < 0 || age > k.span() { // forgotten, or the clock has gone back
-		*t = trace{tag: t.tag, at: now}
+	if after(now, t.at) > k.span() {
+		*t = trace{tag: t.tag, at: now} // forgotten
 	}
 	half := ticks(k.cfg.Window / 2)
 	if n := (now - t.at) / half; n > 0 {

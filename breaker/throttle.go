@@ -15,13 +15,14 @@ import (
 )
 
 const (
-	// lowShare is the share of calls that a throttle admits a few windows after
-	// the start of an outage. It becomes half of that after halfLife, a third
-	// after twice the time and so on, so a long outage receives few calls.
+	// lowShare is the share of calls that a throttle admits a few windows
+	// after the start of an outage. The share becomes half of it after
+	// halfLife, a third after twice the time and so on. So a long outage
+	// receives few calls.
 	lowShare = 0.03
 	halfLife = time.Minute
-	// forgetAfter is the number of windows without a call after which a throttle
-	// admits everything again.
+	// forgetAfter is the number of windows without a call after which a
+	// throttle admits everything again.
 	forgetAfter = 20
 )
 
@@ -33,13 +34,13 @@ type ThrottleConfig struct {
 	// refuses calls. A smaller K protects the dependency better, and refuses
 	// calls at a smaller share of failures. Zero means 2. It is at least 1.
 	K float64
-	// Window is the time over which the throttle averages, kept in tenths. After
-	// an outage the admitted share doubles within 0.7 of Window, or within a
-	// sixth of the duration of a call if that is longer. Zero means 500ms. It is
-	// at least 10ns.
+	// Window is the time over which the throttle averages, kept in tenths.
+	// After an outage the admitted share doubles within 0.7 of Window, or
+	// within a sixth of the duration of a call if that is longer. Zero means
+	// 500ms. It is at least 10ns.
 	Window time.Duration
-	// MinCalls is the number of ended calls over which the throttle averages at
-	// least. Zero means 10. Negative means 1.
+	// MinCalls is the number of ended calls over which the throttle averages
+	// at least. Zero means 10. Negative means 1.
 	MinCalls int
 	// ProbeEvery is the time without an admitted call after which the next call
 	// is admitted in any case, so that a recovery is noticed at low rates. Zero
@@ -75,10 +76,10 @@ func (c ThrottleConfig) withDefaults() ThrottleConfig {
 	return c
 }
 
-// A Throttle is an adaptive client-side throttle. While at least one of K calls
+// A Throttle is an adaptive client-side throttle. While at least 1 of K calls
 // succeeds, it refuses nothing. Otherwise it refuses a share of the calls, so
 // that the dependency receives about K times as many calls as it can serve. If
-// nothing succeeds, it admits one call per ProbeEvery and a share of the calls:
+// nothing succeeds, it admits 1 call per ProbeEvery and a share of the calls:
 // 3 % at first, half of that after a minute, a third after two. When calls
 // succeed again, it admits all within seconds. This suits many clients of one
 // overloaded service. See Site Reliability Engineering (O'Reilly 2016),
@@ -86,16 +87,16 @@ func (c ThrottleConfig) withDefaults() ThrottleConfig {
 //
 // A call counts when it ends, and not at all if it is ignored; see [Outcome]. A
 // call that its caller canceled is ignored. A Throttle forgets everything after
-// 20 windows without a call. A nil *Throttle admits everything.
-// Make a Throttle with [NewThrottle]. It needs no Close.
+// 20 windows without a call. A nil *Throttle admits everything. Make a Throttle
+// with [NewThrottle]. It needs no Close.
 type Throttle struct {
 	start   time.Time // times are durations since start, on the monotonic clock
 	cfg     atomic.Pointer[ThrottleConfig]
 	refusal atomic.Pointer[ThrottleError]
 	meter   meter
 	// level is a float64: K times the average share of calls that succeed, of
-	// admitted and refused calls. It is the admitted share if it is less than 1,
-	// as in the formula K*accepts/requests of the book.
+	// admitted and refused calls. It is the admitted share if it is less than
+	// 1, as in the formula K*accepts/requests of the book.
 	level atomic.Uint64
 
 	mu        sync.Mutex    // guards the fields below, changes of level, and the window of the meter
@@ -286,7 +287,7 @@ func (t *Throttle) failed(n float64, now time.Duration) {
 		level -= level / n
 		t.credit, t.refused, t.probed, t.admitted = rand.Float64(), 0, 0, now
 	} else {
-		step := min(1, gain(level)/(n*(c.K-1))) // so that the share stays if one of K calls succeeds
+		step := min(1, gain(level)/(n*(c.K-1))) // so that the share stays if 1 of K calls succeeds
 		if level > lowShare {
 			level = max(lowShare, level-level*step)
 		} else {
@@ -300,8 +301,8 @@ func (t *Throttle) failed(n float64, now time.Duration) {
 // shares change faster.
 func gain(share float64) float64 { return max(1, 2-4*share) }
 
-// succeeded takes a success that lasted for d and was admitted as one of a
-// share; n calls ended in the window. Long calls give evidence late, so the
+// succeeded takes a success that lasted for d and was admitted while calls were
+// refused; n calls ended in the window. Long calls give evidence late, so the
 // share doubles six times in the duration of a call. It needs the lock.
 func (t *Throttle) succeeded(n float64, d time.Duration) {
 	c, level := t.cfg.Load(), math.Float64frombits(t.level.Load())

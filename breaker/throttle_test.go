@@ -48,7 +48,7 @@ func (r *flying) Pop() any {
 }
 
 // run makes rate calls a second for d. serve returns the outcome of a call that
-// is sent and its duration. run returns the number of calls and of those refused.
+// is sent and its duration. run returns the numbers of calls and of refusals.
 func (l *eventLoop) run(g breaker.Gate, rate int, d time.Duration, serve func() (breaker.Outcome, time.Duration)) (calls, refused int) {
 	pause := time.Second / time.Duration(rate)
 	for end := l.now + d; l.now < end; l.now += pause {

@@ -48,7 +48,7 @@ func TestAllocations(t *testing.T) {
 		{"ParseRange", 1, func() { _, _ = semver.ParseRange(">=1.2.3 <2.0.0") }},
 		{"ParseRange below", 1, func() { _, _ = semver.ParseRange(">=1.2.3-a <2.0.0-rc.1") }},
 		{"ParseRange gated", 1, func() { _, _ = semver.ParseRange("^1.2.3-0") }},
-		{"ParseRange exclusions", 11, func() { _, _ = semver.ParseRange(">=1 <2 !=1.2.3 !=1.2.4") }},
+		{"ParseRange exclusions", 6, func() { _, _ = semver.ParseRange(">=1 <2 !=1.2.3 !=1.2.4") }},
 		{"ParseRange or", 2, func() { _, _ = semver.ParseRange("1 || 2.x || ^3.2 || 4 || 5 || 6") }},
 		{"Contains", 0, func() { a.Contains(v) }},
 		{"gate", 0, func() { _ = gate(semver.New(1, 4, 0)) }},

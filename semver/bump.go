@@ -25,7 +25,7 @@ func (v Version) Bump(p Part) Version {
 // step adds 1 to number p of v and sets the numbers after it to 0.
 func (v Version) step(p Part) Version {
 	if v.core != 0 || max(v.major, v.minor, v.patch) >= math.MaxUint64-1 {
-		return v.stepWide(p)
+		return v.stepWide(p, +1)
 	}
 	switch p {
 	case Major:
@@ -35,17 +35,6 @@ func (v Version) step(p Part) Version {
 	default:
 		return Version{major: v.major, minor: v.minor, patch: v.patch + 1}
 	}
-}
-
-// stepWide is step in decimal.
-func (v Version) stepWide(p Part) Version {
-	n := v.decimals()
-	i := int(Major - p)
-	n[i] = add(n[i], 1)
-	for i++; i < len(n); i++ {
-		n[i] = "0"
-	}
-	return fromDecimals(n)
 }
 
 // BumpPre returns the next pre-release of the line id, such as "rc":

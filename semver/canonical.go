@@ -225,38 +225,22 @@ func parseStored(s string, limit int) (Range, error) {
 		return Range{}, parseError("range", s, limit, ErrTooLong)
 	}
 	order := NPM.With(PreAll)
-	if rest, ok := strings.CutPrefix(s, plainMark); ok {
-		return order.parseStored(s, rest)
+	if strings.HasPrefix(s, plainMark) {
+		return order.parse(s, len(plainMark), len(s), true)
 	}
-	left, right, two := strings.Cut(s, preMark)
-	if !two {
-		return NPM.parseStored(s, s)
+	middle := strings.Index(s, preMark)
+	if middle < 0 {
+		return NPM.parse(s, 0, len(s), true)
 	}
-	rel, err := order.parseStored(s, left)
+	rel, err := order.parse(s, 0, middle, true)
 	if err != nil {
 		return Range{}, err
 	}
-	pre, err := order.parseStored(s, right)
+	pre, err := order.parse(s, middle+len(preMark), len(s), true)
 	if err != nil {
 		return Range{}, err
 	}
 	r := rel.Intersect(Releases()).Union(pre.Difference(Releases()))
-	r.text = s
-	return r, nil
-}
-
-// parseStored parses part, a part of the stored text s.
-func (d Dialect) parseStored(s, part string) (Range, error) {
-	p := syntax{grammar: grammars[d&0xff], dialect: d & 0xff, s: part, longest: maxStored}
-	p.empty = false
-	r, err := p.parse(d.rule())
-	if err != nil {
-		at := p.i
-		if part != s && strings.HasSuffix(s, part) {
-			at += len(s) - len(part)
-		}
-		return Range{}, parseError("range", s, at, err)
-	}
 	r.text = s
 	return r, nil
 }

@@ -35,20 +35,30 @@ func add(s string, n int64) string {
 	return sum.Add(sum, big.NewInt(n)).String()
 }
 
+// stepWide adds by to number p of v in decimal and sets the numbers after it
+// to 0.
+func (v Version) stepWide(p Part, by int64) Version {
+	n := v.decimals()
+	i := int(Major - p)
+	n[i] = add(n[i], by)
+	for i++; i < len(n); i++ {
+		n[i] = "0"
+	}
+	return fromDecimals(n)
+}
+
 // previousPatch returns the release before the numbers of v, and false if the
 // third number is 0.
 func (v Version) previousPatch() (Version, bool) {
 	if v.patch == 0 {
 		return Version{}, false
 	}
-	if v.core == 0 {
-		v = v.Core()
-		v.patch--
-		return v, true
+	if v.core != 0 {
+		return v.stepWide(Patch, -1), true
 	}
-	n := v.decimals()
-	n[2] = add(n[2], -1)
-	return fromDecimals(n), true
+	v = v.Core()
+	v.patch--
+	return v, true
 }
 
 // compareWide is Compare if v or w has digits in ext.

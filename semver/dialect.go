@@ -161,10 +161,20 @@ func (d Dialect) ParseRange(s string) (Range, error) {
 	if len(s) > MaxRangeLength {
 		return Range{}, parseError("range", s, MaxRangeLength, ErrTooLong)
 	}
-	p := syntax{grammar: grammars[d&0xff], dialect: d & 0xff, s: s, longest: MaxLength}
+	return d.parse(s, 0, len(s), false)
+}
+
+// parse parses s[from:to]. A stored text contains longer versions than other
+// texts, and no empty alternative.
+func (d Dialect) parse(s string, from, to int, stored bool) (Range, error) {
+	p := syntax{grammar: grammars[d&0xff], dialect: d & 0xff, s: s[from:to], longest: MaxLength}
+	if stored {
+		p.longest, p.empty = maxStored, false
+	}
 	r, err := p.parse(d.rule())
 	if err != nil {
-		return Range{}, parseError("range", s, p.i, err)
+		return Range{}, parseError("range", s, from+p.i, err)
 	}
+	r.text = s
 	return r, nil
 }

@@ -1,7 +1,5 @@
 package semver
 
-import "slices"
-
 // An evaluation computes the set of a range from its comparators, one
 // alternative after the other.
 type evaluation struct {
@@ -289,7 +287,10 @@ func (e *evaluation) finish(out []Interval, start int) []Interval {
 	}
 	if e.not != nil {
 		r := newRange("", out[start:]).Difference(newRange("", e.not))
-		out = append(out[:start], slices.Collect(r.Intervals())...)
+		out = out[:start]
+		for s := range r.intervals {
+			out = append(out, s)
+		}
 	}
 	return out
 }

@@ -51,12 +51,11 @@ const (
 
 // New returns the release major.minor.patch.
 func New(major, minor, patch uint64) Version {
+	v := Version{major: major, minor: minor, patch: patch}
 	if max(major, minor, patch) == math.MaxUint64 {
-		return fromDecimals([3]string{
-			strconv.FormatUint(major, 10), strconv.FormatUint(minor, 10), strconv.FormatUint(patch, 10),
-		})
+		return fromDecimals(v.decimals())
 	}
-	return Version{major: major, minor: minor, patch: patch}
+	return v
 }
 
 // Major returns the first number. A number above math.MaxUint64 is returned

@@ -100,8 +100,10 @@ func (p *syntax) parse(rule Prereleases) (Range, error) {
 	)
 	e := evaluation{dialect: p.dialect, rule: rule}
 	out := spans[:0]
-	if n := 1 + strings.Count(p.s, "||"); n > len(spans) {
-		out = make([]Interval, 0, n)
+	if len(p.s) >= len("1||1||1||1||1") {
+		if n := 1 + strings.Count(p.s, "||"); n > len(spans) {
+			out = make([]Interval, 0, n)
+		}
 	}
 	for {
 		terms, err := p.alternative(list[:0])

@@ -106,15 +106,20 @@ func TestShortBodiesDecide(t *testing.T) {
 	})
 }
 
+// A blocking body fails as soon as it is closed, and before Close returns.
+type blocking chan struct{}
+
+func (b blocking) Read([]byte) (int, error) { <-b; return 0, http.ErrBodyReadAfterClose }
+
+func (b blocking) Close() error { close(b); synctest.Wait(); return nil }
+
 // TestCloseDuringRead shows that a Read that fails because the caller closes
 // the body is no failure.
 func TestCloseDuringRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, w := io.Pipe()
-		defer w.Close()
 		b := breaker.New(config())
 		resp, err := guarded(b, trip(func(req *http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 200, Body: r, Request: req}, nil
+			return &http.Response{StatusCode: 200, Body: blocking(make(chan struct{})), Request: req}, nil
 		})).RoundTrip(request(t, "http://h"))
 		if err != nil {
 			t.Fatal(err)
@@ -125,6 +130,20 @@ func TestCloseDuringRead(t *testing.T) {
 		synctest.Wait()
 		checkEqual(t, counted(b), map[breaker.Outcome]uint64{success: 1})
 	})
+}
+
+// TestBodyClosedByBase shows that a body of a request that fails after base has
+// closed it is no fault of the caller.
+func TestBodyClosedByBase(t *testing.T) {
+	b := breaker.New(config())
+	req := request(t, "http://h")
+	req.Body = &flow{0, 0, errors.New("closed")}
+	exchange(guarded(b, trip(func(req *http.Request) (*http.Response, error) {
+		req.Body.Close()
+		req.Body.Read(make([]byte, 1))
+		return nil, errors.New("connection reset")
+	})), req)
+	checkEqual(t, counted(b), map[breaker.Outcome]uint64{failure: 1})
 }
 
 func TestNilBody(t *testing.T) {

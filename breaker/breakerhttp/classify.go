@@ -58,8 +58,7 @@ func (e *statusError) Error() string {
 func (e *statusError) RetryAfter() time.Duration { return e.after }
 
 // fault reports whether err is the fault of the caller: the request could not
-// be sent as it was, or the caller canceled it in a way that its context does
-// not show.
+// be sent as it was, or the caller canceled it by Request.Cancel.
 func (x *exchange) fault(err error) bool {
 	if x.unsound || x.upload != nil && x.upload.fault.Load() || !sendable(x.req) {
 		return true

@@ -170,8 +170,8 @@ type upload struct {
 func (u *upload) Read(p []byte) (int, error) {
 	n, err := u.body.Read(p)
 	u.left -= int64(n)
-	wrong := u.sized && (u.left < 0 || err == io.EOF && u.left > 0)
-	if (wrong || err != nil && err != io.EOF) && !u.closed.Load() {
+	short := u.sized && err == io.EOF && u.left > 0
+	if (short || err != nil && err != io.EOF) && !u.closed.Load() {
 		u.exchange.upload.fault.Store(true)
 	}
 	return n, err

@@ -100,8 +100,12 @@ func TestPoolRefuses(t *testing.T) {
 
 func TestPoolValidate(t *testing.T) {
 	for _, p := range []*breakerhttp.Pool{
-		{}, {Endpoints: endpoints("example.com")}, {Endpoints: endpoints("ftp://example.com")}, {Endpoints: endpoints("https://")},
-		{Endpoints: endpoints("https://example.com/path")}, {Endpoints: endpoints("https://user@example.com")},
+		{},
+		{Endpoints: endpoints("example.com")},
+		{Endpoints: endpoints("ftp://example.com")},
+		{Endpoints: endpoints("https://")},
+		{Endpoints: endpoints("https://example.com/path")},
+		{Endpoints: endpoints("https://user@example.com")},
 	} {
 		sent := &body{Reader: strings.NewReader("x")}
 		req := request(t, "http://h")

@@ -9,12 +9,12 @@ import (
 	"github.com/redoubt-go/redoubt/internal/errtree"
 )
 
-// Refuse answers the caller of a server whose own call was refused. If the tree
-// of err contains a refusal, that is an error with a method Rejected() bool
-// that returns true, such as a *breaker.OpenError, Refuse writes a response to
-// w: status 503, a problem document (RFC 9457), and Retry-After if the error
-// has a method RetryAfter() time.Duration that returns more than 0. The pause
-// is rounded up to seconds. The response contains no text of err.
+// Refuse answers the caller of a server whose own call was refused. It writes a
+// response to w if the tree of err contains a refusal, such as a
+// *breaker.OpenError: an error with a method Rejected() bool that returns true.
+// The response has status 503 and a problem document (RFC 9457), without any
+// text of err. It has Retry-After if the error has a method RetryAfter()
+// time.Duration that returns more than 0. The pause is rounded up to seconds.
 //
 // Refuse reports whether it wrote the response. Otherwise it leaves w alone. Do
 // not call it after the response has begun.

@@ -37,6 +37,7 @@ func TestRefusalClosesTheBody(t *testing.T) {
 func TestResponseIsIntact(t *testing.T) {
 	for _, code := range []int{200, 404, 400, 500} {
 		req := request(t, "http://example.com/")
+		req.Body = &body{Reader: strings.NewReader("x")}
 		resp, err := guarded(breaker.New(config()), status(code)).RoundTrip(req)
 		if err != nil || resp.StatusCode != code || resp.Request != req {
 			t.Fatalf("response %v, error %v; want it intact", resp, err)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/redoubt-go/redoubt/internal/errtree"
 	"github.com/redoubt-go/redoubt/internal/quote"
 	"github.com/redoubt-go/redoubt/retry"
 )
@@ -22,11 +23,11 @@ type call struct {
 // last returns the results of a call that failed with err for retry.Do.
 func (c *call) last(resp *http.Response, err error) (*http.Response, error) {
 	live := c.req.Context().Err() == nil
-	if resp != nil && live {
+	if s, ok := errtree.Find[*StatusError](err); resp != nil && live && !(ok && s.discarded) {
 		return resp, nil
 	}
 	if resp != nil {
-		closeBody(resp) // its context is done
+		closeBody(resp)
 	}
 	if e, ok := err.(*retry.Error); ok && live && c.n == 1 && e.Reason == retry.ErrPermanent {
 		return nil, c.err
@@ -46,7 +47,7 @@ func (c *call) send(ctx context.Context) (*http.Response, error) {
 	case err == nil:
 		err = newStatusError(resp)
 	}
-	if overdue(c.req.Context()) || !c.t.repeatable(c.req, err) || !c.body.rewind() {
+	if !c.t.repeatable(c.req, err) || !c.body.rewind() {
 		return resp, retry.Permanent(&finalError{err})
 	}
 	return resp, err
@@ -159,6 +160,7 @@ func operation(req *http.Request) string {
 
 func discardRetried(_ context.Context, e retry.Event) {
 	if s, ok := e.Err.(*StatusError); ok && e.Kind == retry.KindRetry {
+		s.discarded = true
 		discard(s.resp)
 	}
 }

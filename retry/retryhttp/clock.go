@@ -65,7 +65,7 @@ func (c *clock) start(parent context.Context, d time.Duration) {
 func (c *clock) lift() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err != nil || c.parent.Err() != nil {
+	if c.err != nil {
 		return false
 	}
 	c.lifted, c.end = true, time.Time{}

@@ -56,14 +56,14 @@
 // If the last attempt received a response, the caller gets that response, with
 // its body unread. Its Request has the AttemptHeader of that attempt. Otherwise
 // the error is a *retry.Error, with an exception: if the first attempt fails
-// and is not retried, its error is passed on unchanged.
+// and is not retried, its error is passed on unchanged. A response that was
+// discarded for an attempt that then came too late is a [*StatusError].
 //
 // # Concurrency and cost
 //
 // A Transport and a Hedge may be used by any number of goroutines at once. They
-// never modify the request, and close its body once. A GET that succeeds at
-// once costs no allocation besides those of net/http, or 3 with an
-// AttemptTimeout.
+// never modify the request, and close its body once. For a GET that succeeds at
+// once a Transport adds no allocation to net/http, or 3 with an AttemptTimeout.
 //
 // Costs, formats and sources: docs/retry.md
 package retryhttp

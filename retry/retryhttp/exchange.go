@@ -1,12 +1,10 @@
 package retryhttp
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/redoubt-go/redoubt/retry"
 )
@@ -115,13 +113,6 @@ func roundTrip(rt http.RoundTripper, r *http.Request) (*http.Response, error) {
 		closeBody(resp)
 	}
 	return nil, err
-}
-
-// overdue reports whether the deadline of ctx is over. The Timeout of an
-// http.Client ends a request by other means, shortly before the context ends.
-func overdue(ctx context.Context) bool {
-	end, ok := ctx.Deadline()
-	return ok && time.Until(end) <= 0
 }
 
 // closeBody closes the body of resp. A response that no net/http client made

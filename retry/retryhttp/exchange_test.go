@@ -65,6 +65,11 @@ func TestIncompleteResponses(t *testing.T) {
 			}
 		}
 	}
+	for name, rt := range transports(tripper(func(*http.Request) (*http.Response, error) { return response(200, http.NoBody), nil })) {
+		if resp, err := get(t, rt, "http://example.com/"); err != nil || resp.Body != http.NoBody {
+			t.Errorf("%s: NoBody became %v, error %v", name, resp, err)
+		}
+	}
 	time.Sleep(300 * time.Millisecond) // the drain of a nil body must not panic later
 }
 
@@ -117,6 +122,45 @@ func TestOverdueRequest(t *testing.T) {
 type overdue struct{ context.Context }
 
 func (overdue) Deadline() (time.Time, bool) { return time.Now(), true }
+
+// A panic of a transport passes, and leaves nothing open.
+func TestPanicOfTheBase(t *testing.T) {
+	refusal, sent := track("busy"), track("hello")
+	n := 0
+	base := tripperKeeps(func(r *http.Request) (*http.Response, error) {
+		if n++; n == 1 {
+			return response(503, refusal), nil
+		}
+		if r.Body != nil {
+			r.Body.Close()
+		}
+		panic(errBoom)
+	})
+	h := &retryhttp.Hedge{Base: base}
+	h.Policy.Delay = retry.AfterFailure
+	for _, tt := range []struct {
+		rt   http.RoundTripper
+		body *tracked
+	}{{h, nil}, {&retryhttp.Transport{Base: base, Policy: quick(2), MaxBuffer: 9}, sent}} {
+		n = 0
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://example.com/", nil)
+		if tt.body != nil {
+			req.Body = tt.body
+		}
+		func() {
+			defer func() {
+				err, ok := recover().(error)
+				if !ok || !errors.Is(err, errBoom) {
+					t.Errorf("%T: recovered %v, want %v", tt.rt, err, errBoom)
+				}
+			}()
+			tt.rt.RoundTrip(req)
+		}()
+		if refusal.closed.Swap(0) == 0 {
+			t.Errorf("%T: the refusal is open", tt.rt)
+		}
+	}
+}
 
 // A connection that changes its protocol can be written, half closed and
 // outlives the timeout.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redoubt-go/redoubt/retry"
 )
@@ -79,7 +80,14 @@ func (h *Hedge) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	c := hedgedCall{h: h, req: req, body: body}
+	ended := false
+	defer func() {
+		if !ended { // a panic
+			c.end(nil, nil)
+		}
+	}()
 	resp, err := p.Do(req.Context(), c.attempt)
+	ended = true
 	return c.end(resp, err)
 }
 
@@ -153,6 +161,13 @@ func (c *hedgedCall) attempt(ctx context.Context) (*http.Response, error) {
 	}
 	c.hold(resp)
 	return nil, newStatusError(resp)
+}
+
+// overdue reports whether the deadline of ctx is over. The Timeout of an
+// http.Client ends a request by other means, shortly before the context ends.
+func overdue(ctx context.Context) bool {
+	end, ok := ctx.Deadline()
+	return ok && time.Until(end) <= 0
 }
 
 // request returns the request of attempt n. The attempts share nothing that a

@@ -58,8 +58,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	p := t.Policy
 	p.AttemptTimeout = 0 // of the headers only, see roundTrip
 	p.OnEvent = discarding(req, p.OnEvent)
+	defer c.body.close()
 	resp, err := retry.Do(req.Context(), p, c.send)
-	c.body.close()
 	if err == nil {
 		return resp, nil
 	}

@@ -358,8 +358,8 @@ func BenchmarkThrottle(b *testing.B) {
 
 // BenchmarkGroupFlood is a failing call of one of a million keys, of which a
 // group of 4096 breakers has a breaker for few. Held fixed: the keys and their
-// order, and that every call is admitted. The comparison is a sync.Map without a
-// bound.
+// order, and that every call is admitted. The comparison is a sync.Map without
+// a bound.
 func BenchmarkGroupFlood(b *testing.B) {
 	const keys = 1000000
 	down := func(context.Context) (int, error) { return 0, errDown }

@@ -142,6 +142,9 @@ func (c *call) items(args []string) iter.Seq[item] {
 			return
 		}
 		for n, line := range c.lines() {
+			if n == 1 {
+				line = strings.TrimPrefix(line, "\ufeff") // as editors on Windows write
+			}
 			if text := strings.TrimSpace(line); text != "" && !yield(c.item(text, n, "line")) {
 				return
 			}

@@ -51,10 +51,12 @@ type advice struct {
 func readOSV(r io.Reader, pkg string) (found []advice, err error) {
 	limited := &io.LimitedReader{R: r, N: maxFile + 1}
 	dec := json.NewDecoder(limited)
-	for {
+	for n := 0; ; n++ {
 		var raw json.RawMessage
 		err := dec.Decode(&raw)
 		switch {
+		case errors.Is(err, io.EOF) && n == 0:
+			return nil, errors.New("empty")
 		case errors.Is(err, io.EOF):
 			return found, nil
 		case err != nil && limited.N <= 0:

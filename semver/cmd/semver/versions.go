@@ -9,6 +9,7 @@ import (
 
 	"github.com/redoubt-go/redoubt/internal/quote"
 	"github.com/redoubt-go/redoubt/semver"
+	"github.com/redoubt-go/redoubt/semver/gomod"
 )
 
 // valid prints the versions and reports the texts that are none.
@@ -217,8 +218,15 @@ func release(v semver.Version) (semver.Version, error) {
 // "v" and its variant remain.
 func (c *call) rewrite(it item, v semver.Version) string {
 	text := v.String()
-	if c.input.mode == "tag" {
+	switch c.input.mode {
+	case "tag":
 		text = strings.Replace(text, "+", "_", 1) // as registries require
+	case "go":
+		if name, ok := gomod.ToolchainName(v); ok && strings.HasPrefix(it.Text, "go") {
+			return name
+		} else if ok {
+			return strings.TrimPrefix(name, "go")
+		}
 	}
 	lead := c.input.format.Prefix
 	if rest := strings.TrimPrefix(it.Text, lead); c.input.mode != "coerce" && rest != "" && (rest[0] == 'v' || rest[0] == 'V') {

@@ -135,12 +135,15 @@ func (a *arrivals) run(t throttle, rate int, d time.Duration, ok bool, took time
 	return admitted, refused
 }
 
-// TestThrottles prints the life of one client of one dependency: an idle hour, a
-// healthy half minute, an outage of a minute in which calls fail after as long as
-// they take otherwise, at most 1 s, and the minute after it. It requires that
-// redoubt refuses nothing in the first half minute, sends at most as many calls
-// into the outage as go-zero and, if calls take less than 1 s, loses less than
-// the calls of 3 s after the outage.
+// TestThrottles prints the life of a client: an idle hour, a healthy half
+// minute, an outage of a minute, and the minute after it. In the outage, calls
+// fail after as long as they take otherwise, at most 1 s. The test requires of
+// redoubt:
+//
+//   - It refuses nothing in the healthy half minute.
+//   - It sends at most as many calls into the outage as go-zero.
+//   - If calls take less than 1 s, it loses less than 3 s of calls after the
+//     outage.
 func TestThrottles(t *testing.T) {
 	logx.Disable() // go-zero's own
 	t.Logf("%-22s %-10s %8s %8s %8s", "", "", "refused", "sent", "lost")
