@@ -228,9 +228,9 @@ func (b *Buffer) lose(g gap) {
 
 // run writes batches until the queue is empty after Close.
 func (b *Buffer) run(ctx context.Context) {
-	ended := false
+	more := true
 	defer func() {
-		if !ended { // runtime.Goexit in the sink or the hook
+		if more { // runtime.Goexit in the sink or the hook
 			go b.run(ctx)
 			return
 		}
@@ -238,18 +238,23 @@ func (b *Buffer) run(ctx context.Context) {
 		close(b.stopped)
 	}()
 	batch := make([]*Event, 1, b.config.MaxBatch+1) // the first element is for a gap event
-	for more := true; more; {
-		var mark chan<- struct{}
-		batch, mark, more = b.collect(batch[:1])
-		b.write(ctx, batch)
-		for _, e := range batch[1:] { // sinks do not keep events
-			b.pool.Put(e)
-		}
-		if mark != nil {
-			close(mark)
-		}
+	for more {
+		batch = b.step(ctx, batch, &more)
 	}
-	ended = true
+}
+
+// step writes one batch. More is false from the end of the queue on.
+func (b *Buffer) step(ctx context.Context, batch []*Event, more *bool) []*Event {
+	batch, mark, next := b.collect(batch[:1])
+	*more = next
+	if mark != nil {
+		defer close(mark)
+	}
+	b.write(ctx, batch)
+	for _, e := range batch[1:] { // sinks do not keep events
+		b.pool.Put(e)
+	}
+	return batch
 }
 
 // collect waits for the first event and takes further events up to a mark. More

@@ -413,3 +413,23 @@ func TestBufferSurvivesTheSink(t *testing.T) {
 		checkEqual(t, b.Stats(), audit.BufferStats{Written: 1, Lost: 1, Uncertain: 1})
 	})
 }
+
+// A sink that ends its goroutine in every write stops neither Flush nor Close.
+func TestGoexitStopsNeitherFlushNorClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		exits := audit.SinkFunc(func(context.Context, []*audit.Event) error {
+			runtime.Goexit()
+			return nil
+		})
+		b := audit.NewBuffer(audit.BufferConfig{Next: exits, Delay: time.Second}) // event and mark are in one batch
+		for i := range 2 {
+			_ = b.WriteEvents(context.Background(), ev(fmt.Sprint(i)))
+			if err := b.Flush(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+		_ = b.WriteEvents(context.Background(), ev("last"))
+		checkIs(t, b.Close(context.Background()), audit.ErrFailed)
+		checkEqual(t, b.Stats(), audit.BufferStats{Uncertain: 3})
+	})
+}

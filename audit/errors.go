@@ -169,8 +169,10 @@ func (e *DeniedError) Retryable() bool { return e.code() == "undecided" }
 
 // LogValue returns action, target and code.
 func (e *DeniedError) LogValue() slog.Value {
-	as := []slog.Attr{slog.String("action", string(e.Action)), slog.String("target_type", e.Target.Type),
-		slog.String("target", e.Target.ID), slog.String("code", string(e.code()))}
+	as := []slog.Attr{
+		slog.String("action", string(e.Action)), slog.String("target_type", e.Target.Type),
+		slog.String("target", e.Target.ID), slog.String("code", string(e.code())),
+	}
 	if e.Permission != "" {
 		as = append(as, slog.String("permission", e.Permission))
 	}

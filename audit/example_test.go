@@ -27,8 +27,11 @@ var sink = audit.SinkFunc(func(_ context.Context, events []*audit.Event) error {
 func brief(e *audit.Event) string {
 	s := ""
 	for _, f := range [][2]string{
-		{"actor", e.Actor.ID}, {"action", string(e.Action)}, {"outcome", string(e.Outcome)},
-		{"target", strings.Trim(e.Target.Type+"/"+e.Target.ID, "/")}, {"code", string(e.Code)},
+		{"actor", e.Actor.ID},
+		{"action", string(e.Action)},
+		{"outcome", string(e.Outcome)},
+		{"target", strings.Trim(e.Target.Type+"/"+e.Target.ID, "/")},
+		{"code", string(e.Code)},
 	} {
 		if f[1] != "" {
 			s += " " + f[0] + "=" + f[1]

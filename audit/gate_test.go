@@ -145,3 +145,27 @@ func TestChangesFormAChainWhileWaitersGiveUp(t *testing.T) {
 		t.Errorf("the field is stuck: %v", err)
 	}
 }
+
+// Readers behind a change whose context has ended start at that moment.
+func TestReadersPassAChangeThatGaveUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog(audit.SinkFunc(func(context.Context, []*audit.Event) error { time.Sleep(time.Second); return nil }))
+		f, _ := (&audit.Attribute[int]{Name: "n"}).Load(l.Object("o", "1"), 0)
+		start := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _ = f.Get(alice()) }) // holds the field for a second
+		synctest.Wait()
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(alice(), 50*time.Millisecond)
+			defer cancel()
+			checkIs(t, f.Set(ctx, 1), context.DeadlineExceeded)
+		})
+		synctest.Wait()
+		wg.Go(func() {
+			if _, err := f.Get(alice()); err != nil || time.Since(start) != 1050*time.Millisecond {
+				t.Errorf("the second read returns %v after %v, want after 1.05s", err, time.Since(start))
+			}
+		})
+		wg.Wait()
+	})
+}

@@ -38,10 +38,23 @@ func TestAttributesPrintAsFmtDoes(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	inner := &tree{Name: "inner"}
 	for _, v := range []any{
-		struct{}{}, []int{1, -2}, []string{"a b", ""}, [2]bool{true}, []byte("ab"), map[string]int{"b": 2, "a": 1}, map[bool]any{true: nil},
+		struct{}{},
+		[]int{1, -2},
+		[]string{"a b", ""},
+		[2]bool{true},
+		[]byte("ab"),
+		map[string]int{"b": 2, "a": 1},
+		map[bool]any{true: nil},
 		tree{Name: "n", Kids: []tree{{Name: "k"}}, Index: map[string]int{"x": 1}, Any: []any{1, "s", nil, at}, when: at, deep: inner},
-		inner, &[]int{1}, &map[string]int{"a": 1}, new(3), errors.New("e"), []error{io.EOF, nil}, 3 + 4i, uintptr(7), [][]string{{"a"}, nil},
-		(*tree)(nil), struct{ e error }{io.EOF}, audit.NewSecret("x"), struct{ s audit.Secret[string] }{}, angle{},
+		inner, &[]int{1}, &map[string]int{"a": 1}, new(3), errors.New("e"),
+		[]error{io.EOF, nil},
+		3 + 4i, uintptr(7),
+		[][]string{{"a"}, nil},
+		(*tree)(nil),
+		struct{ e error }{io.EOF},
+		audit.NewSecret("x"),
+		struct{ s audit.Secret[string] }{},
+		angle{},
 	} {
 		checkEqual(t, attrText(v), fmt.Sprintf("%+v", v))
 	}

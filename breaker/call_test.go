@@ -59,7 +59,7 @@ func TestLongBodyDoesNotHang(t *testing.T) {
 				for range 100 {
 					b.Do(t.Context(), func(context.Context) error { time.Sleep(100 * time.Millisecond); return nil })
 				}
-				for range 100 {
+				for range 1000 {
 					accept(t, t.Context(), b).Done(nil) // an end takes the answer back
 				}
 				refused := 0
@@ -99,8 +99,8 @@ func TestBodiesThatBreak(t *testing.T) {
 	})
 }
 
-// TestCanceledAfterTheAnswer shows that a caller may give up a body at any time,
-// while a deadline needs the whole of it.
+// TestCanceledAfterTheAnswer shows that a caller may give up a body at any
+// time, while a deadline needs the whole of it.
 func TestCanceledAfterTheAnswer(t *testing.T) {
 	for _, answered := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

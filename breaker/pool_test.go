@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -498,5 +500,58 @@ func TestPoolCosts(t *testing.T) {
 		breaker.Over(bg, p, func(context.Context, string) (int, error) { return 1, nil })
 	}); got != 0 {
 		t.Errorf("%v allocations, want 0", got)
+	}
+}
+
+// TestPoolInAnOutage sends 100 calls a second, with up to two attempts each, to
+// three endpoints of which some are down for a minute. It compares pools with a
+// random choice. docs/breaker.md contains the figures, which -v prints.
+func TestPoolInAnOutage(t *testing.T) {
+	for down := 1; down <= 3; down++ {
+		lost, sent := map[string]int64{}, map[string]int64{}
+		for _, mode := range []string{"random", "balanced", "ordered"} {
+			synctest.Test(t, func(t *testing.T) {
+				p := breaker.NewPool(breaker.PoolConfig[int]{Endpoints: []int{0, 1, 2}, Ordered: mode == "ordered"})
+				var failed, wasted atomic.Int64
+				start := time.Now()
+				call := func(_ context.Context, k int) error {
+					time.Sleep(50 * time.Millisecond)
+					if d := time.Since(start); k < down && d >= 10*time.Second && d < 70*time.Second {
+						wasted.Add(1)
+						return errDown
+					}
+					return nil
+				}
+				attempt := func() error { return p.Do(bg, call) }
+				if mode == "random" {
+					attempt = func() error { return call(bg, rand.IntN(3)) }
+				}
+				var wg sync.WaitGroup
+				for range 9000 {
+					wg.Go(func() {
+						err := attempt()
+						if err != nil {
+							err = attempt()
+						}
+						if err != nil {
+							failed.Add(1)
+						}
+					})
+					time.Sleep(10 * time.Millisecond)
+				}
+				wg.Wait()
+				lost[mode], sent[mode] = failed.Load(), wasted.Load()
+				t.Logf("%d down, %s: %d calls sent into the outage, %d lost", down, mode, sent[mode], lost[mode])
+			})
+		}
+		for _, mode := range []string{"balanced", "ordered"} {
+			limit := lost["random"] / 50
+			if down == 3 {
+				limit = lost["random"] + 50 // the pool fails open
+			}
+			if lost[mode] > limit || down < 3 && sent[mode] > 200 {
+				t.Errorf("%d down, %s: %d sent into the outage, %d lost; without a pool %d and %d", down, mode, sent[mode], lost[mode], sent["random"], lost["random"])
+			}
+		}
 	}
 }

@@ -239,6 +239,31 @@ func TestCancelledPausesCostNothing(t *testing.T) {
 	}
 }
 
+// A refusing error is a refusal that cancels a context when it is looked at.
+type refusing struct{ cancel context.CancelFunc }
+
+func (r refusing) Error() string  { return "refusing" }
+func (r refusing) Rejected() bool { r.cancel(); return true }
+
+// A retry that a guard refuses costs nothing, also if its call then ends.
+func TestCancelledRefusalsCostNothing(t *testing.T) {
+	do := func(ctx context.Context, b retry.Budget, fn func(context.Context) (int, error)) {
+		retry.Do(ctx, retry.Policy{Budget: b, Backoff: retry.Constant(0)}, fn)
+	}
+	hedge := func(ctx context.Context, b retry.Budget, fn func(context.Context) (int, error)) {
+		retry.Hedge[int]{Budget: b, Delay: retry.AfterFailure}.Do(ctx, fn)
+	}
+	for _, tt := range []struct {
+		call func(context.Context, retry.Budget, func(context.Context) (int, error))
+		last string
+	}{{do, "unmade 1 <nil>"}, {hedge, "unmade 1 refusing"}} {
+		b := &ledger{}
+		ctx, cancel := context.WithCancel(t.Context())
+		tt.call(ctx, b, failing(errBoom, refusing{cancel}).call)
+		checkEqual(t, b.settled, []string{"failure 0 boom", tt.last})
+	}
+}
+
 // No rate loses its income, however long the budget lives.
 func TestBudgetLivesLong(t *testing.T) {
 	for _, rate := range []float64{.5, 1, 1e3, 1e6, math.Inf(1)} {

@@ -270,13 +270,15 @@ func (r *race[T]) take(res result[T]) (done bool, err error) {
 	var p Policy
 	v := p.judge(res.err)
 	r.record(res, v)
+	if v.rejected {
+		r.settle(OutcomeUnmade, res)
+	}
 	if r.ctx.Err() != nil {
 		return true, r.stop(nil)
 	}
 	fatal, last := r.h.fatal(res.err, v)
 	switch {
 	case v.rejected:
-		r.settle(OutcomeUnmade, res)
 		r.most = len(r.cancels)
 	case fatal:
 		r.settle(OutcomeVerdict, res)

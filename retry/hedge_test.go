@@ -201,7 +201,11 @@ func TestHedgeErrors(t *testing.T) {
 		defer cancel()
 		_, err = retry.Hedge[int]{Delay: s}.Do(ctx, newStage(act{takes: 2 * s, err: errBoom}, act{takes: time.Hour}).call)
 		checkEqual(t, err.Error(), "retry: context deadline exceeded after 2 attempts: boom")
-		checkEqual(t, details(t, err).Join().Error(), "boom")
+		for n, err := range details(t, err).All() {
+			if n != 1 || err != errBoom {
+				t.Errorf("All yields %d, %v, want 1, %v only", n, err, errBoom)
+			}
+		}
 		// The error of an attempt that was made explains more than a refusal.
 		_, err = retry.Hedge[int]{Delay: s}.Do(t.Context(), newStage(act{takes: 2 * s, err: errBoom}, act{takes: 2 * s, err: verdict{retryable: true, rejected: true}}).call)
 		checkEqual(t, err.Error(), "retry: exhausted after 2 attempts: boom")
@@ -338,6 +342,14 @@ func TestPanicsSurfaceInTheCaller(t *testing.T) {
 				t.Errorf("text = %q, want the prefix %q", p.Error(), want)
 			}
 		}
+		func() { // a nil *PanicError is a panic too
+			defer func() {
+				if p, ok := recover().(*retry.PanicError); !ok || p == nil {
+					t.Errorf("recovered %v, want a *PanicError", p)
+				}
+			}()
+			retry.Hedge[int]{}.Do(t.Context(), func(context.Context) (int, error) { panic((*retry.PanicError)(nil)) })
+		}()
 		// A panic after Do has returned ends nothing.
 		stage := newStage(act{takes: s})
 		policy := retry.Hedge[int]{Discard: func(int) { t.Error("discarded the value of a panic") }}
@@ -349,6 +361,20 @@ func TestPanicsSurfaceInTheCaller(t *testing.T) {
 			panic(errBoom)
 		})
 		time.Sleep(time.Hour)
+	})
+}
+
+func TestPanicOfAHedgeInAHedge(t *testing.T) {
+	defer func() {
+		p, ok := recover().(*retry.PanicError)
+		if !ok || p.Name != "inner" || p.Value != "a bug" || p.Unwrap() != nil {
+			t.Fatalf("recovered %v, want the inner panic", p)
+		}
+		text, _, _ := strings.Cut(p.LogValue().String(), " stack=")
+		checkEqual(t, text, `[msg=retry: inner: attempt panicked: "a bug"`)
+	}()
+	retry.Hedge[int]{Name: "outer"}.Do(t.Context(), func(ctx context.Context) (int, error) {
+		return retry.Hedge[int]{Name: "inner"}.Do(ctx, func(context.Context) (int, error) { panic("a bug") })
 	})
 }
 
@@ -452,7 +478,7 @@ func TestShareOfHedges(t *testing.T) {
 	}
 	for _, tt := range tests {
 		for _, p := range []float64{.9, .95, .99} {
-			if raceEnabled && (p != .9 || tt.name != "a fifth slow") {
+			if raceEnabled && (p != .9 || tt.name != "uniform") {
 				continue
 			}
 			bubble(t, func(t *testing.T) {

@@ -23,7 +23,7 @@ func (h *history) all(n int, yield func(int, error) bool) {
 	if !yield(1, h[0]) {
 		return
 	}
-	for i := max(2, n-kept+2); i <= n; i++ {
+	for i := max(2, n-kept+2); 0 < i && i <= n; i++ {
 		if !yield(i, h[slot(i)]) {
 			return
 		}

@@ -22,7 +22,7 @@ var _ slog.LogValuer = (*PanicError)(nil)
 // PanicError of a call inside the attempt, it is returned unchanged: its stack
 // shows the cause.
 func newPanicError(name string, value any) *PanicError {
-	if p, ok := value.(*PanicError); ok {
+	if p, ok := value.(*PanicError); ok && p != nil {
 		return p
 	}
 	return &PanicError{Name: name, Value: value, Stack: debug.Stack()}

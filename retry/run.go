@@ -64,7 +64,9 @@ func (r *run) next(v verdict, err error) (time.Duration, error) {
 	r.after = max(v.after, 0)
 	r.nested = r.nested || v.nested
 	if r.ctx.Err() != nil {
-		r.cost = 0 // the attempt was made, but its outcome says nothing
+		if !v.rejected {
+			r.cost = 0 // the attempt was made, but its outcome shows nothing
+		}
 		return 0, r.stop(nil)
 	}
 	r.settle(v, err)

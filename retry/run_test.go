@@ -144,4 +144,5 @@ func TestAttemptsBeyondTheLargestInt(t *testing.T) {
 	err := details(t, retry.FailLate(policy, math.MaxInt-2, errs...))
 	checkEqual(t, err.Attempts, math.MaxInt)
 	checkIs(t, err.Last(), errBoom)
+	checkIs(t, err.Join(), errBoom)
 }

@@ -185,10 +185,10 @@ func SortStrings(s []string) {
 		if a.ok != b.ok {
 			return order(b.ok)
 		}
-		if c := a.v.Compare(b.v); c != 0 {
+		if c := a.v.CompareTotal(b.v); c != 0 {
 			return c
 		}
-		return cmp.Or(a.v.CompareTotal(b.v), strings.Compare(a.text, b.text))
+		return strings.Compare(a.text, b.text)
 	})
 	for i, e := range sorted {
 		s[i] = e.text

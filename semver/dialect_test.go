@@ -136,6 +136,13 @@ func TestPrereleaseRulePerAlternative(t *testing.T) {
 	)
 }
 
+// TestCargoPartialBoundsKeepTheirEnd has answers of Rust's crate.
+func TestCargoPartialBoundsKeepTheirEnd(t *testing.T) {
+	for _, text := range []string{">=1.1, >=1.1.0-a", "<=1.1, >=1.1.0-a"} {
+		checkMembers(t, member{semver.Cargo, text, "1.1.0-b", false}, member{semver.Cargo, text, "1.1.0", true})
+	}
+}
+
 // TestPreGroupRemembersTheName names a pre-release before and after other
 // comparators.
 func TestPreGroupRemembersTheName(t *testing.T) {
@@ -270,10 +277,12 @@ func TestHelmReadsPartialPrereleases(t *testing.T) {
 	)
 }
 
-func TestHelmReadsHyphenRangesAfterACommaOnly(t *testing.T) {
+func TestHelmReadsHyphenRangesAfterCommaOrHyphenRange(t *testing.T) {
 	for _, text := range []string{"1.0.0 - 2.0.0, !=1.5.0", "!=1.5.0, 1.0.0 - 2.0.0"} {
 		checkMembers(t, member{semver.Helm, text, "1.4.0", true}, member{semver.Helm, text, "1.5.0", false})
 	}
+	text := "1.0.0 - 2.0.0 1.5.0 - 3.0.0"
+	checkMembers(t, member{semver.Helm, text, "1.4.0", false}, member{semver.Helm, text, "1.5.0", true}, member{semver.Helm, text, "2.1.0", false})
 	if r, err := semver.Helm.ParseRange("!=1.5.0 1.0.0 - 2.0.0"); err == nil {
 		t.Errorf("got %s, want an error", r)
 	}
@@ -305,6 +314,8 @@ func TestStarReplacesAlternativesOnlyUnderTheRuleOfNPM(t *testing.T) {
 		member{semver.NPM.With(semver.PreGroup), "* || 1.0.0-rc.1", "1.0.0-rc.1", true},
 		member{semver.NPM.With(semver.PreExact), "1.0.0-rc.1 || *", "1.0.0-rc.1", true},
 		member{semver.NPM, "* || 1.0.0-rc.1", "1.0.0-rc.1", false},
+		member{semver.NPM, ">=0.0.0-0", "0.0.0-a", true},
+		member{semver.NPM, ">=0.0.0-0 || 1.0.0-rc.1", "1.0.0-rc.1", true},
 		member{semver.NPM, ">=0.0.0-alpha.1 >=0.0.0", "0.0.0-rc1", true},
 	)
 }

@@ -96,14 +96,20 @@ func appendCuts(dst []Version, spans []Interval, pre bool) []Version {
 		if pre && !s.Prereleases || !pre && !s.Releases {
 			continue
 		}
-		lo := s.Lo.lift(pre)
+		lo := s.Lo
+		if (lo.pre != 0) != pre {
+			lo = lo.lift(pre)
+		}
 		if last := len(dst) - 1; s.Unbounded {
 			if len(dst) == start || lo.Compare(dst[last]) > 0 {
 				return append(dst, lo)
 			}
 			return dst[:last]
 		}
-		hi := s.Hi.lift(pre)
+		hi := s.Hi
+		if (hi.pre != 0) != pre {
+			hi = hi.lift(pre)
+		}
 		switch last := len(dst) - 1; {
 		case hi.Compare(lo) <= 0: // empty
 		case len(dst) == start || lo.Compare(dst[last]) > 0: // apart from the last interval

@@ -100,8 +100,10 @@ func (p *syntax) parse(rule Prereleases) (Range, error) {
 	)
 	e := evaluation{dialect: p.dialect, rule: rule}
 	out := spans[:0]
-	if n := 1 + strings.Count(p.s, "||"); n > len(spans) {
-		out = make([]Interval, 0, n)
+	if len(p.s) >= len("1||1||1||1||1") {
+		if n := 1 + strings.Count(p.s, "||"); n > len(spans) {
+			out = make([]Interval, 0, n)
+		}
 	}
 	for {
 		terms, err := p.alternative(list[:0])
@@ -132,7 +134,8 @@ func (p *syntax) alternative(list []comparator) ([]comparator, error) {
 		if err != nil {
 			return nil, err
 		}
-		if p.or && first && c.bare(p.dialect) && p.hyphen() {
+		hyphenated := p.or && first && c.bare(p.dialect) && p.hyphen()
+		if hyphenated {
 			if list, err = p.hyphenRange(list); err != nil {
 				return nil, err
 			}
@@ -152,7 +155,7 @@ func (p *syntax) alternative(list []comparator) ([]comparator, error) {
 			p.i++
 			p.space()
 		}
-		first = comma && p.dialect == Helm
+		first = p.dialect == Helm && (comma || hyphenated)
 	}
 }
 

@@ -191,6 +191,17 @@ func TestRecordsAreBounded(t *testing.T) {
 	}
 }
 
+// A secret across the place of a cut is not shown in half.
+func TestCutsSplitNoSecret(t *testing.T) {
+	long := strings.Repeat("token="+strings.Repeat("x", 60)+" ", 124)
+	for n := 8100; n < 8192; n++ {
+		s := long[:n] + " eyJhunter2hunter2.hunter2hunter2.x" + strings.Repeat("y", 100)
+		if got := attr(t, s).(string); strings.Contains(got, "hunter") || !strings.HasSuffix(got, "...") {
+			t.Fatalf("after %d bytes: %q", n, got[len(got)-60:])
+		}
+	}
+}
+
 func TestConfigIsChecked(t *testing.T) {
 	c := redact.Config{Keys: []string{"-"}, Patterns: []*regexp.Regexp{nil}}
 	want := "redact: Next is missing\nredact: Keys[0] contains no letter or digit\nredact: Patterns[0] is missing"

@@ -33,8 +33,15 @@ type walker struct {
 	left int // bytes that may still be written
 }
 
+// text masks the patterns in s and cuts it. The time for the patterns is
+// bounded too, so a long text is cut before and after.
 func (w *walker) text(s string) string {
-	s = cut(w.rule.text(cut(s, maxRecord)), maxText)
+	if len(s) > 2*maxText {
+		s = w.rule.text(show.Cut(s, 2*maxText))
+		s = cut(s, min(maxText, max(len(s)-maxText/4, 0))) // the end may be half a secret, which no pattern matches
+	} else {
+		s = cut(w.rule.text(s), maxText)
+	}
 	w.left -= len(s) + 16
 	return s
 }

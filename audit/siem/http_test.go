@@ -23,7 +23,7 @@ import (
 
 // A script answers requests, the last answer for all further requests.
 type script struct {
-	answers []func(body string) (status int, header http.Header, answer string, err error)
+	answers []answer
 	bodies  []string
 	header  http.Header
 }
@@ -42,7 +42,7 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
 }
 
-type answer = func(string) (int, http.Header, string, error)
+type answer func(body string) (status int, header http.Header, text string, err error)
 
 func status(code int, header ...string) answer {
 	h := http.Header{}
@@ -84,9 +84,7 @@ func TestHTTPTriesAgain(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &script{}
-				for _, a := range c.answers {
-					s.answers = append(s.answers, a)
-				}
+				s.answers = append(s.answers, c.answers...)
 				h := siem.NewHTTP(siem.HTTPConfig{
 					URL: "https://siem.example/?key=secret", Format: siem.Array(brief), Header: http.Header{"X-Tenant": {"t"}},
 					Authorization: audit.NewSecret("Splunk 123"),
@@ -130,7 +128,7 @@ func TestHTTPSplitsBatches(t *testing.T) {
 		events = append(events, e)
 	}
 	events[4].Attrs = []slog.Attr{slog.Group("g", slog.String("a", strings.Repeat("y", 4000)), slog.String("b", strings.Repeat("y", 4000)))}
-	s := &script{answers: []func(string) (int, http.Header, string, error){func(b string) (int, http.Header, string, error) {
+	s := &script{answers: []answer{func(b string) (int, http.Header, string, error) {
 		if strings.Count(b, "\n") > 1 {
 			return http.StatusRequestEntityTooLarge, nil, "", nil
 		}
@@ -190,9 +188,7 @@ func TestBulk(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &script{}
-				for _, a := range c.answers {
-					s.answers = append(s.answers, a)
-				}
+				s.answers = append(s.answers, c.answers...)
 				h := siem.NewHTTP(siem.HTTPConfig{URL: "https://x/_bulk", Format: siem.Bulk(brief), Client: &http.Client{Transport: s}})
 				err := h.WriteEvents(context.Background(), []*audit.Event{event("1"), event("2"), event("3")})
 				checkEqual(t, s.bodies, c.bodies)
@@ -205,7 +201,7 @@ func TestBulk(t *testing.T) {
 }
 
 func TestOTLP(t *testing.T) {
-	s := &script{answers: []func(string) (int, http.Header, string, error){text(`{}`), text(`{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"no"}}`)}}
+	s := &script{answers: []answer{text(`{}`), text(`{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"no"}}`)}}
 	h := siem.NewHTTP(siem.HTTPConfig{URL: "https://x/v1/logs", Format: shop.OTLP(), Client: &http.Client{Transport: s}})
 	e := full()
 	e.Attrs = nil

@@ -33,7 +33,7 @@ func origin(u *url.URL) string {
 	if scheme == "http" && port == "80" || scheme == "https" && port == "443" {
 		port = ""
 	}
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	name = strings.ToLower(strings.TrimRight(name, "."))
 	switch {
 	case port != "":
 		host = net.JoinHostPort(name, port)

@@ -91,3 +91,21 @@ func TestPerHost(t *testing.T) {
 		t.Errorf("error %v, want a refusal by the breaker of the origin", last)
 	}
 }
+
+// FuzzPerHost checks that the key of a URL is bounded, and that the key of a
+// key is the key itself.
+func FuzzPerHost(f *testing.F) {
+	for _, s := range []string{"https h:443", "HTTP H.", "http [::1]:80", "https [fe80::1%eth0]:1", "foo a:b:c", " ", "https h:", "http :80", "http [::1", "http ]:80["} {
+		scheme, host, _ := strings.Cut(s, " ")
+		f.Add(scheme, host)
+	}
+	f.Fuzz(func(t *testing.T, scheme, host string) {
+		key := keys(t, &url.URL{Scheme: scheme, Host: host})[0]
+		if len(key) > 1024 {
+			t.Errorf("a key of %d bytes", len(key))
+		}
+		if s, h, ok := strings.Cut(key, "://"); ok && !strings.Contains(scheme, ":") && len(h) <= 255 {
+			checkEqual(t, keys(t, &url.URL{Scheme: s, Host: h}), []string{key})
+		}
+	})
+}

@@ -103,8 +103,8 @@ func (p *printer) list(open string, n int, end string, print func(i int)) {
 	p.b = append(p.b, end...)
 }
 
-// pointer follows an interface, and a pointer as fmt does, at the top only, and otherwise prints
-// the address, which says nothing about the value.
+// pointer follows interfaces, and pointers as fmt does: at the top only.
+// Otherwise it prints the address, which says nothing about the value.
 func (p *printer) pointer(v reflect.Value, depth int) {
 	switch kind := v.Elem().Kind(); {
 	case v.IsNil():

@@ -19,8 +19,16 @@ type part struct {
 // The oracle is package fmt.
 func TestAttrIsFmtPlusV(t *testing.T) {
 	for _, v := range []any{
-		nil, 1, "s", true, 1.5, []byte("ab"), []any{nil, 1, "x"}, map[string]int{"b": 1, "a": 2}, part{Name: "n"}, &part{}, errors.New("e"), [2]int{},
-		(*part)(nil), map[string]any{}, struct{ E error }{}, &map[string]int{"a": 1}, uint8(3), 2i,
+		nil, 1, "s", true, 1.5, []byte("ab"),
+		[]any{nil, 1, "x"},
+		map[string]int{"b": 1, "a": 2},
+		part{Name: "n"},
+		&part{}, errors.New("e"),
+		[2]int{},
+		(*part)(nil),
+		map[string]any{},
+		struct{ E error }{},
+		&map[string]int{"a": 1}, uint8(3), 2i,
 	} {
 		got, cut := show.Attr(v, 4096)
 		if want := fmt.Sprintf("%+v", v); got != want || cut {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/redoubt-go/redoubt/internal/errtree"
 	"github.com/redoubt-go/redoubt/internal/quote"
 	"github.com/redoubt-go/redoubt/retry"
 )
@@ -15,18 +16,28 @@ type call struct {
 	t    *Transport
 	req  *http.Request
 	body replay
-	n    int   // attempts begun
-	err  error // of the last attempt, as Base returned it
+	n    int            // attempts begun
+	open *http.Response // of the last attempt, until Do returns
+	err  error          // of the last attempt, as Base returned it
+}
+
+// release closes a request body that was not sent and, after a panic of a hook
+// of the user, the response of the last attempt.
+func (c *call) release() {
+	c.body.close()
+	if c.open != nil {
+		closeBody(c.open)
+	}
 }
 
 // last returns the results of a call that failed with err for retry.Do.
 func (c *call) last(resp *http.Response, err error) (*http.Response, error) {
 	live := c.req.Context().Err() == nil
-	if resp != nil && live {
+	if s, ok := errtree.Find[*StatusError](err); resp != nil && live && !(ok && s.discarded) {
 		return resp, nil
 	}
 	if resp != nil {
-		closeBody(resp) // its context is done
+		closeBody(resp)
 	}
 	if e, ok := err.(*retry.Error); ok && live && c.n == 1 && e.Reason == retry.ErrPermanent {
 		return nil, c.err
@@ -39,7 +50,7 @@ func (c *call) last(resp *http.Response, err error) (*http.Response, error) {
 func (c *call) send(ctx context.Context) (*http.Response, error) {
 	c.n++
 	resp, err := c.roundTrip(ctx)
-	c.err = err
+	c.open, c.err = resp, err
 	switch {
 	case !c.t.retryable(c.req, resp, err):
 		return resp, retry.Permanent(err)
@@ -159,6 +170,7 @@ func operation(req *http.Request) string {
 
 func discardRetried(_ context.Context, e retry.Event) {
 	if s, ok := e.Err.(*StatusError); ok && e.Kind == retry.KindRetry {
+		s.discarded = true
 		discard(s.resp)
 	}
 }

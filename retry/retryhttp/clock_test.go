@@ -208,6 +208,30 @@ func TestAttemptsLeaveNothingWithTheCaller(t *testing.T) {
 	}
 }
 
+// A response that has no body need not be closed, over HTTP/2 neither.
+func TestNoBodyLeavesNothingWithTheCaller(t *testing.T) {
+	parent := &counted{Context: t.Context(), done: make(chan struct{})}
+	tr := &retryhttp.Transport{Policy: quick(1)}
+	tr.Policy.AttemptTimeout = time.Hour
+	for _, tt := range []struct {
+		method string
+		status int
+	}{{http.MethodHead, 200}, {http.MethodGet, 204}, {http.MethodGet, 304}} {
+		tr.Base = tripper(func(r *http.Request) (*http.Response, error) {
+			r.Context().Done()
+			return response(tt.status, track("")), nil
+		})
+		req, _ := http.NewRequestWithContext(parent, tt.method, "http://example.com/", nil)
+		if _, err := tr.RoundTrip(req); err != nil {
+			t.Fatal(err)
+		}
+		if got := parent.registered(); got != 0 {
+			t.Errorf("%s, %d: %d registered with the caller's context, want 0", tt.method, tt.status, got)
+		}
+		parent.n = 0
+	}
+}
+
 // A counted context counts the functions that wait for its end.
 type counted struct {
 	context.Context

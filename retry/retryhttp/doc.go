@@ -56,7 +56,8 @@
 // If the last attempt received a response, the caller gets that response, with
 // its body unread. Its Request has the AttemptHeader of that attempt. Otherwise
 // the error is a *retry.Error, with an exception: if the first attempt fails
-// and is not retried, its error is passed on unchanged.
+// and is not retried, its error is passed on unchanged. A response that was
+// discarded for an attempt that then came too late is a [*StatusError].
 //
 // # Concurrency and cost
 //

@@ -48,8 +48,9 @@ func (x *exchange) roundTrip(rt http.RoundTripper, r *http.Request) (*http.Respo
 // lease arranges for the clock to stop at the end of the body of resp, if there
 // is a body.
 func (x *exchange) lease(resp *http.Response) bool {
-	if resp.Body == nil || resp.Body == http.NoBody {
-		return false
+	if resp.Body == nil || resp.Body == http.NoBody || x.req.Method == http.MethodHead ||
+		resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified {
+		return false // HTTP/2 has a body of its own for no body
 	}
 	x.body = leased{resp.Body, &x.clock}
 	resp.Body = &x.body

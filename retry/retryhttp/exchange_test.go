@@ -162,6 +162,31 @@ func TestPanicOfTheBase(t *testing.T) {
 	}
 }
 
+// A panic of a hook passes, and leaves no response open.
+func TestPanicOfAHook(t *testing.T) {
+	for name, tr := range map[string]*retryhttp.Transport{
+		"RetryIf":        {RetryIf: func(*http.Request, *http.Response, error) bool { panic(errBoom) }},
+		"Idempotent":     {Idempotent: func(*http.Request) bool { panic(errBoom) }},
+		"Policy.RetryIf": {Policy: retry.Policy{RetryIf: func(error) bool { panic(errBoom) }}},
+		"OnEvent":        {Policy: retry.Policy{MaxAttempts: 1, OnEvent: func(context.Context, retry.Event) { panic(errBoom) }}},
+	} {
+		refusal := track("busy")
+		tr.Base = tripper(func(*http.Request) (*http.Response, error) { return response(503, refusal), nil })
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://example.com/", nil)
+		func() {
+			defer func() {
+				if got := recover(); got != errBoom {
+					t.Errorf("%s: recovered %v, want %v", name, got, errBoom)
+				}
+			}()
+			tr.RoundTrip(req)
+		}()
+		if refusal.closed.Load() == 0 {
+			t.Errorf("%s: the response is open", name)
+		}
+	}
+}
+
 // A connection that changes its protocol can be written, half closed and
 // outlives the timeout.
 func TestUpgrade(t *testing.T) {

@@ -22,7 +22,8 @@ const (
 // of two processes do not multiply.
 //
 // A client that sends the header without need only loses retries for its own
-// request.
+// request. Use retry.Unnest in work whose result other requests share, such as
+// the load of a cache.
 func Nest(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n, err := strconv.Atoi(r.Header.Get(AttemptHeader)); err == nil && n > 1 {

@@ -15,6 +15,7 @@ type StatusError struct {
 
 	retryAfter time.Duration
 	resp       *http.Response
+	discarded  bool // the body of resp is gone
 }
 
 func newStatusError(resp *http.Response) *StatusError {

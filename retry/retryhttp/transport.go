@@ -58,8 +58,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	p := t.Policy
 	p.AttemptTimeout = 0 // of the headers only, see roundTrip
 	p.OnEvent = discarding(req, p.OnEvent)
-	defer c.body.close()
+	defer c.release()
 	resp, err := retry.Do(req.Context(), p, c.send)
+	c.open = nil
 	if err == nil {
 		return resp, nil
 	}

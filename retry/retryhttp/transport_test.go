@@ -740,6 +740,30 @@ func TestRetryAfterSetsThePause(t *testing.T) {
 	})
 }
 
+// The drain of a response takes time: no attempt starts at MaxElapsed or later,
+// and no response is returned whose body is gone.
+func TestMaxElapsedAfterTheDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		var starts []time.Duration
+		tr := &retryhttp.Transport{
+			Policy: retry.Policy{Backoff: retry.Constant(100 * time.Millisecond), MaxElapsed: 300 * time.Millisecond},
+			Base: tripper(func(*http.Request) (*http.Response, error) {
+				starts = append(starts, time.Since(begin))
+				stalled, _ := io.Pipe()
+				return response(503, stalled), nil
+			}),
+		}
+		resp, err := get(t, tr, "http://example.com/")
+		if resp != nil || !errors.Is(err, retry.ErrElapsed) || len(starts) != 1 {
+			t.Errorf("RoundTrip = %v, %v, attempts at %v, want %v after one", resp, err, starts, retry.ErrElapsed)
+		}
+		if e, ok := errors.AsType[*retryhttp.StatusError](err); !ok || e.StatusCode != 503 {
+			t.Errorf("error = %v, want one with the 503", err)
+		}
+	})
+}
+
 func TestRefusalsOfPolicy(t *testing.T) {
 	// A budget, a filter and a hint can each end a call early: with the
 	// response there is.

@@ -67,21 +67,24 @@ func run[O, T any](ctx context.Context, policy retry.Policy, begin func(context.
 		if err != nil {
 			return notBegun(ctx, err)
 		}
-		ended := false // fn returned
+		ended := false
 		defer func() {
-			if !ended {
-				_ = rollback(ctx, tx) // fn panicked or called Goexit
+			if !ended { // by a panic or Goexit, which goes on also if Rollback panics
+				defer func() { _ = recover() }()
+				_ = rollback(ctx, tx)
 			}
 		}()
 		err = fn(ctx, tx)
-		ended = true
 		if err == nil {
 			err = ctx.Err() // begun, not committed: no doubt about the outcome yet
 		}
 		if err != nil {
+			ended = true
 			return rolledBackWith(ctx, err, rollback(ctx, tx))
 		}
-		return outcome(commit(ctx, tx))
+		err = commit(ctx, tx)
+		ended = true
+		return outcome(err)
 	})
 }
 

@@ -226,6 +226,37 @@ func TestTxPanicAndGoexit(t *testing.T) {
 	}
 }
 
+// A badTx is a transaction of a faulty driver.
+type badTx struct{ commit, rollback func() error }
+
+func (t badTx) Commit() error   { return t.commit() }
+func (t badTx) Rollback() error { return t.rollback() }
+
+func TestTxPanicsOfTheDriver(t *testing.T) {
+	rolledBack := 0
+	faulty := badTx{commit: func() error { panic("commit") }, rollback: func() error { rolledBack++; panic("rollback") }}
+	begin := func(context.Context, *sql.TxOptions) (badTx, error) { return faulty, nil }
+	for _, tt := range []struct {
+		fn   func(context.Context, badTx) error
+		want any
+	}{
+		{func(context.Context, badTx) error { panic("boom") }, "boom"},
+		{func(context.Context, badTx) error { return nil }, "commit"},
+	} {
+		func() {
+			defer func() {
+				if got := recover(); got != tt.want {
+					t.Errorf("panic %v, want %v", got, tt.want)
+				}
+			}()
+			_ = retrysql.Tx(t.Context(), retry.Policy{}, begin, nil, tt.fn)
+		}()
+	}
+	if rolledBack != 2 {
+		t.Errorf("rollbacks %d, want 2", rolledBack)
+	}
+}
+
 // A ctxTx is a transaction in the manner of pgx.
 type ctxTx struct {
 	commit     error

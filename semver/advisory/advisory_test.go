@@ -9,13 +9,18 @@ import (
 	"github.com/redoubt-go/redoubt/semver/advisory"
 )
 
-// TestAdjacentIntervalsMakeOneConstraint writes a set in which single releases
-// follow an interval of both kinds.
+// TestAdjacentIntervalsMakeOneConstraint writes sets in which an interval of
+// both kinds begins where an interval of a single kind ends.
 func TestAdjacentIntervalsMakeOneConstraint(t *testing.T) {
-	r := semver.Below(semver.New(1, 0, 0)).Union(semver.MustParseRange("1.0.0 || 1.0.1"))
-	text, err := advisory.FormatVERS("npm", r)
-	if _, back, err2 := advisory.ParseVERS(text); err != nil || err2 != nil || !back.Equal(r) {
-		t.Errorf("got %s, %v, read as %s, %v", text, err, back, err2)
+	gap := semver.MustParseRange("1.0.0 || 1.0.1")
+	for want, r := range map[string]semver.Range{
+		"vers:npm/>=1.0.0-0|<1.0.0|>=1.0.1-0|<1.0.1|>=1.0.2-0": semver.AtLeast(semver.MustParse("1.0.0-0")).Difference(gap),
+		"vers:npm/1.0.0|>=1.0.1":                               semver.AtLeast(semver.MustParse("1.0.2-0")).Union(gap),
+	} {
+		text, err := advisory.FormatVERS("npm", r)
+		if _, back, err2 := advisory.ParseVERS(text); text != want || err != nil || err2 != nil || !back.Equal(r) {
+			t.Errorf("got %s, %v, want %s, read as %s, %v", text, err, want, back, err2)
+		}
 	}
 }
 

@@ -38,7 +38,8 @@
 //
 // # Concurrency and cost
 //
-// All functions are safe for concurrent use and take linear time.
+// All functions are safe for concurrent use. [Format.Parse] refuses a tag with
+// more than 512 bytes behind its prefix, and [Coerce] searches 8192 bytes.
 //
 // Costs, formats and sources: docs/semver.md.
 package tag

@@ -80,7 +80,8 @@ const maxTag = 2 * semver.MaxLength
 // Parse parses a tag, which has at most 512 bytes behind its prefix. The
 // version does not refer to text.
 //
-// Errors: [ErrFormat], or a [*semver.ParseError] if the version is malformed.
+// Errors: [ErrFormat], a [*semver.ParseError] if the version is malformed or
+// the tag is too long, and the error of [Format.Validate].
 func (f Format) Parse(text string) (Tag, error) {
 	if err := f.Validate(); err != nil {
 		return Tag{}, err

@@ -162,8 +162,10 @@ func continued(text, version string) bool {
 func deviations() map[string][]question {
 	q := func(text, version string) question { return question{text, []string{version}} }
 	return map[string][]question{
-		"npm": {q("^1 !=1.5.0", "1.5.1"), q(">=1.2.3,<2", "1.5.0"), q("^9007199254740993.0.0", "1.0.0"),
-			q("1.2.3+b +c", "1.2.3"), q("1.2.3\u00a01.2.3", "1.2.3"), q("2.*1.0", "2.1.0")},
+		"npm": {
+			q("^1 !=1.5.0", "1.5.1"), q(">=1.2.3,<2", "1.5.0"), q("^9007199254740993.0.0", "1.0.0"),
+			q("1.2.3+b +c", "1.2.3"), q("1.2.3\u00a01.2.3", "1.2.3"), q("2.*1.0", "2.1.0"),
+		},
 		"cargo":   {q(">=18446744073709551616.0.0", "1.0.0")},
 		"npm+all": {q("1 - =1.2.3", "1.0.0")},
 		"helm": {

@@ -235,7 +235,11 @@ func (g generator) joinedBy(n int, f func() string, by ...string) string {
 }
 
 func (g generator) cargoRange() string {
-	return g.joined(func() string {
+	n := 1 + g.IntN(3)
+	if g.IntN(50) == 0 {
+		return g.joinedBy(31+g.IntN(3), func() string { return ">=" + g.number() }, ",") // 32 are the limit
+	}
+	return g.joinedBy(n, func() string {
 		if g.IntN(40) == 0 {
 			return g.invalid()
 		}
@@ -245,12 +249,12 @@ func (g generator) cargoRange() string {
 
 func (g generator) helmRange() string {
 	alternative := func() string {
-		if g.IntN(10) == 0 {
-			return g.partial() + g.pick(" - ", "  -  ") + g.partial()
-		}
 		return g.joined(func() string {
-			if g.IntN(60) == 0 {
+			switch g.IntN(60) {
+			case 0:
 				return g.invalid()
+			case 1, 2, 3:
+				return g.partial() + g.pick(" - ", "  -  ") + g.partial()
 			}
 			return g.pick("", "=", "!=", "<", "<=", "=<", ">", ">=", "=>", "~", "~>", "^") + g.pick("", " ") + g.partial()
 		}, " ", ", ", ",")

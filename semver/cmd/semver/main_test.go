@@ -443,8 +443,18 @@ func TestBrokenStreams(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{
-		{"valid"}, {"valid", "-json"}, {"sort"}, {"filter"}, {"max"}, {"gate", "-range", "^1"}, {"bump", "patch"}, {"help"},
-		{"compare", "1.0.0", "1.0.0"}, {"diff", "1.0.0", "1.0.0"}, {"range", "show", "^1"}, {"why", "^1", "1.0.0"},
+		{"valid"},
+		{"valid", "-json"},
+		{"sort"},
+		{"filter"},
+		{"max"},
+		{"gate", "-range", "^1"},
+		{"bump", "patch"},
+		{"help"},
+		{"compare", "1.0.0", "1.0.0"},
+		{"diff", "1.0.0", "1.0.0"},
+		{"range", "show", "^1"},
+		{"why", "^1", "1.0.0"},
 		{"osv", filepath.Join("testdata", "tasks", "advisory.json")},
 	} {
 		if got := semvercmd.Run(context.Background(), args, strings.NewReader("1.0.0\n"), failing{}, io.Discard); got != 2 {

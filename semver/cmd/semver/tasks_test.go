@@ -75,12 +75,19 @@ func TestTasks(t *testing.T) {
 // TestReadmeShowsTasks checks that the command lines in the README are those
 // that TestTasks runs, with their output.
 func TestReadmeShowsTasks(t *testing.T) {
-	tasks := read(t, "testdata/tasks.txt")
+	tasks, shown := read(t, "testdata/tasks.txt"), 0
 	for block := range strings.SplitSeq(read(t, "../../../README.md"), "```") {
 		body, ok := strings.CutPrefix(block, "console\n$ semver ")
-		if ok && !strings.Contains(tasks, strings.TrimSpace("$ semver "+body)) {
+		if !ok {
+			continue
+		}
+		shown++
+		if !strings.Contains(tasks, strings.TrimSpace("$ semver "+body)) {
 			t.Errorf("README.md: not in testdata/tasks.txt: %s", body)
 		}
+	}
+	if shown != 5 {
+		t.Errorf("README.md shows %d tasks, want 5", shown)
 	}
 }
 
