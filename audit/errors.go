@@ -94,7 +94,7 @@ type FieldError struct {
 
 	rule  string // the broken rule, without any value
 	class error  // ErrInvalid or ErrUnset
-	hidden
+	cause hidden // the error of the Check function, if any
 }
 
 // A hidden error is found by errors.Is and errors.As, but not by programs that
@@ -130,7 +130,14 @@ func (e *FieldError) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, e.Er
 
 // Is reports whether target is the class, or matches the error of the Check
 // function.
-func (e *FieldError) Is(target error) bool { return target == e.class || e.hidden.Is(target) }
+func (e *FieldError) Is(target error) bool { return target == e.class || e.cause.Is(target) }
+
+// As finds target in the error of the Check function.
+func (e *FieldError) As(target any) bool { return e.cause.As(target) }
+
+// Hidden returns the error of the Check function, for packages of this library
+// that read the properties of errors.
+func (e *FieldError) Hidden() error { return e.cause.Hidden() }
 
 // LogValue returns target, field and code, but no value.
 func (e *FieldError) LogValue() slog.Value {

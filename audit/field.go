@@ -278,7 +278,7 @@ func (c *cell[T]) check(v T) error {
 		return nil
 	}
 	e := c.refusal("invalid", ErrInvalid)
-	e.hidden = hidden{func() error { return err }}
+	e.cause = hidden{func() error { return err }}
 	if rule, ok := errtree.Find[ruleError](err); ok {
 		e.rule = string(rule)
 	} else if !c.attr.Sensitive { // the text may contain the value
