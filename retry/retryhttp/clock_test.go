@@ -208,6 +208,12 @@ func TestAttemptsLeaveNothingWithTheCaller(t *testing.T) {
 	}
 }
 
+func TestLiftedDeadlineDoesNotEnd(t *testing.T) {
+	if err := retryhttp.ExpireAfterLift(); err != nil {
+		t.Errorf("err = %v, want nil", err)
+	}
+}
+
 // A response that has no body need not be closed, over HTTP/2 neither.
 func TestNoBodyLeavesNothingWithTheCaller(t *testing.T) {
 	parent := &counted{Context: t.Context(), done: make(chan struct{})}

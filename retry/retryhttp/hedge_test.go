@@ -69,6 +69,38 @@ func TestHedgeClosesTheLosers(t *testing.T) {
 	}
 }
 
+// An attempt that answers while the call ends closes its body, whoever of the
+// two is first.
+func TestHedgeClosesAnswersAtTheEnd(t *testing.T) {
+	for range 300 {
+		lost, answer := track("late"), make(chan bool)
+		ended := make(chan bool)
+		n := atomic.Int32{}
+		h := &retryhttp.Hedge{Base: tripperKeeps(func(*http.Request) (*http.Response, error) {
+			if n.Add(1) == 1 {
+				return response(200, track("first")), nil
+			}
+			<-answer
+			defer close(ended)
+			return response(200, lost), nil
+		})}
+		h.Policy.Delay = retry.AtOnce
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://example.com/", nil)
+		resp, err := h.RoundTrip(req)
+		close(answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		<-ended
+		for end := time.Now().Add(time.Second); lost.closed.Load() == 0; time.Sleep(10 * time.Microsecond) {
+			if time.Now().After(end) {
+				t.Fatal("the late answer is open")
+			}
+		}
+	}
+}
+
 func TestHedgeOfRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// A quick refusal does not beat a slow answer, and is returned if there

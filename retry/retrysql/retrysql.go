@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/redoubt-go/redoubt/internal/errtree"
@@ -104,8 +105,15 @@ func notBegun(ctx context.Context, err error) error {
 }
 
 // rolledBackWith returns the error of a function. If the rollback failed too,
-// the connection is broken: the database ends such a transaction by itself.
+// the connection is broken: the database ends such a transaction by itself. If
+// AttemptTimeout ended the transaction, err may be "query canceled", as lib/pq
+// returns, or sql.ErrTxDone, if a statement has no context.
 func rolledBackWith(ctx context.Context, err, rollbackErr error) error {
+	if context.Cause(ctx) == retry.ErrAttemptTimeout {
+		if state, _ := sqlState(err); state == "57014" || errtree.Is(err, sql.ErrTxDone) {
+			return fmt.Errorf("%w: %w", retry.ErrAttemptTimeout, err)
+		}
+	}
 	if rollbackErr == nil || errors.Is(rollbackErr, sql.ErrTxDone) || ctx.Err() != nil {
 		return err
 	}

@@ -186,6 +186,30 @@ func TestTxAttemptTimeout(t *testing.T) {
 	})
 }
 
+// A driver need not return the error of the context that ended a statement.
+func TestTxAttemptTimeoutOfADriver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		policy := retry.Policy{AttemptTimeout: time.Second}
+		for _, ended := range []error{pgError("57014"), fmt.Errorf("exec: %w", sql.ErrTxDone)} {
+			s := script{}
+			fn := func(ctx context.Context, x tx) error {
+				if s.run++; s.run == 1 {
+					<-ctx.Done()
+					return ended
+				}
+				return nil
+			}
+			if err := retrysql.Tx(t.Context(), policy, s.BeginTx, nil, fn); err != nil || s.run != 2 {
+				t.Errorf("%v: err = %v, run %d, want nil, 2", ended, err, s.run)
+			}
+			s = script{fn: []error{ended}} // not by the timeout
+			if err := retrysql.Tx(t.Context(), policy, s.BeginTx, nil, s.do); !errors.Is(err, ended) || s.run != 1 {
+				t.Errorf("%v: err = %v, run %d, want the error, 1", ended, err, s.run)
+			}
+		}
+	})
+}
+
 // A function that outlives its caller's deadline is not committed.
 func TestTxDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
