@@ -103,8 +103,6 @@ func TestNext(t *testing.T) {
 	})
 }
 
-// A pause that depends on earlier pauses has the distribution that it has in
-// Do. Oracle: Do.
 func TestNextReportsNoEvent(t *testing.T) {
 	policy := constant(0, 2)
 	policy.OnEvent = func(_ context.Context, e retry.Event) { t.Errorf("event %v, want none", e) }
@@ -113,6 +111,8 @@ func TestNextReportsNoEvent(t *testing.T) {
 	}
 }
 
+// A pause that depends on earlier pauses has the distribution that it has in
+// Do. Oracle: Do.
 func TestNextDrawsEarlierPausesAgain(t *testing.T) {
 	b := retry.Decorrelated{Base: time.Second, Max: time.Hour}
 	policy := retry.Policy{MaxAttempts: retry.Unlimited, Backoff: b}
