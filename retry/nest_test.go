@@ -65,6 +65,12 @@ func TestNestedCallMakesOneAttempt(t *testing.T) {
 	checkEqual(t, len(p.starts), 1)
 	checkEqual(t, retry.Retryable(err), true) // the outer call decides
 
+	_, err = retry.Do(ctx, constant(0, 4), func(ctx context.Context) (int, error) {
+		return retry.Do(retry.Unnest(ctx), constant(0, 2), failing(errBoom).call)
+	})
+	checkIs(t, err, retry.ErrNested)
+	checkEqual(t, retry.Retryable(err), true) // also if a call inside retried
+
 	derived, cancel := context.WithTimeout(ctx, time.Hour)
 	defer cancel()
 	checkEqual(t, retry.Nested(derived), true)
