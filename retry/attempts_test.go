@@ -103,6 +103,26 @@ func TestAttemptsBodyThatGivesUpIsReported(t *testing.T) {
 	checkEqual(t, got, []string{"done 1 boom boom"})
 }
 
+func TestAttemptsBodyThatGivesUpIsSettled(t *testing.T) {
+	refused := verdict{retryable: true, rejected: true}
+	for _, tt := range []struct {
+		last error
+		want string
+	}{{errEarly, "failure 1 early"}, {retry.Permanent(errEarly), "verdict 1 early"}, {refused, "unmade 1 <nil>"}} {
+		outcomes := &ledger{}
+		policy := constant(0, 3)
+		policy.Budget = outcomes
+		var err error
+		for n := range policy.Attempts(t.Context(), &err) {
+			if err = errBoom; n == 2 {
+				err = tt.last
+				break
+			}
+		}
+		checkEqual(t, outcomes.settled, []string{"failure 0 boom", tt.want})
+	}
+}
+
 func TestAttemptsBreakKeepsTheErrorOfATimeout(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		policy := constant(0, 5)

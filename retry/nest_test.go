@@ -65,6 +65,12 @@ func TestNestedCallMakesOneAttempt(t *testing.T) {
 	checkEqual(t, len(p.starts), 1)
 	checkEqual(t, retry.Retryable(err), true) // the outer call decides
 
+	_, err = retry.Do(ctx, constant(0, 4), func(ctx context.Context) (int, error) {
+		return retry.Do(retry.Unnest(ctx), constant(0, 2), failing(errBoom).call)
+	})
+	checkIs(t, err, retry.ErrNested)
+	checkEqual(t, retry.Retryable(err), true) // also if a call inside retried
+
 	derived, cancel := context.WithTimeout(ctx, time.Hour)
 	defer cancel()
 	checkEqual(t, retry.Nested(derived), true)
@@ -131,5 +137,26 @@ func TestNestedCallsSettleOnce(t *testing.T) {
 		})
 		checkIs(t, err, retry.ErrPermanent)
 		checkEqual(t, outcomes.settled, []string{"failure 0 boom", "verdict 1 retry: not retryable after 1 attempt: boom"})
+	})
+}
+
+// A Poll pays for its retries itself, also inside an attempt with its budget.
+func TestNestedPollPays(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		outcomes := &ledger{}
+		policy := constant(time.Second, 2)
+		policy.Budget = outcomes
+		p, check := failing(errBoom, nil), failing(errEarly, nil)
+		_, err := retry.Do(t.Context(), policy, func(ctx context.Context) (int, error) {
+			if n, err := p.call(ctx); err != nil {
+				return n, err
+			}
+			return retry.Poll(ctx, policy, func(ctx context.Context) (int, bool, error) {
+				n, err := check.call(ctx)
+				return n, err == nil, err
+			})
+		})
+		checkEqual(t, err, nil)
+		checkEqual(t, outcomes.settled, []string{"failure 0 boom", "success 2 <nil>", "success 1 <nil>"})
 	})
 }

@@ -103,6 +103,14 @@ func TestNext(t *testing.T) {
 	})
 }
 
+func TestNextReportsNoEvent(t *testing.T) {
+	policy := constant(0, 2)
+	policy.OnEvent = func(_ context.Context, e retry.Event) { t.Errorf("event %v, want none", e) }
+	for n := range 3 {
+		policy.Next(n, time.Time{}, errBoom)
+	}
+}
+
 // A pause that depends on earlier pauses has the distribution that it has in
 // Do. Oracle: Do.
 func TestNextDrawsEarlierPausesAgain(t *testing.T) {

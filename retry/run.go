@@ -294,6 +294,10 @@ func (r *run) succeeded() {
 // abandoned ends a call whose loop body left after an attempt that failed.
 func (r *run) abandoned(err error) {
 	r.n = inc(r.n)
+	if r.p.Budget != nil && r.ctx.Err() == nil {
+		r.settle(r.p.judge(err), err)
+		r.refund()
+	}
 	if r.p.OnEvent != nil {
 		r.event(Event{Kind: KindDone, Attempt: r.n, Err: err, Reason: err})
 	}

@@ -41,6 +41,23 @@ func TestMaxElapsedHoldsAfterTheHook(t *testing.T) {
 	}
 }
 
+// A slow budget decides for a time.
+type slow time.Duration
+
+func (s slow) Withdraw(error) (int, bool)     { time.Sleep(time.Duration(s)); return 1, true }
+func (slow) Settle(retry.Outcome, int, error) {}
+
+func TestMaxElapsedHoldsAfterTheBudget(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		policy := constant(time.Second, 3)
+		policy.MaxElapsed, policy.Budget = 3*time.Second, slow(2*time.Second)
+		p := failing(errBoom)
+		_, err := retry.Do(t.Context(), policy, p.call)
+		checkIs(t, err, retry.ErrElapsed)
+		checkEqual(t, len(p.starts), 1)
+	})
+}
+
 // The tenth that is added to an asked pause does not make a call miss its
 // deadline or its limit.
 func TestAskedPauseFitsIntoTheTimeLeft(t *testing.T) {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// ExpireAfterLift returns the error of a clock whose deadline passes while it is
-// lifted.
+// ExpireAfterLift returns the error of a clock whose deadline is lifted and
+// then passes.
 func ExpireAfterLift() error {
 	c := new(clock)
 	c.start(context.Background(), time.Hour)

@@ -69,7 +69,7 @@ func TestHedgeClosesTheLosers(t *testing.T) {
 	}
 }
 
-// An attempt that answers while the call ends closes its body, whoever of the
+// An attempt that answers while the call ends closes its body, whichever of the
 // two is first.
 func TestHedgeClosesAnswersAtTheEnd(t *testing.T) {
 	for range 300 {

@@ -787,6 +787,26 @@ func TestRefusalsOfPolicy(t *testing.T) {
 	}
 }
 
+// The error of the first attempt is passed on, a later one is counted.
+func TestErrorsThatAreNotRetried(t *testing.T) {
+	for n := range 2 {
+		tr := &retryhttp.Transport{Policy: quick(3), Base: tripper(func(*http.Request) (*http.Response, error) {
+			if n--; n >= 0 {
+				return nil, errBoom
+			}
+			return nil, x509.UnknownAuthorityError{}
+		})}
+		sent := n + 1
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://example.com/", nil)
+		_, err := tr.RoundTrip(req)
+		_, same := err.(x509.UnknownAuthorityError)
+		e, counted := err.(*retry.Error)
+		if same != (sent == 1) || counted == same || counted && e.Attempts != sent {
+			t.Errorf("%d attempts: err = %T %v", sent, err, err)
+		}
+	}
+}
+
 func TestStatusErrorLogValue(t *testing.T) {
 	tr := &retryhttp.Transport{Policy: quick(2), Base: tripper(func(*http.Request) (*http.Response, error) {
 		resp := response(503, http.NoBody)

@@ -210,6 +210,24 @@ func TestTxAttemptTimeoutOfADriver(t *testing.T) {
 	})
 }
 
+// A rollback that fails because the time is over shows nothing about the
+// connection: the verdict of the function holds.
+func TestTxVerdictAfterTheTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		poor := errors.New("insufficient funds")
+		s := script{rollback: []error{io.EOF}}
+		policy := retry.Policy{AttemptTimeout: time.Second}
+		err := retrysql.Tx(t.Context(), policy, s.BeginTx, nil, func(context.Context, tx) error {
+			s.run++
+			time.Sleep(2 * time.Second)
+			return poor
+		})
+		if !errors.Is(err, poor) || s.run != 1 {
+			t.Errorf("err = %v after %d runs, want %v after 1", err, s.run, poor)
+		}
+	})
+}
+
 // A function that outlives its caller's deadline is not committed.
 func TestTxDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
