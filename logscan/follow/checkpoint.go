@@ -72,7 +72,7 @@ func noEOF(err error) error {
 
 // maxPlaces bounds the files of a checkpoint: the file of the record, and
 // renamed files into which a writer may still write.
-const maxPlaces = 4
+const maxPlaces = 8
 
 // A Checkpoint is a place in a log. It identifies the file by hashes of its
 // first KiB and of the 64 bytes before the place. It also contains the numbers

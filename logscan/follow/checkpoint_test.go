@@ -141,7 +141,7 @@ func TestCheckpointFile(t *testing.T) {
 	for _, text := range []string{
 		"", "follow-checkpoint v2", "follow-checkpoint v2 ", good + "x", good + " ", "x" + good, good[:60], good + " 4:2c8b",
 		"follow-checkpoint v2 -4:2c8b08da5ce60398e1f19af0e5dccc74:1:2:3", "follow-checkpoint v1 4:2c8b08da5ce60398e1f19af0e5dccc74:1:2:3",
-		good + strings.Repeat(" 4:2c8b08da5ce60398e1f19af0e5dccc74:1:2:3", 4), strings.Repeat("x", 1000),
+		good + strings.Repeat(" 4:2c8b08da5ce60398e1f19af0e5dccc74:1:2:3", 8), strings.Repeat("x", 1000),
 	} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -125,6 +125,7 @@ type dirLoop struct {
 	l        *loop
 	state    map[string]Checkpoint // of logs that are not followed yet
 	trails   map[string]*trail
+	listing  listing // of the latest search
 	searched time.Time
 	saved    time.Time
 	took     time.Duration // for the latest save
@@ -140,7 +141,7 @@ func (d *dirLoop) discover() {
 	if !first && now.Sub(d.searched) < d.Discover {
 		return
 	}
-	d.searched = now
+	d.searched, d.listing = now, listing{}
 	found := map[string]bool{}
 	for _, pattern := range d.Match {
 		names, err := d.find(pattern)
@@ -191,14 +192,14 @@ func (d *dirLoop) discover() {
 
 // find returns the files of a pattern, or of the folder that it names.
 func (d *dirLoop) find(pattern string) ([]string, error) {
-	names, err := glob(d.l.fsys, pattern)
+	names, err := d.listing.glob(d.l.fsys, pattern)
 	if err != nil {
 		return nil, err
 	}
 	var all []string
 	for _, name := range names {
 		if info, err := d.l.fsys.Stat(name); err == nil && info.IsDir() {
-			in, err := d.l.fsys.List(name)
+			in, err := d.listing.list(d.l.fsys, filepath.Clean(name))
 			if err != nil {
 				return nil, err
 			}

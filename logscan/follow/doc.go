@@ -10,14 +10,14 @@
 //		handle(rec)
 //	}
 //
-// A line is delivered when its newline is there, or when another file has
-// replaced the file.
+// A line is delivered when its newline is there, or when the file was left with
+// an unfinished line.
 //
 // # Continue after a restart
 //
 // Save a [Checkpoint] after handling a record, as often as you like. The next
-// run begins after that record: every record is handled at least once. Keep the
-// checkpoint in a folder of its own. Before the loop:
+// run begins after that record: every record is handled at least once. Before
+// the loop:
 //
 //	f := follow.Follower{Path: path}
 //	if c, err := follow.LoadCheckpoint(state); err == nil {
@@ -30,45 +30,56 @@
 //		fmt.Println(err)
 //	}
 //
+// # Many files
+//
+// A [Dir] follows all files that match patterns, also files that appear later,
+// and keeps their places in one file:
+//
+//	d := follow.Dir{Match: []string{dir}, State: state}
+//	for rec, err := range d.Records(ctx) {
+//		if err != nil {
+//			break
+//		}
+//		handle(rec)
+//	}
+//
 // # Rotation
 //
-// If the file was renamed or removed, a [Follower] reads it to its end, and for
-// Linger longer, before it opens the file in its place. Files that came and
-// were renamed in between are found among the rotated files, by their bytes: a
-// renamed or gzipped file is recognized, and a file that reuses a name or an
-// inode is not confused with another. Until there is a new file, the removed
-// file stays open.
+// At each change of the name, a [Follower] opens all files that had the name
+// since the last look, in order, and reads them one after the other. The bytes
+// of a file, not its name, decide whether it was read before: a renamed or
+// compressed file is recognized. A renamed file is looked at for Linger longer,
+// for late lines.
 //
-// If the file was truncated (copytruncate), a Follower first reads the rest of
-// its rotated copy, if the copy exists and is not compressed. Then it reads the
-// file from its beginning. It reports a [*GapError], because the bytes written
-// between the copy and the cut are lost.
+// If the file was truncated (copytruncate), the rest is read from its rotated
+// copy. The loop gets a [*GapError], because the bytes written between the copy
+// and the cut are lost.
 //
 // # Limits
 //
-//   - A rotation during the search for rotated files can be missed, without a
-//     [*GapError].
-//   - Files that rotate faster than Linger can be deleted before they are read.
-//   - After a restart, a rotated file is found again if it is plain or gzip.
-//   - After a failed read, the file is read again only if it is cut or
-//     replaced.
-//   - If Path is a symbolic link or contains [, * or ?, set Rotated: the
-//     default looks beside the link, and takes Path for a pattern.
-//   - A FIFO with the name of a rotated file blocks the loop.
+//   - Lines that are written and cut, or written and removed, between two looks
+//     leave no trace.
+//   - Files that are equal in their first KiB and in the 64 bytes before a
+//     place cannot be told apart by their bytes.
+//   - Lines that are written to a renamed file after Linger are found at the
+//     next rotation, or not at all.
+//   - After a restart, files beside a former target of a link are not found.
 //
 // # Choosing values
 //
 //   - [Follower.Poll]: the delay of a line. Polling works on every file system
-//     and costs five system calls; [Follower.Wake] can shorten it.
+//     and costs a system call; [Follower.Wake] can shorten it.
 //   - [Follower.Linger]: longer than the writer takes to open the new file
-//     after a rotation. Records of the new file wait as long.
+//     after a rotation.
+//   - [Follower.Rotated]: needed only for unusual names of rotated files.
 //
 // # Errors
 //
 // The loop is called with the errors of [logscan.Scanner.Records]. A
-// [*GapError] comes within a [*logscan.InputError], and the loop may continue
-// after it. An invalid Follower, such as a Follower without a Path, is a single
-// error. If the file does not exist, the loop waits for it.
+// [*GapError] comes within a [*logscan.InputError]. The loop may continue after
+// both: a file that cannot be read is tried again at every look, and its error
+// is reported once. An invalid Follower is a single error. If the file does not
+// exist, the loop waits for it.
 //
 // # Concurrency and cost
 //

@@ -11,6 +11,7 @@ import (
 // A Kind is the kind of an [Event].
 type Kind uint8
 
+// The kinds of events.
 const (
 	KindOpened    Kind = iota // reading of a file began
 	KindRotated               // another file has the name
@@ -33,7 +34,7 @@ func (k Kind) String() string {
 
 // An Event reports a change of a log that is followed.
 type Event struct {
-	Kind   Kind
+	Kind   Kind   // the change
 	Name   string // Follower.Name
 	Path   string // the path that is followed
 	Source string // the name of the file when it was opened

@@ -52,16 +52,12 @@ func Example() {
 	// true
 }
 
-// A restarted program continues after the last record that it handled. The
-// checkpoint is in a folder of its own: beside the log, its name could match
-// the patterns of rotated files.
+// A restarted program continues after the last record that it handled, also if
+// the log was rotated. The checkpoint may lie beside the log.
 func ExampleFollower() {
 	path, cleanup := logFile("one\ntwo\nthree\n")
 	defer cleanup()
-	state := filepath.Join(filepath.Dir(path), "state", "app.checkpoint")
-	if err := os.Mkdir(filepath.Dir(state), 0o700); err != nil {
-		panic(err)
-	}
+	state := path + "-checkpoint"
 	run := func(n int) {
 		f := follow.Follower{Path: path}
 		if c, err := follow.LoadCheckpoint(state); err == nil {
@@ -82,11 +78,18 @@ func ExampleFollower() {
 		}
 	}
 	run(2)
-	run(1)
+	if err := os.Rename(path, path+".1"); err != nil {
+		panic(err)
+	}
+	if err := os.WriteFile(path, []byte("four\n"), 0o600); err != nil {
+		panic(err)
+	}
+	run(2)
 	// Output:
 	// one
 	// two
 	// three
+	// four
 }
 
 func ExampleRecord() {
@@ -129,4 +132,56 @@ func ExampleGapError() {
 	// Output:
 	// follow: "app.log": gap at byte 4096: truncated
 	// follow: "app.log": gap at byte 4096: truncated, 100 bytes lost
+}
+
+func ExampleDir() {
+	path, cleanup := logFile("one\n")
+	defer cleanup()
+	dir, state := filepath.Dir(path), filepath.Join(filepath.Dir(path), "state")
+	ctx, cancel := context.WithCancel(context.Background())
+	handle := func(rec follow.Record) {
+		fmt.Println(filepath.Base(rec.Source), string(rec.Line))
+		cancel()
+	}
+	d := follow.Dir{Match: []string{dir}, State: state}
+	for rec, err := range d.Records(ctx) {
+		if err != nil {
+			break
+		}
+		handle(rec)
+	}
+	// Output:
+	// app.log one
+}
+
+// The numbers of a loop, and its events.
+func ExampleCounters() {
+	path, cleanup := logFile("one\ntwo\n")
+	defer cleanup()
+	counters := &follow.Counters{Name: "app"}
+	f := follow.Follower{Path: path, StopAtEOF: true, Stats: counters}
+	for range f.Records(context.Background()) {
+	}
+	st := counters.Stats()
+	fmt.Println(st.Name, st.Files, st.ReadBytes, st.LagBytes, st.Gaps)
+	// Output:
+	// app 1 8 0 0
+}
+
+func ExampleEvent() {
+	path, cleanup := logFile("one\n")
+	defer cleanup()
+	f := follow.Follower{Name: "app", Path: path, StopAtEOF: true}
+	f.OnEvent = func(_ context.Context, e follow.Event) { fmt.Println(e.Kind, e.Name, e.Offset) }
+	for range f.Records(context.Background()) {
+	}
+	// Output:
+	// opened app 0
+	// caught up app 4
+}
+
+func ExampleKind() {
+	fmt.Println(follow.KindGap, follow.Kind(99))
+	// Output:
+	// gap Kind(99)
 }

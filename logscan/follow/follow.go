@@ -26,8 +26,8 @@ type Follower struct {
 	Path string
 
 	// Rotated are patterns of the names that rotation gives to the file, with
-	// the rules of [path/filepath.Match]. Nil means ".[0-9]*", "-[0-9]*", ".old"
-	// and ".old.*" behind the name of the file that Path leads to.
+	// the rules of [path/filepath.Match]. Nil means ".[0-9]*", "-[0-9]*",
+	// ".old" and ".old.*" behind the name of the file that Path leads to.
 	Rotated []string
 
 	// Poll is the pause between two looks at the file. Zero means 250 ms. A
@@ -48,9 +48,9 @@ type Follower struct {
 	Flush time.Duration
 
 	// From is the place where the loop begins: after the record of the
-	// checkpoint. If its file is not found, the loop gets a [*GapError]. Then it
-	// reads the rotated files that were written later, and Path from its start.
-	// Nil means the start of Path.
+	// checkpoint. If its file is not found, the loop gets a [*GapError]. Then
+	// it reads the rotated files that were written later, and Path from its
+	// start. Nil means the start of Path.
 	From *Checkpoint
 
 	// AtEnd begins with the last unfinished line of Path. It has no effect with

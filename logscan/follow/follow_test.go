@@ -294,7 +294,7 @@ func everyLineOnce(t *testing.T, seed uint64, f follow.Follower) (problem string
 		f := f.On(m)
 		w := watch(t, f)
 		var want, got []string
-		cur, part, rotated, gaps := m.create("log"), "", 0, 0
+		cur, part, rotated, gaps := m.create("log"), "", 1000, 0
 		line := func() string { want = append(want, fmt.Sprintf("line-%d", len(want))); return want[len(want)-1] + "\n" }
 		cur.write(line()) // a file that is rotated before it is seen is not followed
 		pass(time.Minute)

@@ -68,33 +68,55 @@ func (osFS) List(dir string) ([]string, error) {
 	return f.Readdirnames(-1)
 }
 
+// A listing keeps the sorted names of folders.
+type listing map[string][]string
+
+// list returns the names in dir.
+func (l listing) list(fsys fileSystem, dir string) ([]string, error) {
+	if names, ok := l[dir]; ok {
+		return names, nil
+	}
+	names, err := fsys.List(dir)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	l[dir] = names
+	return names, nil
+}
+
 // glob returns the names that match pattern, in order. In contrast to
 // filepath.Glob it returns errors: a folder that cannot be read is not empty.
-func glob(fsys fileSystem, pattern string) ([]string, error) {
+func (l listing) glob(fsys fileSystem, pattern string) ([]string, error) {
 	dir, base := filepath.Split(pattern)
 	dirs := []string{dir}
-	if hasMeta(dir) {
+	wild := hasMeta(dir)
+	if wild {
 		var err error
-		if dirs, err = glob(fsys, strings.TrimRight(dir, string(filepath.Separator))); err != nil {
+		if dirs, err = l.glob(fsys, strings.TrimRight(dir, string(filepath.Separator))); err != nil {
 			return nil, err
 		}
 	}
+	prefix := base
+	if i := strings.IndexAny(base, `*?[\`); i >= 0 {
+		prefix = base[:i]
+	}
 	var names []string
 	for _, dir := range dirs {
-		all, err := fsys.List(filepath.Clean(dir))
-		if errors.Is(err, fs.ErrNotExist) || err != nil && hasMeta(pattern[:len(pattern)-len(base)]) {
+		all, err := l.list(fsys, filepath.Clean(dir))
+		if errors.Is(err, fs.ErrNotExist) || err != nil && wild {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		for _, name := range all {
-			if ok, _ := filepath.Match(base, name); ok { // Validate has checked the pattern
-				names = append(names, filepath.Join(dir, name))
+		i, _ := slices.BinarySearch(all, prefix)
+		for ; i < len(all) && strings.HasPrefix(all[i], prefix); i++ {
+			if ok, _ := filepath.Match(base, all[i]); ok { // Validate has checked the pattern
+				names = append(names, filepath.Join(dir, all[i]))
 			}
 		}
 	}
-	slices.Sort(names)
 	return names, nil
 }
 

@@ -25,19 +25,21 @@ type generation struct {
 	name     string
 	packed   bool
 	dev, ino uint64
-	pos      int64     // how far it was read, in bytes of the decoded stream
-	size     int64     // stored bytes seen
-	at       time.Time // the file's time when size was seen
-	grown    time.Time // when size was seen to change
-	head     []byte    // the first bytes, as they were read
-	tail     []byte    // the bytes before pos, as they were read
-	searched int64     // no record ends between pos and here
-	lines    int64     // lines that were read since reading began
-	dirty    bool      // there may be more to read
-	done     bool      // there is nothing more to read
-	fails    int       // failed reads in a row
-	left     time.Time // when another file took its name
-	gap      *GapError // reported when the generation is left
+	pos      int64       // how far it was read, in bytes of the decoded stream
+	size     int64       // stored bytes seen
+	at       time.Time   // the file's time when size was seen
+	grown    time.Time   // when size was seen to change
+	head     []byte      // the first bytes, as they were read
+	tail     []byte      // the bytes before pos, as they were read
+	peek     []byte      // the first bytes when the file was opened, until they are read
+	searched int64       // no record ends between pos and here
+	lines    int64       // lines that were read since reading began
+	dirty    bool        // there may be more to read
+	done     bool        // there is nothing more to read
+	fails    int         // failed reads in a row
+	left     time.Time   // when another file took its name
+	gap      *GapError   // reported when the generation is left
+	copyOf   *generation // the current file, whose first bytes these are
 }
 
 func (g *generation) close() {
@@ -49,11 +51,20 @@ func (g *generation) close() {
 
 // place returns the place up to which g was read.
 func (g *generation) place() place {
-	p := place{offset: g.pos, dev: g.dev, ino: g.ino, at: g.at.UnixNano()}
+	p := place{offset: g.pos, dev: g.dev, ino: g.ino, at: g.time()}
 	if g.pos > 0 {
 		p.sum = sums(g.head, g.tail)
 	}
 	return p
+}
+
+// time returns the time of the file, before which no later file was written. A
+// packed file was written later.
+func (g *generation) time() int64 {
+	if g.packed {
+		return 0
+	}
+	return g.at.UnixNano()
 }
 
 // id identifies the file of g by its numbers and its first line, of which it
@@ -95,9 +106,16 @@ func (g *generation) load(offset int64) error {
 
 // intact reports whether the first bytes are still those that were read.
 func (g *generation) intact() (bool, error) {
+	if g.pos >= int64(len(g.peek)) {
+		g.peek = nil
+	}
+	want := g.head
+	if g.peek != nil {
+		want = g.peek
+	}
 	var buf [headSize]byte
-	n, err := g.file.ReadAt(buf[:len(g.head)], 0)
-	return bytes.Equal(buf[:n], g.head), noEOF(err)
+	n, err := g.file.ReadAt(buf[:len(want)], 0)
+	return bytes.Equal(buf[:n], want), noEOF(err)
 }
 
 // took keeps the bytes that were read.
@@ -146,17 +164,25 @@ func (t *trail) next(g *generation, final bool) (*burst, error) {
 	if err := b.fill(); err != nil {
 		return nil, err
 	}
-	n := b.until() - g.pos
-	if n == 0 {
-		return nil, nil
+	if g.pos == 0 { // no bytes before it show a cut
+		if ok, err := g.intact(); err != nil || !ok {
+			return nil, errors.Join(err, cutIf(err == nil))
+		}
 	}
+	n := b.until() - g.pos
 	size := g.pos + n
+	if n == 0 {
+		return nil, cutIf(size < g.size)
+	}
 	if n == chunk { // the whole buffer
 		info, err := g.file.Stat()
 		if err != nil {
 			return nil, err
 		}
 		size = max(size, info.Size())
+	}
+	if size < g.size {
+		return nil, errCut
 	}
 	if size != g.size || g.grown.IsZero() {
 		g.size, g.grown = size, time.Now()
@@ -166,6 +192,9 @@ func (t *trail) next(g *generation, final bool) (*burst, error) {
 		b.end, err = b.boundary(size)
 	}
 	if err != nil || b.end == g.pos {
+		if err == nil && g.pos == 0 {
+			g.peek = bytes.Clone(b.buf[:min(n, headSize)])
+		}
 		return nil, err
 	}
 	return b, nil
@@ -376,7 +405,7 @@ func (b *burst) Close() error {
 // file was cut, it returns a place that is in no file.
 func (b *burst) place(offset int64) place {
 	g := b.g
-	p := place{offset: offset, dev: g.dev, ino: g.ino, at: g.at.UnixNano()}
+	p := place{offset: offset, dev: g.dev, ino: g.ino, at: g.time()}
 	head := g.head[:min(offset, int64(len(g.head)))]
 	from := offset - min(offset, tailSize)
 	if from >= b.at && offset <= b.until() {

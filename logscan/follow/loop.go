@@ -235,16 +235,17 @@ func (l *loop) wait(d time.Duration) (woken bool, err error) {
 
 // held counts a file that was opened. If too many are open, it closes a file at
 // rest.
-func (l *loop) held(*generation) {
+func (l *loop) held(keep *generation) {
 	l.opened++
 	l.count(func(s *Stats) { s.Open++ })
 	if l.dir == nil {
 		return
 	}
-	for tries := 0; l.opened > int64(l.dir.MaxOpen) && tries < len(l.trails); tries++ {
+	for tries := 0; l.opened > int64(l.dir.MaxOpen) && tries < min(len(l.trails), 1000); tries++ {
 		l.hand = (l.hand + 1) % len(l.trails)
 		t := l.trails[l.hand]
-		if g := t.cur; g != nil && g.file != nil && !g.dirty && len(t.queue) == 1 && t.queue[0] == g && g.left.IsZero() {
+		if g := t.cur; g != nil && g.file != nil && g.pos > 0 && g.pos == g.size && g != keep && (l.burst == nil || l.burst.g != g) &&
+			len(t.queue) == 1 && t.queue[0] == g && g.left.IsZero() {
 			l.release(g)
 		}
 	}

@@ -37,7 +37,10 @@ func (p packer) packed(head []byte) bool {
 // open returns the unpacked bytes of f from the first.
 func (p packer) open(f io.ReaderAt) (io.ReadCloser, error) {
 	br := bufio.NewReaderSize(io.NewSectionReader(f, 0, 1<<62), 32<<10)
-	head, _ := br.Peek(10)
+	head, err := br.Peek(10)
+	if noEOF(err) != nil {
+		return nil, err
+	}
 	var r io.ReadCloser
 	for _, d := range p.decoders {
 		if bytes.HasPrefix(head, []byte(d.Magic)) {

@@ -23,9 +23,10 @@ type sibling struct {
 	info    fs.FileInfo
 	place   // the end of the file, as it is stored
 	packed  bool
-	source  bool // packed, and the file that is being packed is still there
-	foreign bool // a checkpoint
-	moved   bool // beside another target of a link
+	from    int64 // where its unread bytes begin
+	source  bool  // packed, and the file that is being packed is still there
+	foreign bool  // a checkpoint
+	moved   bool  // beside another target of a link
 }
 
 // siblings opens the rotated files. It returns errUnstable if one of them is
@@ -52,7 +53,8 @@ func (t *trail) siblings(target string) (all []*sibling, names []string, err err
 	}
 	for _, s := range all {
 		s.source = s.packed && slices.ContainsFunc(all, func(o *sibling) bool {
-			return o != s && !o.packed && strings.HasPrefix(s.name, o.name+".")
+			rest, ok := strings.CutPrefix(s.name, o.name)
+			return ok && !o.packed && packing.FindString(rest) == rest && rest != ""
 		})
 	}
 	return all, names, nil
@@ -60,11 +62,34 @@ func (t *trail) siblings(target string) (all []*sibling, names []string, err err
 
 func closeAll(all []*sibling) {
 	for _, s := range all {
-		if s.file != nil {
+		if s != nil && s.file != nil {
 			s.file.Close()
 			s.file = nil
 		}
 	}
+}
+
+// take returns the file, which is then no longer closed with the siblings.
+func (s *sibling) take() file {
+	f := s.file
+	s.file = nil
+	if n, ok := f.(noted); ok {
+		return n.file
+	}
+	return f
+}
+
+// A noted file notes errors, so that a failed read is not taken for a
+// difference.
+type noted struct {
+	file
+	t *trail
+}
+
+func (f noted) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.file.ReadAt(p, off)
+	f.t.note(noEOF(err))
+	return n, err
 }
 
 func (t *trail) sibling(name string) (*sibling, error) {
@@ -75,7 +100,7 @@ func (t *trail) sibling(name string) (*sibling, error) {
 		}
 		return nil, err
 	}
-	s := &sibling{name: name, file: f}
+	s := &sibling{name: name, file: noted{f, t}}
 	head := make([]byte, tailSize)
 	n := 0
 	if s.info, err = f.Stat(); err == nil {
@@ -94,7 +119,7 @@ func (t *trail) sibling(name string) (*sibling, error) {
 	}
 	s.dev, s.ino = t.l.fsys.ID(s.info)
 	s.place.at = s.info.ModTime().UnixNano()
-	s.packed = t.l.packer.packed(head[:n])
+	s.packed = t.l.packer.packed(head[:n]) || n < 10 && packing.MatchString(name) // being packed
 	s.foreign = bytes.HasPrefix(head[:n], []byte(magic))
 	return s, nil
 }
@@ -106,8 +131,12 @@ func (t *trail) names(target string) (names []string, err error) {
 	if t.target != "" && t.target != target {
 		patterns = append(append(t.patterns(t.target), literal(t.target)), patterns...)
 	}
+	folders := listing{}
+	if t.l.dir != nil && !t.begun { // one list for all files that are found
+		folders = t.l.dir.listing
+	}
 	for _, pattern := range patterns {
-		more, err := glob(t.l.fsys, pattern)
+		more, err := folders.glob(t.l.fsys, pattern)
 		if err != nil {
 			return nil, err
 		}
@@ -147,10 +176,10 @@ func (p place) in(s *sibling) bool {
 	if s.file == nil || !p.is(s.place) || s.offset < p.offset {
 		return false
 	}
-	if p.offset == 0 {
-		return p.numbered()
+	if p.offset == 0 { // what was written to an empty file since is not known
+		return p.numbered() && s.offset == 0 && s.place.at == p.at
 	}
-	ok, _ := p.of(s.file)
+	ok, _ := p.of(s.file) // s.file notes errors
 	return ok
 }
 
@@ -176,9 +205,9 @@ func number(target, name string) []uint64 {
 // order sorts rotated files by age, the oldest first. The names decide, as long
 // as all have numbers: dates and times grow, and so do the numbers if oldest,
 // the name that the oldest file now has, is smaller than all of them.
-// Otherwise small numbers fall, unless the times of the files show that they
-// grow. If names do not decide, times do.
-func order(target string, all []*sibling, oldest string) {
+// Otherwise small numbers fall, unless timed and the times of the files show
+// that they grow. If names do not decide, times do.
+func order(target string, all []*sibling, oldest string, timed bool) {
 	dates, named := false, true
 	key := map[string][]uint64{}
 	for _, s := range all {
@@ -197,16 +226,26 @@ func order(target string, all []*sibling, oldest string) {
 	}
 	slices.SortFunc(all, byName)
 	grow := dates
-	if first := number(target, oldest); oldest != "" && len(first) > 0 && len(all) > 0 {
-		grow = slices.Compare(first, key[all[0].name]) < 0
-	} else if !dates {
-		votes := 0
-		for i := range all[:max(len(all)-1, 0)] {
-			votes += all[i].info.ModTime().Compare(all[i+1].info.ModTime())
+	if first := number(target, oldest); !dates && oldest != "" && len(first) > 0 && len(all) > 0 {
+		larger := 0
+		for _, s := range all {
+			larger += slices.Compare(key[s.name], first)
 		}
+		grow = larger > 0
+	} else if timed && !dates {
+		// Packing may change times.
+		votes := ballot(slices.DeleteFunc(slices.Clone(all), func(s *sibling) bool { return s.packed }))
 		grow = votes < 0
 	}
 	if !grow {
 		slices.Reverse(all)
 	}
+}
+
+// ballot counts the neighbours that are older, less those that are newer.
+func ballot(all []*sibling) (votes int) {
+	for i := range all[:max(len(all)-1, 0)] {
+		votes += all[i].info.ModTime().Compare(all[i+1].info.ModTime())
+	}
+	return votes
 }

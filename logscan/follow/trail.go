@@ -2,6 +2,7 @@ package follow
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"io/fs"
@@ -36,6 +37,7 @@ type trail struct {
 	due     time.Time   // when a file at rest is looked at again
 
 	fresh bool       // found while a Dir was running: begins at its start
+	noted error      // a failed comparison
 	saved Checkpoint // Dir: as it was saved last
 	save  bool       // Dir: records were handled since
 }
@@ -107,17 +109,18 @@ func (t *trail) look() bool {
 		return t.vanished()
 	case err != nil:
 		t.fail(err)
-		return true // open files are read on
+		return t.cur == nil || t.cur.pos > 0 // open files are read on
 	}
 	t.absent = time.Time{}
 	if !t.begun || t.cur == nil {
-		return t.try(false)
+		return t.try(false) || t.begun
 	}
 	dev, ino := t.l.fsys.ID(info)
 	g := t.cur
 	switch {
 	case !(place{dev: dev, ino: ino}).is(place{dev: g.dev, ino: g.ino}) || !g.left.IsZero():
-		return t.try(false)
+		t.try(false)
+		return true // what is open is read on
 	case t.info != nil && info.Size() == t.info.Size() && info.ModTime().Equal(t.info.ModTime()) && !recent(info):
 		if t.failing != "" && !g.dirty {
 			t.failing = ""
@@ -127,11 +130,15 @@ func (t *trail) look() bool {
 	if g.packed && t.info != nil && info.Size() == t.info.Size() && info.ModTime().Equal(t.info.ModTime()) {
 		return true
 	}
-	if info.Size() == 0 && g.pos == 0 && t.info != nil && !info.ModTime().Equal(t.info.ModTime()) {
-		return t.try(true) // written and cut, perhaps
+	if !g.packed && (info.Size() < g.size || info.Size() == 0 && t.info != nil && (recent(info) || !info.ModTime().Equal(t.info.ModTime()))) {
+		return t.try(true) // cut, or written and cut, perhaps
 	}
-	g.dirty, t.info = true, info
-	g.at = info.ModTime()
+	if g.dirty = true; g.pos == 0 && g.size == 0 && len(g.peek) == 0 && !g.packed && t.info != nil && t.info.Size() == 0 && !t.try(true) {
+		return false // nothing shows a cut of a file of which nothing was read
+	}
+	if t.cur == g {
+		t.info, g.at = info, info.ModTime()
+	}
 	return true
 }
 
@@ -146,14 +153,17 @@ func recent(info fs.FileInfo) bool {
 func (t *trail) vanished() bool {
 	now := time.Now()
 	g := t.cur
-	if !t.begun {
-		return t.try(false)
+	if !t.begun && t.from != nil {
+		t.try(false)
 	}
-	if g == nil {
-		return true
+	if !t.begun || g == nil { // a link may lead nowhere: where rotated files are is not known
+		return t.begun
 	}
-	if g.file == nil && !g.done && t.absent.IsZero() && !t.try(false) {
-		return true
+	if t.absent.IsZero() || now.Sub(t.absent) < 3*time.Second {
+		t.try(false) // files may have had the name since
+		if g = t.cur; g == nil {
+			return true
+		}
 	}
 	if t.absent.IsZero() {
 		t.absent = now
@@ -192,7 +202,7 @@ func (t *trail) try(cut bool) bool {
 			break
 		}
 	}
-	return t.begun // what is open is read on
+	return false
 }
 
 // maxTries is the number of looks after which a rotated file that cannot be
@@ -206,10 +216,10 @@ func (t *trail) open() (*generation, fs.FileInfo, error) {
 		return nil, nil, err
 	}
 	info, err := f.Stat()
-	var head [10]byte
+	head := make([]byte, headSize)
 	n := 0
 	if err == nil {
-		n, err = f.ReadAt(head[:], 0)
+		n, err = f.ReadAt(head, 0)
 		err = noEOF(err)
 	}
 	if err != nil {
@@ -217,6 +227,9 @@ func (t *trail) open() (*generation, fs.FileInfo, error) {
 		return nil, nil, err
 	}
 	g := &generation{file: f, name: t.path, packed: t.l.packer.packed(head[:n]), size: info.Size(), at: info.ModTime(), dirty: true}
+	if !g.packed {
+		g.peek = head[:n:n]
+	}
 	g.dev, g.ino = t.l.fsys.ID(info)
 	return g, info, nil
 }
@@ -243,7 +256,7 @@ func (t *trail) sync(cut bool) error {
 	}()
 	target, err := t.l.fsys.Target(t.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		target, err = t.path, nil
+		target, err = cmp.Or(t.target, t.path), nil
 		if y != nil {
 			return errUnstable
 		}
@@ -258,6 +271,16 @@ func (t *trail) sync(cut bool) error {
 	if err := t.stable(target, names, y); err != nil {
 		return err
 	}
+	done, all, err = t.settle(y, info, target, names, all, cut)
+	if err == nil && done && y != nil {
+		t.target, t.info = target, info
+	}
+	return err
+}
+
+// settle changes the trail after the files were opened. It reports whether y is
+// now the current file, and returns the files that are still to be closed.
+func (t *trail) settle(y *generation, info fs.FileInfo, target string, names []string, all []*sibling, cut bool) (done bool, rest []*sibling, err error) {
 	all = slices.DeleteFunc(all, func(s *sibling) bool { // the patterns may match the name itself
 		mine := s.foreign || y != nil && s.numbered() && s.is(place{dev: y.dev, ino: y.ino}) || s.name == target
 		if mine {
@@ -265,22 +288,50 @@ func (t *trail) sync(cut bool) error {
 		}
 		return mine
 	})
+	t.noted = nil
+	t.absences(all)
+	if t.noted != nil {
+		return false, all, t.noted
+	}
 	switch {
-	case !t.begun:
-		done = t.begin(y, target, all)
+	case !t.begun && (y != nil || t.from != nil && t.find(t.from.places[0], all) != nil):
+		if done = t.begin(y, target, all); t.noted != nil { // again from the start
+			for _, g := range t.queue {
+				t.l.release(g)
+			}
+			for _, g := range t.late {
+				t.l.release(g)
+			}
+			t.queue, t.late, t.cur, t.known, done = nil, nil, nil, nil, false
+			return false, all, t.noted
+		}
 		t.begun = done
+	case y == nil && !t.begun:
+		return false, all, errUnstable
 	case y == nil:
-		t.reopen(all)
-		t.remember(all)
+		if opened := t.reopen(all); opened || t.noted != nil {
+			return false, all, t.noted // the next look goes on
+		}
+		if c := t.compare(nil, target, all, false); t.noted != nil {
+			return false, all, t.noted
+		} else if len(c.missed) > 0 {
+			t.advance(c, all, false)
+		}
 	case cut && (t.cur == nil || y.dev != t.cur.dev || y.ino != t.cur.ino):
-		return errUnstable // replaced meanwhile
+		return false, all, errUnstable // replaced meanwhile
 	default:
-		done = t.advance(y, target, all, cut)
+		c := t.compare(y, target, all, cut)
+		if t.noted != nil {
+			return false, all, t.noted
+		}
+		if err := t.stable(target, names, y); err != nil {
+			return false, all, err
+		}
+		if done = t.advance(c, all, cut); !done {
+			t.info, t.cur.peek = info, y.peek
+		}
 	}
-	if done && y != nil {
-		t.target, t.info = target, info
-	}
-	return nil
+	return done, all, nil
 }
 
 // stable reports errUnstable if the names or the current file have changed.
@@ -306,123 +357,235 @@ func (t *trail) stable(target string, names []string, y *generation) error {
 		return err
 	}
 	dev, ino := t.l.fsys.ID(info)
-	if dev != y.dev || ino != y.ino {
-		return errUnstable
+	if dev != y.dev || ino != y.ino || y.size == 0 && info.Size() > 0 && !y.packed {
+		return errUnstable // or perhaps cut
 	}
 	return nil
 }
 
-// advance makes y the current file. The rotated files that are not known lie
-// between the former current file and y.
-func (t *trail) advance(y *generation, target string, all []*sibling, cut bool) bool {
+// A change is the difference between two looks: the files between the former
+// current file, x, and the current file, y.
+type change struct {
+	x, y    *generation
+	cut     bool        // x no longer has the bytes that were read
+	renamed *sibling    // x
+	rest    *sibling    // contains the bytes of x that were not read
+	missed  []*sibling  // the files between, the oldest first
+	grown   []*sibling  // files that were read before, and are longer now
+	begun   []*sibling  // copies of y, which is about to be cut
+	early   *generation // the copy of x that was begun before x was read
+	packed  []place     // known files, of which there is a packed copy now
+	oldest  string      // the name that x has now
+	present bool        // x was found
+	back    *generation // y, if it was read before
+}
+
+// compare finds the files between t.cur and y. It changes nothing.
+func (t *trail) compare(y *generation, target string, all []*sibling, cut bool) *change {
 	x := t.cur
-	var missed []*sibling
-	rest, oldest, present := (*sibling)(nil), "", x == nil || cut
+	c := &change{x: x, y: y}
+	c.cut = cut || x != nil && x.file != nil && x.pos > 0 && !x.packed && !t.holds(x.file, x)
+	c.present = x == nil || c.cut
+	if y != nil {
+		t.returned(c)
+	}
 	for _, s := range all {
-		switch {
-		case x != nil && !cut && t.isGeneration(x, s):
-			oldest, present = s.name, true
-			x.name = s.name
-			if x.file == nil {
-				x.file, s.file = s.file, nil
-				t.l.held(x)
+		if x != nil && !c.cut && t.isGeneration(x, s) {
+			c.renamed, c.oldest, c.present = s, s.name, true
+			continue
+		}
+		if i := slices.IndexFunc(t.known, func(k known) bool { return k.in(s) }); i >= 0 {
+			if k := t.known[i]; k.read && !k.packed && s.offset > k.offset {
+				s.from = k.offset
+				c.missed = append(c.missed, s)
 			}
-		case t.isKnown(s), slices.ContainsFunc(t.queue, func(g *generation) bool { return g != x && t.isGeneration(g, s) }),
-			slices.ContainsFunc(t.late, func(g *generation) bool { return t.isGeneration(g, s) }), s.source:
+			continue
+		}
+		is := func(g *generation) bool { return g != x && t.isGeneration(g, s) }
+		switch {
+		case s.source, slices.ContainsFunc(t.queue, is), slices.ContainsFunc(t.late, is):
+		case s.moved && x != nil && s.info.ModTime().Before(x.at):
+		case t.isPart(c, s):
+		case t.isBegun(s, y):
+			c.begun = append(c.begun, s)
 		default:
-			missed = append(missed, s)
+			c.missed = append(c.missed, s)
 		}
 	}
-	missed = slices.DeleteFunc(missed, func(s *sibling) bool {
-		if s.moved && x != nil && s.info.ModTime().Before(x.at) {
-			return true
+	for _, g := range t.late {
+		if c.cut && g.copyOf == x && g.pos > x.pos && g.file != nil {
+			c.early = g
 		}
-		if x != nil && x.pos > 0 && rest == nil && (cut || x.file == nil) && t.contains(s, x.place()) {
-			rest, present = s, true
-			return true
-		}
-		if s.packed && !present && x != nil && !cut && x.file != nil {
-			if end, err := placeAt(x.file, x.size); err == nil && x.size > 0 && t.contains(s, end) {
-				oldest, present = s.name, true
-				return true
+	}
+	if c.cut && c.rest == nil && c.early == nil && x.pos > 0 { // a copy that was made before the latest read
+		order(target, c.missed, "", false)
+		for i, s := range slices.Backward(c.missed) {
+			if t.copyOf(s, x) {
+				c.missed = slices.Delete(c.missed, i, i+1)
+				break
 			}
 		}
-		return s.packed && t.packedKnown(s)
-	})
-	if cut && x != nil && x.pos == 0 && x.size == 0 && len(missed) == 0 {
-		y.close() // nothing was written, or it is gone without a trace
-		y.file = nil
-		x.dirty = false
-		t.info, _ = t.l.fsys.Stat(t.path)
+	}
+	if c.rest != nil {
+		c.oldest = c.rest.name
+	}
+	if t.target == "" || t.target == target {
+		order(target, c.missed, c.oldest, false)
+		return c
+	}
+	// The files beside the old target are older. It is the last of them.
+	var old, last, beside []*sibling
+	for _, s := range c.missed {
+		switch {
+		case s.name == t.target:
+			last = append(last, s)
+		case !s.moved && t.beside(t.target, s.name):
+			old = append(old, s)
+		default:
+			beside = append(beside, s)
+		}
+	}
+	order(t.target, old, c.oldest, false)
+	order(target, beside, "", false)
+	c.missed = slices.Concat(old, last, beside)
+	return c
+}
+
+// isBegun reports whether s is a copy of y, which is about to be cut.
+func (t *trail) isBegun(s *sibling, y *generation) bool {
+	return y != nil && !s.packed && s.offset > 0 && !y.packed && t.within(s.place, y.file)
+}
+
+// adoptBegun keeps a copy of y that is not needed unless y is cut before it is
+// read.
+func (t *trail) adoptBegun(s *sibling, y *generation) {
+	g := t.adopt(s)
+	t.queue = t.queue[:len(t.queue)-1]
+	if g.load(s.offset) != nil {
+		t.l.release(g)
+		return
+	}
+	g.copyOf = y
+	t.late = append(t.late, g)
+}
+
+// wasCut reports whether g was cut before the bytes of a copy of it were read.
+func (t *trail) wasCut(g *generation) bool {
+	t.noted = nil
+	for _, c := range t.late {
+		if c.copyOf == g && c.pos > g.pos && !t.within(c.place(), g.file) {
+			return true
+		}
+	}
+	return false
+}
+
+// isPart reports whether s is the copy of a file that is known, packed or not.
+func (t *trail) isPart(c *change, s *sibling) bool {
+	x := c.x
+	ofX := x != nil && x.pos > 0 && !s.packed && (c.cut || x.file == nil) && t.contains(s, x.place())
+	if s.packed {
+		var known bool
+		if known, ofX = t.packedKnown(c, s); known && !ofX {
+			return true
+		}
+	}
+	switch {
+	case ofX && c.rest == nil && (c.cut || x.file == nil):
+		c.rest, c.present = s, true
+	case ofX && s.packed:
+		c.oldest, c.present = s.name, true
+	default:
 		return false
 	}
-	if t.target != target && t.target != "" { // the files beside the old target are older
-		old := slices.Clone(missed)
-		missed = slices.DeleteFunc(missed, func(s *sibling) bool { return !s.moved && t.beside(t.target, s.name) })
-		old = slices.DeleteFunc(old, func(s *sibling) bool { return s.moved || !t.beside(t.target, s.name) })
-		var last []*sibling
-		if i := slices.IndexFunc(old, func(s *sibling) bool { return s.name == t.target }); i >= 0 {
-			last, old = append(last, old[i]), slices.Delete(old, i, i+1)
-		}
-		order(t.target, old, oldest)
-		order(target, missed, "")
-		missed = slices.Concat(old, last, missed)
-	} else {
-		if rest != nil {
-			oldest = rest.name
-		}
-		order(target, missed, oldest)
+	return true
+}
+
+// advance makes y the current file.
+func (t *trail) advance(c *change, all []*sibling, cut bool) bool {
+	x, y := c.x, c.y
+	if cut && x.pos == 0 && x.size == 0 && len(c.missed) == 0 && c.early == nil {
+		x.dirty = y.size > 0 // else nothing was written, or it is gone without a trace
+		return false
 	}
+	if c.renamed != nil {
+		x.name = c.renamed.name
+		if x.file == nil {
+			x.file = c.renamed.take()
+			t.l.held(x)
+		}
+	}
+	t.known = slices.DeleteFunc(t.known, func(k known) bool { return slices.Contains(c.packed, k.place) })
 	if x != nil {
-		t.leaveBehind(x, rest, cut, present, len(missed) > 0)
+		t.leaveBehind(c)
 	}
-	for _, s := range missed {
+	for _, s := range c.missed {
 		g := t.adopt(s)
-		if cut {
+		if s.from > 0 {
+			t.known = slices.DeleteFunc(t.known, func(k known) bool { return k.is(s.place) && k.read })
+			g.done = g.load(s.from) != nil
+		} else if cut {
 			g.gap = &GapError{Path: t.path, Lost: -1, Reason: "truncated"}
 		}
 	}
+	for _, s := range c.begun {
+		t.adoptBegun(s, y)
+	}
 	t.remember(all)
-	t.l.count(func(s *Stats) {
-		if cut {
-			s.Truncations++
-		} else {
-			s.Rotations += uint64(1 + len(missed))
-		}
-	})
 	kind := KindRotated
 	if cut {
 		kind = KindTruncated
 	}
+	t.l.count(func(s *Stats) {
+		if cut {
+			s.Truncations++
+		} else if x != nil {
+			s.Rotations += uint64(1 + len(c.missed))
+		}
+	})
 	if x != nil {
 		t.event(Event{Kind: kind, Source: x.name, Offset: x.pos})
 	}
-	t.become(y)
+	if y == nil {
+		t.headless()
+		return true
+	}
+	t.become(y, c.back)
 	return true
 }
 
+// headless makes the last file of the queue the current file while no file has
+// the name.
+func (t *trail) headless() {
+	t.cur = nil
+	if n := len(t.queue); n > 0 && !t.queue[n-1].done && !t.queue[n-1].packed {
+		t.cur = t.queue[n-1]
+		t.cur.left = time.Time{}
+	}
+}
+
 // leaveBehind ends x, which no longer has the name or no longer has its bytes.
-func (t *trail) leaveBehind(x *generation, rest *sibling, cut, present, more bool) {
-	x.left = time.Now()
-	x.dirty = true
-	if cut {
-		gap := &GapError{Path: t.path, Offset: x.pos, Lost: -1, Reason: "truncated"}
-		if rest == nil && x.size > x.pos {
-			gap.Lost = x.size - x.pos
+func (t *trail) leaveBehind(c *change) {
+	x := c.x
+	x.left, x.dirty = time.Now(), true
+	if c.cut {
+		x.gap = &GapError{Path: t.path, Offset: x.pos, Lost: -1, Reason: "truncated"}
+		if c.rest == nil && c.early == nil && x.size > x.pos {
+			x.gap.Lost = x.size - x.pos
 		}
-		x.gap = gap
 		t.l.release(x)
 		x.left = time.Time{}.Add(1) // nothing is written to it later
 	}
 	switch {
-	case rest != nil:
-		x.file, rest.file = rest.file, nil
-		x.name = rest.name
-		if rest.packed && !x.packed || rest.packed {
-			x.packed = true
-		}
+	case c.early != nil:
+		x.file, x.name, x.size, x.peek = c.early.file, c.early.name, c.early.pos, nil
+		c.early.file = nil
+		t.late = slices.DeleteFunc(t.late, func(g *generation) bool { return g == c.early })
+	case c.rest != nil:
+		x.file, x.name, x.size, x.peek = c.rest.take(), c.rest.name, c.rest.offset, nil
+		x.packed = c.rest.packed
 		t.l.held(x)
-	case cut:
+	case c.cut:
 		x.done = true
 	case x.file == nil:
 		x.done = true
@@ -430,7 +593,7 @@ func (t *trail) leaveBehind(x *generation, rest *sibling, cut, present, more boo
 			x.gap = &GapError{Path: t.path, Offset: x.pos, Lost: x.size - x.pos, Reason: "removed before it was read"}
 		}
 	}
-	if !present && more && x.gap == nil {
+	if !c.present && len(c.missed) > 0 && x.gap == nil {
 		x.gap = &GapError{Path: t.path, Offset: x.pos, Lost: -1, Reason: "rotated files may have been removed"}
 	}
 	if !slices.Contains(t.queue, x) {
@@ -441,10 +604,9 @@ func (t *trail) leaveBehind(x *generation, rest *sibling, cut, present, more boo
 // adopt appends a rotated file to the queue.
 func (t *trail) adopt(s *sibling) *generation {
 	g := &generation{
-		file: s.file, name: s.name, packed: s.packed, dev: s.dev, ino: s.ino,
+		file: s.take(), name: s.name, packed: s.packed, dev: s.dev, ino: s.ino,
 		size: s.info.Size(), at: s.info.ModTime(), left: time.Now(), dirty: true,
 	}
-	s.file = nil
 	t.l.held(g)
 	t.queue = append(t.queue, g)
 	t.began(g)
@@ -456,45 +618,46 @@ func (t *trail) began(g *generation) {
 	t.event(Event{Kind: KindOpened, Source: g.name, Offset: g.pos})
 }
 
-// become makes y the current file. If y was read before and has its name again,
-// reading goes on where it ended.
-func (t *trail) become(y *generation) {
-	back := func(g *generation) bool {
-		return g.file != nil && g.dev == y.dev && g.ino == y.ino && y.dev|y.ino != 0 && !g.done && t.holds(y, g)
-	}
-	if i := slices.IndexFunc(t.late, back); i >= 0 {
-		g := t.late[i]
-		t.late = slices.Delete(t.late, i, i+1)
-		g.left, g.name, g.dirty = time.Time{}, t.path, true
-		y.close()
-		t.queue, t.cur = append(t.queue, g), g
+// returned finds out whether y was read before and has its name again.
+func (t *trail) returned(c *change) {
+	y := c.y
+	if y.dev|y.ino == 0 || y.packed {
 		return
 	}
-	if i := slices.IndexFunc(t.queue, func(g *generation) bool { return back(g) && g.pos > 0 }); i >= 0 {
-		g := t.queue[i]
-		t.queue = append(slices.Delete(t.queue, i, i+1), g)
-		g.left, g.name, g.dirty = time.Time{}, t.path, true
-		y.close()
-		t.cur = g
-		return
-	}
-	for i, k := range t.known {
-		if k.read && k.dev == y.dev && k.ino == y.ino && k.numbered() && k.offset > 0 {
-			if ok, _ := k.of(y.file); ok && y.load(k.offset) == nil {
-				t.known = slices.Delete(t.known, i, i+1)
-				break
-			}
+	for _, g := range slices.Concat(t.late, t.queue) {
+		if g != c.x && g.file != nil && !g.done && !g.packed && g.pos > 0 && g.dev == y.dev && g.ino == y.ino && t.holds(y.file, g) {
+			c.back = g
+			return
 		}
 	}
+	for _, k := range t.known {
+		if k.read && k.dev == y.dev && k.ino == y.ino && k.offset > 0 && t.within(k.place, y.file) {
+			t.note(y.load(k.offset))
+			return
+		}
+	}
+}
+
+// become makes y the current file. If back is not nil, it is the same file, and
+// reading goes on where it ended.
+func (t *trail) become(y, back *generation) {
+	if back != nil {
+		is := func(g *generation) bool { return g == back }
+		t.late, t.queue = slices.DeleteFunc(t.late, is), slices.DeleteFunc(t.queue, is)
+		back.left, back.name, back.dirty = time.Time{}, t.path, true
+		y.close()
+		t.queue, t.cur = append(t.queue, back), back
+		return
+	}
+	t.known = slices.DeleteFunc(t.known, func(k known) bool { return k.read && k.numbered() && k.dev == y.dev && k.ino == y.ino })
 	t.l.held(y)
 	t.queue, t.cur = append(t.queue, y), y
 	t.began(y)
 }
 
-// holds reports whether y contains the bytes that were read of g.
-func (t *trail) holds(y, g *generation) bool {
-	ok, err := g.place().of(y.file)
-	return ok && err == nil
+// holds reports whether f contains the bytes that were read of g.
+func (t *trail) holds(f io.ReaderAt, g *generation) bool {
+	return t.within(g.place(), f)
 }
 
 // isGeneration reports whether s is the file of g.
@@ -512,29 +675,49 @@ func (t *trail) isGeneration(g *generation, s *sibling) bool {
 	if g.pos == 0 {
 		return p.numbered()
 	}
-	ok, _ := p.of(s.file)
+	return t.within(p, s.file)
+}
+
+// within reports whether f contains the bytes before p. It notes an error: a
+// failed read is not a difference.
+func (t *trail) within(p place, f io.ReaderAt) bool {
+	ok, err := p.of(f)
+	t.note(err)
 	return ok
 }
 
-// isKnown reports whether s is a known file. Of a known file that was read and
-// has grown, the rest is delivered.
-func (t *trail) isKnown(s *sibling) bool {
+func (t *trail) note(err error) {
+	if err != nil && t.noted == nil {
+		t.noted = err
+	}
+}
+
+// copyOf reports whether s begins like g and is not longer than what was read.
+func (t *trail) copyOf(s *sibling, g *generation) bool {
+	if !s.packed {
+		head := make([]byte, min(int64(len(g.head)), s.offset))
+		return 0 < s.offset && s.offset <= g.pos && readAll(s.file, head, 0) == nil && bytes.HasPrefix(g.head, head)
+	}
+	r, err := t.l.packer.open(s.file)
+	if err != nil {
+		return false
+	}
+	defer r.Close()
+	head := make([]byte, headSize)
+	n, _ := io.ReadFull(r, head)
+	if n == 0 || !bytes.Equal(head[:min(n, len(g.head))], g.head[:min(n, len(g.head))]) {
+		return false
+	}
+	rest, err := io.Copy(io.Discard, r)
+	return err == nil && int64(n)+rest <= g.pos
+}
+
+// absences notes the known files that are no longer there.
+func (t *trail) absences(all []*sibling) {
 	for i := range t.known {
 		k := &t.known[i]
-		if k.in(s) {
-			k.absent = false
-			if k.read && !k.packed && s.offset > k.offset {
-				p := k.place
-				t.known = slices.Delete(t.known, i, i+1)
-				g := t.adopt(s)
-				if g.load(p.offset) != nil {
-					g.done = true
-				}
-			}
-			return true
-		}
+		k.absent = !slices.ContainsFunc(all, func(s *sibling) bool { return k.in(s) })
 	}
-	return false
 }
 
 // contains reports whether s contains the bytes before p, packed or not.
@@ -546,13 +729,14 @@ func (t *trail) contains(s *sibling, p place) bool {
 		found, _ := t.l.packer.matches(s.file, []place{p})
 		return len(found) > 0
 	}
-	ok, _ := p.of(s.file)
-	return ok
+	return t.within(p, s.file)
 }
 
 // packedKnown reports whether s is the packed copy of a known file, which is no
-// longer there, or of a file that is being read.
-func (t *trail) packedKnown(s *sibling) bool {
+// longer there, or of a file that is being read. That file may be x. If several
+// files begin alike, it is the copy of the longest.
+func (t *trail) packedKnown(c *change, s *sibling) (known, ofX bool) {
+	x, cut := c.x, c.cut
 	var places []place
 	var index []int
 	for i, k := range t.known {
@@ -561,43 +745,45 @@ func (t *trail) packedKnown(s *sibling) bool {
 		}
 	}
 	for _, g := range slices.Concat(t.queue, t.late) {
-		if g == t.cur && g.left.IsZero() && len(t.queue) > 0 && t.queue[len(t.queue)-1] == g && g.file == nil {
+		mark := -1
+		if g == x {
+			mark = -2
+		}
+		if g.packed {
 			continue
 		}
-		if g.packed || g.file == nil {
-			continue
-		}
-		if info, err := g.file.Stat(); err == nil && info.Size() > 0 {
-			if p, err := placeAt(g.file, info.Size()); err == nil {
-				places, index = append(places, p), append(index, -1)
+		p := g.place()
+		if g.file != nil && !(g == x && cut) {
+			info, err := g.file.Stat()
+			if t.note(err); err == nil {
+				end, err := placeAt(g.file, info.Size())
+				if t.note(noEOF(err)); err == nil {
+					p = end
+				}
 			}
+		}
+		if p.offset > 0 {
+			places, index = append(places, p), append(index, mark)
 		}
 	}
 	found, err := t.l.packer.matches(s.file, places)
 	if errors.Is(err, logscan.ErrUnsupported) {
-		return len(places) > 0 // it cannot be read in any case
+		return len(places) > 0, false // it cannot be read in any case
 	}
 	if len(found) == 0 {
-		return false
+		return false, false
 	}
-	if i := index[found[len(found)-1]]; i >= 0 {
-		t.known = slices.Delete(t.known, i, i+1)
+	i := index[found[len(found)-1]]
+	if i >= 0 {
+		c.packed = append(c.packed, t.known[i].place)
 	}
-	return true
+	return true, i == -2
 }
 
 // remember replaces the known files by the files that are there. A file that
 // was read and is gone is kept for a while: its packed copy may appear.
 func (t *trail) remember(all []*sibling) {
-	var kept []known
-	for _, k := range t.known {
-		if !slices.ContainsFunc(all, func(s *sibling) bool { return k.is(s.place) && k.numbered() }) {
-			k.absent = true
-			kept = append(kept, k)
-		} else if k.read {
-			kept = append(kept, k)
-		}
-	}
+	kept := slices.DeleteFunc(slices.Clone(t.known), func(k known) bool { return !k.read && !k.absent })
 	kept = kept[max(0, len(kept)-maxKnown):]
 	for _, s := range all {
 		if !slices.ContainsFunc(kept, func(k known) bool { return k.read && !k.absent && k.is(s.place) }) {
@@ -610,22 +796,24 @@ func (t *trail) remember(all []*sibling) {
 // maxKnown bounds the files that are known and no longer there.
 const maxKnown = 16
 
-// reopen finds the current file, which was closed, under another name.
-func (t *trail) reopen(all []*sibling) {
+// reopen finds the current file, which was closed, under another name. It
+// reports whether it has opened it.
+func (t *trail) reopen(all []*sibling) bool {
 	g := t.cur
 	if g == nil || g.file != nil {
-		return
+		return false
 	}
 	for _, s := range all {
 		if t.isGeneration(g, s) || g.pos > 0 && s.packed && t.contains(s, g.place()) {
-			g.file, s.file = s.file, nil
+			g.file = s.take()
 			g.packed = g.packed || s.packed
 			g.dirty = true
 			g.name = s.name
 			t.l.held(g)
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // begin finds the place where the trail begins.
@@ -633,10 +821,9 @@ func (t *trail) begin(y *generation, target string, all []*sibling) bool {
 	finish := func() bool {
 		t.remember(all)
 		if y != nil {
-			t.become(y)
-		} else if n := len(t.queue); n > 0 && !t.queue[n-1].done && !t.queue[n-1].packed {
-			t.cur = t.queue[n-1] // no other file has taken its name yet
-			t.cur.left = time.Time{}
+			t.become(y, nil)
+		} else {
+			t.headless()
 		}
 		return true
 	}
@@ -644,7 +831,7 @@ func (t *trail) begin(y *generation, target string, all []*sibling) bool {
 	case t.from != nil && t.from.n > 0:
 		return t.resume(y, target, all, finish)
 	case !t.l.Since.IsZero():
-		order(target, all, "")
+		order(target, all, "", true)
 		for _, s := range all {
 			if !s.source && !s.info.ModTime().Before(t.l.Since) {
 				t.adopt(s)
@@ -662,13 +849,11 @@ func (t *trail) begin(y *generation, target string, all []*sibling) bool {
 // toEnd moves g behind its last line.
 func (t *trail) toEnd(g *generation) {
 	var end, size int64
-	tail := []byte(nil)
 	count := func(b []byte) {
 		if i := bytes.LastIndexByte(b, '\n'); i >= 0 {
 			end = size + int64(i) + 1
 		}
 		size += int64(len(b))
-		tail = lastBytes(append(tail[:0:0], b[max(0, len(b)-tailSize):]...))
 	}
 	if g.packed {
 		r, err := t.l.packer.open(g.file)
@@ -680,65 +865,63 @@ func (t *trail) toEnd(g *generation) {
 		if r != nil {
 			r.Close()
 		}
-		g.load(end)
+		t.note(g.load(end))
 		return
 	}
-	info, err := g.file.Stat()
-	if err != nil {
-		return
-	}
-	for to := info.Size(); to > 0 && end == 0; {
+	for to := g.size; to > 0 && end == 0; {
 		from := max(0, to-chunk)
-		if readAll(g.file, t.l.scratch[:to-from], from) != nil {
+		if err := readAll(g.file, t.l.scratch[:to-from], from); err != nil {
+			t.note(noEOF(err))
 			return
 		}
 		size = from
 		count(t.l.scratch[:to-from])
 		to = from
 	}
-	g.load(end)
+	t.note(g.load(end))
 }
 
 // resume opens the files of the checkpoint, and then the files that are newer
 // than the file of its record.
 func (t *trail) resume(y *generation, target string, all []*sibling, finish func() bool) bool {
 	main := t.from.places[0]
-	order(target, all, "")
+	order(target, all, "", true)
 	for _, p := range t.from.places[1:t.from.n] {
 		if s := t.find(p, all); s != nil {
-			if g := t.adopt(s); g.packed || g.load(p.offset) == nil {
-				g.pos, g.dev, g.ino = p.offset, p.dev, p.ino
-			}
+			g := t.adopt(s)
+			t.note(g.load(p.offset))
+			g.dev, g.ino = p.dev, p.ino
 		}
 	}
+	if main.offset == 0 { // nothing of the file was read, and its number may be another file's
+		for _, s := range all {
+			if s.file != nil && !s.source && s.place.at >= main.at && !t.isBegun(s, y) {
+				t.adopt(s)
+			}
+		}
+		return finish()
+	}
 	mine := false
-	byNumbers := main.offset == 0
 	if y != nil {
-		if byNumbers {
-			mine = main.numbered() && main.is(place{dev: y.dev, ino: y.ino})
-		} else if y.packed {
+		if y.packed {
 			found, _ := t.l.packer.matches(y.file, []place{main})
 			mine = len(found) > 0
 		} else {
-			mine, _ = main.of(y.file)
+			mine = t.within(main, y.file)
 		}
 	}
 	if mine && !main.is(place{dev: y.dev, ino: y.ino}) { // a renamed file with the same bytes is nearer
 		mine = !slices.ContainsFunc(all, func(s *sibling) bool { return s.file != nil && s.numbered() && main.is(s.place) && t.contains(s, main) })
 	}
 	if mine {
-		if y.load(main.offset) != nil {
-			return false
-		}
+		t.note(y.load(main.offset))
 		return finish()
 	}
 	i := -1
 	if s := t.find(main, all); s != nil {
 		i = slices.Index(all, s)
 		g := t.adopt(s)
-		if g.load(main.offset) != nil {
-			return false
-		}
+		t.note(g.load(main.offset))
 		if y != nil && main.is(place{dev: y.dev, ino: y.ino}) && !main.is(s.place) {
 			g.gap = &GapError{Path: t.path, Offset: main.offset, Lost: -1, Reason: "truncated"}
 		}
@@ -752,7 +935,11 @@ func (t *trail) resume(y *generation, target string, all []*sibling, finish func
 		if s.file == nil || s.source {
 			continue
 		}
-		if i >= 0 && j > i || i < 0 && main.at != 0 && s.info.ModTime().UnixNano() >= main.at {
+		if t.isBegun(s, y) {
+			t.adoptBegun(s, y)
+			continue
+		}
+		if (i < 0 || j > i) && s.info.ModTime().UnixNano() >= main.at {
 			t.adopt(s)
 		}
 	}
@@ -763,14 +950,20 @@ func (t *trail) resume(y *generation, target string, all []*sibling, finish func
 // its bytes.
 func (t *trail) find(p place, all []*sibling) *sibling {
 	if p.offset == 0 {
-		if i := slices.IndexFunc(all, func(s *sibling) bool { return p.numbered() && p.is(s.place) }); i >= 0 {
+		if i := slices.IndexFunc(all, func(s *sibling) bool {
+			return s.file != nil && p.numbered() && p.is(s.place) && !s.packed && s.place.at >= p.at
+		}); i >= 0 {
 			return all[i]
 		}
 		return nil
 	}
-	for _, numbered := range []bool{true, false} {
+	for _, fits := range []func(s *sibling) bool{
+		func(s *sibling) bool { return p.numbered() && p.is(s.place) },
+		func(s *sibling) bool { return s.place.at >= p.at },
+		func(*sibling) bool { return true },
+	} {
 		for _, s := range all {
-			if !s.source && (!numbered || p.is(s.place)) && t.contains(s, p) {
+			if !s.source && fits(s) && t.contains(s, p) {
 				return s
 			}
 		}
@@ -795,6 +988,9 @@ func (t *trail) read() bool {
 		}
 		final := superseded && (time.Since(g.left) >= t.l.Linger || g.packed)
 		b, err := t.next(g, final)
+		if err == nil && t.wasCut(g) {
+			err = cmp.Or(t.noted, errCut)
+		}
 		if err != nil {
 			if t.trouble(g, err, superseded) {
 				continue
@@ -955,12 +1151,25 @@ func (t *trail) lateReads() bool {
 	for i := 0; i < len(t.late) && !t.l.stopped; i++ {
 		g := t.late[i]
 		over := time.Since(g.left) >= t.l.Linger
+		if c := g.copyOf; c != nil && c == t.cur && c.pos < g.pos {
+			continue // needed if the file is cut before it is read
+		}
 		b, err := t.next(g, over)
 		if b != nil {
+			g.copyOf = nil // it grows
 			t.l.deliver(b)
 			return true
 		}
-		if over || errors.Is(err, errCut) || err == io.EOF {
+		if err != nil && !errors.Is(err, errCut) {
+			t.fail(&logscan.InputError{Name: g.name, Offset: g.pos, Err: err})
+			if g.fails++; g.fails < maxTries {
+				if isStale(err) || g.fails%4 == 0 {
+					t.again(g)
+				}
+				continue
+			}
+		}
+		if over || err != nil {
 			t.late = slices.Delete(t.late, i, i+1)
 			i--
 			if g.size > g.pos {
