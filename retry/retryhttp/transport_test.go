@@ -568,6 +568,7 @@ func TestClassification(t *testing.T) {
 		{ok, x509.SystemRootsError{}, false},
 		{ok, &net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}, false},
 		{ok, &net.DNSError{IsTemporary: true}, true},
+		{ok, &net.DNSError{IsNotFound: true, IsTemporary: true}, true},
 		{ok, &net.DNSError{IsTimeout: true}, true},
 		{ok, errors.New("tls: failed to verify certificate: x509"), true}, // texts do not count
 		{scheme, errBoom, false},
