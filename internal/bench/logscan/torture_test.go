@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/redoubt-go/redoubt/logscan/follow"
 )
 
 // The modes of a writer under torture. Each begins a new file every 300 ms.
@@ -124,4 +126,32 @@ func torture(b *testing.B, mode, name string) (n int) {
 	}
 	f.Close()
 	return n
+}
+
+// BenchmarkFollowDirIdle measures the processor time of a follow.Dir over 1,000
+// files at rest, in percent.
+func BenchmarkFollowDirIdle(b *testing.B) {
+	dir := b.TempDir()
+	for i := range 1000 {
+		if err := os.WriteFile(fmt.Sprintf("%s/%04d.log", dir, i), []byte("line\n"), 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		for range (follow.Dir{Match: []string{dir}}).Records(ctx) {
+		}
+	}()
+	time.Sleep(14 * time.Second) // until all are at rest
+	var used, all time.Duration
+	for b.Loop() {
+		before, start := cpu(), time.Now()
+		time.Sleep(5 * time.Second)
+		used, all = used+cpu()-before, all+time.Since(start)
+	}
+	cancel()
+	<-done
+	b.ReportMetric(100*used.Seconds()/all.Seconds(), "cpu-%")
 }
