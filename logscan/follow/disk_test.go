@@ -37,7 +37,6 @@ type inode struct {
 	handles int
 	named   bool
 	lines   []int // the complete lines in data
-	readAt  int   // looks when the file was last read to its end
 }
 
 func newDisk() *disk {

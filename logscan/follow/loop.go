@@ -23,7 +23,6 @@ type loop struct {
 	stopped bool
 
 	burst  *burst // being delivered
-	open   int    // current files that are held open
 	opened int64  // all files that are open
 	lag    int64  // as it was counted last
 	hand   int    // the trail at which limit looks next

@@ -117,17 +117,6 @@ func (p packer) matches(f io.ReaderAt, places []place) (found []int, err error) 
 	return found, nil
 }
 
-// whole reports whether the file unpacks to its end.
-func (p packer) whole(f io.ReaderAt) error {
-	r, err := p.open(f)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	_, err = io.Copy(io.Discard, r)
-	return err
-}
-
 // sums returns the first halves of two hashes.
 func sums(head, tail []byte) (sum [16]byte) {
 	h, t := sha256.Sum256(head), sha256.Sum256(tail)

@@ -43,8 +43,6 @@ type world struct {
 
 	fd      *inode   // of the writer
 	half    string   // rest of a line that was written in part
-	old     []*inode // renamed files into which a writer may still write
-	oldAt   []time.Time
 	rotated []string // names, the oldest first
 	tasks   []func() // the next steps of operations in progress
 	stamp   int
@@ -59,7 +57,6 @@ type world struct {
 	quiet   time.Time // when the events have ended
 	budget  int       // events left
 	cancel  context.CancelFunc
-	cuts    int // cuts that a follower can notice
 }
 
 type line struct {

@@ -371,7 +371,6 @@ type change struct {
 	renamed *sibling    // x
 	rest    *sibling    // contains the bytes of x that were not read
 	missed  []*sibling  // the files between, the oldest first
-	grown   []*sibling  // files that were read before, and are longer now
 	begun   []*sibling  // copies of y, which is about to be cut
 	early   *generation // the copy of x that was begun before x was read
 	packed  []place     // known files, of which there is a packed copy now
@@ -1138,7 +1137,7 @@ func (t *trail) leave(g *generation) {
 // forget closes a file that was read, and makes it known.
 func (t *trail) forget(g *generation) {
 	t.l.release(g)
-	if g.packed || g.pos == 0 || g.dev|g.ino == 0 && false {
+	if g.packed || g.pos == 0 {
 		return
 	}
 	t.known = slices.DeleteFunc(t.known, func(k known) bool { return k.dev == g.dev && k.ino == g.ino && k.numbered() && !k.packed })
