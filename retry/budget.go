@@ -8,7 +8,7 @@ package retry
 //
 // For every attempt Do makes these method calls, in this order: Withdraw, if
 // the attempt is a retry, and Settle once the attempt has ended. An attempt
-// that a guard refused put no load on the service: it is not settled, and its
+// that a guard refused put no load on the service, so it is not settled. Its
 // cost pays for the next attempt, or is returned if there is none. An attempt
 // that ended with the context of its call, or in a panic, is not settled.
 type Budget interface {
