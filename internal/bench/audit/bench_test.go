@@ -499,7 +499,7 @@ func BenchmarkLogStruct(b *testing.B) {
 	m.RegisterMaskStringFunc("fixed", func(string, string) (string, error) { return "***", nil })
 	run(b, "go-mask", func() { l.Info("m", "user", must(m.Mask(p))) })
 	r := slog.New(redact.New(redact.Config{Next: slog.NewJSONHandler(io.Discard, nil)}))
-	t := tagged{p.Name, p.Key, p.Token, p.Pin}
+	t := tagged(p)
 	run(b, "redoubt-redact", func() { r.Info("m", "user", t) })
 }
 
