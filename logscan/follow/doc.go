@@ -64,6 +64,9 @@
 //   - Lines that are written to a renamed file after Linger are found at the
 //     next rotation, or not at all.
 //   - After a restart, files beside a former target of a link are not found.
+//   - A restart, or a copytruncate, that meets another change between two looks
+//     can deliver lines twice or lose them without a gap: in the simulation, 6
+//     of 10,000 hostile schedules.
 //
 // # Choosing values
 //
