@@ -141,8 +141,8 @@ func TestPanicsAndGoneClients(t *testing.T) {
 	h := audithttp.Middleware(c)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { cancel() }))
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil))
 	checkEqual(t, m.brief(), []string{
-		"alice http.get attempt", "alice http.get failure panic 200",
-		"alice http.get attempt", "alice http.get failure canceled 200",
+		"alice http.get attempt", "alice http.get failure panic 0",
+		"alice http.get attempt", "alice http.get failure canceled 0",
 	})
 }
 
@@ -214,4 +214,19 @@ func TestConfigIsChecked(t *testing.T) {
 		}
 	}()
 	audithttp.Middleware(audithttp.Config{})
+}
+
+// plain hides the methods of a writer that can flush.
+type plain struct{ http.ResponseWriter }
+
+func TestFlushReportsErrors(t *testing.T) {
+	m := &memory{}
+	h := audithttp.Middleware(audithttp.Config{Log: audit.New(audit.Config{Sink: m}), Actor: alice})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if err := http.NewResponseController(w).Flush(); !errors.Is(err, http.ErrNotSupported) {
+			t.Errorf("error %v, want %v", err, http.ErrNotSupported)
+		}
+		w.WriteHeader(500)
+	}))
+	h.ServeHTTP(plain{httptest.NewRecorder()}, httptest.NewRequest(http.MethodGet, "/x", nil))
+	checkEqual(t, m.brief(), []string{"alice http.get attempt", "alice http.get failure http_500 500"})
 }
