@@ -76,6 +76,7 @@ func TestOutcomes(t *testing.T) {
 		"body only":       {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") }, "alice http.get success  200"},
 		"early hints":     {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(103); w.WriteHeader(302) }, "alice http.get success  302"},
 		"twice":           {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404); w.WriteHeader(200) }, "alice http.get failure http_404 404"},
+		"upgraded":        {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(101) }, "alice http.get success  101"},
 		"forbidden":       {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }, "alice http.get denied http_403 403"},
 		"error":           {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, "alice http.get failure http_500 500"},
 		"copied":          {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.Copy(w, strings.NewReader("x")) }, "alice http.get success  200"},

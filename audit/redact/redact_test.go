@@ -343,3 +343,9 @@ func TestReplaceAttrMasksKeysOfRecords(t *testing.T) {
 		}
 	}
 }
+
+func TestGroupsInSecretGroups(t *testing.T) {
+	got := logged(t, redact.Config{}, func(l *slog.Logger) { l.WithGroup("credentials").WithGroup("x").With("a", 1).Info("m", "b", "v") })
+	checkEqual(t, got["credentials"], any(map[string]any{"x": map[string]any{"a": "***", "b": "***"}}))
+	checkEqual(t, attr(t, json.RawMessage(`"`+strings.Repeat("a", 64<<10)+`"`)), any("***"))
+}

@@ -288,3 +288,20 @@ func TestHTTPConforms(t *testing.T) {
 		}
 	})
 }
+
+// A redirect could carry the events to another host.
+func TestHTTPFollowsNoRedirects(t *testing.T) {
+	var paths []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		paths = append(paths, r.URL.Path)
+		if r.URL.Path == "/" {
+			http.Redirect(w, r, "/other", http.StatusTemporaryRedirect)
+		}
+	}))
+	h := siem.NewHTTP(siem.HTTPConfig{URL: server.URL, Format: siem.NDJSON(brief)})
+	err := h.WriteEvents(context.Background(), []*audit.Event{event("1")})
+	server.Close()
+	if !errors.Is(err, audit.ErrFailed) || len(paths) != 1 {
+		t.Errorf("error %v, paths %v", err, paths)
+	}
+}
