@@ -239,14 +239,16 @@ func (e *unrecordedError) Error() string {
 	return s
 }
 
-// Is reports whether target is the class, or a cause of the log's error.
+// Is reports whether target is the class, or matches the error of the work or
+// of the log. There is no Unwrap, because the error of the work may be the
+// ErrFailed of another guard.
 func (e *unrecordedError) Is(target error) bool {
-	return target == ErrUnrecorded ||
-		target != ErrFailed && target != ErrUncertain && errtree.Is(e.record, target)
+	return target == ErrUnrecorded || target != ErrFailed && target != ErrUncertain &&
+		(errtree.Is(e.work, target) || errtree.Is(e.record, target))
 }
 
-// Unwrap returns the error of the work.
-func (e *unrecordedError) Unwrap() error { return e.work }
+// As finds target in the error of the work.
+func (e *unrecordedError) As(target any) bool { return errtree.As(e.work, target) }
 
 // Retryable reports false: another call would do the work again.
 func (e *unrecordedError) Retryable() bool { return false }
@@ -260,7 +262,7 @@ func (e *unrecordedError) Rejected() bool { return false }
 // codeOf returns the code of a failure: the code of an opaque error, otherwise
 // "failed".
 func codeOf(err error) Code {
-	if o, ok := errtree.Find[*opaqueError](err); ok && o != nil && isName(string(o.code)) {
+	if o := (*opaqueError)(nil); errtree.As(err, &o) && o != nil && isName(string(o.code)) {
 		return o.code
 	}
 	return "failed"

@@ -250,3 +250,20 @@ func TestGuardRecordsWhyAndHowMuch(t *testing.T) {
 		checkEqual(t, e.Reason, "damaged")
 	}
 }
+
+func TestUnrecordedWorkNeverMatchesFailed(t *testing.T) {
+	errWork := errors.New("work")
+	for _, class := range []error{audit.ErrFailed, audit.ErrUncertain} {
+		m := &memory{}
+		g := audit.Guard{Log: newLog(m), Action: "order.refund"}
+		inner := audit.Opaque("inner", errors.Join(class, errWork))
+		for _, work := range []error{inner, errors.Join(class, errWork)} {
+			m.fail = nil
+			err := g.Do(alice(), func(context.Context) error { m.fail = errSink; return work })
+			checkIs(t, err, audit.ErrUnrecorded, errSink, errWork)
+			if errors.Is(err, class) {
+				t.Errorf("%v matches %v", err, class)
+			}
+		}
+	}
+}

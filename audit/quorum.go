@@ -28,9 +28,10 @@ type Member struct {
 	// Their errors go to [QuorumConfig.OnError] only.
 	BestEffort bool
 
-	// Filter keeps an event from this member by returning false. The member
-	// then counts as if it had stored the event. Filter must neither change nor
-	// keep the event. Nil passes every event.
+	// Filter keeps an event from this member by returning false. If no event of
+	// a write is left, the member does not count: Need is then at most the
+	// number of the other required members. Filter must neither change nor keep
+	// the event. Nil passes every event.
 	Filter func(*Event) bool
 }
 
@@ -155,13 +156,13 @@ func (q *Quorum) WriteEvents(ctx context.Context, events []*Event) error {
 		late = t.C
 	}
 	var errs []error
-	stored := 0
+	stored, need := 0, min(q.need, required)
 	for range required {
 		select {
 		case err := <-answers:
 			if err != nil {
 				errs = append(errs, err)
-			} else if stored++; stored == q.need {
+			} else if stored++; stored == need {
 				return nil
 			}
 			continue
@@ -174,7 +175,7 @@ func (q *Quorum) WriteEvents(ctx context.Context, events []*Event) error {
 	}
 	err = errors.Join(errs...)
 	if stored > 0 {
-		err = fmt.Errorf("%w: %w", classed(fmt.Sprintf("audit: stored by %d of %d sinks", stored, q.need), ErrUncertain), err)
+		err = fmt.Errorf("%w: %w", classed(fmt.Sprintf("audit: stored by %d of %d sinks", stored, need), ErrUncertain), err)
 	}
 	return err
 }
@@ -192,7 +193,7 @@ func (q *Quorum) post(ctx context.Context, events []*Event, answers chan<- error
 	closed := q.closed
 	for i, m := range q.members {
 		list[i] = &delivery{ctx: ctx, events: wanted[i]}
-		if !m.BestEffort {
+		if !m.BestEffort && len(wanted[i]) > 0 {
 			list[i].answer = answers
 			required++
 		}
@@ -205,7 +206,7 @@ func (q *Quorum) post(ctx context.Context, events []*Event, answers chan<- error
 		return 0, classed(q.op, ErrClosed)
 	}
 	for i, m := range q.members { // outside the lock: settle calls a hook
-		if errs[i] != nil || len(wanted[i]) == 0 {
+		if errs[i] != nil {
 			m.settle(list[i], errs[i])
 		}
 	}

@@ -202,3 +202,21 @@ func TestQuorumSurvivesGoexit(t *testing.T) {
 		t.Errorf("%v, %d events", err, len(m.events))
 	}
 }
+
+// A member that does not want an event has not stored it.
+func TestFilteredMembersDoNotCount(t *testing.T) {
+	ledger, copies := &memory{}, &memory{}
+	q := audit.NewQuorum(audit.QuorumConfig{Need: 1, Members: []audit.Member{
+		{Sink: copies, Filter: func(*audit.Event) bool { return false }}, {Sink: ledger},
+	}})
+	event := []*audit.Event{{Action: "a", Outcome: audit.Success}}
+	if err := q.WriteEvents(context.Background(), event); err != nil || len(ledger.events) != 1 {
+		t.Errorf("%v, %d events", err, len(ledger.events))
+	}
+	ledger.fail = errSink
+	checkIs(t, q.WriteEvents(context.Background(), event), errSink)
+	none := audit.NewQuorum(audit.QuorumConfig{Members: []audit.Member{{Sink: copies, Filter: func(*audit.Event) bool { return false }}}})
+	if err := none.WriteEvents(context.Background(), event); err != nil || len(copies.events) != 0 {
+		t.Errorf("%v, %d events", err, len(copies.events))
+	}
+}

@@ -87,9 +87,9 @@ func Outcome(status int) (audit.Outcome, audit.Code) {
 // Middleware returns a function that wraps a handler. Each request leaves an
 // event with the outcome Attempt before the handler runs, and an event with its
 // outcome afterwards. The second event has the attributes attempt, the ID of
-// the first, and status. If the handler panics, the code is "panic", and the
-// panic continues. If the client has gone before the handler wrote anything,
-// the code is "canceled".
+// the first, and status, which is 0 if no response began. If the handler
+// panics, the code is "panic", and the panic continues. If the client has gone
+// before the handler wrote anything, the code is "canceled".
 //
 // It panics with the error of [Config.Validate].
 func Middleware(c Config) func(http.Handler) http.Handler {
@@ -164,9 +164,10 @@ func (c *Config) serve(w http.ResponseWriter, r *http.Request, next http.Handler
 		case rw.status == 0 && ctx.Err() != nil:
 			e.Code = "canceled"
 		default:
-			e.Outcome, e.Code = c.Outcome(rw.code())
+			rw.begin() // as net/http does
+			e.Outcome, e.Code = c.Outcome(rw.status)
 		}
-		e.Attrs = []slog.Attr{slog.String("attempt", attempt), slog.Int("status", rw.code())}
+		e.Attrs = []slog.Attr{slog.String("attempt", attempt), slog.Int("status", rw.status)}
 		if err := c.Log.Record(context.WithoutCancel(ctx), e); err != nil && c.OnError != nil {
 			c.OnError(ctx, err)
 		}
@@ -208,14 +209,6 @@ type response struct {
 	status int // 0 before the header is written
 }
 
-// code returns the status that the client receives.
-func (w *response) code() int {
-	if w.status == 0 {
-		return http.StatusOK
-	}
-	return w.status
-}
-
 // WriteHeader remembers the first final status.
 func (w *response) WriteHeader(status int) {
 	if w.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
@@ -243,9 +236,15 @@ func (w *response) begin() {
 }
 
 // Flush is for handlers that assert http.Flusher.
-func (w *response) Flush() {
-	w.begin()
-	_ = http.NewResponseController(w.ResponseWriter).Flush()
+func (w *response) Flush() { _ = w.FlushError() }
+
+// FlushError is for http.ResponseController.
+func (w *response) FlushError() error {
+	err := http.NewResponseController(w.ResponseWriter).Flush()
+	if !errors.Is(err, http.ErrNotSupported) {
+		w.begin()
+	}
+	return err
 }
 
 // Hijack is for handlers that assert http.Hijacker.

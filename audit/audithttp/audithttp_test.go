@@ -76,6 +76,7 @@ func TestOutcomes(t *testing.T) {
 		"body only":       {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") }, "alice http.get success  200"},
 		"early hints":     {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(103); w.WriteHeader(302) }, "alice http.get success  302"},
 		"twice":           {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404); w.WriteHeader(200) }, "alice http.get failure http_404 404"},
+		"upgraded":        {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(101) }, "alice http.get success  101"},
 		"forbidden":       {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }, "alice http.get denied http_403 403"},
 		"error":           {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, "alice http.get failure http_500 500"},
 		"copied":          {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.Copy(w, strings.NewReader("x")) }, "alice http.get success  200"},
@@ -141,8 +142,8 @@ func TestPanicsAndGoneClients(t *testing.T) {
 	h := audithttp.Middleware(c)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { cancel() }))
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil))
 	checkEqual(t, m.brief(), []string{
-		"alice http.get attempt", "alice http.get failure panic 200",
-		"alice http.get attempt", "alice http.get failure canceled 200",
+		"alice http.get attempt", "alice http.get failure panic 0",
+		"alice http.get attempt", "alice http.get failure canceled 0",
 	})
 }
 
@@ -214,4 +215,19 @@ func TestConfigIsChecked(t *testing.T) {
 		}
 	}()
 	audithttp.Middleware(audithttp.Config{})
+}
+
+// plain hides the methods of a writer that can flush.
+type plain struct{ http.ResponseWriter }
+
+func TestFlushReportsErrors(t *testing.T) {
+	m := &memory{}
+	h := audithttp.Middleware(audithttp.Config{Log: audit.New(audit.Config{Sink: m}), Actor: alice})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if err := http.NewResponseController(w).Flush(); !errors.Is(err, http.ErrNotSupported) {
+			t.Errorf("error %v, want %v", err, http.ErrNotSupported)
+		}
+		w.WriteHeader(500)
+	}))
+	h.ServeHTTP(plain{httptest.NewRecorder()}, httptest.NewRequest(http.MethodGet, "/x", nil))
+	checkEqual(t, m.brief(), []string{"alice http.get attempt", "alice http.get failure http_500 500"})
 }

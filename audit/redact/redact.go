@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -80,9 +81,10 @@ type pattern struct {
 var defaultPatterns = []pattern{
 	{regexp.MustCompile(`\b(?:[Bb]earer|BEARER|[Bb]asic|BASIC)\s+([A-Za-z0-9._~+/=-]{8,})`), []string{"earer", "EARER", "asic", "ASIC"}},
 	{regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*`), []string{"eyJ"}},
-	{regexp.MustCompile(`://[^/\s:@]*:([^/\s]+)@`), []string{"://"}},
+	{regexp.MustCompile(`://[^/\s:]*:([^/\s]+)@`), []string{"://"}},
 	{regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[^-]|-[^-])*(?:-----END [A-Z ]*PRIVATE KEY-----)?`), []string{"PRIVATE KEY"}},
-	{regexp.MustCompile(`(?i)\b(?:[a-z0-9]+[_-])*(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key)"?\s*[=:]\s*("[^"]*"|[^\s"&,;]+)`), []string{"=", ":"}},
+	// A text in quotes may be cut off, or be JSON in a JSON text.
+	{regexp.MustCompile(`(?is)(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key)\\*["']?\s*[=:]\s*\[?\s*("(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\\"(?:[^"\\]|\\{2,}"?|\\[^"\\])*(?:\\")?|[^\s"&,;]+)`), []string{"=", ":"}},
 }
 
 // A rule is a Config, prepared.
@@ -251,8 +253,11 @@ func ReplaceAttr(c Config) func(groups []string, a slog.Attr) slog.Attr {
 	}
 	r := newRule(c)
 	return func(groups []string, a slog.Attr) slog.Attr {
-		if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey || a.Key == slog.SourceKey) {
-			return a
+		switch a.Value.Any().(type) {
+		case time.Time, slog.Level, *slog.Source: // of the record, not an attribute with such a key
+			if len(groups) == 0 && !r.secret(a.Key) {
+				return a
+			}
 		}
 		hide := false
 		for _, g := range groups {

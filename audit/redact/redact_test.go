@@ -279,3 +279,73 @@ func FuzzRedact(f *testing.F) {
 		}
 	})
 }
+
+type (
+	Account struct{ User, Key string }
+	named   struct {
+		Account `json:"credentials"`
+	}
+	omitted struct {
+		*Account `json:"-"`
+	}
+	tagged struct {
+		Account `audit:"account,sensitive"`
+	}
+	marshaled struct {
+		Card string `json:"card" audit:"card,sensitive"`
+	}
+)
+
+func (m marshaled) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]string{"card": m.Card})
+}
+func (m *marshaled) String() string { return m.Card }
+
+func TestEmbeddedAndTaggedFieldsAreMasked(t *testing.T) {
+	a := Account{"u", secret}
+	for _, test := range []struct{ v, want any }{
+		{named{a}, map[string]any{"credentials": "***"}},
+		{struct{ named }{named{a}}, map[string]any{"credentials": "***"}},
+		{omitted{&a}, map[string]any{}},
+		{tagged{a}, map[string]any{"User": "***", "Key": "***"}},
+		{marshaled{secret}, map[string]any{"card": "***"}},
+		{&marshaled{secret}, map[string]any{"card": "***"}},
+		{[]any{slog.String("pin", secret)}, []any{map[string]any{"pin": "***"}}},
+		{[]any{slog.GroupValue(slog.String("pin", secret))}, []any{map[string]any{"pin": "***"}}},
+	} {
+		got := attr(t, test.v)
+		if got == nil {
+			got = map[string]any{} // slog leaves out an empty group
+		}
+		checkEqual(t, got, test.want)
+	}
+}
+
+func TestPasswordsInTexts(t *testing.T) {
+	for _, s := range []string{
+		`{"dbPassword":"%s"}`, `{"accessToken": "%s"}`, `{\"password\":\"%s\"}`, `{\"password\":\"a\\\"%s\"}`, `{"password":"a\"%s"}`, `password='a %s'`,
+		`"password":"%s `, `{'password': '%s'}`, `{"X-Token":["%s"]}`, `map[Token:[%s]]`, `accessToken=%s`, `smtp://me@example.com:%s@host`,
+	} {
+		if got := fmt.Sprint(attr(t, fmt.Sprintf(s, secret))); strings.Contains(got, secret) {
+			t.Errorf("%s: %s", s, got)
+		}
+	}
+}
+
+func TestReplaceAttrMasksKeysOfRecords(t *testing.T) {
+	var b bytes.Buffer
+	l := slog.New(slog.NewJSONHandler(&b, &slog.HandlerOptions{AddSource: true, ReplaceAttr: redact.ReplaceAttr(redact.Config{})}))
+	for _, key := range []string{slog.TimeKey, slog.LevelKey, slog.SourceKey} {
+		b.Reset()
+		l.Info("m", key, "postgres://u:"+secret+"@host")
+		if s := b.String(); strings.Contains(s, secret) || !strings.Contains(s, `"level":"INFO"`) || !strings.Contains(s, `"source":{"function"`) {
+			t.Error(s)
+		}
+	}
+}
+
+func TestGroupsInSecretGroups(t *testing.T) {
+	got := logged(t, redact.Config{}, func(l *slog.Logger) { l.WithGroup("credentials").WithGroup("x").With("a", 1).Info("m", "b", "v") })
+	checkEqual(t, got["credentials"], any(map[string]any{"x": map[string]any{"a": "***", "b": "***"}}))
+	checkEqual(t, attr(t, json.RawMessage(`"`+strings.Repeat("a", 64<<10)+`"`)), any("***"))
+}

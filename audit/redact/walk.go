@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bytes"
+	"cmp"
 	"encoding"
 	"encoding/json"
 	"fmt"
@@ -74,25 +75,20 @@ func (w *walker) group(as []slog.Attr, hide bool, depth int) []slog.Attr {
 }
 
 func (w *walker) value(v slog.Value, hide bool, depth int) slog.Value {
-	switch v = v.Resolve(); v.Kind() {
+	v = v.Resolve()
+	if hide && v.Kind() != slog.KindGroup {
+		return slog.StringValue(w.rule.mask)
+	}
+	switch v.Kind() {
 	case slog.KindGroup:
 		if depth == maxDepth {
 			return slog.StringValue(cutMark)
 		}
 		return slog.GroupValue(w.group(v.Group(), hide, depth+1)...)
 	case slog.KindAny:
-		if hide {
-			return slog.StringValue(w.rule.mask)
-		}
 		return w.any(reflect.ValueOf(v.Any()), depth)
 	case slog.KindString:
-		if hide {
-			return slog.StringValue(w.rule.mask)
-		}
 		return slog.StringValue(w.text(v.String()))
-	}
-	if hide {
-		return slog.StringValue(w.rule.mask)
 	}
 	w.left -= 16
 	return v
@@ -108,15 +104,13 @@ func (w *walker) any(v reflect.Value, depth int) (out slog.Value) {
 	if !v.IsValid() {
 		return slog.AnyValue(nil)
 	}
-	if v.CanInterface() {
-		defer func() {
-			if recover() != nil {
-				out = slog.StringValue(w.rule.mask)
-			}
-		}()
-		if out, ok := w.method(v, depth); ok {
-			return out
+	defer func() {
+		if recover() != nil {
+			out = slog.StringValue(w.rule.mask)
 		}
+	}()
+	if out, ok := w.method(v, depth); ok {
+		return out
 	}
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
@@ -129,37 +123,44 @@ func (w *walker) any(v reflect.Value, depth int) (out slog.Value) {
 		return w.list(v, depth)
 	case reflect.String:
 		return slog.StringValue(w.text(v.String()))
-	case reflect.Bool:
-		return slog.BoolValue(v.Bool())
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return slog.Int64Value(v.Int())
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		return slog.Uint64Value(v.Uint())
-	case reflect.Float32, reflect.Float64:
-		return slog.Float64Value(v.Float())
+	case reflect.Func, reflect.Chan, reflect.UnsafePointer, reflect.Complex64, reflect.Complex128:
+		return slog.StringValue(v.Type().String())
 	}
-	return slog.StringValue(v.Type().String()) // a function, channel or complex number
+	return slog.AnyValue(v.Interface()) // a number or a bool
 }
 
 // method masks the form that a type chooses for itself, so that times, numbers
 // and identifiers keep their form. A String method counts only for types
-// without fields that could be searched.
+// without fields that could be searched. If a field has a sensitive tag, only
+// LogValue and Error count.
 func (w *walker) method(v reflect.Value, depth int) (slog.Value, bool) {
+	e := v
+	for e.Kind() == reflect.Pointer && !e.IsNil() {
+		e = e.Elem()
+	}
+	var plan []field
+	if e.Kind() == reflect.Struct {
+		plan = w.rule.planOf(e.Type())
+	}
 	switch x := v.Interface().(type) {
+	case slog.Value: // in a list or struct
+		return w.value(x, false, depth+1), true
+	case slog.Attr:
+		return slog.GroupValue(w.attr(x, false, depth+1)), true
 	case slog.LogValuer:
 		return w.value(slog.AnyValue(x), false, depth+1), true
-	case time.Time:
-		return slog.TimeValue(x), true
-	case time.Duration:
-		return slog.DurationValue(x), true
+	case time.Time, time.Duration:
+		return slog.AnyValue(x), true
 	case error:
 		return slog.StringValue(w.text(x.Error())), true
+	}
+	if slices.ContainsFunc(plan, func(f field) bool { return f.tagged }) {
+		return slog.Value{}, false
+	}
+	switch x := v.Interface().(type) {
 	case json.Number: // from another value
-		if i, err := x.Int64(); err == nil {
-			return slog.Int64Value(i), true
-		}
-		f, err := x.Float64()
-		return slog.Float64Value(f), err == nil
+		_, err := x.Float64()
+		return slog.AnyValue(x), err == nil && len(x) < 64
 	case json.Marshaler:
 		return w.json(x, depth), true
 	case encoding.TextMarshaler:
@@ -169,11 +170,7 @@ func (w *walker) method(v reflect.Value, depth int) (slog.Value, bool) {
 		}
 		return slog.StringValue(w.text(string(text))), true
 	case fmt.Stringer:
-		e := v
-		for e.Kind() == reflect.Pointer && !e.IsNil() {
-			e = e.Elem()
-		}
-		if e.Kind() != reflect.Map && (e.Kind() != reflect.Struct || len(w.rule.planOf(e.Type())) == 0) {
+		if e.Kind() != reflect.Map && len(plan) == 0 {
 			return slog.StringValue(w.text(x.String())), true
 		}
 	case []byte:
@@ -216,22 +213,15 @@ func (w *walker) structure(v reflect.Value, depth int) slog.Value {
 }
 
 func (w *walker) mapping(v reflect.Value, depth int) slog.Value {
-	entries := map[string]reflect.Value{}
+	entries := map[string]any{}
 	for it := v.MapRange(); it.Next() && len(entries) < maxElements; {
-		entries[w.any(it.Key(), depth+1).String()] = it.Value()
+		entries[w.any(it.Key(), depth+1).String()] = it.Value().Interface()
 	}
-	var out []slog.Attr
+	var as []slog.Attr
 	for _, k := range slices.Sorted(maps.Keys(entries)) {
-		if w.left <= 0 {
-			break
-		}
-		if w.rule.secret(k) {
-			out = append(out, slog.String(k, w.rule.mask))
-			continue
-		}
-		out = append(out, slog.Attr{Key: k, Value: w.any(entries[k], depth+1)})
+		as = append(as, slog.Any(k, entries[k]))
 	}
-	return slog.GroupValue(out...)
+	return slog.GroupValue(w.group(as, false, depth+1)...)
 }
 
 func (w *walker) list(v reflect.Value, depth int) slog.Value {
@@ -262,7 +252,8 @@ func plain(v slog.Value) any {
 type field struct {
 	index     []int
 	name      string
-	sensitive bool // by its tag or name
+	tagged    bool // sensitive by a tag
+	sensitive bool // by a tag or the name
 }
 
 // planOf returns the fields of a struct type under their names in JSON.
@@ -272,19 +263,23 @@ func (r *rule) planOf(t reflect.Type) []field {
 	}
 	plan := []field{}
 	for _, f := range reflect.VisibleFields(t) {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		embedded := f.Type
-		if embedded.Kind() == reflect.Pointer {
-			embedded = embedded.Elem()
+		name, tagged, shown := "", false, f.IsExported()
+		for i := range f.Index { // through the structs in which f is embedded
+			outer := t.FieldByIndex(f.Index[:i+1])
+			name, _, _ = strings.Cut(outer.Tag.Get("json"), ",")
+			_, options, _ := strings.Cut(outer.Tag.Get("audit"), ",")
+			tagged = tagged || options != ""
+			embedded := outer.Type
+			if embedded.Kind() == reflect.Pointer {
+				embedded = embedded.Elem()
+			}
+			flat := outer.Anonymous && name == "" && embedded.Kind() == reflect.Struct // its fields follow
+			shown = shown && flat == (i < len(f.Index)-1)
 		}
-		if !f.IsExported() || name == "-" || f.Anonymous && name == "" && embedded.Kind() == reflect.Struct {
-			continue // the fields of an embedded struct follow
+		if shown && name != "-" {
+			name = cmp.Or(name, f.Name)
+			plan = append(plan, field{f.Index, name, tagged, tagged || r.secret(name)})
 		}
-		if name == "" {
-			name = f.Name
-		}
-		_, options, _ := strings.Cut(f.Tag.Get("audit"), ",")
-		plan = append(plan, field{f.Index, name, options != "" || r.secret(name)})
 	}
 	r.plans.Store(t, plan)
 	return plan

@@ -55,7 +55,8 @@
 // # Errors
 //
 // The sinks return errors that match [audit.ErrFailed] or
-// [audit.ErrUncertain]. Errors contain no event, no header field and no URL.
+// [audit.ErrUncertain]. Errors contain no event, no header field and nothing of
+// a URL but the host. They may contain 64 bytes of a server's answer.
 //
 // # Concurrency and cost
 //

@@ -62,30 +62,28 @@ func Bulk(encode func(e *audit.Event, dst []byte) []byte) Format {
 
 func checkBulk(events []*audit.Event, body []byte) (rest []*audit.Event, stored bool, err error) {
 	var answer struct {
-		Errors bool
-		Items  []map[string]struct {
-			Status int
-			Error  struct{ Type string }
+		Errors *bool
+		Items  []struct {
+			Create struct {
+				Status int
+				Error  struct{ Type string }
+			}
 		}
 	}
-	if json.Unmarshal(body, &answer) != nil || answer.Errors && len(answer.Items) != len(events) {
+	if json.Unmarshal(body, &answer) != nil || answer.Errors == nil ||
+		len(answer.Items) != len(events) && (*answer.Errors || len(answer.Items) > 0) {
 		return nil, true, errors.New("response of another format than _bulk")
-	}
-	if !answer.Errors {
-		return nil, true, nil
 	}
 	refused, cause := 0, ""
 	for i, item := range answer.Items {
-		for _, r := range item {
-			switch {
-			case r.Status == 409, r.Status < 300: // 409: a try before has stored it
-				stored = true
-			case r.Status == 429, r.Status >= 500:
-				rest, cause = append(rest, events[i]), r.Error.Type
-			default:
-				refused++
-				cause = r.Error.Type
-			}
+		switch r := item.Create; {
+		case r.Status == 409, r.Status/100 == 2: // 409: a try before has stored it
+			stored = true
+		case r.Status == 429, r.Status >= 500:
+			rest, cause = append(rest, events[i]), r.Error.Type
+		default:
+			refused++
+			cause = r.Error.Type
 		}
 	}
 	if refused > 0 { // the others would only hide it
@@ -108,7 +106,9 @@ func (p Product) OTLP() Format {
 				ErrorMessage       string
 			}
 		}
-		_ = json.Unmarshal(body, &answer) // an empty body means success too
+		if len(body) > 0 && json.Unmarshal(body, &answer) != nil { // an empty body means success too
+			return nil, true, errors.New("response of another format than OTLP")
+		}
 		if n := answer.PartialSuccess.RejectedLogRecords; n != "" && n != "0" {
 			return nil, true, fmt.Errorf("%s log records rejected: %s", quote.Text(n.String()), quote.Text(answer.PartialSuccess.ErrorMessage))
 		}

@@ -25,7 +25,7 @@ type HTTPConfig struct {
 	Name string
 
 	// URL receives the events in POST requests. Required. Errors contain
-	// nothing of it.
+	// nothing of it but the host.
 	URL string
 
 	// Format is the format of the requests. Required.

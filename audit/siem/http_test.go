@@ -183,6 +183,9 @@ func TestBulk(t *testing.T) {
 		{"refused", []answer{items(201, 400, 201)}, []string{line("1") + line("2") + line("3")}, audit.ErrUncertain, `siem: http: event may or may not be recorded: 1 of 3 documents refused: "cause"`},
 		{"all refused", []answer{items(400, 400, 400)}, []string{line("1") + line("2") + line("3")}, audit.ErrFailed, `siem: http: event not recorded: 3 of 3 documents refused: "cause"`},
 		{"another format", []answer{text(`ok`)}, []string{line("1") + line("2") + line("3")}, audit.ErrUncertain, "siem: http: event may or may not be recorded: response of another format than _bulk"},
+		{"no answer of a bulk", []answer{text(`{"status":"ok"}`)}, []string{line("1") + line("2") + line("3")}, audit.ErrUncertain, "siem: http: event may or may not be recorded: response of another format than _bulk"},
+		{"items of another kind", []answer{text(`{"errors":true,"items":[{},{"create":{}},{"index":{"status":201}}]}`)}, []string{line("1") + line("2") + line("3")}, audit.ErrFailed, `siem: http: event not recorded: 3 of 3 documents refused: ""`},
+		{"too many items", []answer{text(`{"errors":false,"items":[{},{},{},{"create":{"status":429}}]}`)}, []string{line("1") + line("2") + line("3")}, audit.ErrUncertain, "siem: http: event may or may not be recorded: response of another format than _bulk"},
 		{"items missing", []answer{items(201)}, []string{line("1") + line("2") + line("3")}, audit.ErrUncertain, "siem: http: event may or may not be recorded: response of another format than _bulk"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -201,7 +204,7 @@ func TestBulk(t *testing.T) {
 }
 
 func TestOTLP(t *testing.T) {
-	s := &script{answers: []answer{text(`{}`), text(`{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"no"}}`)}}
+	s := &script{answers: []answer{text(``), text(`{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"no"}}`), text(`<html>login</html>`)}}
 	h := siem.NewHTTP(siem.HTTPConfig{URL: "https://x/v1/logs", Format: shop.OTLP(), Client: &http.Client{Transport: s}})
 	e := full()
 	e.Attrs = nil
@@ -230,6 +233,9 @@ func TestOTLP(t *testing.T) {
 	err := h.WriteEvents(context.Background(), []*audit.Event{e})
 	if !errors.Is(err, audit.ErrUncertain) || !strings.HasSuffix(err.Error(), `"1" log records rejected: "no"`) {
 		t.Errorf("error %v", err)
+	}
+	if err := h.WriteEvents(context.Background(), []*audit.Event{e}); !errors.Is(err, audit.ErrUncertain) {
+		t.Errorf("error %v of a page that is no answer of a collector", err)
 	}
 }
 
@@ -281,4 +287,21 @@ func TestHTTPConforms(t *testing.T) {
 			},
 		}
 	})
+}
+
+// A redirect could carry the events to another host.
+func TestHTTPFollowsNoRedirects(t *testing.T) {
+	var paths []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		paths = append(paths, r.URL.Path)
+		if r.URL.Path == "/" {
+			http.Redirect(w, r, "/other", http.StatusTemporaryRedirect)
+		}
+	}))
+	h := siem.NewHTTP(siem.HTTPConfig{URL: server.URL, Format: siem.NDJSON(brief)})
+	err := h.WriteEvents(context.Background(), []*audit.Event{event("1")})
+	server.Close()
+	if !errors.Is(err, audit.ErrFailed) || len(paths) != 1 {
+		t.Errorf("error %v, paths %v", err, paths)
+	}
 }

@@ -251,16 +251,16 @@ func (s *Syslog) dial(ctx context.Context) error {
 	return nil
 }
 
-// rescue sends the last batch again if l breaks shortly after it. It does not
-// wait for the next call, which may be far away.
+// rescue sends the last batch again if l breaks shortly after it. It waits a
+// second, but not for the next call, which may be far away.
 func (s *Syslog) rescue(l *link) {
 	<-l.broken
-	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
+	select { // a server may end every connection immediately
+	case <-time.After(time.Second):
 	case <-s.closing:
-		return
 	}
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
 	t := newTries(context.Background(), s.config.Timeout, s.op, s.closing)
 	defer t.end()
 	for !s.closed() && (s.link == l || s.link == nil) && s.last != nil && time.Since(s.at) < resend {

@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -235,6 +236,29 @@ func TestSyslogSendsTheLastBatchAgain(t *testing.T) {
 	}
 	if events := server.wait("2"); len(events) != 2 || events[0].ID != "1" {
 		t.Errorf("%d events", len(events))
+	}
+}
+
+// A server that ends every connection, as a proxy without a backend does, is
+// not flooded with connections.
+func TestSyslogPausesBetweenConnections(t *testing.T) {
+	var dials atomic.Int32
+	s := siem.NewSyslog(siem.SyslogConfig{Addr: "x:1", Dial: func(context.Context, string, string) (net.Conn, error) {
+		dials.Add(1)
+		ours, theirs := net.Pipe()
+		go func() {
+			_, _ = theirs.Read(make([]byte, 4096))
+			_ = theirs.Close()
+		}()
+		return ours, nil
+	}})
+	if err := s.WriteEvents(context.Background(), []*audit.Event{event("1")}); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(1500 * time.Millisecond)
+	_ = s.Close()
+	if n := dials.Load(); n != 2 {
+		t.Errorf("%d connections in 1.5 seconds, want 2", n)
 	}
 }
 

@@ -16,7 +16,8 @@ import (
 const Mask = "***"
 
 // Attr returns the text of a value for an attribute, as %+v of package fmt
-// does, with at most max bytes. It reports whether the text was cut.
+// does, with at most max bytes. It reports whether the text was cut. Struct
+// fields with the audit tag "sensitive" or "token" are printed as the mask.
 func Attr(v any, max int) (text string, cut bool) {
 	p := printer{max: max, work: 4 * max}
 	p.value(reflect.ValueOf(v), 0)
@@ -24,8 +25,8 @@ func Attr(v any, max int) (text string, cut bool) {
 }
 
 // Change returns the text of a value for a change, as %v does, with at most max
-// bytes. Exported pointers are printed as the values they point to, and struct
-// fields with the audit tag "sensitive" or "token" as the mask.
+// bytes. Exported pointers are printed as the values they point to, and tagged
+// fields as the mask.
 func Change(v any, max int) string {
 	p := printer{change: true, max: max, work: 4 * max}
 	p.value(reflect.ValueOf(v), 0)
@@ -51,7 +52,7 @@ type printer struct {
 	b      []byte
 	max    int
 	work   int  // values and bytes that may still be printed
-	change bool // follow pointers, mask tagged fields, and print no names of fields
+	change bool // follow pointers, and print no names of fields
 }
 
 func (p *printer) full() bool { return len(p.b) > p.max || p.work <= 0 }
@@ -124,7 +125,7 @@ func (p *printer) field(v reflect.Value, i, depth int) {
 	if !p.change {
 		p.b = append(append(p.b, f.Name...), ':')
 	}
-	if _, options, _ := strings.Cut(f.Tag.Get("audit"), ","); p.change && options != "" {
+	if _, options, _ := strings.Cut(f.Tag.Get("audit"), ","); options != "" {
 		p.b = append(p.b, Mask...)
 		return
 	}

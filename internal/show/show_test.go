@@ -16,7 +16,7 @@ type part struct {
 	Next *part
 }
 
-// The oracle is package fmt.
+// The oracle is package fmt, except for the tagged field.
 func TestAttrIsFmtPlusV(t *testing.T) {
 	for _, v := range []any{
 		nil, 1, "s", true, 1.5, []byte("ab"),
@@ -31,8 +31,17 @@ func TestAttrIsFmtPlusV(t *testing.T) {
 		&map[string]int{"a": 1}, uint8(3), 2i,
 	} {
 		got, cut := show.Attr(v, 4096)
-		if want := fmt.Sprintf("%+v", v); got != want || cut {
+		if want := strings.ReplaceAll(fmt.Sprintf("%+v", v), "Pin:", "Pin:***"); got != want || cut {
 			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+func TestTaggedFieldsAreMasked(t *testing.T) {
+	p := part{Name: "n", Pin: "1234", next: &part{Pin: "1234"}}
+	for _, v := range []any{p, &p, []part{p}, map[string]part{"k": p}, map[part]int{p: 1}, struct{ P any }{p}} {
+		if got, _ := show.Attr(v, 4096); strings.Contains(got, "1234") || !strings.Contains(got, "***") {
+			t.Errorf("%s", got)
 		}
 	}
 }
