@@ -348,11 +348,11 @@ func (v *visit[K]) end(ctx context.Context, t ticket, o Outcome, err error) {
 	}
 }
 
-func (v *visit[K]) answered(n int64) time.Duration {
+func (v *visit[K]) answered(p *period, n int64) time.Duration {
 	if v.gate == nil {
 		return 0
 	}
-	return v.gate.answered(n)
+	return v.gate.answered(p, n)
 }
 
 // outcome judges err for the choice of endpoints. How long the call took does
