@@ -358,12 +358,6 @@ func (v *visit[K]) answered(p *period, n int64) time.Duration {
 // outcome judges err for the choice of endpoints. How long the call took does
 // not matter here.
 func (v *visit[K]) outcome(ctx context.Context, err error) Outcome {
-	if err == nil {
-		return OutcomeSuccess
-	}
-	if err == errGone {
-		return OutcomeFailure
-	}
 	classify := Classify
 	switch g := v.gate.(type) {
 	case *Breaker:
@@ -371,11 +365,7 @@ func (v *visit[K]) outcome(ctx context.Context, err error) Outcome {
 	case *brief:
 		classify = g.cfg.Classify
 	}
-	o := classify(err)
-	if o == OutcomeFailure && errtree.Is(gone(ctx), context.Canceled) {
-		return OutcomeIgnored
-	}
-	return o
+	return untimed(ctx, classify, err)
 }
 
 // left ends the visit.

@@ -84,6 +84,9 @@ func (x *exchange) judge(resp *http.Response) {
 	defer func() {
 		if !reported { // classify panicked
 			x.call.Report(breaker.OutcomeFailure)
+			if resp.Body != nil {
+				resp.Body.Close()
+			}
 		}
 	}()
 	o := x.classify(resp, nil)
