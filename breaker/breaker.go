@@ -24,8 +24,6 @@ type Breaker struct {
 	meter meter
 	pace  pace
 
-	answers atomic.Int64 // running calls that have an answer
-
 	mu       sync.Mutex // guards the fields below, fields of the period, and the window of the meter
 	last     *lastCalls // with WindowCalls only
 	failed   streak     // failures
@@ -155,9 +153,16 @@ func (b *Breaker) Set(cfg Config) error {
 		b.set(&cfg)
 		if cfg.Window != old.Window || cfg.WindowCalls != old.WindowCalls {
 			b.resize(&cfg)
-			b.empty(p, now)
+			b.empty(now)
 		}
 		b.watch.Store(true)
+		if p.now() == StateHalfOpen && p.trial.passed >= cfg.Probes {
+			b.recover(context.Background(), p, now)
+		}
+		if b.waiting != nil { // the times that Ready waits for may have changed
+			close(b.waiting)
+			b.waiting = nil
+		}
 	})
 	return nil
 }
@@ -383,7 +388,7 @@ func (b *Breaker) report(ctx context.Context, t ticket, r report) {
 	if r.outcome == OutcomeFailure {
 		r.wait = errtree.Read(r.err).RetryAfter
 	}
-	if b.record(ctx, t, r) && b.cfg.Load().TripIf != nil {
+	if b.record(ctx, t, r) {
 		b.ask(ctx, t.period, r)
 	}
 }
@@ -410,10 +415,13 @@ func (b *Breaker) record(ctx context.Context, t ticket, r report) (judged bool) 
 	return judged
 }
 
-// ask calls TripIf, without the lock.
+// ask calls TripIf, if any, without the lock.
 func (b *Breaker) ask(ctx context.Context, p *period, r report) {
-	reason := ""
-	if b.cfg.Load().TripIf(b.Stats()) {
+	trip, reason := b.cfg.Load().TripIf, ""
+	if trip == nil {
+		return // removed by Set
+	}
+	if trip(b.Stats()) {
 		reason = "trip rule"
 	}
 	b.mu.Lock()

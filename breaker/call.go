@@ -55,9 +55,9 @@ func (c *Call) Answered() {
 	if c == nil || c.gate == nil || c.state.Load() != running {
 		return
 	}
-	now := c.gate.answered(1)
+	now := c.gate.answered(c.period, 1)
 	if now <= 0 || !c.state.CompareAndSwap(running, int64(now)) {
-		c.gate.answered(-1)
+		c.gate.answered(c.period, -1)
 	}
 }
 
@@ -86,23 +86,23 @@ func (c *Call) end() (ticket, bool) {
 	}
 	t := ticket{period: c.period, cell: c.cell, start: c.start}
 	if state != running {
-		c.gate.answered(-1)
+		c.gate.answered(c.period, -1)
 		t.answered = time.Duration(state)
 	}
 	return t, true
 }
 
 // answered implements gate.
-func (b *Breaker) answered(n int64) time.Duration {
+func (b *Breaker) answered(p *period, n int64) time.Duration {
 	if b == nil {
 		return 0
 	}
-	b.answers.Add(n)
+	p.answers.Add(n)
 	return b.now()
 }
 
 // answered implements gate.
-func (t *Throttle) answered(int64) time.Duration {
+func (t *Throttle) answered(*period, int64) time.Duration {
 	if t == nil {
 		return 0
 	}
@@ -110,4 +110,4 @@ func (t *Throttle) answered(int64) time.Duration {
 }
 
 // answered implements gate. A sketch does not measure calls.
-func (*brief) answered(int64) time.Duration { return 0 }
+func (*brief) answered(*period, int64) time.Duration { return 0 }

@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"context"
 	"time"
 	"unsafe"
 )
@@ -24,3 +25,6 @@ func SketchGates() (gate func(tag uint32, cfg Config) Gate, stats func() GroupSt
 
 // MaxTraces is the number of keys that a shard can contain.
 const MaxTraces = maxTraces
+
+// Ask asks the TripIf of a breaker, which Set may have removed meanwhile.
+func Ask(b *Breaker) { b.ask(context.Background(), b.cur.Load(), report{}) }

@@ -22,9 +22,9 @@ type gate interface {
 	leave(ctx context.Context, t ticket, err error)
 	// end takes the outcome of a call, and the error behind it, if any.
 	end(ctx context.Context, t ticket, o Outcome, err error)
-	// answered adds n to the running calls that have an answer, see
+	// answered adds n to the running calls of a period that have an answer, see
 	// Call.Answered. It returns the time.
-	answered(n int64) time.Duration
+	answered(p *period, n int64) time.Duration
 }
 
 // Do calls fn if g admits it, and records how it ended. If fn panics or calls

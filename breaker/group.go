@@ -92,10 +92,11 @@ type Group[K comparable] struct {
 	sketch  sketch
 	size    atomic.Int64 // len(members)
 	vain    atomic.Int64 // when a search was in vain, since start
+	setting sync.Mutex   // serializes Set
 	mu      sync.Mutex   // guards the fields below
 	members []member[K]
 	hand    int // where the next search begins
-	unequal *Breaker
+	unequal member[K]
 	lost    uint64
 }
 
@@ -151,7 +152,7 @@ func (g *Group[K]) join(key K) Gate {
 	c := g.cfg.Load()
 	cfg := c.config(key)
 	if differ(key, key) {
-		return g.odd(cfg)
+		return g.odd(key, cfg)
 	}
 	if err := cfg.Validate(); err != nil {
 		panic(err)
@@ -168,6 +169,9 @@ func (g *Group[K]) join(key K) Gate {
 		return sketched
 	}
 	defer g.mu.Unlock()
+	if g.cfg.Load() != c {
+		return sketched // Set does not see a breaker that comes now
+	}
 	if b := g.insert(key, cfg, c.Max); b != nil {
 		return b
 	}
@@ -179,13 +183,13 @@ func differ[K comparable](a, b K) bool { return a != b }
 
 // odd returns the breaker of all keys that do not equal themselves, which no
 // map can find.
-func (g *Group[K]) odd(cfg Config) *Breaker {
+func (g *Group[K]) odd(key K, cfg Config) *Breaker {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.unequal == nil {
-		g.unequal = New(cfg)
+	if g.unequal.b == nil {
+		g.unequal = member[K]{key: key, b: New(cfg)}
 	}
-	return g.unequal
+	return g.unequal.b
 }
 
 // insert returns the breaker of key, or nil if there is no room. It needs the
@@ -250,7 +254,7 @@ func (g *Group[K]) State(key K) State {
 	if differ(key, key) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		return g.unequal.State()
+		return g.unequal.b.State()
 	}
 	return g.sketch.state(maphash.Comparable(g.seed, key))
 }
@@ -278,6 +282,8 @@ func (g *Group[K]) Set(cfg GroupConfig[K]) error {
 		return err
 	}
 	cfg = cfg.withDefaults()
+	g.setting.Lock()
+	defer g.setting.Unlock()
 	configs := make(map[*Breaker]Config)
 	for key, b := range g.All() {
 		c := cfg.config(key)
@@ -286,9 +292,19 @@ func (g *Group[K]) Set(cfg GroupConfig[K]) error {
 		}
 		configs[b] = c
 	}
+	g.mu.Lock()
 	g.cfg.Store(&cfg)
-	for b, c := range configs {
+	odd := g.unequal
+	g.mu.Unlock()
+	for key, b := range g.All() {
+		c, ok := configs[b]
+		if !ok { // the key joined meanwhile
+			c = cfg.config(key)
+		}
 		b.Set(c)
+	}
+	if odd.b != nil {
+		odd.b.Set(cfg.config(odd.key))
 	}
 	g.shrink(cfg.Max)
 	return nil

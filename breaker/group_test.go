@@ -479,3 +479,32 @@ func recent(s breaker.Stats) breaker.Stats {
 	s.Successes, s.Failures, s.Ignored, s.Slow, s.Late, s.Rejected, s.Openings, s.StateFor, s.Usual = 0, 0, 0, 0, 0, 0, 0, 0, 0
 	return s
 }
+
+// A key that joins while Set runs has the new configuration too.
+func TestGroupSetWhileKeysJoin(t *testing.T) {
+	g := breaker.NewGroup(breaker.GroupConfig[int]{})
+	g.For(1)
+	if err := g.Set(breaker.GroupConfig[int]{Config: func(k int) breaker.Config {
+		if k == 1 {
+			g.For(2)
+		}
+		return breaker.Config{Probes: 7}
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	for k, b := range g.All() {
+		if got := b.Config().Probes; got != 7 {
+			t.Errorf("key %d: %d probes, want 7", k, got)
+		}
+	}
+}
+
+// Set changes the breaker of the keys that do not equal themselves.
+func TestGroupSetOfUnequalKeys(t *testing.T) {
+	g := breaker.NewGroup(breaker.GroupConfig[float64]{})
+	b := g.For(math.NaN()).(*breaker.Breaker)
+	g.Set(breaker.GroupConfig[float64]{Config: func(float64) breaker.Config { return breaker.Config{Probes: 7} }})
+	if got := b.Config().Probes; got != 7 {
+		t.Errorf("%d probes, want 7", got)
+	}
+}

@@ -91,5 +91,5 @@ func (b *Breaker) overdue(p *period, now time.Duration) int {
 // running is the least number of calls of p that had begun by then, run now,
 // and have no answer.
 func (b *Breaker) running(p *period, then tally) int {
-	return max(0, int(then.started-p.base.started)-int(b.meter.ended()-p.base.ended)-int(b.answers.Load()))
+	return max(0, int(then.started-p.base.started)-int(b.meter.ended()-p.base.ended)-int(p.answers.Load()))
 }

@@ -139,3 +139,40 @@ func TestHangOff(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 	})
 }
+
+// Calls of which the breaker knows that they do not hang do not hide calls that
+// do: answered calls of an earlier state, such as bodies that are never closed,
+// and calls that ran when Set began a new window.
+func TestHangBesideOtherCalls(t *testing.T) {
+	for name, set := range map[string]bool{"answered in an earlier state": false, "running at Set": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := breaker.New(breaker.Config{})
+				teach(t, b, 20*time.Millisecond)
+				calls := make([]*breaker.Call, 1000)
+				for i := range calls {
+					calls[i] = mustAllow(t, b)
+				}
+				if set {
+					b.Set(breaker.Config{Window: 11 * time.Second})
+					for _, c := range calls {
+						c.Done(nil)
+					}
+				} else {
+					for _, c := range calls {
+						c.Answered()
+					}
+					b.Reset()
+				}
+				for range 600 {
+					b.Do(bg, func(context.Context) error { time.Sleep(20 * time.Millisecond); return nil })
+					time.Sleep(80 * time.Millisecond)
+				}
+				if got := hang(b, 100*time.Millisecond, time.Hour); got > 5*time.Second {
+					t.Errorf("opened after %v, want at most 5s", got)
+				}
+				time.Sleep(10 * time.Minute)
+			})
+		})
+	}
+}

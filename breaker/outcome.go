@@ -114,6 +114,27 @@ func gone(ctx context.Context) error {
 	return context.DeadlineExceeded
 }
 
+func marked(err error) bool {
+	_, ok := errtree.Find[*markedError](err)
+	return ok
+}
+
+// untimed returns the outcome of a call whose duration does not matter. If its
+// caller canceled it, the call is ignored.
+func untimed(ctx context.Context, classify func(error) Outcome, err error) Outcome {
+	if err == nil {
+		return OutcomeSuccess
+	}
+	if err == errGone {
+		return OutcomeFailure
+	}
+	o := classify(err)
+	if o == OutcomeFailure && errtree.Is(gone(ctx), context.Canceled) && !marked(err) {
+		return OutcomeIgnored
+	}
+	return o
+}
+
 // outcome returns the outcome of a call that ran for ran and ended with err, as
 // described at Outcome. The call took answered to its answer, or ran if it has
 // none. p contains the durations of successes.
@@ -125,7 +146,7 @@ func outcome(ctx context.Context, c *Config, p *pace, ran, answered time.Duratio
 	if o != OutcomeFailure || gone == nil {
 		return o, waited
 	}
-	if _, marked := errtree.Find[*markedError](err); marked {
+	if marked(err) {
 		return o, waited
 	}
 	if errtree.Is(gone, context.DeadlineExceeded) {

@@ -15,6 +15,7 @@ type period struct {
 	since   time.Duration
 	until   atomic.Int64 // end of StateOpen or StateRecovering; otherwise since
 	refusal *OpenError   // of states that refuse
+	answers atomic.Int64 // running calls that have an answer
 
 	// Guarded by Breaker.mu.
 	base    tally         // at the start of the period

@@ -348,22 +348,16 @@ func (v *visit[K]) end(ctx context.Context, t ticket, o Outcome, err error) {
 	}
 }
 
-func (v *visit[K]) answered(n int64) time.Duration {
+func (v *visit[K]) answered(p *period, n int64) time.Duration {
 	if v.gate == nil {
 		return 0
 	}
-	return v.gate.answered(n)
+	return v.gate.answered(p, n)
 }
 
 // outcome judges err for the choice of endpoints. How long the call took does
 // not matter here.
 func (v *visit[K]) outcome(ctx context.Context, err error) Outcome {
-	if err == nil {
-		return OutcomeSuccess
-	}
-	if err == errGone {
-		return OutcomeFailure
-	}
 	classify := Classify
 	switch g := v.gate.(type) {
 	case *Breaker:
@@ -371,11 +365,7 @@ func (v *visit[K]) outcome(ctx context.Context, err error) Outcome {
 	case *brief:
 		classify = g.cfg.Classify
 	}
-	o := classify(err)
-	if o == OutcomeFailure && errtree.Is(gone(ctx), context.Canceled) {
-		return OutcomeIgnored
-	}
-	return o
+	return untimed(ctx, classify, err)
 }
 
 // left ends the visit.

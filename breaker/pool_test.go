@@ -387,6 +387,62 @@ func TestCallerIsNoFailure(t *testing.T) {
 	}
 }
 
+// TestMarkedFailureOfCanceledCall shows that a mark decides for the pool as it
+// does for the breaker.
+func TestMarkedFailureOfCanceledCall(t *testing.T) {
+	ctx, cancel := context.WithCancel(bg)
+	p := pool(ordered, "a", "b")
+	p.Do(ctx, func(context.Context, string) error { cancel(); return breaker.Mark(errDown, breaker.OutcomeFailure) })
+	if k, _, err := p.Allow(bg); k != "b" || err != nil {
+		t.Errorf("Allow after a failure returns %q, %v; want b", k, err)
+	}
+}
+
+// TestSketchJudgesForThePool shows that the Classify of an endpoint decides
+// even if a sketch guards the endpoint.
+func TestSketchJudgesForThePool(t *testing.T) {
+	g := breaker.NewGroup(breaker.GroupConfig[string]{Max: 1, Config: func(string) breaker.Config {
+		return breaker.Config{Classify: func(error) breaker.Outcome { return breaker.OutcomeIgnored }}
+	}})
+	g.For("x").(*breaker.Breaker).ForceOpen() // is never forgotten
+	p := breaker.NewPool(breaker.PoolConfig[string]{Endpoints: []string{"a", "b"}, Group: g, Ordered: true})
+	p.Do(bg, func(context.Context, string) error { return errDown })
+	if k, _, err := p.Allow(bg); k != "a" || err != nil {
+		t.Errorf("Allow returns %q, %v; want a", k, err)
+	}
+}
+
+// TestOnlyEndpointIsNotAvoided shows that a call to an endpoint that has failed
+// last, without another, is not counted as diverted.
+func TestOnlyEndpointIsNotAvoided(t *testing.T) {
+	p := pool(nil, "a")
+	p.Do(bg, func(context.Context, string) error { return errDown })
+	p.Do(bg, func(context.Context, string) error { return nil })
+	if s := p.Stats(); s.Diverted != 0 {
+		t.Errorf("%d calls diverted, want 0", s.Diverted)
+	}
+}
+
+// TestLongBodyOfPoolDoesNotHang shows that the breaker of an endpoint learns
+// that a call of the pool has an answer.
+func TestLongBodyOfPoolDoesNotHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pool(nil, "a")
+		for range 100 {
+			p.Do(t.Context(), func(context.Context, string) error { time.Sleep(100 * time.Millisecond); return nil })
+		}
+		for range 600 {
+			_, c, err := p.Allow(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Answered()
+			defer c.Done(nil)
+			time.Sleep(100 * time.Millisecond)
+		}
+	})
+}
+
 func TestPoolConfig(t *testing.T) {
 	err := breaker.PoolConfig[string]{MaxEjected: 2}.Validate()
 	if got, want := fmt.Sprint(err), "breaker: Endpoints is empty, want at least one\nbreaker: MaxEjected is 2, want a share in (0, 1], or a negative number"; got != want {

@@ -261,3 +261,20 @@ func TestManyWaiters(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+// Ready notices a configuration that makes it wait for less.
+func TestReadyAfterSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := steady()
+		cfg.ProbeTimeout = time.Hour
+		b := halfOpen(t, cfg)
+		repeat(2, func(b *breaker.Breaker) error { mustAllow(t, b); return nil }, b)
+		returned := ready(bg, b)
+		b.Set(steady())
+		time.Sleep(3 * time.Second)
+		if !returned() {
+			t.Error("Ready waits for the old ProbeTimeout")
+		}
+		b.Reset()
+	})
+}

@@ -82,6 +82,22 @@ func TestSet(t *testing.T) {
 			t.Errorf("name %q", b.Name())
 		}
 	})
+	t.Run("fewer probes end a half-open state that has so many", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := steady()
+			cfg.Probes = 10
+			b := halfOpen(t, cfg)
+			repeat(5, succeed, b)
+			b.Set(steady())
+			if err := succeed(b); err != nil {
+				t.Errorf("5 probes have succeeded, 2 are enough: %v", err)
+			}
+			checkState(t, b, breaker.StateClosed)
+		})
+	})
+	t.Run("a hook may remove TripIf", func(t *testing.T) {
+		breaker.Ask(breaker.New(breaker.Config{})) // the rest of a call
+	})
 	t.Run("an error changes nothing", func(t *testing.T) {
 		b := breaker.New(steady())
 		bad := breaker.Config{Window: -1, Probes: -1}

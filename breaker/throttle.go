@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/redoubt-go/redoubt/internal/ctxerr"
-	"github.com/redoubt-go/redoubt/internal/errtree"
 )
 
 const (
@@ -223,28 +222,9 @@ func (t *Throttle) leave(ctx context.Context, tk ticket, err error) {
 	if t == nil {
 		return
 	}
-	o := OutcomeSuccess
-	if err != nil {
-		o = OutcomeFailure // stays so if Classify panics
-		defer func() { t.end(ctx, tk, o, err) }()
-		if err != errGone {
-			o = t.outcome(ctx, err)
-		}
-		return
-	}
-	t.end(ctx, tk, o, nil)
-}
-
-// outcome returns the outcome of a call. If its caller canceled it, the call is
-// ignored.
-func (t *Throttle) outcome(ctx context.Context, err error) Outcome {
-	o := t.cfg.Load().Classify(err)
-	if o == OutcomeFailure && errtree.Is(gone(ctx), context.Canceled) {
-		if _, marked := errtree.Find[*markedError](err); !marked {
-			return OutcomeIgnored
-		}
-	}
-	return o
+	o := OutcomeFailure // if Classify panics
+	defer func() { t.end(ctx, tk, o, err) }()
+	o = untimed(ctx, t.cfg.Load().Classify, err)
 }
 
 // end implements gate. While everything is admitted, a success takes no lock:

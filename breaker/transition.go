@@ -16,7 +16,8 @@ func (b *Breaker) begin(p *period, s State, now, d time.Duration) {
 	p.state.Store(uint32(s))
 	b.watch.Store(true)
 	b.cur.Store(p)
-	b.empty(p, now)
+	p.base = b.tally(now)
+	b.empty(now)
 }
 
 // end is now+d, without overflow.
@@ -28,15 +29,14 @@ func end(now, d time.Duration) time.Duration {
 }
 
 // empty starts the window afresh.
-func (b *Breaker) empty(p *period, now time.Duration) {
+func (b *Breaker) empty(now time.Duration) {
 	b.meter.restart(now)
 	if b.last != nil {
 		b.last.clear()
 	}
 	b.failed.n = 0
-	p.base = b.tally(now)
 	if b.hang != nil {
-		*b.hang = *newHang(p.base)
+		*b.hang = *newHang(b.tally(now))
 	}
 	if b.clues != nil {
 		b.clues.given.n = 0

@@ -204,10 +204,11 @@ func TestClassifySeesBodies(t *testing.T) {
 
 func TestPanics(t *testing.T) {
 	boom := func(*http.Response, error) breaker.Outcome { panic("boom") }
+	answer := &body{Reader: strings.NewReader("x")}
 	tests := map[string]*breakerhttp.Transport{
 		"base":                   {Base: trip(func(*http.Request) (*http.Response, error) { panic("boom") })},
 		"base exits":             {Base: trip(func(*http.Request) (*http.Response, error) { runtime.Goexit(); return nil, nil })},
-		"Classify of a response": {Base: status(200), Classify: boom},
+		"Classify of a response": {Base: trip(func(*http.Request) (*http.Response, error) { return &http.Response{Body: answer}, nil }), Classify: boom},
 		"Classify of an error":   {Base: trip(func(*http.Request) (*http.Response, error) { return nil, io.EOF }), Classify: boom},
 	}
 	for name, rt := range tests {
@@ -223,6 +224,9 @@ func TestPanics(t *testing.T) {
 			<-done
 			checkEqual(t, counted(b), map[breaker.Outcome]uint64{failure: 1})
 		})
+	}
+	if !answer.closed {
+		t.Error("the body of the response leaks if Classify panics")
 	}
 }
 

@@ -84,6 +84,9 @@ func (x *exchange) judge(resp *http.Response) {
 	defer func() {
 		if !reported { // classify panicked
 			x.call.Report(breaker.OutcomeFailure)
+			if resp.Body != nil {
+				resp.Body.Close()
+			}
 		}
 	}()
 	o := x.classify(resp, nil)
@@ -92,7 +95,7 @@ func (x *exchange) judge(resp *http.Response) {
 	case o == breaker.OutcomeFailure:
 		after, _ := retryafter.Parse(resp.Header, time.Now())
 		x.call.Done(breaker.Mark(&statusError{resp.StatusCode, after}, breaker.OutcomeFailure))
-	case o != breaker.OutcomeSuccess || resp.Body == nil || resp.Body == http.NoBody || endless(x.req, resp):
+	case o != breaker.OutcomeSuccess || resp.Body == nil || resp.Body == http.NoBody || bodiless(x.req, resp):
 		x.call.Report(o)
 	default:
 		x.call.Answered()
@@ -140,10 +143,16 @@ func (x *exchange) Close() error {
 	return x.body.Close()
 }
 
-// endless reports whether the body of resp is not part of the answer: the
-// connection of an upgrade, or a stream of events.
-func endless(req *http.Request, resp *http.Response) bool {
-	if resp.StatusCode == http.StatusSwitchingProtocols || req.Method == http.MethodConnect {
+// bodiless reports whether the body of resp is not part of the answer: the
+// connection of an upgrade, or a stream of events. It also reports true if the
+// answer has no body. Over HTTP/2, resp.Body is not http.NoBody then, and many
+// callers do not close it.
+func bodiless(req *http.Request, resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusSwitchingProtocols, http.StatusNoContent, http.StatusNotModified:
+		return true
+	}
+	if req.Method == http.MethodConnect || req.Method == http.MethodHead {
 		return true
 	}
 	t := resp.Header.Get("Content-Type")

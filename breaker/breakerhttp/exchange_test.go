@@ -47,6 +47,9 @@ func do(c *http.Client, req *http.Request) {
 	resp.Body.Close()
 }
 
+// forget sends req and does not close the body, as many do if there is none.
+func forget(c *http.Client, req *http.Request) { c.Do(req) }
+
 func healthy(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.Copy(io.Discard, r.Body); err != nil {
 		panic(http.ErrAbortHandler)
@@ -181,6 +184,8 @@ func ordeals(t *testing.T) []ordeal {
 	list := []ordeal{
 		// Well.
 		{name: "answer", serve: healthy, want: success},
+		{name: "answer to a HEAD, not closed", serve: healthy, do: forget, req: func(r *http.Request) { r.Method = http.MethodHead }, want: success},
+		{name: "no body, not closed", serve: respond(204), do: forget, want: success},
 		{name: "answer to a HEAD", serve: healthy, req: func(r *http.Request) { r.Method = http.MethodHead }, want: success},
 		{name: "answer to an upload", serve: healthy, req: post(hidden("text"), 4), want: success},
 		{name: "answer to an upload of unknown length", serve: healthy, req: post(hidden("text"), -1), want: success},
