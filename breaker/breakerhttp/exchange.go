@@ -145,8 +145,8 @@ func (x *exchange) Close() error {
 
 // bodiless reports whether the body of resp is not part of the answer: the
 // connection of an upgrade, or a stream of events. It also reports true if the
-// answer has no body. Over HTTP/2, resp.Body is not http.NoBody then, and many
-// callers do not close it.
+// answer has no body. Over HTTP/2, resp.Body is not http.NoBody then, and
+// programs often leave it open.
 func bodiless(req *http.Request, resp *http.Response) bool {
 	switch resp.StatusCode {
 	case http.StatusSwitchingProtocols, http.StatusNoContent, http.StatusNotModified:
