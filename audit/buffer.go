@@ -94,7 +94,8 @@ func (c BufferConfig) Validate() error {
 // A Buffer is a sink that accepts events into memory. A goroutine, which Close
 // ends, writes them in order and in batches to the next sink. An accepted event
 // is lost if the program ends before it is written. Do not use a Buffer if the
-// event must be stored before the work starts.
+// event must be stored before the work starts. A panic of the next sink is not
+// recovered: it ends the program.
 type Buffer struct {
 	config BufferConfig // with its defaults
 	op     string       // begins the text of errors

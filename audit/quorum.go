@@ -88,7 +88,8 @@ func (c QuorumConfig) Validate() error {
 // from one goroutine that lasts while events wait. A write fails for a member
 // that does not answer within the timeout. Further writes fail for that member
 // immediately until it answers. Its waiting events are stored late, so a
-// restart of the member may also store events of failed writes.
+// restart of the member may also store events of failed writes. A panic of a
+// sink is not recovered: it ends the program.
 type Quorum struct {
 	op      string
 	need    int
