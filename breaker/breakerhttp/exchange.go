@@ -141,7 +141,7 @@ func (x *exchange) Close() error {
 
 // bodiless reports whether the body of resp is not part of the answer: the
 // connection of an upgrade, or a stream of events. It also reports true if the
-// answer has no body. Over HTTP/2, resp.Body is not http.NoBody then, and it is
+// answer has no body: over HTTP/2, resp.Body has a type of its own then, and is
 // often not closed.
 func bodiless(req *http.Request, resp *http.Response) bool {
 	m, code := req.Method, resp.StatusCode
