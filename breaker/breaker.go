@@ -159,10 +159,7 @@ func (b *Breaker) Set(cfg Config) error {
 		if p.now() == StateHalfOpen && p.trial.passed >= cfg.Probes {
 			b.recover(context.Background(), p, now)
 		}
-		if b.waiting != nil { // the times that Ready waits for may have changed
-			close(b.waiting)
-			b.waiting = nil
-		}
+		b.wake(true) // the times that Ready waits for may have changed
 	})
 	return nil
 }
@@ -442,9 +439,7 @@ func (b *Breaker) read(f func(p *period, now time.Duration)) {
 // unlock releases the lock and returns the events to deliver.
 func (b *Breaker) unlock() *outbox.Outbox[Event] {
 	out := b.out
-	if b.waiting != nil {
-		b.wake()
-	}
+	b.wake(false)
 	b.mu.Unlock()
 	return out
 }

@@ -284,24 +284,17 @@ func (g *Group[K]) Set(cfg GroupConfig[K]) error {
 	cfg = cfg.withDefaults()
 	g.setting.Lock()
 	defer g.setting.Unlock()
-	configs := make(map[*Breaker]Config)
-	for key, b := range g.All() {
-		c := cfg.config(key)
-		if err := c.Validate(); err != nil {
+	for key := range g.All() {
+		if err := cfg.config(key).Validate(); err != nil {
 			return err
 		}
-		configs[b] = c
 	}
 	g.mu.Lock()
 	g.cfg.Store(&cfg)
 	odd := g.unequal
 	g.mu.Unlock()
 	for key, b := range g.All() {
-		c, ok := configs[b]
-		if !ok { // the key joined meanwhile
-			c = cfg.config(key)
-		}
-		b.Set(c)
+		b.Set(cfg.config(key)) // also if the key joined meanwhile
 	}
 	if odd.b != nil {
 		odd.b.Set(cfg.config(odd.key))

@@ -499,6 +499,19 @@ func TestGroupSetWhileKeysJoin(t *testing.T) {
 	}
 }
 
+// A key whose old configuration was read before Set gets no breaker from it.
+func TestGroupSetWhileAKeyJoins(t *testing.T) {
+	var g *breaker.Group[int]
+	g = breaker.NewGroup(breaker.GroupConfig[int]{Config: func(int) breaker.Config {
+		g.Set(breaker.GroupConfig[int]{Config: func(int) breaker.Config { return breaker.Config{Probes: 7} }})
+		return breaker.Config{}
+	}})
+	g.For(1)
+	if got := g.For(1).(*breaker.Breaker).Config().Probes; got != 7 {
+		t.Errorf("%d probes, want 7", got)
+	}
+}
+
 // Set changes the breaker of the keys that do not equal themselves.
 func TestGroupSetOfUnequalKeys(t *testing.T) {
 	g := breaker.NewGroup(breaker.GroupConfig[float64]{})

@@ -59,7 +59,7 @@ func (m *meter) add(k counter) {
 			return
 		}
 	}
-	m.spread(k)
+	m.pick().n[k].Add(1)
 }
 
 // begin counts an admitted call. It returns the cell in which to count its end,
@@ -82,8 +82,6 @@ func (m *meter) begin() (c *cell, look bool) {
 func (c *cell) ended() uint64 {
 	return c.n[success].Load() + c.n[failure].Load() + c.n[ignored].Load() + c.n[late].Load()
 }
-
-func (m *meter) spread(k counter) { m.pick().n[k].Add(1) }
 
 // pick returns a random cell of the row.
 func (m *meter) pick() *cell {

@@ -314,9 +314,7 @@ func (t *table[K]) ejected() (n int) {
 	return n
 }
 
-func (t *table[K]) state(s *seat[K]) State {
-	return t.cfg.Group.State(s.key)
-}
+func (t *table[K]) state(s *seat[K]) State { return t.cfg.Group.State(s.key) }
 
 // sooner returns the refusal of a and b that ends first, if that is known.
 func sooner(a, b error) error {

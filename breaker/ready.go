@@ -60,10 +60,10 @@ func (b *Breaker) await(ctx context.Context, changed chan struct{}, d time.Durat
 	}
 }
 
-// wake ends the waiting of Ready if a call would be admitted. The caller holds
-// the lock.
-func (b *Breaker) wake() {
-	if b.readyIn(b.cur.Load(), b.now()) <= 0 {
+// wake ends the waiting of Ready if a call would be admitted, or always. The
+// caller holds the lock.
+func (b *Breaker) wake(always bool) {
+	if b.waiting != nil && (always || b.readyIn(b.cur.Load(), b.now()) <= 0) {
 		close(b.waiting)
 		b.waiting = nil
 	}

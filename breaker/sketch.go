@@ -243,16 +243,15 @@ func (k *brief) openPeriod(t *trace) time.Duration {
 
 // leave implements gate.
 func (k *brief) leave(ctx context.Context, t ticket, err error) {
-	o := OutcomeSuccess
-	if err != nil {
-		o = OutcomeFailure // if Classify panics
-		defer func() { k.report(ctx, t, o, err) }()
-		var unknown pace
-		ran := time.Duration(max(0, after(k.sketch.now(), uint32(t.start>>16)))) * tick
-		o, _ = outcome(ctx, &k.cfg, &unknown, ran, ran, err)
+	o := OutcomeFailure // if Classify panics
+	defer func() { k.report(ctx, t, o, err) }()
+	if err == nil {
+		o = OutcomeSuccess
 		return
 	}
-	k.report(ctx, t, o, nil)
+	var unknown pace
+	ran := time.Duration(max(0, after(k.sketch.now(), uint32(t.start>>16)))) * tick
+	o, _ = outcome(ctx, &k.cfg, &unknown, ran, ran, err)
 }
 
 // end implements gate.

@@ -57,11 +57,7 @@ func newExchange(req *http.Request, classify func(*http.Response, error) breaker
 // roundTrip sends the request by base after the call has begun.
 func (x *exchange) roundTrip(base http.RoundTripper, sent *http.Request) (*http.Response, error) {
 	returned := false
-	defer func() {
-		if !returned { // base panicked
-			x.call.Report(breaker.OutcomeFailure)
-		}
-	}()
+	defer x.abandon(&returned, nil)
 	resp, err := base.RoundTrip(sent)
 	returned = true
 	if err == nil && resp == nil {
@@ -78,17 +74,21 @@ func (x *exchange) roundTrip(base http.RoundTripper, sent *http.Request) (*http.
 	return resp, nil
 }
 
+// abandon ends the call if base or classify has panicked.
+func (x *exchange) abandon(returned *bool, resp *http.Response) {
+	if *returned {
+		return
+	}
+	x.call.Report(breaker.OutcomeFailure)
+	if resp != nil && resp.Body != nil {
+		resp.Body.Close()
+	}
+}
+
 // judge takes the header of resp.
 func (x *exchange) judge(resp *http.Response) {
 	reported := false
-	defer func() {
-		if !reported { // classify panicked
-			x.call.Report(breaker.OutcomeFailure)
-			if resp.Body != nil {
-				resp.Body.Close()
-			}
-		}
-	}()
+	defer x.abandon(&reported, resp)
 	o := x.classify(resp, nil)
 	reported = true
 	switch {
@@ -107,11 +107,7 @@ func (x *exchange) judge(resp *http.Response) {
 // fail takes an error. If it is from reading the body, resp is not nil.
 func (x *exchange) fail(resp *http.Response, err error) {
 	judged := false
-	defer func() {
-		if !judged { // classify panicked
-			x.call.Report(breaker.OutcomeFailure)
-		}
-	}()
+	defer x.abandon(&judged, nil)
 	o := x.classify(resp, err)
 	if o == breaker.OutcomeFailure && x.fault(err) {
 		o = breaker.OutcomeIgnored
@@ -148,11 +144,9 @@ func (x *exchange) Close() error {
 // answer has no body. Over HTTP/2, resp.Body is not http.NoBody then, and
 // programs often leave it open.
 func bodiless(req *http.Request, resp *http.Response) bool {
-	switch resp.StatusCode {
-	case http.StatusSwitchingProtocols, http.StatusNoContent, http.StatusNotModified:
-		return true
-	}
-	if req.Method == http.MethodConnect || req.Method == http.MethodHead {
+	m, code := req.Method, resp.StatusCode
+	if m == http.MethodConnect || m == http.MethodHead || code == http.StatusSwitchingProtocols ||
+		code == http.StatusNoContent || code == http.StatusNotModified {
 		return true
 	}
 	t := resp.Header.Get("Content-Type")

@@ -47,7 +47,7 @@ func do(c *http.Client, req *http.Request) {
 	resp.Body.Close()
 }
 
-// forget sends req and does not close the body, as many do if there is none.
+// forget sends req and does not close the body of the response.
 func forget(c *http.Client, req *http.Request) { c.Do(req) }
 
 func healthy(w http.ResponseWriter, r *http.Request) {
