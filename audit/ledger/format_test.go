@@ -7,9 +7,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/redoubt-go/redoubt/audit"
 	"github.com/redoubt-go/redoubt/audit/ledger"
@@ -32,40 +35,76 @@ func v1Keys(t *testing.T) (older, newer *ledger.Signer) {
 	return signer(t, v1Origin, 1), signer(t, v1Origin, 2)
 }
 
-func TestCreateV1(t *testing.T) {
-	if !*createV1 {
-		t.Skip("without -create-v1")
+// The log that is written today has the lines of the log of version 1, key by
+// key. -create-v1 writes it in the place of a missing log of version 1.
+func TestFormatV1IsWritten(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "v1")
+	if *createV1 {
+		dir = v1
 	}
-	if _, err := os.Stat(v1); err == nil {
-		t.Fatal(v1 + " exists")
+	writeV1(t, dir)
+	names, err := filepath.Glob(filepath.Join(v1, "*.jsonl"))
+	must(t, err)
+	if len(names) == 0 {
+		t.Fatalf("no segment in %s", v1)
+	}
+	for _, name := range names {
+		checkEqual(t, shapes(t, filepath.Join(dir, filepath.Base(name))), shapes(t, name))
+	}
+	if cmp.Equal(shapes(t, names[0]), shapes(t, names[1])) {
+		t.Error("the comparison sees no difference between two segments")
+	}
+}
+
+// shapes returns the keys of each line of a segment, in their order.
+func shapes(t *testing.T, name string) (lines [][]string) {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	must(t, err)
+	for line := range bytes.Lines(text) {
+		var keys []string
+		for _, m := range regexp.MustCompile(`"([a-z_]+)":`).FindAllSubmatch(line, -1) {
+			keys = append(keys, string(m[1]))
+		}
+		lines = append(lines, keys)
+	}
+	return lines
+}
+
+// writeV1 writes a log with a pruned segment, a change of keys, a recovered
+// line and a proof into dir, which must not exist.
+func writeV1(t *testing.T, dir string) {
+	t.Helper()
+	if _, err := os.Stat(dir); err == nil {
+		t.Fatal(dir + " exists")
 	}
 	older, newer := v1Keys(t)
 	c := ledger.Config{Signer: older, Retain: 2, CheckpointEvery: -1, CheckpointDelay: -1}
-	l := open(t, v1, c)
+	l := open(t, dir, c)
 	v1Write(t, l, "e-1", "e-2")
 	must(t, l.Rotate(context.Background()))
 	v1Write(t, l, "e-3", "e-4")
 	must(t, l.Close())
-	f, err := os.OpenFile(filepath.Join(v1, "00000000000000000004.jsonl"), os.O_WRONLY|os.O_APPEND, 0)
+	f, err := os.OpenFile(filepath.Join(dir, "00000000000000000004.jsonl"), os.O_WRONLY|os.O_APPEND, 0)
 	must(t, err)
 	_, err = f.WriteString(`{"seq":8,"pr`) // a crash
 	must(t, err)
 	must(t, f.Close())
 	c.Signer, c.Previous = newer, older
-	l = open(t, v1, c)
+	l = open(t, dir, c)
 	v1Write(t, l, "e-5")
 	must(t, l.Rotate(context.Background()))
 	v1Write(t, l, "e-6", "e-7")
 	must(t, l.Close())
-	p, err := ledger.Prove(os.DirFS(v1), 10)
+	p, err := ledger.Prove(os.DirFS(dir), 10)
 	if err != nil {
 		t.Fatal(err)
 	}
 	text, _ := p.MarshalText()
-	must(t, os.WriteFile(filepath.Join(v1, "proof.txt"), text, 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "proof.txt"), text, 0o600))
 	torn, _ := l.Recovered()
-	must(t, os.Remove(filepath.Join(v1, torn.Saved)))
-	must(t, os.Remove(filepath.Join(v1, "lock")))
+	must(t, os.Remove(filepath.Join(dir, torn.Saved)))
+	must(t, os.Remove(filepath.Join(dir, "lock")))
 }
 
 func must(t *testing.T, err error) {
