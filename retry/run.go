@@ -133,8 +133,7 @@ func (r *run) obeys(v verdict, err error) bool {
 		return true
 	case v.rejected && r.p.MaxRejected == 0:
 		step := r.following(err)
-		step.Rand = 1 - 1.0/(1<<53)
-		// The largest draw is just below its bound.
+		step.Rand = 1 - 1.0/(1<<53) // the largest draw, whose pause is just below its bound
 		return v.after-1 <= r.p.backoff().Delay(step)
 	case v.rejected:
 		limit = r.p.MaxRejected
