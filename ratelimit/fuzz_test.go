@@ -87,9 +87,9 @@ func FuzzExtremes(f *testing.F) {
 			func() { lim.Charge(ask) },
 			func() { lim.Penalize(time.Duration(second)) },
 			func() { lim.Credit(ask) },
-			func() { _ = lim.SetLimits(limit.WithBurst(first), ratelimit.PerSecond(7)) },
+			func() { _ = setLimits(lim, limit.WithBurst(first), ratelimit.PerSecond(7)) },
 			func() { lim.Reserve(first).Settle(ask) },
-			func() { _ = lim.SetLimits(limit) },
+			func() { _ = setLimits(lim, limit) },
 		} {
 			change()
 			sane(t, lim, ask)
