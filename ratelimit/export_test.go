@@ -29,6 +29,9 @@ func (l *Limiter) Open() (due int, next bool) { return l.history.length, l.histo
 // SetSize is the size of a set of 8 slots, in bytes.
 const SetSize = unsafe.Sizeof(set{})
 
+// Due returns the instant of a reservation, in nanoseconds after Epoch.
+func (r *Reservation) Due() int64 { return r.node.due }
+
 // Bounds of the history.
 const (
 	MaxPast  = maxPast

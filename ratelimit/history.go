@@ -224,7 +224,7 @@ func (h *history) forget() {
 // add takes the events of x, which fit at x.due.
 func (h *history) add(tats []int64, x *node) {
 	h.seq++
-	x.seq, x.rank, x.chapter = h.seq, rand.Uint32(), gone
+	x.seq, x.rank = h.seq, rand.Uint32()
 	if x.due <= h.now {
 		h.enter(tats, x)
 		return

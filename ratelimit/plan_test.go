@@ -259,13 +259,20 @@ func (d *driver) step(ctx context.Context, i int, asks bool) string {
 		time.Sleep(time.Duration(gap))
 		to += gap
 	case 3, 4:
-		want, _ := p.fits(p.now, n)
-		want = want && len(p.waiting) == 0
-		got := d.lim.AllowN(n)
-		if d.exact && got != want {
-			return fmt.Sprintf("AllowN(%d) is %v, want %v", n, got, want)
+		if !d.exact && d.rand.IntN(2) == 0 { // an instant that is not the present
+			at := p.now + (d.rand.Int64N(7)-3)*grain(d.limit())
+			fmt.Fprintf(&d.log, "at %d ", at)
+			if d.lim.AllowAt(d.lim.Epoch().Add(time.Duration(at)), n) {
+				p.add(&commitment{at: at, n: n})
+			}
+			break
 		}
-		if got {
+		before := d.lim.Peek()
+		got := d.lim.Take(n)
+		if diff := d.compareDecisions(before, got); diff != "" {
+			return diff
+		}
+		if got.OK {
 			p.add(&commitment{at: p.now, n: n})
 		}
 	case 5, 6, 7, 8:
@@ -306,6 +313,40 @@ func (d *driver) step(ctx context.Context, i int, asks bool) string {
 	synctest.Wait()
 	p.run(to)
 	return d.compareServed()
+}
+
+// compareDecisions compares what Peek has returned, and then Take.
+func (d *driver) compareDecisions(peek, take ratelimit.Decision) string {
+	p := d.plan
+	if !d.exact {
+		return ""
+	}
+	fits, _ := p.fits(p.now, take.N)
+	want := ratelimit.Decision{N: take.N, OK: fits && len(p.waiting) == 0, Limit: take.Limit, ResetAfter: take.ResetAfter, Remaining: take.Remaining}
+	if !want.OK {
+		want.Retryable, want.RetryAfter = p.allows(take.N), take.RetryAfter
+	}
+	if len(p.waiting) > 0 {
+		want.Remaining = 0 // and RetryAfter is a lower bound
+	} else {
+		left := int64(0)
+		for ok := true; ok && p.allows(left); left++ {
+			ok, _ = p.fits(p.now, left+1)
+			if !ok {
+				break
+			}
+		}
+		if peek.Remaining != left {
+			return fmt.Sprintf("%d remain, want %d", peek.Remaining, left)
+		}
+		if want.Retryable {
+			want.RetryAfter = time.Duration(p.earliest(take.N) - p.now)
+		}
+	}
+	if take != want {
+		return fmt.Sprintf("Take is %+v, want %+v", take, want)
+	}
+	return ""
 }
 
 func (d *driver) waiting() int {

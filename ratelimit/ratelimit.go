@@ -169,7 +169,8 @@ func (l *Limiter) Do(ctx context.Context, fn func(context.Context) error) error 
 // Charge takes n events, allowed or not, for amounts that are known only
 // afterwards: bytes sent, or tokens of a language model. The limits may go
 // into debt, and refuse events until it is paid. A debt that would take decades
-// to pay is cut. Waiting callers wait longer. If n <= 0, Charge takes nothing.
+// to pay is cut. Waiting callers wait longer, and reservations keep their
+// instants. If n <= 0, Charge takes nothing.
 // It returns the result of [Limiter.Peek] afterwards.
 func (l *Limiter) Charge(n int64) Decision {
 	ns := l.begin()
@@ -295,14 +296,11 @@ func (l *Limiter) unseal() {
 	l.mu.Unlock()
 }
 
-// begin seals l and returns the present instant. It is never earlier than an
-// instant of the history.
+// begin seals l and returns the present instant. After [Limiter.AllowAt] for a
+// later instant, the history can be ahead of it.
 func (l *Limiter) begin() int64 {
 	l.seal()
 	ns := l.elapsed()
-	if l.history.open() {
-		ns = max(ns, l.history.now)
-	}
 	l.advance(ns)
 	return ns
 }

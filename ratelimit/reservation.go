@@ -38,18 +38,18 @@ func (l *Limiter) Reserve(n int64) *Reservation {
 
 func (l *Limiter) reserve(r *Reservation) Decision {
 	x := &r.node
-	ns := l.begin()
+	ns := max(l.begin(), l.history.now)
 	defer l.unseal()
-	x.n, x.due, x.settled = r.reserved, ns, true
+	x.n, x.due, x.chapter = r.reserved, ns, gone
 	if x.n != 0 && !l.fits(ns, x.n, 0) {
 		d := l.decide(ns, x.n, 0, false)
 		if l.waiters.Len() > 0 || !d.Retryable {
+			x.settled = true
 			return d
 		}
 		x.due = ns + int64(d.RetryAfter)
 	}
 	if buckets := l.current().buckets; x.n > 0 && len(buckets) > 0 {
-		x.settled = false
 		x.reckon(buckets)
 		l.history.add(l.tats, x)
 	}

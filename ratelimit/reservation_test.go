@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -78,9 +79,14 @@ func TestReserveRefusals(t *testing.T) {
 			}
 			r.Settle(1)
 		}
-		if r := lim.Reserve(0); !r.OK() || r.Delay() != 0 {
+		none := lim.Reserve(0)
+		if !none.OK() || none.Delay() != 0 {
 			t.Error("no events were refused")
 		}
+		if none.Settle(1); lim.Tokens() != 1 {
+			t.Errorf("%v tokens after Reserve(0) and Settle(1), want 1", lim.Tokens())
+		}
+		lim.Reset()
 		lim.AllowN(2)
 		served := line(t, lim, []context.Context{t.Context()}, 1)
 		if r := lim.Reserve(1); r.OK() || r.Delay() != 2*time.Second {
@@ -193,6 +199,58 @@ func TestPropertyNeverRestoresTooMuch(t *testing.T) {
 			return ""
 		}, gen.SliceOfN(40, gen.Int64Range(0, 200))))
 	})
+}
+
+// Callers that read the clock by themselves, and reservations, keep within the
+// limits in real time.
+func TestReserveStormConforms(t *testing.T) {
+	// Oracle: the definition of a limit.
+	limits := []ratelimit.Limit{ratelimit.PerSecond(1_000_000).WithBurst(50), ratelimit.PerSecond(1_500_000).WithBurst(30)}
+	for _, limits := range [][]ratelimit.Limit{limits[:1], limits} {
+		lim := ratelimit.New(limits...)
+		taken := make([][]event, 4)
+		var wg sync.WaitGroup
+		for g := range taken {
+			wg.Go(func() {
+				random := rand.New(rand.NewPCG(uint64(g), 5))
+				var open []*ratelimit.Reservation
+				settle := func(actual int64) {
+					i := random.IntN(len(open))
+					r := open[i]
+					open = slices.Delete(open, i, i+1)
+					if r.Settle(actual); actual > 0 {
+						taken[g] = append(taken[g], event{r.Due(), actual})
+					}
+				}
+				for range 3000 {
+					switch n := 1 + random.Int64N(5); random.IntN(4) {
+					case 0:
+						if at := time.Now(); lim.AllowAt(at, n) {
+							taken[g] = append(taken[g], event{int64(at.Sub(lim.Epoch())), n})
+						}
+					case 1:
+						if r := lim.Reserve(5); r.OK() {
+							open = append(open, r)
+						}
+					default:
+						if len(open) > 0 {
+							settle(min(random.Int64N(10), 5))
+						}
+					}
+				}
+				for len(open) > 0 {
+					settle(5)
+				}
+			})
+		}
+		wg.Wait()
+		all := slices.Concat(taken...)
+		for _, l := range limits {
+			if over := excess(l, all); over > 0 || len(all) < 1000 {
+				t.Errorf("%d admissions exceed %v by %v events", len(all), l, float64(over)/float64(l.Per))
+			}
+		}
+	}
 }
 
 func TestReserveStorm(t *testing.T) {

@@ -119,7 +119,7 @@ func (l *Limiter) promote(ns int64) {
 	w := e.Value.(*waiter)
 	w.due = math.MaxInt64
 	if r := l.current(); len(r.buckets) > 0 || r.open {
-		w.due = l.earliest(ns, w.n, 0)
+		w.due = l.earliest(max(ns, l.history.now), w.n, 0)
 	}
 	select {
 	case w.turn <- struct{}{}:
