@@ -105,6 +105,9 @@ func split(t *node, due int64, seq uint64) (before, others *node) {
 
 // isolate returns x alone, and the nodes of the tree before and after it.
 func isolate(t, x *node) (before, after *node) {
+	if t == x && x.left == nil && x.right == nil {
+		return nil, nil
+	}
 	before, t = split(t, x.due, x.seq)
 	_, after = split(t, x.due, x.seq+1)
 	return before, after

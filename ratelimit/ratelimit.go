@@ -366,7 +366,11 @@ func (l *Limiter) left(i int, b *bucket, ns int64) int64 {
 // between the reservations, math.MaxInt64 if there is none. After maxHoles
 // attempts it returns an instant after all reservations.
 func (l *Limiter) earliest(ns, n int64, above float64) int64 {
-	buckets, h := l.current().buckets, &l.history
+	r, h := l.current(), &l.history
+	buckets := r.buckets
+	if len(buckets) == 0 && (n < 0 || !r.open) {
+		return math.MaxInt64
+	}
 	for try := 0; ; try++ {
 		due, later := split(h.next, ns, math.MaxUint64)
 		then := ns

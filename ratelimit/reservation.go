@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"math"
 	"time"
 )
 
@@ -41,13 +42,12 @@ func (l *Limiter) reserve(r *Reservation) Decision {
 	ns := max(l.begin(), l.history.now)
 	defer l.unseal()
 	x.n, x.due, x.chapter = r.reserved, ns, gone
-	if x.n != 0 && !l.fits(ns, x.n, 0) {
-		d := l.decide(ns, x.n, 0, false)
-		if l.waiters.Len() > 0 || !d.Retryable {
-			x.settled = true
-			return d
-		}
-		x.due = ns + int64(d.RetryAfter)
+	if x.n != 0 {
+		x.due = l.earliest(ns, x.n, 0)
+	}
+	if x.n < 0 || x.due == math.MaxInt64 || x.n > 0 && l.waiters.Len() > 0 {
+		x.settled = true
+		return l.decide(ns, x.n, 0, false)
 	}
 	if buckets := l.current().buckets; x.n > 0 && len(buckets) > 0 {
 		x.reckon(buckets)

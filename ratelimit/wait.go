@@ -117,10 +117,7 @@ func (l *Limiter) promote(ns int64) {
 		return
 	}
 	w := e.Value.(*waiter)
-	w.due = math.MaxInt64
-	if r := l.current(); len(r.buckets) > 0 || r.open {
-		w.due = l.earliest(max(ns, l.history.now), w.n, 0)
-	}
+	w.due = l.earliest(max(ns, l.history.now), w.n, 0)
 	select {
 	case w.turn <- struct{}{}:
 	default: // the last signal is unread, and the waiter will find the new due
