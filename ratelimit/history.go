@@ -313,11 +313,9 @@ func (h *history) convert(buckets []bucket) {
 	for h.next = nil; old != nil; {
 		x := old.first()
 		_, old = isolate(old, x)
-		if x.pending = len(buckets) > 0; x.pending {
-			x.parts = nil
-			x.reckon(buckets)
-			h.insert(x)
-		}
+		x.parts = nil
+		x.reckon(buckets)
+		h.insert(x)
 	}
 }
 

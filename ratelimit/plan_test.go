@@ -131,6 +131,18 @@ func (p *plan) earliest(n int64) int64 {
 	return math.MaxInt64
 }
 
+// full returns the instant at which l has its whole burst again.
+func (p *plan) full(l ratelimit.Limit) int64 {
+	last := p.now
+	for _, c := range p.list {
+		if c.n != 0 {
+			last = max(last, c.at)
+		}
+	}
+	level, _ := p.level(l, last)
+	return last + (level+l.N-1)/l.N
+}
+
 // allows reports whether n events can ever be taken at once.
 func (p *plan) allows(n int64) bool {
 	for _, l := range p.limits {
@@ -323,6 +335,9 @@ func (d *driver) compareDecisions(peek, take ratelimit.Decision) string {
 	}
 	fits, _ := p.fits(p.now, take.N)
 	want := ratelimit.Decision{N: take.N, OK: fits && len(p.waiting) == 0, Limit: take.Limit, ResetAfter: take.ResetAfter, Remaining: take.Remaining}
+	if got, want := peek.ResetAfter, time.Duration(p.full(peek.Limit)-p.now); got != want {
+		return fmt.Sprintf("%v is full after %v, want %v", peek.Limit, got, want)
+	}
 	if !want.OK {
 		want.Retryable, want.RetryAfter = p.allows(take.N), take.RetryAfter
 	}

@@ -117,7 +117,7 @@ func (l *Limiter) promote(ns int64) {
 		return
 	}
 	w := e.Value.(*waiter)
-	w.due = l.earliest(max(ns, l.history.now), w.n, 0)
+	w.due = l.earliest(ns, w.n, 0)
 	select {
 	case w.turn <- struct{}{}:
 	default: // the last signal is unread, and the waiter will find the new due
