@@ -56,8 +56,8 @@ type rules struct {
 // sealed in word means that the state is in tats. No tat is that large.
 const sealed = math.MaxInt64
 
-// closed are the rules of the zero Limiter.
-var closed rules
+// none are the rules of the zero Limiter.
+var none rules
 
 // New returns a Limiter with the given limits. It is [NewLimiter] for the
 // common case.
@@ -104,7 +104,7 @@ func (l *Limiter) current() *rules {
 	if r := l.rules.Load(); r != nil {
 		return r
 	}
-	return &closed
+	return &none
 }
 
 // Allow reports whether an event may happen now. If so, it takes the event.

@@ -141,7 +141,6 @@ func (l *Limiter) claim(e *list.Element) (time.Duration, error) {
 		return time.Duration(w.due - ns), nil
 	}
 	l.commit(w.due, w.n)
-	l.advance(ns)
 	l.remove(e, ns)
 	return 0, nil
 }
