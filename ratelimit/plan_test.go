@@ -28,7 +28,7 @@ type commitment struct {
 	reset bool
 	grow  int64 // a change of all bursts, and of the rates
 	rates []int64
-	final bool  // a reservation that nothing can change any more
+	final bool // a reservation that nothing can change any more
 }
 
 // A plan is an oracle: a list of all commitments ever made, past and future, in
