@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/redoubt-go/redoubt/breaker"
 	"github.com/redoubt-go/redoubt/ratelimit"
@@ -66,7 +68,7 @@ type Client struct {
 type guards struct {
 	call   breaker.Call
 	permit *bulkhead.Permit
-	start  time.Time // zero without a gate
+	start  time.Time // of the attempt, zero before
 }
 
 // A plan is all that a Client decides about a call before its first attempt.
@@ -129,6 +131,7 @@ func (p *plan) named(hook func(context.Context, retry.Event)) func(context.Conte
 // enter admits an attempt, or returns the error of the guard that refused it.
 func (g *guards) enter(ctx context.Context, p *plan) error {
 	c := p.client
+	g.start = time.Now()
 	if c.Bulkhead != nil {
 		if b := c.Bulkhead(p.method, p.target); b != nil {
 			permit, err := b.Acquire(ctx)
@@ -144,7 +147,6 @@ func (g *guards) enter(ctx context.Context, p *plan) error {
 				g.withdraw()
 				return err
 			}
-			g.start = time.Now()
 		}
 	}
 	if c.Limit != nil {
@@ -159,9 +161,8 @@ func (g *guards) enter(ctx context.Context, p *plan) error {
 	return nil
 }
 
-// leave reports the end of an admitted attempt, by a nil e as a success. ctx is
-// the context of the attempt.
-func (g *guards) leave(ctx context.Context, p *plan, e *callError, o breaker.Outcome) {
+// leave reports the end of an admitted attempt, by a nil e as a success.
+func (g *guards) leave(p *plan, e *callError, o breaker.Outcome) {
 	switch {
 	case e == nil:
 		g.call.Done(nil)
@@ -169,9 +170,13 @@ func (g *guards) leave(ctx context.Context, p *plan, e *callError, o breaker.Out
 		return
 	case o != breaker.OutcomeFailure:
 		g.call.Done(breaker.Mark(e, o))
-	case echo(ctx, g.start, e):
-		// The breaker judges the patience of the caller when its deadline has
-		// passed.
+	case status.Code(e.err) != codes.DeadlineExceeded || p.ctx.Err() != nil:
+		g.call.Done(e)
+	case e.push.never: // the server refused a call with too little time
+		g.call.Done(breaker.Mark(e, breaker.OutcomeIgnored))
+	case near(p.ctx, g.start):
+		// The server saw the deadline of the caller first. The breaker judges
+		// the patience of the caller when the deadline has passed here too.
 		context.AfterFunc(p.ctx, func() { g.call.Done(e) })
 	default:
 		g.call.Done(e)

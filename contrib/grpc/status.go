@@ -85,19 +85,19 @@ func (e *callError) decision() error {
 }
 
 // judge returns the error of an attempt that gRPC ended with err. ctx is the
-// context of the attempt. unsent means that no request left this process.
-func (p *plan) judge(ctx context.Context, err error, trailer metadata.MD, unsent bool) (*callError, Verdict) {
+// context of the attempt, which began at start. unsent means that no request left
+// this process.
+func (p *plan) judge(ctx context.Context, start time.Time, err error, trailer metadata.MD, unsent bool) (*callError, Verdict) {
 	judge := p.client.Judge
 	if judge == nil {
 		judge = Judge
 	}
 	v := judge(err)
 	e := &callError{err: err, push: readPushback(err, trailer)}
-	cause := context.Cause(ctx)
 	switch {
 	case e.push.never:
-	case cause != nil && errtree.Is(cause, retry.ErrAttemptTimeout):
-		e.again = p.idempotent || unsent // the code of the server never arrived
+	case p.timedOut(ctx, start, err):
+		e.again = p.idempotent || unsent
 	case v.Retry == RetryAsked:
 		e.again = e.push.asked
 	case v.Retry == RetrySafe:
@@ -107,6 +107,15 @@ func (p *plan) judge(ctx context.Context, err error, trailer metadata.MD, unsent
 	}
 	e.again = e.again && !p.left()
 	return e, v
+}
+
+// timedOut reports whether AttemptTimeout ended an attempt, here or at the
+// server.
+func (p *plan) timedOut(ctx context.Context, start time.Time, err error) bool {
+	if cause := context.Cause(ctx); cause != nil {
+		return errtree.Is(cause, retry.ErrAttemptTimeout)
+	}
+	return status.Code(err) == codes.DeadlineExceeded && near(ctx, start) && !near(p.ctx, start)
 }
 
 // bare returns the error of gRPC in an error of judge.

@@ -312,7 +312,7 @@ func (a *attempt) end(err error) {
 			unsent = !sent
 		}
 		var v Verdict
-		e, v = a.plan.judge(a.ctx, err, trailer, unsent)
+		e, v = a.plan.judge(a.ctx, a.guards.start, err, trailer, unsent)
 		o = v.Outcome
 		a.failure = e.decision()
 	}
@@ -321,7 +321,7 @@ func (a *attempt) end(err error) {
 
 // abandon takes the end of the caller's context. The stream may be in use.
 func (a *attempt) abandon() {
-	e, v := a.plan.judge(a.ctx, status.FromContextError(a.plan.ctx.Err()).Err(), nil, false)
+	e, v := a.plan.judge(a.ctx, a.guards.start, status.FromContextError(a.plan.ctx.Err()).Err(), nil, false)
 	a.leave(e, v.Outcome)
 }
 
@@ -331,7 +331,7 @@ func (a *attempt) leave(e *callError, o breaker.Outcome) {
 		if a.unwatch != nil {
 			a.unwatch()
 		}
-		a.guards.leave(a.ctx, a.plan, e, o)
+		a.guards.leave(a.plan, e, o)
 		a.stop()
 	})
 }

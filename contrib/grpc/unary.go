@@ -84,12 +84,12 @@ func (u *unary) make(ctx context.Context, g *guards, reply any, opts []grpc.Call
 	err := u.invoker(ctx, u.method, u.req, reply, u.cc, opts...)
 	returned = true
 	if err == nil {
-		g.leave(ctx, &u.plan, nil, breaker.OutcomeSuccess)
+		g.leave(&u.plan, nil, breaker.OutcomeSuccess)
 		return nil
 	}
 	// gRPC sets the peer when a stream for the request exists.
-	e, v := u.judge(ctx, err, *trailer, from.Addr == nil)
-	g.leave(ctx, &u.plan, e, v.Outcome)
+	e, v := u.judge(ctx, g.start, err, *trailer, from.Addr == nil)
+	g.leave(&u.plan, e, v.Outcome)
 	return e.decision()
 }
 

@@ -75,15 +75,11 @@ func Judge(err error) Verdict {
 	return Verdict{breaker.OutcomeFailure, RetryNever}
 }
 
-// echo reports whether e is the server's answer that the caller has too little
-// time, which is no fault of the server: it refused the call for that reason, or
-// the deadline of ctx is almost over here too.
-func echo(ctx context.Context, start time.Time, e *callError) bool {
+// near reports whether the deadline of ctx, for a call that began at start, is
+// over or almost over: a server that has the same deadline may answer first.
+func near(ctx context.Context, start time.Time) bool {
 	end, ok := ctx.Deadline()
-	if !ok || ctx.Err() != nil || status.Code(e.err) != codes.DeadlineExceeded {
-		return false
-	}
-	return e.push.never || time.Until(end) < end.Sub(start)/10
+	return ok && time.Until(end) < end.Sub(start)/10
 }
 
 // drop returns err for a bulkhead, whose algorithm knows the errors of contexts
