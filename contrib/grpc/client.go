@@ -73,22 +73,16 @@ type guards struct {
 
 // A plan is all that a Client decides about a call before its first attempt.
 type plan struct {
-	client     *Client
-	ctx        context.Context // of the caller; a plan lives as long as its call
-	method     string
-	target     string
-	cc         *grpc.ClientConn // nil in a test of the interceptor alone
-	idempotent bool
+	client *Client
+	ctx    context.Context // of the caller; a plan lives as long as its call
+	method string
+	target string
+	cc     *grpc.ClientConn // nil in a test of the interceptor alone
 }
 
 // plan returns the plan for a call.
 func (c *Client) plan(ctx context.Context, method string, cc *grpc.ClientConn) plan {
 	p := plan{client: c, ctx: ctx, method: method, cc: cc}
-	if c.Idempotent != nil {
-		p.idempotent = c.Idempotent(method)
-	} else {
-		p.idempotent = Declared(method)
-	}
 	if cc != nil {
 		p.target = cc.Target()
 	}
@@ -96,6 +90,13 @@ func (c *Client) plan(ctx context.Context, method string, cc *grpc.ClientConn) p
 		p.ctx = sendPriority(p.ctx)
 	}
 	return p
+}
+
+func (p *plan) idempotent() bool {
+	if f := p.client.Idempotent; f != nil {
+		return f(p.method)
+	}
+	return Declared(p.method)
 }
 
 // left reports whether the retries are left to gRPC. The service config is

@@ -3,9 +3,8 @@
 //
 // gRPC's own retryPolicy knows neither which methods may be repeated, nor how
 // the rest of the program fares. These interceptors put the guards of this
-// library around each call, and let both sides of a connection inform each
-// other: a server that refuses a call says when to call again, and a client
-// that repeats a call says so.
+// library around each call. They also carry their knowledge over the wire: a
+// refusal contains the time of the next attempt, and a repeated call its number.
 //
 // # Guard a client
 //
@@ -17,6 +16,9 @@
 //		Policy:     func(method string) retry.Policy { return policy },
 //		Gate:       func(method, target string) breaker.Gate { return gates.For(target) },
 //	}
+//
+// Client.Unary and Client.Stream return its interceptors:
+//
 //	conn, err := grpc.NewClient(target,
 //		grpc.WithChainUnaryInterceptor(client.Unary()),
 //		grpc.WithChainStreamInterceptor(client.Stream()),
@@ -31,6 +33,9 @@
 //		Bulkhead: places,
 //		MinLeft:  20 * time.Millisecond,
 //	}
+//
+// Its interceptors and its tap:
+//
 //	srv := grpc.NewServer(
 //		grpc.InTapHandle(server.Tap()),
 //		grpc.ChainUnaryInterceptor(server.Unary()),

@@ -26,17 +26,13 @@ import (
 
 // start starts a server in this process and returns a connection to it.
 func start(s *service, opts []grpc.ServerOption, dialOpts ...grpc.DialOption) (*grpc.ClientConn, func()) {
-	lis := bufconn.Listen(1 << 16)
-	srv := grpc.NewServer(opts...)
-	grpc_testing.RegisterTestServiceServer(srv, s)
-	go func() { _ = srv.Serve(lis) }()
-	dialOpts = append(dialOpts, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }))
+	dialer, stop := local(s, opts...)
+	dialOpts = append(dialOpts, dialer, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	conn, err := grpc.NewClient("passthrough:///stock", dialOpts...)
 	if err != nil {
 		panic(err)
 	}
-	return conn, func() { conn.Close(); srv.Stop() }
+	return conn, func() { conn.Close(); stop() }
 }
 
 // flaky is a service whose first two calls fail.
@@ -49,7 +45,66 @@ func flaky() *service {
 	}}
 }
 
+// local dials a server in this process.
+func local(s *service, opts ...grpc.ServerOption) (dialer grpc.DialOption, stop func()) {
+	lis := bufconn.Listen(1 << 16)
+	srv := grpc.NewServer(opts...)
+	grpc_testing.RegisterTestServiceServer(srv, s)
+	go func() { _ = srv.Serve(lis) }()
+	return grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }), srv.Stop
+}
+
+func Example() {
+	target, creds := "dns:///stock:443", insecure.NewCredentials()
+	gates := breaker.NewGroup(breaker.GroupConfig[string]{})
+	policy := retry.Policy{Budget: new(retry.TokenBudget)}
+	latency, budget := new(retry.Latency), policy.Budget
+
+	client := redoubtgrpc.Client{
+		Idempotent: redoubtgrpc.ReadOnly("/shop.Stock/Get", "/shop.Stock/List"),
+		Policy:     func(method string) retry.Policy { return policy },
+		Gate:       func(method, target string) breaker.Gate { return gates.For(target) },
+	}
+	client.Hedge = func(string) *retry.Hedge[any] {
+		return &retry.Hedge[any]{Latency: latency, Budget: budget}
+	}
+	conn, err := grpc.NewClient(target,
+		grpc.WithChainUnaryInterceptor(client.Unary()),
+		grpc.WithChainStreamInterceptor(client.Stream()),
+		grpc.WithTransportCredentials(creds))
+	if err != nil {
+		panic(err)
+	}
+	defer conn.Close()
+	fmt.Println(conn.Target())
+	// Output: dns:///stock:443
+}
+
+func Example_server() {
+	perClient := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerSecond(100), MaxKeys: 1024})
+	places := bulkhead.New(bulkhead.Config{Limit: 100})
+	log := audit.New(audit.Config{Sink: new(memory)})
+	actor := func(context.Context) audit.Actor { return audit.Actor{ID: "ann"} }
+
+	server := &redoubtgrpc.Server{
+		Limit:    perClient,
+		Bulkhead: places,
+		MinLeft:  20 * time.Millisecond,
+	}
+	server.Audit = &redoubtgrpc.Audit{Log: log, Actor: actor}
+	srv := grpc.NewServer(
+		grpc.InTapHandle(server.Tap()),
+		grpc.ChainUnaryInterceptor(server.Unary()),
+		grpc.ChainStreamInterceptor(server.Stream()))
+	defer srv.Stop()
+	fmt.Println(server.Stats().Calls)
+	// Output: 0
+}
+
 func ExampleClient() {
+	dialer, stop := local(flaky())
+	defer stop()
+
 	gates := breaker.NewGroup(breaker.GroupConfig[string]{})
 	policy := retry.Policy{Backoff: retry.Constant(time.Millisecond), Budget: new(retry.TokenBudget)}
 	client := redoubtgrpc.Client{
@@ -57,10 +112,14 @@ func ExampleClient() {
 		Policy:     func(method string) retry.Policy { return policy },
 		Gate:       func(method, target string) breaker.Gate { return gates.For(target) },
 	}
-	conn, stop := start(flaky(), nil,
+	conn, err := grpc.NewClient("passthrough:///stock", dialer,
 		grpc.WithChainUnaryInterceptor(client.Unary()),
-		grpc.WithChainStreamInterceptor(client.Stream()))
-	defer stop()
+		grpc.WithChainStreamInterceptor(client.Stream()),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		panic(err)
+	}
+	defer conn.Close()
 
 	reply, err := grpc_testing.NewTestServiceClient(conn).UnaryCall(context.Background(), new(request))
 	fmt.Println(reply.GetHostname(), err)

@@ -2,7 +2,6 @@ package redoubtgrpc
 
 import (
 	"strings"
-	"sync"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -26,27 +25,18 @@ func ReadOnly(methods ...string) func(method string) bool {
 // idempotent, by the option idempotency_level with the value NO_SIDE_EFFECTS or
 // IDEMPOTENT. The program must contain the generated code of the file.
 func Declared(method string) bool {
-	if known, ok := declared.Load(method); ok {
-		return known.(bool)
-	}
 	service, name, ok := strings.Cut(strings.TrimPrefix(method, "/"), "/")
 	if !ok {
 		return false
 	}
 	d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(service + "." + name))
 	if err != nil {
-		return false // not remembered: a method that exists nowhere has no bound
+		return false
 	}
 	m, ok := d.(protoreflect.MethodDescriptor)
 	if !ok {
 		return false
 	}
 	o, _ := m.Options().(*descriptorpb.MethodOptions)
-	idempotent := o.GetIdempotencyLevel() != descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN
-	declared.Store(method, idempotent)
-	return idempotent
+	return o.GetIdempotencyLevel() != descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN
 }
-
-// declared remembers the answers for the methods of the program. It is a cache
-// of facts that cannot change, and no state.
-var declared sync.Map

@@ -97,11 +97,11 @@ func (p *plan) judge(ctx context.Context, start time.Time, err error, trailer me
 	switch {
 	case e.push.never:
 	case p.timedOut(ctx, start, err):
-		e.again = p.idempotent || unsent
+		e.again = unsent || p.idempotent()
 	case v.Retry == RetryAsked:
 		e.again = e.push.asked
 	case v.Retry == RetrySafe:
-		e.again = e.push.asked || p.idempotent || unsent
+		e.again = e.push.asked || unsent || p.idempotent()
 	case v.Retry == RetryAlways:
 		e.again = true
 	}

@@ -59,7 +59,7 @@ type stream struct {
 	mu      sync.Mutex // held until the server has answered; guards the fields below
 	request any        // the single message of the client, or nil
 	sent    bool       // the client has sent request, or nothing
-	begun   bool       // the first attempt has begun, and nobody has its error yet
+	begun   bool       // the first attempt has begun, and its error is in first
 	first   error      // of the first attempt
 	opened  int        // attempts
 
@@ -153,8 +153,8 @@ func (s *stream) Header() (metadata.MD, error) {
 	return md, nil
 }
 
-// answer calls fn with attempts until fn returns nil, and makes that attempt the
-// live one.
+// answer calls fn with attempts until fn returns nil. That attempt is live from
+// then on.
 func (s *stream) answer(fn func(*attempt) error) error {
 	select {
 	case <-s.ready:

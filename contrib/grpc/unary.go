@@ -28,8 +28,8 @@ func (c Client) Unary() grpc.UnaryClientInterceptor {
 		u := unary{req: req, reply: reply, invoker: invoker}
 		u.plan = c.plan(ctx, method, cc)
 		u.nested = retry.Nested(u.ctx)
-		if c.Hedge != nil && u.idempotent && !u.left() {
-			if h := c.Hedge(method); h != nil {
+		if c.Hedge != nil {
+			if h := c.Hedge(method); h != nil && u.idempotent() && !u.left() {
 				return result(u.hedge(*h, opts))
 			}
 		}
