@@ -1,10 +1,12 @@
 // Package redoubtgrpc provides gRPC interceptors for clients and servers:
-// retries, hedging, circuit breakers, rate limits, bulkheads and an audit trail.
+// retries, hedging, circuit breakers, rate limits, bulkheads and an audit
+// trail.
 //
 // gRPC's own retryPolicy knows neither which methods may be repeated, nor how
 // the rest of the program fares. These interceptors put the guards of this
 // library around each call. They also carry their knowledge over the wire: a
-// refusal contains the time of the next attempt, and a repeated call its number.
+// refusal contains the time of the next attempt, and a repeated call its
+// number.
 //
 // # Guard a client
 //
@@ -12,9 +14,9 @@
 // sent, or if the server asks for it.
 //
 //	client := redoubtgrpc.Client{
-//		Idempotent: redoubtgrpc.ReadOnly("/shop.Stock/Get", "/shop.Stock/List"),
-//		Policy:     func(method string) retry.Policy { return policy },
-//		Gate:       func(method, target string) breaker.Gate { return gates.For(target) },
+//		Idempotent: redoubtgrpc.ReadOnly("/shop.Stock/Get"),
+//		Policy:     func(string) retry.Policy { return policy },
+//		Gate:       gate,
 //	}
 //
 // Client.Unary and Client.Stream return its interceptors:

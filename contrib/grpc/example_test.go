@@ -59,11 +59,12 @@ func Example() {
 	gates := breaker.NewGroup(breaker.GroupConfig[string]{})
 	policy := retry.Policy{Budget: new(retry.TokenBudget)}
 	latency, budget := new(retry.Latency), policy.Budget
+	gate := func(method, target string) breaker.Gate { return gates.For(target) }
 
 	client := redoubtgrpc.Client{
-		Idempotent: redoubtgrpc.ReadOnly("/shop.Stock/Get", "/shop.Stock/List"),
-		Policy:     func(method string) retry.Policy { return policy },
-		Gate:       func(method, target string) breaker.Gate { return gates.For(target) },
+		Idempotent: redoubtgrpc.ReadOnly("/shop.Stock/Get"),
+		Policy:     func(string) retry.Policy { return policy },
+		Gate:       gate,
 	}
 	client.Hedge = func(string) *retry.Hedge[any] {
 		return &retry.Hedge[any]{Latency: latency, Budget: budget}

@@ -22,10 +22,10 @@ import (
 // A Server guards the methods of a gRPC server. Its functions may be called
 // concurrently. A call passes MinLeft, Limit, Store, Bulkhead and Audit in this
 // order, and then reaches its handler. A refusal has the code ResourceExhausted
-// (a rate limit), Unavailable or DeadlineExceeded (MinLeft). It tells the client
-// when to call again, by google.rpc.RetryInfo and grpc-retry-pushback-ms. So
-// does every other error with a method RetryAfter; see [Status]. The zero
-// Server refuses no call.
+// (a rate limit), Unavailable or DeadlineExceeded (MinLeft). It tells the
+// client when to call again, by google.rpc.RetryInfo and
+// grpc-retry-pushback-ms. So does every other error with a method RetryAfter;
+// see [Status]. The zero Server refuses no call.
 //
 // A call that the client has made again is [retry.Nested]: the handler's own
 // calls are not retried, so that retries do not multiply.
@@ -35,39 +35,39 @@ type Server struct {
 	// Name names the server in Stats.
 	Name string
 
-	// Limit limits calls in this process. It never waits, so that Tap can ask
-	// it. Nil means no limit.
+	// Limit limits calls in this process. It never waits, so that Tap can
+	// ask it. Nil means no limit.
 	Limit *ratelimit.Keyed[string]
 
-	// Store limits calls, usually for several processes. Tap does not ask it,
-	// because it may wait. Nil means no limit.
+	// Store limits calls, usually for several processes. Tap does not ask
+	// it, because it may wait. Nil means no limit.
 	Store ratelimit.Store
 
-	// Key returns the key that a call is counted under by Limit and Store, and
-	// reports whether the call is limited at all. Nil means [ByPeer].
+	// Key returns the key that a call is counted under by Limit and Store,
+	// and reports whether the call is limited at all. Nil means [ByPeer].
 	Key func(ctx context.Context, method string) (key string, limited bool)
 
-	// ServeOnError serves calls when Store returns an error. By default they
-	// are refused as Unavailable.
+	// ServeOnError serves calls when Store returns an error. By default
+	// they are refused as Unavailable.
 	ServeOnError bool
 
-	// Bulkhead bounds the calls in progress. A stream holds its place until it
-	// ends. Tap does not wait for a place. Nil means no bound.
+	// Bulkhead bounds the calls in progress. A stream holds its place until
+	// it ends. Tap does not wait for a place. Nil means no bound.
 	Bulkhead *bulkhead.Bulkhead
 
-	// MinLeft is the time that a call needs at least. A call whose deadline is
-	// nearer is refused. Zero or negative means that no call is refused.
+	// MinLeft is the time that a call needs at least. A call whose deadline
+	// is nearer is refused. Zero or negative means that no call is refused.
 	MinLeft time.Duration
 
-	// Trusted reports whether the client may set the priority of its calls; see
-	// Client.SendPriority. Nil means that no client may.
+	// Trusted reports whether the client may set the priority of its calls;
+	// see Client.SendPriority. Nil means that no client may.
 	Trusted func(ctx context.Context) bool
 
 	// Audit records the calls. Nil means no records.
 	Audit *Audit
 
-	// OnError is called with each error of Store, and each error of Audit that
-	// the client did not see. It may be nil. It must not block.
+	// OnError is called with each error of Store, and each error of Audit
+	// that the client did not see. It may be nil. It must not block.
 	OnError func(ctx context.Context, method string, err error)
 
 	calls, limited, full, late, unrecorded, failed atomic.Uint64
@@ -75,7 +75,7 @@ type Server struct {
 
 // Stats are the figures of a Server since it was made.
 type Stats struct {
-	Name        string `json:"name"`
+	Name        string `json:"name"`         // of the server
 	Calls       uint64 `json:"calls"`        // that reached their handler
 	Limited     uint64 `json:"limited"`      // refused by Limit or Store
 	Full        uint64 `json:"full"`         // refused by Bulkhead
@@ -176,7 +176,8 @@ func (s *Server) Tap() tap.ServerInHandle {
 			return ctx, Status(err).Err()
 		}
 		if c.permit != nil {
-			// The handler of a call may never run. Its context ends always.
+			// The handler of a call may never run. Its context ends
+			// always.
 			context.AfterFunc(ctx, c.permit.Release)
 		}
 		return context.WithValue(ctx, s, c), nil

@@ -85,8 +85,8 @@ func (e *callError) decision() error {
 }
 
 // judge returns the error of an attempt that gRPC ended with err. ctx is the
-// context of the attempt, which began at start. unsent means that no request left
-// this process.
+// context of the attempt, which began at start. unsent means that no request
+// left this process.
 func (p *plan) judge(ctx context.Context, start time.Time, err error, trailer metadata.MD, unsent bool) (*callError, Verdict) {
 	judge := p.client.Judge
 	if judge == nil {
@@ -223,8 +223,8 @@ var texts = map[codes.Code]string{
 	codes.Unavailable:       "temporarily unavailable",
 }
 
-// pushbackFor returns the metadata for the trailer of a call that ends with err:
-// a pause in milliseconds, rounded up, or -1 if no attempt can succeed.
+// pushbackFor returns the metadata for the trailer of a call that ends with
+// err: a pause in milliseconds, rounded up, or -1 if no attempt can succeed.
 // Otherwise it returns nil.
 func pushbackFor(err error) metadata.MD {
 	signs := errtree.Read(err)

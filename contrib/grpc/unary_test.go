@@ -212,7 +212,8 @@ func TestDeadlines(t *testing.T) {
 		checkEqual(t, outcomes(b), judged{0, 1, 0})
 	})
 	t.Run("the server sees the caller's deadline first", func(t *testing.T) {
-		// A deadline shorter than a success takes is impatience, whoever notices.
+		// A deadline shorter than a success takes is impatience,
+		// whoever notices.
 		fast := true
 		s := &service{unary: func(ctx context.Context, _ int) error {
 			if fast {

@@ -134,7 +134,8 @@ func TestFailuresOfTheWire(t *testing.T) {
 		{"reset with INTERNAL_ERROR", func(w wire, s uint32, _ int) { _ = w.WriteRSTStream(s, http2.ErrCodeInternal) }, codes.Internal, 1, 1, judged{0, 1, 0}},
 		{"reset with CANCEL", func(w wire, s uint32, _ int) { _ = w.WriteRSTStream(s, http2.ErrCodeCancel) }, codes.Canceled, 1, 1, judged{0, 1, 0}},
 		{"reset with ENHANCE_YOUR_CALM", func(w wire, s uint32, _ int) { _ = w.WriteRSTStream(s, http2.ErrCodeEnhanceYourCalm) }, codes.ResourceExhausted, 1, 1, judged{0, 0, 1}},
-		// gRPC itself repeats a request that the server has not processed, once.
+		// gRPC itself repeats a request that the server has not
+		// processed, once.
 		{"reset with REFUSED_STREAM", func(w wire, s uint32, _ int) { _ = w.WriteRSTStream(s, http2.ErrCodeRefusedStream) }, codes.Unavailable, 6, 2, judged{0, 1, 0}},
 		{"GOAWAY before the request was processed", func(w wire, _ uint32, _ int) { _ = w.WriteGoAway(0, http2.ErrCodeNo, nil) }, codes.Unavailable, 6, 2, judged{0, 1, 0}},
 		{"GOAWAY, then the end", func(w wire, s uint32, _ int) { _ = w.WriteGoAway(s, http2.ErrCodeNo, nil); w.Close() }, codes.Unavailable, 3, 1, judged{0, 1, 0}},
