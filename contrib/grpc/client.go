@@ -38,7 +38,9 @@ type Client struct {
 	// had its effect. Nil means [Declared]. See [ReadOnly].
 	Idempotent func(method string) bool
 
-	// Gate returns the circuit breaker for a call, or nil. A nil Gate guards no
+	// Gate returns the circuit breaker for a call, or nil. A server that refuses
+	// a call and asks for another attempt is alive: a *breaker.Breaker ignores
+	// that, and a *breaker.Throttle counts it as a failure. A nil Gate guards no
 	// call.
 	Gate func(method, target string) breaker.Gate
 
@@ -69,6 +71,7 @@ type guards struct {
 	call   breaker.Call
 	permit *bulkhead.Permit
 	start  time.Time // of the attempt, zero before
+	sheds  bool      // the gate is a Throttle
 }
 
 // A plan is all that a Client decides about a call before its first attempt.
@@ -144,6 +147,7 @@ func (g *guards) enter(ctx context.Context, p *plan) error {
 	}
 	if c.Gate != nil {
 		if gate := c.Gate(p.method, p.target); gate != nil {
+			_, g.sheds = gate.(*breaker.Throttle)
 			if err := g.call.Begin(ctx, gate); err != nil {
 				g.withdraw()
 				return err
@@ -169,6 +173,10 @@ func (g *guards) leave(p *plan, e *callError, o breaker.Outcome) {
 		g.call.Done(nil)
 		g.exit(nil)
 		return
+	case e.shed && !g.sheds:
+		g.call.Done(breaker.Mark(e, breaker.OutcomeIgnored))
+	case e.shed:
+		g.call.Done(breaker.Mark(e, breaker.OutcomeFailure))
 	case o != breaker.OutcomeFailure:
 		g.call.Done(breaker.Mark(e, o))
 	case status.Code(e.err) != codes.DeadlineExceeded || p.ctx.Err() != nil:

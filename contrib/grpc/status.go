@@ -2,6 +2,7 @@ package redoubtgrpc
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"time"
 
@@ -58,6 +59,7 @@ type callError struct {
 	err   error // of gRPC
 	push  pushback
 	again bool // another attempt is allowed
+	shed  bool // the server refused the call and asks for another attempt
 }
 
 func (e *callError) Error() string              { return e.err.Error() }
@@ -106,6 +108,7 @@ func (p *plan) judge(ctx context.Context, start time.Time, err error, trailer me
 		e.again = true
 	}
 	e.again = e.again && !p.left()
+	e.shed = e.push.asked && v.Retry != RetryNever
 	return e, v
 }
 
@@ -178,6 +181,23 @@ func refusal(err error) *status.Status {
 	return status.New(code, err.Error())
 }
 
+// pause returns the pause before another attempt that may succeed. It is
+// negative if no attempt can succeed, and 0 if err is no refusal.
+func pause(signs errtree.Signs) time.Duration {
+	switch {
+	case !signs.Rejected && signs.RetryAfter <= 0:
+		return 0
+	case signs.HasRetryable && !signs.Retryable:
+		return -1
+	case signs.RetryAfter > 0:
+		return signs.RetryAfter
+	}
+	return shortly
+}
+
+// shortly is the pause after a refusal that does not know when it ends.
+const shortly = 100 * time.Millisecond
+
 // Status returns the status that a server answers for err.
 //
 //   - An error that has a status keeps it.
@@ -187,7 +207,8 @@ func refusal(err error) *status.Status {
 //   - An error of a context is Canceled or DeadlineExceeded.
 //   - Every other error is Unknown, as in package status.
 //
-// A RetryAfter adds the detail google.rpc.RetryInfo if the status has none. The
+// The detail google.rpc.RetryInfo contains the RetryAfter of the error, and
+// 100 ms if a refusal has none. It is absent if the error is not Retryable. The
 // text of a refusal is not sent: it could name other systems. Status returns
 // nil for a nil error.
 func Status(err error) *status.Status {
@@ -195,14 +216,14 @@ func Status(err error) *status.Status {
 		return nil
 	}
 	s, ok := status.FromError(err)
-	signs := errtree.Read(err)
+	after := pause(errtree.Read(err))
 	if !ok {
 		s = refusal(err)
-		if signs.Rejected || signs.RetryAfter > 0 {
+		if after != 0 {
 			s = status.New(s.Code(), texts[s.Code()])
 		}
 	}
-	if signs.RetryAfter <= 0 || signs.HasRetryable && !signs.Retryable || s.Code() == codes.OK {
+	if after <= 0 || s.Code() == codes.OK {
 		return s
 	}
 	for _, d := range s.Proto().GetDetails() {
@@ -210,7 +231,7 @@ func Status(err error) *status.Status {
 			return s
 		}
 	}
-	with, err := s.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(signs.RetryAfter)})
+	with, err := s.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(after)})
 	if err != nil {
 		return s
 	}
@@ -223,19 +244,17 @@ var texts = map[codes.Code]string{
 	codes.Unavailable:       "temporarily unavailable",
 }
 
-// pushbackFor returns the metadata for the trailer of a call that ends with
-// err: a pause in milliseconds, rounded up, or -1 if no attempt can succeed.
-// Otherwise it returns nil.
+// pushbackFor returns the metadata for the trailer of a call that ends with err:
+// a pause in milliseconds, rounded up, or -1 if no attempt can succeed. It
+// returns nil if err is no refusal.
 func pushbackFor(err error) metadata.MD {
-	signs := errtree.Read(err)
+	after := pause(errtree.Read(err))
 	switch {
-	case !signs.Rejected && signs.RetryAfter <= 0:
+	case after == 0:
 		return nil
-	case signs.HasRetryable && !signs.Retryable:
+	case after < 0:
 		return metadata.Pairs(pushbackKey, "-1")
-	case signs.RetryAfter <= 0:
-		return nil
 	}
-	ms := int64((signs.RetryAfter + time.Millisecond - 1) / time.Millisecond)
-	return metadata.Pairs(pushbackKey, strconv.FormatInt(min(ms, 1<<31-1), 10))
+	ms := min((after-1)/time.Millisecond+1, math.MaxInt32)
+	return metadata.Pairs(pushbackKey, strconv.FormatInt(int64(ms), 10))
 }

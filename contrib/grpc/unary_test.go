@@ -60,27 +60,27 @@ func TestFailuresAreJudged(t *testing.T) {
 		{"data loss", code(codes.DataLoss), codes.DataLoss, want{1, judged{0, 1, 0}}, want{1, judged{0, 1, 0}}},
 		{"unauthenticated", code(codes.Unauthenticated), codes.Unauthenticated, want{1, judged{0, 0, 1}}, want{1, judged{0, 0, 1}}},
 		{"code 42", code(42), 42, want{1, judged{0, 1, 0}}, want{1, judged{0, 1, 0}}},
-		{"a pushback asks", with(codes.Unavailable, "1"), codes.Unavailable, want{3, judged{0, 3, 0}}, want{3, judged{0, 3, 0}}},
-		{"a pushback of 0 asks", with(codes.Unavailable, "0"), codes.Unavailable, want{3, judged{0, 3, 0}}, want{3, judged{0, 3, 0}}},
+		{"a pushback asks", with(codes.Unavailable, "1"), codes.Unavailable, want{3, judged{0, 0, 3}}, want{3, judged{0, 0, 3}}},
+		{"a pushback of 0 asks", with(codes.Unavailable, "0"), codes.Unavailable, want{3, judged{0, 0, 3}}, want{3, judged{0, 0, 3}}},
 		{"a pushback forbids", with(codes.Unavailable, "-1"), codes.Unavailable, want{1, judged{0, 1, 0}}, want{1, judged{0, 1, 0}}},
 		{"a pushback is no number", with(codes.Unavailable, "soon"), codes.Unavailable, want{1, judged{0, 1, 0}}, want{1, judged{0, 1, 0}}},
 		{"a pushback is huge", with(codes.Unavailable, "4294967296"), codes.Unavailable, want{1, judged{0, 1, 0}}, want{1, judged{0, 1, 0}}},
 		{"two pushbacks", with(codes.Unavailable, "1", "1"), codes.Unavailable, want{1, judged{0, 1, 0}}, want{1, judged{0, 1, 0}}},
 		{"a pushback of a code that is never retried", with(codes.Internal, "1"), codes.Internal, want{1, judged{0, 1, 0}}, want{1, judged{0, 1, 0}}},
-		{"retry info asks", func(context.Context, int) error { return asking(codes.Unavailable, time.Millisecond) }, codes.Unavailable, want{3, judged{0, 3, 0}}, want{3, judged{0, 3, 0}}},
+		{"retry info asks", func(context.Context, int) error { return asking(codes.Unavailable, time.Millisecond) }, codes.Unavailable, want{3, judged{0, 0, 3}}, want{3, judged{0, 0, 3}}},
 		{"retry info of a quota", func(context.Context, int) error { return asking(codes.ResourceExhausted, time.Millisecond) }, codes.ResourceExhausted, want{3, judged{0, 0, 3}}, want{3, judged{0, 0, 3}}},
 		{"retry info of an aborted transaction", func(context.Context, int) error { return asking(codes.Aborted, time.Millisecond) }, codes.Aborted, want{1, judged{1, 0, 0}}, want{1, judged{1, 0, 0}}},
 		{"a pushback wins over retry info", func(ctx context.Context, _ int) error {
 			pushback(ctx, "-1")
 			return asking(codes.Unavailable, time.Millisecond)
 		}, codes.Unavailable, want{1, judged{0, 1, 0}}, want{1, judged{0, 1, 0}}},
-		{"a pause longer than the policy allows", func(context.Context, int) error { return asking(codes.Unavailable, time.Hour) }, codes.Unavailable, want{1, judged{0, 1, 0}}, want{1, judged{0, 1, 0}}},
+		{"a pause longer than the policy allows", func(context.Context, int) error { return asking(codes.Unavailable, time.Hour) }, codes.Unavailable, want{1, judged{0, 0, 1}}, want{1, judged{0, 0, 1}}},
 		{"the second attempt succeeds", func(_ context.Context, n int) error {
 			if n == 1 {
 				return asking(codes.Unavailable, time.Millisecond)
 			}
 			return nil
-		}, codes.OK, want{2, judged{1, 1, 0}}, want{2, judged{1, 1, 0}}},
+		}, codes.OK, want{2, judged{1, 0, 1}}, want{2, judged{1, 0, 1}}},
 	}
 	for _, test := range tests {
 		for _, row := range []struct {

@@ -149,14 +149,14 @@ func TestFailuresOfTheWire(t *testing.T) {
 		{"a status alone", func(w wire, s uint32, _ int) { w.grpcHeaders(s, true, "grpc-status", "14") }, codes.Unavailable, 3, 1, judged{0, 1, 0}},
 		{"a status alone with a pushback", func(w wire, s uint32, _ int) {
 			w.grpcHeaders(s, true, "grpc-status", "14", "grpc-retry-pushback-ms", "1")
-		}, codes.Unavailable, 3, 3, judged{0, 1, 0}},
+		}, codes.Unavailable, 3, 3, judged{0, 0, 1}},
 		{"a status alone that forbids", func(w wire, s uint32, _ int) {
 			w.grpcHeaders(s, true, "grpc-status", "14", "grpc-retry-pushback-ms", "-1")
 		}, codes.Unavailable, 1, 1, judged{0, 1, 0}},
 		{"the header and a status with a pushback", func(w wire, s uint32, _ int) {
 			w.grpcHeaders(s, false)
 			w.headers(s, true, "grpc-status", "14", "grpc-retry-pushback-ms", "1")
-		}, codes.Unavailable, 3, 3, judged{0, 1, 0}},
+		}, codes.Unavailable, 3, 3, judged{0, 0, 1}},
 		{"no status", func(w wire, s uint32, _ int) { w.grpcHeaders(s, true) }, codes.Unknown, 1, 1, judged{0, 1, 0}},
 		{"a status that is no number", func(w wire, s uint32, _ int) { w.grpcHeaders(s, true, "grpc-status", "x") }, codes.Unknown, 1, 1, judged{0, 1, 0}},
 		{"a proxy answers 503", func(w wire, s uint32, _ int) {
