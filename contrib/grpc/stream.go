@@ -317,6 +317,9 @@ func (a *attempt) end(err error) {
 		a.failure = e.decision()
 	}
 	a.leave(e, o)
+	if a.unwatch != nil {
+		a.unwatch()
+	}
 }
 
 // abandon takes the end of the caller's context. The stream may be in use.
@@ -328,9 +331,6 @@ func (a *attempt) abandon() {
 // leave reports the end of the stream to its guards.
 func (a *attempt) leave(e *callError, o breaker.Outcome) {
 	a.ended.Do(func() {
-		if a.unwatch != nil {
-			a.unwatch()
-		}
 		a.guards.leave(a.plan, e, o)
 		a.stop()
 	})
