@@ -1,0 +1,2 @@
+// Package connect shows retryhttp and breakerhttp under a client of Connect RPC.
+package connect
