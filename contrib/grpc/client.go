@@ -23,10 +23,10 @@ import (
 // the error of the first that refuses it. A stream holds its place in the
 // Bulkhead and its call of the Gate until it ends.
 type Client struct {
-	// Policy returns the retry policy of a method. Its AttemptTimeout covers an
-	// attempt until its reply, or the first message of its stream. Its RetryIf
-	// is called only for errors that the Client would retry. Nil means the zero
-	// Policy for all methods.
+	// Policy returns the retry policy of a method. Its AttemptTimeout
+	// covers an attempt until its reply, or the first message of its
+	// stream. Its RetryIf is called only for errors that the Client would
+	// retry. Nil means the zero Policy for all methods.
 	Policy func(method string) retry.Policy
 
 	// Hedge returns the hedge of a unary method, or nil. As in gRFC A6, a
@@ -34,22 +34,22 @@ type Client struct {
 	// Idempotent is never hedged. Nil means no hedges.
 	Hedge func(method string) *retry.Hedge[any]
 
-	// Idempotent reports whether a call may be made again although it may have
-	// had its effect. Nil means [Declared]. See [ReadOnly].
+	// Idempotent reports whether a call may be made again although it may
+	// have had its effect. Nil means [Declared]. See [ReadOnly].
 	Idempotent func(method string) bool
 
-	// Gate returns the circuit breaker for a call, or nil. A server that refuses
-	// a call and asks for another attempt is alive: a *breaker.Breaker ignores
-	// that, and a *breaker.Throttle counts it as a failure. A nil Gate guards no
-	// call.
+	// Gate returns the circuit breaker for a call, or nil. A server that
+	// refuses a call and asks for another attempt is alive: a
+	// *breaker.Breaker ignores that, and a *breaker.Throttle counts it as a
+	// failure. A nil Gate guards no call.
 	Gate func(method, target string) breaker.Gate
 
 	// Limit returns the rate limit that an attempt waits for, or nil. A nil
 	// Limit limits no call.
 	Limit func(method, target string) ratelimit.Waiter
 
-	// Bulkhead returns the bulkhead that bounds the calls in progress, or nil.
-	// A nil Bulkhead bounds no call.
+	// Bulkhead returns the bulkhead that bounds the calls in progress, or
+	// nil. A nil Bulkhead bounds no call.
 	Bulkhead func(method, target string) *bulkhead.Bulkhead
 
 	// Judge returns the meaning of an error of gRPC. Nil means [Judge].
@@ -184,8 +184,9 @@ func (g *guards) leave(p *plan, e *callError, o breaker.Outcome) {
 	case e.push.never: // the server refused a call with too little time
 		g.call.Done(breaker.Mark(e, breaker.OutcomeIgnored))
 	case near(p.ctx, g.start):
-		// The server saw the deadline of the caller first. The breaker judges
-		// the patience of the caller when the deadline has passed here too.
+		// The server saw the deadline of the caller first. The breaker
+		// judges the patience of the caller when the deadline has
+		// passed here too.
 		context.AfterFunc(p.ctx, func() { g.call.Done(e) })
 	default:
 		g.call.Done(e)

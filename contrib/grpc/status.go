@@ -244,8 +244,8 @@ var texts = map[codes.Code]string{
 	codes.Unavailable:       "temporarily unavailable",
 }
 
-// pushbackFor returns the metadata for the trailer of a call that ends with err:
-// a pause in milliseconds, rounded up, or -1 if no attempt can succeed. It
+// pushbackFor returns the metadata for the trailer of a call that ends with
+// err: a pause in milliseconds, rounded up, or -1 if no attempt can succeed. It
 // returns nil if err is no refusal.
 func pushbackFor(err error) metadata.MD {
 	after := pause(errtree.Read(err))

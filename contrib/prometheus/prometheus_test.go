@@ -39,8 +39,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata/metrics.txt and dashboard.json")
 
-// A grpcServer has the statistics of a Server of contrib/grpc, which this module
-// does not require.
+// A grpcServer has the statistics of a Server of contrib/grpc, which this
+// module does not require.
 type grpcServer struct{}
 
 func (grpcServer) Stats() (s struct {

@@ -34,7 +34,8 @@ func (service) UnaryCall(context.Context, *grpc_testing.SimpleRequest) (*grpc_te
 const fast = 1e9 // events a second: the limit never refuses
 
 // impls are the interceptors of the client and the options of the server. All
-// of them, except floor, retry, break, limit the rate and bound the concurrency.
+// of them, except floor, retry, break, limit the rate and bound the
+// concurrency.
 var impls = []struct {
 	name   string
 	client func() []grpc.DialOption

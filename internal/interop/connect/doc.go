@@ -1,2 +1,3 @@
-// Package connect shows retryhttp and breakerhttp under a client of Connect RPC.
+// Package connect shows retryhttp and breakerhttp under a client of Connect
+// RPC.
 package connect

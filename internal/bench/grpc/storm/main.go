@@ -1,10 +1,10 @@
 // Storm drives three clients through the bad days of a gRPC server: slow, dead,
 // draining and overloaded. The clients are a client without guards, a client
-// with gRPC's own retryPolicy, and a client with the guards of redoubtgrpc. Each
-// has its own server of the same capacity. Storm prints how many calls were
-// answered in time, and how many requests the server worked on in vain.
+// with gRPC's own retryPolicy, and a client with the guards of redoubtgrpc.
+// Each has its own server of the same capacity. Storm prints how many calls
+// were answered in time, and how many requests the server worked on in vain.
 //
-//	go run ./storm
+//	cd internal/bench; go run ./grpc/storm
 package main
 
 import (
