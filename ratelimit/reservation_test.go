@@ -475,7 +475,7 @@ func TestCancelIsMoreGenerousThanXTime(t *testing.T) {
 			random := rand.New(rand.NewPCG(uint64(seed), 3))
 			limit := ratelimit.Per(1, 1<<30).WithBurst(4)
 			lim, x := ratelimit.New(limit), rate.NewLimiter(rate.Limit(1e9/float64(1<<30)), 4)
-			p := &plan{limits: []ratelimit.Limit{limit}}
+			p := &plan{limits: []ratelimit.Limit{limit}, rates: []int64{limit.N}}
 			type pair struct {
 				ours   *ratelimit.Reservation
 				theirs *rate.Reservation
