@@ -42,12 +42,11 @@ func (l *Limiter) reserve(r *Reservation) Decision {
 	ns := max(l.begin(), l.history.now)
 	defer l.unseal()
 	x.n, x.due, x.chapter = r.reserved, ns, gone
-	if x.n != 0 {
-		x.due = l.earliest(ns, x.n, 0)
-	}
-	if x.n < 0 || x.due == math.MaxInt64 || x.n > 0 && l.waiters.Len() > 0 {
-		x.settled = true
-		return l.decide(ns, x.n, 0, false)
+	if x.n != 0 && !l.fits(ns, x.n, 0) {
+		if x.due = l.earliest(ns, x.n, 0); x.due == math.MaxInt64 || l.waiters.Len() > 0 {
+			x.settled = true
+			return l.decide(ns, x.n, 0, false)
+		}
 	}
 	if buckets := l.current().buckets; x.n > 0 && len(buckets) > 0 {
 		x.reckon(buckets)
