@@ -78,10 +78,13 @@ func (r *Reservation) Err() error {
 
 // Cancel returns the events of an unused reservation, before or after its
 // Delay. The Limiter is then as if the reservation had never been made, except
-// that later reservations keep their instants. Cancel returns nothing if the
-// bursts have come back meanwhile, after [Limiter.Reset], after [Limiter.Set]
-// if the reservation was due then, and if 16384 later reservations are due and
-// open. Only the first call of Cancel or Settle has an effect.
+// that later reservations keep their instants. Only the first call of Cancel or
+// Settle has an effect.
+//
+// Cancel returns nothing for a reservation that was already due when
+//   - all bursts had come back,
+//   - [Limiter.Reset] or [Limiter.Set] was called, or
+//   - 16384 later reservations were due and open.
 func (r *Reservation) Cancel() { r.Settle(0) }
 
 // Settle replaces the reserved number of events by the actual number. It
