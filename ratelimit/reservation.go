@@ -17,8 +17,10 @@ type Reservation struct {
 }
 
 // Reserve takes n events now and returns when they may happen: at the earliest
-// instant at which they fit between the events that are already promised. It
-// takes nothing, and OK is false, if waiting cannot help, or while other
+// instant at which they fit between the events that are already promised. If
+// 16 holes between them are too small, it is an instant after all of them.
+//
+// Reserve takes nothing, and OK is false, if waiting cannot help, or while other
 // callers wait: they come first.
 //
 // While reservations are open, the methods of the Limiter take a lock. A
