@@ -20,8 +20,8 @@ type Reservation struct {
 // instant at which they fit between the events that are already promised. If
 // 16 holes between them are too small, it is an instant after all of them.
 //
-// Reserve takes nothing, and OK is false, if waiting cannot help, or while other
-// callers wait: they come first.
+// Reserve takes nothing, and OK is false, if waiting cannot help, or while
+// other callers wait: they come first.
 //
 // While reservations are open, the methods of the Limiter take a lock. A
 // reservation is open until it is settled or cancelled, or until it is due and
