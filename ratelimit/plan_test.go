@@ -299,6 +299,20 @@ func (d *driver) step(ctx context.Context, i int, asks bool) string {
 			}
 			break
 		}
+		if d.exact && d.rand.IntN(4) == 0 {
+			want, _ := p.fits(p.now, n)
+			for k, l := range p.limits {
+				level, _ := p.level(k, p.now)
+				want = want && 2*(level+n*int64(l.Per)) <= p.burst(l)
+			}
+			if got := d.lim.LowPriority(0.5).AllowN(n); got != (want && waiting == 0) {
+				return fmt.Sprintf("low priority: AllowN(%d) is %v", n, got)
+			}
+			if want && waiting == 0 {
+				p.add(&commitment{at: p.now, n: n})
+			}
+			break
+		}
 		before := d.lim.Peek()
 		got := d.lim.Take(n)
 		if diff := d.compareDecisions(before, got); diff != "" {
