@@ -37,6 +37,7 @@ type fields struct {
 	name   string            // of limit
 	quoted string            // the same, for a field
 	policy string            // RateLimit-Policy
+	burst  string            // the parameter of RateLimit for a token bucket
 }
 
 // newFields returns the fields of a limit that decided, among limits. A single
@@ -64,6 +65,9 @@ func newFields(decided ratelimit.Limit, limits []ratelimit.Limit, def string) *f
 		}
 	}
 	f.policy = strings.Join(policies, ", ")
+	if b := burst(decided); decided.N > 0 && b > 0 {
+		f.burst = fmt.Sprintf(";"+burstParam+"=%d", min(b, maxInteger))
+	}
 	return f
 }
 
@@ -98,8 +102,8 @@ func (f *fields) state(d ratelimit.Decision) string {
 	if t > 0 {
 		text = strconv.AppendInt(append(text, ";t="...), seconds(t), 10)
 	}
-	if b := burst(d.Limit); !d.AtOnce && d.Limit.N > 0 && b > 0 {
-		text = strconv.AppendInt(append(text, ";"+burstParam+"="...), min(b, maxInteger), 10)
+	if !d.AtOnce {
+		text = append(text, f.burst...)
 	}
 	return string(text)
 }

@@ -101,7 +101,7 @@ func parseAddr(s string) netip.Addr {
 		return netip.Addr{}
 	}
 	if ap, err := netip.ParseAddrPort(s); err == nil {
-		return ap.Addr().Unmap().WithZone("")
+		return plain(ap.Addr())
 	}
 	if len(s) > 2 && s[0] == '[' && s[len(s)-1] == ']' {
 		s = s[1 : len(s)-1]
@@ -109,6 +109,14 @@ func parseAddr(s string) netip.Addr {
 	a, err := netip.ParseAddr(s)
 	if err != nil {
 		return netip.Addr{}
+	}
+	return plain(a)
+}
+
+// plain returns an IPv4-mapped IPv6 address as IPv4, and no zone.
+func plain(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return a
 	}
 	return a.Unmap().WithZone("")
 }
@@ -213,7 +221,7 @@ var (
 // whole, because each of them can be an IPv4 address. All invalid addresses
 // share the zero Prefix, so that they are limited too.
 func IPKey(a netip.Addr, v4, v6 int) netip.Prefix {
-	a = a.Unmap().WithZone("")
+	a = plain(a)
 	if nat64.Contains(a) {
 		b := a.As16()
 		a = netip.AddrFrom4([4]byte(b[12:]))
@@ -239,11 +247,15 @@ func IPKey(a netip.Addr, v4, v6 int) netip.Prefix {
 // [IPKey], of 32 and 64 bits, of the address that find returns. See [ClientIP].
 func ByIP(find func(*http.Request) netip.Addr) func(*http.Request) (string, bool) {
 	return func(r *http.Request) (string, bool) {
-		p := IPKey(find(r), 32, 64)
+		a := find(r)
+		if a.Is4() { // the usual case
+			b := a.As4()
+			return string(b[:]), true
+		}
+		p := IPKey(a, 32, 64)
 		if !p.IsValid() {
 			return "", true
 		}
-		b := p.Addr().As16() // distinguishes IPv4 from IPv6
-		return string(b[:]), true
+		return string(p.Addr().AsSlice()), true // 4 bytes or 16
 	}
 }
