@@ -1,6 +1,7 @@
 package ratelimithttp_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -119,4 +120,37 @@ func TestConcurrencySeesStatus(t *testing.T) {
 // acquire returns a function for ConcurrencyConfig.Acquire.
 func acquire(b *bulkhead.Bulkhead) func(*http.Request) (ratelimithttp.Permit, error) {
 	return func(r *http.Request) (ratelimithttp.Permit, error) { return b.Acquire(r.Context()) }
+}
+
+// A permit records the calls of its methods.
+type permit struct{ calls []string }
+
+func (p *permit) Release()       { p.calls = append(p.calls, "release") }
+func (p *permit) Done(err error) { p.calls = append(p.calls, fmt.Sprint(err)) }
+
+// The time of a client that has gone is no measure of the server.
+func TestClientsThatHaveGoneAreNotMeasured(t *testing.T) {
+	for _, failure := range []func(int) error{nil, func(status int) error { return fmt.Errorf("status %d", status) }} {
+		for _, gone := range []bool{false, true} {
+			p := new(permit)
+			ctx, cancel := context.WithCancel(t.Context())
+			h := ratelimithttp.Concurrency(ratelimithttp.ConcurrencyConfig{
+				Acquire: func(*http.Request) (ratelimithttp.Permit, error) { return p, nil }, Failure: failure,
+			})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if w.WriteHeader(503); gone {
+					cancel()
+				}
+			}))
+			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil))
+			want := []string{"<nil>", "release"}
+			if failure != nil {
+				want[0] = "status 503"
+			}
+			if gone {
+				want = want[1:]
+			}
+			checkEqual(t, p.calls, want)
+			cancel()
+		}
+	}
 }

@@ -464,3 +464,111 @@ func TestTransportConcurrently(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// Refusals of requests that were in progress together count once.
+func TestRefusalsTogetherCountOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reply := answers(func(n int) (int, http.Header) { return 200 + 229*min(n, 1), nil })
+		rt := &ratelimithttp.Transport{Base: roundTrip(func(r *http.Request) (*http.Response, error) {
+			resp, err := reply(r)
+			time.Sleep(100 * time.Millisecond)
+			return resp, err
+		})}
+		_ = send(rt, "http://a.example")
+		for range 5 {
+			go func() { _ = send(rt, "http://a.example") }()
+		}
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		start := time.Now()
+		if _ = send(rt, "http://a.example"); time.Since(start) != 1100*time.Millisecond {
+			t.Errorf("waited %v, want 1s and the time of the request", time.Since(start))
+		}
+	})
+}
+
+// A request that would wait too long behind others fails immediately.
+func TestQueueCountsForMaxWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fields := http.Header{"Ratelimit": {`"a";r=0;t=1;redoubt-burst=1`}, "Ratelimit-Policy": {`"a";q=1;w=1`}}
+		rt := &ratelimithttp.Transport{MaxWait: 5 * time.Second, Base: answers(func(int) (int, http.Header) { return 200, fields })}
+		_ = send(rt, "http://a.example")
+		start := time.Now()
+		var mu sync.Mutex
+		sent, refused := 0, 0
+		for range 20 {
+			go func() {
+				err := send(rt, "http://a.example")
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					sent++
+				} else if refused++; time.Since(start) > 0 {
+					t.Errorf("refused after %v: %v", time.Since(start), err)
+				}
+			}()
+		}
+		time.Sleep(time.Minute)
+		if sent != 4 || refused != 16 {
+			t.Errorf("%d sent and %d refused, want 4 and 16", sent, refused)
+		}
+	})
+}
+
+// Requests in progress are taken off a quota, and older responses change
+// nothing.
+func TestRequestsInProgress(t *testing.T) {
+	type answer struct {
+		takes time.Duration
+		left  int
+	}
+	for _, tt := range []struct {
+		name    string
+		answers []answer // of two requests at the same time, and of a third
+		want    time.Duration
+	}{
+		{"the second is in progress", []answer{{time.Second, 1}, {10 * time.Second, 1}, {0, 0}}, 10 * time.Second},
+		{"the second is answered first", []answer{{10 * time.Second, 5}, {time.Second, 0}, {0, 0}}, 61 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			n := -2
+			rt := &ratelimithttp.Transport{MaxWait: time.Hour, Base: roundTrip(func(*http.Request) (*http.Response, error) {
+				n++
+				if n < 0 { // so that the host is known
+					return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody}, nil
+				}
+				a := tt.answers[n]
+				time.Sleep(a.takes)
+				h := http.Header{"Ratelimit": {fmt.Sprintf(`"a";r=%d;t=60`, a.left)}}
+				return &http.Response{StatusCode: 200, Header: h, Body: http.NoBody}, nil
+			})}
+			_ = send(rt, "http://a.example")
+			start := time.Now()
+			for range 2 {
+				go func() { _ = send(rt, "http://a.example") }()
+				synctest.Wait()
+			}
+			time.Sleep(2 * time.Second)
+			if _ = send(rt, "http://a.example"); time.Since(start) != tt.want {
+				t.Errorf("%s: the third was sent after %v, want %v", tt.name, time.Since(start), tt.want)
+			}
+		})
+	}
+}
+
+// If other clients use a token bucket too, the copy follows the responses.
+func TestOtherClients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left := []string{"4", "0", "0"}
+		rt := &ratelimithttp.Transport{Base: answers(func(n int) (int, http.Header) {
+			return 200, http.Header{"Ratelimit": {`"a";r=` + left[n] + `;t=1;redoubt-burst=5`}, "Ratelimit-Policy": {`"a";q=60;w=60`}}
+		})}
+		for i, want := range []time.Duration{0, 0, time.Second} {
+			start := time.Now()
+			_ = send(rt, "http://a.example")
+			if waited := time.Since(start).Round(100 * time.Millisecond); waited != want {
+				t.Errorf("request %d waited %v, want %v", i, waited, want)
+			}
+		}
+	})
+}
