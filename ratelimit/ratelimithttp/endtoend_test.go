@@ -27,13 +27,13 @@ type wire struct {
 }
 
 func (n *wire) sleep() {
+	time.Sleep(n.latency/2 + n.draw(func(r *rand.Rand) float64 { return r.Float64() * float64(n.jitter) }))
+}
+
+func (n *wire) draw(from func(*rand.Rand) float64) time.Duration {
 	n.mu.Lock()
-	d := n.latency / 2
-	if n.jitter > 0 {
-		d += time.Duration(n.random.Int64N(int64(n.jitter)))
-	}
-	n.mu.Unlock()
-	time.Sleep(d)
+	defer n.mu.Unlock()
+	return time.Duration(from(n.random))
 }
 
 func (n *wire) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -72,16 +72,13 @@ func (tt trial) String() string {
 // of the limit that was used, and the share of the requests that were refused.
 func (tt trial) run(t *testing.T, events int) (used, refused float64) {
 	synctest.Test(t, func(t *testing.T) {
-		random := rand.New(rand.NewPCG(1, 2))
+		n := &wire{latency: tt.latency, jitter: tt.jitter, random: rand.New(rand.NewPCG(1, 2)), count: map[int]int{}}
 		work := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-			if tt.work > 0 {
-				time.Sleep(time.Duration(random.ExpFloat64() * float64(tt.work)))
-			}
+			time.Sleep(n.draw(func(r *rand.Rand) float64 { return r.ExpFloat64() * float64(tt.work) }))
 		})
-		h := ratelimithttp.Middleware(ratelimithttp.Config{Store: local(tt.limit), Key: func(r *http.Request) (string, bool) {
+		n.handler = ratelimithttp.Middleware(ratelimithttp.Config{Store: local(tt.limit), Key: func(r *http.Request) (string, bool) {
 			return r.Header.Get("Client"), true
 		}})(work)
-		n := &wire{handler: h, latency: tt.latency, jitter: tt.jitter, random: random, count: map[int]int{}}
 		length := time.Duration(float64(tt.limit.Per) * float64(events) / float64(tt.limit.N))
 		end := time.Now().Add(length)
 		var wg sync.WaitGroup
@@ -134,7 +131,11 @@ func TestClientAndServer(t *testing.T) {
 		{limit: ratelimit.PerSecond(10).WithBurst(1), clients: 1, workers: 1, latency: 2 * ms, jitter: ms},
 	} {
 		t.Run(tt.String(), func(t *testing.T) {
-			used, refused := tt.run(t, 3000)
+			events := 3000
+			if raceEnabled {
+				events = 600
+			}
+			used, refused := tt.run(t, events)
 			t.Logf("%.1f %% of the limit, %.2f %% refused", 100*used, 100*refused)
 			if used < 0.95 || refused >= 0.001 {
 				t.Errorf("%.1f %% of the limit, %.2f %% refused, want at least 95 and less than 0.1", 100*used, 100*refused)

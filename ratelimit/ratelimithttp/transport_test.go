@@ -421,6 +421,8 @@ func TestOrderOfWaitingRequests(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
 		checkEqual(t, order, []string{"/first", "/1", "/2", "/4", "/5"})
 	})
 }
@@ -509,6 +511,8 @@ func TestQueueCountsForMaxWait(t *testing.T) {
 			}()
 		}
 		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
 		if sent != 4 || refused != 16 {
 			t.Errorf("%d sent and %d refused, want 4 and 16", sent, refused)
 		}
@@ -544,7 +548,7 @@ func TestRequestsInProgress(t *testing.T) {
 			})}
 			_ = send(rt, "http://a.example")
 			start := time.Now()
-			for range 2 {
+			for range 2 { // one after the other, by synctest.Wait
 				go func() { _ = send(rt, "http://a.example") }()
 				synctest.Wait()
 			}
