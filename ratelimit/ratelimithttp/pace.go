@@ -3,6 +3,7 @@ package ratelimithttp
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,6 +43,7 @@ const (
 	maxGauges   = 8
 	firstAlone  = time.Second      // the longest wait for the response to the first request
 	leastGap    = time.Millisecond // between requests after a pause
+	mostGap     = time.Second      // the same
 	gapsInPause = 16               // the first gap is this part of the pause
 	maxBackoff  = time.Minute      // after refusals without Retry-After
 )
@@ -115,7 +117,7 @@ func (h *host) send(now time.Time, count bool) ticket {
 	h.sent++
 	h.open++
 	if h.paused > 0 {
-		h.gap, h.paused = max(h.paused/gapsInPause, leastGap), 0
+		h.gap, h.paused = min(max(h.paused/gapsInPause, leastGap), mostGap), 0
 	}
 	if h.gap == leastGap && len(h.queue) <= 1 {
 		h.gap = 0
@@ -249,15 +251,16 @@ func (h *host) pause(now time.Time, d time.Duration) {
 // gauge returns the gauge of a quota. It does not keep the gauges of quotas
 // after the first maxGauges.
 func (h *host) gauge(q Quota) *gauge {
+	name := q.Name[:min(len(q.Name), maxName)] // the rest is of no use, and a host could make it long
 	for i := range h.gauges {
-		if h.gauges[i].name == q.Name {
+		if h.gauges[i].name == name {
 			return &h.gauges[i]
 		}
 	}
 	if len(h.gauges) == maxGauges {
 		return new(gauge)
 	}
-	h.gauges = append(h.gauges, gauge{name: q.Name})
+	h.gauges = append(h.gauges, gauge{name: strings.Clone(name)})
 	return &h.gauges[len(h.gauges)-1]
 }
 

@@ -281,7 +281,7 @@ func TestRefusalsWithoutRetryAfter(t *testing.T) {
 			waits = append(waits, time.Since(last)/time.Second)
 			last = time.Now()
 		}
-		checkEqual(t, waits, []time.Duration{0, 1, 2, 4, 8, 16, 32, 60, 60, 1, 1, 2})
+		checkEqual(t, waits, []time.Duration{0, 1, 2, 4, 8, 16, 32, 60, 60, 0, 1, 2})
 	})
 }
 
@@ -573,6 +573,25 @@ func TestOtherClients(t *testing.T) {
 			if waited := time.Since(start).Round(100 * time.Millisecond); waited != want {
 				t.Errorf("request %d waited %v, want %v", i, waited, want)
 			}
+		}
+	})
+}
+
+// After an hour's pause, the second request need not wait long either.
+func TestLongPausesDoNotSlowDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := &ratelimithttp.Transport{MaxWait: 2 * time.Hour, Base: answers(func(n int) (int, http.Header) {
+			if n == 0 {
+				return 429, http.Header{"Retry-After": {"3600"}}
+			}
+			return 200, nil
+		})}
+		start := time.Now()
+		for range 12 {
+			_ = send(rt, "http://a.example")
+		}
+		if got := time.Since(start); got > time.Hour+2*time.Second {
+			t.Errorf("11 requests after a pause of an hour took %v", got-time.Hour)
 		}
 	})
 }
