@@ -109,6 +109,7 @@ func TestConcurrencySeesStatus(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		_, _ = io.Copy(io.Discard, resp.Body) // otherwise the client would be gone
 		resp.Body.Close()
 	}
 	for b.Inflight() > 0 {

@@ -188,11 +188,7 @@ func (h *host) failed() {
 }
 
 // obey learns from the response to a request.
-func (h *host) obey(sent ticket, resp *http.Response, parse func(http.Header) ([]Quota, error)) {
-	var quotas []Quota
-	if age := resp.Header.Get("Age"); age == "" || age == "0" { // a cached response says nothing about the present
-		quotas, _ = parse(resp.Header)
-	}
+func (h *host) obey(sent ticket, resp *http.Response, quotas []Quota) {
 	empty := slices.ContainsFunc(quotas, func(q Quota) bool { return q.Remaining == 0 })
 	now := time.Now()
 	after, wait := retryafter.Parse(resp.Header, now)

@@ -83,17 +83,33 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
+	answered := false
+	defer func() { // also if Base or Quotas panics
+		if !answered {
+			h.failed()
+		}
+	}()
 	resp, err := t.base().RoundTrip(req)
 	if err != nil {
-		h.failed()
 		return resp, err
 	}
-	parse := t.Quotas
-	if parse == nil {
-		parse = ParseAny
-	}
-	h.obey(sent, resp, parse)
+	h.obey(sent, resp, t.quotas(resp.Header))
+	answered = true
 	return resp, nil
+}
+
+// quotas returns the quotas of a response, none if it comes from a cache and so
+// says nothing about the present.
+func (t *Transport) quotas(h http.Header) (quotas []Quota) {
+	if age := h.Get("Age"); age != "" && age != "0" {
+		return nil
+	}
+	if t.Quotas != nil {
+		quotas, _ = t.Quotas(h)
+	} else {
+		quotas, _ = ParseAny(h)
+	}
+	return quotas
 }
 
 // wait waits for the host, then for Limit, and then again for the host, which

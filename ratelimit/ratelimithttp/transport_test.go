@@ -595,3 +595,24 @@ func TestLongPausesDoNotSlowDown(t *testing.T) {
 		}
 	})
 }
+
+// A panic below the Transport leaves no request in progress.
+func TestPanicsBelow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		rt := &ratelimithttp.Transport{MaxWait: -1, Base: roundTrip(func(*http.Request) (*http.Response, error) {
+			if n++; n%2 == 0 {
+				panic("below")
+			}
+			return &http.Response{StatusCode: 200, Header: http.Header{"Ratelimit": {`"a";r=1;t=60`}}, Body: http.NoBody}, nil
+		})}
+		for range 10 {
+			func() {
+				defer func() { _ = recover() }()
+				if err := send(rt, "http://a.example"); err != nil {
+					t.Errorf("request %d: %v", n, err)
+				}
+			}()
+		}
+	})
+}
