@@ -14,6 +14,7 @@ type Decision struct {
 	Limit      Limit         // the limit that decided
 	Remaining  int64         // the events that the limit still allows now; 0 while callers wait
 	ResetAfter time.Duration // the time until the limit has its whole burst again; 0 if it has, or never will
+	AtOnce     bool          // the events come back all at once, after ResetAfter, and not one by one
 
 	// Retryable reports of a refusal whether the events can be allowed later.
 	Retryable bool
