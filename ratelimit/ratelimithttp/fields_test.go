@@ -116,7 +116,7 @@ func (s several) TakeKey(_ context.Context, _ string, n int64) (ratelimit.Decisi
 	return s.limiter.Take(n), nil
 }
 
-func (s several) Limits() []ratelimit.Limit { return s.limiter.Limits() }
+func (s several) Limits() []ratelimit.Limit { return s.limiter.Config().Limits }
 
 // RateLimit-Policy contains all limits under their names, in every response.
 func TestPoliciesAreConstant(t *testing.T) {
