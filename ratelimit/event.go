@@ -1,7 +1,6 @@
 package ratelimit
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 
@@ -54,21 +53,4 @@ func (e Event) LogValue() slog.Value {
 		attrs = append(attrs, slog.Int("dropped", e.Dropped))
 	}
 	return slog.GroupValue(attrs...)
-}
-
-// post queues an event. The caller holds the lock of the set of key, and calls
-// deliver after it.
-func (k *Keyed[K]) post(ctx context.Context, key K, d Decision, pushed bool) {
-	e := Event{Kind: KindRefused, Name: k.name, Key: key, Decision: d}
-	if pushed {
-		e.Kind = KindPushedOut
-	}
-	k.events.Post(ctx, e)
-}
-
-func (k *Keyed[K]) deliver() {
-	k.events.Deliver(func(ctx context.Context, e Event, dropped int) {
-		e.Dropped = dropped
-		k.hook(ctx, e)
-	})
 }

@@ -11,19 +11,23 @@ type Stats struct {
 	MaxKeys   int    `json:"max_keys"`   // slots
 }
 
-// figures are the counters of one set.
-type figures struct{ allowed, refused, evicted uint64 }
-
-// Stats returns the figures. It reads every slot.
+// Stats returns the figures. It reads all sets.
 func (k *Keyed[K]) Stats() Stats {
-	s := Stats{Name: k.name, Len: k.Len(), MaxKeys: len(k.sets) * ways}
-	for i := range k.sets {
-		set := &k.sets[i]
-		set.mu.Lock()
-		s.Allowed += set.allowed
-		s.Refused += set.refused
-		s.PushedOut += set.evicted
-		set.mu.Unlock()
+	s := Stats{PushedOut: k.pushed.Load(), Allowed: k.spilled[0].Load(), Refused: k.spilled[1].Load()}
+	t := k.elapsed()
+	for i := range k.tables[0] {
+		first := &k.tables[0][i]
+		first.mu.Lock()
+		s.Name, s.MaxKeys = k.current.config.Name, len(k.tables[0])*ways
+		s.Allowed += uint64(first.allowed)
+		s.Refused += uint64(first.refused)
+		most := 0
+		for j := range k.tables {
+			r := &k.current.rules[j]
+			most = max(most, r.owing(&k.tables[j][i], r.at(r.ns(t))))
+		}
+		s.Len += most
+		first.mu.Unlock()
 	}
 	return s
 }
