@@ -275,10 +275,37 @@ func (k *Keyed[K]) AllowN(key K, n int64) bool {
 		s.mu.Unlock()
 		return k.Take(key, n).OK
 	}
-	var spots [maxRules]spot
-	ok, _ := k.spend(i, h, t, n, &spots)
+	ok := false
+	if r := &k.current.rules[0]; len(k.current.rules) == 1 && !r.infinite {
+		ok = k.spendOne(r, s, h, r.at(r.ns(t)), n)
+	} else {
+		var spots [maxRules]spot
+		ok, _ = k.spend(i, h, t, n, &spots)
+	}
 	s.mu.Unlock()
 	return ok
+}
+
+// spendOne is spend for a Keyed with a single rule, without a Decision.
+func (k *Keyed[K]) spendOne(r *rule, s *set, h uint64, now, n int64) bool {
+	slot, tat := r.find(s, h)
+	next, ok := r.take(tat, now, n)
+	if ok = n == 0 || ok && r.fits(n); !ok {
+		k.count(1, &s.refused)
+		return false
+	}
+	k.count(0, &s.allowed)
+	if n > 0 && r.put(s, slot, h, next, now, false) {
+		k.pushed.Add(1)
+	}
+	return true
+}
+
+// count adds a request to a counter of a set, and carries to spilled.
+func (k *Keyed[K]) count(i int, counter *uint32) {
+	if *counter++; *counter == 0 {
+		k.spilled[i].Add(1 << 32)
+	}
 }
 
 // Take is [Keyed.AllowN] with the full [Decision].
@@ -335,14 +362,10 @@ func (k *Keyed[K]) spend(i int, h uint64, t instant, n int64, spots *[maxRules]s
 	}
 	s := &k.tables[0][i]
 	if !ok {
-		if s.refused++; s.refused == 0 {
-			k.spilled[1].Add(1 << 32)
-		}
+		k.count(1, &s.refused)
 		return false, false
 	}
-	if s.allowed++; s.allowed == 0 {
-		k.spilled[0].Add(1 << 32)
-	}
+	k.count(0, &s.allowed)
 	for j := range rules {
 		if r, p := &rules[j], &spots[j]; n > 0 && !r.infinite {
 			p.tat, _ = r.take(p.tat, p.now, n)

@@ -26,13 +26,15 @@ import (
 // and owes events, an extra covers the key, with at least its tat. An extra
 // never contains a debt of more than a burst: such debts, which are called bans
 // below, have slots, or are cut.
+//
+// A set is 192 bytes, which are three cache lines.
 type set struct {
 	mu               sync.Mutex
-	allowed, refused uint32 // requests
+	allowed, refused uint32       // requests
+	heads            [ways]uint32 // the fingerprints of 48 bits
+	tails            [ways]uint16
 
-	tats  [ways]int64
-	heads [ways]uint32 // the fingerprints of 48 bits
-	tails [ways]uint16
+	tats [ways]int64
 
 	base   int64          // the instant from which lates count
 	labels [extras]uint16 // sorted; 0 means that this extra and the next are unused
@@ -41,7 +43,7 @@ type set struct {
 
 const (
 	ways    = 8  // slots of a set
-	extras  = 16 // extras of a set
+	extras  = 14 // extras of a set
 	banWays = 6  // slots of a set that bans can have
 	fine    = 14 // a burst is less than 2^fine grains
 )
