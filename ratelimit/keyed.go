@@ -41,6 +41,10 @@ type KeyedConfig struct {
 	MaxKeys int     // keys remembered exactly, rounded up to a multiple of 8; each limit takes 25 bytes a key; zero means 65536; at most 2^27
 	OnFull  OnFull  // the behavior beyond MaxKeys; zero means InheritDebt
 
+	// StartEmpty means that no key has a burst at first, so that frequent
+	// restarts gain nothing. A quota is empty until the next period.
+	StartEmpty bool
+
 	// OnEvent is called with refusals and with keys whose debts are forgotten.
 	// OnEvent may be nil. It is called synchronously, outside locks, after the
 	// change that the event reports, in the order of the changes. It may call
@@ -161,6 +165,11 @@ func NewKeyed[K comparable](c KeyedConfig) *Keyed[K] {
 	c = c.normal()
 	k := &Keyed[K]{epoch: time.Now(), seed: maphash.MakeSeed(), wall: len(c.Quotas) > 0}
 	k.current = newRuleset(c, k.epoch)
+	for j := range k.current.rules {
+		if r := &k.current.rules[j]; c.StartEmpty && !r.infinite {
+			r.floor = r.at(0) + r.burst
+		}
+	}
 	for range k.current.rules {
 		k.tables = append(k.tables, make([]set, (c.MaxKeys+ways-1)/ways))
 	}
@@ -206,6 +215,7 @@ func (k *Keyed[K]) Config() KeyedConfig {
 //     correspond in their order.
 //   - The bans keep the instants at which they end.
 //   - Reservations stay valid, but Cancel and Settle return nothing for them.
+//   - StartEmpty has no effect.
 //
 // All other calls wait while Set converts the keys, for about 50 nanoseconds a
 // key.
@@ -228,6 +238,7 @@ func (k *Keyed[K]) Set(c KeyedConfig) error {
 	t := k.elapsed()
 	for j, sets := range k.tables {
 		r, was := &next.rules[j], &k.current.rules[j]
+		r.floor = r.carry(was, was.floor, r.ns(t))
 		for i := range sets {
 			r.change(was, &sets[i], r.ns(t))
 		}

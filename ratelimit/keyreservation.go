@@ -22,17 +22,21 @@ const stripes = 64
 // Settle or Cancel. Unlike [Limiter.Reserve], it promises no later instant. If
 // the events may not happen now, OK is false, and Err returns the refusal.
 func (k *Keyed[K]) Reserve(key K, n int64) *KeyReservation[K] {
+	return k.reserve(context.Background(), key, n)
+}
+
+func (k *Keyed[K]) reserve(ctx context.Context, key K, n int64) *KeyReservation[K] {
 	i, h := k.find(key)
 	t, s := k.elapsed(), &k.tables[0][i]
 	s.mu.Lock()
 	var spots [maxRules]spot
 	ok, forgot := k.spend(i, h, t, n, &spots)
-	r := &KeyReservation[K]{keyed: k, key: key, rules: k.current, done: !ok || n == 0}
+	r := &KeyReservation[K]{keyed: k, key: key, rules: k.current, done: !ok}
 	for j := range r.ends {
 		r.ends[j], r.returned[j] = spots[j].tat, k.returned[j][i%stripes].Load()
 	}
 	r.decision = k.decide(t, n, ok, &spots)
-	k.unlock(context.Background(), s, key, r.decision, forgot)
+	k.unlock(ctx, s, key, r.decision, forgot)
 	return r
 }
 

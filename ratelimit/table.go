@@ -12,8 +12,9 @@ import (
 // key selects a set. A set has two levels:
 //
 //   - Slots are exact. A slot stays with its key until the burst of the key has
-//     been back for as long as it takes to come back. Only a ban takes a slot
-//     from another key.
+//     been back for four times as long as it takes to come back. Only a key
+//     that must be exact takes a slot from another key: a ban, or a key that
+//     gets events back.
 //   - Extras contain the keys that find no slot. An extra is 4 bytes: the first
 //     bits of a fingerprint, and a tat that is rounded up.
 //
@@ -54,10 +55,14 @@ type rule struct {
 	infinite bool
 	forgive  bool
 	grain    uint8 // a grain of lates is 2^grain units
+	idle     int64 // a slot is free when its tat passed this many units ago
+	floor    int64 // the tat of an unknown key
 }
 
 func newRule(b bucket, infinite, forgive bool) rule {
-	return rule{bucket: b, infinite: infinite, forgive: forgive, grain: uint8(max(bits.Len64(uint64(b.burst))-fine, 0))}
+	r := rule{bucket: b, infinite: infinite, forgive: forgive, idle: 4 * min(b.burst, maxUnits/4), floor: full}
+	r.grain = uint8(max(bits.Len64(uint64(b.burst))-fine, 0))
+	return r
 }
 
 // label returns the label of the key with the hash h: a leaf of the tree of
@@ -79,9 +84,9 @@ func (r *rule) find(s *set, h uint64) (slot int, tat int64) {
 		}
 	}
 	if i := s.extra(label(h)); i >= 0 {
-		return -1, r.late(s, i)
+		return -1, max(r.floor, r.late(s, i))
 	}
-	return -1, full
+	return -1, r.floor
 }
 
 // extra returns the extra that covers key, or -1.
@@ -113,7 +118,7 @@ func (r *rule) put(s *set, slot int, h uint64, tat, now int64, exact bool) (forg
 			}
 		}
 		switch {
-		case s.tats[least] <= now-r.burst:
+		case s.tats[least] <= now-r.idle:
 		case !ban && !exact:
 			return r.remember(s, label(h), tat, now)
 		case s.tats[least] > now:
@@ -259,7 +264,7 @@ func (r *rule) change(old *rule, s *set, ns int64) {
 func (r *rule) carry(old *rule, tat, ns int64) int64 {
 	now, was := r.at(ns), old.at(ns)
 	switch {
-	case r.infinite || old.infinite || tat <= was-old.burst:
+	case r.infinite || old.infinite || tat <= was-old.idle:
 		return full
 	case tat <= was:
 		return now
