@@ -108,21 +108,22 @@ func (c KeyedConfig) normal() KeyedConfig {
 // amount of memory. It stores a fingerprint of each key, never the key. A key
 // that owes nothing needs no memory. All methods may be called concurrently.
 //
-// MaxKeys keys are remembered exactly. Keys beyond MaxKeys are remembered with
-// small errors to the strict side, and from about twice MaxKeys on, [OnFull]
-// decides. So a flood of keys that use up their limits has these effects:
+// MaxKeys keys are remembered exactly, and more keys with small errors to the
+// strict side. Beyond about 1.5 times MaxKeys keys in debt, [OnFull] decides. So
+// a flood of keys that use up their limits has these effects:
 //
-//   - A known key is not affected. A key is known if it has used an event
-//     lately: its burst has been back for less time than it takes to come back.
+//   - A known key is not affected, whatever the flood. A key is known if it used
+//     an event at most four times as long ago as a burst takes to come back.
+//     MaxKeys must have room for the known keys: see docs/ratelimit.md.
+//   - While at most 1.5 times MaxKeys keys are in debt at the same time, fewer
+//     than 0.1 % of the new keys are refused.
 //   - With [InheritDebt], no key gains, whatever the flood.
-//   - With [ForgiveDebt], fewer than 0.1 % of new keys are refused, whatever the
-//     flood.
-//   - With either, fewer than 0.1 % of new keys are refused while at most about
-//     twice MaxKeys keys are in debt at the same time.
+//   - With [ForgiveDebt], fewer than 0.1 % of the new keys are refused, whatever
+//     the flood.
 //
-// A ban is a debt of more than a burst, by [Keyed.Penalize] or [Keyed.Charge].
-// A ban affects no other key. Bans take at most 3/4 of MaxKeys. If there are
-// more, the shortest is cut to a debt of a burst.
+// A ban is a debt of more than a burst, by [Keyed.Penalize] or [Keyed.Charge]. A
+// ban never affects another key. Bans have at most 3/4 of the room. If there
+// are more, the shortest is cut to a debt of a burst.
 //
 // A key shares the fingerprint of a remembered key, and then its limit, with a
 // probability of less than 2^-44. Fingerprints are seeded at random, so that

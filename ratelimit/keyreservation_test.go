@@ -170,7 +170,7 @@ func TestPropertySettleReturnsAll(t *testing.T) {
 			}
 			pause := func() { time.Sleep(time.Duration(random.Int64N(60)) * time.Millisecond) }
 			for i := range 10 {
-				time.Sleep(time.Second) // the loss of a round has come back
+				time.Sleep(time.Second) // the loss is back
 				n := 1 + random.Int64N(limit.Burst)
 				r, at := k.Reserve(1, n), time.Now()
 				var others []used

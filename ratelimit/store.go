@@ -41,8 +41,8 @@ type Adjuster interface {
 	ResetKey(ctx context.Context, key string) error
 }
 
-// Local returns k, a *[Keyed] or *[Tiers] of strings, as a Store. The only error
-// of its methods, if ctx is done, matches ctx.Err and [context.Cause].
+// Local returns k, a *[Keyed] or *[Tiers] of strings, as a Store. The only
+// error of its methods, if ctx is done, matches ctx.Err and [context.Cause].
 func Local(k interface{ For(key string) Key[string] }) Adjuster { return local{k} }
 
 type local struct {

@@ -1,8 +1,8 @@
 package ratelimit
 
-// Tiers limits keys of different tiers, such as plans of customers, with a
-// [Keyed] for each tier. So the number of tiers and the memory are fixed. [Local]
-// makes a [Store] of it.
+// Tiers limits keys of different tiers, such as the plans of customers, with a
+// [Keyed] for each tier. So the number of tiers and the memory are fixed.
+// [Local] makes a [Store] of it.
 type Tiers[K comparable] struct {
 	tier  func(K) int
 	keyed []*Keyed[K]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redoubt-go/redoubt/ratelimit"
@@ -287,12 +288,14 @@ func TestRunFindsFaults(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			found := ratelimittest.Problems(func(limit ratelimit.Limit) ratelimit.Store {
-				f := tt.store
-				f.keyed = ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: limit})
-				f.Adjuster = ratelimit.Local(f.keyed)
-				return f
+			var found map[string][]string
+			synctest.Test(t, func(*testing.T) {
+				found = ratelimittest.Problems(func(limit ratelimit.Limit) ratelimit.Store {
+					f := tt.store
+					f.keyed = ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: limit})
+					f.Adjuster = ratelimit.Local(f.keyed)
+					return f
+				})
 			})
 			if tt.rule == "" && len(found) > 0 {
 				t.Errorf("rules report %q of a correct store", found)
