@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// A Counter estimates a [Window] from two numbers, a sliding window counter:
-// the events of the current period, and the events of the previous period in
-// proportion to the part of it that the window still covers. If events come
+// A Counter is a sliding window counter: it estimates a [Window] from two
+// numbers. They are the events of the current period, and the part of the
+// events of the previous period that the window still covers. If events come
 // evenly, the estimate is right. At worst, if the events of a period all come
 // at its end, a window sees not quite twice the limit. All methods may be
 // called concurrently. The zero Counter admits nothing.

@@ -31,8 +31,8 @@ const (
 )
 
 // KeyedConfig configures a [Keyed]. At least one limit or quota is required,
-// and at most 4 are allowed. An event that one of them refuses is not taken
-// from the others.
+// and at most 4 are allowed. They hold together: a refused event is taken from
+// none.
 type KeyedConfig struct {
 	Name    string  // names the Keyed in errors, events and Stats; may be empty
 	Limit   Limit   // the limit of each key; may be missing if there are others
@@ -109,21 +109,21 @@ func (c KeyedConfig) normal() KeyedConfig {
 // that owes nothing needs no memory. All methods may be called concurrently.
 //
 // MaxKeys keys are remembered exactly, and more keys with small errors to the
-// strict side. Beyond about 1.5 times MaxKeys keys in debt, [OnFull] decides. So
-// a flood of keys that use up their limits has these effects:
+// strict side. Beyond about 1.5 times MaxKeys keys in debt, [OnFull] decides.
+// So a flood of keys that use up their limits has these effects:
 //
-//   - A known key is not affected, whatever the flood. A key is known if it used
-//     an event at most four times as long ago as a burst takes to come back.
-//     MaxKeys must have room for the known keys: see docs/ratelimit.md.
-//   - While at most 1.5 times MaxKeys keys are in debt at the same time, fewer
-//     than 0.1 % of the new keys are refused.
+//   - A known key is not affected, whatever the flood. A key is known if it
+//     used an event at most four times as long ago as a burst takes to come
+//     back, and found one of the MaxKeys places.
+//   - While at most 1.5 times MaxKeys keys are in debt, fewer than 0.1 % of the
+//     new keys are refused.
 //   - With [InheritDebt], no key gains, whatever the flood.
-//   - With [ForgiveDebt], fewer than 0.1 % of the new keys are refused, whatever
-//     the flood.
+//   - With [ForgiveDebt], fewer than 0.1 % of the new keys are refused,
+//     whatever the flood.
 //
-// A ban is a debt of more than a burst, by [Keyed.Penalize] or [Keyed.Charge]. A
-// ban never affects another key. Bans have at most 3/4 of the room. If there
-// are more, the shortest is cut to a debt of a burst.
+// A ban is a debt of more than a burst, by [Keyed.Penalize] or [Keyed.Charge].
+// A ban never affects another key. Bans have at most 3/4 of the places. If
+// there are more, the shortest is cut to a debt of a burst.
 //
 // A key shares the fingerprint of a remembered key, and then its limit, with a
 // probability of less than 2^-44. Fingerprints are seeded at random, so that

@@ -54,10 +54,10 @@ func (r *KeyReservation[K]) Cancel() { r.Settle(0) }
 
 // Settle replaces the reserved number of events by the actual number. It
 // charges additional events, as [Keyed.Charge] does. It returns unused events
-// as far as that cannot exceed the limits: if no other events of the key were
-// returned since, the key is as if it had used the actual number at the call of
-// Reserve. Only the first call of Cancel or Settle has an effect. If
-// actual < 0, it counts as 0.
+// as far as the limits are certain to hold. If no other events of the key were
+// taken or returned since the call of Reserve, the key is as if it had taken
+// the actual number then. Only the first call of Cancel or Settle has an
+// effect. If actual < 0, it counts as 0.
 func (r *KeyReservation[K]) Settle(actual int64) {
 	k := r.keyed
 	i, h := k.find(r.key)
@@ -78,10 +78,10 @@ func (r *KeyReservation[K]) Settle(actual int64) {
 	}
 }
 
-// restored returns the tat of rule j after unused events are returned: as if
-// they had never been taken, and the later events had been taken when they were
-// at the latest. The units that were returned meanwhile, maybe to the key, have
-// moved the tat back: so the end of the reservation is earlier by them.
+// restored returns the tat of rule j after unused events are returned. It is as
+// if they had never been taken, and as if the later events were taken now. The
+// units that were returned meanwhile, maybe to this key, have moved the tat
+// back: so the end of the reservation is earlier by them.
 func (r *KeyReservation[K]) restored(rule *rule, j int, p *spot, returned, unused int64) int64 {
 	if p.tat <= p.now {
 		return p.tat

@@ -154,8 +154,8 @@ func settle(seed, used int64) string {
 	return ""
 }
 
-// Oracle: a Limiter that took the actual number at the instant of Reserve. If no
-// other events were taken meanwhile, nothing is lost. Otherwise nothing is
+// Oracle: a Limiter that took the actual number at the instant of Reserve. If
+// no other events were taken meanwhile, nothing is lost. Otherwise nothing is
 // gained.
 func TestPropertySettleReturnsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestPropertySettleReturnsAll(t *testing.T) {
 			}
 			pause := func() { time.Sleep(time.Duration(random.Int64N(60)) * time.Millisecond) }
 			for i := range 10 {
-				time.Sleep(time.Second) // the loss is back
+				time.Sleep(time.Second)
 				n := 1 + random.Int64N(limit.Burst)
 				r, at := k.Reserve(1, n), time.Now()
 				var others []used

@@ -19,7 +19,7 @@ type Store interface {
 	TakeKey(ctx context.Context, key string, n int64) (Decision, error)
 }
 
-// An Adjuster is a [Store] that can also change what its keys have used. The
+// An Adjuster is a [Store] that can also change the used events of a key. The
 // errors of its methods are like the errors of TakeKey.
 type Adjuster interface {
 	Store
