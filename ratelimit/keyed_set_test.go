@@ -55,9 +55,16 @@ func TestKeyedSet(t *testing.T) {
 				t.Fatal(err)
 			}
 			remaining(step.remaining)
+			if d := k.Peek(keys - 1); step.remaining == 0 && d.RetryAfter != 30*time.Minute {
+				t.Errorf("%v: %+v, want a debt of a burst", step.limit, d)
+			}
 			if d := k.Peek(-1); d.OK {
 				t.Errorf("%v: the ban has ended", step.limit)
 			}
+		}
+		k.Credit(keys-1, 1)
+		if d := k.Peek(keys - 1); d.Remaining != 6 {
+			t.Errorf("after Credit of an extra: %+v", d)
 		}
 		time.Sleep(time.Hour - 1)
 		if k.Allow(-1) {
@@ -183,6 +190,9 @@ func TestKeyedStartEmpty(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		if d := k.Peek(1); d.Remaining != 20 {
 			t.Errorf("after 20s: %+v", d)
+		}
+		if err := k.Set(ratelimit.KeyedConfig{Limit: ratelimit.PerMinute(120)}); err != nil || k.Peek(1).Remaining != 80 {
+			t.Errorf("after Set: %v, %+v", err, k.Peek(1))
 		}
 	})
 }
