@@ -218,7 +218,7 @@ func (k *Keyed[K]) Config() KeyedConfig {
 //   - Reservations stay valid, but Cancel and Settle return nothing for them.
 //   - StartEmpty has no effect.
 //
-// All other calls wait while Set converts the keys, for about 50 nanoseconds a
+// All other calls wait while Set converts the keys, for about 100 nanoseconds a
 // key.
 //
 // Errors: see [KeyedConfig.Validate]; the configuration does not change.

@@ -42,20 +42,22 @@ func TestKeyedSet(t *testing.T) {
 			limit     ratelimit.Limit
 			quota     int64
 			remaining int64
+			retry     time.Duration
 		}{
-			{ratelimit.PerMinute(60), 100, 56},
-			{ratelimit.PerMinute(60), 30, 26}, // the quota has the least left
-			{ratelimit.PerHour(5), 100, 1},
-			{ratelimit.PerHour(2), 100, 0},
-			{ratelimit.PerHour(1000), 100, 96}, // 2 used after the smaller burst, and the quota
-			{ratelimit.PerSecond(3).WithBurst(7), 1 << 38, 5},
+			{ratelimit.PerMinute(60), 100, 56, 0},
+			{ratelimit.PerMinute(60), 30, 26, 0}, // the quota has the least left
+			{ratelimit.PerHour(5), 100, 1, 0},
+			{ratelimit.PerHour(2), 100, 0, 30 * time.Minute},
+			{ratelimit.PerHour(1000), 100, 96, 0}, // 2 used after the smaller burst, and the quota
+			{ratelimit.PerSecond(10).WithBurst(1), 100, 0, time.Second / 10},
+			{ratelimit.PerSecond(3).WithBurst(7), 1 << 38, 6, 0},
 		} {
 			c.Limits, c.Quotas = []ratelimit.Limit{step.limit}, []ratelimit.Quota{{N: step.quota}}
 			if err := k.Set(c); err != nil {
 				t.Fatal(err)
 			}
 			remaining(step.remaining)
-			if d := k.Peek(keys - 1); step.remaining == 0 && d.RetryAfter != 30*time.Minute {
+			if d := k.Peek(keys - 1); d.RetryAfter != step.retry {
 				t.Errorf("%v: %+v, want a debt of a burst", step.limit, d)
 			}
 			if d := k.Peek(-1); d.OK {
@@ -63,7 +65,7 @@ func TestKeyedSet(t *testing.T) {
 			}
 		}
 		k.Credit(keys-1, 1)
-		if d := k.Peek(keys - 1); d.Remaining != 6 {
+		if d := k.Peek(keys - 1); d.Remaining != 7 {
 			t.Errorf("after Credit of an extra: %+v", d)
 		}
 		time.Sleep(time.Hour - 1)

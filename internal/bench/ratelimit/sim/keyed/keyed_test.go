@@ -14,7 +14,10 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-var long = flag.Bool("long", false, "simulate large tables too")
+var (
+	long = flag.Bool("long", false, "simulate more scenarios")
+	size = flag.Int("size", 512, "MaxKeys")
+)
 
 // A table limits keys. Keys below 0 belong to the flood.
 type table interface {
@@ -217,19 +220,17 @@ func TestFlood(t *testing.T) {
 }
 
 func scenarios() (all []scenario) {
-	sizes, times := []int{512}, []float64{1, 2, 100}
+	times := []float64{1, 2, 100}
 	if *long {
-		sizes, times = []int{256, 1024, 8192, 65536}, []float64{1, 1.5, 2, 3, 10, 100}
+		times = []float64{1, 1.5, 2, 3, 10, 100}
 	}
-	for _, maxKeys := range sizes {
-		for _, burst := range []int64{1, 10, 60, 1000} {
-			for _, x := range times {
-				for _, whole := range []bool{true, false} {
-					for _, minutes := range []int{0, 1, 50} {
-						fits := x*float64(maxKeys) <= 1e6 // the exact map takes 400 bytes a key
-						if fits && (burst > 1 || whole) {
-							all = append(all, scenario{maxKeys, burst, x, whole, minutes})
-						}
+	for _, burst := range []int64{1, 10, 60, 1000} {
+		for _, x := range times {
+			for _, whole := range []bool{true, false} {
+				for _, minutes := range []int{0, 1, 50} {
+					fits := x*float64(*size) <= 1e6 // the exact map takes 400 bytes a key
+					if fits && (burst > 1 || whole) {
+						all = append(all, scenario{*size, burst, x, whole, minutes})
 					}
 				}
 			}
@@ -242,11 +243,7 @@ func scenarios() (all []scenario) {
 func TestBans(t *testing.T) {
 	w := writer(t)
 	fmt.Fprintln(w, "MaxKeys\tbans/MaxKeys\ttable\tknown refused\tnew refused\tbans that hold\t")
-	sizes := []int{512}
-	if *long {
-		sizes = []int{256, 1024, 8192, 65536}
-	}
-	for _, maxKeys := range sizes {
+	for _, maxKeys := range []int{256, *size, 8192} {
 		for _, share := range []float64{0.1, 0.25, 0.5, 0.7, 1, 2} {
 			for policy, name := range policies {
 				synctest.Test(t, func(t *testing.T) {
