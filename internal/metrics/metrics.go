@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/redoubt-go/redoubt/audit"
@@ -76,7 +77,27 @@ func SourceOf(x any) *Source {
 	case interface{ Stats() logscan.Stats }:
 		return bind(logscanFigures(), x.Stats)
 	}
+	if stats := alike[grpcStats](x); stats != nil {
+		return bind(grpcFigures(), stats)
+	}
 	return nil
+}
+
+// alike returns the method Stats of x if its result has the fields of S. The
+// type is in a module that this package must not import.
+func alike[S any](x any) func() S {
+	if x == nil {
+		return nil
+	}
+	m := reflect.ValueOf(x).MethodByName("Stats")
+	if !m.IsValid() {
+		return nil
+	}
+	t, s := m.Type(), reflect.TypeFor[S]()
+	if t.NumIn() != 0 || t.NumOut() != 1 || !t.Out(0).ConvertibleTo(s) {
+		return nil
+	}
+	return func() S { return m.Call(nil)[0].Convert(s).Interface().(S) }
 }
 
 // A figure is a metric and its values in the statistics S, in the order of
@@ -149,7 +170,8 @@ func All() []Metric {
 		metricsOf(keyedFigures()), metricsOf(limiterFigures()), changedBy[ratelimit.Event](),
 		metricsOf(bulkheadFigures()), changedBy[bulkhead.Event](),
 		metricsOf(cacheFigures()), metricsOf(auditFigures()), metricsOf(bufferFigures()), metricsOf(ledgerFigures()),
-		metricsOf(logscanFigures()))
+		metricsOf(logscanFigures()),
+		metricsOf(grpcFigures()))
 }
 
 // Bounds returns the upper bounds of the buckets of each histogram, in seconds.

@@ -305,3 +305,19 @@ func bulkheadActions() []action[bulkhead.Event] {
 		}},
 	}
 }
+
+// grpcStats are the statistics of a Server of contrib/grpc.
+type grpcStats struct {
+	Name                                                string
+	Calls, Limited, Full, Late, Unrecorded, StoreErrors uint64
+}
+
+func grpcFigures() []figure[grpcStats] {
+	type S = grpcStats
+	reasons := []string{"limited", "full", "late", "unrecorded"}
+	return []figure[S]{
+		{metric{"redoubt.grpc.server.calls", counter, "{call}", "Calls that reached their handler.", "", nil}, func(s S) []float64 { return list(s.Calls) }},
+		{metric{"redoubt.grpc.server.rejections", counter, "{call}", "Refused calls.", "reason", reasons}, func(s S) []float64 { return list(s.Limited, s.Full, s.Late, s.Unrecorded) }},
+		{metric{"redoubt.grpc.server.store_errors", counter, "{error}", "Errors of the store of the rate limit.", "", nil}, func(s S) []float64 { return list(s.StoreErrors) }},
+	}
+}
