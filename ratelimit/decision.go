@@ -19,7 +19,8 @@ type Decision struct {
 	Retryable bool
 	// RetryAfter is the time until refused events can be allowed, if only the
 	// callers that already wait take events before. It is exact to the
-	// nanosecond. While callers wait for several limits, it is a lower bound.
+	// nanosecond, except that it is a lower bound while callers wait for
+	// several limits, or while callers wait and reservations are not yet due.
 	// It is 0 if OK is true or Retryable is false.
 	RetryAfter time.Duration
 }

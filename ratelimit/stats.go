@@ -1,14 +1,15 @@
 package ratelimit
 
-// Stats are figures of a [Keyed]. Allowed, Refused and PushedOut count from
-// the call of NewKeyed.
+// Stats are figures of a [Limiter], [Keyed], [Window] or [Counter]. Allowed,
+// Refused and PushedOut count from the call of its constructor. PushedOut, Len
+// and MaxKeys are 0 except for a Keyed.
 type Stats struct {
-	Name      string `json:"name"`       // KeyedConfig.Name
+	Name      string `json:"name"`       // of its configuration
 	Allowed   uint64 `json:"allowed"`    // requests that were allowed, whatever their number of events
 	Refused   uint64 `json:"refused"`    // requests that were refused
-	PushedOut uint64 `json:"pushed_out"` // keys in debt that lost their slot to other keys
-	Len       int    `json:"len"`        // keys in debt now
-	MaxKeys   int    `json:"max_keys"`   // slots
+	PushedOut uint64 `json:"pushed_out"` // debts and bans of keys that were forgotten for lack of room
+	Len       int    `json:"len"`        // keys in debt now; keys that share a debt count once
+	MaxKeys   int    `json:"max_keys"`   // KeyedConfig.MaxKeys, rounded up
 }
 
 // Stats returns the figures. It reads all sets.
@@ -30,4 +31,9 @@ func (k *Keyed[K]) Stats() Stats {
 		first.mu.Unlock()
 	}
 	return s
+}
+
+// Stats returns the figures.
+func (l *Limiter) Stats() Stats {
+	return Stats{Name: l.current().config.Name, Allowed: l.allowed.Load(), Refused: l.refused.Load()}
 }
