@@ -32,6 +32,8 @@ type bucket struct {
 	mul       uint64
 	pre, post uint8
 	horizon   int64 // in nanoseconds; time stops at this distance from the epoch, on both sides
+
+	calendar *calendar // of a Quota: the clock, in place of the rate
 }
 
 const (
@@ -75,6 +77,9 @@ func newBucket(l Limit) bucket {
 
 // at returns the instant ns in units, rounded down.
 func (b *bucket) at(ns int64) int64 {
+	if b.calendar != nil {
+		return b.calendar.at(ns)
+	}
 	if ns < 0 {
 		hi, lo := bits.Mul64(uint64(-max(ns, -b.horizon))<<b.pre, b.mul)
 		rest := hi&(1<<b.post-1) | lo
@@ -91,6 +96,9 @@ func (b *bucket) at(ns int64) int64 {
 // nanos returns the earliest instant in nanoseconds at which at returns at
 // least u, math.MaxInt64 if there is none.
 func (b *bucket) nanos(u int64) int64 {
+	if b.calendar != nil {
+		return b.calendar.nanos(u)
+	}
 	mag := uint64(max(u, -u))
 	if b.mul == 0 || bits.Len64(mag)+int(b.post) > 63 {
 		if u <= 0 {

@@ -26,8 +26,9 @@
 //
 // # Limit each user
 //
-// A [Keyed] limits each of many keys in a fixed amount of memory. A [Store] is
-// the same behind an interface, for limits that several processes share.
+// A [Keyed] limits each of many keys in a fixed amount of memory, by limits and
+// by a [Quota] of the calendar. A [Store] is the same behind an interface, for
+// limits that several processes share. [Tiers] have different limits.
 //
 //	perUser := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{
 //		Limit: ratelimit.PerMinute(60),
@@ -69,10 +70,10 @@
 //     the same Limiter: an event that a limit refuses is not taken from the
 //     others.
 //   - StartEmpty of a [Config]: if a restart must not give the burst again.
-//   - MaxKeys of a Keyed: at least twice the keys seen while a burst comes
-//     back.
-//   - A full table of a [Keyed]: [InheritDebt] if clients choose the keys, so
-//     that a flood of keys cannot erase the debt of a key.
+//   - MaxKeys of a Keyed: twice the keys that are seen while a burst comes back
+//     five times.
+//   - A full table of a [Keyed]: [InheritDebt] if the limit protects something,
+//     and [ForgiveDebt] if new clients must be served during a flood of keys.
 //
 // # Errors
 //

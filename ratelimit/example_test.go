@@ -353,16 +353,19 @@ func ExampleKeyedConfig() {
 }
 
 func ExampleOnFull() {
-	// Known keys keep their slots, and new keys wait for a free slot.
-	k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(1), MaxKeys: 8, OnFull: ratelimit.RejectNew})
-	admitted := 0
-	for i := range 100 {
-		if k.Allow(i) {
-			admitted++
-		}
+	// A flood of keys that use up their limits, far beyond MaxKeys. The keys
+	// that were known before are not affected.
+	k := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{
+		Limit:   ratelimit.PerHour(10),
+		MaxKeys: 8,
+		OnFull:  ratelimit.InheritDebt,
+	})
+	k.AllowN("alice", 9)
+	for i := range 1000 {
+		k.AllowN(fmt.Sprint("eve", i), 10)
 	}
-	fmt.Println(admitted)
-	// Output: 8
+	fmt.Println(k.Allow("alice"), k.Allow("alice"))
+	// Output: true false
 }
 
 func ExampleEvent() {
