@@ -50,11 +50,11 @@ func TestEntry(t *testing.T) {
 		c.Set("k", 1)
 		c.Get("k")
 		e, ok := c.Entry("k")
-		want := cache.Entry[string, int]{Key: "k", Value: 1, Weight: 7, Expires: time.Now().Add(time.Second), Heat: 1}
-		if !e.Expires.Equal(want.Expires) {
-			t.Errorf("Expires = %v, want %v", e.Expires, want.Expires)
+		want := cache.Entry[string, int]{Key: "k", Value: 1, Weight: 7, Expires: time.Now().Add(time.Minute), Idle: time.Now().Add(time.Second), Heat: 1}
+		if !e.Expires.Equal(want.Expires) || !e.Idle.Equal(want.Idle) {
+			t.Errorf("Expires = %v, Idle = %v, want %v, %v", e.Expires, e.Idle, want.Expires, want.Idle)
 		}
-		if e.Expires = want.Expires; !ok || e != want {
+		if e.Expires, e.Idle = want.Expires, want.Idle; !ok || e != want {
 			t.Errorf("Entry = %+v, want %+v", e, want)
 		}
 		if e, ok := c.Entry("x"); ok {
@@ -78,7 +78,7 @@ func TestRestoreEqualsOriginal(t *testing.T) {
 			for i := range 1000 {
 				k := i * i % 131
 				if _, ok := original.Get(k); !ok {
-					original.SetTTL(k, i, time.Duration(k%50)*time.Minute) // 0 is the TTL
+					original.SetTTL(k, i, time.Duration(k%50+1)*time.Minute)
 				}
 			}
 			snapshot := slices.Collect(original.Entries())

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redoubt-go/redoubt/cache"
@@ -141,7 +143,7 @@ func ExampleStats() {
 	fmt.Println(string(text))
 	fmt.Println(c.Stats().HitRatio())
 	// Output:
-	// {"name":"","len":1,"weight":1,"capacity":1,"hits":1,"misses":1,"stale_hits":0,"error_hits":0,"loads":0,"load_errors":0,"load_time_ns":0,"evictions":0,"expirations":0}
+	// {"name":"","len":1,"weight":1,"capacity":1,"hits":1,"misses":1,"stale_hits":0,"error_hits":0,"loads":0,"not_found":0,"load_errors":0,"refresh_errors":0,"load_time_ns":0,"evictions":0,"expirations":0}
 	// 0.5
 }
 
@@ -192,7 +194,7 @@ func ExampleMemo_Clear() {
 
 func ExampleNewLazy() {
 	attempts := 0
-	connection := cache.NewLazy(func(context.Context) (string, error) {
+	connection := cache.NewLazy(cache.LazyConfig{}, func(context.Context) (string, error) {
 		if attempts++; attempts == 1 {
 			return "", errors.New("connection refused")
 		}
@@ -211,7 +213,7 @@ func ExampleNewLazy() {
 
 func ExampleLazy_Reset() {
 	version := 0
-	config := cache.NewLazy(func(context.Context) (int, error) { version++; return version, nil })
+	config := cache.NewLazy(cache.LazyConfig{}, func(context.Context) (int, error) { version++; return version, nil })
 	fmt.Println(config.Get(context.Background()))
 	config.Reset()
 	fmt.Println(config.Peek())
@@ -230,7 +232,7 @@ type Document struct {
 
 func NewDocument(text string) *Document {
 	d := &Document{text: text}
-	d.words = cache.NewLazy(func(context.Context) (int, error) {
+	d.words = cache.NewLazy(cache.LazyConfig{}, func(context.Context) (int, error) {
 		fmt.Println("counting")
 		return len(strings.Fields(d.text)), nil
 	})
@@ -444,47 +446,89 @@ func ExampleWeak() {
 	// true
 }
 
-// A shelf is a Store that outlives the cache.
-type shelf map[string]User
-
-func (s shelf) Get(_ context.Context, id string) (User, error) {
-	if user, ok := s[id]; ok {
-		return user, nil
-	}
-	return User{}, cache.ErrNotFound
+// A shelf is a Store that outlives the cache. A lease of a shelf is the number
+// of deletions before it.
+type shelf struct {
+	mu        sync.Mutex
+	records   map[string]cache.Record[User]
+	deletions int
 }
 
-func (s shelf) Set(_ context.Context, id string, user User, _ time.Duration) error {
-	s[id] = user
+func (s *shelf) Get(_ context.Context, id string) (cache.Record[User], error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.records[id]
+	r.Lease = strconv.Itoa(s.deletions)
+	return r, nil
+}
+
+func (s *shelf) Set(_ context.Context, id string, r cache.Record[User]) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Lease == "" || r.Lease == strconv.Itoa(s.deletions) {
+		s.records[id] = r
+	}
 	return nil
 }
 
-func (s shelf) Delete(_ context.Context, ids ...string) error {
+func (s *shelf) Delete(_ context.Context, ids ...string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deletions++
 	for _, id := range ids {
-		delete(s, id)
+		delete(s.records, id)
 	}
 	return nil
 }
+
+func newShelf() *shelf { return &shelf{records: map[string]cache.Record[User]{}} }
 
 func ExampleStore() {
-	var s cache.Store[string, User] = shelf{"alice": {"Alice"}}
-	fmt.Println(s.Get(context.Background(), "alice"))
-	fmt.Println(s.Get(context.Background(), "bob"))
-	// Output:
-	// {Alice} <nil>
-	// {} cache: not found
+	var s cache.Store[string, User] = newShelf()
+	ctx := context.Background()
+	before, _ := s.Get(ctx, "alice")
+	s.Delete(ctx, "alice")                                                                 // alice has changed
+	s.Set(ctx, "alice", cache.Record[User]{Value: User{"Old Alice"}, Lease: before.Lease}) // loaded before
+	now, _ := s.Get(ctx, "alice")
+	fmt.Println(now.Found)
+	// Output: false
 }
 
-func ExampleThrough() {
-	s := shelf{}
-	load := cache.Through(s, time.Hour, findUser)
+func ExampleRecord() {
+	r := cache.Record[User]{Found: true, Value: User{"Alice"}, TTL: cache.NoExpiry}
+	fmt.Println(r.Found, r.Absent, r.Value.Name)
+	// Output: true false Alice
+}
+
+func ExampleTier() {
+	ctx := context.Background()
+	second := cache.Tier[string, User]{Store: newShelf(), TTL: time.Hour}
+	load := second.Through(findUser)
 	for range 2 { // the second cache is empty, the shelf is not
 		users := cache.Memoize(cache.Config[string, User]{Capacity: 100, TTL: time.Minute}, load)
-		fmt.Println(users.Get(context.Background(), "alice"))
+		fmt.Println(users.Get(ctx, "alice"))
+		fmt.Println(users.Stats().Loads)
 	}
-	fmt.Println(len(s), "on the shelf")
 	// Output:
 	// {Alice} <nil>
+	// 1
 	// {Alice} <nil>
-	// 1 on the shelf
+	// 1
+}
+
+func ExampleTier_Delete() {
+	ctx := context.Background()
+	name := "Alice"
+	second := cache.Tier[string, User]{Store: newShelf(), TTL: time.Hour}
+	users := cache.Memoize(cache.Config[string, User]{Capacity: 100}, second.Through(func(context.Context, string) (User, error) {
+		return User{name}, nil
+	}))
+	fmt.Println(users.Get(ctx, "alice"))
+	name = "Alice B." // a change at the origin
+	fmt.Println(second.Delete(ctx, users.Cache(), "alice"))
+	fmt.Println(users.Get(ctx, "alice"))
+	// Output:
+	// {Alice} <nil>
+	// <nil>
+	// {Alice B.} <nil>
 }

@@ -456,19 +456,6 @@ func TestStaleIfError(t *testing.T) {
 	})
 }
 
-// A stale value does not hide a panic.
-func TestPanicIsNotHidden(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := cache.New(cache.Config[string, int]{Capacity: 2, TTL: time.Minute, StaleIfError: time.Hour})
-		c.Set("k", 1)
-		time.Sleep(time.Minute)
-		p := caught(t, func() { c.GetOrLoad(t.Context(), "k", func(context.Context, string) (int, error) { panic("bug") }) })
-		if got := c.Stats(); p.Value != "bug" || got.StaleHits != 0 {
-			t.Errorf("panic value %v, %d stale hits, want bug, 0", p.Value, got.StaleHits)
-		}
-	})
-}
-
 // A stale value that is served is marked as used: an outage does not evict the
 // values that it needs.
 func TestStaleHitIsAUse(t *testing.T) {
