@@ -215,3 +215,78 @@ func TestGetOrLoadManyReportsAnErrorOnce(t *testing.T) {
 type errorList []error
 
 func (l errorList) Error() string { return fmt.Sprint(len(l), " errors") }
+
+func TestGetOrLoadManyRefreshes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cache.New(cache.Config[string, int]{Capacity: 10, Refresh: time.Minute})
+		for _, k := range []string{"a", "bb"} {
+			c.Set(k, 100)
+		}
+		time.Sleep(time.Minute)
+		c.Set("fresh", 7)
+		var m many
+		keys := []string{"a", "bb", "fresh", "none"}
+		for range 3 {
+			got, err := c.GetOrLoadMany(t.Context(), keys[:3], m.load)
+			checkEqual(t, got, map[string]int{"a": 100, "bb": 100, "fresh": 7})
+			checkIs(t, err, nil)
+		}
+		time.Sleep(time.Minute)
+		checkEqual(t, m.asked, [][]string{{"a", "bb"}}) // one call, in the background
+		checkGet(t, c, "a", 1)
+		checkGet(t, c, "bb", 2)
+		memo := cache.Memoize(cache.Config[string, int]{Capacity: 10, Refresh: time.Minute}, sleeper(3))
+		memo.Cache().Set("a", 1)
+		time.Sleep(time.Minute)
+		got, err := memo.GetMany(t.Context(), []string{"a", "b"})
+		checkEqual(t, got, map[string]int{"a": 1, "b": 3})
+		checkIs(t, err, nil)
+		synctest.Wait()
+		checkGet(t, memo.Cache(), "a", 3)
+	})
+}
+
+func TestGetMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := cache.Memoize(cache.Config[string, int]{Name: "lengths", Capacity: 10}, func(_ context.Context, k string) (int, error) {
+			time.Sleep(time.Second)
+			switch k {
+			case "none":
+				return 0, cache.ErrNotFound
+			case "bad", "worse":
+				return 0, io.EOF
+			}
+			return len(k), nil
+		})
+		start := time.Now()
+		got, err := m.GetMany(t.Context(), []string{"a", "none", "bb", "bad", "worse"})
+		checkEqual(t, got, map[string]int{"a": 1, "bb": 2})
+		checkEqual(t, err.Error(), "cache: lengths: load \"bad\": \"EOF\"\ncache: lengths: load \"worse\": \"EOF\"")
+		checkEqual(t, time.Since(start), time.Second) // at the same time
+		var some *cache.KeysError[string]
+		if !errors.As(err, &some) || len(some.Keys) != 1 || some.Keys[0] != "bad" {
+			t.Errorf("error %#v, want the key", some)
+		}
+
+		var calls many
+		many := cache.MemoizeMany(cache.Config[string, int]{Capacity: 10}, calls.load)
+		got, err = many.GetMany(t.Context(), []string{"a", "none", "bb"})
+		checkEqual(t, got, map[string]int{"a": 1, "bb": 2})
+		checkIs(t, err, nil)
+		v, err := many.Get(t.Context(), "ccc")
+		result{v, err}.check(t, 3, nil)
+		v, err = many.Get(t.Context(), "none")
+		result{v, err}.check(t, 0, cache.ErrNotFound)
+		checkEqual(t, calls.asked, [][]string{{"a", "none", "bb"}, {"ccc"}, {"none"}})
+		failing := cache.MemoizeMany(cache.Config[string, int]{Capacity: 10}, func(context.Context, []string) (map[string]int, error) { return nil, io.EOF })
+		v, err = failing.Get(t.Context(), "a")
+		result{v, err}.check(t, 0, io.EOF)
+	})
+}
+
+func TestKeysError(t *testing.T) {
+	e := &cache.KeysError[int]{Name: "users", Keys: []int{1, 2, 3, 4, 5}, Err: io.EOF}
+	checkEqual(t, e.Error(), `cache: users: load "1", "2", "3" and 2 more: "EOF"`)
+	checkEqual(t, e.LogValue().String(), `[msg=cache: users: load "1", "2", "3" and 2 more: "EOF" keys=5]`)
+	checkIs(t, e, io.EOF)
+}

@@ -122,3 +122,35 @@ func TestRestore_WhatIsThereWins(t *testing.T) {
 		t.Error(problem)
 	}
 }
+
+// An entry in use lives on after Restore, as it would have without.
+func TestRestoreKeepsIdlenessApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := cache.Config[string, int]{Capacity: 10, TTL: 3 * time.Hour, IdleTTL: 30 * time.Minute}
+		original := cache.New(config)
+		original.Set("used", 1)
+		original.Set("unused", 2)
+		time.Sleep(10 * time.Minute)
+		restored := cache.New(config)
+		checkEqual(t, restored.Restore(original.Entries()), 2)
+		for range 2 { // the downtime counts
+			for range 2 {
+				time.Sleep(9 * time.Minute)
+				checkGet(t, original, "used", 1)
+				checkGet(t, restored, "used", 1)
+			}
+			time.Sleep(2*time.Minute - 1)
+			checkEqual(t, keys(restored), keys(original))
+		}
+		checkKeys(t, restored, "used")
+		for range 9 {
+			time.Sleep(13 * time.Minute)
+			restored.Get("used")
+		}
+		checkGet(t, restored, "used", 1)
+		time.Sleep(14 * time.Minute)
+		checkGet(t, restored, "used", 0) // the hard end
+		late := cache.New(config)
+		checkEqual(t, late.Restore(slices.Values([]cache.Entry[string, int]{{Key: "k", Value: 1, Idle: time.Now()}})), 0)
+	})
+}

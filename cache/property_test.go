@@ -238,7 +238,7 @@ func replayTimed(program []byte, wrong int) string {
 	c := cache.New(cache.Config[int, int]{
 		Capacity: 16, TTL: modelTTL, StaleIfError: modelGrace,
 		ErrorTTL: func(error) time.Duration { return modelKeep },
-		OnEvent:  func(_ context.Context, e pairEvent) {
+		OnEvent: func(_ context.Context, e pairEvent) {
 			if e.Kind == cache.KindLeft {
 				departed.Add(1)
 			}
@@ -438,7 +438,7 @@ func stressLoads(t *testing.T, capacity int) {
 		Capacity: capacity, TTL: 50 * time.Microsecond, Jitter: 0.5, StaleIfError: 50 * time.Microsecond,
 		Refresh:  10 * time.Microsecond,
 		ErrorTTL: func(error) time.Duration { return 20 * time.Microsecond },
-		OnEvent:  func(_ context.Context, e pairEvent) {
+		OnEvent: func(_ context.Context, e pairEvent) {
 			if e.Kind == cache.KindLeft {
 				departed.Add(1)
 			}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +17,7 @@ import (
 // A secondLevel is a Store in memory that a test can break. Its lease is the
 // number of deletions.
 type secondLevel struct {
+	mu        sync.Mutex
 	records   map[string]cache.Record[int]
 	deletions int
 	broken    error
@@ -22,6 +25,8 @@ type secondLevel struct {
 }
 
 func (s *secondLevel) Get(_ context.Context, k string) (cache.Record[int], error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	r := s.records[k]
 	if r.Lease = ""; !r.Found {
 		r.Lease = fmt.Sprint(s.deletions)
@@ -30,6 +35,8 @@ func (s *secondLevel) Get(_ context.Context, k string) (cache.Record[int], error
 }
 
 func (s *secondLevel) Set(_ context.Context, k string, r cache.Record[int]) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.broken == nil && (r.Lease == "" || r.Lease == fmt.Sprint(s.deletions)) {
 		s.records[k], s.ttl = r, r.TTL
 	}
@@ -37,6 +44,8 @@ func (s *secondLevel) Set(_ context.Context, k string, r cache.Record[int]) erro
 }
 
 func (s *secondLevel) Delete(_ context.Context, keys ...string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.broken == nil {
 		s.deletions++
 		for _, k := range keys {
@@ -123,15 +132,16 @@ func TestTier_NoStaleFill(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &secondLevel{records: map[string]cache.Record[int]{}}
 				c := newLRU(4)
-				origin := 1
+				var origin atomic.Int64
+				origin.Store(1)
 				tier := cache.Tier[string, int]{Store: s}
 				load := tier.Through(func(context.Context, string) (int, error) {
-					v := origin
+					v := origin.Load()
 					time.Sleep(time.Second)
-					return v, nil
+					return int(v), nil
 				})
 				got := ask(t.Context(), c, "k", load)
-				origin = 2
+				origin.Store(2)
 				checkIs(t, forget(t.Context(), tier, c), nil)
 				(<-got).check(t, 1, nil)
 				if s.records["k"].Found {
