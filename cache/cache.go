@@ -17,6 +17,7 @@ import (
 type Cache[K comparable, V any] struct {
 	config  atomic.Pointer[Config[K, V]]
 	hasher  hasher[K]
+	lru     bool           // config.Eviction is LRU
 	epoch   time.Time      // the origin of all instants
 	random  func() float64 // in [0, 1), for Jitter
 	word    word           // whether values can be overwritten in place
@@ -63,6 +64,7 @@ func newCache[K comparable, V any](config Config[K, V], shards int) *Cache[K, V]
 		shards:  make([]shard[K, V], shards),
 		shift:   bits.Len(uint(shards)) - 1,
 	}
+	c.lru = config.Eviction == LRU
 	c.config.Store(&config)
 	for i := range c.shards {
 		c.shards[i].cache = c
@@ -94,7 +96,7 @@ func (c *Cache[K, V]) Get(k K) (V, bool) {
 // get returns the fresh entry of k, or nil.
 func (c *Cache[K, V]) get(k K) *node[K, V] {
 	s, hash := c.locate(k)
-	if c.config.Load().Eviction == LRU {
+	if c.lru {
 		return s.getLRU(hash, k)
 	}
 	n := s.find(hash, k)

@@ -322,8 +322,8 @@ func (l *call[K, V]) close() {
 
 // Old returns the value that the load of ctx is to replace: the value that
 // Config.Refresh or Reload loads again, or the stale value that answers if the
-// load fails. It reports whether there is one. A loader can use it for a
-// conditional request, and return it again if the origin reports no change.
+// load fails. It reports whether there is such a value. A loader can use it for
+// a conditional request, and return it again if the origin reports no change.
 //
 // In a loader for several keys, the old values are a map: V is map[K]V.
 func Old[V any](ctx context.Context) (old V, ok bool) {

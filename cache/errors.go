@@ -15,8 +15,8 @@ import (
 
 // ErrNotFound is the error of a loader whose origin has answered that the key
 // does not exist. Loaders return it or wrap it. It is not a failure of the
-// origin: GetOrLoad returns it even if a stale value is present, a retry does
-// not repeat it, and a circuit breaker counts it as a success.
+// origin: GetOrLoad returns it even if a stale value is present. A retry in the
+// loader does not repeat it, and a circuit breaker counts it as a success.
 var ErrNotFound error = notFound{}
 
 type notFound struct{}

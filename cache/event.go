@@ -10,7 +10,7 @@ import (
 
 // An Event reports a value that has left a [Cache], or a load that has failed.
 type Event[K comparable, V any] struct {
-	Kind  Kind   // what the event reports
+	Kind  Kind   // whether a value has left or a load has failed
 	Name  string // Config.Name
 	Key   K      // the key of the value or of the load
 	Value V      // with KindLeft, the value that left

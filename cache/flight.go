@@ -192,10 +192,10 @@ func (s *shard[K, V]) join(ctx context.Context, hash uint32, k K, r request[K, V
 	return at
 }
 
-// recall returns the answer that needs no load: the value of n, the entry of
-// k, if it is fresh, or while an error is remembered, the stale value or that
-// error. N may be nil. A fresh value is of a flight that landed after the
-// lookup of the caller.
+// recall returns the answer that needs no load. That is the value of n, the
+// entry of k, if it is fresh. While an error is remembered, it is the stale
+// value or that error. N may be nil. A fresh value is of a flight that landed
+// after the lookup of the caller.
 func (s *shard[K, V]) recall(n *node[K, V], k K) (at seat[K, V], ok bool) {
 	c := s.cache
 	if n != nil && c.use(n) {
@@ -287,11 +287,11 @@ func (s *shard[K, V]) forgetError(k K) {
 
 // refreshDue reports whether n should be loaded again.
 func (c *Cache[K, V]) refreshDue(n *node[K, V]) bool {
-	if c.config.Load().Refresh == 0 || n.attrs == nil {
+	if n.attrs == nil {
 		return false
 	}
 	due := n.attrs.refresh.Load()
-	return due != never && c.now() >= due && n.attrs.refresh.CompareAndSwap(due, never)
+	return due != never && c.now() >= due && c.config.Load().Refresh > 0 && n.attrs.refresh.CompareAndSwap(due, never)
 }
 
 // refresh loads n again in the background, unless a flight of its key is in
