@@ -231,7 +231,8 @@ func TestGetOrLoadManyRefreshes(t *testing.T) {
 			checkEqual(t, got, map[string]int{"a": 100, "bb": 100, "fresh": 7})
 			checkIs(t, err, nil)
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute - time.Second)
+		synctest.Wait()
 		checkEqual(t, m.asked, [][]string{{"a", "bb"}}) // one call, in the background
 		checkGet(t, c, "a", 1)
 		checkGet(t, c, "bb", 2)

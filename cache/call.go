@@ -24,10 +24,10 @@ type call[K comparable, V any] struct {
 	extra      []*node[K, V]           // the entries of values that were not requested
 	background bool                    // no caller waits for it: its keys are no part of a recursion
 	start      int64
-	limit      atomic.Int64    // by LimitTTL, or never
-	values     context.Context // never done
+	limit      atomic.Int64 // by LimitTTL, or never
 
-	mu       sync.Mutex // may be locked while the lock of a shard is held
+	mu       sync.Mutex      // may be locked while the lock of a shard is held
+	values   context.Context // never done
 	inner    context.Context
 	stop     context.CancelCauseFunc
 	timer    *time.Timer // cancels a call that no caller waits for
@@ -57,7 +57,7 @@ type loading interface {
 var _ context.Context = (*call[int, int])(nil)
 
 func (l *call[K, V]) init(c *Cache[K, V]) {
-	l.cache, l.start = c, c.now()
+	l.cache, l.start, l.values = c, c.now(), context.Background()
 	l.limit.Store(never)
 }
 
@@ -97,12 +97,12 @@ func (l *call[K, V]) Value(key any) any {
 		return nil
 	}
 	l.mu.Lock()
-	inner := l.inner
-	l.mu.Unlock()
-	if inner != nil {
-		return inner.Value(key)
+	ctx := l.values
+	if l.inner != nil {
+		ctx = l.inner
 	}
-	return l.values.Value(key)
+	l.mu.Unlock()
+	return ctx.Value(key)
 }
 
 // flight returns the flight of k, or nil.
@@ -213,14 +213,15 @@ type (
 // launch starts the loader: one of load and many. Inline says that the loader
 // runs in the goroutine of the caller.
 func (l *call[K, V]) launch(ctx context.Context, load loadFunc[K, V], many manyFunc[K, V], inline bool) {
-	if l.values = ctx; ctx.Done() != nil {
-		l.values = context.WithoutCancel(ctx)
+	if ctx.Done() != nil {
+		ctx = context.WithoutCancel(ctx)
 	}
+	l.mu.Lock()
+	l.values = ctx // before launch, others may already have joined and left
 	if l.background {
-		l.mu.Lock()
 		l.limitTime()
-		l.mu.Unlock()
 	}
+	l.mu.Unlock()
 	if inline {
 		l.fly(load, many)
 	} else {

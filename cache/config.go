@@ -175,12 +175,10 @@ func (c *Cache[K, V]) Config() Config[K, V] { return *c.config.Load() }
 // SetConfig changes the Config of a cache in use. The name Set belongs to keys
 // and values.
 //
-//	Capacity, MaxWeight                entries that exceed them are evicted at once
-//	TTL, IdleTTL, Expiry, Jitter,      for later writes; entries keep their ends
-//	Refresh, Weigh                     and weights
-//	StaleIfError, StaleIfSlow,         for all entries and calls from now on
-//	LoadTimeout, ErrorTTL, Uncounted,
-//	OnEvent, Name
+//	Capacity, MaxWeight             entries that exceed them are evicted
+//	TTL, IdleTTL, Expiry, Jitter,   apply to later writes; entries keep
+//	Refresh, Weigh                  their ends and weights
+//	all others                      apply to all entries and later calls
 //
 // Statistics, remembered errors and loads in progress remain. The number of
 // shards remains too, so create a cache that will grow large with a large

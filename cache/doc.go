@@ -42,7 +42,9 @@
 //
 // # Invalidate
 //
-//	n := c.DeleteKeys(func(k string) bool { return strings.HasPrefix(k, "tenant7/") })
+//	n := c.DeleteKeys(func(k string) bool {
+//		return strings.HasPrefix(k, "tenant7/")
+//	})
 //
 // After a change at the origin, call [Cache.Delete], [Cache.DeleteKeys],
 // [Cache.DeleteFunc] or [Cache.Clear]. A load that began before does not bring
@@ -87,10 +89,11 @@
 //
 // An error of the loader reaches the callers unchanged. Loaders return
 // [ErrNotFound] for keys that do not exist, which is no failure for retries and
-// breakers in the loader. [*KeysError] names the keys of a bulk load. [*CachedError] replaces a load
-// while an error is remembered. [ErrRecursive] is a load that waits for itself.
-// An interrupted wait matches ctx.Err() and [context.Cause]. A panic of the
-// loader becomes a [*PanicError] in every waiting caller.
+// breakers in the loader. [*KeysError] names the keys of a bulk load.
+// [*CachedError] replaces a load while an error is remembered. [ErrRecursive]
+// is a load that waits for itself. An interrupted wait matches ctx.Err() and
+// [context.Cause]. A panic of the loader becomes a [*PanicError] in every
+// waiting caller.
 //
 // # Concurrency and cost
 //

@@ -472,7 +472,9 @@ func ExampleCache_DeleteKeys() {
 	c := cache.New(cache.Config[string, string]{Capacity: 100})
 	c.Set("tenant7/role", "admin")
 	c.Set("tenant8/role", "guest")
-	n := c.DeleteKeys(func(k string) bool { return strings.HasPrefix(k, "tenant7/") })
+	n := c.DeleteKeys(func(k string) bool {
+		return strings.HasPrefix(k, "tenant7/")
+	})
 	fmt.Println(n, slices.Collect(c.Keys()))
 	// Output: 1 [tenant8/role]
 }

@@ -160,8 +160,8 @@ func TestLongLifetimes(t *testing.T) {
 	})
 }
 
-// A value with a lifetime of zero or less has expired already: it is not stored,
-// evicts no other entry, and departs once.
+// A value with a lifetime of zero or less has expired already: it is not
+// stored, evicts no other entry, and departs once.
 func TestNegativeLifetimeRemoves(t *testing.T) {
 	ctx := t.Context()
 	for _, tt := range []struct {

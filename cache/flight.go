@@ -389,10 +389,7 @@ func (s *shard[K, V]) fail(f *flight[K, V], present *node[K, V], gone *departed[
 	if f.keep > 0 && f.panic == nil {
 		s.cache.errs.Load().SetTTL(f.key, f.err, f.keep)
 	}
-	if !f.missing {
-		return
-	}
-	if f.old = nil; present != nil {
+	if f.missing && present != nil {
 		s.remove(present, CauseExpired, gone)
 	}
 }

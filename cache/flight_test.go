@@ -208,8 +208,10 @@ func TestLoaderContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), id{}, 7), time.Hour)
 	defer cancel()
 	var inner context.Context
+	var done <-chan struct{}
 	newLRU(4).GetOrLoad(ctx, "k", func(ctx context.Context, k string) (int, error) {
 		inner = ctx
+		done = ctx.Done()
 		if got := ctx.Value(id{}); got != 7 {
 			t.Errorf("the loader sees the value %v, want 7", got)
 		}
@@ -221,6 +223,11 @@ func TestLoaderContext(t *testing.T) {
 		}
 		return 1, nil
 	})
+	select {
+	case <-done:
+	default:
+		t.Error("what waits for the end of the loader's context waits for ever")
+	}
 	if inner.Err() == nil {
 		t.Error("the loader's context lives on, want it cancelled: what hangs on it would leak")
 	}

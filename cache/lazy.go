@@ -16,13 +16,13 @@ type Lazy[T any] struct {
 // A LazyConfig configures a [Lazy]. Its fields are the fields of [Config] of
 // the same name. The zero value keeps the value until Reset.
 type LazyConfig struct {
-	Name         string
-	TTL          time.Duration
-	Refresh      time.Duration
-	StaleIfError time.Duration
-	StaleIfSlow  time.Duration
-	LoadTimeout  time.Duration
-	ErrorTTL     func(error) time.Duration
+	Name         string                    // Config.Name
+	TTL          time.Duration             // Config.TTL
+	Refresh      time.Duration             // Config.Refresh
+	StaleIfError time.Duration             // Config.StaleIfError
+	StaleIfSlow  time.Duration             // Config.StaleIfSlow
+	LoadTimeout  time.Duration             // Config.LoadTimeout
+	ErrorTTL     func(error) time.Duration // Config.ErrorTTL
 }
 
 // Validate returns an error that describes every problem of c, or nil.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -20,8 +21,13 @@ import (
 // 9, and the events of the cache.
 func staleCache(config cache.Config[string, int]) (*cache.Cache[string, int], *[]event) {
 	events := new([]event)
+	var mu sync.Mutex
 	config.Capacity, config.TTL, config.StaleIfError = 10, time.Minute, time.Hour
-	config.OnEvent = func(_ context.Context, e event) { *events = append(*events, e) }
+	config.OnEvent = func(_ context.Context, e event) {
+		mu.Lock()
+		defer mu.Unlock()
+		*events = append(*events, e)
+	}
 	c := cache.New(config)
 	c.Set("k", 1)
 	c.Set("other", 9)
@@ -124,6 +130,7 @@ func TestLoadTimeout(t *testing.T) {
 			})
 			r.check(t, 1, nil)
 			time.Sleep(40 * time.Minute)
+			synctest.Wait()
 			if checkEqual(t, ended, tt.want); tt.want == 0 {
 				return
 			}
@@ -488,6 +495,7 @@ func TestCauseOfTheLoadersContext(t *testing.T) {
 		cancel(why)
 		<-got
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		checkEqual(t, fmt.Sprint(causes), fmt.Sprint([]error{nil, nil, why, context.Canceled, why}))
 	})
 }

@@ -95,9 +95,9 @@ func (t Tier[K, V]) Through(load func(context.Context, K) (V, error)) func(conte
 }
 
 // Delete deletes keys from the store and then from c. Call it after a change at
-// the origin. If it returns nil, the old value does not come back into the store
-// or into c. Loads in progress, also in other processes, do not store it, and
-// it does not answer as a stale value.
+// the origin. If it returns nil, the old value does not come back into the
+// store or into c. Loads in progress, also in other processes, do not store it
+// there, and it does not answer as a stale value.
 //
 // Errors: the error of the store. The keys are then deleted from c only.
 func (t Tier[K, V]) Delete(ctx context.Context, c *Cache[K, V], keys ...K) error {
