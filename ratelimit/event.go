@@ -12,7 +12,7 @@ import (
 type Kind uint8
 
 const (
-	// KindRefused means that a request of a key was refused.
+	// KindRefused means that a request was refused.
 	KindRefused Kind = iota
 	// KindPushedOut means that a new key took the slot of a key in debt.
 	KindPushedOut
@@ -29,11 +29,11 @@ func (k Kind) String() string {
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
-// An Event is a refusal by a [Keyed], or the loss of a key's slot.
+// An Event is a refusal, or the loss of a key's slot.
 type Event struct {
 	Kind     Kind     // the kind of event
-	Name     string   // KeyedConfig.Name
-	Key      any      // the key of the request, of the type of the Keyed
+	Name     string   // of the configuration
+	Key      any      // the key of the request, of the type of the Keyed; nil without keys
 	Decision Decision // the answer to the request
 	Dropped  int      // events dropped just before this event, because OnEvent was too slow
 }

@@ -169,6 +169,11 @@ func ExamplePerHour() {
 	// Output: 5000/h
 }
 
+func ExamplePerDay() {
+	fmt.Println(ratelimit.PerDay(1000))
+	// Output: 1000/24h
+}
+
 func ExampleEvery() {
 	fmt.Println(ratelimit.Every(250 * time.Millisecond))
 	// Output: 1/250ms
@@ -398,12 +403,41 @@ func ExampleReservation() {
 	// Output: 700
 }
 
-func ExampleLimiter_SetLimits() {
+func ExampleNewLimiter() {
+	lim := ratelimit.NewLimiter(ratelimit.Config{
+		Name:       "exports",
+		Limits:     []ratelimit.Limit{ratelimit.PerMinute(5)},
+		StartEmpty: true, // a restart does not give the burst again
+	})
+	d := lim.Take(1)
+	fmt.Println(d.OK, d.RetryAfter.Round(time.Second))
+	// Output: false 12s
+}
+
+func ExampleConfig() {
+	lim := ratelimit.NewLimiter(ratelimit.Config{
+		Name:   "exports",
+		Limits: []ratelimit.Limit{ratelimit.PerMinute(5)},
+		OnEvent: func(_ context.Context, e ratelimit.Event) {
+			fmt.Println(e.Kind, e.Name, e.Decision.N)
+		},
+	})
+	lim.AllowN(5)
+	lim.Allow()
+	fmt.Println(lim.Stats().Refused)
+	// Output:
+	// refused exports 1
+	// 1
+}
+
+func ExampleLimiter_Set() {
 	lim := ratelimit.New(ratelimit.PerHour(10))
 	lim.AllowN(7)
-	err := lim.SetLimits(ratelimit.PerHour(100))
-	fmt.Println(err, lim.Limits(), lim.Peek().Remaining)
-	// Output: <nil> [100/h] 3
+	c := lim.Config()
+	c.Limits[0].N = 100 // the burst of 10 stays
+	err := lim.Set(c)
+	fmt.Println(err, lim.Config().Limits, lim.Peek().Remaining)
+	// Output: <nil> [100/h burst 10] 3
 }
 
 func ExampleView() {

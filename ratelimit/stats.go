@@ -1,9 +1,10 @@
 package ratelimit
 
-// Stats are figures of a [Keyed]. Allowed, Refused and PushedOut count from
-// the call of NewKeyed.
+// Stats are figures of a [Limiter] or a [Keyed]. Allowed, Refused and PushedOut
+// count from the call of its constructor. PushedOut, Len and MaxKeys are 0 for
+// a Limiter.
 type Stats struct {
-	Name      string `json:"name"`       // KeyedConfig.Name
+	Name      string `json:"name"`       // of its configuration
 	Allowed   uint64 `json:"allowed"`    // requests that were allowed, whatever their number of events
 	Refused   uint64 `json:"refused"`    // requests that were refused
 	PushedOut uint64 `json:"pushed_out"` // keys in debt that lost their slot to other keys
@@ -26,4 +27,9 @@ func (k *Keyed[K]) Stats() Stats {
 		set.mu.Unlock()
 	}
 	return s
+}
+
+// Stats returns the figures.
+func (l *Limiter) Stats() Stats {
+	return Stats{Name: l.current().config.Name, Allowed: l.allowed.Load(), Refused: l.refused.Load()}
 }
