@@ -44,9 +44,13 @@ func evidenceOf(t testing.TB) *evidence {
 			t.Fatal(err)
 		}
 	}
-	l := open(t, dir, sealing(first))
+	l := open(t, dir, ledger.Config{Origin: origin, Sync: ledger.SyncNever})
 	write(t, l, "a", "b")
-	_ = checkpoint(t, l)
+	head := l.Head()
+	_ = l.Close()
+	c := sealing(first)
+	c.Known = &head // without a Signer, the log was not sealed
+	l = open(t, dir, c)
 	write(t, l, "c", "d")
 	rotate(l)
 	write(t, l, "e", "f")
@@ -57,7 +61,7 @@ func evidenceOf(t testing.TB) *evidence {
 	}
 	_, _ = f.WriteString(`{"seq":`) // a crash
 	_ = f.Close()
-	c := sealing(second)
+	c = sealing(second)
 	c.Previous = first
 	l = open(t, dir, c)
 	write(t, l, "g")
@@ -224,7 +228,7 @@ func TestAttackOneByte(t *testing.T) {
 		{"hand-over", change(12, `"note":"e`, `"note":"f`), closed, one(ledger.KindAltered, 12, 12, 7, 6), 0},
 		{"last seal", change(20, `"note":"e`, `"note":"f`), closed, one(ledger.KindBadSeal, 20, 20, 15, 6), 0},
 		{"time of the last seal", change(20, `"time":"2`, `"time":"3`), closed, nil, 0}, // no signature covers it yet
-		{"the same, with a known head", change(20, `"time":"2`, `"time":"3`), closed, one(ledger.KindForked, 0, 20, 0, 1), 21},
+		{"the same, with a known head", change(20, `"time":"2`, `"time":"3`), closed, one(ledger.KindRewritten, 20, 20, 15, 6), 21},
 	})
 }
 
@@ -294,7 +298,7 @@ func TestAttackRehashed(t *testing.T) {
 		{"a seal that fits, by nobody", then(forged, rehash, func(ev *evidence) { reseal(t, ev, 14) }, rehash), closed, one(ledger.KindRewritten, 13, 16, 15, 3), 0},
 		{"without the seals after it", then(forged, dropSegment(2), cut(1, 7), rehash), closed, one(ledger.KindUnsealed, 13, 13, 7, 7), 0},
 		{"behind the last seal", then(cut(2, 5), change(19, "success", "failure"), rehash), ledger.VerifyConfig{}, nil, 0},
-		{"behind the last seal, known", then(cut(2, 5), change(19, "success", "failure"), rehash), ledger.VerifyConfig{}, one(ledger.KindRewritten, 0, 19, 0, 1), 20},
+		{"behind the last seal, known", then(cut(2, 5), change(19, "success", "failure"), rehash), ledger.VerifyConfig{}, one(ledger.KindRewritten, 17, 19, 15, 5), 20},
 		{"sealed, known", then(forged, rehash), closed, one(ledger.KindRewritten, 13, 13, 7, 8), 21},
 	})
 }

@@ -68,9 +68,9 @@ func Example_signed() {
 
 	fmt.Println(checkpoint.Size, err)
 	// Output:
-	// 3 3 <nil>
+	// 4 4 <nil>
 	// <nil>
-	// 2 <nil>
+	// 3 <nil>
 }
 
 func ExampleOpen() {
@@ -105,7 +105,7 @@ func ExampleStats() {
 
 func ExampleConfig() {
 	fmt.Println(ledger.Config{Origin: "no spaces"}.Validate())
-	// Output: ledger: Origin is "no spaces", want at most 128 letters, digits and . _ - : /
+	// Output: ledger: Origin is "no spaces", want at most 128 bytes without spaces and +
 }
 
 func ExampleSyncPolicy() {
@@ -282,7 +282,7 @@ func ExampleVerifier() {
 	defer remove()
 	r, err := ledger.Verify(context.Background(), os.DirFS(dir), ledger.VerifyConfig{Keys: []*ledger.Verifier{key.Verifier()}})
 	fmt.Println(r.Sealed, r.Records, err)
-	// Output: 3 3 <nil>
+	// Output: 4 4 <nil>
 }
 
 func ExampleParseVerifier() {
@@ -305,7 +305,7 @@ func ExampleCheckpoint() {
 	_ = led.WriteEvents(context.Background(), []*audit.Event{{Action: "pay", Outcome: audit.Success}})
 	cp, err := led.Checkpoint(context.Background())
 	fmt.Println(cp.Origin, cp.Size, err, led.Close(), kept[len(kept)-1] == cp.Note)
-	// Output: example.com/billing 2 <nil> <nil> true
+	// Output: example.com/billing 3 <nil> <nil> true
 }
 
 func ExampleParseCheckpoint() {
@@ -323,14 +323,14 @@ func ExampleParseCheckpoint() {
 func ExampleProve() {
 	dir, key, remove := sealedLog()
 	defer remove()
-	p, err := ledger.Prove(os.DirFS(dir), 1)
+	p, err := ledger.Prove(os.DirFS(dir), 2)
 	text, _ := p.MarshalText() // send it to a verifier that has the key but not the log
 
 	var received ledger.Proof
 	_ = received.UnmarshalText(text)
 	cp, verr := received.Verify(key.Verifier())
 	fmt.Println(received.Index, cp.Size, err, verr)
-	// Output: 1 2 <nil> <nil>
+	// Output: 2 3 <nil> <nil>
 }
 
 func ExampleProof() {

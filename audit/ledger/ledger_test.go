@@ -309,21 +309,26 @@ func TestSyncErrorStops(t *testing.T) {
 
 func TestModesAndLinks(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "log")
-	_ = open(t, dir, never).Close()
-	for name, want := range map[string]fs.FileMode{".": fs.ModeDir | 0o700, segment: 0o600, "lock": 0o600} {
+	_ = open(t, dir, sealing(signer(t, origin, 1))).Close()
+	for name, want := range map[string]fs.FileMode{".": fs.ModeDir | 0o700, segment: 0o600, "mark": 0o600} {
 		st, err := os.Stat(filepath.Join(dir, name))
-		if err != nil || st.Mode() != want {
-			t.Errorf("%s has mode %v, want %v (%v)", name, st.Mode(), want, err)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st.Mode() != want {
+			t.Errorf("%s has mode %v, want %v", name, st.Mode(), want)
 		}
 	}
-	for _, name := range []string{segment, "lock"} {
+	for _, name := range []string{segment, "mark"} {
 		dir := t.TempDir()
 		elsewhere := filepath.Join(t.TempDir(), "victim")
 		_ = os.WriteFile(elsewhere, nil, 0o600)
 		if err := os.Symlink(elsewhere, filepath.Join(dir, name)); err != nil {
 			t.Skip(err)
 		}
-		if _, err := ledger.Open(context.Background(), dir, never); err == nil {
+		_, err := ledger.Open(context.Background(), dir, sealing(signer(t, origin, 1)))
+		checkIs(t, err, ledger.ErrFormat)
+		if text, _ := os.ReadFile(elsewhere); len(text) > 0 {
 			t.Errorf("a link in place of %s is followed", name)
 		}
 	}

@@ -31,6 +31,10 @@ func appendHead(b []byte, seq uint64, prev Hash) []byte {
 	return append(b, `",`...)
 }
 
+// syncedPart ends the first line of a commit if all lines before it were
+// durable.
+const syncedPart = `,"synced":true}`
+
 // A line starts with {"seq":N,"prev":"H", in which only N varies in length.
 const (
 	seqPart  = `{"seq":`

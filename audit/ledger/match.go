@@ -37,9 +37,7 @@ func (v *verifier) finish() []Problem {
 	}
 	ps = append(ps, unexplained(v.suspects, ps)...)
 	ps = v.compareSeal(v.compareKnown(ps))
-	slices.SortStableFunc(ps, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.Segment, b.Segment), cmp.Compare(a.Offset, b.Offset))
-	})
+	slices.SortStableFunc(ps, inOrder)
 	return ps[:min(len(ps), maxProblems)]
 }
 
@@ -53,6 +51,8 @@ func (v *verifier) endGap() {
 		}
 		if !x.ok && x.at == v.next { // the last line is malformed
 			v.gaps = append(v.gaps, gap{v.next, v.next, v.cur})
+			v.next++
+			break
 		}
 	}
 }
@@ -131,7 +131,7 @@ func unexplained(suspects, ps []Problem) (left []Problem) {
 		if s.Kind == KindRewritten {
 			upTo++ // the checkpoint, which may have been replaced
 		}
-		explains := func(p Problem) bool { return p.From <= upTo }
+		explains := func(p Problem) bool { return p.From <= upTo || inOrder(p, s) < 0 }
 		if !slices.ContainsFunc(ps, explains) && !slices.ContainsFunc(left, explains) {
 			left = append(left, s)
 		}
@@ -139,10 +139,13 @@ func unexplained(suspects, ps []Problem) (left []Problem) {
 	return left
 }
 
+// inOrder compares the places of two problems.
+func inOrder(a, b Problem) int {
+	return cmp.Or(cmp.Compare(a.Segment, b.Segment), cmp.Compare(a.Offset, b.Offset))
+}
+
 // compareKnown adds the problems that only the known head reveals. An earlier
-// problem explains a different root. If the checkpoints are valid although the
-// root differs, the keys have signed two logs, or bytes were changed that no
-// signature covers.
+// problem explains a different root.
 func (v *verifier) compareKnown(ps []Problem) []Problem {
 	if v.c.Known == nil {
 		return ps
@@ -152,14 +155,18 @@ func (v *verifier) compareKnown(ps []Problem) []Problem {
 		ps = append(ps, place(KindTruncated, v.next, size-1, v.cur))
 	}
 	earlier := slices.ContainsFunc(ps, func(p Problem) bool { return p.From < size })
-	if v.rewritten && !earlier {
-		kind := KindRewritten
-		if len(v.c.Keys) > 0 && v.sealed >= size {
-			kind = KindForked
-		}
-		ps = append(ps, place(kind, v.first, max(size, 1)-1, entry{seg: v.segs[0], line: 1}))
+	if earlier || v.tree.old.size < size || size < v.first || v.tree.watched == v.c.Known.Root {
+		return ps
 	}
-	return ps
+	at := entry{seg: v.segs[0], line: 1}
+	switch {
+	case len(v.c.Keys) == 0 || v.signed == 0:
+		return append(ps, place(KindRewritten, v.first, max(size, 1)-1, at))
+	case v.signed >= size: // the key has signed another log
+		return append(ps, place(KindForked, v.first, max(size, 1)-1, at))
+	}
+	// The key has signed the first records, so the others were changed.
+	return append(ps, place(KindRewritten, v.signed, size-1, v.cur))
 }
 
 // compareSeal adds the records without a checkpoint, if there is no other
@@ -168,8 +175,16 @@ func (v *verifier) compareSeal(ps []Problem) []Problem {
 	if len(v.c.Keys) == 0 || len(ps) > 0 {
 		return ps
 	}
-	if n := v.next - v.sealed; v.sealed == 0 || n > uint64(v.c.MaxUnsealed) {
-		ps = append(ps, place(KindUnsealed, max(v.sealed, v.first), max(v.next, 1)-1, v.cur))
+	closed := v.c.MaxUnsealed == 0
+	n := v.next - v.sealed
+	switch {
+	case v.sealed == 0 || n > uint64(v.c.MaxUnsealed):
+		if v.alien.line > 0 && v.sealed > 0 {
+			return append(ps, place(KindBadSeal, v.alien.seq, v.alien.seq, v.alien))
+		}
+		return append(ps, place(KindUnsealed, max(v.sealed, v.first), max(v.next, 1)-1, v.cur))
+	case closed && v.torn > 0:
+		return append(ps, place(KindUnsealed, v.next, v.next, v.cur))
 	}
 	return ps
 }

@@ -126,3 +126,56 @@ func newTree(size uint64, roots []Hash) (t tree, ok bool) {
 }
 
 func (t *tree) head() Head { return Head{Size: t.size, Root: t.root()} }
+
+// A lateTree is a tree that keeps its last maxLag leaves, so that it also has
+// the roots of its last sizes.
+type lateTree struct {
+	old     tree
+	leaves  []Hash // a ring whose length is a power of two
+	first   int    // index of the first leaf after old
+	count   int
+	watch   uint64 // size whose root is kept in watched
+	watched Hash
+}
+
+func (t *lateTree) size() uint64 { return t.old.size + uint64(t.count) }
+
+// push appends a leaf.
+func (t *lateTree) push(h Hash) {
+	if t.count == maxLag {
+		t.merge()
+	}
+	if t.count == len(t.leaves) {
+		grown := make([]Hash, max(2*t.count, 64))
+		n := copy(grown, t.leaves[t.first:])
+		copy(grown[n:], t.leaves[:t.first])
+		t.leaves, t.first = grown, 0
+	}
+	t.leaves[(t.first+t.count)&(len(t.leaves)-1)] = h
+	t.count++
+}
+
+// merge moves a leaf to old.
+func (t *lateTree) merge() {
+	if t.old.size == t.watch {
+		t.watched = t.old.root()
+	}
+	t.old.push(t.leaves[t.first])
+	t.first = (t.first + 1) & (len(t.leaves) - 1)
+	t.count--
+}
+
+// at returns the tree of size leaves, and reports whether it is known. Roots of
+// smaller trees are not known after the call.
+func (t *lateTree) at(size uint64) (*tree, bool) {
+	if size < t.old.size || size > t.size() {
+		return nil, false
+	}
+	for t.old.size < size {
+		t.merge()
+	}
+	if size == t.watch {
+		t.watched = t.old.root()
+	}
+	return &t.old, true
+}
