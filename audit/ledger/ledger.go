@@ -22,6 +22,7 @@ type Ledger struct {
 	log       string // identity of the log
 	files     storage
 	unlock    io.Closer
+	secret    []byte // key of the MACs; nil without them
 	recovered Recovery
 
 	counters counters
@@ -190,12 +191,17 @@ func (l *Ledger) append(text []byte, ends []int) error {
 	next := l.at // becomes the position after the write
 	b := l.buf[:0]
 	from := 0
-	for _, end := range ends {
+	for i, end := range ends {
 		start := len(b)
 		b = appendHead(b, next.tree.size, next.prev)
 		b = append(b, text[from+1:end]...) // without the brace, which is in the head
-		if l.durable && from == 0 {
-			b = append(b[:len(b)-1], syncedPart...)
+		closing := "}"
+		if l.durable && i == 0 {
+			closing = syncedPart
+			b = append(b[:len(b)-1], closing...)
+		}
+		if l.secret != nil && i == len(ends)-1 {
+			b = l.appendMAC(b, start, closing)
 		}
 		next.add(b[start:])
 		b = append(b, '\n')

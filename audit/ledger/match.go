@@ -52,6 +52,7 @@ func (v *verifier) endGap() {
 		if !x.ok && x.at == v.next { // the last line is malformed
 			v.gaps = append(v.gaps, gap{v.next, v.next, v.cur})
 			v.next++
+			v.wreck = true
 			break
 		}
 	}
@@ -151,7 +152,12 @@ func (v *verifier) compareKnown(ps []Problem) []Problem {
 		return ps
 	}
 	size := v.c.Known.Size
-	if v.next < size && !v.stopped {
+	wreck := slices.IndexFunc(ps, func(p Problem) bool { return v.wreck && p.To+1 == v.next })
+	switch {
+	case v.stopped || v.next >= size:
+	case wreck >= 0 && v.next+1 == size: // two lines without a line end between them
+		ps[wreck].To = v.next
+	default:
 		ps = append(ps, place(KindTruncated, v.next, size-1, v.cur))
 	}
 	earlier := slices.ContainsFunc(ps, func(p Problem) bool { return p.From < size })
@@ -166,7 +172,14 @@ func (v *verifier) compareKnown(ps []Problem) []Problem {
 		return append(ps, place(KindForked, v.first, max(size, 1)-1, at))
 	}
 	// The key has signed the first records, so the others were changed.
-	return append(ps, place(KindRewritten, v.signed, size-1, v.cur))
+	from := v.signed
+	switch {
+	case v.alien.line > 0:
+		return append(ps, place(KindBadSeal, v.alien.seq, v.alien.seq, v.alien))
+	case v.cur.seq == size-1 && v.vouched(v.cur):
+		from = size - 1
+	}
+	return append(ps, place(KindRewritten, from, size-1, v.cur))
 }
 
 // compareSeal adds the records without a checkpoint, if there is no other
@@ -175,16 +188,17 @@ func (v *verifier) compareSeal(ps []Problem) []Problem {
 	if len(v.c.Keys) == 0 || len(ps) > 0 {
 		return ps
 	}
-	closed := v.c.MaxUnsealed == 0
-	n := v.next - v.sealed
-	switch {
-	case v.sealed == 0 || n > uint64(v.c.MaxUnsealed):
-		if v.alien.line > 0 && v.sealed > 0 {
-			return append(ps, place(KindBadSeal, v.alien.seq, v.alien.seq, v.alien))
-		}
-		return append(ps, place(KindUnsealed, max(v.sealed, v.first), max(v.next, 1)-1, v.cur))
-	case closed && v.torn > 0:
-		return append(ps, place(KindUnsealed, v.next, v.next, v.cur))
+	from := max(v.sealed, v.first)
+	switch own := v.cur.own; {
+	case v.sealed > 0 && v.c.MaxUnsealed == 0 && v.torn > 0: // perhaps the last checkpoint
+		ps = append(ps, place(KindUnsealed, v.next, v.next, v.cur))
+	case v.sealed > 0 && v.next-v.sealed <= uint64(v.c.MaxUnsealed):
+	case v.sealed > 0 && v.alien.line > 0:
+		ps = append(ps, place(KindBadSeal, v.alien.seq, v.alien.seq, v.alien))
+	case own != nil && !own.seal && v.vouched(v.cur): // a checkpoint with another type
+		ps = append(ps, place(KindAltered, v.cur.seq, v.cur.seq, v.cur))
+	default:
+		ps = append(ps, place(KindUnsealed, from, max(v.next, 1)-1, v.cur))
 	}
 	return ps
 }

@@ -124,6 +124,11 @@ func (l *Ledger) open(ctx context.Context) error {
 // start creates the first segment of a new log, or syncs the segment that
 // another process has left.
 func (l *Ledger) start() error {
+	if l.config.Signer != nil {
+		if err := l.newSecret(); err != nil {
+			return err
+		}
+	}
 	if len(l.segs) > 0 {
 		l.unsynced = true
 		return errors.Join(l.settle(), l.syncDir(l.path))
@@ -155,6 +160,13 @@ func (l *Ledger) resume(ctx context.Context, mark Checkpoint) (tail tailState, h
 				break
 			}
 		}
+		if err == nil && tail != tampered && s.behind() {
+			if l.segs[n-1] >= s.vouched.tree.size && l.at.off > 0 {
+				return tampered, headless, nil // also the header
+			}
+			l.unsealed -= int(l.at.tree.size - s.vouched.tree.size)
+			l.at = s.vouched // the lines after it are no complete commit
+		}
 		if err != nil || tail == tampered || l.at.off > 0 {
 			return tail, headless, err
 		}
@@ -169,7 +181,13 @@ type scan struct {
 	l       *Ledger
 	mark    Checkpoint
 	started bool
+	vouched position // up to which the mark or a MAC covers the lines
 	p       objectParser
+}
+
+// behind reports whether lines follow that neither the mark nor a MAC covers.
+func (s *scan) behind() bool {
+	return s.l.secret != nil && s.vouched.tree.size > 0 && s.vouched.tree.size < s.l.at.tree.size
 }
 
 // segment reads segment i to its end or its first fault. It leaves the segment
@@ -213,12 +231,14 @@ func (s *scan) segment(ctx context.Context, i int) (tailState, error) {
 			return tampered, nil
 		}
 		l.at.add(line)
-		l.unsealed++
-		if isService(line, "checkpoint") {
-			s.take(line, seq)
-		}
 		if l.at.tree.size == s.mark.Size && l.at.tree.root() != s.mark.Root {
 			return tampered, nil
+		}
+		if l.secret != nil && l.at.tree.size >= s.mark.Size && (l.at.tree.size == s.mark.Size || l.authentic(line)) {
+			s.vouched = l.at
+		}
+		if l.unsealed++; isService(line, "checkpoint") && !s.behind() {
+			s.take(line, seq)
 		}
 	}
 }

@@ -34,7 +34,7 @@ type entry struct {
 type ownLine struct {
 	header *header // of a header line
 
-	// Of a checkpoint: the result of openCheckpoint, and whether the lines
+	// Of a checkpoint, and of a last line that was perhaps a checkpoint: the result of openCheckpoint, and whether the lines
 	// before the checkpoint have its root.
 	seal    bool
 	cp      Checkpoint
@@ -84,6 +84,11 @@ func (c *chunk) check(p *objectParser, keys []*Verifier) {
 		line := c.text[start:end]
 		if e.seq, e.prev, e.ok = p.parseLine(line); e.ok {
 			e.own, e.time = parseOwn(line, keys), timeOf(line)
+		}
+		if next == len(c.text) && e.ok && (e.own == nil || !e.own.seal) && bytes.Contains(line, []byte(`"note":"`)) {
+			// The last line of a log is a checkpoint, whose type may be damaged.
+			e.own = &ownLine{}
+			e.own.cp, e.own.signed, e.own.err = openCheckpoint(noteOf(line), keys)
 		}
 		c.entries = append(c.entries, e)
 		start = next

@@ -155,6 +155,9 @@ func (l *Ledger) begin() error {
 	next.off = 0
 	line := appendHead(nil, next.tree.size, next.prev)
 	line = append(line, serviceBody("ledger", l.headerFields(&next))[1:]...)
+	if l.secret != nil {
+		line = l.appendMAC(line, 0, "}")
+	}
 	first := next.tree.size
 	next.add(line)
 	path := filepath.Join(l.dir, segmentName(first))

@@ -166,6 +166,7 @@ type verifier struct {
 	first   uint64   // oldest record
 	tree    lateTree // of all lines, in any order
 	stopped bool     // too many faults: the rest was not read
+	wreck   bool     // the last line is malformed
 	torn    int64    // bytes of an unfinished last line
 	foreign int      // version of the first header, if it is another version
 
@@ -220,7 +221,7 @@ func (v *verifier) fit(e *entry) {
 		if h := own.header; h.Version != version || !slices.Equal(h.Range, all.roots()) {
 			own.header = nil // the range of a writer would be the roots
 		}
-	case own.seal && own.err == nil:
+	case own.err == nil && own.cp.Note != "":
 		before, known := v.tree.at(own.cp.Size)
 		switch {
 		case !known:
@@ -450,7 +451,7 @@ func (v *verifier) vouched(e entry) bool {
 	if own := e.own; own != nil && own.fitting == fits && own.cp.Size == e.seq && (len(v.c.Keys) == 0 || own.signed != 0) {
 		return true
 	}
-	return v.tree.watch == e.seq && v.tree.old.size >= e.seq && v.tree.watched == v.c.Known.Root
+	return v.c.Known != nil && v.tree.watch == e.seq && v.tree.old.size >= e.seq && v.tree.watched == v.c.Known.Root
 }
 
 // place returns a problem at the line e.
