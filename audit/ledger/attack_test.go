@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -385,6 +387,36 @@ func TestAttackPruned(t *testing.T) {
 		i := bytes.Index(line, []byte(`"range":["`))
 		*ev.at(7) = append(bytes.Clone(line[:i]), `"range":[]}`...)
 	}
+	// A thief of the second key seals everything that is left.
+	second := signer(t, origin, 2)
+	stolen := func(ev *evidence) {
+		relink(ev)
+		for i := range ev.segs {
+			for j := range ev.segs[i] {
+				line := ev.segs[i][j]
+				if !bytes.Contains(line, []byte(`"type":"checkpoint"`)) {
+					continue
+				}
+				note, err := ledger.SignHead(origin, pruneHead(t, ev, i, j), second)
+				must(t, err)
+				ev.segs[i][j] = withNote(line, note)
+				relink(ev)
+			}
+		}
+	}
+	// The header of the oldest segment names the second key.
+	office := func(handover string) func(*evidence) {
+		return func(ev *evidence) {
+			line := ev.segs[0][0]
+			from, to := bytes.Index(line, []byte(`,"key":`)), bytes.Index(line, []byte(`,"range":`))
+			fields := `,"key":"` + second.Verifier().String() + `"`
+			if handover != "" {
+				note := (*ev.at(12))[bytes.Index(*ev.at(12), []byte(`"note":`))+7:]
+				fields += `,"handover":` + string(bytes.TrimSuffix(note, []byte("}")))
+			}
+			ev.segs[0][0] = slices.Concat(line[:from], []byte(fields), line[to:])
+		}
+	}
 	checkAttacks(t, []attack{
 		{"one", dropSegment(0), pruned, nil, 0},
 		{"two", then(dropSegment(0), dropSegment(0)), pruned, nil, 0},
@@ -394,8 +426,88 @@ func TestAttackPruned(t *testing.T) {
 		{"no range", then(dropSegment(0), fewer), pruned, one(ledger.KindAltered, 7, 7, 7, 1), 0},
 		{"no range, hashed anew", then(dropSegment(0), fewer, relink), pruned, one(ledger.KindAltered, 7, 7, 7, 1), 0},
 		{"range of a segment not pruned, hashed anew", then(forge, relink), pruned, one(ledger.KindAltered, 7, 7, 7, 1), 0},
+		{"old records under the new key", then(dropSegment(0), change(8, "success", "failure"), stolen), pruned, one(ledger.KindBadSeal, 10, 10, 7, 4), 0},
+		{"the same, new key in the header", then(dropSegment(0), change(8, "success", "failure"), office(""), stolen), pruned, one(ledger.KindBadSeal, 7, 7, 7, 1), 0},
+		{"the same, with the hand-over", then(dropSegment(0), change(8, "success", "failure"), office("hand-over"), stolen), pruned, one(ledger.KindBadSeal, 7, 7, 7, 1), 0},
+		{"new records under the new key", then(dropSegment(0), dropSegment(0), change(16, "success", "failure"), stolen), pruned, nil, 0}, // stolen is stolen
 		{"more than was pruned, at the front", then(dropSegment(0), lines(0, func(l [][]byte) [][]byte { return l[1:] })), pruned, one(ledger.KindRemoved, 0, 7, 7, 1), 0},
 	})
+}
+
+// pruneHead returns the head before line j of segment i of a pruned log.
+func pruneHead(t *testing.T, ev *evidence, i, j int) ledger.Head {
+	t.Helper()
+	var h struct{ Range []ledger.Hash }
+	must(t, json.Unmarshal(ev.segs[0][0], &h))
+	all := slices.Concat(ev.segs...)[:len(slices.Concat(ev.segs[:i]...))+j]
+	return ledger.HeadAfter(uint64(ev.firsts[0]), h.Range, all)
+}
+
+// A copy of any line at any place is one inserted line, and accuses no other.
+func TestEveryCopy(t *testing.T) {
+	ev := evidenceOf(t)
+	keys := []*ledger.Verifier{signer(t, origin, 1).Verifier(), signer(t, origin, 2).Verifier()}
+	for from := range 21 {
+		for seg, lines := range ev.segs {
+			for at := range len(lines) + 1 {
+				files := ev.files()
+				files[segmentOf(ev.firsts[seg])] = &fstest.MapFile{Data: join(slices.Insert(slices.Clone(lines), at, *ev.at(from)))}
+				r, _ := verify(files, ledger.VerifyConfig{Keys: keys, MaxUnsealed: -1, Known: ev.head(21)})
+				if want := (finding{ledger.KindInserted, uint64(from), uint64(from)}); !slices.Equal(findings(r), []finding{want}) {
+					t.Errorf("copy of record %d in front of record %d: %v", from, ev.firsts[seg]+at, r.Problems)
+				}
+			}
+		}
+	}
+}
+
+// Problems come before a known head that cannot be compared.
+func TestOldKnownHidesNothing(t *testing.T) {
+	ev := evidenceOf(t)
+	known := ev.head(3)
+	dropSegment(0)(ev)
+	c := ledger.VerifyConfig{Known: known}
+	_, err := verify(ev.files(), c)
+	checkIs(t, err, ledger.ErrTampered, fs.ErrNotExist)
+	wantFinding(t, ev.files(), c, finding{ledger.KindRemoved, 0, 6})
+	c.Pruned = true
+	r, err := verify(ev.files(), c)
+	checkIs(t, err, fs.ErrNotExist)
+	if errors.Is(err, ledger.ErrTampered) || r == nil || len(r.Problems) > 0 {
+		t.Errorf("a pruned log: %v, report %+v", err, r)
+	}
+	flip(9)(ev)
+	_, err = verify(ev.files(), c)
+	checkIs(t, err, ledger.ErrTampered, fs.ErrNotExist)
+	wantFinding(t, ev.files(), c, finding{ledger.KindAltered, 9, 9})
+}
+
+// A closed log ends with a complete line.
+func TestClosedLogHasNoUnfinishedLine(t *testing.T) {
+	ev := evidenceOf(t)
+	files := ev.files()
+	last := files[segmentOf(15)]
+	last.Data = append(join(ev.segs[2][:3]), ev.segs[2][3][:50]...)
+	keys := []*ledger.Verifier{signer(t, origin, 1).Verifier(), signer(t, origin, 2).Verifier()}
+	wantFinding(t, files, ledger.VerifyConfig{Keys: keys})
+	wantFinding(t, files, ledger.VerifyConfig{Keys: keys, MaxUnsealed: -1}, finding{ledger.KindUnsealed, 18, 18})
+}
+
+// A log of another version is no tampered log, and a changed version is no other
+// version.
+func TestOtherVersion(t *testing.T) {
+	ev := evidenceOf(t)
+	change(0, `"version":2`, `"version":1`)(ev)
+	wantFinding(t, ev.files(), ledger.VerifyConfig{}, finding{ledger.KindAltered, 0, 0})
+	for _, seq := range []int{7, 15} {
+		change(seq, `"version":2`, `"version":1`)(ev)
+	}
+	rehash(ev)
+	_, err := verify(ev.files(), ledger.VerifyConfig{})
+	checkIs(t, err, ledger.ErrFormat)
+	if errors.Is(err, ledger.ErrTampered) {
+		t.Error(err)
+	}
 }
 
 // Times that go back are reported but are not a problem. Oracle: the times.

@@ -127,3 +127,13 @@ func Classify(cur, seq uint64, after int64, follows, confirmed bool) string {
 
 // Signing returns 1 while a checkpoint is signed, otherwise 0.
 func Signing(l *Ledger) int { return len(l.sealing) }
+
+// HeadAfter returns the head of the removed records with these roots and the
+// lines after them.
+func HeadAfter(first uint64, roots []Hash, lines [][]byte) Head {
+	t, _ := newTree(first, roots)
+	for _, line := range lines {
+		t.push(leafHash(line))
+	}
+	return t.head()
+}

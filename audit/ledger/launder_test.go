@@ -330,6 +330,8 @@ func TestNoRestartLaunders(t *testing.T) {
 					return
 				}
 				switch reached := reach != "mark is kept"; {
+				case reach == "mark is beside it" && (name == "tail of another log" || name == "last seal doubled, forged between"):
+					// Only a mark elsewhere protects the end of the log.
 				case reached && v.check(&v.known[2]) == nil && !v.intact():
 					t.Error("laundered")
 				case !reached && v.check(nil) == nil && !v.intact():
