@@ -493,8 +493,8 @@ func TestClosedLogHasNoUnfinishedLine(t *testing.T) {
 	wantFinding(t, files, ledger.VerifyConfig{Keys: keys, MaxUnsealed: -1}, finding{ledger.KindUnsealed, 18, 18})
 }
 
-// A log of another version is no tampered log, and a changed version is no other
-// version.
+// A log of another version is no tampered log, and a changed version is no
+// other version.
 func TestOtherVersion(t *testing.T) {
 	ev := evidenceOf(t)
 	change(0, `"version":2`, `"version":1`)(ev)

@@ -205,8 +205,8 @@ func (l *Ledger) sealed(cp Checkpoint) error {
 	return nil
 }
 
-// takeSeal makes a checkpoint in line seq the last checkpoint. Each key that has
-// signed it comes into office.
+// takeSeal makes a checkpoint in line seq the last checkpoint. Each key that
+// has signed it comes into office.
 func (l *Ledger) takeSeal(cp Checkpoint, seq uint64) {
 	_, signed, _ := openCheckpoint(cp.Note, l.config.keys())
 	for i, k := range l.config.keys() {
@@ -225,9 +225,9 @@ func (l *Ledger) takeSeal(cp Checkpoint, seq uint64) {
 	}
 }
 
-// anchor calls Anchor with the newest checkpoint. The caller does not hold l.mu,
-// because Anchor may be slow. If another call has anchored the checkpoint or a
-// newer checkpoint, anchor returns the error of that call.
+// anchor calls Anchor with the newest checkpoint. The caller does not hold
+// l.mu, because Anchor may be slow. If another call has anchored the checkpoint
+// or a newer checkpoint, anchor returns the error of that call.
 func (l *Ledger) anchor(ctx context.Context, fresh bool) error {
 	if !fresh || l.config.Anchor == nil {
 		return nil

@@ -56,8 +56,8 @@ func (l *Ledger) remind() {
 	}
 }
 
-// request runs c after the delay, unless c is running or due earlier. The caller
-// holds l.mu.
+// request runs c after the delay, unless c is running or due earlier. The
+// caller holds l.mu.
 func (l *Ledger) request(c *chore, delay time.Duration) {
 	at := time.Now().Add(delay)
 	if c.busy || !c.due.IsZero() && !at.Before(c.due) {

@@ -66,9 +66,9 @@ func moodySigner(t *testing.T, calls *int, down *bool) *ledger.Signer {
 	return s
 }
 
-// A signer that fails is called every 10 seconds, not for each commit and not in
-// a loop. Its failures are counted and reported. It seals the log when it works
-// again, without another event. Meanwhile the log rotates.
+// A signer that fails is called every 10 seconds, not for each commit and not
+// in a loop. Its failures are counted and reported. It seals the log when it
+// works again, without another event. Meanwhile the log rotates.
 func TestFailingSigner(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

@@ -89,10 +89,14 @@ type Config struct {
 	Previous *Signer
 
 	// Mark is the file in which the Signer keeps its last checkpoint. Empty
-	// means the file "mark" in the directory of the log. A file on another disk
-	// also reveals that the whole directory was replaced by an older copy.
+	// means the file "mark" in the directory of the log.
 	//
-	// If the file is missing or older than the log, Open fails. A head in Known
+	// A file on another disk also reveals that the whole directory was replaced
+	// by an older copy. Beside it, a file with the suffix ".key" contains a
+	// secret, which protects records that no checkpoint covers yet: Open cuts
+	// forged records off. Only the service may read that file.
+	//
+	// If the mark is missing or older than the log, Open fails. A head in Known
 	// adopts the log then.
 	Mark string
 
@@ -118,9 +122,9 @@ type Config struct {
 	// Known is an earlier state of the log. Open then verifies the whole log
 	// and fails if the log does not begin with that state.
 	//
-	// If Known is the complete state of the log, Open adopts the log: Signer
-	// seals it even if another key or no key has sealed it, or if Mark is
-	// missing. Verify the log before.
+	// If Known is the complete state of the log, Open adopts the log. Signer
+	// then seals a log that another key or no key has sealed, and a log whose
+	// Mark is missing. Verify the log before.
 	Known *Head
 
 	// OnEvent is called when the log could not be sealed or anchored.

@@ -377,3 +377,43 @@ func ExampleRecovery() {
 	fmt.Println(r.Bytes, ok, led.Close())
 	// Output: 12 true <nil>
 }
+
+func ExampleEvent() {
+	dir, remove := tempDir()
+	defer remove()
+	led, _ := ledger.Open(context.Background(), dir, ledger.Config{
+		Signer: newKey("example.com/billing"),
+		Anchor: func(context.Context, ledger.Checkpoint) error { return errors.New("witness is down") },
+		OnEvent: func(_ context.Context, e ledger.Event) {
+			fmt.Println(e.Kind, e.Name, e.Err)
+		},
+	})
+	_ = led.Close() // calls Anchor with the checkpoint of the new log
+	// Output: unanchored example.com/billing ledger: anchor: witness is down
+}
+
+func ExampleEventKind() {
+	fmt.Println(ledger.EventKindUnsealed, ledger.EventKindUnanchored)
+	// Output: unsealed unanchored
+}
+
+// A log without a Signer is adopted by its complete state.
+func ExampleConfig_adopt() {
+	dir, remove := tempDir()
+	defer remove()
+	led, _ := ledger.Open(context.Background(), dir, ledger.Config{Origin: "example.com/billing"})
+	_ = led.WriteEvents(context.Background(), []*audit.Event{{Action: "pay", Outcome: audit.Success}})
+	_ = led.Close()
+
+	c := ledger.Config{Signer: newKey("example.com/billing")}
+	_, err := ledger.Open(context.Background(), dir, c)
+	fmt.Println(err)
+
+	r, _ := ledger.Verify(context.Background(), os.DirFS(dir), ledger.VerifyConfig{})
+	c.Known = &ledger.Head{Size: r.First + r.Records, Root: r.Root}
+	led, err = ledger.Open(context.Background(), dir, c)
+	fmt.Println(err, led.Close())
+	// Output:
+	// ledger: the mark "mark" is missing, and the log has 2 records; Config.Known adopts a log
+	// <nil> <nil>
+}

@@ -42,9 +42,9 @@ func places(fsys fstest.MapFS) (all []place) {
 }
 
 // Each flipped bit of a closed log is one problem, in the record of the bit or,
-// if the bit is in a line end, in that record and the next. Without a known head,
-// bits of the last line that no signature covers are not found. Oracle: the place
-// of the bit.
+// if the bit is in a line end, in that record and the next. Without a known
+// head, bits of the last line that no signature covers are not found. Oracle:
+// the place of the bit.
 func TestPropertyEveryBitFlip(t *testing.T) {
 	ev := evidenceOf(t)
 	original := ev.files()

@@ -19,9 +19,9 @@ import (
 )
 
 // The directory testdata/v2 contains a log in version 2 of the format, its mark
-// and a proof. It has two segments; an older segment was removed. The key changed
-// in the first of them. Never create it again: a test that fails shows that older
-// logs cannot be read any more.
+// and a proof. It has two segments; an older segment was removed. The key
+// changed in the first of them. Never create it again: a test that fails shows
+// that older logs cannot be read any more.
 const (
 	v2       = "testdata/v2"
 	v2Origin = "example.com/format"

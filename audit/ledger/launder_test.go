@@ -308,8 +308,8 @@ func (v *victim) check(known *ledger.Head) error {
 
 // No restart launders a changed log. If the attacker cannot reach the mark, the
 // service refuses the log or cuts forged lines off, or Verify finds the change
-// without a known head. If the attacker can reach the mark too, Verify finds the
-// change of records that a known head covers.
+// without a known head. If the attacker can reach the mark too, Verify finds
+// the change of records that a known head covers.
 func TestNoRestartLaunders(t *testing.T) {
 	for reach, reached := range reaches {
 		for name, do := range launderings {
@@ -358,8 +358,8 @@ func (v *victim) filesIfAny() map[string][]byte {
 	return all
 }
 
-// An untouched log continues. Without its mark, it needs a known head, which must
-// be the complete log.
+// An untouched log continues. Without its mark, it needs a known head, which
+// must be the complete log.
 func TestAdoption(t *testing.T) {
 	v := newVictim(t, false)
 	if err := errors.Join(v.restart(), v.check(&v.known[2])); err != nil {

@@ -114,8 +114,8 @@ func (l *Ledger) WriteEvents(ctx context.Context, events []*audit.Event) error {
 var encoded = sync.Pool{New: func() any { return new([]byte) }}
 
 // join adds events to the batch of the next commit. It encodes them before it
-// takes a lock, because methods of their attributes may take any time, call this
-// ledger, panic or exit.
+// takes a lock, because methods of their attributes may take any time, call
+// this ledger, panic or exit.
 func (l *Ledger) join(events []*audit.Event) (b *batch, leads bool) {
 	buf := encoded.Get().(*[]byte)
 	text, ends := (*buf)[:0], make([]int, 0, 4)
@@ -309,8 +309,8 @@ func (l *Ledger) Head() Head {
 
 // Close waits for the current commit, seals the log if there is a
 // [Config.Signer], and releases the directory. It writes nothing to a log that
-// is sealed already. A second Close does nothing. Close waits at most 10 seconds
-// for the signer and for Anchor, which may then still be running.
+// is sealed already. A second Close does nothing. Close waits at most 10
+// seconds for the signer and for Anchor, which may then still be running.
 //
 // Errors: the errors of Checkpoint. The ledger is closed in any case.
 func (l *Ledger) Close() error {
@@ -322,14 +322,13 @@ func (l *Ledger) Close() error {
 	l.closing = true
 	seal := l.config.Signer != nil && l.fail == nil
 	l.mu.Unlock()
-	var fresh bool
 	err := within(ctx, func() error { l.chores.Wait(); return nil })
 	if seal && err == nil {
-		err = within(ctx, func() (err error) { _, fresh, err = l.seal(ctx); return err })
+		err = within(ctx, func() error { _, _, err := l.seal(ctx); return err })
 	}
-	serr := l.shut()
-	if err == nil {
-		err = within(ctx, func() error { return l.anchor(ctx, fresh) })
+	pending, serr := l.shut()
+	if pending {
+		err = errors.Join(err, within(ctx, func() error { return l.anchor(ctx, true) }))
 	}
 	return errors.Join(err, serr)
 }
@@ -347,11 +346,13 @@ func within(ctx context.Context, f func() error) error {
 	}
 }
 
-func (l *Ledger) shut() (err error) {
+// shut releases the directory. It reports whether a checkpoint is not anchored
+// yet.
+func (l *Ledger) shut() (pending bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if errors.Is(l.fail, ErrClosed) {
-		return nil
+		return false, nil
 	}
 	if l.fail == nil {
 		err = l.settle()
@@ -361,5 +362,5 @@ func (l *Ledger) shut() (err error) {
 	if cerr := errors.Join(l.f.Close(), l.unlock.Close()); cerr != nil {
 		err = errors.Join(err, fmt.Errorf("ledger: close: %w", cerr))
 	}
-	return err
+	return l.pending.Note != "", err
 }

@@ -55,14 +55,14 @@ func (l *Ledger) readMark() (cp Checkpoint, reason, err error) {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return cp, fmt.Errorf("mark %s is missing", name), nil
+		return cp, fmt.Errorf("the mark %q is missing", name), nil
 	case err != nil:
 		return cp, nil, fmt.Errorf("ledger: mark: %w", err)
 	}
 	cp, signed, err := openCheckpoint(string(note), l.config.keys())
 	if err != nil || signed == 0 || cp.Size == 0 || l.config.Mark != "" && len(l.secret) < macLen {
 		l.secret = nil
-		return Checkpoint{}, fmt.Errorf("mark %s is not signed by Signer or Previous", name), nil
+		return Checkpoint{}, fmt.Errorf("the mark %q is not by Signer or Previous", name), nil
 	}
 	return cp, nil, nil
 }

@@ -42,9 +42,9 @@ type Signer struct {
 // name is the origin of the log, see [Config.Origin]. The error matches
 // [ErrFormat].
 //
-// If key has the method SignContext, with the arguments of Sign after a context,
-// it is called in place of Sign, so that the ledger can end a call. A call of
-// Sign that does not return makes the next calls of the signer fail.
+// If key has the method SignContext, with the arguments of Sign after a
+// context, it is called in place of Sign, so that the ledger can end a call. A
+// call of Sign that does not return makes the next calls of the signer fail.
 func NewSigner(name string, key crypto.Signer) (*Signer, error) {
 	if key == nil {
 		return nil, formatError("key is missing")

@@ -23,9 +23,9 @@ import (
 // Known, the whole log. It saves and removes a tail that a crash has torn, see
 // [Ledger.Recovered].
 //
-// With a Signer, Open seals a new log at once. It continues an existing log only
-// if [Config.Mark] agrees with the log, so that the key never seals a log that
-// was changed, cut or replaced while it was closed.
+// With a Signer, Open seals a new log at once. It continues an existing log
+// only if [Config.Mark] agrees with the log, so that the key never seals a log
+// that was changed, cut or replaced while it was closed.
 //
 // Dir may be a symbolic link. Links in the directory are not followed.
 //
@@ -33,9 +33,9 @@ import (
 //
 //   - the error of [Config.Validate];
 //   - [ErrLocked];
-//   - [ErrTampered], also if Signer has not sealed the log and if the mark is
-//     missing; a [*TamperError] if the log differs from the mark, from Known or
-//     from its own hashes;
+//   - a [*TamperError] if the log differs from the mark, from Known or from its
+//     own hashes;
+//   - [ErrTampered] if the mark is missing, or if another key is in office;
 //   - [ErrFormat] for a log with another origin or version, and for a file or
 //     directory that all users can write;
 //   - errors.ErrUnsupported on systems without flock;
@@ -243,8 +243,8 @@ func (s *scan) segment(ctx context.Context, i int) (tailState, error) {
 	}
 }
 
-// seal reports whether the line is no checkpoint, or a checkpoint that may be at
-// its place: the mark is durable before the checkpoint.
+// seal reports whether the line is no checkpoint, or a checkpoint that may be
+// at its place: the mark is durable before the checkpoint.
 func (s *scan) seal(line []byte) bool {
 	if s.mark.Size == 0 || s.l.at.tree.size < s.mark.Size || !isService(line, "checkpoint") {
 		return true

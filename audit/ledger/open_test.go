@@ -17,8 +17,8 @@ import (
 	"github.com/redoubt-go/redoubt/audit/ledger"
 )
 
-// With SyncAlways, a crash damages the last commit only. Another damage does not
-// cost the records after it.
+// With SyncAlways, a crash damages the last commit only. Another damage does
+// not cost the records after it.
 func TestHoleBeforeLaterCommits(t *testing.T) {
 	dir := t.TempDir()
 	l, err := ledger.OpenOn(context.Background(), &recorder{Storage: ledger.OS}, dir, ledger.Config{}) // counts as synced

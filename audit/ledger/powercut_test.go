@@ -359,7 +359,8 @@ func (s *life) setKeys() {
 	}
 }
 
-// survive opens the log after a power cut, and verifies it against the promises.
+// survive opens the log after a power cut, and verifies it against the
+// promises.
 func (s *life) survive(files ledger.Storage, ids []string, head *ledger.Head) error {
 	ctx := context.Background()
 	l, err := ledger.OpenOn(ctx, files, s.dir(), s.c)
@@ -453,8 +454,8 @@ func powerCuts(t *testing.T, cuts int, lying bool) (faults []string) {
 	return faults
 }
 
-// After a power cut, the log opens, nothing that was acknowledged is missing, and
-// Verify finds no tampering. Oracle: the acknowledged events and heads.
+// After a power cut, the log opens, nothing that was acknowledged is missing,
+// and Verify finds no tampering. Oracle: the acknowledged events and heads.
 func TestPropertyPowerCut(t *testing.T) {
 	cuts := 1000
 	if *long {

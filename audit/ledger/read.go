@@ -34,8 +34,8 @@ type entry struct {
 type ownLine struct {
 	header *header // of a header line
 
-	// Of a checkpoint, and of a last line that was perhaps a checkpoint: the result of openCheckpoint, and whether the lines
-	// before the checkpoint have its root.
+	// Of a checkpoint, and of a last line that was perhaps a checkpoint: the
+	// result of openCheckpoint, and the relation to the lines before it.
 	seal    bool
 	cp      Checkpoint
 	signed  uint64
@@ -86,7 +86,8 @@ func (c *chunk) check(p *objectParser, keys []*Verifier) {
 			e.own, e.time = parseOwn(line, keys), timeOf(line)
 		}
 		if next == len(c.text) && e.ok && (e.own == nil || !e.own.seal) && bytes.Contains(line, []byte(`"note":"`)) {
-			// The last line of a log is a checkpoint, whose type may be damaged.
+			// The last line of a log is a checkpoint, whose type may be
+			// damaged.
 			e.own = &ownLine{}
 			e.own.cp, e.own.signed, e.own.err = openCheckpoint(noteOf(line), keys)
 		}

@@ -113,8 +113,8 @@ func Verify(ctx context.Context, fsys fs.FS, c VerifyConfig) (*Report, error) {
 	return verifyLog(ctx, fsys, segs, -1, c)
 }
 
-// verifyLog verifies segments. If limit >= 0, it reads so many bytes of the last
-// segment.
+// verifyLog verifies segments. If limit >= 0, it reads so many bytes of the
+// last segment.
 func verifyLog(ctx context.Context, fsys fs.FS, segs []uint64, limit int64, c VerifyConfig) (*Report, error) {
 	v := &verifier{cursor: cursor{linked: true}, c: c, segs: segs}
 	v.c.MaxUnsealed = max(cmp.Or(c.MaxUnsealed, defaultMaxUnsealed), 0)
@@ -257,8 +257,8 @@ func (v *verifier) begin(e *entry) {
 
 // keyOf takes the key in office from the header of a pruned log. A later key
 // than the first known key needs a checkpoint that the key before it has signed
-// too, over removed records only. A stolen key could otherwise seal records that
-// the key before it has sealed (CVE-2023-31439).
+// too, over removed records only. A stolen key could otherwise seal records
+// that the key before it has sealed (CVE-2023-31439).
 func (v *verifier) keyOf(h *header, e entry) {
 	i := slices.IndexFunc(v.c.Keys, func(k *Verifier) bool { return k.String() == h.Key })
 	if i <= 0 {
@@ -404,8 +404,8 @@ func (v *verifier) checkSeal(e entry) {
 }
 
 // inOffice reports whether the current key has signed. If the next key has
-// signed too, it becomes the current key. The next key alone is not accepted, as
-// in keyOf.
+// signed too, it becomes the current key. The next key alone is not accepted,
+// as in keyOf.
 func (v *verifier) inOffice(signed uint64) bool {
 	if signed>>v.key&1 == 0 {
 		return false

@@ -22,7 +22,8 @@
 //     their use.
 //   - -known: an earlier state of the log: SIZE:ROOT as printed by verify, or a
 //     file with a signed checkpoint.
-//   - -closed: accept no record and no part of a line after the last checkpoint.
+//   - -closed: accept no record and no part of a line after the last
+//     checkpoint.
 //   - -pruned: accept that the oldest segments are missing.
 //
 // # Cat
