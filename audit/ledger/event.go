@@ -29,9 +29,9 @@ func (k EventKind) String() string {
 // An Event reports a fault that does not stop the log. The ledger tries again.
 type Event struct {
 	Kind    EventKind // kind of fault
-	Name    string // Config.Name
-	Err     error  // the fault
-	Dropped int    // events dropped just before this event, because OnEvent was too slow
+	Name    string    // Config.Name
+	Err     error     // the fault
+	Dropped int       // events dropped just before this event, because OnEvent was too slow
 }
 
 var _ slog.LogValuer = Event{}

@@ -83,7 +83,7 @@ func (c *chunk) check(p *objectParser, keys []*Verifier) {
 		e := entry{seg: c.seg, off: c.off + int64(start-1), leaf: sha256.Sum256(c.text[start-1 : end])}
 		line := c.text[start:end]
 		if e.seq, e.prev, e.ok = p.parseLine(line); e.ok {
-			e.own, e.time = parseOwn(line, keys), timeOf(line)
+			e.own, e.time = parseOwn(line, keys), p.timeOf(line)
 		}
 		if next == len(c.text) && e.ok && (e.own == nil || !e.own.seal) && bytes.Contains(line, []byte(`"note":"`)) {
 			// The last line of a log is a checkpoint, whose type may be
