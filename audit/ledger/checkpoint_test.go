@@ -346,7 +346,7 @@ func TestRotationFails(t *testing.T) {
 		return &faulty{File: f, writeLimit: limit}
 	})
 	err := l.Rotate(context.Background())
-	checkIs(t, err, syscall.ENOSPC)
+	checkIs(t, err, errFull)
 	if errors.Is(err, ledger.ErrFailed) || len(contents(t, dir)) != 1 {
 		t.Errorf("%v, %d segments, want a passing fault and 1", err, len(contents(t, dir)))
 	}

@@ -110,14 +110,26 @@ func (l *Ledger) open(ctx context.Context) error {
 		return err
 	}
 	l.config.Name = cmp.Or(l.config.Name, l.config.Origin)
-	if l.recovered.Saved != "" {
-		r := l.recovered
-		err = l.service("recovered", fmt.Sprintf(`"bytes":%d,"sha256":"%s","saved":"%s"`, r.Bytes, r.SHA256, r.Saved))
+	l.counters.size.Store(l.at.tree.size)
+	if l.at.tree.size == 1 { // only a header may be without a mark
+		if err := l.takeOffice(ctx); err != nil {
+			return err
+		}
 	}
-	if l.counters.size.Store(l.at.tree.size); err != nil || l.config.Signer == nil || l.last.Note != "" && l.sealedBySigner() {
-		return err
+	if r := l.recovered; r.Saved != "" {
+		if err := l.service("recovered", fmt.Sprintf(`"bytes":%d,"sha256":"%s","saved":"%s"`, r.Bytes, r.SHA256, r.Saved)); err != nil {
+			return err
+		}
 	}
-	_, _, err = l.seal(ctx)
+	return l.takeOffice(ctx)
+}
+
+// takeOffice seals the log if Signer has not sealed it yet.
+func (l *Ledger) takeOffice(ctx context.Context) error {
+	if l.config.Signer == nil || l.last.Note != "" && l.sealedBySigner() {
+		return nil
+	}
+	_, _, err := l.seal(ctx)
 	return err
 }
 

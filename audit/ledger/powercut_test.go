@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"math/rand/v2"
@@ -221,7 +220,8 @@ func (r *recorder) cut(n int, rnd *rand.Rand, root string) (ids []string, head *
 			apply(durable, o)
 		}
 	}
-	for name, i := range durable {
+	for _, name := range slices.Sorted(maps.Keys(durable)) {
+		i := durable[name]
 		data := i.now
 		switch rnd.IntN(4) {
 		case 0: // nothing is written back
@@ -476,5 +476,3 @@ func TestPowerCutBites(t *testing.T) {
 		t.Errorf("%d faults with a lying disk", len(faults))
 	}
 }
-
-var _ io.ReaderAt = (*recorded)(nil)
