@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/redoubt-go/redoubt/audit"
 	"github.com/redoubt-go/redoubt/audit/ledger"
 )
 
@@ -351,4 +352,65 @@ func TestCloseEndsChores(t *testing.T) {
 			t.Errorf("%d calls of Anchor, stats %+v after Close, before %+v", calls, got, before)
 		}
 	})
+}
+
+// A checkpoint that is late, because a segment was begun or many records were
+// written during its signature, is signed again.
+func TestLateCheckpoint(t *testing.T) {
+	for name, c := range map[string]struct {
+		maxSize int64
+		write   func(l *ledger.Ledger)
+	}{
+		"rotation": {1000, func(l *ledger.Ledger) {
+			for range 20 {
+				write(t, l, "x")
+			}
+		}},
+		"many records": {-1, func(l *ledger.Ledger) {
+			events := make([]*audit.Event, ledger.MaxLag+1)
+			for i := range events {
+				events[i] = event("x")
+			}
+			must(t, l.WriteEvents(context.Background(), events))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			private := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32))
+			_ = open(t, dir, sealing(signer(t, origin, 1))).Close()
+			release := make(chan struct{})
+			s, err := ledger.NewSigner(origin, hung{private, release})
+			must(t, err)
+			config := sealing(s)
+			config.MaxSize = c.maxSize
+			l := open(t, dir, config)
+			write(t, l, "a")
+			sealed := make(chan ledger.Checkpoint)
+			go func() {
+				cp, err := l.Checkpoint(context.Background())
+				if err != nil {
+					t.Error(err)
+				}
+				sealed <- cp
+			}()
+			for ledger.Signing(l) == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			time.Sleep(10 * time.Millisecond)
+			c.write(l)
+			size := l.Head().Size
+			close(release)
+			if cp := <-sealed; cp.Size != size {
+				t.Errorf("checkpoint over %d records, want %d", cp.Size, size)
+			}
+			if got := l.Stats(); got.SealFailures > 0 || c.maxSize > 0 && got.Segments == 0 {
+				t.Errorf("%+v", got)
+			}
+			must(t, l.Close())
+			keys := []*ledger.Verifier{s.Verifier()}
+			if _, err := verify(os.DirFS(dir), ledger.VerifyConfig{Keys: keys, MaxUnsealed: -1}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }

@@ -6,8 +6,10 @@ import (
 	"path/filepath"
 )
 
-// MaxLine is the bound of a line, ChunkSize the size of a read.
+// MaxLine is the bound of a line, ChunkSize the size of a read, MaxLag the
+// number of lines between a checkpoint and the lines that it covers.
 const (
+	MaxLag    = maxLag
 	MaxLine   = maxLine
 	ChunkSize = chunkSize
 )

@@ -377,3 +377,16 @@ func TestAdoption(t *testing.T) {
 	must(t, os.Remove(v.mark))
 	checkIs(t, v.restart(), ledger.ErrTampered) // the same Known does not adopt a longer log
 }
+
+// A mark from before the oldest segment of a pruned log is a replaced mark.
+func TestMarkBeforeAPrunedLog(t *testing.T) {
+	v := newVictim(t, true)
+	v.c.Retain = 1
+	l := open(t, v.dir, v.c)
+	write(t, l, "j")
+	must(t, l.Rotate(context.Background()))
+	write(t, l, "k")
+	must(t, l.Close())
+	must(t, os.WriteFile(v.mark, v.old[v.mark], 0o600))
+	checkIs(t, v.restart(), ledger.ErrTampered)
+}

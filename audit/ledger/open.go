@@ -304,6 +304,8 @@ func (l *Ledger) adopt(line []byte, seq uint64, prev Hash, first uint64, started
 func (l *Ledger) compare(ctx context.Context, fsys fs.FS, tail tailState, mark Checkpoint, noMark error) error {
 	head, known := l.at.tree.head(), l.config.Known
 	switch {
+	case mark.Size > 0 && len(l.segs) > 0 && l.segs[0] >= mark.Size:
+		return tamperError("mark of %d records is older than the log", mark.Size)
 	case tail == tampered:
 		// The scan does not know the kind of the problem. Verify does.
 		if err := l.accuse(ctx, fsys, -1, mark.Head); err != nil {
@@ -312,8 +314,6 @@ func (l *Ledger) compare(ctx context.Context, fsys fs.FS, tail tailState, mark C
 		return tamperError("log is inconsistent with its last checkpoints")
 	case head.Size < mark.Size:
 		return l.accuse(ctx, fsys, l.at.off, mark.Head)
-	case mark.Size > 0 && l.segs[0] >= mark.Size:
-		return tamperError("mark of %d records is older than the log", mark.Size)
 	case known != nil:
 		if err := l.accuse(ctx, fsys, l.at.off, *known); err != nil {
 			return err

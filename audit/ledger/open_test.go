@@ -222,3 +222,32 @@ func TestValuesDoNotBlockTheLedger(t *testing.T) {
 	})
 	checkEqual(t, ids(t, os.DirFS(dir)), []string{"inner", "outer", "after", "outer"})
 }
+
+// Each removal of a segment is durable before the next, so that no crash leaves
+// a gap in the log.
+func TestPruneInOrder(t *testing.T) {
+	rec := &recorder{Storage: ledger.OS}
+	calls, down := 0, false
+	c := ledger.Config{Signer: moodySigner(t, &calls, &down), Retain: 1, CheckpointEvery: -1, CheckpointDelay: -1}
+	l, err := ledger.OpenOn(context.Background(), rec, t.TempDir(), c)
+	must(t, err)
+	for down = true; l.Stats().Segments < 5; {
+		write(t, l, "a")
+		_ = l.Rotate(context.Background()) // without a checkpoint
+	}
+	down, rec.ops = false, nil
+	must(t, l.Close())
+	removed := 0
+	for i, o := range rec.ops {
+		if o.do != "remove" || !strings.HasSuffix(o.name, ".jsonl") {
+			continue
+		}
+		removed++
+		if rec.ops[i+1].do != "syncdir" {
+			t.Errorf("%s follows a removal", rec.ops[i+1].do)
+		}
+	}
+	if removed != 4 {
+		t.Errorf("%d segments removed, want 4", removed)
+	}
+}
