@@ -410,7 +410,13 @@ func TestAttackPruned(t *testing.T) {
 			line := ev.segs[0][0]
 			from, to := bytes.Index(line, []byte(`,"key":`)), bytes.Index(line, []byte(`,"range":`))
 			fields := `,"key":"` + second.Verifier().String() + `"`
-			if handover != "" {
+			switch handover {
+			case "forged":
+				note, err := ledger.SignHead(origin, ledger.Head{Size: 5}, second)
+				must(t, err)
+				text, _ := json.Marshal(note)
+				fields += `,"handover":` + string(text)
+			case "hand-over":
 				note := (*ev.at(12))[bytes.Index(*ev.at(12), []byte(`"note":`))+7:]
 				fields += `,"handover":` + string(bytes.TrimSuffix(note, []byte("}")))
 			}
@@ -429,6 +435,7 @@ func TestAttackPruned(t *testing.T) {
 		{"old records under the new key", then(dropSegment(0), change(8, "success", "failure"), stolen), pruned, one(ledger.KindBadSeal, 10, 10, 7, 4), 0},
 		{"the same, new key in the header", then(dropSegment(0), change(8, "success", "failure"), office(""), stolen), pruned, one(ledger.KindBadSeal, 7, 7, 7, 1), 0},
 		{"the same, with the hand-over", then(dropSegment(0), change(8, "success", "failure"), office("hand-over"), stolen), pruned, one(ledger.KindBadSeal, 7, 7, 7, 1), 0},
+		{"the same, with a forged hand-over", then(dropSegment(0), change(8, "success", "failure"), office("forged"), stolen), pruned, one(ledger.KindBadSeal, 7, 7, 7, 1), 0},
 		{"new records under the new key", then(dropSegment(0), dropSegment(0), change(16, "success", "failure"), stolen), pruned, nil, 0}, // stolen is stolen
 		{"more than was pruned, at the front", then(dropSegment(0), lines(0, func(l [][]byte) [][]byte { return l[1:] })), pruned, one(ledger.KindRemoved, 0, 7, 7, 1), 0},
 	})

@@ -390,3 +390,15 @@ func TestMarkBeforeAPrunedLog(t *testing.T) {
 	must(t, os.WriteFile(v.mark, v.old[v.mark], 0o600))
 	checkIs(t, v.restart(), ledger.ErrTampered)
 }
+
+// A header without a mark, which a crash can leave, belongs to the key that it
+// names.
+func TestHeaderOfAnotherKey(t *testing.T) {
+	dir := t.TempDir()
+	_ = open(t, dir, sealing(signer(t, origin, 1))).Close()
+	must(t, os.WriteFile(filepath.Join(dir, segment), join(split(read(t, dir))[:1]), 0o600))
+	must(t, os.Remove(filepath.Join(dir, "mark")))
+	_, err := ledger.Open(context.Background(), dir, sealing(signer(t, origin, 2)))
+	checkIs(t, err, ledger.ErrTampered)
+	must(t, open(t, dir, sealing(signer(t, origin, 1))).Close())
+}

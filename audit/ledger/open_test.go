@@ -251,3 +251,19 @@ func TestPruneInOrder(t *testing.T) {
 		t.Errorf("%d segments removed, want 4", removed)
 	}
 }
+
+// With SyncEvery, a crash can damage any commit after the last sync.
+func TestHoleBeforeUnsyncedCommits(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir, ledger.Config{Sync: ledger.SyncEvery(time.Hour)})
+	write(t, l, "a", "b", "c")
+	lines := split(read(t, dir))
+	must(t, l.Close())
+	clear(lines[2])
+	must(t, os.WriteFile(filepath.Join(dir, segment), join(lines), 0o600))
+	l = open(t, dir, never)
+	if _, ok := l.Recovered(); !ok {
+		t.Error("nothing recovered")
+	}
+	checkEqual(t, ids(t, os.DirFS(dir)), []string{"a"})
+}
