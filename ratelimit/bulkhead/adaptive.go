@@ -18,12 +18,12 @@ const (
 
 // An adaptive finds a limit by measuring the queue in front of the service.
 //
-// A queue adds the same wait to all calls, and most to the shortest. So the
-// sign of a queue is not the mean time, which a few long calls dominate, but
-// the time s with mean(exp(-t/s)) = 1/e, a soft minimum of the times t. The
-// calls in the queue are the rate of the calls times the growth of s above its
-// value without a queue (Little's law). The limit keeps that number near the
-// square root of the limit, which is enough to keep all workers busy.
+// A queue adds the same wait to all calls. It hardly shows in the mean time,
+// which a few long calls dominate. It shows in a soft minimum of the times t,
+// the time s with mean(exp(-t/s)) = 1/e. The rate of the calls times the growth
+// of s above its value without a queue is the length of the queue (Little's
+// law). The limit keeps that length near the square root of the limit, which is
+// enough to keep all workers busy.
 //
 // Two rules protect a healthy service. The limit is lowered only if calls found
 // no place, and most of the limit is in use. And whether a longer time is a
@@ -56,6 +56,7 @@ type adaptive struct {
 	// The decisions.
 	saturated int           // windows in a row
 	step      int           // the latest growth
+	seen      bool          // a queue was seen; until then the limit doubles
 	dip       int           // the limit before the dip in progress, or 0
 	slot      time.Duration // of the latest dip
 	floor     int           // cuts stop here until they have been verified
@@ -183,6 +184,7 @@ func (a *adaptive) update(f figure) int {
 		a.mean, a.floor, a.high, a.cut = s, (a.limit+1)/2, 0, 0
 	}
 	a.mean += (s - a.mean) / 4
+	a.seen = a.seen || queue >= target
 	a.hold--
 	switch {
 	case a.dips(f.wall, span):
@@ -283,7 +285,10 @@ func (a *adaptive) shrink(s float64, n int) int {
 // the limit is bounded even if the queue shows in no time.
 func (a *adaptive) grow(rate float64, far bool) int {
 	first := 1
-	if far {
+	switch {
+	case !a.seen:
+		first = a.limit
+	case far:
 		first = max(1, a.limit/8)
 	}
 	a.step = min(max(first, a.step*2), a.limit)

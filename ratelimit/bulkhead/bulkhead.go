@@ -96,8 +96,8 @@ func (b *Bulkhead) change(ctx context.Context, limit int) {
 // Errors: if ctx is done first, the error matches ctx.Err and [context.Cause].
 // If the bulkhead refuses the caller, it is a *[FullError].
 func (b *Bulkhead) Acquire(ctx context.Context) (*Permit, error) {
-	p, err := b.acquire(ctx, 1)
-	return &p, err // inlined, so that it need not be allocated
+	h, err := b.acquire(ctx, 1)
+	return &Permit{held: h}, err // inlined, so that it need not be allocated
 }
 
 // AcquireN is [Bulkhead.Acquire] for n places, which are acquired together.
@@ -105,17 +105,22 @@ func (b *Bulkhead) Acquire(ctx context.Context) (*Permit, error) {
 // Errors: see [Bulkhead.Acquire]. If n < 1 or n exceeds the limit, AcquireN
 // immediately returns a *[FullError] that is not Retryable.
 func (b *Bulkhead) AcquireN(ctx context.Context, n int) (*Permit, error) {
-	p, err := b.acquire(ctx, n)
-	return &p, err
+	h, err := b.acquire(ctx, n)
+	return &Permit{held: h}, err
 }
 
 // TryAcquire acquires a place without waiting, and reports whether it could.
 func (b *Bulkhead) TryAcquire() (*Permit, bool) {
-	p, ok := b.try(1)
-	if !ok {
-		b.missed()
+	h, ok := b.tryAcquire()
+	return &Permit{held: h}, ok
+}
+
+func (b *Bulkhead) tryAcquire() (held, bool) {
+	if b.try(1) {
+		return b.hold(1), true
 	}
-	return &p, ok
+	b.missed()
+	return held{}, false
 }
 
 func (b *Bulkhead) missed() {
@@ -124,34 +129,42 @@ func (b *Bulkhead) missed() {
 	}
 }
 
-func (b *Bulkhead) try(n int) (Permit, bool) {
+func (b *Bulkhead) try(n int) bool {
 	for {
 		w := b.word.Load()
 		if w&waiting != 0 || n < 1 || int64(n) > b.limit.Load()-w>>1 {
-			return Permit{}, false
+			return false
 		}
 		if b.word.CompareAndSwap(w, w+2*int64(n)) {
-			return b.permit(n), true
+			return true
 		}
 	}
 }
 
-func (b *Bulkhead) permit(n int) Permit {
-	p := Permit{b: b, n: int64(n), adaptive: b.adaptive.Load()}
-	if p.adaptive != nil {
-		p.start = b.elapsed()
+// A held is the content of a permit. It has four words, so that it is returned
+// in registers.
+type held struct {
+	b        *Bulkhead // nil if it holds nothing
+	n        int64     // places
+	adaptive *adaptive // the limit that measures the call, if any
+	start    time.Duration
+}
+
+func (b *Bulkhead) hold(n int) held {
+	if a := b.adaptive.Load(); a != nil {
+		return held{b, int64(n), a, b.elapsed()}
 	}
-	return p
+	return held{b, int64(n), nil, 0}
 }
 
 func (b *Bulkhead) elapsed() time.Duration { return time.Since(b.epoch) }
 
-func (b *Bulkhead) acquire(ctx context.Context, n int) (Permit, error) {
+func (b *Bulkhead) acquire(ctx context.Context, n int) (held, error) {
 	if ctx.Err() != nil {
-		return Permit{}, cancelled(ctx)
+		return held{}, cancelled(ctx)
 	}
-	if p, ok := b.try(n); ok {
-		return p, nil
+	if b.try(n) {
+		return b.hold(n), nil
 	}
 	b.missed()
 	w, err := b.enqueue(ctx, n)
@@ -162,9 +175,9 @@ func (b *Bulkhead) acquire(ctx context.Context, n int) (Permit, error) {
 		if full, ok := err.(*FullError); ok {
 			b.refused(ctx, full)
 		}
-		return Permit{}, err
+		return held{}, err
 	}
-	return b.permit(n), nil
+	return b.hold(n), nil
 }
 
 // Inflight returns the number of places in use.
@@ -183,11 +196,8 @@ func (b *Bulkhead) Limit() int { return int(b.limit.Load()) }
 // A Permit holds places of a [Bulkhead]. Its methods may be called
 // concurrently, and only the first call has an effect. It must not be copied.
 type Permit struct {
-	b        *Bulkhead
-	n        int64
-	adaptive *adaptive
-	start    time.Duration
-	done     uint32
+	held
+	done uint32
 }
 
 // Release returns the places. It is no measurement for an adaptive limit.
@@ -201,46 +211,49 @@ func (p *Permit) Release() {
 // the permit was acquired, and classifies the error of the work by
 // Config.Classify. A nil error is an [OutcomeSuccess].
 func (p *Permit) Done(err error) {
-	if !p.end() {
-		return
+	if p.end() {
+		p.finish(func() Outcome {
+			if err == nil {
+				return OutcomeSuccess
+			}
+			return p.b.cfg.Load().Classify(err)
+		})
 	}
-	f := p.figure()
-	p.b.release(p.n) // first: Classify may panic
-	if p.adaptive == nil {
-		return
-	}
-	outcome := OutcomeSuccess
-	if err != nil {
-		outcome = p.b.cfg.Load().Classify(err)
-	}
-	p.b.measure(p.adaptive, f, outcome)
 }
 
 // Report is [Permit.Done] with an outcome that the caller knows.
 func (p *Permit) Report(o Outcome) {
 	if p.end() {
-		f := p.figure()
-		p.b.release(p.n)
-		p.b.measure(p.adaptive, f, o)
+		p.finish(func() Outcome { return o })
 	}
+}
+
+// finish returns the places before it calls outcome, which may panic.
+func (p *Permit) finish(outcome func() Outcome) {
+	if p.adaptive == nil {
+		p.b.release(p.n)
+		return
+	}
+	f := p.figure()
+	p.b.release(p.n)
+	p.b.measure(p.adaptive, f, outcome())
 }
 
 // end reports whether this is the first call.
 func (p *Permit) end() bool { return p.b != nil && atomic.SwapUint32(&p.done, 1) == 0 }
 
-// figure measures the call, if the limit is adaptive.
-func (p *Permit) figure() (f figure) {
-	if p.adaptive != nil {
-		now := time.Now()
-		f = figure{start: p.start, now: now.Sub(p.b.epoch), n: int(p.n), inflight: p.b.Inflight()}
-		f.wall = time.Duration(now.UnixNano())
+// figure measures the call.
+func (p *Permit) figure() figure {
+	now := time.Now()
+	return figure{
+		start: p.start, now: now.Sub(p.b.epoch), wall: time.Duration(now.UnixNano()),
+		n: int(p.n), inflight: p.b.Inflight(),
 	}
-	return f
 }
 
 // measure gives f to a, and applies the limit of a if it is still in use.
 func (b *Bulkhead) measure(a *adaptive, f figure, o Outcome) {
-	if a == nil || o == OutcomeIgnored {
+	if o == OutcomeIgnored {
 		return
 	}
 	f.dropped = o == OutcomeDropped

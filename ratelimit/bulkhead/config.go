@@ -23,9 +23,9 @@ type Config struct {
 	// context. Negative means that no caller waits.
 	MaxWait time.Duration
 	// Weight returns the share of a tenant, relative to other tenants that wait
-	// with the same priority. If it returns 0 or less, the tenant shares a queue
-	// with all such tenants and with callers without a tenant. It is called
-	// without a lock. Nil means that all tenants have the weight 1.
+	// with the same priority. If it returns 0 or less, the tenant shares a
+	// queue with all such tenants and with callers without a tenant. It is
+	// called without a lock. Nil means that all tenants have the weight 1.
 	Weight func(tenant string) int
 
 	// Target is the acceptable wait. Once all admitted callers have waited

@@ -65,9 +65,9 @@
 // # Errors
 //
 // A refusal is a [*FullError]. It matches [ErrFull] and ratelimit.ErrLimited.
-// Its methods Rejected, Retryable and RetryAfter inform other guards. The error of a wait
-// whose context ended matches ctx.Err and [context.Cause], and is not a
-// [*FullError].
+// Its methods Rejected, Retryable and RetryAfter inform other guards. The error
+// of a wait whose context ended matches ctx.Err and [context.Cause], and is not
+// a [*FullError].
 //
 // # Concurrency and cost
 //

@@ -29,8 +29,8 @@ const (
 	// ReasonShed means that the caller waited longer than Config.Target while
 	// all callers did.
 	ReasonShed
-	// ReasonTooLarge means that the caller asked for more places than the limit,
-	// or than MaxLimit if the limit is adaptive, or for fewer than 1.
+	// ReasonTooLarge means that the caller asked for fewer than 1 place, or for
+	// more than the limit, or than MaxLimit if the limit is adaptive.
 	ReasonTooLarge
 )
 

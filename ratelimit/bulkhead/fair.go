@@ -8,9 +8,9 @@ const (
 )
 
 // A level contains the waiting callers of a priority. The tenants take turns
-// by deficit round robin (Shreedhar and Varghese, 1995): each turn gives a
-// tenant as many places as its weight, and it keeps what it has not used while
-// its callers wait.
+// by deficit round robin (Shreedhar and Varghese, 1995). Each turn gives a
+// tenant as many places as its weight. It keeps the rest of a turn while its
+// callers wait.
 type level struct {
 	turns list.List // of *flow, the tenant whose turn it is first
 	flows map[string]*flow

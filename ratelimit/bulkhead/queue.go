@@ -24,7 +24,7 @@ type queue struct {
 	len    int
 	places int64         // that the waiters ask for
 	pace   time.Duration // the time for each place that waiters get, smoothed
-	latest time.Duration // when a waiter last entered, or the first one came
+	latest time.Duration // when a waiter last entered, or the first waiter came
 	calm   time.Duration // when a caller last entered within Target, or the queue was empty
 }
 
@@ -93,9 +93,9 @@ func (b *Bulkhead) enqueue(ctx context.Context, n int) (*waiter, error) {
 	return w, nil
 }
 
-// displace refuses a waiter in favor of a caller of f: of a lower level, or of a
-// tenant of the same level that has more waiters. It reports whether there was
-// such a waiter.
+// displace refuses a waiter in favor of a caller of f: of a lower level, or of
+// a tenant of the same level that has more waiters. It reports whether there
+// was such a waiter.
 func (b *Bulkhead) displace(level int, f *flow) bool {
 	for i := priorities - 1; i >= level; i-- {
 		own := f

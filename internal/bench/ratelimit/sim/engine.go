@@ -79,7 +79,6 @@ type call struct {
 	work   float64
 	client int
 	ticket Ticket
-	worker bool
 }
 
 type event struct {
