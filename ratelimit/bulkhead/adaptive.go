@@ -280,9 +280,10 @@ func (a *adaptive) shrink(s float64, n int) int {
 	return limit
 }
 
-// grow raises the limit, by steps that double. When the limit has doubled, the
-// throughput must have grown by a quarter; otherwise the growth is undone. So
-// the limit is bounded even if the queue shows in no time.
+// grow raises the limit, by steps that double. Before the first queue, the
+// limit itself doubles. When the limit has doubled, the throughput must have
+// grown by a quarter; otherwise the growth is undone. So the limit is bounded
+// even if the queue shows in no time.
 func (a *adaptive) grow(rate float64, far bool) int {
 	first := 1
 	switch {

@@ -60,7 +60,7 @@ type FullError struct {
 	Queued   int    // the waiting callers
 
 	// Wait is the time in which the callers that wait now will enter, at the
-	// rate of the latest ones. It is 0 if no caller has waited yet, and for
+	// latest rate. It is 0 if no caller has waited yet, and for
 	// ReasonTooLarge.
 	Wait time.Duration
 }

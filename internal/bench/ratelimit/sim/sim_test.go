@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,7 @@ import (
 
 var (
 	long = flag.Bool("long", false, "run all scenarios with all limits")
+	name = flag.String("limit", "", "compare only this limit with fixed limits")
 	only = flag.String("scenario", "", "run only the scenarios whose names contain this")
 	seed = flag.Uint64("seed", 1, "seed of arrivals and service times")
 )
@@ -112,6 +114,7 @@ func TestScenarios(t *testing.T) {
 	if raceEnabled {
 		t.Skip("a single goroutine")
 	}
+	contenders := slices.DeleteFunc(slices.Clone(contenders), func(c contender) bool { return *name != "" && c.name != *name })
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "scenario\tphase\tbest")
 	for _, c := range contenders {
