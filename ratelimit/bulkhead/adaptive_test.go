@@ -98,6 +98,7 @@ func TestAdaptiveLimit(t *testing.T) {
 		{"healthy", nil, 200, 30 * time.Second, 0, 0.001, 195, 20, 200},
 		{"overload", nil, 800, 20 * time.Second, 5 * time.Second, 1, 0.96 * 400, 18, 40},
 		{"overload of half of the workers", func(s *server) { s.set(10, exponential(7, each)) }, 800, 20 * time.Second, 5 * time.Second, 1, 0.96 * 200, 9, 25},
+		{"ten times slower, no queue", func(s *server) { s.set(1000, exponential(7, 10*each)) }, 200, 30 * time.Second, 5 * time.Second, 0.001, 195, 100, 1000},
 		{"three times slower, no queue", func(s *server) { s.set(1000, exponential(7, 3*each)) }, 200, 30 * time.Second, 5 * time.Second, 0.001, 195, 40, 1000},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -117,6 +118,7 @@ func TestAdaptiveLimit(t *testing.T) {
 					t.Errorf("shed %.4f, %.1f calls a second, limit %d; want at most %v, at least %v, %d to %d",
 						shed, goodput, b.Limit(), tt.shed, tt.goodput, tt.min, tt.max)
 				}
+				time.Sleep(time.Hour) // all calls end
 			})
 		})
 	}
@@ -216,9 +218,49 @@ func TestReportedDropsLowerTheAdaptiveLimit(t *testing.T) {
 				p.Report(bulkhead.OutcomeDropped)
 			}
 		}
-		if b.Limit() > 8 {
-			t.Errorf("limit %d, want at most 8", b.Limit())
+		limit := b.Limit()
+		if limit > 8 {
+			t.Errorf("limit %d, want at most 8", limit)
 		}
+
+		// Set keeps the limit unless it changes Config.Limit.
+		c := b.Config()
+		c.Name = "api"
+		if err := b.Set(c); err != nil || b.Limit() != limit {
+			t.Errorf("Set = %v, limit %d, want %d", err, b.Limit(), limit)
+		}
+		setLimit(t, b, 30)
+		checkEqual(t, b.Limit(), 30)
+
+		// A limit that is fixed again is not adapted by calls from before.
+		ps := hold(t, b, 30)
+		c.Adaptive, c.Limit = false, 30
+		for _, p := range ps[:1] {
+			p.Report(bulkhead.OutcomeDropped) // opens a window
+		}
+		time.Sleep(time.Second)
+		if err := b.Set(c); err != nil {
+			t.Error(err)
+		}
+		for _, p := range ps {
+			p.Report(bulkhead.OutcomeDropped)
+		}
+		checkEqual(t, b.Limit(), 30)
+	})
+}
+
+// Drops that the limit cannot prevent do not lower it.
+func TestDropsOfAHardlyUsedLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bulkhead.New(bulkhead.Config{Limit: 20, Adaptive: true})
+		for range 200 {
+			ps := hold(t, b, 3)
+			time.Sleep(100 * time.Millisecond)
+			for _, p := range ps {
+				p.Report(bulkhead.OutcomeDropped)
+			}
+		}
+		checkEqual(t, b.Limit(), 20)
 	})
 }
 
