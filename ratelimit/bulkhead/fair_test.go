@@ -54,6 +54,8 @@ func (l *line) join(ctx context.Context, name string, n int) {
 func (l *line) run() string {
 	l.first.Release()
 	time.Sleep(time.Hour)
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	return strings.Join(l.order, " ")
 }
 
@@ -337,6 +339,7 @@ func TestPropertyNoTenantStarves(t *testing.T) {
 			synctest.Wait()
 			l.first.Release()
 			time.Sleep(time.Hour)
+			synctest.Wait()
 		})
 		return failure
 	}, gen.UInt64()))
