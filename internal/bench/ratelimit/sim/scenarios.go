@@ -65,7 +65,7 @@ func Scenarios() []*Scenario {
 	for _, s := range all {
 		for _, name := range []string{
 			"constant, x2", "exponential, x1.05", "3 x slower, lognormal 1.5", "4 workers, 1ms", "4 workers, 1s", "x2: 20 workers, 1s",
-			"x2: 200 workers, 1s", "clients", "last come", "processor sharing", "need no worker",
+			"200 workers, 1s", "clients", "last come", "processor sharing", "need no worker",
 		} {
 			s.Hard = s.Hard || strings.Contains(s.Name, name)
 		}
