@@ -56,6 +56,7 @@ type adaptive struct {
 	// The decisions.
 	saturated int           // windows in a row
 	step      int           // the latest growth
+	seen      bool          // a queue was seen; until then the limit doubles
 	dip       int           // the limit before the dip in progress, or 0
 	slot      time.Duration // of the latest dip
 	floor     int           // cuts stop here until they have been verified
@@ -183,6 +184,7 @@ func (a *adaptive) update(f figure) int {
 		a.mean, a.floor, a.high, a.cut = s, (a.limit+1)/2, 0, 0
 	}
 	a.mean += (s - a.mean) / 4
+	a.seen = a.seen || queue >= target
 	a.hold--
 	switch {
 	case a.dips(f.wall, span):
@@ -278,12 +280,16 @@ func (a *adaptive) shrink(s float64, n int) int {
 	return limit
 }
 
-// grow raises the limit, by steps that double. When the limit has doubled, the
-// throughput must have grown by a quarter; otherwise the growth is undone. So
-// the limit is bounded even if the queue shows in no time.
+// grow raises the limit, by steps that double. Before the first queue, the
+// limit itself doubles. When the limit has doubled, the throughput must have
+// grown by a quarter; otherwise the growth is undone. So the limit is bounded
+// even if the queue shows in no time.
 func (a *adaptive) grow(rate float64, far bool) int {
 	first := 1
-	if far {
+	switch {
+	case !a.seen:
+		first = a.limit
+	case far:
 		first = max(1, a.limit/8)
 	}
 	a.step = min(max(first, a.step*2), a.limit)
