@@ -1,5 +1,5 @@
-// Package tiles exports a ledger as a tiled transparency log: the Merkle tree and
-// the entries as static files, in the form of c2sp.org/tlog-tiles.
+// Package tiles exports a ledger as a tiled transparency log: the Merkle tree
+// and the entries as static files, in the form of c2sp.org/tlog-tiles.
 //
 // Other programs read, verify and monitor such files, from a directory or a web
 // server. A proof from tiles reads a few files of 8 KiB.
@@ -13,8 +13,8 @@
 //
 // # Export each checkpoint
 //
-// [Anchor] returns a function for the field Anchor of a ledger or of a client of
-// package witness. Behind such a client, the exported checkpoint is cosigned:
+// [Anchor] returns a function for the field Anchor of a ledger or of a client
+// of package witness. Such a client passes checkpoints that are cosigned:
 //
 //	client := witness.New(witness.Config{
 //		Policy: policy, Log: os.DirFS(dir),
@@ -40,9 +40,9 @@
 //
 // # Concurrency and cost
 //
-// A Store has a single writer at a time, and readers at any time. An export costs
-// a file for 256 records and another for their entries, and a few partial files.
-// [Dir] syncs each file.
+// A Store has a single writer at a time, and readers at any time. An export
+// costs a file for 256 records, another for their entries, and a few partial
+// files. [Dir] syncs each file.
 //
 // Costs, formats and sources: docs/ledger.md.
 package tiles

@@ -11,9 +11,9 @@ import (
 )
 
 // Prove returns the proof that the checkpoint of the export in fsys covers
-// record seq. It reads a few tiles and an entry bundle, and so takes less than a
-// millisecond. If the checkpoint is cosigned, so is the proof. Prove verifies no
-// signature: that is the task of the receiver of the proof.
+// record seq. It reads an entry bundle and a few tiles. If the checkpoint is
+// cosigned, so is the proof. Prove verifies no signature: that is the task of
+// the receiver of the proof.
 //
 // Errors:
 //

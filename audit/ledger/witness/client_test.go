@@ -288,8 +288,8 @@ func TestAPassingFailureIsRepeated(t *testing.T) {
 	})
 }
 
-// TestWitnessesRevealAForkedLog opens a second log with the same key, as a thief
-// of the key or a restored backup would.
+// TestWitnessesRevealAForkedLog opens a second log with the same key, as a
+// restored backup or an attacker with the key would.
 func TestWitnessesRevealAForkedLog(t *testing.T) {
 	l := newLog(t)
 	w1, w2 := witnesstest.New("w1.example", l.key), witnesstest.New("w2.example", l.key)

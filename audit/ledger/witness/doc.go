@@ -15,7 +15,8 @@
 //	client := witness.New(witness.Config{
 //		Policy: policy, Log: os.DirFS(dir), File: file,
 //	})
-//	led, err := ledger.Open(ctx, dir, ledger.Config{Signer: signer, Anchor: client.Anchor})
+//	config := ledger.Config{Signer: signer, Anchor: client.Anchor}
+//	led, err := ledger.Open(ctx, dir, config)
 //
 // The policy is a text in the form of c2sp.org/tlog-policy. Witnesses must know
 // the public key of the log:
@@ -44,22 +45,22 @@
 //
 // # Choosing values
 //
-//   - Quorum: a majority of witnesses of different operators. With n witnesses
-//     and a quorum of k, a fork needs 2k-n dishonest witnesses, and n-k
-//     witnesses may be out of reach.
+//   - The quorum: a majority of witnesses of different operators. With n
+//     witnesses and a quorum of k, a fork needs 2k-n dishonest witnesses, and
+//     n-k witnesses may be out of reach.
 //   - [Config.Timeout]: less than 10 seconds, the time that a ledger gives to
 //     its Anchor.
-//   - ledger.Config.CheckpointDelay: the time after which a record is witnessed.
-//     Public witnesses ask for a minute or more.
+//   - CheckpointDelay of the ledger: the time after which a record is
+//     witnessed. Each checkpoint is a request to each witness.
 //
 // # Errors
 //
-// [ErrQuorum] means that too few witnesses have cosigned: the log continues, and
-// the next checkpoint is submitted again. [ErrConflict] means that a witness
-// knows another state of the log, and needs a person. A [*QuorumError] contains
-// an [*Error] for each witness that failed. [Client.Status] also reports the
-// failures that a quorum hides. Invalid signatures match ErrTampered of package
-// ledger, and malformed input its ErrFormat.
+// [ErrQuorum] means that too few witnesses have cosigned. The log continues,
+// and the ledger submits a checkpoint again. [ErrConflict] means that a witness
+// knows another state of the log: find out why. A [*QuorumError] contains an
+// [*Error] for each witness that failed. [Client.Status] also reports failures
+// that a quorum hides. Invalid signatures match ErrTampered of package ledger,
+// and malformed input matches its ErrFormat.
 //
 // # Concurrency and cost
 //

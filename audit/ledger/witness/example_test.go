@@ -45,7 +45,8 @@ func Example() {
 	client := witness.New(witness.Config{
 		Policy: policy, Log: os.DirFS(dir), File: file,
 	})
-	led, err := ledger.Open(ctx, dir, ledger.Config{Signer: signer, Anchor: client.Anchor})
+	config := ledger.Config{Signer: signer, Anchor: client.Anchor}
+	led, err := ledger.Open(ctx, dir, config)
 
 	_ = led.WriteEvents(ctx, []*audit.Event{{Action: "invoice.pay", Outcome: audit.Success}})
 	err = led.Close() // seals the log, and has it cosigned

@@ -14,8 +14,8 @@ import (
 	"github.com/redoubt-go/redoubt/audit/ledger/witness/witnesstest"
 )
 
-// TestQuorumOfGroups checks the example of c2sp.org/tlog-policy with each subset
-// of its witnesses.
+// TestQuorumOfGroups checks the example of c2sp.org/tlog-policy with each
+// subset of its witnesses.
 func TestQuorumOfGroups(t *testing.T) {
 	l := newLog(t)
 	cp := l.grow(3)
@@ -156,8 +156,8 @@ func TestVerifyCheckpointRefuses(t *testing.T) {
 	}
 }
 
-// TestEachBitOfACosignature flips each bit of a cosigned note: it is refused, or
-// its text is the same.
+// TestEachBitOfACosignature flips each bit of a cosigned note: every note is
+// refused.
 func TestEachBitOfACosignature(t *testing.T) {
 	l := newLog(t)
 	cp := l.grow(3)

@@ -7,7 +7,7 @@ import (
 
 // Stats contains the counters of a [Client].
 type Stats struct {
-	Name         string `json:"name"`
+	Name         string `json:"name"`         // of the client
 	Checkpoints  uint64 `json:"checkpoints"`  // submitted to the witnesses
 	Cosigned     uint64 `json:"cosigned"`     // cosigned by a quorum
 	Requests     uint64 `json:"requests"`     // sent
