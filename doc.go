@@ -21,6 +21,9 @@
 //   - [github.com/redoubt-go/redoubt/audit]: audit log with validated and
 //     redacted attributes; [github.com/redoubt-go/redoubt/audit/ledger] is a
 //     tamper-evident log (Merkle tree),
+//     [github.com/redoubt-go/redoubt/audit/ledger/witness] has it cosigned by
+//     transparency log witnesses,
+//     [github.com/redoubt-go/redoubt/audit/ledger/tiles] exports it as tiles,
 //     [github.com/redoubt-go/redoubt/audit/siem] encodes events as CEF, ECS and
 //     OCSF and sends them,
 //     [github.com/redoubt-go/redoubt/audit/audithttp] is HTTP middleware,

@@ -59,12 +59,13 @@ func (m memory) files() []string { return slices.Sorted(maps.Keys(m.MapFS)) }
 // A testLog is a signed log.
 type testLog struct {
 	*ledger.Ledger
-	t   *testing.T
+	t   testing.TB
 	dir string
 	key *ledger.Verifier
 }
 
-func newLog(t *testing.T, c ledger.Config) *testLog {
+// newLog returns a log with segments of maxSize bytes, or of the default size.
+func newLog(t testing.TB, maxSize int64) *testLog {
 	t.Helper()
 	skey, vkey, err := ledger.GenerateKey(origin)
 	if err != nil {
@@ -78,9 +79,10 @@ func newLog(t *testing.T, c ledger.Config) *testLog {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Signer, c.Sync, c.CheckpointDelay, c.CheckpointEvery = signer, ledger.SyncNever, -1, -1
 	dir := t.TempDir()
-	l, err := ledger.Open(context.Background(), dir, c)
+	l, err := ledger.Open(context.Background(), dir, ledger.Config{
+		Signer: signer, Sync: ledger.SyncNever, CheckpointDelay: -1, CheckpointEvery: -1, MaxSize: maxSize,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +151,7 @@ func TestTilePaths(t *testing.T) {
 }
 
 func TestExportHasTheFilesOfTheSpecification(t *testing.T) {
-	l := newLog(t, ledger.Config{})
+	l := newLog(t, 0)
 	cp := l.grow(70_000)
 	m := newMemory()
 	export(t, l, cp, m)
@@ -167,7 +169,7 @@ func TestExportHasTheFilesOfTheSpecification(t *testing.T) {
 
 // TestExportContinues compares exports in steps with exports from nothing.
 func TestExportContinues(t *testing.T) {
-	l := newLog(t, ledger.Config{MaxSize: 20_000})
+	l := newLog(t, 20_000)
 	steps := newMemory()
 	for _, size := range []uint64{3, 4, 200, 255, 256, 257, 300, 511, 512, 1030, 1031} {
 		cp := l.grow(max(size, l.Head().Size))
@@ -190,7 +192,7 @@ func TestExportContinues(t *testing.T) {
 }
 
 func TestExportReadsOnlyNewSegments(t *testing.T) {
-	l := newLog(t, ledger.Config{MaxSize: 20_000})
+	l := newLog(t, 20_000)
 	m := newMemory()
 	export(t, l, l.grow(1000), m)
 	segs, err := filepath.Glob(filepath.Join(l.dir, "*.jsonl"))
@@ -209,7 +211,7 @@ func TestExportReadsOnlyNewSegments(t *testing.T) {
 }
 
 func TestExportOfAnOlderCheckpointChangesNothing(t *testing.T) {
-	l := newLog(t, ledger.Config{})
+	l := newLog(t, 0)
 	older := l.grow(10)
 	m := newMemory()
 	export(t, l, l.grow(20), m)
@@ -220,7 +222,7 @@ func TestExportOfAnOlderCheckpointChangesNothing(t *testing.T) {
 }
 
 func TestLongLinesAreTextFiles(t *testing.T) {
-	l := newLog(t, ledger.Config{})
+	l := newLog(t, 0)
 	long := strings.Repeat("x", 1000)
 	changes := make([]audit.Change, 0, 80)
 	for i := range 80 {
@@ -255,7 +257,7 @@ func TestLongLinesAreTextFiles(t *testing.T) {
 
 // TestEntriesHashToTheTile reads a bundle as a client does.
 func TestEntriesHashToTheTile(t *testing.T) {
-	l := newLog(t, ledger.Config{})
+	l := newLog(t, 0)
 	m := newMemory()
 	export(t, l, l.grow(256), m)
 	data := m.MapFS["tile/entries/000"].Data
@@ -271,7 +273,7 @@ func TestEntriesHashToTheTile(t *testing.T) {
 }
 
 func TestExportRefusesOtherLogs(t *testing.T) {
-	a, b := newLog(t, ledger.Config{}), newLog(t, ledger.Config{})
+	a, b := newLog(t, 0), newLog(t, 0)
 	cpA, cpB := a.grow(300), b.grow(400)
 	m := newMemory()
 	checkIs(t, tiles.Export(context.Background(), b.fsys(), cpA, m), ledger.ErrTampered)
@@ -296,7 +298,7 @@ func TestExportRefusesOtherLogs(t *testing.T) {
 // TestDamagedStore flips a byte in each file of an export: no proof of a wrong
 // record, and no export that continues from wrong tiles.
 func TestDamagedStore(t *testing.T) {
-	l := newLog(t, ledger.Config{})
+	l := newLog(t, 0)
 	m := newMemory()
 	export(t, l, l.grow(70_000), m)
 	next := l.grow(70_010)
@@ -324,7 +326,7 @@ func TestDamagedStore(t *testing.T) {
 }
 
 func TestProveErrors(t *testing.T) {
-	l := newLog(t, ledger.Config{})
+	l := newLog(t, 0)
 	m := newMemory()
 	_, err := tiles.Prove(m, 0)
 	checkIs(t, err, fs.ErrNotExist)
@@ -346,7 +348,7 @@ func TestProveErrors(t *testing.T) {
 }
 
 func TestDir(t *testing.T) {
-	l := newLog(t, ledger.Config{})
+	l := newLog(t, 0)
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	export(t, l, l.grow(300), tiles.Dir(dir))
 	cp := l.grow(600)
@@ -381,7 +383,7 @@ func TestDirFollowsNoLinkOutside(t *testing.T) {
 // TestFailedWriteKeepsTheExport stops an export at each of its writes. The old
 // checkpoint stays provable, and the next export repairs the rest.
 func TestFailedWriteKeepsTheExport(t *testing.T) {
-	l := newLog(t, ledger.Config{})
+	l := newLog(t, 0)
 	first := l.grow(300)
 	second := l.grow(900)
 	for fail := range 12 {
