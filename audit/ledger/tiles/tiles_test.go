@@ -221,6 +221,18 @@ func TestExportOfAnOlderCheckpointChangesNothing(t *testing.T) {
 	checkEqual(t, m.MapFS["checkpoint"], before["checkpoint"])
 }
 
+// TestReadersOfAnOldCheckpoint proves with a checkpoint whose partial tiles were
+// replaced by full tiles.
+func TestReadersOfAnOldCheckpoint(t *testing.T) {
+	l := newLog(t, 0)
+	m := newMemory()
+	older := l.grow(300)
+	export(t, l, older, m)
+	export(t, l, l.grow(600), m)
+	m.MapFS["checkpoint"] = &fstest.MapFile{Data: []byte(older.Note)}
+	checkProofs(t, m, l.key, older.Size)
+}
+
 func TestLongLinesAreTextFiles(t *testing.T) {
 	l := newLog(t, 0)
 	long := strings.Repeat("x", 1000)
@@ -280,6 +292,9 @@ func TestExportRefusesOtherLogs(t *testing.T) {
 	export(t, a, cpA, m)
 	checkIs(t, tiles.Export(context.Background(), b.fsys(), cpB, m), ledger.ErrTampered)
 	checkProofs(t, m, a.key, cpA.Size) // the failures did no harm
+	c, small := newLog(t, 0), newMemory()
+	export(t, c, c.grow(9), small)
+	checkIs(t, tiles.Export(context.Background(), b.fsys(), cpB, small), ledger.ErrTampered)
 	cp := a.grow(700)
 	export(t, a, cp, m)
 	checkProofs(t, m, a.key, cp.Size)

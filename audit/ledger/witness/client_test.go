@@ -266,6 +266,32 @@ func TestHostileWitness(t *testing.T) {
 	}
 }
 
+// endless is the transport of a witness whose answers never end.
+type endless struct{ read int }
+
+func (e *endless) Read(b []byte) (int, error) {
+	e.read += len(b)
+	return len(b), nil
+}
+
+func (e *endless) Close() error { return nil }
+
+func (e *endless) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: 200, Body: e}, nil
+}
+
+func TestAnEndlessAnswerIsNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog(t)
+		e := &endless{}
+		c := witness.New(witness.Config{Policy: policyOf("all", witnesstest.New("w1.example", l.key)), Log: l.fsys(), Transport: e})
+		checkIs(t, c.Anchor(context.Background(), l.grow(1)), ledger.ErrFormat, witness.ErrQuorum)
+		if e.read > 4*128<<10 {
+			t.Errorf("read %d bytes of 4 answers", e.read)
+		}
+	})
+}
+
 func TestAPassingFailureIsRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLog(t)
