@@ -221,8 +221,8 @@ func TestExportOfAnOlderCheckpointChangesNothing(t *testing.T) {
 	checkEqual(t, m.MapFS["checkpoint"], before["checkpoint"])
 }
 
-// TestReadersOfAnOldCheckpoint proves with a checkpoint whose partial tiles were
-// replaced by full tiles.
+// TestReadersOfAnOldCheckpoint proves with a checkpoint whose partial tiles
+// were replaced by full tiles.
 func TestReadersOfAnOldCheckpoint(t *testing.T) {
 	l := newLog(t, 0)
 	m := newMemory()

@@ -103,10 +103,11 @@ type network map[string]http.Handler
 
 func (n network) RoundTrip(r *http.Request) (*http.Response, error) {
 	rec := httptest.NewRecorder()
+	handler := n[r.URL.Host] // before the goroutine: tests change the map
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		n[r.URL.Host].ServeHTTP(rec, r)
+		handler.ServeHTTP(rec, r)
 	}()
 	select {
 	case <-done:

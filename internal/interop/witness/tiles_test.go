@@ -131,8 +131,8 @@ func bundleHashes(data []byte) (hashes [][]byte, err error) {
 	return hashes, nil
 }
 
-// TestTesseraReadsTiles checks all files of exports with the checker of Tessera,
-// and builds proofs with its client.
+// TestTesseraReadsTiles checks all files of exports with the checker of
+// Tessera, and builds proofs with its client.
 func TestTesseraReadsTiles(t *testing.T) {
 	for _, size := range sizes() {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
