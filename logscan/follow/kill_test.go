@@ -97,7 +97,7 @@ func TestKills(t *testing.T) {
 		}
 	}
 	if bytes.Contains(text, []byte("error")) {
-		t.Errorf("got errors: %s", text[bytes.Index(text, []byte("error")):][:100])
+		t.Errorf("got errors: %s", text[bytes.Index(text, []byte("error")):][:300])
 	}
 	left, _ := filepath.Glob(path + "-checkpoint.*")
 	if len(left) > 1 {

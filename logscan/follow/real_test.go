@@ -129,7 +129,7 @@ func TestRealResume(t *testing.T) {
 	}
 	write("head\nold\n")
 	_, c := first(follow.Follower{Path: name})
-	if text, _ := c.MarshalText(); len(bytes.Fields(text)) != 5 {
+	if text, _ := c.MarshalText(); bytes.Contains(text, []byte(":0:0:")) {
 		t.Skipf("no numbers here: %s", text)
 	}
 	if err := os.Rename(name, name+".1"); err != nil {
