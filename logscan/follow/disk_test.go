@@ -36,6 +36,7 @@ type inode struct {
 	link    string // target, if it is a symbolic link
 	handles int
 	named   bool
+	born    int
 	reused  bool  // its number was that of another file
 	short   []int // the lines of a copy that is too short to be recognized after a restart
 	lines   []int // the complete lines in data

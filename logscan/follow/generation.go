@@ -25,6 +25,7 @@ var errCut = errors.New("truncated")
 type generation struct {
 	file     file // nil: closed while nothing happens
 	name     string
+	target   string // where the path led when it had the name
 	packed   bool
 	node                 // of the file
 	origin   node        // of the first file, for the ID
@@ -222,6 +223,7 @@ func (t *trail) next(g *generation, final bool) (*burst, error) {
 	}
 	if g.pos > 0 && g.head == nil {
 		if err := g.load(g.pos); err != nil || g.place().sum != g.saved.sum {
+			g.head, g.tail = nil, nil
 			return nil, errors.Join(noShort(err), cutIf(noShort(err) == nil))
 		}
 	}

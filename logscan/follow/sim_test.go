@@ -23,7 +23,6 @@ import (
 var (
 	schedules = flag.Int("schedules", 10_000, "schedules of the simulation")
 	firstSeed = flag.Uint64("seed", 0, "first schedule of the simulation")
-	wild      = flag.Bool("wild", false, "kills and failures of the disk in the same schedule of the simulation")
 	trace     = flag.Bool("trace", false, "print the schedule")
 )
 
@@ -47,6 +46,9 @@ type world struct {
 	tasks   []func() // the next steps of operations in progress
 	stamp   int
 	moved   int // looks when the link was switched
+	saved   int // looks at the latest checkpoint
+	born    int // files created, and at the latest checkpoint
+	known   int
 
 	lines   []line
 	looks   int // rounds in which the follower has looked at everything
@@ -67,6 +69,7 @@ type line struct {
 	got     int  // deliveries
 	allowed int  // deliveries that may be repeated
 	waived  bool // not owed
+	born    int  // number of its file
 	killed  bool // not delivered before a kill
 	text    string
 }
@@ -84,7 +87,7 @@ func (w *world) logf(format string, args ...any) {
 func (w *world) text(n *inode) string {
 	late := n != w.fd
 	text := fmt.Sprintf("%d %s\n", len(w.lines), strings.Repeat("x", w.r.IntN(30)))
-	w.lines = append(w.lines, line{late: late, written: w.looks, gone: -1, text: text})
+	w.lines = append(w.lines, line{late: late, written: w.looks, gone: -1, text: text, born: n.born})
 	return text
 }
 
@@ -392,7 +395,7 @@ func (w *world) event() {
 			w.recreate()
 		}
 	case 10:
-		if w.faults == 0 && (*wild || !w.kills) {
+		if w.faults == 0 {
 			w.faults, w.fault = 1+w.r.IntN(5), faults[w.r.IntN(len(faults))]
 			w.logf("%d faults: %v", w.faults, w.fault)
 		}
@@ -414,7 +417,7 @@ func (w *world) event() {
 			w.logf("junk %s", name)
 		}
 	case 12:
-		if w.linked && len(w.tasks) == 0 && !w.copies && !w.kills && w.looks >= w.moved+6 { // targets between two looks cannot be found
+		if w.linked && len(w.tasks) == 0 && !w.copies && w.looks >= w.moved+6 && (!w.kills || w.saved > w.moved+2) { // targets between two looks cannot be found
 			w.moved = w.looks
 			w.move()
 		}
@@ -449,6 +452,8 @@ func (w *world) settle() {
 func (w *world) create(name string) *inode {
 	w.churned = true
 	n := w.disk.create(name)
+	w.born++
+	n.born = w.born
 	if n.reused {
 		exercised["inode used again"]++
 	}
@@ -599,6 +604,7 @@ func simulate(t *testing.T, seed uint64, broken func(follow.Follower) follow.Fol
 					since = append(since, i)
 					if f.From == nil && run == 0 || w.r.IntN(2) == 0 {
 						exercised["checkpoint"]++
+						w.saved, w.known = w.looks, w.born
 						c := rec.Checkpoint()
 						f.From, since = &c, nil
 					}
@@ -635,6 +641,7 @@ func simulate(t *testing.T, seed uint64, broken func(follow.Follower) follow.Fol
 		for i := range w.lines { // what is still there is owed
 			l := &w.lines[i]
 			l.killed = l.killed && l.gone >= 0
+			l.waived = l.waived || l.killed && l.born > w.known // the checkpoint does not know its file
 		}
 		for _, n := range w.names { // documented: a gap is told, and these lines may come again
 			for _, i := range n.short {

@@ -365,7 +365,7 @@ func (c *change) holds(y *generation, p place) bool {
 // apply changes the trail. back is the generation of y, if it is not new.
 func (c *change) apply(back *generation) {
 	t, x, y := c.t, c.x, c.y
-	if y == nil && (!t.begun && t.from == nil || slices.Contains(c.lost, x) && c.exact[x] == nil && len(c.copies[x]) == 0) {
+	if y == nil && (!t.begun && t.from == nil || len(c.missed) == 0 && slices.Contains(c.lost, x) && c.exact[x] == nil && len(c.copies[x]) == 0) {
 		return // the name may come back
 	}
 	same := x != nil && back == x
@@ -384,6 +384,9 @@ func (c *change) apply(back *generation) {
 	c.order()
 	for _, s := range c.missed {
 		g := t.adopt(s)
+		if g.target = c.target; t.target != "" && t.beside(t.target, s.name) {
+			g.target = t.target
+		}
 		if c.inPlace && s.read == nil && s.offset > 0 {
 			g.gap = &GapError{Path: t.path, Lost: -1, Reason: "truncated"}
 		}
@@ -488,6 +491,7 @@ func (c *change) become(back *generation) {
 	if back == nil {
 		t.l.held(y)
 		t.queue, t.cur = append(t.queue, y), y
+		y.target = c.target
 		t.began(y)
 		return
 	}
@@ -497,6 +501,7 @@ func (c *change) become(back *generation) {
 		back.file, back.node, back.packed, y.file = y.file, y.node, y.packed, nil
 		t.l.held(back)
 	}
+	back.target = c.target
 	back.left, back.name, back.dirty, back.at = time.Time{}, t.path, true, y.at
 	if y.mark.offset > back.mark.offset {
 		back.mark = y.mark

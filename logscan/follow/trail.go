@@ -130,8 +130,11 @@ func (t *trail) checkpoint(g *generation, p place) (c Checkpoint) {
 	}
 	c.places = append(c.places, known...)
 	c.places = c.places[:min(len(c.places), maxPlaces)]
-	if t.target != t.path && len(c.places) > 0 {
-		c.target = t.target
+	if c.target = t.target; len(t.queue) > 0 {
+		c.target = t.queue[0].target
+	}
+	if c.target == t.path {
+		c.target = ""
 	}
 	return c
 }
@@ -140,7 +143,7 @@ func (t *trail) checkpoint(g *generation, p place) (c Checkpoint) {
 func (t *trail) restore(c *Checkpoint) {
 	t.target = cmp.Or(c.target, t.path)
 	for _, p := range c.places {
-		g := &generation{name: t.path, pos: p.offset, size: p.offset, saved: p, node: p.node, origin: p.node, at: time.Unix(0, p.at), dirty: true}
+		g := &generation{name: t.path, target: t.target, pos: p.offset, size: p.offset, saved: p, node: p.node, origin: p.node, at: time.Unix(0, p.at), dirty: true}
 		switch p.kind {
 		case unread:
 			g.pos, g.mark = 0, p
@@ -172,15 +175,13 @@ func (t *trail) lag() (n uint64) {
 // trail can go on.
 func (t *trail) look() bool {
 	info, err := t.l.fsys.Stat(t.path)
-	g, now := t.cur, time.Now()
+	g := t.cur
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if t.absent.IsZero() {
-			t.absent = now
+			t.absent = time.Now()
 		}
-		if g != nil || now.Sub(t.absent) < 3*time.Second { // files may have had the name since
-			t.try()
-		}
+		t.try() // files may have had the name since
 		return t.begun
 	case err != nil:
 		t.fail(err)
