@@ -183,8 +183,9 @@ func (c *Checkpoint) UnmarshalText(b []byte) error {
 const maxText = 64 + maxPlaces*176 + 16<<10 // bytes of a checkpoint
 
 // SaveCheckpoint writes c to a file. After a crash, the file contains the old
-// checkpoint or the new one, never a part. It removes the temporary file that
-// an interrupted SaveCheckpoint left. One process at a time may write a path.
+// checkpoint or the new checkpoint, never a part. It removes the temporary file
+// that an interrupted SaveCheckpoint left. A single process at a time may write
+// a path.
 //
 // Errors: the error of the file system.
 func SaveCheckpoint(path string, c Checkpoint) error {

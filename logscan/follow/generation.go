@@ -151,7 +151,7 @@ func sameStart(a, b [16]byte) bool {
 	return true
 }
 
-// load sets the place of g to offset. The bytes before it must be those of g.
+// load sets the place of g to offset. g.file must contain the bytes of g.
 func (g *generation) load(offset int64) error {
 	head, tail := make([]byte, min(offset, headSize)), make([]byte, min(offset, tailSize))
 	if !g.packed { // a packed file is unpacked up to pos before it is read

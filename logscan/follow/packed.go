@@ -22,8 +22,8 @@ type packer struct {
 	limit    int64 // bytes that a file may unpack to; negative: no limit
 }
 
-// packed reports whether the first bytes of a file are those of a compressed
-// file. xz and zstd without a Decoder are compressed files that cannot be read.
+// packed reports whether a file with these first bytes is compressed. xz and
+// zstd without a Decoder are compressed files that cannot be read.
 func (p packer) packed(head []byte) bool {
 	if slices.ContainsFunc(p.decoders, func(d logscan.Decoder) bool { return bytes.HasPrefix(head, []byte(d.Magic)) }) {
 		return true

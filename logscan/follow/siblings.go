@@ -140,7 +140,7 @@ func (p place) in(s *sibling) bool {
 	if !p.is(s.node) || s.offset < p.offset || s.packed != (p.kind == compressed) {
 		return false
 	}
-	if p.offset == 0 { // what was written to an empty file since is not known
+	if p.offset == 0 { // later bytes of an empty file are not known
 		return p.numbered() && s.offset == 0 && s.place.at == p.at
 	}
 	ok, _ := p.of(s.file) // s.file notes errors
@@ -167,10 +167,10 @@ func number(target, name string) []uint64 {
 }
 
 // order sorts rotated files by age, the oldest first. The names decide, as long
-// as all have numbers: dates and times grow, and so do the numbers if oldest,
-// the name that the oldest file now has, is smaller than all of them.
-// Otherwise small numbers fall, unless timed and the times of the files show
-// that they grow. If names do not decide, times do.
+// as all have numbers. Dates and times grow. Small numbers fall, unless the
+// number of oldest, the present name of the oldest file, is smaller than all of
+// them. If timed, they grow if the times of the files show it. If names do not
+// decide, times do.
 func order(target string, all []*sibling, oldest string, timed bool) {
 	dates, named := false, true
 	key := map[string][]uint64{}
@@ -199,7 +199,7 @@ func order(target string, all []*sibling, oldest string, timed bool) {
 	} else if timed && !dates {
 		// Packing may change times.
 		votes := ballot(slices.DeleteFunc(slices.Clone(all), func(s *sibling) bool { return s.packed }))
-		grow = votes < -1 // a late write may change one
+		grow = votes < -1 // a late write may change a time
 	}
 	if !grow {
 		slices.Reverse(all)

@@ -174,7 +174,7 @@ func (c *change) stream(g *generation, size int64) {
 	c.streams, c.ends = append(c.streams, g), append(c.ends, end)
 }
 
-// classify finds out what s is. It reports whether s stays open.
+// classify decides whether s is read. It reports whether s stays open.
 func (c *change) classify(s *sibling) (keep bool) {
 	t, x := c.t, c.x
 	if s.foreign || c.y != nil && s.name == c.target || s.numbered() && (c.y != nil && s.is(c.y.node) || c.seen[s.node]) {
@@ -264,17 +264,15 @@ const (
 	older
 )
 
-// kin finds out whether the bytes of s are those of another file. s is not
-// known, and no generation is read from it.
+// kin finds the file of which s is a copy. s is not known, and no generation is
+// read from it.
 func (c *change) kin(s *sibling) int {
 	t, x := c.t, c.x
 	end, head := s.place, []byte(nil)
 	contains := func(p place) bool { return p.offset > 0 && t.within(p, s.file) }
 	if s.packed {
 		places := slices.Clone(c.ends)
-		for _, p := range t.known {
-			places = append(places, p)
-		}
+		places = append(places, t.known...)
 		for _, g := range c.lost {
 			places = append(places, g.evidence(), g.early)
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/redoubt-go/redoubt/logscan"
 )
 
-// A trail is a log that is followed: the files that had its name and are not
-// yet read, the file that has its name, and the files that rotation has made.
+// A trail is a log that is followed. It contains the files that had its name
+// and are not yet read, the file that has its name, and the known files.
 type trail struct {
 	l      *loop
 	path   string
@@ -41,7 +41,7 @@ type trail struct {
 	save  bool       // Dir: records were handled since
 }
 
-// visit looks at the files and delivers what is complete, at most a quantum. It
+// visit looks at the files and delivers complete lines, at most a quantum. It
 // reports whether there may be more.
 func (t *trail) visit() (busy bool) {
 	if !t.look() || t.l.stopped {
