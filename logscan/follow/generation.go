@@ -56,6 +56,16 @@ func (g *generation) close() {
 	}
 }
 
+// differs reports whether info, of a name, is not of the file of g, where files
+// have no numbers.
+func (g *generation) differs(info fs.FileInfo) bool {
+	if g.file == nil {
+		return true
+	}
+	own, err := g.file.Stat()
+	return err != nil || own.Size() != info.Size() || !own.ModTime().Equal(info.ModTime())
+}
+
 // place returns the place up to which g was read.
 func (g *generation) place() place {
 	p := place{offset: g.pos, node: g.origin, at: g.time()}

@@ -26,7 +26,6 @@ type change struct {
 	t       *trail
 	x, y    *generation // had the name, has the name
 	target  string
-	cut     bool                       // the file of x no longer contains its bytes
 	inPlace bool                       // y is the file of x, or has its number, but may have other bytes
 	name    string                     // of the file of x, or of its copy; "" if there is none
 	lost    []*generation              // without a file that contains their bytes
@@ -147,7 +146,7 @@ func (c *change) prepare() {
 		}
 		if info.Size() < g.size || g.pos > 0 && !t.within(g.place(), g.file) || g.pos == 0 && !t.within(g.mark, g.file) {
 			if g == c.x {
-				c.cut, c.lost = true, append(c.lost, g)
+				c.lost = append(c.lost, g)
 			}
 			continue
 		}
@@ -165,7 +164,7 @@ func (c *change) prepare() {
 // wasCut reports whether the file of g was cut, unless y is g, or its number is
 // used again.
 func (c *change) wasCut(g *generation) bool {
-	return c.cut && g == c.x || c.y != nil && g.numbered() && g.origin.is(c.y.node)
+	return g.file != nil && slices.Contains(c.lost, g) || c.y != nil && g.numbered() && g.origin.is(c.y.node)
 }
 
 func (c *change) stream(g *generation, size int64) {
@@ -334,7 +333,7 @@ func (c *change) returned() *generation {
 	}
 	for _, g := range slices.Concat(t.queue, t.late) {
 		switch {
-		case g.done, c.cut && g == x, g.file != nil && !g.packed && !slices.Contains(c.streams, g), !g.is(y.node), g.file != nil && g.packed != y.packed:
+		case g.done, g.file != nil && !g.packed && !slices.Contains(c.streams, g), !g.is(y.node), g.file != nil && g.packed != y.packed:
 		case g.packed, g.evidence().offset == 0 && g.numbered(), c.holds(y, g.evidence()):
 			return g
 		}
@@ -410,8 +409,8 @@ func (c *change) apply(back *generation) {
 // find gives g, which has lost its file, another file with its bytes.
 func (c *change) find(g *generation, now time.Time) {
 	t := c.t
-	t.l.release(g)
 	cut, s := c.wasCut(g), c.exact[g]
+	t.l.release(g)
 	if g.left = now; s == nil && len(c.copies[g]) > 0 {
 		s = slices.MaxFunc(c.copies[g], func(a, b *sibling) int {
 			if a.packed != b.packed {

@@ -199,7 +199,7 @@ func (t *trail) look() bool {
 			t.failing = ""
 		}
 		return true
-	case !g.packed && (info.Size() < g.size || g.size == 0): // cut, or written and cut, perhaps
+	case !g.packed && (info.Size() < g.size || g.size == 0 || !g.numbered() && g.differs(info)): // cut, or written and cut, perhaps
 		return t.try()
 	}
 	g.dirty = true
