@@ -24,6 +24,7 @@ import (
 // checkpoint contains the places.
 type change struct {
 	t       *trail
+	began   time.Time
 	x, y    *generation // had the name, has the name
 	target  string
 	inPlace bool                       // y is the file of x, or has its number, but may have other bytes
@@ -46,7 +47,7 @@ type change struct {
 func (t *trail) sync() error {
 	t.noted = nil
 	c := &change{
-		t: t, x: t.cur, still: map[int]bool{}, seen: map[node]bool{},
+		t: t, began: time.Now(), x: t.cur, still: map[int]bool{}, seen: map[node]bool{},
 		exact: map[*generation]*sibling{}, copies: map[*generation][]*sibling{},
 	}
 	defer c.close()
@@ -484,7 +485,7 @@ func (c *change) become(back *generation) {
 	if y == nil {
 		return
 	}
-	t.target, t.info = c.target, y.info
+	t.target, t.info, t.looked = c.target, y.info, c.began
 	if back == nil {
 		t.l.held(y)
 		t.queue, t.cur = append(t.queue, y), y

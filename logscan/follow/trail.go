@@ -28,6 +28,7 @@ type trail struct {
 	skip  map[string]bool
 
 	info    fs.FileInfo // of cur, when it was last looked at
+	looked  time.Time   // when that was
 	absent  time.Time   // since when the name does not exist
 	tries   int         // failed attempts to list the rotated files
 	failing string      // the error that was reported last
@@ -174,12 +175,12 @@ func (t *trail) lag() (n uint64) {
 // look compares the name with the file that had it. It reports whether the
 // trail can go on.
 func (t *trail) look() bool {
+	now, g := time.Now(), t.cur
 	info, err := t.l.fsys.Stat(t.path)
-	g := t.cur
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if t.absent.IsZero() {
-			t.absent = time.Now()
+			t.absent = now
 		}
 		t.try() // files may have had the name since
 		return t.begun
@@ -194,7 +195,7 @@ func (t *trail) look() bool {
 	}
 	changed := info.Size() != t.info.Size() || !info.ModTime().Equal(t.info.ModTime())
 	switch {
-	case !changed && (g.packed || !recent(info)):
+	case !changed && (g.packed || !recent(info, t.looked)):
 		if !g.dirty {
 			t.failing = ""
 		}
@@ -203,14 +204,15 @@ func (t *trail) look() bool {
 		return t.try()
 	}
 	g.dirty = true
-	t.info, g.at = info, info.ModTime()
+	t.info, t.looked, g.at = info, now, info.ModTime()
 	return true
 }
 
-// recent reports whether the file was written to so lately that a further
-// change could have the same time. Some file systems count in 2 seconds.
-func recent(info fs.FileInfo) bool {
-	age := time.Since(info.ModTime())
+// recent reports whether the file was written to so shortly before it was
+// looked at that a later change can have the same time. Some file systems count
+// in 2 seconds.
+func recent(info fs.FileInfo, looked time.Time) bool {
+	age := looked.Sub(info.ModTime())
 	return -3*time.Second < age && age < 3*time.Second
 }
 
