@@ -3,8 +3,10 @@ package follow_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -106,6 +108,25 @@ func TestTruncation(t *testing.T) {
 		pass(poll)
 		n.set("third longer than before\n")
 	})
+	expect(t, follow.Follower{}, "a a b", 1, func(m *model, w *watched) { // to the place that was reached
+		n := m.create("log")
+		n.write("a\nhalf")
+		pass(poll)
+		n.set("a\n")
+		pass(poll)
+		n.write("b\n")
+	})
+	expect(t, follow.Follower{}, "a b", 1, func(m *model, w *watched) { // the next copy is begun
+		n := m.create("log")
+		n.write("a\n")
+		pass(poll)
+		n.set("")
+		pass(poll)
+		n.write("b\n")
+		m.create("log.1")
+		pass(poll)
+		m.names["log.1"].write("b\n")
+	})
 	header := strings.Repeat("h", 1200)
 	expect(t, follow.Follower{}, header+" a "+header+" b cccc", 1, func(m *model, w *watched) { // the first KiB is the same
 		n := m.create("log")
@@ -197,6 +218,28 @@ func TestLostBytesAreReported(t *testing.T) {
 	}
 	if gap.Lost <= 0 || gap.Offset+gap.Lost != int64(len(text)) || in.Name != "log" {
 		t.Errorf("got %+v, want all of %d bytes read or lost", gap, len(text))
+	}
+}
+
+// A file that can never be read again does not stop the follower.
+func TestFileThatCannotBeRead(t *testing.T) {
+	for _, err := range []error{syscall.EIO, syscall.ESTALE} {
+		expect(t, follow.Follower{}, "a b", 1, func(m *model, w *watched) { // it is removed
+			m.create("log").write("a\n")
+			pass(poll)
+			m.names["log"].err = err
+			m.remove("log")
+			m.create("log").write("b\n")
+		})
+		expect(t, follow.Follower{}, "a b c", 2, func(m *model, w *watched) { // it is renamed
+			m.create("log").write("a\n")
+			pass(poll)
+			m.names["log"].err = &fs.PathError{Op: "read", Path: "log.1", Err: err}
+			m.rename("log", "log.1")
+			m.create("log").write("b\n")
+			pass(time.Minute)
+			m.names["log"].write("c\n")
+		})
 	}
 }
 

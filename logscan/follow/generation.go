@@ -66,6 +66,16 @@ func (g *generation) differs(info fs.FileInfo) bool {
 	return err != nil || own.Size() != info.Size() || !own.ModTime().Equal(info.ModTime())
 }
 
+// holds reports whether the file of g contains its bytes, and returns its size.
+func (g *generation) holds() (size int64, ok bool, err error) {
+	info, err := g.file.Stat()
+	if err != nil || info.Size() < g.size {
+		return 0, false, err
+	}
+	ok, err = g.evidence().of(g.file)
+	return info.Size(), ok, err
+}
+
 // place returns the place up to which g was read.
 func (g *generation) place() place {
 	p := place{offset: g.pos, node: g.origin, at: g.time()}

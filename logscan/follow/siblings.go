@@ -52,24 +52,32 @@ func (s *sibling) take() file {
 // difference.
 type noted struct {
 	file
-	t *trail
+	t    *trail
+	name string
 }
 
 func (f noted) ReadAt(p []byte, off int64) (int, error) {
 	n, err := f.file.ReadAt(p, off)
-	f.t.note(noEOF(err))
+	if !f.t.skip[f.name] {
+		f.t.note(noEOF(err))
+	}
 	return n, err
+}
+
+// skipped turns the error of a file that was given up into errIrregular.
+func (t *trail) skipped(name string, err error) error {
+	if t.skip[name] {
+		return errIrregular
+	}
+	return err
 }
 
 func (t *trail) sibling(name, target string) (*sibling, error) {
 	f, err := t.l.fsys.Open(name)
 	if err != nil {
-		if t.skip[name] {
-			return nil, errIrregular
-		}
-		return nil, err
+		return nil, t.skipped(name, err)
 	}
-	s := &sibling{name: name, file: noted{f, t}}
+	s := &sibling{name: name, file: noted{f, t, name}}
 	head := make([]byte, tailSize)
 	n := 0
 	if s.info, err = f.Stat(); err == nil {
@@ -82,7 +90,7 @@ func (t *trail) sibling(name, target string) (*sibling, error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, err
+		return nil, t.skipped(name, err)
 	}
 	s.node, s.place.at = t.l.node(s.info), s.info.ModTime().UnixNano()
 	if s.packed = t.l.packer.packed(head[:n]) || n < 10 && packing.MatchString(name); s.packed { // being packed

@@ -141,17 +141,17 @@ func (c *change) prepare() {
 		case g.file == nil, g.packed:
 			continue
 		}
-		info, err := g.file.Stat()
-		if t.note(err); err != nil {
-			return
-		}
-		if info.Size() < g.size || g.pos > 0 && !t.within(g.place(), g.file) || g.pos == 0 && !t.within(g.mark, g.file) {
-			if g == c.x {
-				c.lost = append(c.lost, g)
-			}
+		size, ok, err := g.holds()
+		if errors.Is(err, errStale) || err != nil && t.tries >= maxTries { // if it is found, it is opened again
+			t.l.release(g)
+			c.lost = append(c.lost, g)
 			continue
 		}
-		c.stream(g, info.Size())
+		if t.note(err); err == nil && ok {
+			c.stream(g, size)
+		} else if err == nil && g == c.x {
+			c.lost = append(c.lost, g)
+		}
 	}
 	c.inPlace = c.x != nil && c.wasCut(c.x)
 	if c.y != nil && !c.y.packed {

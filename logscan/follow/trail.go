@@ -471,6 +471,9 @@ func (t *trail) forget(g *generation) {
 func (t *trail) lateReads() bool {
 	for i := 0; i < len(t.late) && !t.l.stopped; i++ {
 		g := t.late[i]
+		if g.file == nil { // the next look finds it
+			continue
+		}
 		over := time.Since(g.left) >= t.l.Linger
 		b, err := t.next(g, over)
 		if b != nil {
