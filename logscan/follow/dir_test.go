@@ -103,8 +103,14 @@ func TestDirWithFewOpenFiles(t *testing.T) {
 	}
 	got := map[string]int{}
 	n := 0
+	seen := make(chan bool, files) // all are found before the first rotation
 	go func() {
 		for round := range rounds {
+			for range files {
+				if round == 1 {
+					<-seen
+				}
+			}
 			for i := range files {
 				name := fmt.Sprintf("%s/%d.log", dir, i)
 				if f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err == nil {
@@ -139,7 +145,9 @@ func TestDirWithFewOpenFiles(t *testing.T) {
 			}
 			continue
 		}
-		got[string(rec.Line)]++
+		if got[string(rec.Line)]++; strings.HasPrefix(string(rec.Line), "line 0 ") {
+			seen <- true
+		}
 	}
 	for round := range rounds {
 		for i := range files {
