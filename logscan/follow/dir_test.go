@@ -159,6 +159,25 @@ func TestDirWithFewOpenFiles(t *testing.T) {
 	checkEqual(t, stats.Stats().Open, int64(0))
 }
 
+// No more than MaxOpen files at rest stay open, in addition to the file that is
+// read.
+func TestDirBoundsOpenFiles(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 50 {
+		put(t, fmt.Sprintf("%s/%d.log", dir, i), "line\n")
+	}
+	var stats follow.Counters
+	n := 0
+	d := follow.Dir{Match: []string{dir}, MaxOpen: 5, Follower: follow.Follower{StopAtEOF: true, Stats: &stats}}
+	for range d.Records(t.Context()) {
+		n++
+		if open := stats.Stats().Open; open > 6 {
+			t.Errorf("after %d records: got %d open files, want at most 6", n, open)
+		}
+	}
+	checkEqual(t, n, 50)
+}
+
 // 10,000 files at rest take at most 5 KiB each.
 func TestDirMemory(t *testing.T) {
 	if testing.Short() {

@@ -95,6 +95,60 @@ func TestRotation(t *testing.T) {
 	})
 }
 
+func TestRotationMeetsOtherChanges(t *testing.T) {
+	expect(t, follow.Follower{}, "a b c", 1, func(m *model, w *watched) { // the file is removed: others may be, too
+		m.create("log").write("a\n")
+		pass(poll)
+		m.remove("log")
+		m.create("log").write("b\n")
+		m.rename("log", "log.1")
+		m.create("log").write("c\n")
+	})
+	expect(t, follow.Follower{}, "a b c", 0, func(m *model, w *watched) { // a file has its name again
+		m.create("log").write("a\n")
+		pass(poll)
+		m.rename("log", "log.1")
+		m.create("log").write("b\n")
+		pass(time.Minute)
+		m.remove("log")
+		m.rename("log.1", "log")
+		m.names["log"].write("c\n")
+	})
+	expect(t, follow.Follower{}, "a b c", 0, func(m *model, w *watched) { // a file is being packed
+		m.create("log").write("a\n")
+		pass(poll)
+		m.rename("log", "log.2")
+		m.create("log").write("b\n")
+		m.copy("log", "log.1")
+		m.pack("log.1")
+		m.rename("log", "log.1")
+		m.create("log").write("c\n")
+	})
+}
+
+// After a restart, small numbers grow if the times of the files show it.
+func TestNumbersThatGrow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel()
+		m.create("log").write("a\n")
+		f := follow.Follower{Path: "log"}.On(m)
+		w := watch(t, f)
+		pass(poll)
+		w.stop()
+		m.remove("log")
+		for i := range 4 {
+			m.create(fmt.Sprintf("log.%d", i+1)).write(fmt.Sprintf("%d\n", i))
+		}
+		m.create("log").write("b\n")
+		f.From = &w.last
+		w = watch(t, f)
+		pass(poll)
+		w.stop()
+		checkEqual(t, w.lines, []string{"0", "1", "2", "3", "b"})
+		checkEqual(t, w.gaps, 1)
+	})
+}
+
 func TestTruncation(t *testing.T) {
 	expect(t, follow.Follower{}, "first second x", 1, func(m *model, w *watched) {
 		n := m.create("log")
