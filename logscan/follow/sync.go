@@ -142,7 +142,7 @@ func (c *change) prepare() {
 			continue
 		}
 		size, ok, err := g.holds()
-		if errors.Is(err, errStale) || err != nil && t.tries >= maxTries { // if it is found, it is opened again
+		if err != nil && t.tries >= maxTries { // if it is found, it is opened again
 			t.l.release(g)
 			c.lost = append(c.lost, g)
 			continue
