@@ -180,7 +180,7 @@ func TestDirBoundsOpenFiles(t *testing.T) {
 
 // 10,000 files at rest take at most 5 KiB each.
 func TestDirMemory(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		t.Skip("writes 10,000 files")
 	}
 	dir := t.TempDir()
