@@ -50,15 +50,16 @@ type world struct {
 	born    int // files created, and at the latest checkpoint
 	known   int
 
-	lines   []line
-	looks   int // rounds in which the follower has looked at everything
-	faulted bool
-	churned bool // a name has changed since the last look
-	faults  int
-	fault   error
-	quiet   time.Time // when the events have ended
-	budget  int       // events left
-	cancel  context.CancelFunc
+	lines     []line
+	looks     int // rounds in which the follower has looked at everything
+	faulted   bool
+	restarted bool
+	churned   bool // a name has changed since the last look
+	faults    int
+	fault     error
+	quiet     time.Time // when the events have ended
+	budget    int       // events left
+	cancel    context.CancelFunc
 }
 
 type line struct {
@@ -70,7 +71,8 @@ type line struct {
 	allowed int  // deliveries that may be repeated
 	waived  bool // not owed
 	born    int  // number of its file
-	killed  bool // not delivered before a kill
+	killed  bool // not delivered before a kill, and gone at the next look
+	unknown bool // the checkpoint does not know its file
 	text    string
 }
 
@@ -489,6 +491,11 @@ func (w *world) onFault(op string) error {
 
 func (w *world) onPause() {
 	if !w.faulted && !w.churned { // nothing was renamed while the follower looked
+		for i := range w.lines { // lines that are still there are owed
+			l := &w.lines[i]
+			l.killed = l.killed && (l.gone >= 0 || !w.restarted)
+		}
+		w.restarted = false
 		w.looks++
 	}
 	w.faulted, w.churned = false, false
@@ -627,7 +634,9 @@ func simulate(t *testing.T, seed uint64, broken func(follow.Follower) follow.Fol
 			w.lines[i].allowed++
 		}
 		for i := range w.lines {
-			w.lines[i].killed = w.lines[i].killed || w.lines[i].got == 0
+			l := &w.lines[i]
+			l.killed = l.killed || l.got == 0
+			l.unknown = l.unknown || l.got == 0 && l.born > w.known
 		}
 		after = 0
 		w.faulted = true
@@ -638,11 +647,7 @@ func simulate(t *testing.T, seed uint64, broken func(follow.Follower) follow.Fol
 				w.event()
 			}()
 		}
-		for i := range w.lines { // what is still there is owed
-			l := &w.lines[i]
-			l.killed = l.killed && l.gone >= 0
-			l.waived = l.waived || l.killed && l.born > w.known // the checkpoint does not know its file
-		}
+		w.restarted = true
 		for _, n := range w.names { // documented: a gap is told, and these lines may come again
 			for _, i := range n.short {
 				w.lines[i].allowed++
@@ -657,8 +662,8 @@ func simulate(t *testing.T, seed uint64, broken func(follow.Follower) follow.Fol
 		if l.got > 0 || l.waived {
 			continue
 		}
-		if l.killed && after > 0 {
-			continue // removed while nothing was running, and told
+		if l.killed && (after > 0 || l.unknown) {
+			continue // removed before the first look, and told or not known
 		}
 		if l.gone < 0 || l.gone-l.written >= 2 {
 			return fmt.Sprintf("line %d was lost: written at look %d, gone at %d, now %d", i, l.written, l.gone, w.looks)

@@ -35,7 +35,8 @@ type change struct {
 	missed  []*sibling                 // to be read
 	kept    []place                    // known from now on
 	still   map[int]bool               // indexes of known that were found
-	seen    map[node]bool              // a file may be renamed to a name that is opened later
+	seen    map[node]string            // the names under which files were opened
+	twice   map[string]node            // names of files that were opened under another, too
 	oldest  int64                      // files with an earlier time are older than the checkpoint
 	streams []*generation              // whose files are open
 	ends    []place                    // of streams
@@ -47,7 +48,7 @@ type change struct {
 func (t *trail) sync() error {
 	t.noted = nil
 	c := &change{
-		t: t, began: time.Now(), x: t.cur, still: map[int]bool{}, seen: map[node]bool{},
+		t: t, began: time.Now(), x: t.cur, still: map[int]bool{}, seen: map[node]string{}, twice: map[string]node{},
 		exact: map[*generation]*sibling{}, copies: map[*generation][]*sibling{},
 	}
 	defer c.close()
@@ -99,6 +100,11 @@ func (c *change) stable(names []string) error {
 	again, err := c.names()
 	if err != nil {
 		return err
+	}
+	for name, n := range c.twice {
+		if info, err := t.l.fsys.Stat(name); err != nil || !t.l.node(info).is(n) {
+			return errUnstable
+		}
 	}
 	info, err := t.l.fsys.Stat(t.path)
 	absent := errors.Is(err, fs.ErrNotExist)
@@ -177,10 +183,14 @@ func (c *change) stream(g *generation, size int64) {
 // classify decides whether s is read. It reports whether s stays open.
 func (c *change) classify(s *sibling) (keep bool) {
 	t, x := c.t, c.x
-	if s.foreign || c.y != nil && s.name == c.target || s.numbered() && (c.y != nil && s.is(c.y.node) || c.seen[s.node]) {
+	if s.foreign || c.y != nil && s.name == c.target || s.numbered() && c.y != nil && s.is(c.y.node) {
 		return false
 	}
-	c.seen[s.node] = true
+	if name := c.seen[s.node]; name != "" && s.numbered() { // renamed meanwhile, or a second link
+		c.twice[name] = s.node
+		return false
+	}
+	c.seen[s.node] = s.name
 	if !t.begun && t.from == nil {
 		if keep = !t.l.Since.IsZero() && !s.source && !s.info.ModTime().Before(t.l.Since); keep {
 			c.missed = append(c.missed, s)
