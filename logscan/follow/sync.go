@@ -389,6 +389,9 @@ func (c *change) apply(back *generation) {
 			c.find(g, now)
 		}
 	}
+	if same {
+		c.name = "" // a copy of x is the newest file, not the oldest
+	}
 	c.order()
 	for _, s := range c.missed {
 		g := t.adopt(s)
