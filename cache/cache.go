@@ -24,6 +24,9 @@ type Cache[K comparable, V any] struct {
 	shift   int            // the logarithm of that number
 	lookups counters
 	errs    *Cache[K, error] // the remembered errors, or nil; see shard.detach
+	duel    *duel            // selects the rule of Adaptive; nil in a cache with a fixed rule
+	fixed   rule             // that rule
+	shadow  bool             // of a duel
 
 	_      [64]byte // the fields above are only read
 	budget budget
@@ -44,14 +47,20 @@ func New[K comparable, V any](config Config[K, V]) *Cache[K, V] {
 		panic(err)
 	}
 	shards := 1
-	for config.Eviction != LRU && shards < 4*runtime.GOMAXPROCS(0) && (config.Capacity == 0 || config.Capacity >= 2*shards*shardEntries) {
+	for config.Eviction != LRU && config.Weigh == nil && shards < 4*runtime.GOMAXPROCS(0) && config.Capacity >= 2*shards*shardEntries {
 		shards *= 2
 	}
-	return newCache(config, shards)
+	c := newCache(config, shards, frequent)
+	if config.Eviction == Adaptive {
+		c.duel = new(duel)
+		c.duel.reset()
+	}
+	return c
 }
 
-// newCache returns a cache with this number of shards, a power of two.
-func newCache[K comparable, V any](config Config[K, V], shards int) *Cache[K, V] {
+// newCache returns a cache with this number of shards, a power of two, and this
+// rule.
+func newCache[K comparable, V any](config Config[K, V], shards int, fixed rule) *Cache[K, V] {
 	config.TTL = cmp.Or(config.TTL, NoExpiry)
 	c := &Cache[K, V]{
 		config:  config,
@@ -62,6 +71,7 @@ func newCache[K comparable, V any](config Config[K, V], shards int) *Cache[K, V]
 		lookups: newCounters(),
 		shards:  make([]shard[K, V], shards),
 		shift:   bits.Len(uint(shards)) - 1,
+		fixed:   fixed,
 	}
 	for i := range c.shards {
 		c.shards[i].cache = c
@@ -70,7 +80,7 @@ func newCache[K comparable, V any](config Config[K, V], shards int) *Cache[K, V]
 	c.budget.capacity.Store(cmp.Or(int64(config.Capacity), math.MaxInt64))
 	c.budget.maxWeight.Store(int64(config.MaxWeight))
 	if config.ErrorTTL != nil {
-		c.errs = newCache(Config[K, error]{Capacity: cmp.Or(config.Capacity, maxErrors), Eviction: LRU}, 1)
+		c.errs = newCache(Config[K, error]{Capacity: cmp.Or(config.Capacity, maxErrors), Eviction: LRU}, 1, frequent)
 	}
 	return c
 }
@@ -106,8 +116,22 @@ func (c *Cache[K, V]) get(k K) *node[K, V] {
 		return nil
 	}
 	c.count(true)
-	n.warm()
+	first := n.warm()
+	if d := c.duel; d != nil && d.sampled(hash) {
+		d.hit(hash, n.weight())
+	}
+	if first && c.rule() != frequent {
+		s.touch(n)
+	}
 	return n
+}
+
+// rule returns the rule of evictions in force.
+func (c *Cache[K, V]) rule() rule {
+	if c.duel == nil {
+		return c.fixed
+	}
+	return rule(c.duel.rule.Load())
 }
 
 // getLRU is get for a cache whose order changes with each lookup.
@@ -324,6 +348,9 @@ func (c *Cache[K, V]) Resize(capacity int) {
 		panic("cache: Resize: capacity less than 1")
 	}
 	c.budget.capacity.Store(int64(capacity))
+	if c.duel != nil {
+		c.duel.reset()
+	}
 	var gone departed[K, V]
 	for c.budget.entries.Load() > c.budget.capacity.Load() {
 		c.evictElsewhere(nil, &gone)

@@ -83,6 +83,31 @@ func (s *shard[K, V]) expireSome(gone *departed[K, V]) (next int64, more bool) {
 	return 0, true
 }
 
+// expireOne removes a dead entry, if there is any except keep. It reports
+// whether it did.
+func (s *shard[K, V]) expireOne(keep *node[K, V], gone *departed[K, V]) bool {
+	for len(s.schedule) > 0 {
+		n := s.schedule[0]
+		if n == keep || n.attrs.due > s.cache.now() {
+			return false
+		}
+		if s.cache.age(n) == dead {
+			s.remove(n, CauseExpired, gone)
+			return true
+		}
+		n.attrs.due = add(n.attrs.end(0), s.cache.config.StaleIfError)
+		heap.Fix(&s.schedule, 0)
+	}
+	return false
+}
+
+// overdue reports whether entries of several shards have expired, as far as the
+// timer knows, and are not removed yet.
+func (c *Cache[K, V]) overdue() bool {
+	armed := c.armed.Load()
+	return len(c.shards) > 1 && armed != 0 && armed <= c.now()
+}
+
 // Expire removes all expired entries, except stale entries that StaleIfError
 // keeps. It returns the number of removed entries. Programs need not call
 // Expire: the cache removes each entry soon after it has expired.
@@ -107,6 +132,15 @@ func (c *Cache[K, V]) expire() (removed int, next int64) {
 		}
 	}
 	return removed, next
+}
+
+// sweep removes the dead entries of all shards.
+func (c *Cache[K, V]) sweep(gone *departed[K, V]) {
+	for i := range c.shards {
+		for more := true; more; {
+			_, more = c.shards[i].expireSome(gone)
+		}
+	}
 }
 
 // A pending timer may be late for a new entry by a slack-th of the delay that

@@ -14,7 +14,23 @@ const (
 
 // NewSharded is New with a given number of shards, a power of two.
 func NewSharded[K comparable, V any](config Config[K, V], shards int) *Cache[K, V] {
-	return newCache(config, shards)
+	return newCache(config, shards, frequent)
+}
+
+// Rules is the number of rules that NewRuled knows.
+const Rules = int(rules)
+
+// NewRuled returns a cache of one shard that always follows the same rule.
+func NewRuled[K comparable, V any](config Config[K, V], r int) *Cache[K, V] {
+	return newCache(config, 1, rule(r))
+}
+
+// Rule returns the rule in force, and the number of entries of a shadow.
+func (c *Cache[K, V]) Rule() (r, shadow int) {
+	if c.duel == nil || c.duel.shadows[0] == nil {
+		return int(c.rule()), 0
+	}
+	return int(c.rule()), c.duel.shadows[0].Len()
 }
 
 // SetRandom replaces the source of jitter.

@@ -25,6 +25,8 @@ func (h *hasher[K]) hash(k K) uint64 {
 		return h.fold(k)
 	case int:
 		return h.fold(uint64(k))
+	case uint32:
+		return h.fold(uint64(k))
 	case string:
 		return maphash.String(h.seed, k)
 	}

@@ -42,12 +42,16 @@ const (
 	past  = 0 // the deadline of a value that had expired before it was stored
 )
 
-// warm counts a use. If the entry is hot already, warm only reads it, so that
+// warm counts a use, and reports whether it is the first since the entry was
+// last cooled. If the entry is hot already, warm only reads it, so that
 // processors can share its cache line.
-func (n *node[K, V]) warm() {
-	if x := n.meta.Load(); x&heatMask < heatMask {
-		n.meta.CompareAndSwap(x, x+1) // fails if another reader has just counted a use
+func (n *node[K, V]) warm() (first bool) {
+	x := n.meta.Load()
+	if x&heatMask == heatMask {
+		return false
 	}
+	// The swap fails if another reader has just counted a use.
+	return n.meta.CompareAndSwap(x, x+1) && x&heatMask == 0
 }
 
 func (n *node[K, V]) heat() uint32 { return n.meta.Load() & heatMask }
