@@ -7,7 +7,6 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"runtime"
-	"sync/atomic"
 	"time"
 )
 
@@ -30,7 +29,7 @@ type Cache[K comparable, V any] struct {
 
 	_      [64]byte // the fields above are only read
 	budget budget
-	armed  atomic.Int64 // the instant of the timer that removes expired entries, or 0
+	alarm  alarm // removes expired entries
 }
 
 // A shard with this many entries evicts nearly the same entries as an

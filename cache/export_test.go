@@ -149,3 +149,22 @@ func (t *Table) Delete(hash uint32, k int) {
 		t.table.remove(n)
 	}
 }
+
+// Spread returns the numbers of entries of the smallest and of the largest
+// shard, and the longest search for an entry, in buckets.
+func (c *Cache[K, V]) Spread() (least, most, longest int) {
+	least = c.Len()
+	for i := range c.shards {
+		s := &c.shards[i]
+		t := s.table.Load()
+		least, most = min(least, t.len), max(most, t.len)
+		for _, n := range s.queues.all() {
+			at, buckets := t.home(n.hash), 1
+			for t.buckets[at].slot(n) == slots {
+				at, buckets = t.next(at), buckets+1
+			}
+			longest = max(longest, buckets)
+		}
+	}
+	return least, most, longest
+}

@@ -137,8 +137,9 @@ func (c *Cache[K, V]) use(n *node[K, V]) bool {
 }
 
 // now returns the time since the cache was created. It reads the monotonic
-// clock, so a jump of the wall clock expires no entry.
-func (c *Cache[K, V]) now() int64 { return int64(time.Since(c.epoch)) }
+// clock, so a jump of the wall clock expires no entry. It is 0 within a bubble
+// of testing/synctest, whose clock is behind, if the cache was created outside.
+func (c *Cache[K, V]) now() int64 { return max(0, int64(time.Since(c.epoch))) }
 
 // add returns t + d, or never if that overflows. Neither is negative.
 func add(t int64, d time.Duration) int64 {

@@ -1,0 +1,67 @@
+package cache_test
+
+import (
+	"flag"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redoubt-go/redoubt/cache"
+)
+
+// large selects the large sizes of the tests of memory.
+var large = flag.Bool("large", false, "run the tests of memory with 10 million entries")
+
+// heapSize returns the bytes and the objects of the heap.
+func heapSize() (bytes, objects int64) {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc), int64(m.HeapObjects)
+}
+
+// Entries of short lifetimes beside an entry of a long one leave nothing
+// behind, in particular no timers. Oracle: the objects of the heap.
+func TestShortLifetimesLeaveNothingBehind(t *testing.T) {
+	n := 5000
+	if *large {
+		n = 200_000
+	}
+	synctest.Test(t, func(t *testing.T) {
+		c := cache.New(cache.Config[int, int]{Capacity: 100})
+		c.SetTTL(-1, 1, 24*time.Hour)
+		_, before := heapSize()
+		for i := range n {
+			c.SetTTL(i%7, i, 5*time.Millisecond)
+			time.Sleep(20 * time.Millisecond)
+		}
+		_, after := heapSize()
+		if c.Len() != 1 || after > before+200 {
+			t.Errorf("Len() = %d, and %d more objects than before, want 1 and about 0", c.Len(), after-before)
+		}
+	})
+}
+
+// A cache created outside of a bubble of synctest can be used inside, and the
+// reverse, without a timer of the wrong side.
+func TestTimersStayOnTheirSideOfABubble(t *testing.T) {
+	outside := cache.New(cache.Config[int, int]{Capacity: 100, TTL: 5 * time.Millisecond})
+	var inside *cache.Cache[int, int]
+	synctest.Test(t, func(*testing.T) {
+		inside = cache.New(cache.Config[int, int]{Capacity: 100, TTL: time.Hour})
+		inside.Set(1, 1)
+		outside.Set(1, 1)
+	})
+	inside.SetTTL(2, 2, time.Millisecond) // must not end the program
+	outside.Set(2, 2)
+	for deadline := time.Now().Add(10 * time.Second); outside.Len() > 0; {
+		if time.Now().After(deadline) {
+			t.Fatalf("Len() = %d after the lifetime, want 0", outside.Len())
+		}
+		time.Sleep(time.Millisecond)
+		outside.Set(3, 3)
+		outside.Delete(3)
+	}
+}
