@@ -52,13 +52,17 @@ func distinctHashes[K comparable](key func(int) K) int {
 // of a random distribution, and the longest search in such a table.
 func TestHashSpreadsSequentialKeys(t *testing.T) {
 	const n, shards = 10_000, 16
+	seeds := 30
+	if *large {
+		seeds = 300
+	}
 	for name, key := range map[string]func(i int) uint64{
 		"sequential": func(i int) uint64 { return uint64(i) },
 		"strided":    func(i int) uint64 { return uint64(i) << 20 },
 		"descending": func(i int) uint64 { return -uint64(i) },
 		"floats":     func(i int) uint64 { return math.Float64bits(float64(i)) },
 	} {
-		for range 300 {
+		for range seeds {
 			c := cache.NewSharded(cache.Config[uint64, int]{Capacity: n}, shards)
 			for i := range n {
 				c.Set(key(i), i)

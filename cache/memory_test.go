@@ -65,3 +65,51 @@ func TestTimersStayOnTheirSideOfABubble(t *testing.T) {
 		outside.Delete(3)
 	}
 }
+
+// A cache that has shrunk gives its memory back. Oracle: a new cache with the
+// same entries.
+func TestShrunkCacheGivesMemoryBack(t *testing.T) {
+	n := 100_000
+	if *large {
+		n = 10_000_000
+	}
+	fill := func(ttl time.Duration) *cache.Cache[int, int] {
+		c := cache.New(cache.Config[int, int]{Capacity: n})
+		for i := range n {
+			c.SetTTL(i, i, ttl)
+		}
+		return c
+	}
+	for name, shrink := range map[string]func() *cache.Cache[int, int]{
+		"Resize": func() *cache.Cache[int, int] {
+			c := fill(cache.NoExpiry)
+			c.Resize(100)
+			return c
+		},
+		"Delete": func() *cache.Cache[int, int] {
+			c := fill(time.Hour)
+			for i := range n - 100 {
+				c.Delete(i)
+			}
+			return c
+		},
+		"expiry": func() *cache.Cache[int, int] {
+			c := fill(time.Millisecond)
+			for c.Len() > 0 {
+				time.Sleep(time.Millisecond)
+			}
+			return c
+		},
+	} {
+		before, _ := heapSize()
+		c := shrink()
+		after, _ := heapSize()
+		if kept := after - before; kept > 200_000+int64(n)/2 {
+			t.Errorf("%s: %d entries of %d keep %d bytes", name, c.Len(), n, kept)
+		}
+		if problem := c.Check(); problem != "" {
+			t.Error(problem)
+		}
+		runtime.KeepAlive(c)
+	}
+}

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -252,8 +253,14 @@ func (s *shard[K, V]) remove(n *node[K, V], cause Cause, gone *departed[K, V]) {
 // drop removes n, which is in no queue any more, from the table and the
 // schedule. The caller gives back its place in the budget.
 func (s *shard[K, V]) drop(n *node[K, V], cause Cause, gone *departed[K, V]) {
-	s.table.Load().remove(n)
+	t := s.table.Load()
+	t.remove(n)
 	s.schedule.remove(n)
+	if t.sparse() {
+		s.table.Store(t.grown(2 * t.len))
+		s.schedule = slices.Clone(s.schedule)
+		s.queues.sketch.shrink(t.len)
+	}
 	s.depart(n, cause, gone)
 }
 
