@@ -11,10 +11,10 @@ import (
 // rule of the cache.
 //
 // For each rule a shadow, a small cache without values, follows a sample of the
-// keys: keys whose hashes have certain bits 0. If one key in 2^n takes part and
-// the shadow has the size of the cache divided by 2^n, it hits nearly as often
-// as the cache would (Waldspurger and others, 2017). A shadow has at most 512
-// entries. So its memory and time do not grow with the cache.
+// keys: keys whose hashes have certain bits 0. One key in 2^n takes part, and
+// the shadow has the size of the cache divided by 2^n. It hits nearly as often
+// as the cache would (Waldspurger and others, 2017). The size of a shadow is
+// bounded, so its memory and time do not grow with the cache.
 //
 // Each shadow has a lead over the shadow of the rule in force: the hits that it
 // had and the other had not, minus the reverse, never below 0. When a lead
@@ -45,7 +45,7 @@ type duel struct {
 const (
 	duelPart    = 16  // the part of the entries that take part
 	duelLeast   = 64  // but at least so many entries, if there are
-	duelMost    = 512 // and at most so many
+	duelMost    = 512 // and at most twice as many
 	leadPart    = 10  // the least threshold, as a part of the entries of a shadow
 	leadLeast   = 8
 	leadFirst   = 4 // the first threshold, as a multiple of the least

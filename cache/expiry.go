@@ -149,8 +149,8 @@ func (c *Cache[K, V]) sweep(gone *departed[K, V]) {
 // after another.
 const minDelay = time.Millisecond
 
-// An alarm is the timer of a cache. There is at most one. It does not keep the
-// cache from being collected.
+// An alarm is the timer of a cache. A cache has at most one alarm, which
+// does not keep the cache from being collected.
 type alarm struct {
 	due   atomic.Int64 // the instant for which timer is set, or 0
 	mu    sync.Mutex   // guards timer and changes of due

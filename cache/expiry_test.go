@@ -512,7 +512,8 @@ func TestExpiryEqualsSortedSlice(t *testing.T) {
 // the timer is late. Oracle: the lifetimes.
 func TestExpiredEntriesMakeRoomFirst(t *testing.T) {
 	for _, config := range []cache.Config[int, int]{
-		{Capacity: 1000}, {Capacity: 1000, Eviction: cache.LRU},
+		{Capacity: 1000},
+		{Capacity: 1000, Eviction: cache.LRU},
 		{MaxWeight: 1000, Weigh: func(int, int) uint32 { return 1 }},
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -22,8 +22,8 @@ const (
 // With Adaptive, new entries are in window, and entries that have proved
 // useful are in main. Both queues are first in, first out, with a second
 // chance: a use heats an entry, and an eviction that finds a hot entry cools it
-// and puts it back in front. Queues follow one of three rules at a time; see
-// duel.
+// and puts it back in front. Queues follow the rule that duel
+// selects, of three:
 //
 //   - frequent: the oldest cold entry of the window is the candidate for the
 //     main queue. It must displace the victim, the oldest cold entry there, and
@@ -237,8 +237,8 @@ func (q *queues[K, V]) choose(incoming int64) *node[K, V] {
 	return q.leave(victim, true)
 }
 
-// contest evicts an entry by the frequent rule. It promotes candidates while the
-// window is heavy enough without them. Then there are four cases:
+// contest evicts an entry by the frequent rule. It promotes candidates while
+// the window is heavy enough without them. Then there are four cases:
 //
 //	the window is shorter than its target    the victim leaves
 //	the main queue is empty                  the candidate leaves
@@ -286,8 +286,8 @@ func (q *queues[K, V]) mean() float64 {
 }
 
 // cold returns the oldest cold entry of the queue, or nil if the queue is
-// empty. It puts hot entries back in front. After a limit of them it returns the
-// next entry and reports that it is hot.
+// empty. It puts hot entries back in front. After a limit of them it returns
+// the next entry and reports that it is hot.
 //
 // With balanced and recent, an entry that was used once is cold, because that
 // use has moved it. Hot entries of the window then go where the rule moves
@@ -328,8 +328,8 @@ func (q *queues[K, V]) cold(l *list[K, V]) (n *node[K, V], hot bool) {
 // candidate wins once in four times, so that an attacker cannot freeze the
 // queue. The price is the estimate of the victim, times the square root of the
 // ratio of the weights. Times the ratio itself would be the price per byte; the
-// root is a compromise between hits and bytes. No price exceeds what a key can
-// reach: the heaviest candidate has a chance if it is frequent.
+// root is a compromise between hits and bytes. No price exceeds the largest
+// estimate: the heaviest candidate has a chance if it is frequent.
 func (q *queues[K, V]) admits(candidate, victim *node[K, V]) bool {
 	mine, price := q.sketch.estimate(candidate.hash), q.sketch.estimate(victim.hash)
 	if wc, wv := candidate.weight(), victim.weight(); wc > wv {

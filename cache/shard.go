@@ -104,7 +104,7 @@ func (s *shard[K, V]) incoming(n *node[K, V]) int64 {
 	return int64(n.weight())
 }
 
-// learn tells the policy of the insertion of n.
+// learn records the insertion of n for the policy.
 func (s *shard[K, V]) learn(n *node[K, V]) {
 	c := s.cache
 	if d := c.duel; d != nil {

@@ -1,11 +1,11 @@
 // Command policies compares the hit ratios of eviction policies: the cache of
-// redoubt, otter, and LRU, ARC and S3-FIFO, which are written anew here.
+// redoubt, otter, and implementations of LRU, ARC and S3-FIFO of its own.
 //
 // It replays generated traces, and the recorded traces in the folder that the
 // environment variable REDOUBT_TRACES names: files *.u64.gz of little-endian
-// uint64 keys, one per request. A miss inserts the key. The regret of a policy
-// at a point, a trace with a capacity, is the number of percentage points by
-// which it is below the best of LRU, ARC and S3-FIFO.
+// uint64 keys, one per request. A miss inserts the key. A point is a trace
+// with a capacity. The regret of a policy at a point is the difference of its
+// hits to the best of LRU, ARC and S3-FIFO, in percentage points.
 //
 //	go run ./cache/policies -svg ../../docs/cache-regret.svg
 //

@@ -110,8 +110,8 @@ func zipf(r *rand.Rand, s float64, span int) func() uint64 {
 	return rand.NewZipf(r, s, 1, uint64(span-1)).Uint64
 }
 
-// generators are traces that real ones mix, and that break one policy or another.
-// Their lengths are relative to the capacity.
+// generators are traces that real ones mix, and that break one policy or
+// another. Their lengths are relative to the capacity.
 func generators() []generator {
 	var gs []generator
 	add := func(name string, mk func(c, n int, r *rand.Rand) func(i int) uint64) {
