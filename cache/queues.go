@@ -21,9 +21,9 @@ const (
 //
 // With Adaptive, new entries are in window, and entries that have proved
 // useful are in main. Both queues are first in, first out, with a second
-// chance: a use heats an entry, and an eviction that finds a hot entry cools it
-// and puts it back in front. Queues follow the rule that duel
-// selects, of three:
+// chance. A use heats an entry. An eviction that finds a hot entry cools it and
+// puts it back in front. The queues follow one rule at a time, which duel
+// selects:
 //
 //   - frequent: the oldest cold entry of the window is the candidate for the
 //     main queue. It must displace the victim, the oldest cold entry there, and

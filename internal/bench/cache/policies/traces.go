@@ -113,22 +113,35 @@ func zipf(r *rand.Rand, s float64, span int) func() uint64 {
 // generators are traces that real ones mix, and that break one policy or
 // another. Their lengths are relative to the capacity.
 func generators() []generator {
-	var gs []generator
-	add := func(name string, mk func(c, n int, r *rand.Rand) func(i int) uint64) {
-		gs = append(gs, generator{name, mk})
-	}
+	var gs collection
+	gs.popular()
+	gs.twice()
+	gs.pinned()
+	gs.phases()
+	gs.mixtures()
+	return gs
+}
+
+type collection []generator
+
+func (gs *collection) add(name string, mk func(c, n int, r *rand.Rand) func(i int) uint64) {
+	*gs = append(*gs, generator{name, mk})
+}
+
+// popular adds popularity, loops and scans that turn back.
+func (gs *collection) popular() {
 	for _, s := range []float64{1.01, 1.3} {
-		add(fmt.Sprint("zipf", s), func(c, n int, r *rand.Rand) func(int) uint64 {
+		gs.add(fmt.Sprint("zipf", s), func(c, n int, r *rand.Rand) func(int) uint64 {
 			z := zipf(r, s, 20*c)
 			return func(int) uint64 { return z() }
 		})
 	}
 	for _, f := range []float64{1.1, 1.5, 3} {
-		add(fmt.Sprint("loop", f), func(c, n int, r *rand.Rand) func(int) uint64 {
+		gs.add(fmt.Sprint("loop", f), func(c, n int, r *rand.Rand) func(int) uint64 {
 			l := int(f * float64(c))
 			return func(i int) uint64 { return uint64(i % l) }
 		})
-		add(fmt.Sprint("zigzag", f), func(c, n int, r *rand.Rand) func(int) uint64 {
+		gs.add(fmt.Sprint("zigzag", f), func(c, n int, r *rand.Rand) func(int) uint64 {
 			l := int(f * float64(c))
 			return func(i int) uint64 {
 				j := i % (2*l - 2)
@@ -139,8 +152,12 @@ func generators() []generator {
 			}
 		})
 	}
+}
+
+// twice adds keys that are used twice, at several distances.
+func (gs *collection) twice() {
 	for _, d := range []float64{0.05, 0.3, 0.6, 0.9, 1.2} { // distance in accesses: half are new
-		add(fmt.Sprint("twice", d), func(c, n int, r *rand.Rand) func(int) uint64 {
+		gs.add(fmt.Sprint("twice", d), func(c, n int, r *rand.Rand) func(int) uint64 {
 			dist := int(d * float64(c))
 			return func(i int) uint64 {
 				if i%2 == 0 {
@@ -150,7 +167,7 @@ func generators() []generator {
 			}
 		})
 	}
-	add("twicemixed", func(c, n int, r *rand.Rand) func(int) uint64 { // distance uniform to 1.5 cap
+	gs.add("twicemixed", func(c, n int, r *rand.Rand) func(int) uint64 { // distance uniform to 1.5 cap
 		pend := map[int]uint64{}
 		next := uint64(0)
 		return func(i int) uint64 {
@@ -167,7 +184,7 @@ func generators() []generator {
 			return next
 		}
 	})
-	add("twicezipf", func(c, n int, r *rand.Rand) func(int) uint64 {
+	gs.add("twicezipf", func(c, n int, r *rand.Rand) func(int) uint64 {
 		z := zipf(r, 1.1, 5*c)
 		dist := int(.5 * float64(c))
 		return func(i int) uint64 {
@@ -180,9 +197,13 @@ func generators() []generator {
 			return z()
 		}
 	})
+}
+
+// pinned adds wide sets of popular keys among keys that are used once.
+func (gs *collection) pinned() {
 	for _, w := range []float64{0.5, 0.8, 0.95} {
 		for _, share := range []float64{0.3, 0.7} { // share of requests to the pinned set
-			add(fmt.Sprintf("widepin%g/%g", w, share), func(c, n int, r *rand.Rand) func(int) uint64 {
+			gs.add(fmt.Sprintf("widepin%g/%g", w, share), func(c, n int, r *rand.Rand) func(int) uint64 {
 				set := int(w * float64(c))
 				return func(i int) uint64 {
 					if r.Float64() < share {
@@ -193,7 +214,7 @@ func generators() []generator {
 			})
 		}
 	}
-	add("widepinshift", func(c, n int, r *rand.Rand) func(int) uint64 {
+	gs.add("widepinshift", func(c, n int, r *rand.Rand) func(int) uint64 {
 		set := int(0.8 * float64(c))
 		return func(i int) uint64 {
 			ph := uint64(i * 5 / n)
@@ -203,15 +224,19 @@ func generators() []generator {
 			return uint64(i) + 1<<32
 		}
 	})
+}
+
+// phases adds workloads that change after some capacities.
+func (gs *collection) phases() {
 	for _, l := range []int{3, 10, 40} { // phase length in capacities
-		add(fmt.Sprint("phases", l), func(c, n int, r *rand.Rand) func(int) uint64 {
+		gs.add(fmt.Sprint("phases", l), func(c, n int, r *rand.Rand) func(int) uint64 {
 			z := zipf(r, 1.05, 5*c)
 			return func(i int) uint64 { return z() + uint64(i/(l*c))<<32 }
 		})
-		add(fmt.Sprint("workset", l), func(c, n int, r *rand.Rand) func(int) uint64 { // uniform on 0.9 cap, changing
+		gs.add(fmt.Sprint("workset", l), func(c, n int, r *rand.Rand) func(int) uint64 { // uniform on 0.9 cap, changing
 			return func(i int) uint64 { return uint64(r.IntN(c*9/10)) + uint64(i/(l*c))<<32 }
 		})
-		add(fmt.Sprint("flip", l), func(c, n int, r *rand.Rand) func(int) uint64 { // loop and recency by turns
+		gs.add(fmt.Sprint("flip", l), func(c, n int, r *rand.Rand) func(int) uint64 { // loop and recency by turns
 			return func(i int) uint64 {
 				if i/(l*c)%2 == 0 {
 					return uint64(i % (c * 5 / 4))
@@ -219,7 +244,7 @@ func generators() []generator {
 				return uint64(i-r.IntN(c/2)) + 1<<32
 			}
 		})
-		add(fmt.Sprint("flipzipf", l), func(c, n int, r *rand.Rand) func(int) uint64 { // zipf and recency by turns
+		gs.add(fmt.Sprint("flipzipf", l), func(c, n int, r *rand.Rand) func(int) uint64 { // zipf and recency by turns
 			z := zipf(r, 1.05, 5*c)
 			return func(i int) uint64 {
 				if i/(l*c)%2 == 0 {
@@ -229,16 +254,20 @@ func generators() []generator {
 			}
 		})
 	}
+}
+
+// mixtures adds recent keys, beats of fixed periods, and mixtures.
+func (gs *collection) mixtures() {
 	for _, w := range []float64{0.1, 0.5, 0.9} {
-		add(fmt.Sprint("recent", w), func(c, n int, r *rand.Rand) func(int) uint64 {
+		gs.add(fmt.Sprint("recent", w), func(c, n int, r *rand.Rand) func(int) uint64 {
 			return func(i int) uint64 { return uint64(i/2-r.IntN(1+int(w*float64(c)))) & (1<<40 - 1) }
 		})
 	}
-	add("drift", func(c, n int, r *rand.Rand) func(int) uint64 { // popularity that moves on
+	gs.add("drift", func(c, n int, r *rand.Rand) func(int) uint64 { // popularity that moves on
 		z := zipf(r, 1.05, 5*c)
 		return func(i int) uint64 { return z() + uint64(i/20) }
 	})
-	add("metronome", func(c, n int, r *rand.Rand) func(int) uint64 { // keys with fixed periods: c/4 of period c, c of 4c, rest of 16c
+	gs.add("metronome", func(c, n int, r *rand.Rand) func(int) uint64 { // keys with fixed periods: c/4 of period c, c of 4c, rest of 16c
 		return func(i int) uint64 {
 			switch i % 4 {
 			case 0, 1:
@@ -249,7 +278,7 @@ func generators() []generator {
 			return uint64(i/4)%uint64(4*c) + 1<<33
 		}
 	})
-	add("metronome2", func(c, n int, r *rand.Rand) func(int) uint64 { // a slow beat in a stream of one-timers
+	gs.add("metronome2", func(c, n int, r *rand.Rand) func(int) uint64 { // a slow beat in a stream of one-timers
 		return func(i int) uint64 {
 			if i%3 == 0 {
 				return uint64(i/3) % uint64(c*3/4)
@@ -257,7 +286,7 @@ func generators() []generator {
 			return uint64(i) + 1<<32
 		}
 	})
-	add("metronome3", func(c, n int, r *rand.Rand) func(int) uint64 { // beat with recency bursts
+	gs.add("metronome3", func(c, n int, r *rand.Rand) func(int) uint64 { // beat with recency bursts
 		return func(i int) uint64 {
 			if i%4 == 0 {
 				return uint64(i/4) % uint64(c/2)
@@ -265,7 +294,7 @@ func generators() []generator {
 			return uint64(i/3-r.IntN(1+c/4)) + 1<<32
 		}
 	})
-	add("scans", func(c, n int, r *rand.Rand) func(int) uint64 {
+	gs.add("scans", func(c, n int, r *rand.Rand) func(int) uint64 {
 		z := zipf(r, 1.05, 5*c)
 		return func(i int) uint64 {
 			if i%(8*c) < 2*c {
@@ -274,7 +303,7 @@ func generators() []generator {
 			return z()
 		}
 	})
-	add("scansrepeat", func(c, n int, r *rand.Rand) func(int) uint64 { // a scan of the same 2c keys
+	gs.add("scansrepeat", func(c, n int, r *rand.Rand) func(int) uint64 { // a scan of the same 2c keys
 		z := zipf(r, 1.05, 5*c)
 		return func(i int) uint64 {
 			if j := i % (8 * c); j < 2*c {
@@ -283,7 +312,7 @@ func generators() []generator {
 			return z()
 		}
 	})
-	add("looppart", func(c, n int, r *rand.Rand) func(int) uint64 { // half loop of 1.2c, half zipf
+	gs.add("looppart", func(c, n int, r *rand.Rand) func(int) uint64 { // half loop of 1.2c, half zipf
 		z := zipf(r, 1.05, 5*c)
 		return func(i int) uint64 {
 			if i%2 == 0 {
@@ -292,7 +321,7 @@ func generators() []generator {
 			return z()
 		}
 	})
-	add("ratchet", func(c, n int, r *rand.Rand) func(int) uint64 { // working sets that grow then vanish
+	gs.add("ratchet", func(c, n int, r *rand.Rand) func(int) uint64 { // working sets that grow then vanish
 		return func(i int) uint64 {
 			ph := i / (6 * c)
 			part := i % (6 * c)
@@ -300,7 +329,7 @@ func generators() []generator {
 			return uint64(r.IntN(w)) + uint64(ph)<<32
 		}
 	})
-	add("burst", func(c, n int, r *rand.Rand) func(int) uint64 { // each new key used 3 times within c/10, half zipf
+	gs.add("burst", func(c, n int, r *rand.Rand) func(int) uint64 { // each new key used 3 times within c/10, half zipf
 		z := zipf(r, 1.05, 5*c)
 		return func(i int) uint64 {
 			if i%2 == 0 {
@@ -309,5 +338,4 @@ func generators() []generator {
 			return uint64(i/6-r.IntN(1+c/10)) + 1<<32
 		}
 	})
-	return gs
 }
