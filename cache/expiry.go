@@ -68,19 +68,12 @@ func (s *shard[K, V]) expireSome(gone *departed[K, V]) (next int64, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for range batch {
-		if len(s.schedule) == 0 {
-			return never, false
+		if !s.expireOne(nil, gone) {
+			if len(s.schedule) == 0 {
+				return never, false
+			}
+			return s.schedule[0].attrs.due, false
 		}
-		n := s.schedule[0]
-		if n.attrs.due > s.cache.now() {
-			return n.attrs.due, false
-		}
-		if s.cache.age(n) == dead {
-			s.remove(n, CauseExpired, gone)
-			continue
-		}
-		n.attrs.due = add(n.attrs.end(0), s.cache.config.StaleIfError)
-		heap.Fix(&s.schedule, 0)
 	}
 	return 0, true
 }
