@@ -51,7 +51,7 @@ func (s *shard[K, V]) enroll(n *node[K, V]) {
 	if n.attrs == nil {
 		return
 	}
-	n.attrs.due = add(n.attrs.end(0), s.cache.config.StaleIfError)
+	n.attrs.due = add(n.attrs.end(0), s.cache.config.Load().StaleIfError)
 	if n.attrs.due != never {
 		heap.Push(&s.schedule, n)
 		s.cache.arm(n.attrs.due)
@@ -90,7 +90,7 @@ func (s *shard[K, V]) expireOne(keep *node[K, V], gone *departed[K, V]) bool {
 			s.remove(n, CauseExpired, gone)
 			return true
 		}
-		n.attrs.due = add(n.attrs.end(0), s.cache.config.StaleIfError)
+		n.attrs.due = add(n.attrs.end(0), s.cache.config.Load().StaleIfError)
 		heap.Fix(&s.schedule, 0)
 	}
 	return false

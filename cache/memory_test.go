@@ -81,9 +81,11 @@ func TestShrunkCacheGivesMemoryBack(t *testing.T) {
 		return c
 	}
 	for name, shrink := range map[string]func() *cache.Cache[int, int]{
-		"Resize": func() *cache.Cache[int, int] {
+		"a smaller Capacity": func() *cache.Cache[int, int] {
 			c := fill(cache.NoExpiry)
-			c.Resize(100)
+			if err := c.SetConfig(cache.Config[int, int]{Capacity: 100}); err != nil {
+				t.Error(err)
+			}
 			return c
 		},
 		"Delete": func() *cache.Cache[int, int] {
