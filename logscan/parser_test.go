@@ -223,3 +223,18 @@ func TestManyNames(t *testing.T) {
 	}
 	checkEqual(t, len(got), 600)
 }
+
+// A key with a dot is no part of the object with the name before the dot.
+func TestJSONKeepsDottedKeys(t *testing.T) {
+	for line, want := range map[string]string{
+		`{"log.level":"Error","message":"m","log":{"logger":"x"}}`: "Error",
+		`{"log":{"level":"a"},"log.level":"b","log":{"x":1}}`:      "b",
+		`{"log":{"level":"a"},"log":{"x":1}}`:                      "",
+		`{"log":{"level":"a"},"log":1}`:                            "",
+	} {
+		r := &logscan.Record{Line: []byte(line)}
+		if err := logscan.JSON("log.level").Parse(r); err != nil || string(r.Get("log.level")) != want {
+			t.Errorf("%s: got %q, %v, want %q", line, r.Get("log.level"), err, want)
+		}
+	}
+}

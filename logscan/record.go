@@ -36,6 +36,7 @@ type Record struct {
 type field struct {
 	name  string
 	value []byte
+	base  int // of a path of JSON: the length of its part above the last key
 }
 
 // Get returns the value of the field key, or nil if there is none.
@@ -85,7 +86,7 @@ func (r *Record) Set(key string, value []byte) {
 		}
 		return
 	}
-	r.fields = append(r.fields, field{key, value})
+	r.fields = append(r.fields, field{name: key, value: value})
 }
 
 // Time returns the time that the parser found, or the zero time.
@@ -117,7 +118,7 @@ func (r *Record) Clone() *Record {
 	c.names, c.scratch, c.nesting, c.sub = nil, nil, nil, nil
 	c.fields = make([]field, len(r.fields))
 	for i, f := range r.fields {
-		c.fields[i] = field{f.name, bytes.Clone(f.value)}
+		c.fields[i] = field{name: f.name, value: bytes.Clone(f.value)}
 	}
 	return &c
 }
