@@ -17,7 +17,7 @@ import (
 // Sources: RFC 1952 (deflate is its only method), RFC 8878 (with the skippable
 // frames), the .xz file format 1.1.0, bzip2 1.0.8 (block and end marks), RFC
 // 1950, the LZ4 frame format 1.6, the specifications of .lzma, .zip and .7z. A
-// UTF-16 text begins with a byte order mark, or with ASCII and zeros.
+// UTF-16 text begins with a byte order mark.
 var magics = []struct{ format, lo, hi string }{
 	{"gzip", "\x1f\x8b\x08", "\x1f\x8b\x08"},
 	{"bzip2", "BZh11AY&SY", "BZh91AY&SY"},
@@ -92,20 +92,10 @@ func sniff(br *bufio.Reader) string {
 		}
 	}
 	head, _ := br.Peek(min(br.Buffered(), tarHeader)) // reads no further
-	switch {
-	case isTar(head):
+	if isTar(head) {
 		return "tar"
-	case isUTF16(head):
-		return "UTF-16"
 	}
 	return ""
-}
-
-// isUTF16 reports whether head is two characters of ASCII in UTF-16.
-func isUTF16(head []byte) bool {
-	ascii := func(c byte) bool { return ' ' <= c && c <= '~' }
-	return len(head) >= 4 && (ascii(head[0]) && head[1] == 0 && ascii(head[2]) && head[3] == 0 ||
-		head[0] == 0 && ascii(head[1]) && head[2] == 0 && ascii(head[3]))
 }
 
 // tarHeader is the part of the first block of a tar file up to its magic
