@@ -23,7 +23,8 @@ type Record struct {
 	Partial bool   // the input ended or failed before the newline
 
 	time    time.Time
-	skipped bool // see TimeSkipped
+	modTime time.Time // of the input
+	skipped bool      // see TimeSkipped
 	weight  int
 	fields  []field
 	names   map[string]string // field names found in lines, as strings
