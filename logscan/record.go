@@ -3,6 +3,8 @@ package logscan
 import (
 	"bytes"
 	"iter"
+	"math"
+	"strconv"
 	"time"
 )
 
@@ -60,6 +62,31 @@ func (r *Record) Lookup(key string) ([]byte, bool) {
 func (r *Record) Is(key, value string) bool {
 	v := r.Get(key)
 	return v != nil && string(v) == value
+}
+
+// Int returns the value of the field key as a whole number, and reports whether
+// it is one.
+func (r *Record) Int(key string) (int64, bool) {
+	n, err := strconv.ParseInt(string(r.Get(key)), 10, 64)
+	return n, err == nil
+}
+
+// Float returns the value of the field key as a number, and reports whether it
+// is one. NaN and infinities are no numbers.
+func (r *Record) Float(key string) (float64, bool) {
+	f, err := strconv.ParseFloat(string(r.Get(key)), 64)
+	return f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0)
+}
+
+// Duration returns the value of the field key, such as "1m3.5s", and reports
+// whether it is a duration. A number without a unit counts in the given unit.
+func (r *Record) Duration(key string, unit time.Duration) (time.Duration, bool) {
+	if f, ok := r.Float(key); ok {
+		d := f * float64(unit)
+		return time.Duration(d), math.Abs(d) < 1<<63
+	}
+	d, err := time.ParseDuration(string(r.Get(key)))
+	return d, err == nil
 }
 
 // Fields returns the fields in the order of the parser. If a line has a name

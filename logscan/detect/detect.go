@@ -156,6 +156,7 @@ type Stats struct {
 	Alerts   uint64 `json:"alerts"`   // alerts raised
 	Late     uint64 `json:"late"`     // events older than MaxSkew allows
 	Evicted  uint64 `json:"evicted"`  // keys forgotten to make room
+	Screened uint64 `json:"screened"` // events of keys that had no place, and occurred too seldom to get one
 	Keys     int    `json:"keys"`     // keys held now
 }
 
