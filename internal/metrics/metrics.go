@@ -60,12 +60,12 @@ func SourceOf(x any) *Source {
 		return bind(groupFigures(), x.Stats)
 	case interface{ Stats() breaker.ThrottleStats }:
 		return bind(throttleFigures(), x.Stats)
+	case *ratelimit.Limiter:
+		return bind(limiterFigures(), func() *ratelimit.Limiter { return x })
 	case interface{ Stats() ratelimit.Stats }:
 		return bind(keyedFigures(), x.Stats)
 	case interface{ Stats() bulkhead.Stats }:
 		return bind(bulkheadFigures(), x.Stats)
-	case *ratelimit.Limiter:
-		return bind(limiterFigures(), x.Tokens)
 	case interface{ Stats() cache.Stats }:
 		return bind(cacheFigures(), x.Stats)
 	case interface{ Stats() audit.Stats }:
@@ -167,7 +167,7 @@ func All() []Metric {
 	return slices.Concat(
 		metricsOf(breakerFigures()), metricsOf(groupFigures()), metricsOf(throttleFigures()), changedBy[breaker.Event](),
 		changedBy[retry.Event](),
-		metricsOf(keyedFigures()), metricsOf(limiterFigures()), changedBy[ratelimit.Event](),
+		metricsOf(keyedFigures()), metricsOf(limiterFigures())[:1], changedBy[ratelimit.Event](),
 		metricsOf(bulkheadFigures()), changedBy[bulkhead.Event](),
 		metricsOf(cacheFigures()), metricsOf(auditFigures()), metricsOf(bufferFigures()), metricsOf(ledgerFigures()),
 		metricsOf(logscanFigures()),

@@ -123,16 +123,22 @@ func throttleFigures() []figure[breaker.ThrottleStats] {
 func keyedFigures() []figure[ratelimit.Stats] {
 	type S = ratelimit.Stats
 	return []figure[S]{
-		{metric{"redoubt.ratelimit.requests", counter, "{request}", "Requests of all keys, whatever their number of events.", "outcome", []string{"allowed", "refused"}}, func(s S) []float64 { return list(s.Allowed, s.Refused) }},
+		{requests(), func(s S) []float64 { return list(s.Allowed, s.Refused) }},
 		{metric{"redoubt.ratelimit.pushed_out", counter, "{key}", "Keys that were forgotten for others before their limit was full again.", "", nil}, func(s S) []float64 { return list(s.PushedOut) }},
 		{metric{"redoubt.ratelimit.keys", sum, "{key}", "Keys below their full limit.", "", nil}, func(s S) []float64 { return list(s.Len) }},
 		{metric{"redoubt.ratelimit.max_keys", sum, "{key}", "Largest number of keys.", "", nil}, func(s S) []float64 { return list(s.MaxKeys) }},
 	}
 }
 
-func limiterFigures() []figure[float64] {
-	return []figure[float64]{
-		{metric{"redoubt.ratelimit.tokens", gauge, "{event}", "Events that the limiter would allow now.", "", nil}, func(n float64) []float64 { return list(n) }},
+func requests() metric {
+	return metric{"redoubt.ratelimit.requests", counter, "{request}", "Requests, whatever their number of events.", "outcome", []string{"allowed", "refused"}}
+}
+
+func limiterFigures() []figure[*ratelimit.Limiter] {
+	type L = *ratelimit.Limiter
+	return []figure[L]{
+		{metric{"redoubt.ratelimit.tokens", gauge, "{event}", "Events that the limiter would allow now.", "", nil}, func(l L) []float64 { return list(l.Tokens()) }},
+		{requests(), func(l L) []float64 { s := l.Stats(); return list(s.Allowed, s.Refused) }},
 	}
 }
 
