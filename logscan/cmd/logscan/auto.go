@@ -28,7 +28,7 @@ var stamps = []string{"time", "ts", "timestamp", "@timestamp", "t", "date", "eve
 // newAuto returns a parser for the format, or for all formats.
 func newAuto(format string, zone *time.Location) (*auto, error) {
 	a := &auto{times: logscan.TimeParser{Location: zone}, strict: format != ""}
-	a.names = []string{"json", "container", "clf", "syslog", "error", "cef", "logfmt"}
+	a.names = []string{"journal", "json", "container", "clf", "syslog", "error", "cef", "logfmt"}
 	switch {
 	case format == "":
 	case slices.Contains(a.names, format):
@@ -39,7 +39,7 @@ func newAuto(format string, zone *time.Location) (*auto, error) {
 		}
 		a.names = []string{format}
 	default:
-		return nil, fmt.Errorf("-f is %s, want json, container, clf, syslog, error, cef, logfmt, or a pattern with <fields>", quote.Text(format))
+		return nil, fmt.Errorf("-f is %s, want journal, json, container, clf, syslog, error, cef, logfmt, or a pattern with <fields>", quote.Text(format))
 	}
 	return a, nil
 }
@@ -55,6 +55,8 @@ func (a *auto) use(fields []string) {
 	for _, name := range a.names {
 		var p logscan.Parser
 		switch name {
+		case "journal":
+			p = journal.Parser(fields...)
 		case "json":
 			p = &stamped{logscan.JSON(keys...), a.times}
 		case "container":
@@ -170,5 +172,3 @@ func value(r *logscan.Record, field string) []byte {
 	}
 	return r.Time().AppendFormat(nil, layout)
 }
-
-var _ = journal.Export

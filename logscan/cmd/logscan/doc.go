@@ -43,10 +43,10 @@
 //
 // # Formats
 //
-// The format of each line is recognized: JSON, logs of containers, access logs
-// (CLF), syslog, error logs of Apache and nginx, CEF, and logfmt. Other lines
-// have no fields. -f names a format: json, container, clf, syslog, error, cef,
-// logfmt, or a pattern such as '<time> [<level>] <message>'. -tz is the time
+// The format of each line is recognized: exports of journald, JSON, logs of
+// containers, access logs (CLF), syslog, error logs of Apache and nginx, CEF,
+// and logfmt. Other lines have no fields. -f names a format: journal, json,
+// container, clf, syslog, error, cef, logfmt, or a pattern such as '<time> [<level>] <message>'. -tz is the time
 // zone of times without a zone. logscan fields lists the fields of a log, with
 // an example each.
 //

@@ -16,11 +16,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/redoubt-go/redoubt/internal/quote"
 	"github.com/redoubt-go/redoubt/logscan"
+	"github.com/redoubt-go/redoubt/logscan/journal"
 )
 
 // The exit statuses.
@@ -152,7 +152,7 @@ func (c *call) do(cmd command, args []string) (int, error) {
 	flags.StringVar(&since, "since", "", "no records before this `time`, or duration before now")
 	flags.StringVar(&until, "until", "", "no records at this `time` or later")
 	flags.StringVar(&zone, "tz", "UTC", "the `zone` of times without a zone, such as Local or Europe/Berlin")
-	flags.StringVar(&c.format, "f", "", "the `format`: json, container, clf, syslog, error, cef, logfmt, or a pattern; default: recognized")
+	flags.StringVar(&c.format, "f", "", "the `format`: journal, json, container, clf, syslog, error, cef, logfmt, or a pattern; default: recognized")
 	flags.BoolVar(&c.json, "json", false, "print JSON, an object per line")
 	if cmd.name != "where" && cmd.name != "fields" {
 		flags.StringVar(&c.by, "by", "", "the `field` to group by")
@@ -269,7 +269,7 @@ func decoders() (all []logscan.Decoder) {
 			}})
 		}
 	}
-	return append(all, logscan.JSONArray("Records"))
+	return append(all, journal.Export(), logscan.JSONArray("Records"))
 }
 
 // A program is the output of a decoder that is a program.
@@ -348,7 +348,7 @@ func (c *call) wanted(r *logscan.Record) bool {
 	return true
 }
 
-// progress shows how much was read, if the scan takes long and somebody looks.
+// progress shows how much was read, if the scan takes long and standard error is a terminal.
 func (c *call) progress() (stop func()) {
 	if !c.terminal {
 		return func() {}
@@ -478,5 +478,3 @@ func (c *call) failures(err error) error {
 	}
 	return c.warn(err)
 }
-
-var _ = atomic.Int32{}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -369,7 +368,7 @@ func quantile(c *call, args []string) (int, error) {
 	if err := c.failures(err); err != nil {
 		return failed, err
 	}
-	head := []string{c.by, "count"}
+	head := []string{c.by, "count"} // the column without a name is empty
 	for _, p := range c.percentiles {
 		head = append(head, "p"+strconv.FormatFloat(p, 'f', -1, 64))
 	}
@@ -496,6 +495,9 @@ func (l logins) Parse(r *logscan.Record) error {
 		return err
 	}
 	sub := logscan.Record{Line: r.Get("message")}
+	if sub.Line == nil {
+		sub.Line = r.Line
+	}
 	if err := sshd.Parse(&sub); err != nil {
 		return err
 	}
@@ -594,5 +596,3 @@ func listFields(c *call, files []string) (int, error) {
 	}
 	return found, nil
 }
-
-var _ netip.Addr
