@@ -9,7 +9,7 @@ import (
 // JSONArray returns a Decoder for documents that are a JSON object with a
 // single array of events, such as {"Records":[{...},{...}]} of CloudTrail:
 // every element becomes a line, which [JSON] reads. The document begins with
-// {"key":[ without white space. What follows the array is ignored.
+// {"key":[ without white space. The rest of the document is ignored.
 //
 // An element is as long as [Scanner.MaxLine] allows. Nothing else is held in
 // memory. The elements are checked by the parser, and the document only as far

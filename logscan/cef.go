@@ -74,7 +74,8 @@ func unescaped(b []byte, c byte) int {
 	return -1
 }
 
-// cefText returns b without escapes, in the scratch of the record if it has any.
+// cefText returns b without escapes, in the scratch of the record if it has
+// any.
 func cefText(r *Record, b []byte) []byte {
 	if bytes.IndexByte(b, '\\') < 0 {
 		return b[:len(b):len(b)]

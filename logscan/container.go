@@ -21,9 +21,9 @@ func ContainerLog() Parser {
 	return &containerParser{*JSON("log", "stream", "time").(*jsonParser)}
 }
 
-// JoinParts returns a Joiner for the logs of containers: it joins the parts of
-// a long message, which have the tag P in CRI and no newline at the end in
-// Docker. The parts of two streams of a container must not be interleaved.
+// JoinParts returns a Joiner for the parts of long messages in the logs of
+// containers. A part has the tag P in CRI, and no newline at its end in Docker.
+// The parts of two streams of a container must not be interleaved.
 func JoinParts() *Joiner {
 	return &Joiner{Start: func([]byte) bool { return true }, More: func(line []byte) bool {
 		if len(line) > 0 && line[0] == '{' {
@@ -120,7 +120,7 @@ func (p *containerParser) Parse(r *Record) error {
 	return nil
 }
 
-// docker reads objects of JSON, one in each line.
+// docker reads lines of JSON objects.
 func (p *containerParser) docker(r *Record, parts bool) error {
 	line := r.Line
 	defer func() { r.Line = line }()
@@ -132,7 +132,8 @@ func (p *containerParser) docker(r *Record, parts bool) error {
 		}
 		message, stamp, stream := r.Get("log"), r.Get("time"), r.Get("stream")
 		if parts {
-			// Parse reuses the scratch. The message is as long as the line at most.
+			// Parse reuses the scratch. The message is as long as
+			// the line at most.
 			whole = append(whole, message...)
 			message = whole
 		}

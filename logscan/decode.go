@@ -15,9 +15,9 @@ import (
 // contains a newline, so waiting for a whole magic never holds back a line.
 //
 // Sources: RFC 1952 (deflate is its only method), RFC 8878 (with the skippable
-// frames), the .xz file format 1.1.0, bzip2 1.0.8 (block and end marks), RFC
-// 1950, the LZ4 frame format 1.6, the specifications of .lzma, .zip and .7z. A
-// UTF-16 text begins with a byte order mark.
+// frames), the .xz file format 1.1.0, bzip2 1.0.8 (block and end marks).
+// Further: RFC 1950, the LZ4 frame format 1.6, the .lzma, .zip and .7z formats.
+// A UTF-16 text begins with a byte order mark.
 var magics = []struct{ format, lo, hi string }{
 	{"gzip", "\x1f\x8b\x08", "\x1f\x8b\x08"},
 	{"bzip2", "BZh11AY&SY", "BZh91AY&SY"},
@@ -46,8 +46,8 @@ type Decoder struct {
 
 	// Magic is the first bytes of every input of the format. A format with
 	// several magics takes several Decoders. Decoders are tried before the
-	// built-in formats. Choose a magic that no text begins with; it must not
-	// contain a newline. Required.
+	// built-in formats. Choose a magic that no text begins with; it must
+	// not contain a newline. Required.
 	Magic string
 
 	// New returns a reader of the unpacked bytes of r. It should bound the

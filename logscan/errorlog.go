@@ -11,8 +11,8 @@ type errorLogParser struct{ t TimeParser }
 
 // ErrorLog returns a parser for the error logs of Apache and nginx:
 //
-//	[Wed Oct 11 14:32:52.123456 2000] [core:error] [pid 7:tid 8] [client 203.0.113.7:53] text
-//	2000/10/11 14:32:52 [error] 7#8: *9 text, client: 203.0.113.7, server: example.org
+//	[Wed Oct 11 14:32:52 2000] [core:error] [pid 7] [client 1.2.3.4:5] text
+//	2000/10/11 14:32:52 [error] 7#8: *9 text, client: 1.2.3.4, server: x
 //
 // The fields are level, message and, if the line has them, pid, tid, addr (the
 // client, without its port) and module. [Record.Time] returns the time. The
@@ -58,13 +58,14 @@ func (p *errorLogParser) apache(r *Record) error {
 				r.Set("tid", tid[:len(tid):len(tid)])
 			}
 		case string(name) == "client" || string(name) == "remote":
-			// Apache 2.4 writes a port behind every address, also of IPv6.
+			// Apache 2.4 writes a port behind every address, also
+			// of IPv6.
 			if i := bytes.LastIndexByte(value, ':'); i > 0 && (r.Get("pid") != nil || bytes.Count(value, []byte{':'}) == 1) {
 				value = value[:i]
 			}
 			value = bytes.Trim(value, "[]")
 			r.Set("addr", value[:len(value):len(value)])
-			r.Set("message", rest[:len(rest):len(rest)]) // the client chooses what follows
+			r.Set("message", rest[:len(rest):len(rest)]) // the client chooses parts of the rest
 			return nil
 		default:
 			r.Set("message", b[:len(b):len(b)])

@@ -12,19 +12,19 @@ const defaultMaxJoined = 1000
 // "\n". [Scanner.MaxLine] bounds the record. Lines before the first such line
 // are records of their own.
 type Joiner struct {
-	// Start reports whether line is the first line of a record. It must depend
-	// on line alone and must not keep it. [Reduce] and [Map] call it from
-	// several goroutines at once. Nil means every line that is not empty and
-	// does not begin with a space or a tab.
+	// Start reports whether line is the first line of a record. It must
+	// depend on line alone and must not keep it. [Reduce] and [Map] call it
+	// from several goroutines at once. Nil means every line that is not
+	// empty and does not begin with a space or a tab.
 	Start func(line []byte) bool
 
 	// More reports whether the record goes on after line, whatever Start
-	// reports of the next line. It has the same rules as Start. Nil means that
-	// Start decides alone.
+	// reports of the next line. It has the same rules as Start. Nil means
+	// that Start decides alone.
 	More func(line []byte) bool
 
-	// MaxLines bounds the number of lines of a record. The next line begins a
-	// new record. Zero means 1000. Negative means no limit.
+	// MaxLines bounds the number of lines of a record. The next line begins
+	// a new record. Zero means 1000. Negative means no limit.
 	MaxLines int
 }
 
@@ -132,10 +132,10 @@ func place(r, other *Record) {
 	r.Dropped, r.Partial = other.Dropped, other.Partial
 }
 
-// JoinTraces returns a Joiner for logs with stack traces of Java, Python and Go:
-// a message and its trace are a record. A line belongs to the record before if
-// it is empty, if it begins with a space or a tab, or if only a trace has such a
-// line.
+// JoinTraces returns a Joiner for logs with stack traces of Java, Python and
+// Go: a message and its trace are a record. A line belongs to the record before
+// if it is empty, if it begins with a space or a tab, or if only a trace has
+// such a line.
 func JoinTraces() *Joiner { return &Joiner{Start: func(line []byte) bool { return !traced(line) }} }
 
 // traces are the beginnings of lines that only a trace has.

@@ -40,8 +40,8 @@ type jsonParser struct {
 //
 // The value of a string is its text, without quotes and escapes. All other
 // values are as in the line: 200, true, null, {"id":7}. If a key occurs twice,
-// the last value counts: a second "user" removes the "id" of the first. Invalid UTF-8 in a string is kept; half of a surrogate pair
-// becomes U+FFFD.
+// the last value counts: a second "user" removes the "id" of the first. Invalid
+// UTF-8 in a string is kept; half of a surrogate pair becomes U+FFFD.
 //
 // The whole line is checked. If [encoding/json] does not accept it as an
 // object, the record is malformed, even if the fault is outside the wanted
@@ -216,8 +216,8 @@ func (d *jsonDecoder) set(slot int, value []byte, prefix string) {
 
 // match returns the index of the field for key, or -1, and the prefix of the
 // paths that continue below key, if any. The fields below key lose the values
-// that they got from an earlier occurrence of key: the last occurrence counts. A
-// key with a dot, such as "log.level", is not an occurrence of "log".
+// that they got from an earlier occurrence of key: the last occurrence counts.
+// A key with a dot, such as "log.level", is not an occurrence of "log".
 func (d *jsonDecoder) match(key []byte, prefix string) (slot int, below string) {
 	if len(d.paths) == 0 {
 		d.r.fields = append(d.r.fields, field{name: d.r.intern(key)})

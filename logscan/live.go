@@ -75,7 +75,7 @@ type moment struct {
 // A feed is a sequence from the side of the loop.
 type feed struct {
 	next  chan<- struct{} // lets the sequence continue
-	since time.Time       // when its element came, or when it was asked for one
+	since time.Time       // when its element came, or was asked for
 	held  bool            // it has an element in the heap
 	ended bool
 }

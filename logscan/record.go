@@ -65,14 +65,14 @@ func (r *Record) Is(key, value string) bool {
 }
 
 // Int returns the value of the field key as a whole number, and reports whether
-// it is one.
+// it is a whole number.
 func (r *Record) Int(key string) (int64, bool) {
 	n, err := strconv.ParseInt(string(r.Get(key)), 10, 64)
 	return n, err == nil
 }
 
 // Float returns the value of the field key as a number, and reports whether it
-// is one. NaN and infinities are no numbers.
+// is a number. NaN and infinities are no numbers.
 func (r *Record) Float(key string) (float64, bool) {
 	f, err := strconv.ParseFloat(string(r.Get(key)), 64)
 	return f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0)

@@ -138,7 +138,8 @@ func (sshAuth) Parse(r *logscan.Record) error {
 
 var from, space = []byte(" from "), []byte{' '}
 
-// readAttempt reads METHOD for [invalid user ]USER from ADDR port N ssh2[: INFO].
+// readAttempt reads METHOD for [invalid user ]USER from ADDR port N ssh2[:
+// INFO].
 func readAttempt(b []byte) (m message, ok bool) {
 	method, b, ok := bytes.Cut(b, []byte(" for "))
 	if !ok || bytes.IndexByte(method, ' ') >= 0 {
@@ -221,8 +222,8 @@ func readExceeded(b []byte) (m message, ok bool) {
 	})
 }
 
-// readEnded reads [from ][[invalid|authenticating ]user USER ]ADDR port N[: REASON].
-// The reason may contain another name that the client has chosen.
+// readEnded reads [from ][[invalid|authenticating ]user USER ]ADDR port N[:
+// REASON]. The reason may contain another name that the client has chosen.
 func readEnded(b []byte) (m message, ok bool) {
 	b = bytes.TrimPrefix(b, []byte("from "))
 	for i, kind := range [...]string{"invalid user ", "authenticating user ", "user "} {

@@ -140,17 +140,17 @@ func (t *table[K]) get(key K, ns int64) *entry[K] {
 	return e
 }
 
-// crowded reports whether the key that fell silent first may still have an event
-// in a window.
+// crowded reports whether the key that fell silent first may still have an
+// event in a window.
 func (t *table[K]) crowded(ns int64) bool {
 	e := t.at(t.at(0).next)
 	n := len(e.events)
 	return n > 0 && e.events[n-1].at > ns-int64(t.Per)-int64(t.MaxSkew)
 }
 
-// occurs counts an event of a key without an entry, and reports whether the key
-// has had enough events for an entry: half as many as are tolerated, and at
-// most three.
+// occurs counts an event of a key without an entry. It reports whether the key
+// has had enough events for an entry: half of the tolerated number, and at most
+// three.
 func (t *table[K]) occurs(hash uint64, ns int64) bool {
 	if t.screen == nil {
 		t.screen = newScreen(t.MaxKeys, ns)

@@ -17,7 +17,7 @@
 //		if err != nil {
 //			return err
 //		}
-//		fmt.Println(rec.Time(), string(rec.Get("app")), string(rec.Get("message")))
+//		fmt.Printf("%v %s\n", rec.Time(), rec.Get("message"))
 //	}
 //
 // # Follow the journal of this machine

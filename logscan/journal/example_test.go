@@ -45,11 +45,11 @@ func ExampleExport() {
 			if err != nil {
 				return err
 			}
-			fmt.Println(rec.Time(), string(rec.Get("app")), string(rec.Get("message")))
+			fmt.Printf("%v %s\n", rec.Time(), rec.Get("message"))
 		}
 		return nil
 	})
-	// Output: 2026-03-01 12:00:00 +0000 UTC cron job done
+	// Output: 2026-03-01 12:00:00 +0000 UTC job done
 }
 
 func ExampleParser() {

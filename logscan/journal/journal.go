@@ -34,7 +34,7 @@ func Export() logscan.Decoder {
 // An export is the reader of a Decoder.
 type export struct {
 	r    *bufio.Reader
-	line []byte // of JSON, with what Read has not returned
+	line []byte // of JSON, the rest that Read has not returned
 }
 
 // Close implements io.Closer.

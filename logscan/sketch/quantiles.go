@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// Quantiles is a [Quantile] for each of the first keys that it sees, up to a
-// number of keys, and one for the values of all others: latencies by route, or
-// sizes by status.
+// Quantiles is a [Quantile] for each key, such as latencies by route. It holds
+// the first keys that it sees, up to a number of keys. The values of all other
+// keys share a Quantile.
 type Quantiles struct {
 	max   int
 	m     map[string]*Quantile

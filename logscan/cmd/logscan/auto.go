@@ -96,7 +96,7 @@ func (a *auto) Parse(r *logscan.Record) error {
 	return none.Parse(r)
 }
 
-// none is a parser that removes what the others have found.
+// none is a parser that removes the fields of the others.
 var none = logscan.MustPattern("<line>")
 
 // A stamped parser sets the time from a field with a usual name.

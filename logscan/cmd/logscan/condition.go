@@ -20,7 +20,7 @@ type condition struct {
 	unit  bool // num is a duration in ns
 }
 
-// operators are the operators, longer ones first.
+// operators are the operators, the longer before the shorter.
 var operators = []string{"!=", "<=", ">=", "!~", "=", "<", ">", "~"}
 
 // parseCondition parses a condition.

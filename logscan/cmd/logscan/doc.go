@@ -5,7 +5,7 @@
 //	logscan count [-by FIELD] [-where CONDITION]... [FILE...]
 //	logscan top [-by FIELD] [-n N] [-where CONDITION]... [FILE...]
 //	logscan quantile FIELD [-by FIELD] [-where CONDITION]... [FILE...]
-//	logscan detect [-limit N] [-per DURATION] [-by FIELD] [-where CONDITION]... [FILE...]
+//	logscan detect [-limit N] [-per DURATION] [-by FIELD] [FILE...]
 //	logscan fields [FILE...]
 //
 // Install it with
@@ -46,9 +46,9 @@
 // The format of each line is recognized: exports of journald, JSON, logs of
 // containers, access logs (CLF), syslog, error logs of Apache and nginx, CEF,
 // and logfmt. Other lines have no fields. -f names a format: journal, json,
-// container, clf, syslog, error, cef, logfmt, or a pattern such as '<time> [<level>] <message>'. -tz is the time
-// zone of times without a zone. logscan fields lists the fields of a log, with
-// an example each.
+// container, clf, syslog, error, cef, logfmt, or a pattern such as '<time>
+// [<level>] <message>'. -tz is the time zone of times without a zone. logscan
+// fields lists the fields of a log, with an example each.
 //
 // Every record also has the fields line, source (the file), and minute, hour
 // and day of its time. A dot leads into objects of JSON: user.id.

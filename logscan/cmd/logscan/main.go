@@ -194,8 +194,8 @@ func (c *call) do(cmd command, args []string) (int, error) {
 	return cmd.work(c, files)
 }
 
-// parse parses flags before, between and after the other arguments. What
-// follows "--" are files.
+// parse parses flags before, between and after the other arguments. The
+// arguments behind "--" are files.
 func parse(flags *flag.FlagSet, args []string) (rest []string, err error) {
 	var files []string
 	if i := slices.Index(args, "--"); i >= 0 {
@@ -348,7 +348,8 @@ func (c *call) wanted(r *logscan.Record) bool {
 	return true
 }
 
-// progress shows how much was read, if the scan takes long and standard error is a terminal.
+// progress shows how much was read, if the scan takes long and standard error
+// is a terminal.
 func (c *call) progress() (stop func()) {
 	if !c.terminal {
 		return func() {}

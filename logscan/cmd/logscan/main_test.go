@@ -1,4 +1,4 @@
-package main
+package main_test
 
 import (
 	"bytes"
@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	main "github.com/redoubt-go/redoubt/logscan/cmd/logscan"
 )
 
 // logs makes a folder with logs and makes it the working directory.
@@ -50,7 +52,7 @@ func write(t *testing.T, name, text string) {
 func execute(t *testing.T, stdin string, args ...string) (status int, out, stderr string) {
 	t.Helper()
 	var o, e bytes.Buffer
-	status = run(t.Context(), args, strings.NewReader(stdin), &o, &e)
+	status = main.Run(t.Context(), args, strings.NewReader(stdin), &o, &e)
 	return status, o.String(), e.String()
 }
 
@@ -222,7 +224,7 @@ func TestFollow(t *testing.T) {
 	out := make(lineWriter, 10)
 	done := make(chan int)
 	go func() {
-		done <- run(ctx, strings.Fields("where -follow level=ERROR -- app.json"), strings.NewReader(""), out, out)
+		done <- main.Run(ctx, strings.Fields("where -follow level=ERROR -- app.json"), strings.NewReader(""), out, out)
 	}()
 	line := `{"level":"ERROR","n":7}` + "\n"
 	f, err := os.OpenFile("app.json", os.O_APPEND|os.O_WRONLY, 0)
