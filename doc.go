@@ -27,8 +27,8 @@
 //     [github.com/redoubt-go/redoubt/audit/redact] masks secrets in log/slog,
 //     [github.com/redoubt-go/redoubt/audit/diff] records changed fields.
 //   - [github.com/redoubt-go/redoubt/logscan]: log parser for files of any
-//     size; [github.com/redoubt-go/redoubt/logscan/follow] is tail -F,
-//     [github.com/redoubt-go/redoubt/logscan/journal] reads journald,
+//     size. [github.com/redoubt-go/redoubt/logscan/follow] is tail -F,
+//     [github.com/redoubt-go/redoubt/logscan/journal] reads journald.
 //     [github.com/redoubt-go/redoubt/logscan/detect] finds brute force and
 //     bursts in sliding windows,
 //     [github.com/redoubt-go/redoubt/logscan/sketch] counts distinct values,
