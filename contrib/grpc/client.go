@@ -68,10 +68,11 @@ type Client struct {
 
 // guards are the guards of one attempt. The zero guards are ready to enter.
 type guards struct {
-	call   breaker.Call
-	permit *bulkhead.Permit
-	start  time.Time // of the attempt, zero before
-	sheds  bool      // the gate is a Throttle
+	call    breaker.Call
+	permit  *bulkhead.Permit
+	start   time.Time // of the attempt, zero before
+	sheds   bool      // the gate is a Throttle
+	entered bool      // all guards have admitted the attempt
 }
 
 // A plan is all that a Client decides about a call before its first attempt.
@@ -163,6 +164,7 @@ func (g *guards) enter(ctx context.Context, p *plan) error {
 			}
 		}
 	}
+	g.entered = true
 	return nil
 }
 
@@ -208,8 +210,13 @@ func (g *guards) exit(err error) {
 	}
 }
 
-// abandon reports an attempt that panicked.
+// abandon reports an attempt that panicked. Without a request, the server is
+// not to blame.
 func (g *guards) abandon() {
-	g.call.Report(breaker.OutcomeFailure)
+	o := breaker.OutcomeIgnored
+	if g.entered {
+		o = breaker.OutcomeFailure
+	}
+	g.call.Report(o)
 	g.withdraw()
 }

@@ -58,8 +58,9 @@ func readPushback(err error, trailer metadata.MD) (p pushback) {
 type callError struct {
 	err   error // of gRPC
 	push  pushback
-	again bool // another attempt is allowed
-	shed  bool // the server refused the call and asks for another attempt
+	again bool   // another attempt is allowed
+	shed  bool   // the server refused the call and asks for another attempt
+	reply *reply // of a hedged attempt, or nil
 }
 
 func (e *callError) Error() string              { return e.err.Error() }

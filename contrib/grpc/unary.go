@@ -30,7 +30,7 @@ func (c Client) Unary() grpc.UnaryClientInterceptor {
 		u.nested = retry.Nested(u.ctx)
 		if c.Hedge != nil {
 			if h := c.Hedge(method); h != nil && u.idempotent() && !u.left() {
-				return result(u.hedge(*h, opts))
+				return u.hedge(*h, opts)
 			}
 		}
 		var finish func(error)
@@ -72,26 +72,36 @@ func (u *unary) attempt(ctx context.Context) error {
 
 // make makes an attempt with its guards.
 func (u *unary) make(ctx context.Context, g *guards, reply any, opts []grpc.CallOption, trailer *metadata.MD, from *peer.Peer) error {
-	if err := g.enter(ctx, &u.plan); err != nil {
-		return err
-	}
 	returned := false
 	defer func() {
-		if !returned { // a panic of another interceptor
+		if !returned { // a panic of another interceptor, or of a function of the Client
 			g.abandon()
 		}
 	}()
+	if err := g.enter(ctx, &u.plan); err != nil {
+		returned = true
+		return err
+	}
+	from.Addr = nowhere{}
 	err := u.invoker(ctx, u.method, u.req, reply, u.cc, opts...)
-	returned = true
 	if err == nil {
 		g.leave(&u.plan, nil, breaker.OutcomeSuccess)
+		returned = true
 		return nil
 	}
 	// gRPC sets the peer when a stream for the request exists.
-	e, v := u.judge(ctx, g.start, err, *trailer, from.Addr == nil)
+	e, v := u.judge(ctx, g.start, err, *trailer, from.Addr == nowhere{})
 	g.leave(&u.plan, e, v.Outcome)
+	returned = true
 	return e.decision()
 }
+
+// nowhere is the address of a request that was not sent. The address of a
+// connection may be nil.
+type nowhere struct{}
+
+func (nowhere) Network() string { return "" }
+func (nowhere) String() string  { return "" }
 
 // withAttempts returns ctx with the number of earlier attempts for the server.
 func withAttempts(ctx context.Context, n int) context.Context {
@@ -149,6 +159,9 @@ func (u *unary) hedge(h retry.Hedge[any], opts []grpc.CallOption) error {
 	if user := h.OnEvent; user != nil {
 		h.OnEvent = u.named(user)
 	}
+	if user := h.Discard; user != nil {
+		h.Discard = func(v any) { user(v.(*reply).message) }
+	}
 	shared, finish := once(opts)
 	var outputs []grpc.CallOption
 	shared = slices.DeleteFunc(shared, func(o grpc.CallOption) bool {
@@ -160,7 +173,6 @@ func (u *unary) hedge(h retry.Hedge[any], opts []grpc.CallOption) error {
 		return false
 	})
 	var n atomic.Int32
-	var last atomic.Pointer[reply]
 	won, err := h.Do(u.ctx, func(ctx context.Context) (any, error) {
 		before := int(n.Add(1)) - 1
 		if before > 0 || u.nested {
@@ -170,20 +182,23 @@ func (u *unary) hedge(h retry.Hedge[any], opts []grpc.CallOption) error {
 		mine := append(slices.Clip(shared), grpc.Header(&r.header), grpc.Trailer(&r.trailer), grpc.Peer(&r.peer))
 		err := u.make(ctx, new(guards), r.message, mine, &r.trailer, &r.peer)
 		if err != nil {
-			last.Store(r)
+			if e, ok := errtree.Find[*callError](err); ok {
+				e.reply = r
+			}
 			return nil, err
 		}
 		return r, nil
 	})
-	r, ok := won.(*reply)
-	if ok {
+	r, _ := won.(*reply)
+	if err == nil {
 		fill(u.reply, r.message)
-	} else {
-		r = last.Load()
+	} else if e, ok := errtree.Find[*callError](err); ok {
+		r = e.reply
 	}
 	for _, o := range outputs {
 		r.write(o)
 	}
+	err = result(err)
 	if finish != nil {
 		finish(err)
 	}
@@ -201,7 +216,9 @@ func (r *reply) write(o grpc.CallOption) {
 	case grpc.TrailerCallOption:
 		*o.TrailerAddr = r.trailer
 	case grpc.PeerCallOption:
-		*o.PeerAddr = r.peer
+		if r.peer.Addr != (nowhere{}) {
+			*o.PeerAddr = r.peer
+		}
 	}
 }
 
