@@ -25,6 +25,9 @@ type Audit struct {
 	// Actor returns the actor of a call. If the result has no ID, the actor of
 	// the context is used. Nil means the actor of the context.
 	Actor func(ctx context.Context) audit.Actor
+	// Source returns the source of a call. Nil means [ByPeer], which is the
+	// address of the proxy behind a proxy.
+	Source func(ctx context.Context) string
 	// Action returns the action of a method. Nil means "grpc." and the name of
 	// the method without its service, such as "grpc.GetOrder".
 	Action func(method string) audit.Action
@@ -118,7 +121,11 @@ func (a *Audit) context(ctx context.Context) context.Context {
 			ctx = audit.WithActor(ctx, actor)
 		}
 	}
-	if source, ok := ByPeer(ctx, ""); ok {
+	source, _ := ByPeer(ctx, "")
+	if a.Source != nil {
+		source = a.Source(ctx)
+	}
+	if source != "" {
 		ctx = audit.WithSource(ctx, source)
 	}
 	return ctx

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strconv"
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -14,6 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
 
+	"github.com/redoubt-go/redoubt/internal/errtree"
 	"github.com/redoubt-go/redoubt/ratelimit"
 	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
 	"github.com/redoubt-go/redoubt/retry"
@@ -178,7 +181,7 @@ func (s *Server) Tap() tap.ServerInHandle {
 		if c.permit != nil {
 			// The handler of a call may never run. Its context ends
 			// always.
-			context.AfterFunc(ctx, c.permit.Release)
+			c.unwatch = context.AfterFunc(ctx, c.permit.Release)
 		}
 		return context.WithValue(ctx, s, c), nil
 	}
@@ -200,16 +203,18 @@ func (s *Server) check() {
 
 // A call is a call of a client.
 type call struct {
-	server *Server
-	method string
-	tapped bool
-	permit *bulkhead.Permit
+	server  *Server
+	method  string
+	tapped  bool
+	served  atomic.Bool // by an interceptor
+	permit  *bulkhead.Permit
+	unwatch func() bool // keeps the end of the context from returning permit
 }
 
 // admit asks all guards. It returns the context for the handler.
 func (s *Server) admit(ctx context.Context, method string) (context.Context, *call, error) {
 	c, ok := ctx.Value(s).(*call)
-	if !ok {
+	if !ok || c.served.Swap(true) { // or a call inside the process, of a handler
 		c = &call{server: s, method: method}
 		if err := c.early(ctx); err != nil {
 			return ctx, c, err
@@ -221,13 +226,17 @@ func (s *Server) admit(ctx context.Context, method string) (context.Context, *ca
 	if s.Trusted != nil && s.Trusted(ctx) {
 		ctx = takePriority(ctx)
 	}
-	if attempts := metadata.ValueFromIncomingContext(ctx, attemptsKey); len(attempts) > 0 && attempts[0] != "0" {
-		ctx = retry.Nest(ctx)
+	if attempts := metadata.ValueFromIncomingContext(ctx, attemptsKey); len(attempts) > 0 {
+		if n, err := strconv.ParseUint(attempts[0], 10, 32); err == nil && n > 0 {
+			ctx = retry.Nest(ctx)
+		}
 	}
 	if s.Bulkhead != nil && !c.tapped {
 		permit, err := s.Bulkhead.Acquire(ctx)
 		if err != nil {
-			s.full.Add(1)
+			if errtree.Read(err).Rejected {
+				s.full.Add(1)
+			}
 			return ctx, c, err
 		}
 		c.permit = permit
@@ -253,7 +262,13 @@ func (c *call) early(ctx context.Context) error {
 }
 
 // errLate is the refusal by MinLeft. Its pushback is -1.
-var errLate = &lateError{status.New(codes.DeadlineExceeded, "not enough time left")}
+var errLate = func() *lateError {
+	s := status.New(codes.DeadlineExceeded, "not enough time left")
+	if with, err := s.WithDetails(&errdetails.ErrorInfo{Reason: lateReason, Domain: domain}); err == nil {
+		s = with
+	}
+	return &lateError{s}
+}()
 
 type lateError struct{ status *status.Status }
 
@@ -310,6 +325,9 @@ func (s *Server) report(ctx context.Context, method string, err error) {
 
 // serve calls the handler and returns the place in the bulkhead.
 func (c *call) serve(ctx context.Context, handler func(context.Context) error) (err error) {
+	if c.unwatch != nil {
+		c.unwatch()
+	}
 	returned := false
 	defer func() {
 		switch {

@@ -188,9 +188,7 @@ func TestMinLeft(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			_, err := stub.UnaryCall(ctx, new(request))
 			checkCode(t, err, codes.DeadlineExceeded)
-			if !tap { // the refusals of Tap have no trailer
-				checkEqual(t, outcomes(b), judged{0, 0, 1})
-			}
+			checkEqual(t, outcomes(b), judged{0, 0, 1}) // although the refusals of Tap have no trailer
 			cancel()
 			ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
@@ -471,4 +469,106 @@ func TestServerValidates(t *testing.T) {
 		}
 	}()
 	(&redoubtgrpc.Server{Audit: new(redoubtgrpc.Audit)}).Unary()
+}
+
+// The refusal of a guard in front of another system does not name that system.
+func TestRefusalsOfClientsInHandlers(t *testing.T) {
+	down := func(context.Context, int) error { return asking(codes.Unavailable, time.Millisecond) }
+	open := breaker.New(breaker.Config{Name: "secret"})
+	open.Trip(time.Minute, errors.New("secret"))
+	limited := func(string, string) ratelimit.Waiter { return refusal{} }
+	for _, test := range []struct {
+		name     string
+		client   redoubtgrpc.Client
+		code     codes.Code
+		text     string
+		info     bool
+		pushback string
+	}{
+		{"an open breaker", redoubtgrpc.Client{Gate: func(string, string) breaker.Gate { return open }}, codes.Unavailable, "temporarily unavailable", false, "-1"},
+		{"a rate limit", redoubtgrpc.Client{Limit: limited}, codes.ResourceExhausted, "rate limit exceeded", false, "-1"},
+		{"retries that fail", redoubtgrpc.Client{Policy: quick}, codes.Unavailable, "", false, "-1"},
+		{"no guard", redoubtgrpc.Client{Policy: func(string) retry.Policy { return retry.Policy{MaxAttempts: 1} }}, codes.Unavailable, "", true, "1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			below := grpc_testing.NewTestServiceClient(serve(t, &service{unary: down})(guarded(test.client)...))
+			s := &service{unary: func(ctx context.Context, _ int) error {
+				_, err := below.UnaryCall(ctx, new(request))
+				return fmt.Errorf("stock: %w", err)
+			}}
+			stub := grpc_testing.NewTestServiceClient(serve(t, s, options(new(redoubtgrpc.Server), false)...)())
+			var trailer metadata.MD
+			_, err := stub.UnaryCall(t.Context(), new(request), grpc.Trailer(&trailer))
+			checkCode(t, err, test.code)
+			if test.text != "" {
+				checkEqual(t, status.Convert(err).Message(), test.text)
+			}
+			checkEqual(t, retryInfo(err) > 0, test.info)
+			checkEqual(t, fmt.Sprint(trailer.Get("grpc-retry-pushback-ms")), "["+test.pushback+"]")
+		})
+	}
+}
+
+// Only a number of attempts nests a call.
+func TestMetadataOfAttempts(t *testing.T) {
+	for value, want := range map[string]bool{"0": false, "1": true, "7": true, "": false, "many": false, "-1": false, "1.5": false} {
+		t.Run(value, func(t *testing.T) {
+			var nested bool
+			s := &service{unary: func(ctx context.Context, _ int) error { nested = retry.Nested(ctx); return nil }}
+			stub := grpc_testing.NewTestServiceClient(serve(t, s, options(new(redoubtgrpc.Server), false)...)())
+			_, err := stub.UnaryCall(metadata.AppendToOutgoingContext(t.Context(), "grpc-previous-rpc-attempts", value), new(request))
+			checkCode(t, err, codes.OK)
+			checkEqual(t, nested, want)
+		})
+	}
+}
+
+// A client that goes while it waits for a place was not refused.
+func TestCallsThatAreGivenUpAreNotFull(t *testing.T) {
+	places := bulkhead.New(bulkhead.Config{Limit: 1, MaxQueue: 10})
+	guard := &redoubtgrpc.Server{Bulkhead: places}
+	begun := make(chan struct{})
+	s := &service{unary: func(ctx context.Context, _ int) error { close(begun); <-ctx.Done(); return nil }}
+	stub := grpc_testing.NewTestServiceClient(serve(t, s, options(guard, false)...)())
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _, _ = stub.UnaryCall(ctx, new(request)) }()
+	<-begun
+	waiting, leave := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer leave()
+	_, err := stub.UnaryCall(waiting, new(request))
+	checkCode(t, err, codes.DeadlineExceeded)
+	cancel()
+	<-done
+	eventually(t, "the place is free", func() bool { return places.Inflight() == 0 })
+	checkEqual(t, guard.Stats().Full, 0)
+}
+
+// A call of the same server inside a handler passes the guards by itself.
+func TestCallsInsideTheProcess(t *testing.T) {
+	guard := &redoubtgrpc.Server{Limit: hourly(1), Key: one}
+	var inside error
+	s := &service{unary: func(ctx context.Context, _ int) error {
+		_, inside = guard.Unary()(ctx, nil, &grpc.UnaryServerInfo{FullMethod: "/a.B/C"},
+			func(context.Context, any) (any, error) { return nil, nil })
+		return nil
+	}}
+	stub := grpc_testing.NewTestServiceClient(serve(t, s, options(guard, true)...)())
+	_, err := stub.UnaryCall(t.Context(), new(request))
+	checkCode(t, err, codes.OK)
+	checkCode(t, inside, codes.ResourceExhausted)
+}
+
+// Behind a proxy, the address of the client is in the metadata.
+func TestSourceOfAnAudit(t *testing.T) {
+	sink := new(memory)
+	guard := &redoubtgrpc.Server{Audit: &redoubtgrpc.Audit{
+		Log:    audit.New(audit.Config{Sink: sink}),
+		Actor:  func(context.Context) audit.Actor { return audit.Actor{ID: "ann"} },
+		Source: func(context.Context) string { return "192.0.2.7" },
+	}}
+	stub := grpc_testing.NewTestServiceClient(serve(t, new(service), options(guard, false)...)())
+	_, err := stub.UnaryCall(t.Context(), new(request))
+	checkCode(t, err, codes.OK)
+	checkEqual(t, sink.all()[0].Source, "192.0.2.7")
 }

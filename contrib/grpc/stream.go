@@ -298,6 +298,7 @@ type attempt struct {
 	cancel       context.CancelCauseFunc
 	timer        *time.Timer // of AttemptTimeout, or nil
 	unwatch      func() bool // ends the watch of the caller's context
+	message      bool        // the server has sent a message
 	ended        sync.Once
 }
 
@@ -305,8 +306,12 @@ type attempt struct {
 // the server has answered.
 func (a *attempt) receive(m any, desc *grpc.StreamDesc) (err, failure error) {
 	err = a.ClientStream.RecvMsg(m)
+	if err == io.EOF && a.lost(desc) {
+		err = errLost
+	}
 	switch {
 	case err == nil:
+		a.message = true
 		a.arrived()
 		if !desc.ServerStreams {
 			_ = a.end(nil)
@@ -317,6 +322,19 @@ func (a *attempt) receive(m any, desc *grpc.StreamDesc) (err, failure error) {
 		failure = a.end(err)
 	}
 	return err, failure
+}
+
+// lost reports whether a stream that seems to have ended well was lost. The end
+// of a call has at least a header or a trailer.
+func (a *attempt) lost(desc *grpc.StreamDesc) bool {
+	if !desc.ServerStreams {
+		return true // without a message
+	}
+	if a.message || a.plan.cc == nil {
+		return false
+	}
+	header, err := a.ClientStream.Header()
+	return err == nil && header == nil && a.ClientStream.Trailer() == nil
 }
 
 // arrived takes the answer of the server.

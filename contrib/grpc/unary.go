@@ -2,14 +2,17 @@ package redoubtgrpc
 
 import (
 	"context"
+	"io"
 	"reflect"
 	"slices"
 	"strconv"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/redoubt-go/redoubt/breaker"
@@ -29,7 +32,7 @@ func (c Client) Unary() grpc.UnaryClientInterceptor {
 		u.plan = c.plan(ctx, method, cc)
 		u.nested = retry.Nested(u.ctx)
 		if c.Hedge != nil {
-			if h := c.Hedge(method); h != nil && u.idempotent() && !u.left() {
+			if h := c.Hedge(method); h != nil && renewable(reply) && u.idempotent() && !u.left() {
 				return u.hedge(*h, opts)
 			}
 		}
@@ -89,12 +92,20 @@ func (u *unary) make(ctx context.Context, g *guards, reply any, opts []grpc.Call
 		returned = true
 		return nil
 	}
+	if err == io.EOF {
+		err = errLost
+	}
 	// gRPC sets the peer when a stream for the request exists.
 	e, v := u.judge(ctx, g.start, err, *trailer, from.Addr == nowhere{})
 	g.leave(&u.plan, e, v.Outcome)
 	returned = true
 	return e.decision()
 }
+
+// errLost is the error of a request that gRPC repeated after the server had not
+// processed it, and whose second connection ended as well. gRPC takes the end of
+// the second connection for the end of the call.
+var errLost = status.Error(codes.Unavailable, "grpc: connection lost")
 
 // nowhere is the address of a request that was not sent. The address of a
 // connection may be nil.
@@ -220,6 +231,12 @@ func (r *reply) write(o grpc.CallOption) {
 			*o.PeerAddr = r.peer
 		}
 	}
+}
+
+// renewable reports whether m is a message that each attempt can have anew.
+func renewable(m any) bool {
+	v := reflect.ValueOf(m)
+	return v.Kind() == reflect.Pointer && !v.IsNil()
 }
 
 // empty returns a new message of the type of m.

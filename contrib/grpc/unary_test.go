@@ -292,3 +292,31 @@ func TestOptionsOfARetriedCall(t *testing.T) {
 	checkCode(t, err, codes.OK)
 	checkEqual(t, finished, 1)
 }
+
+// A pushback of 0 asks for an immediate attempt. RetryInfo is a minimum.
+func TestPausesOfZero(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		unary func(context.Context, int) error
+		want  time.Duration
+	}{
+		{"pushback", func(ctx context.Context, _ int) error { pushback(ctx, "0"); return errDown }, 1},
+		{"retry info", func(context.Context, int) error { return asking(codes.Unavailable, 0) }, 7 * time.Millisecond},
+		{"negative retry info", func(context.Context, int) error { return asking(codes.Unavailable, -time.Hour) }, 7 * time.Millisecond},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var got []time.Duration
+			policy := func(string) retry.Policy {
+				return retry.Policy{MaxAttempts: 2, Backoff: retry.Constant(7 * time.Millisecond), OnEvent: func(_ context.Context, e retry.Event) {
+					if e.Kind == retry.KindRetry {
+						got = append(got, e.Delay)
+					}
+				}}
+			}
+			stub := grpc_testing.NewTestServiceClient(serve(t, &service{unary: test.unary})(guarded(redoubtgrpc.Client{Policy: policy})...))
+			_, err := stub.UnaryCall(t.Context(), new(request))
+			checkCode(t, err, codes.Unavailable)
+			checkEqual(t, fmt.Sprint(got), fmt.Sprint([]time.Duration{test.want}))
+		})
+	}
+}

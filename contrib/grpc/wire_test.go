@@ -304,3 +304,42 @@ func TestUnsentRequestsOfAHandler(t *testing.T) {
 	checkCode(t, err, codes.Unavailable)
 	checkEqual(t, outcomes(b), judged{0, 6, 0})
 }
+
+// gRPC repeats a request that was not processed, and may lose the error of the
+// repetition: the call then ends with io.EOF.
+func TestLostErrorsOfRepeatedRequests(t *testing.T) {
+	for range 60 {
+		addr, _ := listen(t, func(w wire, _ uint32, _ int) { _ = w.WriteGoAway(0, http2.ErrCodeNo, nil) })
+		b, g := gate()
+		stub := grpc_testing.NewTestServiceClient(dial(t, "passthrough:///"+addr, guarded(redoubtgrpc.Client{Policy: quick, Gate: g, Idempotent: always})...))
+		_, err := stub.UnaryCall(t.Context(), new(request))
+		checkCode(t, err, codes.Unavailable)
+		checkEqual(t, outcomes(b), judged{0, 3, 0})
+		stream, err := stub.StreamingOutputCall(t.Context(), new(outputRequest))
+		checkCode(t, err, codes.OK)
+		_, err = stream.Recv()
+		checkCode(t, err, codes.Unavailable)
+		checkEqual(t, outcomes(b), judged{0, 6, 0})
+	}
+}
+
+// A call may end without a message, with and without a header.
+func TestEmptyStreams(t *testing.T) {
+	for name, answer := range map[string]func(w wire, stream uint32, _ int){
+		"a status alone": func(w wire, s uint32, _ int) { w.grpcHeaders(s, true, "grpc-status", "0") },
+		"a header": func(w wire, s uint32, _ int) {
+			w.grpcHeaders(s, false)
+			w.headers(s, true, "grpc-status", "0")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			addr, requests := listen(t, answer)
+			stub := grpc_testing.NewTestServiceClient(dial(t, "passthrough:///"+addr, guarded(redoubtgrpc.Client{Policy: quick, Idempotent: always})...))
+			stream, err := stub.StreamingOutputCall(t.Context(), new(outputRequest))
+			checkCode(t, err, codes.OK)
+			_, err = stream.Recv()
+			checkEqual(t, err, io.EOF)
+			checkEqual(t, int(requests.Load()), 1)
+		})
+	}
+}
