@@ -76,8 +76,7 @@ func snake(name string) string {
 func (a *Audit) serve(ctx context.Context, c *call, handler func(context.Context) error) (err error) {
 	s := c.server
 	if a.Skip != nil && a.Skip(ctx, c.method) {
-		s.calls.Add(1)
-		return handler(ctx)
+		return c.handle(ctx, handler)
 	}
 	ctx = a.context(ctx)
 	e := audit.Event{ID: rand.Text(), Action: a.action(c.method), Outcome: audit.Attempt, Target: a.target(ctx, c.method)}
@@ -93,7 +92,6 @@ func (a *Audit) serve(ctx context.Context, c *call, handler func(context.Context
 		}
 		return status.Error(codes.Unauthenticated, "not authenticated")
 	}
-	s.calls.Add(1)
 	done := false
 	defer func() {
 		attempt := e.ID
@@ -109,7 +107,7 @@ func (a *Audit) serve(ctx context.Context, c *call, handler func(context.Context
 			s.report(ctx, c.method, err)
 		}
 	}()
-	err = handler(ctx)
+	err = c.handle(ctx, handler)
 	done = true
 	return err
 }

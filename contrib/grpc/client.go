@@ -31,7 +31,9 @@ type Client struct {
 
 	// Hedge returns the hedge of a unary method, or nil. As in gRFC A6, a
 	// method with a hedge is not retried by Policy. A method that is not
-	// Idempotent is never hedged. Nil means no hedges.
+	// Idempotent is never hedged. Each attempt has a new reply of the same
+	// type, and an attempt that lost may still read the request: it must
+	// not be changed after the call, as gRPC requires. Nil means no hedges.
 	Hedge func(method string) *retry.Hedge[any]
 
 	// Idempotent reports whether a call may be made again although it may
@@ -52,7 +54,8 @@ type Client struct {
 	// nil. A nil Bulkhead bounds no call.
 	Bulkhead func(method, target string) *bulkhead.Bulkhead
 
-	// Judge returns the meaning of an error of gRPC. Nil means [Judge].
+	// Judge returns the meaning of an error of gRPC. For an abandoned
+	// stream it runs on another goroutine. Nil means [Judge].
 	Judge func(err error) Verdict
 
 	// SendPriority sends the priority of the context to the server; see
@@ -62,7 +65,8 @@ type Client struct {
 	// RetryDisabled states that the connection was made with
 	// grpc.WithDisableRetry. Otherwise, a method whose service config has a
 	// retryPolicy is retried by gRPC alone, and not by the Client, so that
-	// retries do not multiply.
+	// retries do not multiply. The Client cannot see the retryPolicy of a
+	// connection that xDS configures.
 	RetryDisabled bool
 }
 

@@ -25,13 +25,16 @@ import (
 // A Server guards the methods of a gRPC server. Its functions may be called
 // concurrently. A call passes MinLeft, Limit, Store, Bulkhead and Audit in this
 // order, and then reaches its handler. A refusal has the code ResourceExhausted
-// (a rate limit), Unavailable or DeadlineExceeded (MinLeft). It tells the
-// client when to call again, by google.rpc.RetryInfo and
-// grpc-retry-pushback-ms. So does every other error with a method RetryAfter;
-// see [Status]. The zero Server refuses no call.
+// (a rate limit), Unavailable or DeadlineExceeded (MinLeft). It contains the
+// time of the next attempt as google.rpc.RetryInfo and grpc-retry-pushback-ms.
+// A handler's error with a method RetryAfter contains RetryInfo alone, because
+// the handler may have had its effect; see [Status]. The zero Server refuses no
+// call.
 //
 // A call that the client has made again is [retry.Nested]: the handler's own
-// calls are not retried, so that retries do not multiply.
+// calls are not retried, so that retries do not multiply. Any client can state
+// that by the metadata grpc-previous-rpc-attempts, and gets fewer retries. Work
+// that several calls share needs retry.Unnest.
 //
 // A Server must not be copied or changed after its first use.
 type Server struct {
@@ -47,7 +50,9 @@ type Server struct {
 	Store ratelimit.Store
 
 	// Key returns the key that a call is counted under by Limit and Store,
-	// and reports whether the call is limited at all. Nil means [ByPeer].
+	// and reports whether the call is limited at all. Tap calls it with the
+	// peer and the metadata of the call, without the values of other
+	// interceptors, and while the connection waits. Nil means [ByPeer].
 	Key func(ctx context.Context, method string) (key string, limited bool)
 
 	// ServeOnError serves calls when Store returns an error. By default
@@ -129,7 +134,7 @@ func (s *Server) Unary() grpc.UnaryServerInterceptor {
 		if err == nil {
 			return resp, nil
 		}
-		if md := pushbackFor(err); md != nil {
+		if md := c.pushback(err); md != nil {
 			_ = grpc.SetTrailer(ctx, md) // an error means that the call is over
 		}
 		return resp, Status(err).Err()
@@ -150,7 +155,7 @@ func (s *Server) Stream() grpc.StreamServerInterceptor {
 		if err == nil {
 			return nil
 		}
-		if md := pushbackFor(err); md != nil {
+		if md := c.pushback(err); md != nil {
 			ss.SetTrailer(md)
 		}
 		return Status(err).Err()
@@ -161,8 +166,13 @@ func (s *Server) Stream() grpc.StreamServerInterceptor {
 // decoded; see grpc.InTapHandle. It asks MinLeft, Limit and Bulkhead, and never
 // waits: it fills the places of Bulkhead and leaves its queue to calls without
 // Tap. The interceptors do not ask again for a call that has passed Tap. Its
-// refusals have no grpc-retry-pushback-ms, only RetryInfo. It panics with the
-// error of Validate, if any.
+// refusals have no grpc-retry-pushback-ms, only RetryInfo.
+//
+// A call holds its place while its message arrives, so a client that sends
+// slowly holds places. If such clients are possible, bound the calls in the
+// interceptors: use Tap with a second Server that has no Bulkhead.
+//
+// It panics with the error of Validate, if any.
 func (s *Server) Tap() tap.ServerInHandle {
 	s.check()
 	return func(ctx context.Context, info *tap.Info) (context.Context, error) {
@@ -207,6 +217,7 @@ type call struct {
 	method  string
 	tapped  bool
 	served  atomic.Bool // by an interceptor
+	handled bool        // by the handler
 	permit  *bulkhead.Permit
 	unwatch func() bool // keeps the end of the context from returning permit
 }
@@ -341,13 +352,19 @@ func (c *call) serve(ctx context.Context, handler func(context.Context) error) (
 		}
 	}()
 	if c.server.Audit == nil {
-		c.server.calls.Add(1)
-		err = handler(ctx)
+		err = c.handle(ctx, handler)
 	} else {
 		err = c.server.Audit.serve(ctx, c, handler)
 	}
 	returned = true
 	return err
+}
+
+// handle calls the handler.
+func (c *call) handle(ctx context.Context, handler func(context.Context) error) error {
+	c.handled = true
+	c.server.calls.Add(1)
+	return handler(ctx)
 }
 
 // A serverStream is a stream with another context.

@@ -252,7 +252,8 @@ func TestRepeatedCallsAreNested(t *testing.T) {
 }
 
 // A guard in the handler refuses, and the client of the server learns when to
-// call again.
+// call again. But the handler may have had its effect: the server does not ask
+// for another attempt.
 func TestRefusalsOfHandlers(t *testing.T) {
 	open := breaker.New(breaker.Config{Name: "database"})
 	open.Trip(time.Minute, errors.New("secret of the database"))
@@ -261,13 +262,13 @@ func TestRefusalsOfHandlers(t *testing.T) {
 		err      func() error
 		code     codes.Code
 		info     bool
-		pushback bool
+		pushback bool // of -1
 	}{
-		{"an open breaker", func() error { return open.Do(context.Background(), nil) }, codes.Unavailable, true, true},
-		{"a rate limit", func() error { l := hourly(1); l.Allow("a"); return l.Take("a", 1).Err() }, codes.ResourceExhausted, true, true},
+		{"an open breaker", func() error { return open.Do(context.Background(), nil) }, codes.Unavailable, true, false},
+		{"a rate limit", func() error { l := hourly(1); l.Allow("a"); return l.Take("a", 1).Err() }, codes.ResourceExhausted, true, false},
 		{"a rate limit that never allows", func() error { return hourly(1).Take("a", 2).Err() }, codes.ResourceExhausted, false, true},
-		{"a pause", func() error { return retry.After(time.Second, errors.New("busy")) }, codes.Unavailable, true, true},
-		{"a status with a pause", func() error { return retry.After(time.Second, status.Error(codes.Aborted, "again")) }, codes.Aborted, true, true},
+		{"a pause", func() error { return retry.After(time.Second, errors.New("busy")) }, codes.Unavailable, true, false},
+		{"a status with a pause", func() error { return retry.After(time.Second, status.Error(codes.Aborted, "again")) }, codes.Aborted, true, false},
 		{"a status", func() error { return status.Error(codes.NotFound, "no") }, codes.NotFound, false, false},
 		{"an error", func() error { return errors.New("boom") }, codes.Unknown, false, false},
 		{"the end of a context", func() error { return context.DeadlineExceeded }, codes.DeadlineExceeded, false, false},
@@ -284,7 +285,11 @@ func TestRefusalsOfHandlers(t *testing.T) {
 				t.Helper()
 				checkCode(t, err, test.code)
 				checkEqual(t, retryInfo(err) > 0, test.info)
-				checkEqual(t, len(trailer.Get("grpc-retry-pushback-ms")) == 1, test.pushback)
+				want := "[]"
+				if test.pushback {
+					want = "[-1]"
+				}
+				checkEqual(t, fmt.Sprint(trailer.Get("grpc-retry-pushback-ms")), want)
 			}
 			check(err, trailer)
 			if test.name == "an open breaker" {
@@ -473,7 +478,8 @@ func TestServerValidates(t *testing.T) {
 
 // The refusal of a guard in front of another system does not name that system.
 func TestRefusalsOfClientsInHandlers(t *testing.T) {
-	down := func(context.Context, int) error { return asking(codes.Unavailable, time.Millisecond) }
+	down := func(context.Context, int) error { return asking(codes.Unavailable, time.Hour) }
+	patient := func(string) retry.Policy { return retry.Policy{MaxAttempts: 1} }
 	open := breaker.New(breaker.Config{Name: "secret"})
 	open.Trip(time.Minute, errors.New("secret"))
 	limited := func(string, string) ratelimit.Waiter { return refusal{} }
@@ -485,10 +491,10 @@ func TestRefusalsOfClientsInHandlers(t *testing.T) {
 		info     bool
 		pushback string
 	}{
-		{"an open breaker", redoubtgrpc.Client{Gate: func(string, string) breaker.Gate { return open }}, codes.Unavailable, "temporarily unavailable", false, "-1"},
-		{"a rate limit", redoubtgrpc.Client{Limit: limited}, codes.ResourceExhausted, "rate limit exceeded", false, "-1"},
-		{"retries that fail", redoubtgrpc.Client{Policy: quick}, codes.Unavailable, "", false, "-1"},
-		{"no guard", redoubtgrpc.Client{Policy: func(string) retry.Policy { return retry.Policy{MaxAttempts: 1} }}, codes.Unavailable, "", true, "1"},
+		{"an open breaker", redoubtgrpc.Client{Gate: func(string, string) breaker.Gate { return open }}, codes.Unavailable, "temporarily unavailable", false, "[-1]"},
+		{"a rate limit", redoubtgrpc.Client{Limit: limited}, codes.ResourceExhausted, "rate limit exceeded", false, "[-1]"},
+		{"a pause that is too long", redoubtgrpc.Client{Idempotent: always}, codes.Unavailable, "", false, "[-1]"},
+		{"another server", redoubtgrpc.Client{Policy: patient}, codes.Unavailable, "", true, "[]"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			below := grpc_testing.NewTestServiceClient(serve(t, &service{unary: down})(guarded(test.client)...))
@@ -504,7 +510,7 @@ func TestRefusalsOfClientsInHandlers(t *testing.T) {
 				checkEqual(t, status.Convert(err).Message(), test.text)
 			}
 			checkEqual(t, retryInfo(err) > 0, test.info)
-			checkEqual(t, fmt.Sprint(trailer.Get("grpc-retry-pushback-ms")), "["+test.pushback+"]")
+			checkEqual(t, fmt.Sprint(trailer.Get("grpc-retry-pushback-ms")), test.pushback)
 		})
 	}
 }
@@ -571,4 +577,36 @@ func TestSourceOfAnAudit(t *testing.T) {
 	_, err := stub.UnaryCall(t.Context(), new(request))
 	checkCode(t, err, codes.OK)
 	checkEqual(t, sink.all()[0].Source, "192.0.2.7")
+}
+
+// A call with an effect is made once, although a guard after the effect refuses.
+func TestEffectsHappenOnce(t *testing.T) {
+	open := breaker.New(breaker.Config{Name: "mail"})
+	open.Trip(5*time.Millisecond, errors.New("down"))
+	charges := 0
+	s := &service{unary: func(context.Context, int) error {
+		charges++
+		if charges > 1 {
+			return nil
+		}
+		return open.Do(context.Background(), nil)
+	}}
+	client := redoubtgrpc.Client{Policy: quick, Idempotent: never}
+	stub := grpc_testing.NewTestServiceClient(serve(t, s, options(new(redoubtgrpc.Server), false)...)(guarded(client)...))
+	_, err := stub.UnaryCall(t.Context(), new(request))
+	checkCode(t, err, codes.Unavailable)
+	checkEqual(t, charges, 1)
+}
+
+// A refusal before the handler asks for another attempt, whatever the method.
+func TestRefusedCallsAreRepeated(t *testing.T) {
+	s := &service{}
+	guard := &redoubtgrpc.Server{Key: one, Limit: ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.Limit{N: 20, Per: time.Second, Burst: 1}, MaxKeys: 16})}
+	client := redoubtgrpc.Client{Policy: quick, Idempotent: never}
+	stub := grpc_testing.NewTestServiceClient(serve(t, s, options(guard, false)...)(guarded(client)...))
+	for range 3 {
+		_, err := stub.UnaryCall(t.Context(), new(request))
+		checkCode(t, err, codes.OK)
+	}
+	checkEqual(t, len(s.seen()), 3)
 }

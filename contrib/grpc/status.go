@@ -29,6 +29,7 @@ const (
 // A pushback is the wish of the server about further attempts.
 type pushback struct {
 	asked bool          // the server asks for another attempt after the pause
+	info  bool          // RetryInfo names a pause, of this server or of a server behind it
 	never bool          // the server forbids further attempts
 	after time.Duration // 0 for a pause of the client's choice
 }
@@ -51,7 +52,7 @@ func readPushback(err error, trailer metadata.MD) (p pushback) {
 		info, why := new(errdetails.RetryInfo), new(errdetails.ErrorInfo)
 		switch {
 		case d.MessageIs(info) && d.UnmarshalTo(info) == nil:
-			return pushback{asked: true, after: max(info.GetRetryDelay().AsDuration(), 0)}
+			return pushback{info: true, after: max(info.GetRetryDelay().AsDuration(), 0)}
 		case d.MessageIs(why) && d.UnmarshalTo(why) == nil && why.GetReason() == lateReason && why.GetDomain() == domain:
 			return pushback{never: true}
 		}
@@ -71,7 +72,7 @@ type callError struct {
 	err   error // of gRPC
 	push  pushback
 	again bool   // another attempt is allowed
-	shed  bool   // the server refused the call and asks for another attempt
+	shed  bool   // the server refused the call and names a pause
 	reply *reply // of a hedged attempt, or nil
 }
 
@@ -111,14 +112,14 @@ func (p *plan) judge(ctx context.Context, start time.Time, err error, trailer me
 	case p.timedOut(ctx, start, err):
 		e.again = unsent || p.idempotent()
 	case v.Retry == RetryAsked:
-		e.again = e.push.asked
+		e.again = e.push.asked || e.push.info && p.idempotent()
 	case v.Retry == RetrySafe:
 		e.again = e.push.asked || unsent || p.idempotent()
 	case v.Retry == RetryAlways:
 		e.again = true
 	}
 	e.again = e.again && !p.left()
-	e.shed = e.push.asked && v.Retry != RetryNever
+	e.shed = (e.push.asked || e.push.info) && v.Retry != RetryNever
 	return e, v
 }
 
@@ -271,16 +272,17 @@ var texts = map[codes.Code]string{
 	codes.Unavailable:       "temporarily unavailable",
 }
 
-// pushbackFor returns the metadata for the trailer of a call that ends with
-// err: a pause in milliseconds, rounded up, or -1 if no attempt can succeed. It
-// returns nil if err is no refusal.
-func pushbackFor(err error) metadata.MD {
+// pushback returns the metadata for the trailer of a call that ends with err:
+// -1 if no attempt can succeed. For a call that its handler has not seen, it is
+// a pause in milliseconds, rounded up. A handler may have had its effect before
+// a guard in it refused. It returns nil if err is no refusal.
+func (c *call) pushback(err error) metadata.MD {
 	after := pause(errtree.Read(err))
 	switch {
-	case after == 0:
-		return nil
 	case after < 0:
 		return metadata.Pairs(pushbackKey, "-1")
+	case after == 0 || c.handled:
+		return nil
 	}
 	ms := min((after-1)/time.Millisecond+1, math.MaxInt32)
 	return metadata.Pairs(pushbackKey, strconv.FormatInt(int64(ms), 10))

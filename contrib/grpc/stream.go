@@ -20,9 +20,9 @@ import (
 // Stream returns the interceptor for streams; see
 // grpc.WithChainStreamInterceptor. c must not be changed afterwards.
 //
-// A call whose client sends a single message is retried until the first header
-// or message of the server has arrived. The error of its first attempt appears
-// when the caller receives. For all other calls only the opening is retried:
+// A call whose client sends a single message is retried until the caller has
+// received a header or a message. The error of its first attempt appears when
+// the caller receives. For all other calls only the opening is retried:
 // once the client may have sent messages, a failure ends the call. Streams are
 // not hedged.
 //
@@ -334,7 +334,7 @@ func (a *attempt) lost(desc *grpc.StreamDesc) bool {
 		return false
 	}
 	header, err := a.ClientStream.Header()
-	return err == nil && header == nil && a.ClientStream.Trailer() == nil
+	return err == nil && header == nil && len(a.ClientStream.Trailer()) == 0
 }
 
 // arrived takes the answer of the server.

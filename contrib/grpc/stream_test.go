@@ -356,7 +356,8 @@ func TestOnFinishOfStreams(t *testing.T) {
 	cancel()
 	check(codes.Canceled)
 
-	s.output = func(int, outputStream) error { return errDown }
+	s = &service{output: func(int, outputStream) error { return errDown }}
+	stub = grpc_testing.NewTestServiceClient(serve(t, s)(guarded(redoubtgrpc.Client{Policy: quick, Idempotent: always})...))
 	drain(stub, t.Context())
 	check(codes.Unavailable)
 

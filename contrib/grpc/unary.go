@@ -23,9 +23,13 @@ import (
 // Unary returns the interceptor for unary calls; see
 // grpc.WithChainUnaryInterceptor. c must not be changed afterwards.
 //
-// Errors: every error has a status of gRPC. It is a *[retry.Error] if the call
-// was retried or hedged. An error of a guard has the code Unavailable, or
-// ResourceExhausted if Limit refused the call.
+// Interceptors between this interceptor and the connection must pass on the
+// options of the call: from them the Client learns whether a request was sent.
+//
+// Errors: every error has a status of gRPC. It is the error of gRPC if the first
+// attempt failed for good, and otherwise wraps a *[retry.Error]. An error of a
+// guard has the code Unavailable, or ResourceExhausted if Limit refused the
+// call, and wraps the error of the guard.
 func (c Client) Unary() grpc.UnaryClientInterceptor {
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		u := unary{req: req, reply: reply, invoker: invoker}

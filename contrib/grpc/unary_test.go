@@ -67,17 +67,19 @@ func TestFailuresAreJudged(t *testing.T) {
 		{"a pushback is huge", with(codes.Unavailable, "4294967296"), codes.Unavailable, want{1, judged{0, 1, 0}}, want{1, judged{0, 1, 0}}},
 		{"two pushbacks", with(codes.Unavailable, "1", "1"), codes.Unavailable, want{1, judged{0, 1, 0}}, want{1, judged{0, 1, 0}}},
 		{"a pushback of a code that is never retried", with(codes.Internal, "1"), codes.Internal, want{1, judged{0, 1, 0}}, want{1, judged{0, 1, 0}}},
-		{"retry info asks", func(context.Context, int) error { return asking(codes.Unavailable, time.Millisecond) }, codes.Unavailable, want{3, judged{0, 0, 3}}, want{3, judged{0, 0, 3}}},
-		{"retry info of a quota", func(context.Context, int) error { return asking(codes.ResourceExhausted, time.Millisecond) }, codes.ResourceExhausted, want{3, judged{0, 0, 3}}, want{3, judged{0, 0, 3}}},
+		{"retry info asks", func(context.Context, int) error { return asking(codes.Unavailable, time.Millisecond) }, codes.Unavailable, want{3, judged{0, 0, 3}}, want{1, judged{0, 0, 1}}},
+		{"retry info of a quota", func(context.Context, int) error { return asking(codes.ResourceExhausted, time.Millisecond) }, codes.ResourceExhausted, want{3, judged{0, 0, 3}}, want{1, judged{0, 0, 1}}},
+		{"a pushback of a quota", with(codes.ResourceExhausted, "1"), codes.ResourceExhausted, want{3, judged{0, 0, 3}}, want{3, judged{0, 0, 3}}},
 		{"retry info of an aborted transaction", func(context.Context, int) error { return asking(codes.Aborted, time.Millisecond) }, codes.Aborted, want{1, judged{1, 0, 0}}, want{1, judged{1, 0, 0}}},
 		{"a pushback wins over retry info", func(ctx context.Context, _ int) error {
 			pushback(ctx, "-1")
 			return asking(codes.Unavailable, time.Millisecond)
 		}, codes.Unavailable, want{1, judged{0, 1, 0}}, want{1, judged{0, 1, 0}}},
 		{"a pause longer than the policy allows", func(context.Context, int) error { return asking(codes.Unavailable, time.Hour) }, codes.Unavailable, want{1, judged{0, 0, 1}}, want{1, judged{0, 0, 1}}},
-		{"the second attempt succeeds", func(_ context.Context, n int) error {
+		{"the second attempt succeeds", func(ctx context.Context, n int) error {
 			if n == 1 {
-				return asking(codes.Unavailable, time.Millisecond)
+				pushback(ctx, "1")
+				return errDown
 			}
 			return nil
 		}, codes.OK, want{2, judged{1, 0, 1}}, want{2, judged{1, 0, 1}}},
@@ -313,7 +315,8 @@ func TestPausesOfZero(t *testing.T) {
 					}
 				}}
 			}
-			stub := grpc_testing.NewTestServiceClient(serve(t, &service{unary: test.unary})(guarded(redoubtgrpc.Client{Policy: policy})...))
+			client := redoubtgrpc.Client{Policy: policy, Idempotent: always}
+			stub := grpc_testing.NewTestServiceClient(serve(t, &service{unary: test.unary})(guarded(client)...))
 			_, err := stub.UnaryCall(t.Context(), new(request))
 			checkCode(t, err, codes.Unavailable)
 			checkEqual(t, fmt.Sprint(got), fmt.Sprint([]time.Duration{test.want}))
