@@ -25,8 +25,8 @@ type Audit struct {
 	// Actor returns the actor of a call. If the result has no ID, the actor of
 	// the context is used. Nil means the actor of the context.
 	Actor func(ctx context.Context) audit.Actor
-	// Source returns the source of a call. Nil means [ByPeer], which is the
-	// address of the proxy behind a proxy.
+	// Source returns the source of a call. Nil means the IP address of the
+	// client, which is the address of the proxy behind a proxy.
 	Source func(ctx context.Context) string
 	// Action returns the action of a method. Nil means "grpc." and the name of
 	// the method without its service, such as "grpc.GetOrder".
@@ -119,7 +119,7 @@ func (a *Audit) context(ctx context.Context) context.Context {
 			ctx = audit.WithActor(ctx, actor)
 		}
 	}
-	source, _ := ByPeer(ctx, "")
+	source := host(ctx)
 	if a.Source != nil {
 		source = a.Source(ctx)
 	}

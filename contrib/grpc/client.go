@@ -32,8 +32,8 @@ type Client struct {
 	// Hedge returns the hedge of a unary method, or nil. As in gRFC A6, a
 	// method with a hedge is not retried by Policy. A method that is not
 	// Idempotent is never hedged. Each attempt has a new reply of the same
-	// type, and an attempt that lost may still read the request: it must
-	// not be changed after the call, as gRPC requires. Nil means no hedges.
+	// type. An attempt that lost may still read the request, so the request
+	// must not be changed after the call. Nil means no hedges.
 	Hedge func(method string) *retry.Hedge[any]
 
 	// Idempotent reports whether a call may be made again although it may

@@ -76,8 +76,8 @@
 // # Concurrency and cost
 //
 // Interceptors may be used concurrently. They start goroutines for hedges, and
-// short ones to return the guards of a stream whose context ends. A guarded
-// unary call costs about five more allocations.
+// a short goroutine to return the guards of a call whose context ends. A
+// guarded unary call costs about five more allocations.
 //
 // Costs, formats and sources: README.md.
 package redoubtgrpc

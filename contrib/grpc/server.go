@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/redoubt-go/redoubt/internal/errtree"
 	"github.com/redoubt-go/redoubt/ratelimit"
 	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
+	"github.com/redoubt-go/redoubt/ratelimit/ratelimithttp"
 	"github.com/redoubt-go/redoubt/retry"
 )
 
@@ -107,16 +109,32 @@ func (s *Server) Validate() error {
 	return nil
 }
 
-// ByPeer returns the IP address of the client for Server.Key. Behind a proxy,
-// that is the address of the proxy. A client without an IP address, such as a
-// client of a Unix socket, is not limited.
+// ByPeer returns the IP address of the client for Server.Key, or its prefix of
+// 64 bits for IPv6, because a client has all addresses of its prefix. Behind a
+// proxy, that is the address of the proxy. A client without an IP address, such
+// as a client of a Unix socket, is not limited.
 func ByPeer(ctx context.Context, _ string) (key string, limited bool) {
+	key = host(ctx)
+	if ip, err := netip.ParseAddr(key); err == nil {
+		p := ratelimithttp.IPKey(ip, 32, 64)
+		if key = p.String(); p.IsSingleIP() {
+			key = p.Addr().String()
+		}
+	}
+	return key, key != ""
+}
+
+// host returns the address of the client without its port, or "".
+func host(ctx context.Context) string {
 	p, ok := peer.FromContext(ctx)
 	if !ok || p.Addr == nil {
-		return "", false
+		return ""
 	}
 	host, _, err := net.SplitHostPort(p.Addr.String())
-	return host, err == nil && host != ""
+	if err != nil {
+		return ""
+	}
+	return host
 }
 
 // Unary returns the interceptor for unary methods; see

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/redoubt-go/redoubt/audit"
@@ -465,7 +466,30 @@ func TestByPeer(t *testing.T) {
 	if _, limited := redoubtgrpc.ByPeer(context.Background(), ""); limited {
 		t.Error("a call without a peer is limited")
 	}
+	// A client has all addresses of its prefix.
+	for addr, want := range map[string]string{
+		"192.0.2.1:80":           "192.0.2.1",
+		"[::ffff:192.0.2.1]:80":  "192.0.2.1",
+		"[2001:db8::1:2:3:4]:80": "2001:db8::/64",
+		"[2001:db8::ffff]:443":   "2001:db8::/64",
+		"[2001:db8:0:1::1]:443":  "2001:db8:0:1::/64",
+		"[fe80::1%eth0]:443":     "fe80::/64",
+		"node-7.example:443":     "node-7.example",
+		"/run/shop.sock":         "",
+		":443":                   "",
+	} {
+		ctx := peer.NewContext(context.Background(), &peer.Peer{Addr: address(addr)})
+		got, limited := redoubtgrpc.ByPeer(ctx, "")
+		checkEqual(t, got, want)
+		checkEqual(t, limited, want != "")
+	}
 }
+
+// An address is the text of a net.Addr.
+type address string
+
+func (address) Network() string  { return "test" }
+func (a address) String() string { return string(a) }
 
 func TestServerValidates(t *testing.T) {
 	defer func() {
@@ -579,7 +603,7 @@ func TestSourceOfAnAudit(t *testing.T) {
 	checkEqual(t, sink.all()[0].Source, "192.0.2.7")
 }
 
-// A call with an effect is made once, although a guard after the effect refuses.
+// A call with an effect is made once, even if a guard after the effect refuses.
 func TestEffectsHappenOnce(t *testing.T) {
 	open := breaker.New(breaker.Config{Name: "mail"})
 	open.Trip(5*time.Millisecond, errors.New("down"))

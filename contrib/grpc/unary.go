@@ -26,10 +26,10 @@ import (
 // Interceptors between this interceptor and the connection must pass on the
 // options of the call: from them the Client learns whether a request was sent.
 //
-// Errors: every error has a status of gRPC. It is the error of gRPC if the first
-// attempt failed for good, and otherwise wraps a *[retry.Error]. An error of a
-// guard has the code Unavailable, or ResourceExhausted if Limit refused the
-// call, and wraps the error of the guard.
+// Errors: every error has a status of gRPC. It is the error of gRPC if the
+// first attempt failed for good, and otherwise wraps a *[retry.Error]. An error
+// of a guard has the code Unavailable, or ResourceExhausted if Limit refused
+// the call, and wraps the error of the guard.
 func (c Client) Unary() grpc.UnaryClientInterceptor {
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		u := unary{req: req, reply: reply, invoker: invoker}
@@ -107,8 +107,8 @@ func (u *unary) make(ctx context.Context, g *guards, reply any, opts []grpc.Call
 }
 
 // errLost is the error of a request that gRPC repeated after the server had not
-// processed it, and whose second connection ended as well. gRPC takes the end of
-// the second connection for the end of the call.
+// processed it, and whose second connection ended as well. gRPC takes the end
+// of the second connection for the end of the call.
 var errLost = status.Error(codes.Unavailable, "grpc: connection lost")
 
 // nowhere is the address of a request that was not sent. The address of a
