@@ -83,15 +83,14 @@ func (s *stream) hook(opts []grpc.CallOption) {
 		return
 	}
 	var ended sync.Once
-	unwatch := context.AfterFunc(s.ctx, func() { s.finish(status.FromContextError(s.ctx.Err()).Err()) })
+	end := func(err error) { ended.Do(func() { finish(err) }) }
+	unwatch := context.AfterFunc(s.ctx, func() { end(status.FromContextError(s.ctx.Err()).Err()) })
 	s.finish = func(err error) {
-		ended.Do(func() {
-			unwatch()
-			if err == io.EOF {
-				err = nil
-			}
-			finish(err)
-		})
+		unwatch()
+		if err == io.EOF {
+			err = nil
+		}
+		end(err)
 	}
 }
 

@@ -361,6 +361,16 @@ func TestOnFinishOfStreams(t *testing.T) {
 	drain(stub, t.Context())
 	check(codes.Unavailable)
 
+	for range 20 { // done before
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		stream, err := stub.StreamingOutputCall(ctx, new(outputRequest), finish)
+		checkCode(t, err, codes.OK)
+		_, err = stream.Recv()
+		checkCode(t, err, codes.Canceled)
+		check(codes.Canceled)
+	}
+
 	refusing := redoubtgrpc.Client{Policy: quick, Limit: func(string, string) ratelimit.Waiter { return refusal{} }}
 	stub = grpc_testing.NewTestServiceClient(serve(t, s)(guarded(refusing)...))
 	drain(stub, t.Context())

@@ -23,8 +23,9 @@ import (
 // Unary returns the interceptor for unary calls; see
 // grpc.WithChainUnaryInterceptor. c must not be changed afterwards.
 //
-// Interceptors between this interceptor and the connection must pass on the
-// options of the call: from them the Client learns whether a request was sent.
+// An interceptor before this interceptor sees the call, an interceptor after it
+// each attempt. An interceptor after it must pass on the options of the call:
+// from them the Client learns whether a request was sent.
 //
 // Errors: every error has a status of gRPC. It is the error of gRPC if the
 // first attempt failed for good, and otherwise wraps a *[retry.Error]. An error

@@ -242,6 +242,64 @@ func TestDeadlines(t *testing.T) {
 	})
 }
 
+// A server that sees the caller's deadline first is not asked again.
+func TestDeadlineOfTheCallerIsNotRetried(t *testing.T) {
+	s := &service{unary: func(ctx context.Context, _ int) error {
+		end, _ := ctx.Deadline()
+		time.Sleep(time.Until(end) - 10*time.Millisecond)
+		return status.Error(codes.DeadlineExceeded, "yours")
+	}}
+	policy := func(string) retry.Policy {
+		return retry.Policy{Backoff: retry.Constant(1), AttemptTimeout: time.Minute}
+	}
+	stub := grpc_testing.NewTestServiceClient(serve(t, s)(guarded(redoubtgrpc.Client{Policy: policy, Idempotent: always})...))
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, err := stub.UnaryCall(ctx, new(request))
+	checkCode(t, err, codes.DeadlineExceeded)
+	checkEqual(t, len(s.seen()), 1)
+}
+
+// RetryIf and OnEvent get the errors of gRPC. RetryIf can forbid a retry that
+// the Client allows, and cannot allow another.
+func TestRetryIf(t *testing.T) {
+	for _, test := range []struct {
+		name              string
+		idempotent, retry bool
+		asked, attempts   int
+	}{
+		{"allowed", true, true, 3, 3},
+		{"forbidden", true, false, 1, 1},
+		{"not idempotent", false, true, 0, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := &service{unary: func(context.Context, int) error { return errDown }}
+			asked := 0
+			policy := func(string) retry.Policy {
+				return retry.Policy{
+					Backoff: retry.Constant(1),
+					RetryIf: func(err error) bool {
+						asked++
+						checkEqual(t, fmt.Sprintf("%T", err), "*status.Error")
+						return test.retry
+					},
+					OnEvent: func(_ context.Context, e retry.Event) {
+						checkEqual(t, e.Op, unaryMethod+" passthrough:///bufconn")
+						if e.Kind == retry.KindRetry {
+							checkEqual(t, fmt.Sprintf("%T", e.Err), "*status.Error")
+						}
+					},
+				}
+			}
+			client := redoubtgrpc.Client{Policy: policy, Idempotent: func(string) bool { return test.idempotent }}
+			_, err := grpc_testing.NewTestServiceClient(serve(t, s)(guarded(client)...)).UnaryCall(t.Context(), new(request))
+			checkCode(t, err, codes.Unavailable)
+			checkEqual(t, len(s.seen()), test.attempts)
+			checkEqual(t, asked, test.asked)
+		})
+	}
+}
+
 func TestServiceConfig(t *testing.T) {
 	const config = `{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 2, "initialBackoff": "0.001s",
 		"maxBackoff": "0.001s", "backoffMultiplier": 1, "retryableStatusCodes": ["UNAVAILABLE"]}}]}`
