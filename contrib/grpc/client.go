@@ -138,6 +138,7 @@ func (p *plan) named(hook func(context.Context, retry.Event)) func(context.Conte
 }
 
 // enter admits an attempt, or returns the error of the guard that refused it.
+// Then the caller must call abandon.
 func (g *guards) enter(ctx context.Context, p *plan) error {
 	c := p.client
 	g.start = time.Now()
@@ -154,7 +155,6 @@ func (g *guards) enter(ctx context.Context, p *plan) error {
 		if gate := c.Gate(p.method, p.target); gate != nil {
 			_, g.sheds = gate.(*breaker.Throttle)
 			if err := g.call.Begin(ctx, gate); err != nil {
-				g.withdraw()
 				return err
 			}
 		}
@@ -162,8 +162,6 @@ func (g *guards) enter(ctx context.Context, p *plan) error {
 	if c.Limit != nil {
 		if w := c.Limit(p.method, p.target); w != nil {
 			if err := w.Wait(ctx); err != nil {
-				g.call.Report(breaker.OutcomeIgnored)
-				g.withdraw()
 				return err
 			}
 		}
@@ -200,13 +198,6 @@ func (g *guards) leave(p *plan, e *callError, o breaker.Outcome) {
 	g.exit(drop(e.err))
 }
 
-// withdraw returns the place of an attempt that another guard refused.
-func (g *guards) withdraw() {
-	if g.permit != nil {
-		g.permit.Release()
-	}
-}
-
 // exit returns the place of an attempt that was made.
 func (g *guards) exit(err error) {
 	if g.permit != nil {
@@ -214,13 +205,15 @@ func (g *guards) exit(err error) {
 	}
 }
 
-// abandon reports an attempt that panicked. Without a request, the server is
-// not to blame.
+// abandon reports an attempt that was refused or panicked. Without a request,
+// the server is not to blame.
 func (g *guards) abandon() {
 	o := breaker.OutcomeIgnored
 	if g.entered {
 		o = breaker.OutcomeFailure
 	}
 	g.call.Report(o)
-	g.withdraw()
+	if g.permit != nil {
+		g.permit.Release()
+	}
 }

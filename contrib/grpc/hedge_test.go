@@ -221,3 +221,30 @@ func TestPeerOfAnUnsentHedge(t *testing.T) {
 	checkCode(t, err, codes.Unavailable)
 	checkEqual(t, from.Addr, nil)
 }
+
+// Fatal and OnEvent of a hedge get the errors of gRPC.
+func TestFatalOfAHedge(t *testing.T) {
+	s := &service{unary: func(context.Context, int) error { return errDown }}
+	client := redoubtgrpc.Client{Idempotent: always, Hedge: func(string) *retry.Hedge[any] {
+		return &retry.Hedge[any]{
+			Delay: retry.AfterFailure, Max: 5,
+			Fatal: func(err error) bool {
+				checkEqual(t, fmt.Sprintf("%T", err), "*status.Error")
+				return true
+			},
+			OnEvent: func(_ context.Context, e retry.Event) { checkEqual(t, e.Op, unaryMethod+" passthrough:///bufconn") },
+		}
+	}}
+	_, err := grpc_testing.NewTestServiceClient(serve(t, s)(guarded(client)...)).UnaryCall(t.Context(), new(request))
+	checkCode(t, err, codes.Unavailable)
+	checkEqual(t, len(s.seen()), 1)
+}
+
+// The attempts of a nested call do not multiply, and count.
+func TestNestedHedge(t *testing.T) {
+	s := &service{unary: func(context.Context, int) error { return errDown }}
+	client := redoubtgrpc.Client{Idempotent: always, Hedge: hedge(retry.AfterFailure, 3)}
+	_, err := grpc_testing.NewTestServiceClient(serve(t, s)(guarded(client)...)).UnaryCall(retry.Nest(t.Context()), new(request))
+	checkCode(t, err, codes.Unavailable)
+	checkEqual(t, fmt.Sprint(s.seen()), "[1]")
+}

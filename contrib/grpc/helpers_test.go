@@ -21,6 +21,7 @@ import (
 
 	"github.com/redoubt-go/redoubt/breaker"
 	redoubtgrpc "github.com/redoubt-go/redoubt/contrib/grpc"
+	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
 	"github.com/redoubt-go/redoubt/retry"
 )
 
@@ -136,6 +137,11 @@ func never(string) bool  { return false }
 func gate() (*breaker.Breaker, func(string, string) breaker.Gate) {
 	b := breaker.New(breaker.Config{Name: "test", Consecutive: -1, FailureRatio: -1, MinCalls: -1, TripIf: func(breaker.Stats) bool { return false }})
 	return b, func(string, string) breaker.Gate { return b }
+}
+
+// adaptive returns a bulkhead that measures, and calls classify with each error.
+func adaptive(classify func(error) bulkhead.Outcome) *bulkhead.Bulkhead {
+	return bulkhead.New(bulkhead.Config{Limit: 10, Algorithm: new(bulkhead.AIMD), Classify: classify})
 }
 
 // outcomes returns how often b has seen each outcome.

@@ -3,8 +3,10 @@ package redoubtgrpc_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/interop/grpc_testing"
 
 	"github.com/redoubt-go/redoubt/breaker"
@@ -77,5 +79,40 @@ func TestPanicsInsideAClient(t *testing.T) {
 				checkEqual(t, outcomes(b), test.judged)
 			})
 		}
+	}
+}
+
+// A call that a guard refuses leaves nothing in the guards before it.
+func TestRefusedCallsLeaveNothing(t *testing.T) {
+	b, g := gate()
+	open := breaker.New(breaker.Config{Name: "stock"})
+	open.Trip(time.Hour, errDown)
+	for name, change := range map[string]func(*redoubtgrpc.Client){
+		"Gate":  func(c *redoubtgrpc.Client) { c.Gate = func(string, string) breaker.Gate { return open } },
+		"Limit": func(c *redoubtgrpc.Client) { c.Limit = func(string, string) ratelimit.Waiter { return refusal{} } },
+	} {
+		t.Run(name, func(t *testing.T) {
+			places := bulkhead.New(bulkhead.Config{Limit: 1})
+			client := redoubtgrpc.Client{Policy: quick, Gate: g, Bulkhead: func(string, string) *bulkhead.Bulkhead { return places }}
+			change(&client)
+			before := b.Stats().Ignored
+			s := &service{}
+			stub := grpc_testing.NewTestServiceClient(serve(t, s)(guarded(client)...))
+			_, err := stub.UnaryCall(t.Context(), new(request))
+			checkEqual(t, err != nil, true)
+			checkEqual(t, places.Inflight(), 0)
+			_, err = stub.FullDuplexCall(t.Context())
+			checkEqual(t, err != nil, true)
+			checkEqual(t, places.Inflight(), 0)
+			stream, err := stub.StreamingOutputCall(t.Context(), new(outputRequest))
+			checkCode(t, err, codes.OK)
+			_, err = stream.Recv()
+			checkEqual(t, err != nil, true)
+			checkEqual(t, places.Inflight(), 0)
+			if name == "Limit" {
+				checkEqual(t, b.Stats().Ignored-before, 3)
+			}
+			checkEqual(t, len(s.seen()), 0)
+		})
 	}
 }

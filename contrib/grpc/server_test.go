@@ -634,3 +634,42 @@ func TestRefusedCallsAreRepeated(t *testing.T) {
 	}
 	checkEqual(t, len(s.seen()), 3)
 }
+
+// An adaptive bulkhead knows the errors of contexts, and gets them for the codes
+// of gRPC, on both sides.
+func TestErrorsForABulkhead(t *testing.T) {
+	for code, want := range map[codes.Code]error{
+		codes.OK:               nil,
+		codes.DeadlineExceeded: context.DeadlineExceeded,
+		codes.Canceled:         context.Canceled,
+		codes.NotFound:         status.Error(codes.NotFound, "scripted"),
+	} {
+		t.Run(code.String(), func(t *testing.T) {
+			var mu sync.Mutex
+			var got []error
+			classify := func(err error) bulkhead.Outcome {
+				mu.Lock()
+				defer mu.Unlock()
+				got = append(got, err)
+				return bulkhead.Classify(err)
+			}
+			guard := &redoubtgrpc.Server{Bulkhead: adaptive(classify)}
+			places := adaptive(classify)
+			client := redoubtgrpc.Client{Bulkhead: func(string, string) *bulkhead.Bulkhead { return places }}
+			s := &service{unary: func(context.Context, int) error { return status.Error(code, "scripted") }}
+			stub := grpc_testing.NewTestServiceClient(serve(t, s, options(guard, false)...)(guarded(client)...))
+			_, err := stub.UnaryCall(t.Context(), new(request))
+			checkCode(t, err, code)
+			mu.Lock()
+			defer mu.Unlock()
+			if want == nil {
+				checkEqual(t, len(got), 0)
+				return
+			}
+			checkEqual(t, len(got), 2)
+			for _, err := range got {
+				checkEqual(t, errors.Is(err, want), true)
+			}
+		})
+	}
+}

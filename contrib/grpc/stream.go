@@ -270,7 +270,7 @@ func (s *stream) open(ctx context.Context) error {
 	}
 	opened := false
 	defer func() {
-		if !opened { // or a panic of another interceptor, or of a function of the Client
+		if !opened { // also a panic of another interceptor, or of a function of the Client
 			a.leave(a.guards.abandon)
 		}
 	}()

@@ -80,21 +80,20 @@ func (u *unary) attempt(ctx context.Context) error {
 
 // make makes an attempt with its guards.
 func (u *unary) make(ctx context.Context, g *guards, reply any, opts []grpc.CallOption, trailer *metadata.MD, from *peer.Peer) error {
-	returned := false
+	left := false
 	defer func() {
-		if !returned { // a panic of another interceptor, or of a function of the Client
+		if !left { // also a panic of another interceptor, or of a function of the Client
 			g.abandon()
 		}
 	}()
 	if err := g.enter(ctx, &u.plan); err != nil {
-		returned = true
 		return err
 	}
 	from.Addr = nowhere{}
 	err := u.invoker(ctx, u.method, u.req, reply, u.cc, opts...)
 	if err == nil {
 		g.leave(&u.plan, nil, breaker.OutcomeSuccess)
-		returned = true
+		left = true
 		return nil
 	}
 	if err == io.EOF {
@@ -103,7 +102,7 @@ func (u *unary) make(ctx context.Context, g *guards, reply any, opts []grpc.Call
 	// gRPC sets the peer when a stream for the request exists.
 	e, v := u.judge(ctx, g.start, err, *trailer, from.Addr == nowhere{})
 	g.leave(&u.plan, e, v.Outcome)
-	returned = true
+	left = true
 	return e.decision()
 }
 
