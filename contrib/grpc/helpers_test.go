@@ -139,7 +139,7 @@ func gate() (*breaker.Breaker, func(string, string) breaker.Gate) {
 	return b, func(string, string) breaker.Gate { return b }
 }
 
-// adaptive returns a bulkhead that measures, and calls classify with each error.
+// adaptive returns a bulkhead that measures, and passes errors to classify.
 func adaptive(classify func(error) bulkhead.Outcome) *bulkhead.Bulkhead {
 	return bulkhead.New(bulkhead.Config{Limit: 10, Algorithm: new(bulkhead.AIMD), Classify: classify})
 }

@@ -635,7 +635,7 @@ func TestRefusedCallsAreRepeated(t *testing.T) {
 	checkEqual(t, len(s.seen()), 3)
 }
 
-// An adaptive bulkhead knows the errors of contexts, and gets them for the codes
+// An adaptive bulkhead knows the errors of contexts. It gets them for the codes
 // of gRPC, on both sides.
 func TestErrorsForABulkhead(t *testing.T) {
 	for code, want := range map[codes.Code]error{
