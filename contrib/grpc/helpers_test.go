@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
@@ -117,6 +118,15 @@ func dial(t testing.TB, target string, opts ...grpc.DialOption) *grpc.ClientConn
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cc.Close() })
+	return cc
+}
+
+// connected waits until cc has a connection. An attempt without a connection is
+// not sent.
+func connected(t *testing.T, cc *grpc.ClientConn) *grpc.ClientConn {
+	t.Helper()
+	cc.Connect()
+	eventually(t, "the connection is ready", func() bool { return cc.GetState() == connectivity.Ready })
 	return cc
 }
 

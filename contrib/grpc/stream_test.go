@@ -418,11 +418,11 @@ func TestAttemptTimeoutOfAStream(t *testing.T) {
 		t.Run(fmt.Sprintf("idempotent=%v", idempotent), func(t *testing.T) {
 			s := &service{output: func(_ int, s outputStream) error { <-s.Context().Done(); return nil }}
 			policy := func(string) retry.Policy {
-				return retry.Policy{Backoff: retry.Constant(1), AttemptTimeout: 20 * time.Millisecond}
+				return retry.Policy{Backoff: retry.Constant(1), AttemptTimeout: 200 * time.Millisecond}
 			}
 			b, g := gate()
 			client := redoubtgrpc.Client{Policy: policy, Gate: g, Idempotent: func(string) bool { return idempotent }}
-			stub := grpc_testing.NewTestServiceClient(serve(t, s)(guarded(client)...))
+			stub := grpc_testing.NewTestServiceClient(connected(t, serve(t, s)(guarded(client)...)))
 			stream, err := stub.StreamingOutputCall(t.Context(), new(outputRequest))
 			checkCode(t, err, codes.OK)
 			_, err = stream.Recv()
@@ -461,5 +461,62 @@ func TestSecondMessageWhileReceiving(t *testing.T) {
 	close(more)
 	checkCode(t, <-received, codes.OK)
 	for stream.RecvMsg(new(output)) == nil {
+	}
+}
+
+// The attempt timeout does not end a stream that the server has answered. The
+// context of a stream ends with it.
+func TestContextOfAStream(t *testing.T) {
+	s := &service{
+		output: func(n int, s outputStream) error {
+			if n == 1 {
+				return errDown
+			}
+			if err := send(s, 1); err != nil {
+				return err
+			}
+			time.Sleep(600 * time.Millisecond)
+			return send(s, 1)
+		},
+		duplex: func(s grpc_testing.TestService_FullDuplexCallServer) error {
+			time.Sleep(600 * time.Millisecond)
+			return s.Send(new(output))
+		},
+	}
+	policy := func(string) retry.Policy {
+		return retry.Policy{Backoff: retry.Constant(1), AttemptTimeout: 300 * time.Millisecond}
+	}
+	var used []context.Context
+	client := redoubtgrpc.Client{Policy: policy, Idempotent: always}
+	cc := serve(t, s)(grpc.WithChainStreamInterceptor(client.Stream(),
+		func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+			used = append(used, ctx)
+			return streamer(ctx, desc, cc, method, opts...)
+		}))
+	stub := grpc_testing.NewTestServiceClient(connected(t, cc))
+	duplex, err := stub.FullDuplexCall(t.Context())
+	checkCode(t, err, codes.OK)
+	_, err = duplex.Recv()
+	checkCode(t, err, codes.OK)
+	checkEqual(t, used[0].Err(), nil)
+	if _, err = duplex.Recv(); err != io.EOF {
+		t.Errorf("the stream ends with %v", err)
+	}
+
+	s.mu.Lock()
+	s.attempts = nil
+	s.mu.Unlock()
+	down, err := stub.StreamingOutputCall(t.Context(), new(outputRequest))
+	checkCode(t, err, codes.OK)
+	for range 2 {
+		_, err = down.Recv()
+		checkCode(t, err, codes.OK)
+	}
+	if _, err = down.Recv(); err != io.EOF {
+		t.Errorf("the stream ends with %v", err)
+	}
+	checkEqual(t, len(used), 3)
+	for _, ctx := range used {
+		checkEqual(t, ctx.Err(), context.Canceled)
 	}
 }

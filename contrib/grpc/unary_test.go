@@ -187,10 +187,10 @@ func TestDeadlines(t *testing.T) {
 				return nil
 			}}
 			policy := func(string) retry.Policy {
-				return retry.Policy{Backoff: retry.Constant(1), AttemptTimeout: 50 * time.Millisecond}
+				return retry.Policy{Backoff: retry.Constant(1), AttemptTimeout: 200 * time.Millisecond}
 			}
 			b, g := gate()
-			cc := serve(t, s)(guarded(redoubtgrpc.Client{Policy: policy, Gate: g, Idempotent: func(string) bool { return idempotent }})...)
+			cc := connected(t, serve(t, s)(guarded(redoubtgrpc.Client{Policy: policy, Gate: g, Idempotent: func(string) bool { return idempotent }})...))
 			_, err := grpc_testing.NewTestServiceClient(cc).UnaryCall(t.Context(), new(request))
 			if idempotent {
 				checkCode(t, err, codes.OK)
@@ -252,7 +252,7 @@ func TestDeadlineOfTheCallerIsNotRetried(t *testing.T) {
 	policy := func(string) retry.Policy {
 		return retry.Policy{Backoff: retry.Constant(1), AttemptTimeout: time.Minute}
 	}
-	stub := grpc_testing.NewTestServiceClient(serve(t, s)(guarded(redoubtgrpc.Client{Policy: policy, Idempotent: always})...))
+	stub := grpc_testing.NewTestServiceClient(connected(t, serve(t, s)(guarded(redoubtgrpc.Client{Policy: policy, Idempotent: always})...)))
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	_, err := stub.UnaryCall(ctx, new(request))
