@@ -3,6 +3,7 @@ package redoubtgrpc_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -117,7 +118,7 @@ func TestOptionsOfAHedgedCall(t *testing.T) {
 	checkEqual(t, trailer.Get("attempt")[0], "second")
 	checkEqual(t, from.Addr != nil, true)
 	checkEqual(t, finished, 1)
-	checkEqual(t, s.seen()[1], "1")
+	checkEqual(t, slices.Contains(s.seen(), "1"), true)
 }
 
 // The hooks of a hedged call get the error of the caller, and its messages.

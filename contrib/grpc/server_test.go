@@ -669,3 +669,34 @@ func TestErrorsForABulkhead(t *testing.T) {
 		})
 	}
 }
+
+// A strict is a sink that writes nothing for a client that has gone.
+type strict struct{ memory }
+
+func (s *strict) WriteEvents(ctx context.Context, events []*audit.Event) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return s.memory.WriteEvents(ctx, events)
+}
+
+// The end of a call is recorded although its client has gone, and its time is
+// no measure for a bulkhead.
+func TestClientsThatHaveGone(t *testing.T) {
+	sink := new(strict)
+	classified := make(chan error, 1)
+	guard := &redoubtgrpc.Server{
+		Audit: &redoubtgrpc.Audit{
+			Log:   audit.New(audit.Config{Sink: sink}),
+			Actor: func(context.Context) audit.Actor { return audit.Actor{ID: "ann"} },
+		},
+		Bulkhead: adaptive(func(err error) bulkhead.Outcome { classified <- err; return bulkhead.OutcomeIgnored }),
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &service{unary: func(ctx context.Context, _ int) error { cancel(); <-ctx.Done(); return nil }}
+	stub := grpc_testing.NewTestServiceClient(serve(t, s, options(guard, false)...)())
+	_, err := stub.UnaryCall(ctx, new(request))
+	checkCode(t, err, codes.Canceled)
+	checkEqual(t, errors.Is(<-classified, context.Canceled), true)
+	checkEqual(t, len(sink.all()), 2)
+}

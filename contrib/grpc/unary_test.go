@@ -151,7 +151,7 @@ func TestDeadlines(t *testing.T) {
 	t.Run("the caller cancels", func(t *testing.T) {
 		s := &service{unary: slow}
 		b, g := gate()
-		cc := serve(t, s)(guarded(redoubtgrpc.Client{Policy: quick, Gate: g, Idempotent: always})...)
+		cc := connected(t, serve(t, s)(guarded(redoubtgrpc.Client{Policy: quick, Gate: g, Idempotent: always})...))
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(20*time.Millisecond, cancel)
 		_, err := grpc_testing.NewTestServiceClient(cc).UnaryCall(ctx, new(request))
