@@ -151,7 +151,7 @@ func gate() (*breaker.Breaker, func(string, string) breaker.Gate) {
 
 // adaptive returns a bulkhead that measures, and passes errors to classify.
 func adaptive(classify func(error) bulkhead.Outcome) *bulkhead.Bulkhead {
-	return bulkhead.New(bulkhead.Config{Limit: 10, Algorithm: new(bulkhead.AIMD), Classify: classify})
+	return bulkhead.New(bulkhead.Config{Limit: 10, Adaptive: true, Classify: classify})
 }
 
 // outcomes returns how often b has seen each outcome.

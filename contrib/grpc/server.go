@@ -62,7 +62,8 @@ type Server struct {
 	ServeOnError bool
 
 	// Bulkhead bounds the calls in progress. A stream holds its place until
-	// it ends. Tap does not wait for a place. Nil means no bound.
+	// it ends. Waiting calls with different keys take turns, as tenants do; see
+	// bulkhead.WithTenant. Tap does not wait for a place. Nil means no bound.
 	Bulkhead *bulkhead.Bulkhead
 
 	// MinLeft is the time that a call needs at least. A call whose deadline
@@ -261,7 +262,11 @@ func (s *Server) admit(ctx context.Context, method string) (context.Context, *ca
 		}
 	}
 	if s.Bulkhead != nil && !c.tapped {
-		permit, err := s.Bulkhead.Acquire(ctx)
+		queue := ctx
+		if key, limited := s.key(ctx, c.method); limited {
+			queue = bulkhead.WithTenant(ctx, key)
+		}
+		permit, err := s.Bulkhead.Acquire(queue)
 		if err != nil {
 			if errtree.Read(err).Rejected {
 				s.full.Add(1)

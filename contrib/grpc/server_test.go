@@ -700,3 +700,37 @@ func TestClientsThatHaveGone(t *testing.T) {
 	checkEqual(t, errors.Is(<-classified, context.Canceled), true)
 	checkEqual(t, len(sink.all()), 2)
 }
+
+// A client with many waiting calls delays another client by one of them.
+func TestKeysTakeTurns(t *testing.T) {
+	places := bulkhead.New(bulkhead.Config{Limit: 1, MaxQueue: 10})
+	guard := &redoubtgrpc.Server{Bulkhead: places, Key: func(ctx context.Context, _ string) (string, bool) {
+		return metadata.ValueFromIncomingContext(ctx, "user")[0], true
+	}}
+	release := make(chan struct{})
+	var mu sync.Mutex
+	var order []string
+	s := &service{unary: func(ctx context.Context, _ int) error {
+		mu.Lock()
+		order = append(order, metadata.ValueFromIncomingContext(ctx, "user")[0])
+		mu.Unlock()
+		<-release
+		return nil
+	}}
+	stub := grpc_testing.NewTestServiceClient(serve(t, s, options(guard, false)...)())
+	var calls sync.WaitGroup
+	for i, user := range []string{"a", "a", "a", "a", "b"} {
+		calls.Go(func() {
+			_, err := stub.UnaryCall(metadata.AppendToOutgoingContext(t.Context(), "user", user), new(request))
+			checkCode(t, err, codes.OK)
+		})
+		eventually(t, "the call waits", func() bool { return places.Inflight()+places.Queued() == i+1 })
+	}
+	for range 5 {
+		release <- struct{}{}
+	}
+	calls.Wait()
+	if turn := slices.Index(order, "b"); turn < 1 || turn > 2 {
+		t.Errorf("the order is %v, want b second or third", order)
+	}
+}
