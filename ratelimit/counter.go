@@ -85,15 +85,13 @@ func (c *Counter) AllowN(n int64) bool { return c.Take(n).OK }
 // AllowAt is [Counter.AllowN] at the instant t, to replay recorded events. A t
 // before the period of an admitted event counts as the start of that period.
 func (c *Counter) AllowAt(t time.Time, n int64) bool {
-	return c.take(context.Background(), since(c.epoch, t), n).OK
+	return c.take(context.Background(), since(c.epoch, t), n, 0).OK
 }
 
 // Take is [Counter.AllowN] with the full [Decision]. Remaining and RetryAfter
 // follow the estimate.
-func (c *Counter) Take(n int64) Decision { return c.takeNow(context.Background(), n) }
-
-func (c *Counter) takeNow(ctx context.Context, n int64) Decision {
-	return c.take(ctx, int64(time.Since(c.epoch)), n)
+func (c *Counter) Take(n int64) Decision {
+	return c.take(context.Background(), int64(time.Since(c.epoch)), n, 0)
 }
 
 // Wait waits until an event may happen, and counts it. Waiting callers have no
@@ -104,7 +102,9 @@ func (c *Counter) Wait(ctx context.Context) error { return c.WaitN(ctx, 1) }
 
 // WaitN is [Counter.Wait] for n events, which are counted together.
 func (c *Counter) WaitN(ctx context.Context, n int64) error {
-	return poll(ctx, n, func(n int64) Decision { return c.takeNow(ctx, n) })
+	return poll(ctx, func(patience time.Duration) Decision {
+		return c.take(ctx, int64(time.Since(c.epoch)), n, patience)
+	})
 }
 
 // Do waits for c and calls fn once.
@@ -115,15 +115,16 @@ func (c *Counter) Do(ctx context.Context, fn func(context.Context) error) error 
 	return do(ctx, c, fn)
 }
 
-func (c *Counter) take(ctx context.Context, ns, n int64) Decision {
+// take is Take at ns for a caller that waits for at most patience.
+func (c *Counter) take(ctx context.Context, ns, n int64, patience time.Duration) Decision {
 	c.mu.Lock()
 	d := c.decide(ns, n)
-	return c.meter.unlock(ctx, &c.mu, d)
+	return c.meter.unlock(ctx, &c.mu, d, patience)
 }
 
 func (c *Counter) decide(ns, n int64) Decision {
 	limit := c.meter.config.Limit
-	d := Decision{N: n, Limit: limit}
+	d := Decision{N: n, Limit: limit, AtOnce: true}
 	per := int64(limit.Per)
 	if per <= 0 { // the zero Counter
 		d.OK = n == 0

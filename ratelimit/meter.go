@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/redoubt-go/redoubt/internal/outbox"
 	"github.com/redoubt-go/redoubt/internal/quote"
@@ -52,10 +53,13 @@ func (m *meter) stats() Stats {
 }
 
 // unlock ends a request with the decision d: it counts the decision, unlocks
-// mu, and reports a refusal.
-func (m *meter) unlock(ctx context.Context, mu *sync.Mutex, d Decision) Decision {
+// mu, and reports a refusal. A refusal that is not final for a caller that
+// waits for at most patience is neither counted nor reported.
+func (m *meter) unlock(ctx context.Context, mu *sync.Mutex, d Decision, patience time.Duration) Decision {
 	hook := m.config.OnEvent
-	if d.OK {
+	if !d.final(patience) {
+		hook = nil
+	} else if d.OK {
 		m.allowed++
 	} else if m.refused++; hook != nil {
 		m.events.Post(ctx, Event{Kind: KindRefused, Name: m.config.Name, Decision: d})

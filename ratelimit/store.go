@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -43,10 +44,32 @@ type Adjuster interface {
 
 // Local returns k, a *[Keyed] or *[Tiers] of strings, as a Store. The only
 // error of its methods, if ctx is done, matches ctx.Err and [context.Cause].
+//
+// The Store also has a method Limits() []Limit, which returns all limits and
+// quotas of a Keyed, for [ratelimithttp.Middleware]. It returns none for Tiers.
+//
+// [ratelimithttp.Middleware]: https://pkg.go.dev/github.com/redoubt-go/redoubt/ratelimit/ratelimithttp#Middleware
 func Local(k interface{ For(key string) Key[string] }) Adjuster { return local{k} }
 
 type local struct {
 	keys interface{ For(key string) Key[string] }
+}
+
+// Limits returns the limits of a Keyed. The caller must not change them.
+func (l local) Limits() []Limit {
+	k, ok := l.keys.(*Keyed[string])
+	if !ok {
+		return nil
+	}
+	rs := k.current.Load()
+	if !k.wall {
+		return rs.limits
+	}
+	t, limits := k.elapsed(), slices.Clone(rs.limits)
+	for i := range limits {
+		limits[i] = rs.rules[i].present(rs.rules[i].ns(t))
+	}
+	return limits
 }
 
 func (l local) TakeKey(ctx context.Context, key string, n int64) (Decision, error) {
@@ -54,7 +77,7 @@ func (l local) TakeKey(ctx context.Context, key string, n int64) (Decision, erro
 		return Decision{N: n}, cancelled(ctx)
 	}
 	k := l.keys.For(key)
-	return k.keyed.take(ctx, key, n), nil
+	return k.keyed.take(ctx, key, n, 0), nil
 }
 
 func (l local) ReserveKey(ctx context.Context, key string, n int64) (Decision, func(context.Context, int64) error, error) {

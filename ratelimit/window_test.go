@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -24,7 +25,7 @@ func TestWindowIsHalfOpen(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		w.AllowN(2)
 		for range 10 { // refusals are not logged
-			want := ratelimit.Decision{N: 2, Limit: limit, Retryable: true, RetryAfter: time.Minute, ResetAfter: time.Minute}
+			want := ratelimit.Decision{N: 2, Limit: limit, AtOnce: true, Retryable: true, RetryAfter: time.Minute, ResetAfter: time.Minute}
 			checkEqual(t, w.Take(2), want)
 		}
 		if d := w.Take(1); d.RetryAfter != 40*time.Second {
@@ -195,4 +196,31 @@ func TestBadWindows(t *testing.T) {
 			}()
 		}
 	}
+}
+
+// A Window needs memory and time for the instants of events, and not for N.
+func TestWindowOfManyEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 1 << 27
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		w := ratelimit.NewWindow(ratelimit.Per(n, time.Second))
+		if !w.AllowN(n) {
+			t.Error("refused")
+		}
+		if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > 1<<20 {
+			t.Errorf("%d bytes, want few", after.TotalAlloc-before.TotalAlloc)
+		}
+		time.Sleep(time.Second)
+		if !w.AllowN(n-5) || w.AllowN(6) {
+			t.Error("want n events in the next second")
+		}
+		time.Sleep(time.Second / 2)
+		if d := w.Take(6); d.OK || d.RetryAfter != time.Second/2 || d.Remaining != 5 {
+			t.Errorf("%+v, want a refusal for half a second", d)
+		}
+		if d := w.Take(5); !d.OK || d.ResetAfter != time.Second {
+			t.Errorf("%+v, want OK", d)
+		}
+	})
 }

@@ -143,3 +143,34 @@ func TestClientAndServer(t *testing.T) {
 		})
 	}
 }
+
+// A client uses the whole quota of each day, is never refused, and asks again
+// when the next day begins.
+func TestClientAndCalendarQuota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := ratelimit.Local(ratelimit.NewKeyed[string](ratelimit.KeyedConfig{
+			Name: "plan", Limit: ratelimit.PerSecond(10), Quotas: []ratelimit.Quota{{N: 50}},
+		}))
+		limit := ratelimithttp.Middleware(ratelimithttp.Config{Store: store, Key: oneKey})
+		n := &wire{handler: limit(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})), random: rand.New(rand.NewPCG(1, 2)), count: map[int]int{}}
+		rt := &ratelimithttp.Transport{Base: n, MaxWait: 48 * time.Hour}
+		start := time.Now() // midnight
+		var first *http.Response
+		for i := range 150 {
+			resp, err := rt.RoundTrip(httptest.NewRequest(http.MethodGet, "http://a.example", nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if first == nil {
+				first = resp
+			}
+			if day := int(time.Since(start) / (24 * time.Hour)); day != i/50 {
+				t.Fatalf("request %d on day %d: %v", i, day, resp.Status)
+			}
+		}
+		checkEqual(t, n.count, map[int]int{200: 150})
+		checkEqual(t, first.Header["Ratelimit-Policy"], []string{`"plan 10/s";q=10;w=1, "plan 50/24h";q=50;w=86400`})
+		checkEqual(t, first.Header["Ratelimit"], []string{`"plan 10/s";r=9;t=1;redoubt-burst=10`})
+		checkEqual(t, get(n.handler).Header()["Ratelimit"], []string{`"plan 50/24h";r=0;t=86395`})
+	})
+}
