@@ -281,15 +281,13 @@ func (k *Keyed[K]) Allow(key K) bool { return k.AllowN(key, 1) }
 // AllowN reports whether n events of key may happen now. If so, it takes all of
 // them, otherwise none.
 func (k *Keyed[K]) AllowN(key K, n int64) bool {
+	if k.current.Load().config.OnEvent != nil {
+		return k.Take(key, n).OK
+	}
 	i, h := k.find(key)
 	t, s := k.elapsed(), &k.tables[0][i]
 	s.mu.Lock()
-	rs := k.current.Load()
-	if rs.config.OnEvent != nil {
-		s.mu.Unlock()
-		return k.Take(key, n).OK
-	}
-	ok := false
+	ok, rs := false, k.current.Load()
 	if r := &rs.rules[0]; len(rs.rules) == 1 && !r.infinite {
 		ok = k.spendOne(r, s, h, r.at(r.ns(t)), n)
 	} else {
@@ -500,6 +498,3 @@ func (k *Keyed[K]) move(i, j int, h uint64, p *spot, next int64) (forgot bool) {
 	}
 	return forgot
 }
-
-// Len returns the number of keys in debt. It reads all sets.
-func (k *Keyed[K]) Len() int { return k.Stats().Len }

@@ -13,7 +13,8 @@ import (
 func TestLocalLimits(t *testing.T) {
 	limits := func(k interface {
 		For(key string) ratelimit.Key[string]
-	}) []ratelimit.Limit {
+	},
+	) []ratelimit.Limit {
 		return ratelimit.Local(k).(interface{ Limits() []ratelimit.Limit }).Limits()
 	}
 	synctest.Test(t, func(t *testing.T) {

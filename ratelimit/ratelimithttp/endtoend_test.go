@@ -174,3 +174,31 @@ func TestClientAndCalendarQuota(t *testing.T) {
 		checkEqual(t, get(n.handler).Header()["Ratelimit"], []string{`"plan 50/24h";r=0;t=86395`})
 	})
 }
+
+// Clients that share a limit do not know of each other, and still go on.
+func TestClientsThatShare(t *testing.T) {
+	for _, tt := range []struct {
+		burst            int64
+		clients, workers int
+		used, refused    float64 // bounds
+	}{
+		{100, 5, 5, 0.9, 0.05},
+		{100, 20, 5, 0.9, 0.15},
+		{10, 5, 5, 0.7, 0.05},
+		{10, 20, 5, 0.7, 0.2},
+		{1, 5, 5, 0.2, 0.15},
+		{1, 50, 1, 0.2, 0.65},
+	} {
+		trial := trial{
+			limit: ratelimit.PerSecond(100).WithBurst(tt.burst), clients: tt.clients, workers: tt.workers,
+			latency: 20 * time.Millisecond, jitter: 2 * time.Millisecond, shared: true,
+		}
+		t.Run(trial.String(), func(t *testing.T) {
+			used, refused := trial.run(t, 2000)
+			t.Logf("%.0f %% of the limit, %.0f %% refused", 100*used, 100*refused)
+			if used < tt.used || refused > tt.refused {
+				t.Errorf("%.1f %% of the limit, %.1f %% refused", 100*used, 100*refused)
+			}
+		})
+	}
+}
