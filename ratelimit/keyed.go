@@ -355,10 +355,7 @@ func (k *Keyed[K]) unlock(ctx context.Context, s *set, key K, d Decision, forgot
 	}
 	k.events.Post(ctx, e)
 	s.mu.Unlock()
-	k.events.Deliver(func(ctx context.Context, e Event, dropped int) {
-		e.Dropped = dropped
-		hook(ctx, e)
-	})
+	deliver(&k.events, hook)
 	return d
 }
 

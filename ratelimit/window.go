@@ -1,10 +1,7 @@
 package ratelimit
 
 import (
-	"context"
-	"errors"
 	"sort"
-	"sync"
 	"time"
 )
 
@@ -14,10 +11,8 @@ import (
 // [Limiter]. An event that is exactly one period old no longer counts. All
 // methods may be called concurrently. The zero Window admits nothing.
 type Window struct {
-	epoch time.Time
+	meter
 
-	mu     sync.Mutex
-	meter  meter
 	log    []entry // a ring in the order of the instants
 	head   int     // the oldest
 	length int
@@ -36,20 +31,9 @@ const maxWindow = 1 << 27
 // 1 to 2^27 events. A window has no burst apart from N. NewWindow panics if the
 // limit is invalid or has another Burst. [Window.Set] adds a name and a hook.
 func NewWindow(limit Limit) *Window {
-	c := WindowConfig{Limit: limit}
-	if err := c.validate("ratelimit: window: ", maxWindow); err != nil {
-		panic(err)
-	}
-	w := &Window{epoch: time.Now()}
-	w.meter.set(c)
+	w := new(Window)
+	w.start(WindowConfig{Limit: limit}, "window", maxWindow, w.decideLocked)
 	return w
-}
-
-// Config returns the configuration in force, with defaults filled in.
-func (w *Window) Config() WindowConfig {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.meter.config
 }
 
 // Set replaces the configuration. The log keeps its newest events, at most
@@ -59,76 +43,18 @@ func (w *Window) Config() WindowConfig {
 // Errors: see [NewWindow]; the configuration does not change. The zero Window
 // cannot be changed.
 func (w *Window) Set(c WindowConfig) error {
-	if err := c.validate("ratelimit: window: ", maxWindow); err != nil {
-		return err
-	}
-	if w.epoch.IsZero() {
-		return errors.New("ratelimit: the zero Window cannot be changed, want a Window made by NewWindow")
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.expire(int64(time.Since(w.epoch)))
-	if c.Limit.N < w.meter.config.Limit.N { // release memory
-		w.gone = max(w.gone-w.sum, -c.Limit.N) + w.sum
-		w.drop(w.after(func(e entry) bool { return e.sum-w.gone > 0 }))
-		w.grow(w.length)
-	}
-	w.meter.set(c)
-	return nil
-}
-
-// Stats returns the figures.
-func (w *Window) Stats() Stats {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.meter.stats()
-}
-
-// Allow reports whether an event may happen now. If so, it logs the event.
-func (w *Window) Allow() bool { return w.Take(1).OK }
-
-// AllowN reports whether n events may happen now. If so, it logs all of them,
-// otherwise none.
-func (w *Window) AllowN(n int64) bool { return w.Take(n).OK }
-
-// AllowAt is [Window.AllowN] at the instant t, to replay recorded events. If t
-// is earlier than an admitted event, it counts as the instant of that event.
-func (w *Window) AllowAt(t time.Time, n int64) bool {
-	return w.take(context.Background(), since(w.epoch, t), n, 0).OK
-}
-
-// Take is [Window.AllowN] with the full [Decision].
-func (w *Window) Take(n int64) Decision {
-	return w.take(context.Background(), int64(time.Since(w.epoch)), n, 0)
-}
-
-// Wait waits until an event may happen, and logs it. Waiting callers have no
-// order: each tries again when the first of them may go on.
-//
-// Errors: see [Limiter.Wait].
-func (w *Window) Wait(ctx context.Context) error { return w.WaitN(ctx, 1) }
-
-// WaitN is [Window.Wait] for n events, which are logged together.
-func (w *Window) WaitN(ctx context.Context, n int64) error {
-	return poll(ctx, func(patience time.Duration) Decision {
-		return w.take(ctx, int64(time.Since(w.epoch)), n, patience)
+	return w.set(c, "window", maxWindow, func(ns int64) {
+		w.expire(ns)
+		if c.Limit.N < w.config.Limit.N { // release memory
+			w.gone = max(w.gone-w.sum, -c.Limit.N) + w.sum
+			w.drop(w.after(func(e entry) bool { return e.sum-w.gone > 0 }))
+			w.grow(w.length)
+		}
 	})
 }
 
-// Do waits for w and calls fn once.
-//
-// Errors: the error of [Window.Wait], without a call of fn, or the error of fn.
-func (w *Window) Do(ctx context.Context, fn func(context.Context) error) error { return do(ctx, w, fn) }
-
-// take is Take at ns for a caller that waits for at most patience.
-func (w *Window) take(ctx context.Context, ns, n int64, patience time.Duration) Decision {
-	w.mu.Lock()
-	d := w.decide(ns, n)
-	return w.meter.unlock(ctx, &w.mu, d, patience)
-}
-
-func (w *Window) decide(ns, n int64) Decision {
-	limit := w.meter.config.Limit
+func (w *Window) decideLocked(ns, n int64) Decision {
+	limit := w.config.Limit
 	ns, per := w.expire(ns)
 	d := Decision{N: n, Limit: limit, AtOnce: true}
 	room := limit.N - (w.sum - w.gone)
@@ -155,7 +81,7 @@ func (w *Window) expire(ns int64) (now, per int64) {
 	if w.length > 0 {
 		ns = max(ns, w.at(w.length-1).ns)
 	}
-	per = min(int64(w.meter.config.Limit.Per), maxUnits)
+	per = min(int64(w.config.Limit.Per), maxUnits)
 	if past := w.after(func(e entry) bool { return e.ns > ns-per }); past > 0 {
 		w.gone = w.at(past - 1).sum
 		w.drop(past)
@@ -184,7 +110,7 @@ func (w *Window) add(ns, n int64) {
 		w.at(w.length - 1).sum = w.sum
 		return
 	case w.length == len(w.log):
-		w.grow(min(2*w.length+8, int(w.meter.config.Limit.N)))
+		w.grow(min(2*w.length+8, int(w.config.Limit.N)))
 	}
 	w.length++
 	*w.at(w.length - 1) = entry{ns, w.sum}
