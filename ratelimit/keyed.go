@@ -126,8 +126,9 @@ func (c KeyedConfig) normal() KeyedConfig {
 // there are more, the shortest is cut to a debt of a burst.
 //
 // A key shares the fingerprint of a remembered key, and then its limit, with a
-// probability of less than 2^-44. Fingerprints are seeded at random, so that
-// clients cannot choose keys that collide.
+// probability of less than 2^-44 if MaxKeys is at most 2^19, and otherwise of
+// less than 2^-36. Fingerprints are seeded at random, so that clients cannot
+// choose keys that collide.
 type Keyed[K comparable] struct {
 	epoch   time.Time
 	seed    maphash.Seed
@@ -145,7 +146,7 @@ type Keyed[K comparable] struct {
 type ruleset struct {
 	config KeyedConfig // with defaults filled in
 	rules  []rule
-	limits []Limit // of the rules
+	limits atomic.Pointer[[]Limit] // of the rules, with the lengths of the present periods
 }
 
 // An instant is read from both clocks, in nanoseconds since an epoch. Limits
@@ -200,9 +201,11 @@ func newRuleset(c KeyedConfig, epoch time.Time) *ruleset {
 		q.Name = cmp.Or(q.Name, c.Name)
 		rs.rules = append(rs.rules, newRule(q.bucket(epoch), false, c.OnFull == ForgiveDebt))
 	}
+	limits := make([]Limit, len(rs.rules))
 	for i := range rs.rules {
-		rs.limits = append(rs.limits, rs.rules[i].limit)
+		limits[i] = rs.rules[i].limit
 	}
+	rs.limits.Store(&limits)
 	return rs
 }
 
@@ -412,7 +415,8 @@ func (k *Keyed[K]) Peek(key K) Decision {
 }
 
 // Wait waits until an event of key may happen, and takes it. Waiting callers
-// have no order: each tries again when the first of them may go on.
+// have no order: each tries again when the first of them may go on. Set, Credit
+// and Reset do not wake them earlier.
 //
 // Errors: see [Limiter.Wait].
 func (k *Keyed[K]) Wait(ctx context.Context, key K) error { return k.WaitN(ctx, key, 1) }

@@ -105,7 +105,8 @@ func (m *meter) Take(n int64) Decision {
 }
 
 // Wait waits until an event may happen, and takes it. Waiting callers have no
-// order: each tries again when the first of them may go on.
+// order: each tries again when the first of them may go on. Set does not wake
+// them earlier.
 //
 // Errors: see [Limiter.Wait].
 func (m *meter) Wait(ctx context.Context) error { return m.WaitN(ctx, 1) }

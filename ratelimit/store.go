@@ -62,12 +62,17 @@ func (l local) Limits() []Limit {
 		return nil
 	}
 	rs := k.current.Load()
+	limits := *rs.limits.Load()
 	if !k.wall {
-		return rs.limits
+		return limits
 	}
-	t, limits := k.elapsed(), slices.Clone(rs.limits)
+	t := k.elapsed()
 	for i := range limits {
-		limits[i] = rs.rules[i].present(rs.rules[i].ns(t))
+		if l := rs.rules[i].present(rs.rules[i].ns(t)); l != limits[i] { // another period
+			next := slices.Clone(limits)
+			next[i], limits = l, next
+			rs.limits.Store(&next)
+		}
 	}
 	return limits
 }
