@@ -205,8 +205,16 @@ func TestWindowOfManyEvents(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		w := ratelimit.NewWindow(ratelimit.Per(n, time.Second))
-		if !w.AllowN(n) {
+		if !w.AllowN(n - 100_000) {
 			t.Error("refused")
+		}
+		for range 100_000 { // at the same instant
+			if !w.Allow() {
+				t.Fatal("refused")
+			}
+		}
+		if w.Allow() {
+			t.Error("one more than n")
 		}
 		if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > 1<<20 {
 			t.Errorf("%d bytes, want few", after.TotalAlloc-before.TotalAlloc)
