@@ -45,8 +45,8 @@ type Adjuster interface {
 // Local returns k, a *[Keyed] or *[Tiers] of strings, as a Store. The only
 // error of its methods, if ctx is done, matches ctx.Err and [context.Cause].
 //
-// The Store also has a method Limits() []Limit, which returns all limits and
-// quotas of a Keyed, for [ratelimithttp.Middleware]. It returns none for Tiers.
+// The Store also has a method LimitsOf(key string) []Limit, which returns all
+// limits and quotas of a key, for [ratelimithttp.Middleware].
 //
 // [ratelimithttp.Middleware]: https://pkg.go.dev/github.com/redoubt-go/redoubt/ratelimit/ratelimithttp#Middleware
 func Local(k interface{ For(key string) Key[string] }) Adjuster { return local{k} }
@@ -55,12 +55,9 @@ type local struct {
 	keys interface{ For(key string) Key[string] }
 }
 
-// Limits returns the limits of a Keyed. The caller must not change them.
-func (l local) Limits() []Limit {
-	k, ok := l.keys.(*Keyed[string])
-	if !ok {
-		return nil
-	}
+// LimitsOf returns the limits of a key. The caller must not change them.
+func (l local) LimitsOf(key string) []Limit {
+	k := l.keys.For(key).keyed
 	rs := k.current.Load()
 	limits := *rs.limits.Load()
 	if !k.wall {

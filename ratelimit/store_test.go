@@ -8,14 +8,16 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// The Store of a Keyed knows all of its limits, and the present lengths of the
+// The Store of a Keyed or of Tiers knows all limits of a key, and the present lengths of the
 // periods of its quotas.
 func TestLocalLimits(t *testing.T) {
 	limits := func(k interface {
 		For(key string) ratelimit.Key[string]
 	},
 	) []ratelimit.Limit {
-		return ratelimit.Local(k).(interface{ Limits() []ratelimit.Limit }).Limits()
+		return ratelimit.Local(k).(interface {
+			LimitsOf(key string) []ratelimit.Limit
+		}).LimitsOf("a")
 	}
 	synctest.Test(t, func(t *testing.T) {
 		c := ratelimit.KeyedConfig{
@@ -40,9 +42,6 @@ func TestLocalLimits(t *testing.T) {
 
 		one := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{MaxKeys: 8, Limit: ratelimit.PerSecond(5)})
 		checkEqual(t, limits(one), []ratelimit.Limit{ratelimit.PerSecond(5)})
-		tiers := ratelimit.NewTiers(func(string) int { return 0 }, one, k)
-		if got := limits(tiers); got != nil {
-			t.Errorf("tiers: %v, want none: they depend on the key", got)
-		}
+		checkEqual(t, limits(ratelimit.NewTiers(func(string) int { return 1 }, one, k)), want)
 	})
 }
