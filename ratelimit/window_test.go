@@ -232,3 +232,33 @@ func TestWindowOfManyEvents(t *testing.T) {
 		}
 	})
 }
+
+// An instant before an admitted event counts as the instant of that event.
+func TestWindowDoesNotGoBack(t *testing.T) {
+	w, now := ratelimit.NewWindow(ratelimit.PerMinute(2)), time.Now()
+	if !w.AllowAt(now.Add(40*time.Second), 1) || !w.AllowAt(now, 1) {
+		t.Error("refused")
+	}
+	if w.AllowAt(now.Add(65*time.Second), 1) || !w.AllowAt(now.Add(100*time.Second), 2) {
+		t.Error("want both events to leave after 100s")
+	}
+}
+
+// The log of a Window doubles when it is full, up to N.
+func TestWindowLogDoubles(t *testing.T) {
+	w, now := ratelimit.NewWindow(ratelimit.PerHour(10_000)), time.Now()
+	i := 0
+	if got := testing.AllocsPerRun(1, func() {
+		for range 5000 {
+			i++
+			if !w.AllowAt(now.Add(time.Duration(i)*time.Millisecond), 1) {
+				t.Fatal("refused")
+			}
+		}
+	}); got > 3 {
+		t.Errorf("%v allocations for the second half, want at most 3", got)
+	}
+	if w.AllowAt(now.Add(time.Minute), 1) {
+		t.Error("one more than N")
+	}
+}
