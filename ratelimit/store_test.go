@@ -45,3 +45,14 @@ func TestLocalLimits(t *testing.T) {
 		checkEqual(t, limits(ratelimit.NewTiers(func(string) int { return 1 }, one, k)), want)
 	})
 }
+
+// A number that is no tier means tier 0.
+func TestTierOutOfRange(t *testing.T) {
+	keyed := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(3), MaxKeys: 8})
+	tiers := ratelimit.NewTiers(func(i int) int { return i }, keyed)
+	for _, i := range []int{-1, 0, 1, 1 << 30} {
+		if !tiers.For(i).Allow() || keyed.Peek(i).Remaining != 2 {
+			t.Errorf("tier %d is not tier 0", i)
+		}
+	}
+}
