@@ -8,8 +8,8 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// The Store of a Keyed or of Tiers knows all limits of a key, and the present lengths of the
-// periods of its quotas.
+// The Store of a Keyed or of Tiers knows all limits of a key, and the present
+// lengths of the periods of its quotas.
 func TestLocalLimits(t *testing.T) {
 	limits := func(k interface {
 		For(key string) ratelimit.Key[string]

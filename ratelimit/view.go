@@ -46,8 +46,8 @@ func (v *View) take(ctx context.Context, n int64, patience time.Duration) Decisi
 }
 
 // Wait waits until the view may take an event, and takes it. Callers that wait
-// for a view have no order, and callers that wait for the Limiter come first. If
-// the Limiter is changed meanwhile, they may go on later than they could.
+// for a view have no order, and callers that wait for the Limiter come first.
+// If the Limiter is changed meanwhile, they may go on later than they could.
 //
 // Errors: see [Limiter.Wait].
 func (v *View) Wait(ctx context.Context) error { return v.WaitN(ctx, 1) }
