@@ -474,3 +474,16 @@ func TestSetKeepsAndResets(t *testing.T) {
 		checkEqual(t, b.Inflight(), 2)
 	})
 }
+
+// In a full queue, a tenant loses callers in proportion to its weight.
+func TestAFullQueueIsSharedByWeight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		weight := func(tenant string) int { return map[string]int{"gold": 3}[tenant] + 1 }
+		l := newLine(t, bulkhead.Config{Limit: 1, MaxQueue: 5, Weight: weight})
+		for _, name := range strings.Fields("gold gold gold a a b") {
+			l.join(tenant(name), name, 1)
+		}
+		// a has 2 callers for a weight of 1, gold 3 for a weight of 4.
+		checkEqual(t, l.run(), "-a gold gold gold a b")
+	})
+}
