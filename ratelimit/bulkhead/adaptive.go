@@ -255,7 +255,7 @@ func (a *adaptive) learn(s float64, used bool) {
 	switch {
 	case a.base == 0:
 		gain = 1
-	case !a.seen && s > a.base:
+	case !a.seen && a.young && s > a.base:
 		gain = 0.25 // the first windows contain few calls
 	case a.young:
 	case a.dip > 0 && s >= a.base:
