@@ -27,8 +27,9 @@ const (
 // enough to keep all workers busy.
 //
 // Two rules protect a healthy service. The limit is lowered only if calls found
-// no place, and most of the limit is in use. And whether a longer time is a
-// queue is decided by trying: a lower limit shortens a queue, and nothing else.
+// no place or were dropped, and much of the limit is in use. And whether longer
+// times are a queue, or drops an overload, is decided by trying: a lower limit
+// shortens a queue, and nothing else.
 type adaptive struct {
 	mu       sync.Mutex
 	min, max int
