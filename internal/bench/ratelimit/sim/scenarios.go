@@ -67,7 +67,7 @@ func Scenarios() []*Scenario {
 		for _, name := range []string{
 			"constant, x2", "exponential, x1.05", "3 x slower", "x2: 4 workers, 1ms", "x2 lognormal 1: 4 workers, 1", "clients", "last come",
 			"any order", "processor sharing", "need no worker", "7 workers, lognormal 2, 80", "600 workers, x1.5", "2 workers, x1.5",
-			"1 worker, x3", "400 calls at once", "constant times, x2",
+			"1 worker, x3", "400 calls at once", "constant times, x2", "3 or 900 ms, x1.5", "2.5 x slower",
 		} {
 			s.Hard = s.Hard || strings.Contains(s.Name, name)
 		}
