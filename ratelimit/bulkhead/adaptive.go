@@ -12,8 +12,9 @@ const (
 	minSample  = 10                     // the fewest places in a window
 	dipEvery   = 4 * time.Second        // the shortest time between two dips
 	dipWindows = 20                     // a dip costs at most a window in so many
-	holdMin    = 20                     // windows without growth after growth was useless
+	holdMin    = 4                      // windows without growth after growth was useless
 	holdMax    = 640
+	allDropped = 0.9 // of the calls: the service hangs
 )
 
 // An adaptive finds a limit by measuring the queue in front of the service.
@@ -26,8 +27,9 @@ const (
 // enough to keep all workers busy.
 //
 // Two rules protect a healthy service. The limit is lowered only if calls found
-// no place, and most of the limit is in use. And whether a longer time is a
-// queue is decided by trying: a lower limit shortens a queue, and nothing else.
+// no place or were dropped, and much of the limit is in use. And whether longer
+// times are a queue, or drops an overload, is decided by trying: a lower limit
+// shortens a queue, and nothing else.
 type adaptive struct {
 	mu       sync.Mutex
 	min, max int
@@ -39,19 +41,27 @@ type adaptive struct {
 	open    bool
 	begin   time.Duration
 	need    int
-	places  int     // that ended, by calls of any weight
-	drops   int     // of them
-	peak    int     // the most places in use at the end of a call
-	total   float64 // seconds × places
-	exp     float64 // the sum of exp(-t/scale)
-	used    float64 // the sum of the places in use at the end of calls
-	blocked int     // callers that found no place
+	places  int           // that ended, by calls of any weight
+	drops   int           // of them
+	longest time.Duration // of the drops, which all end at once after a timeout
+	peak    int           // the most places in use at the end of a call
+	total   float64       // seconds × places
+	exp     float64       // the sum of exp(-t/scale)
+	used    float64       // the sum of the places in use at the end of calls
+	blocked int           // callers that found no place
 
 	// The measurements.
 	scale float64 // the soft minimum, smoothed; seconds
 	base  float64 // the soft minimum without a queue
 	mean  float64 // the soft minimum before a dip, averaged
 	young bool    // the limit has just grown: long calls are missing from the window
+
+	// The drops.
+	share  float64 // of the calls that are dropped, smoothed
+	lost   float64 // the share that a lower limit does not change
+	most   float64 // the largest share since the limit was lowered for drops, or 0
+	before int     // the limit at that time
+	trial  int     // windows at that limit
 
 	// The decisions.
 	saturated int           // windows in a row
@@ -115,19 +125,21 @@ func (a *adaptive) add(f figure) int {
 		}
 		return a.limit
 	}
-	t := max((f.now - f.start).Seconds(), 1e-9)
 	n := float64(f.n)
 	a.places += f.n
-	a.total += t * n
 	a.used += float64(f.inflight) * n
 	a.peak = max(a.peak, f.inflight)
-	if a.scale > 0 {
-		a.exp += math.Exp(-t/a.scale) * n
-	}
 	if f.dropped {
 		a.drops += f.n
+		a.longest = max(a.longest, f.now-f.start)
+	} else {
+		t := max((f.now - f.start).Seconds(), 1e-9)
+		a.total += t * n
+		if a.scale > 0 {
+			a.exp += math.Exp(-t/a.scale) * n
+		}
 	}
-	if a.places < a.need || f.now-a.begin < minWindow {
+	if a.places < a.need || f.now-a.begin < max(minWindow, a.longest) {
 		return a.limit
 	}
 	old, dipped := a.limit, a.dip > 0
@@ -147,28 +159,32 @@ func (a *adaptive) add(f figure) int {
 func (a *adaptive) openWindow(f figure) {
 	a.open, a.begin, a.need = true, f.now, max(minSample, f.inflight)
 	a.places, a.drops, a.blocked, a.peak = 0, 0, 0, 0
+	a.longest -= a.longest / 8
 	a.total, a.exp, a.used = 0, 0, 0
 }
 
 // update evaluates a window and returns the next limit.
 func (a *adaptive) update(f figure) int {
-	n, span := float64(a.places), f.now-a.begin
-	mean := a.total / n
+	n, span := float64(a.places-a.drops), f.now-a.begin
 	busy := a.peak >= a.limit-a.peak
-	if a.drops*10 >= a.places {
+	if a.overloaded(1 - n/float64(a.places)) {
 		if !busy {
 			return a.limit
 		}
 		a.step, a.saturated = 0, 0
-		return a.endDip() - max(1, a.limit/10)
+		return a.relieve(a.endDip(), n == 0)
 	}
+	if a.share < 0.1 {
+		a.most = 0
+	}
+	mean := a.total / n
 	if a.scale == 0 {
 		a.scale = 0.6 * mean // of times without variance it is all, of exponential times 0.58
 		return a.limit
 	}
 	s := min(mean, -a.scale*math.Log(max(a.exp/n, 1e-300)))
 	a.scale += (s - a.scale) / 16
-	full := a.blocked*32 > a.places+a.blocked && a.used/n >= 0.75*float64(a.limit)
+	full := a.blocked*32 > a.places+a.blocked && a.used/float64(a.places) >= 0.75*float64(a.limit)
 	a.learn(s, full || busy)
 	if a.dip > 0 {
 		limit := a.endDip()
@@ -186,6 +202,9 @@ func (a *adaptive) update(f figure) int {
 	a.mean += (s - a.mean) / 4
 	a.seen = a.seen || queue >= target
 	a.hold--
+	if a.limit <= a.useful {
+		a.useRate += (rate - a.useRate) / 4
+	}
 	switch {
 	case a.dips(f.wall, span):
 		a.dip = a.limit
@@ -199,6 +218,37 @@ func (a *adaptive) update(f figure) int {
 	return a.limit
 }
 
+// overloaded reports whether more calls were dropped than are dropped at any
+// limit.
+func (a *adaptive) overloaded(share float64) bool {
+	a.share += (share - a.share) / 3
+	if a.share < a.lost {
+		a.lost += (a.share - a.lost) / 16
+	}
+	return share >= allDropped || share >= 0.1 && a.share >= 0.1+1.5*a.lost
+}
+
+// relieve returns the limit after a window in which calls were dropped. It is
+// lowered for a trial of some windows. If that has no effect on the share of
+// the dropped calls, the limit is not their cause, and the cut is undone.
+func (a *adaptive) relieve(limit int, all bool) int {
+	switch {
+	case a.share >= allDropped:
+		a.most = 0
+		return limit - max(1, limit/5)
+	case a.most == 0:
+	case a.trial < 3:
+		a.trial++
+		a.most = max(a.most, a.share)
+		return limit
+	case a.share > a.most*2/3 && !all:
+		a.lost, a.most = a.share, 0
+		return a.before
+	}
+	a.most, a.before, a.trial = a.share, limit, 0
+	return limit - max(1, limit*3/10)
+}
+
 // learn moves the base towards s. used reports whether the service had much to
 // do.
 func (a *adaptive) learn(s float64, used bool) {
@@ -206,6 +256,8 @@ func (a *adaptive) learn(s float64, used bool) {
 	switch {
 	case a.base == 0:
 		gain = 1
+	case !a.seen && a.young && s > a.base:
+		gain = 0.25 // the first windows contain few calls
 	case a.young:
 	case a.dip > 0 && s >= a.base:
 		// If the lower limit has not shortened the times, they are no queue.
@@ -297,6 +349,8 @@ func (a *adaptive) grow(rate float64, far bool) int {
 	case a.useful == 0 || a.limit <= a.useful:
 		a.useful, a.useRate = a.limit, rate
 	case a.limit < 2*a.useful:
+	case rate < 1.25*a.useRate && a.young:
+		return a.limit // judged by the next window
 	case rate < 1.25*a.useRate:
 		a.step, a.hold = 0, a.pause
 		a.pause = min(2*a.pause, holdMax)

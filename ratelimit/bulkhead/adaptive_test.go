@@ -173,6 +173,85 @@ func TestDropsLowerTheAdaptiveLimit(t *testing.T) {
 	})
 }
 
+// Calls that get no answer at any limit, such as the calls for a part of the
+// data whose server is down, do not lower the limit for the others.
+func TestDropsThatNoLimitPrevents(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		lost    float64
+		timeout time.Duration
+	}{
+		{"an eighth", 0.125, time.Second},
+		{"a third", 0.33, 300 * time.Millisecond},
+		{"half", 0.5, 500 * time.Millisecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServer(20, exponential(3, 50*time.Millisecond))
+				b := bulkhead.New(bulkhead.Config{MaxQueue: -1, Adaptive: true})
+				var mu sync.Mutex
+				random := rand.New(rand.NewPCG(5, 5))
+				do := func() error {
+					return b.Do(context.Background(), func(ctx context.Context) error {
+						mu.Lock()
+						lost := random.Float64() < tt.lost
+						mu.Unlock()
+						if !lost {
+							return s.call(ctx)
+						}
+						time.Sleep(tt.timeout)
+						return context.DeadlineExceeded
+					})
+				}
+				offer(1, 150, 20*time.Second, func() error { _ = do(); return nil })
+				calls, refused := offer(2, 150, 60*time.Second, func() error {
+					if err := do(); errors.Is(err, bulkhead.ErrFull) {
+						return err
+					}
+					return nil
+				})
+				if shed := float64(refused) / float64(calls); shed > 0.01 {
+					t.Errorf("shed %.4f, limit %d; want at most 0.01", shed, b.Limit())
+				}
+				time.Sleep(time.Hour)
+			})
+		})
+	}
+}
+
+// Drops that a lower limit prevents lower it: the server works on calls whose
+// callers have given up.
+func TestDropsThatALowerLimitPrevents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const workers, timeout = 12, 200 * time.Millisecond // at most 300 calls a second
+		s := newServer(workers, exponential(3, 40*time.Millisecond))
+		b := bulkhead.New(bulkhead.Config{Limit: 150, MaxQueue: -1, Adaptive: true})
+		var done atomic.Int64
+		do := func() error {
+			return b.Do(context.Background(), func(ctx context.Context) error {
+				ctx, cancel := context.WithTimeout(ctx, timeout)
+				defer cancel()
+				answer := make(chan error, 1)
+				go func() { answer <- s.call(ctx) }()
+				select {
+				case err := <-answer:
+					done.Add(1)
+					return err
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			})
+		}
+		offer(1, 900, 20*time.Second, do) // a backlog of abandoned calls is worked off
+		start := done.Load()
+		offer(2, 900, 20*time.Second, do)
+		if rate := float64(done.Load()-start) / 21; rate < 0.85*300 {
+			t.Errorf("%.1f calls a second, limit %d; want at least 255", rate, b.Limit())
+		}
+		time.Sleep(time.Hour)
+	})
+}
+
 // A few drops are no overload, and ignored calls are no measurement.
 func TestFewDropsDoNotLowerTheAdaptiveLimit(t *testing.T) {
 	for name, end := range map[string]func(*bulkhead.Permit, int){

@@ -197,7 +197,7 @@ func (b *Bulkhead) Limit() int { return int(b.limit.Load()) }
 // concurrently, and only the first call has an effect. It must not be copied.
 type Permit struct {
 	held
-	done uint32
+	done atomic.Uint32 // go vet reports copies
 }
 
 // Release returns the places. It is no measurement for an adaptive limit.
@@ -240,7 +240,7 @@ func (p *Permit) finish(outcome func() Outcome) {
 }
 
 // end reports whether this is the first call.
-func (p *Permit) end() bool { return p.b != nil && atomic.SwapUint32(&p.done, 1) == 0 }
+func (p *Permit) end() bool { return p.b != nil && p.done.Swap(1) == 0 }
 
 // figure measures the call.
 func (p *Permit) figure() figure {

@@ -443,3 +443,22 @@ func TestStatsJSON(t *testing.T) {
 	}
 	checkEqual(t, string(text), `{"name":"api","limit":1,"inflight":2,"queued":3,"queue_full":4,"too_late":5,"shed":6,"too_large":7}`)
 }
+
+// The last caller in the queue is not shed: no caller needs its place.
+func TestTheLastWaiterIsNotShed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bulkhead.New(bulkhead.Config{Limit: 1, MaxQueue: 2, Target: time.Millisecond, Interval: time.Millisecond})
+		p := hold(t, b, 1)[0]
+		result := make(chan error, 2)
+		for range 2 {
+			go func() { result <- b.Do(context.Background(), func(context.Context) error { return nil }) }()
+			synctest.Wait()
+		}
+		time.Sleep(time.Second)
+		p.Release()
+		time.Sleep(time.Second)
+		if shed := b.Stats().Shed; shed != 1 || (<-result == nil) == (<-result == nil) {
+			t.Errorf("%d callers are shed, want 1 of 2", shed)
+		}
+	})
+}

@@ -60,7 +60,7 @@ type FullError struct {
 	Queued   int    // the waiting callers
 
 	// Wait is the time in which the callers that wait now will enter, at the
-	// latest rate. It is 0 if no caller has waited yet, and for
+	// latest rate. It is 0 if no waiting caller has entered yet, and for
 	// ReasonTooLarge.
 	Wait time.Duration
 }
@@ -72,7 +72,7 @@ var _ slog.LogValuer = (*FullError)(nil)
 func (b *Bulkhead) full(r Reason, n int) *FullError {
 	e := &FullError{Name: b.cfg.Load().Name, Reason: r, Limit: b.Limit(), Inflight: b.Inflight(), Queued: b.queue.len}
 	if r != ReasonTooLarge {
-		if wait := float64(b.queue.pace) * float64(b.queue.places+int64(n)); wait < math.MaxInt64 {
+		if wait := b.queue.pace() * float64(b.queue.places+int64(n)); wait < math.MaxInt64 {
 			e.Wait = time.Duration(wait)
 		}
 	}

@@ -373,6 +373,55 @@ func TestRetryAfterOfARefusal(t *testing.T) {
 	})
 }
 
+// Places that become free together do not make the time shorter, and a caller
+// that waits for it is admitted.
+func TestRetryAfterOfPlacesThatAreFreeTogether(t *testing.T) {
+	for _, apart := range []time.Duration{0, time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			const limit, queue = 20, 60
+			b := bulkhead.New(bulkhead.Config{Limit: limit, MaxQueue: queue})
+			work := func(context.Context) error { time.Sleep(time.Second); return nil }
+			for i := range 300 {
+				go func() {
+					for b.Do(context.Background(), work) != nil {
+						time.Sleep(time.Second)
+					}
+				}()
+				if i < limit {
+					time.Sleep(apart)
+				}
+			}
+			for range 4 { // in the midst of the work of 20 callers
+				time.Sleep(time.Second + 150*time.Millisecond)
+				for b.Queued() < queue {
+					go func() { _ = b.Do(context.Background(), work) }()
+					synctest.Wait()
+				}
+				_, err := b.Acquire(t.Context())
+				full, ok := err.(*bulkhead.FullError)
+				if !ok || full.RetryAfter() < 2500*time.Millisecond || full.RetryAfter() > 3500*time.Millisecond {
+					t.Errorf("%v apart: %v, want to retry after 3s, when %d callers have entered", apart, err, queue+1)
+				}
+			}
+			time.Sleep(time.Hour)
+			ps := hold(t, b, limit)
+			for range queue {
+				go func() { _ = b.Do(context.Background(), work) }()
+			}
+			synctest.Wait()
+			_, err := b.Acquire(t.Context())
+			for _, p := range ps {
+				p.Release()
+			}
+			time.Sleep(err.(*bulkhead.FullError).RetryAfter())
+			if err := b.Do(t.Context(), work); err != nil {
+				t.Errorf("%v apart: %v after the wait, want a place", apart, err)
+			}
+			time.Sleep(time.Hour)
+		})
+	}
+}
+
 func TestSetKeepsAndResets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events []string
@@ -423,5 +472,18 @@ func TestSetKeepsAndResets(t *testing.T) {
 			p.Done(nil) // acquired under the fixed limit
 		}
 		checkEqual(t, b.Inflight(), 2)
+	})
+}
+
+// In a full queue, a tenant loses callers in proportion to its weight.
+func TestAFullQueueIsSharedByWeight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		weight := func(tenant string) int { return map[string]int{"gold": 3}[tenant] + 1 }
+		l := newLine(t, bulkhead.Config{Limit: 1, MaxQueue: 5, Weight: weight})
+		for _, name := range strings.Fields("gold gold gold a a b") {
+			l.join(tenant(name), name, 1)
+		}
+		// a has 2 callers for a weight of 1, gold 3 for a weight of 4.
+		checkEqual(t, l.run(), "-a gold gold gold a b")
 	})
 }

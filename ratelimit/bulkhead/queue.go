@@ -23,7 +23,8 @@ type queue struct {
 	levels [priorities]level
 	len    int
 	places int64         // that the waiters ask for
-	pace   time.Duration // the time for each place that waiters get, smoothed
+	got    float64       // places that waiters got, the latest count most
+	took   float64       // the nanoseconds in which they got them, likewise
 	latest time.Duration // when a waiter last entered, or the first waiter came
 	calm   time.Duration // when a caller last entered within Target, or the queue was empty
 }
@@ -53,15 +54,18 @@ func (q *queue) next() *waiter {
 	return nil
 }
 
-// entered notes that w entered.
-func (q *queue) entered(w *waiter, now time.Duration) {
+// entered notes that w entered. Places may become free together, so the memory
+// of the pace is several times the limit.
+func (q *queue) entered(w *waiter, now time.Duration, limit int) {
 	w.flow.deficit -= w.n
-	each := (now - q.latest) / time.Duration(w.n)
-	if q.latest = now; q.pace == 0 {
-		q.pace = each
-	}
-	q.pace += (each - q.pace) / 8
+	n := float64(w.n)
+	keep := math.Exp(-n / float64(max(8, 4*limit)))
+	q.got, q.took = q.got*keep+n, q.took*keep+float64(now-q.latest)
+	q.latest = now
 }
+
+// pace returns the nanoseconds for each place that waiters get, or 0.
+func (q *queue) pace() float64 { return q.took / max(q.got, 1) }
 
 // enqueue returns a waiter, or an error if the queue is full. It returns
 // neither if places were free after all, and then has acquired them.
@@ -139,7 +143,7 @@ func (b *Bulkhead) grant() {
 		} else if now := b.elapsed(); b.late(w, now) {
 			err = b.full(ReasonShed, int(w.n))
 		} else {
-			b.queue.entered(w, now)
+			b.queue.entered(w, now, b.Limit())
 			b.word.Add(2 * w.n)
 		}
 		b.queue.remove(w)

@@ -23,8 +23,8 @@ type Limit interface {
 
 // A Ticket is an admitted call.
 type Ticket interface {
-	// Done ends the call.
-	Done(now time.Duration)
+	// Done ends the call. dropped reports whether its caller gave up.
+	Done(now time.Duration, dropped bool)
 }
 
 // A Discipline is the order in which a server works.
@@ -51,7 +51,9 @@ type Scenario struct {
 	Slow       func(t time.Duration) float64
 	Extra      func(t time.Duration) float64 // seconds that every call takes without a worker
 	Workers    func(t time.Duration) int
-	Bypass     float64 // share of calls that need no worker: a tenth of the time
+	Bypass     float64       // share of calls that need no worker: a tenth of the time
+	Timeout    time.Duration // of callers, after which a call is no goodput; the server does not notice
+	Lost       float64       // share of calls without an answer, which need no worker; requires a Timeout
 	Discipline Discipline
 	Phases     []Phase
 	Short      bool // in a test without -long
@@ -79,6 +81,7 @@ type call struct {
 	work   float64
 	client int
 	ticket Ticket
+	done   bool // the caller has an answer or has given up
 }
 
 type event struct {
@@ -93,6 +96,7 @@ const (
 	arrival  = iota
 	served   // a worker has ended the call
 	answered // the client has the answer
+	gaveUp   // the client no longer waits
 	tick
 )
 
@@ -244,9 +248,15 @@ func (r *run) handle(e event) {
 		r.busy--
 		r.answer(e.call)
 		r.dispatch()
-	case answered:
-		e.call.ticket.Done(r.now)
-		r.count(e.call)
+	case answered, gaveUp:
+		if e.call.done {
+			return
+		}
+		e.call.done = true
+		e.call.ticket.Done(r.now, e.kind == gaveUp)
+		if e.kind == answered {
+			r.count(e.call)
+		}
 		if r.s.Closed > 0 {
 			r.push(r.now, arrival, nil, e.call.client)
 		}
@@ -294,7 +304,11 @@ func (r *run) arrived(client int) {
 		return
 	}
 	c := &call{start: r.now, work: work, client: client, ticket: ticket}
+	if r.s.Timeout > 0 {
+		r.push(r.now+r.s.Timeout, gaveUp, c, 0)
+	}
 	switch {
+	case r.s.Lost > 0 && r.other.Float64() < r.s.Lost:
 	case bypass:
 		c.work /= 10
 		r.push(r.now+time.Duration(c.work*1e9), answered, c, 0)

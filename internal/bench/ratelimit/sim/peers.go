@@ -26,7 +26,13 @@ func (l redoubt) Try(time.Duration) (Ticket, bool) {
 
 func (l redoubt) Limit() int { return l.b.Limit() }
 
-func (t redoubtTicket) Done(time.Duration) { t.p.Done(nil) }
+func (t redoubtTicket) Done(_ time.Duration, dropped bool) {
+	if dropped {
+		t.p.Report(bulkhead.OutcomeDropped)
+	} else {
+		t.p.Done(nil)
+	}
+}
 
 // Failsafe is the adaptive limiter of failsafe-go with its defaults, except
 // that its largest limit is 1000. It reads the clock, so it runs in a bubble.
@@ -47,13 +53,20 @@ func (f failsafe) Try(time.Duration) (Ticket, bool) {
 
 func (f failsafe) Limit() int { return f.l.Limit() }
 
-func (t failsafeTicket) Done(time.Duration) { t.p.Record() }
+func (t failsafeTicket) Done(_ time.Duration, dropped bool) {
+	if dropped {
+		t.p.Drop()
+	} else {
+		t.p.Record()
+	}
+}
 
 // A gauge counts the calls in progress, and admits calls below a limit.
 type gauge struct {
 	inflight int
 	limit    func() float64
 	sample   func(now, rtt time.Duration, inflight int)
+	drop     func()
 }
 
 type gaugeTicket struct {
@@ -72,8 +85,12 @@ func (g *gauge) Try(now time.Duration) (Ticket, bool) {
 
 func (g *gauge) Limit() int { return int(g.limit()) }
 
-func (t *gaugeTicket) Done(now time.Duration) {
+func (t *gaugeTicket) Done(now time.Duration, dropped bool) {
 	t.g.inflight--
+	if dropped && t.g.drop != nil {
+		t.g.drop()
+		return
+	}
 	if t.g.sample != nil {
 		t.g.sample(now, now-t.start, t.inflight)
 	}
@@ -144,6 +161,7 @@ func (w *window) add(now, rtt time.Duration, inflight int) (mean float64, peak i
 func Vegas() Limit {
 	limit, base, count := 20.0, 0.0, 0
 	g := &gauge{limit: func() float64 { return limit }}
+	g.drop = func() { limit = max(1, limit-max(1, math.Floor(math.Log10(limit)))) }
 	g.sample = func(_, rtt time.Duration, inflight int) {
 		r := max(float64(rtt), 1)
 		if count++; float64(count) >= 30*limit*0.75 {

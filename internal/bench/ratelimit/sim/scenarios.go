@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"strconv"
@@ -50,7 +51,7 @@ const second = time.Second
 // Scenarios returns all scenarios.
 func Scenarios() []*Scenario {
 	var all []*Scenario
-	for _, part := range []func(add func(Scenario)){distributions, changes, sizes, otherServers} {
+	for _, part := range []func(add func(Scenario)){distributions, changes, sizes, otherServers, services, timeouts} {
 		part(func(s Scenario) {
 			if s.Clients == 0 {
 				s.Clients = 1
@@ -64,12 +65,13 @@ func Scenarios() []*Scenario {
 	// The goals that are known to be missed.
 	for _, s := range all {
 		for _, name := range []string{
-			"constant, x2", "exponential, x1.05", "3 x slower, lognormal 1.5", "4 workers, 1ms", "4 workers, 1s", "x2: 20 workers, 1s",
-			"200 workers, 1s", "clients", "last come", "processor sharing", "need no worker",
+			"constant, x2", "exponential, x1.05", "3 x slower", "x2: 4 workers, 1ms", "x2 lognormal 1: 4 workers, 1", "clients", "last come",
+			"any order", "processor sharing", "need no worker", "7 workers, lognormal 2, 80", "600 workers, x1.5", "2 workers, x1.5",
+			"1 worker, x3", "400 calls at once", "constant times, x2", "3 or 900 ms, x1.5", "2.5 x slower",
 		} {
 			s.Hard = s.Hard || strings.Contains(s.Name, name)
 		}
-		for _, name := range []string{"exponential, half", "exponential, x2", "load 200", "one caller", "long polls", "10 to 200", "x2: 4 workers, 20ms"} {
+		for _, name := range []string{"exponential, half", "exponential, x2", "load 200", "one caller", "long polls", "10 to 200", "x2: 4 workers, 20ms", "50 %"} {
 			s.Short = s.Short || strings.HasPrefix(s.Name, name)
 		}
 	}
@@ -185,4 +187,86 @@ func otherServers(add func(Scenario)) {
 		add(Scenario{Name: name + ", x2", Discipline: d, Length: 60 * second, Rate: always(800.0), Service: exponential(0.05), Workers: always(20), Phases: over})
 	}
 	add(Scenario{Name: "half of the calls need no worker, x2", Bypass: 0.5, Length: 60 * second, Rate: always(1600.0), Service: exponential(0.05), Workers: always(20), Phases: over})
+}
+
+// services are services with sizes, times and loads of their own.
+func services(add func(Scenario)) {
+	steady := func(name string, s Scenario, overload bool, length int) {
+		s.Name, s.Length = name, time.Duration(length)*second
+		s.Phases = []Phase{{"healthy", 5 * second, s.Length, false}}
+		if overload {
+			s.Phases = []Phase{{"overload", 5 * second, s.Length, true}}
+		}
+		add(s)
+	}
+	steady("7 workers, lognormal 2, 40 %", Scenario{Rate: always(215.0), Service: lognormal(0.013, 2), Workers: always(7)}, false, 300)
+	steady("7 workers, lognormal 2, 80 %", Scenario{Rate: always(430.0), Service: lognormal(0.013, 2), Workers: always(7)}, false, 300)
+	steady("7 workers, lognormal 2, x1.7", Scenario{Rate: always(915.0), Service: lognormal(0.013, 2), Workers: always(7)}, true, 300)
+	steady("50 workers, 3 or 900 ms, 70 %", Scenario{Rate: always(530.0), Service: mixed(0.003, 0.9, 0.07), Workers: always(50)}, false, 120)
+	steady("50 workers, 3 or 900 ms, x1.5", Scenario{Rate: always(1140.0), Service: mixed(0.003, 0.9, 0.07), Workers: always(50)}, true, 120)
+	steady("600 workers, 75 %", Scenario{Rate: always(3750.0), Service: exponential(0.12), Workers: always(600)}, false, 30)
+	steady("600 workers, x1.5", Scenario{Rate: always(7500.0), Service: exponential(0.12), Workers: always(600)}, true, 30)
+	steady("2 workers, x1.5", Scenario{Rate: always(430.0), Service: exponential(0.007), Workers: always(2)}, true, 60)
+	steady("1 worker, x3", Scenario{Rate: always(30.0), Service: exponential(0.1), Workers: always(1)}, true, 200)
+	steady("60 callers, 16 workers", Scenario{Closed: 60, Service: exponential(0.025), Workers: always(16)}, true, 60)
+	steady("14 callers, 16 workers", Scenario{Closed: 14, Service: exponential(0.025), Workers: always(16)}, false, 60)
+	steady("1 caller, 1 % of 2 s", Scenario{Closed: 1, Service: mixed(0.005, 2, 0.01), Workers: always(16)}, false, 120)
+	for _, long := range []int{2, 10, 40} {
+		add(Scenario{
+			Name: "6 % of " + strconv.Itoa(long) + " s", Length: 200 * second, Rate: always(120.0), Service: mixed(0.02, float64(long), 0.06),
+			Phases: []Phase{{"healthy", time.Duration(10+long) * second, 200 * second, false}},
+		})
+	}
+	steady("3 clients, 30 workers, 75 %", Scenario{Clients: 3, Rate: always(1125.0), Service: lognormal(0.02, 1.5), Workers: always(30)}, false, 60)
+	steady("20 to 200 ms in a minute, no queue", Scenario{
+		Rate: always(700.0), Service: exponential(0.02),
+		Slow: func(t time.Duration) float64 { return 1 + 9*min(1, max(0, (t.Seconds()-30)/60)) },
+	}, false, 120)
+	steady("load rises to 85 %, then 5 %", Scenario{
+		Rate:    func(t time.Duration) float64 { return 2200 * (0.05 + 0.8*(t%(20*second)).Seconds()/20) },
+		Service: exponential(0.015), Workers: always(33),
+	}, false, 200)
+	bursts := func(name string, every, length time.Duration, high, low float64, s Scenario) {
+		s.Name, s.Length = name, 10*every
+		s.Rate = func(t time.Duration) float64 {
+			if t%every < length {
+				return high
+			}
+			return low
+		}
+		s.Phases = []Phase{{"healthy", 2*every + 5*second, s.Length, false}}
+		add(s)
+	}
+	bursts("load for 2 s of 10 s", 10*second, 2*second, 900, 0, Scenario{Service: lognormal(0.05, 1), Workers: always(80)})
+	bursts("100 calls at once each 20 s", 20*second, 100*time.Millisecond, 1000, 300, Scenario{Service: exponential(0.03), Workers: always(40)})
+	bursts("400 calls at once each minute", 60*second, 200*time.Millisecond, 2000, 150, Scenario{Service: lognormal(0.04, 1), Workers: always(40)})
+	change := func(name string, s Scenario) {
+		s.Name, s.Length = name, 100*second
+		s.Phases = []Phase{{"before", 5 * second, 30 * second, false}, {"middle", 35 * second, 60 * second, true}, {"after", 65 * second, 100 * second, false}}
+		add(s)
+	}
+	change("30 workers, load x4", Scenario{Rate: during(30*second, 60*second, 1544.0, 386), Service: exponential(0.035), Workers: always(30)})
+	change("24 workers, half of them", Scenario{Rate: always(210.0), Service: lognormal(0.08, 1), Workers: during(30*second, 60*second, 12, 24)})
+	change("12 workers, 2.5 x slower", Scenario{Rate: always(280.0), Service: lognormal(0.03, 1), Slow: during(30*second, 60*second, 2.5, 1), Workers: always(12)})
+}
+
+// timeouts are services whose callers give up.
+func timeouts(add func(Scenario)) {
+	for _, lost := range []float64{0.05, 0.11, 0.2, 0.5} {
+		for _, timeout := range []time.Duration{250 * time.Millisecond, 1 * second} {
+			add(Scenario{
+				Name: fmt.Sprintf("%.0f %% without an answer, timeout %v", 100*lost, timeout), Length: 100 * second, Rate: always(200.0),
+				Service: exponential(0.03), Workers: always(15), Timeout: timeout, Lost: lost, Phases: []Phase{{"healthy", 10 * second, 100 * second, false}},
+			})
+		}
+	}
+	for _, s := range []Scenario{
+		{Name: "timeout of 5 x the mean, x2", Rate: always(600.0), Service: exponential(0.04), Workers: always(12), Timeout: 200 * time.Millisecond},
+		{Name: "timeout of 2.2 x constant times, x2", Rate: always(600.0), Service: constant(0.04), Workers: always(12), Timeout: 90 * time.Millisecond},
+		{Name: "timeout of 8 x the mean, lognormal 1.3, x2", Rate: always(1000.0), Service: lognormal(0.06, 1.3), Workers: always(30), Timeout: 500 * time.Millisecond},
+		{Name: "timeout, 12 % without an answer, x1.3", Rate: always(740.0), Service: exponential(0.06), Workers: always(30), Timeout: 400 * time.Millisecond, Lost: 0.12},
+	} {
+		s.Length, s.Phases = 90*second, []Phase{{"overload", 5 * second, 90 * second, true}}
+		add(s)
+	}
 }

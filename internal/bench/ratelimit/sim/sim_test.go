@@ -107,6 +107,15 @@ func missed(p Phase, r, best Result) (goals []string, figure string) {
 	return goals, fmt.Sprintf("%.3f, %.2f", goodput, p99)
 }
 
+// far reports whether r is far from the goals, even for a scenario that is
+// known to miss them.
+func far(p Phase, r, best Result) bool {
+	if !p.Overload {
+		return r.Shed > r.Offered/50
+	}
+	return r.Goodput < 0.9*best.Goodput
+}
+
 // TestScenarios prints a table: for each phase and limit the share of refused
 // calls of a healthy load, or goodput and 99th percentile in relation to the
 // best fixed limit, and ! for a missed goal.
@@ -139,7 +148,7 @@ func TestScenarios(t *testing.T) {
 					misses[c.name]++
 					figure += " !"
 				}
-				if c.name == "redoubt" && len(goals) > 0 && !s.Hard {
+				if c.name == "redoubt" && len(goals) > 0 && (!s.Hard || far(p, results[c.name][i], bests[i])) {
 					t.Errorf("%s, %s: misses %s: %s", s.Name, p.Name, strings.Join(goals, " and "), figure)
 				}
 				fmt.Fprintf(w, "\t%s", figure)
