@@ -191,6 +191,16 @@ func (c *Cache[K, V]) SetConfig(config Config[K, V]) error {
 	if err := config.Validate(); err != nil {
 		return err
 	}
+	if err := c.setConfig(config); err != nil {
+		return err
+	}
+	_, next := c.expire() // StaleIfError may be shorter
+	c.arm(next)
+	c.shrink()
+	return nil
+}
+
+func (c *Cache[K, V]) setConfig(config Config[K, V]) error {
 	c.setting.Lock()
 	defer c.setting.Unlock()
 	old := c.config.Load()
@@ -201,21 +211,23 @@ func (c *Cache[K, V]) SetConfig(config Config[K, V]) error {
 		return errors.New("cache: Weigh cannot be added to a cache or removed from it")
 	}
 	config = config.withDefaults()
-	c.config.Store(&config)
 	c.adopt(&config)
 	return nil
 }
 
-// adopt applies the limits of config.
+// adopt brings config into force, except for the eviction of the entries that
+// exceed its limits.
 func (c *Cache[K, V]) adopt(config *Config[K, V]) {
 	errors := int64(cmp.Or(config.Capacity, maxErrors))
 	switch errs := c.errs.Load(); {
 	case errs != nil:
-		errs.resize(errors, 0)
-	case config.ErrorTTL != nil:
+		errs.limit(errors, 0)
+		errs.shrink()
+	case config.ErrorTTL != nil: // loads that see config find the errors
 		c.errs.Store(newCache(Config[K, error]{Capacity: int(errors), Eviction: LRU}, 1, frequent))
 	}
-	c.resize(cmp.Or(int64(config.Capacity), math.MaxInt64), int64(config.MaxWeight))
+	c.config.Store(config)
+	c.limit(cmp.Or(int64(config.Capacity), math.MaxInt64), int64(config.MaxWeight))
 }
 
 // prefix begins the texts of errors of the cache of this name.

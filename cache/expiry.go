@@ -51,11 +51,17 @@ func (s *shard[K, V]) enroll(n *node[K, V]) {
 	if n.attrs == nil {
 		return
 	}
-	n.attrs.due = add(n.attrs.end(0), s.cache.config.Load().StaleIfError)
+	n.attrs.due = n.attrs.end(0)
 	if n.attrs.due != never {
 		heap.Push(&s.schedule, n)
-		s.cache.arm(n.attrs.due)
+		s.cache.arm(s.cache.removal(n))
 	}
+}
+
+// removal returns the instant at which n, which is in a schedule, is dead unless
+// a lookup has extended its life.
+func (c *Cache[K, V]) removal(n *node[K, V]) int64 {
+	return add(n.attrs.due, c.config.Load().StaleIfError)
 }
 
 // batch is the number of entries that expire under one hold of a lock.
@@ -72,7 +78,7 @@ func (s *shard[K, V]) expireSome(gone *departed[K, V]) (next int64, more bool) {
 			if len(s.schedule) == 0 {
 				return never, false
 			}
-			return s.schedule[0].attrs.due, false
+			return s.cache.removal(s.schedule[0]), false
 		}
 	}
 	return 0, true
@@ -83,14 +89,14 @@ func (s *shard[K, V]) expireSome(gone *departed[K, V]) (next int64, more bool) {
 func (s *shard[K, V]) expireOne(keep *node[K, V], gone *departed[K, V]) bool {
 	for len(s.schedule) > 0 {
 		n := s.schedule[0]
-		if n == keep || n.attrs.due > s.cache.now() {
+		if n == keep || s.cache.removal(n) > s.cache.now() {
 			return false
 		}
 		if s.cache.age(n) == dead {
 			s.remove(n, CauseExpired, gone)
 			return true
 		}
-		n.attrs.due = add(n.attrs.end(0), s.cache.config.Load().StaleIfError)
+		n.attrs.due = n.attrs.end(0)
 		heap.Fix(&s.schedule, 0)
 	}
 	return false

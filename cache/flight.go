@@ -117,7 +117,9 @@ type seat[K comparable, V any] struct {
 	flight *flight[K, V] // to wait for; nil if value and err are the answer
 	first  bool          // the caller must launch the flight,
 	inline bool          // in its own goroutine
+	late   bool          // the caller does not keep the load alive; see call.enter
 	until  int64         // when an old value answers, or never
+	review int64         // when a late caller looks whether the load was given up, or never
 	value  V
 	err    error
 }
@@ -169,13 +171,15 @@ func (s *shard[K, V]) join(ctx context.Context, hash uint32, k K, r request[K, V
 	} else if at, ok := s.recall(n, k); ok {
 		return at
 	}
-	at := seat[K, V]{flight: s.flights[k], until: never}
+	at := seat[K, V]{flight: s.flights[k], until: never, review: never}
 	if at.first = at.flight == nil || r.forced || at.flight.call.givenUp(); at.first {
 		at.flight = s.newFlight(k, hash, r.call)
 	}
 	f := at.flight
 	f.waiters++
-	f.call.enter()
+	if at.late = !f.call.enter(at.first); at.late {
+		at.review = f.call.review()
+	}
 	if n != nil && s.cache.age(n) != dead {
 		f.old = n
 	}
@@ -406,9 +410,16 @@ const (
 // wait returns the result for a caller of this seat.
 func (c *Cache[K, V]) wait(ctx context.Context, at seat[K, V], forced bool) (v V, err error, end ending) {
 	f := at.flight
-	for !f.await(ctx, at.until) {
+	for !f.await(ctx, min(at.until, at.review)) {
 		ended := ctx.Err() != nil
-		v, ok := f.leave(ctx, ended, forced)
+		if !ended && c.now() < at.until {
+			if f.call.givenUp() {
+				return v, nil, again
+			}
+			at.review = f.call.review()
+			continue
+		}
+		v, ok := f.leave(ctx, at.late, ended, forced)
 		if ok {
 			return v, nil, answered
 		}
@@ -461,7 +472,7 @@ func (f *flight[K, V]) await(ctx context.Context, until int64) bool {
 // leave removes a waiter and returns the value that answers it, if any. A
 // caller whose context has not ended stays if there is none. The call ends with
 // its last waiter, unless a stale value answers meanwhile.
-func (f *flight[K, V]) leave(ctx context.Context, ended, forced bool) (v V, ok bool) {
+func (f *flight[K, V]) leave(ctx context.Context, late, ended, forced bool) (v V, ok bool) {
 	s := f.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -470,7 +481,7 @@ func (f *flight[K, V]) leave(ctx context.Context, ended, forced bool) (v V, ok b
 		return v, false
 	}
 	f.waiters--
-	f.call.leave(context.Cause(ctx), f.renews != nil || n != nil && s.cache.age(n) == stale)
+	f.call.leave(context.Cause(ctx), late, f.renews != nil || n != nil && s.cache.age(n) == stale)
 	if n == nil || forced {
 		return v, false
 	}

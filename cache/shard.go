@@ -193,6 +193,9 @@ func (c *Cache[K, V]) evictElsewhere(here *shard[K, V], gone *departed[K, V]) {
 	}
 	richest.mu.Lock()
 	defer richest.mu.Unlock()
+	if richest.expireOne(nil, gone) {
+		return
+	}
 	if victim := richest.queues.evict(nil, 1, true); victim != nil {
 		richest.drop(victim, CauseEvicted, gone)
 		c.budget.give(1, richest.weighed(victim))
