@@ -102,9 +102,10 @@ type Config[K comparable, V any] struct {
 
 	// LoadTimeout limits the loads that no caller waits for: the loads of
 	// Refresh, and the loads whose callers got a stale value. The context of
-	// such a load is canceled this long after the load began. If the load has
-	// not returned after twice LoadTimeout, GetOrLoad begins another load. Zero
-	// means 1 minute. Negative means no limit.
+	// such a load is canceled this long after the load began. Callers that come
+	// later than that do not count. If a canceled load has not returned after
+	// twice LoadTimeout, GetOrLoad begins another load. Zero means 1 minute.
+	// Negative means no limit.
 	LoadTimeout time.Duration
 
 	// ErrorTTL returns how long the error of a failed load answers for its key

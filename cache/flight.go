@@ -52,20 +52,23 @@ type flight[K comparable, V any] struct {
 // load gets the values of the first caller's context but not its deadline or
 // cancellation. The context of load is canceled when load returns. It is also
 // canceled when no caller waits any longer, immediately if there is no stale
-// value, otherwise by Config.LoadTimeout. load runs in its own goroutine,
+// value, otherwise by Config.LoadTimeout. Callers that come later than
+// LoadTimeout after the beginning of load do not keep it alive. load runs in its own goroutine,
 // unless the first caller's context cannot end. [Old] returns the value that
 // load is to replace, and [LimitTTL] limits the lifetime of its result.
 //
 // At most one call of load for a key runs at any time. If load ignores its
-// context, later callers wait for it, each as long as its own context allows,
-// until twice LoadTimeout has passed. There are two exceptions: Reload, and a
-// key that was written or deleted during the load.
+// context, later callers wait for it, each as long as its own context allows.
+// When twice LoadTimeout has passed since its beginning, they load again. There
+// are two other exceptions: Reload, and a key that was written or deleted
+// during the load.
 //
 // If k is written, deleted or cleared during the load, the callers that
 // already wait get the result of the load, and the result is not stored.
 //
 // If load panics, GetOrLoad panics with a [*PanicError] in every waiting
-// caller. If load calls [runtime.Goexit], the waiting callers get an error.
+// caller. If load calls [runtime.Goexit], the waiting callers get an error. If
+// it runs in the goroutine of the first caller, it ends that goroutine.
 //
 // Errors: GetOrLoad returns the error of load unchanged. It also returns:
 //   - a [*CachedError] while the error of an earlier load is remembered;
@@ -291,11 +294,12 @@ func (s *shard[K, V]) forgetError(k K) {
 
 // refreshDue reports whether n should be loaded again.
 func (c *Cache[K, V]) refreshDue(n *node[K, V]) bool {
-	if n.attrs == nil {
+	a := n.long()
+	if a == nil {
 		return false
 	}
-	due := n.attrs.refresh.Load()
-	return due != never && c.now() >= due && c.config.Load().Refresh > 0 && n.attrs.refresh.CompareAndSwap(due, never)
+	due := a.refresh.Load()
+	return due != never && c.now() >= due && c.config.Load().Refresh > 0 && a.refresh.CompareAndSwap(due, never)
 }
 
 // refresh loads n again in the background, unless a flight of its key is in
@@ -325,7 +329,7 @@ func (s *shard[K, V]) renew(n *node[K, V], l *call[K, V]) *flight[K, V] {
 // postpone makes the next refresh of n, whose last refresh has ended, due
 // after another Config.Refresh.
 func (c *Cache[K, V]) postpone(n *node[K, V]) {
-	n.attrs.refresh.CompareAndSwap(never, later(c.now(), c.config.Load().Refresh))
+	n.long().refresh.CompareAndSwap(never, later(c.now(), c.config.Load().Refresh))
 }
 
 // remaining returns the fresh entry of k, or nil, and its remaining lifetime.
@@ -339,7 +343,7 @@ func (c *Cache[K, V]) remaining(k K) (*node[K, V], time.Duration) {
 		return n, NoExpiry
 	}
 	now := c.now()
-	end := n.attrs.end(now)
+	end := n.end(now)
 	if end == never {
 		return n, NoExpiry
 	}

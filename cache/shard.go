@@ -272,7 +272,7 @@ func (s *shard[K, V]) depart(n *node[K, V], cause Cause, gone *departed[K, V]) {
 		n.next, s.spare = s.spare, n
 	}
 	if gone.len++; s.cache.config.Load().OnEvent != nil {
-		n.meta.Store(uint32(cause) << causeShift)
+		n.meta.Or(uint32(cause) << causeShift) // the first
 		gone.push(n)
 	}
 }
