@@ -155,8 +155,9 @@ func (l *call[K, V]) review() int64 {
 	return add(now, timeout)
 }
 
-// leave removes a waiter. When the last waiter that is not late has left, the call goes on if
-// keep is true, until LoadTimeout after its start. Otherwise leave cancels it.
+// leave removes a waiter. When the last waiter that is not late has left, the
+// call goes on if keep is true, until LoadTimeout after its start. Otherwise
+// leave cancels it.
 func (l *call[K, V]) leave(cause error, late, keep bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

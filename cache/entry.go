@@ -108,8 +108,8 @@ func (s *shard[K, V]) nodes() []*node[K, V] {
 // Restore skips entries that have expired by the wall clock, and entries whose
 // key has a value, which is newer. Config.Weigh weighs the entries again. An
 // entry keeps both ends, but the end of idleness only if Config.IdleTTL is set.
-// Use after Restore extends that end by IdleTTL. If the cache is smaller than the snapshot, evictions roughly
-// keep the more valued entries.
+// Use after Restore extends that end by IdleTTL. If the cache is smaller than
+// the snapshot, evictions roughly keep the more valued entries.
 func (c *Cache[K, V]) Restore(entries iter.Seq[Entry[K, V]]) int {
 	restored := 0
 	for e := range entries {
@@ -126,7 +126,7 @@ func (c *Cache[K, V]) Restore(entries iter.Seq[Entry[K, V]]) int {
 		}
 		s, hash := c.locate(e.Key)
 		n := c.newNode(e.Key, e.Value, hash, ttl)
-		if a := n.long(); a != nil {
+		if a := n.long(); a != nil && a.idle.Load() != never {
 			a.idle.Store(min(a.idle.Load(), add(c.now(), idle)))
 		}
 		if c.config.Load().Eviction != LRU {

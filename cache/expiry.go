@@ -54,8 +54,8 @@ func (s *shard[K, V]) enroll(n *node[K, V]) {
 	}
 }
 
-// removal returns the instant at which n, which is in a schedule, is dead unless
-// a lookup has extended its life.
+// removal returns the instant at which n, which is in a schedule, is dead,
+// unless a lookup has extended its life.
 func (c *Cache[K, V]) removal(n *node[K, V]) int64 {
 	return add(n.due(), c.config.Load().StaleIfError)
 }

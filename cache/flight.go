@@ -53,15 +53,16 @@ type flight[K comparable, V any] struct {
 // cancellation. The context of load is canceled when load returns. It is also
 // canceled when no caller waits any longer, immediately if there is no stale
 // value, otherwise by Config.LoadTimeout. Callers that come later than
-// LoadTimeout after the beginning of load do not keep it alive. load runs in its own goroutine,
-// unless the first caller's context cannot end. [Old] returns the value that
-// load is to replace, and [LimitTTL] limits the lifetime of its result.
+// LoadTimeout after the beginning of load do not keep it alive. load runs in
+// its own goroutine, unless the first caller's context cannot end. [Old]
+// returns the value that load is to replace, and [LimitTTL] limits the lifetime
+// of its result.
 //
 // At most one call of load for a key runs at any time. If load ignores its
 // context, later callers wait for it, each as long as its own context allows.
-// When twice LoadTimeout has passed since its beginning, they load again. There
-// are two other exceptions: Reload, and a key that was written or deleted
-// during the load.
+// When twice LoadTimeout has passed since the beginning of a canceled load,
+// they load again. There are two other exceptions: Reload, and a key that was
+// written or deleted during the load.
 //
 // If k is written, deleted or cleared during the load, the callers that
 // already wait get the result of the load, and the result is not stored.

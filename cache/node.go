@@ -84,10 +84,10 @@ func (n *node[K, V]) weight() uint32 {
 	return n.attrs.weight
 }
 
-// end returns the instant from which the entry n, which has attrs, has expired,
-// as seen at now. If
-// the end of idleness has passed, end makes it final. A reader with an earlier
-// reading of the clock then cannot revive an entry that was found absent.
+// end returns the instant from which n, which has attrs, has expired, as seen
+// at now. If the end of idleness has passed, end makes it final. A reader with
+// an earlier reading of the clock then cannot revive an entry that was found
+// absent.
 func (n *node[K, V]) end(now int64) int64 {
 	a := n.long()
 	if a == nil {
