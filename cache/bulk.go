@@ -142,7 +142,7 @@ func (p *party[K, V]) wait(ctx context.Context, seats []seat[K, V]) (retry []K) 
 	defer func() { // seats is empty unless a load has panicked
 		for _, at := range seats {
 			if !at.flight.landed.Load() {
-				at.flight.leave(ctx, true, false)
+				at.flight.leave(ctx, at.late, true, false)
 			}
 		}
 	}()

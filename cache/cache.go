@@ -75,12 +75,11 @@ func newCache[K comparable, V any](config Config[K, V], shards int, fixed rule) 
 		fixed:   fixed,
 	}
 	c.lru = config.Eviction == LRU
-	c.config.Store(&config)
+	c.adopt(&config)
 	for i := range c.shards {
 		c.shards[i].cache = c
 		c.shards[i].reset()
 	}
-	c.adopt(&config)
 	return c
 }
 
@@ -345,14 +344,19 @@ func (c *Cache[K, V]) Weight() uint64 {
 // [math.MaxInt] if that is 0.
 func (c *Cache[K, V]) Capacity() int { return int(min(c.budget.capacity.Load(), math.MaxInt)) }
 
-// resize sets the limits and evicts the entries that exceed them.
-func (c *Cache[K, V]) resize(capacity, maxWeight int64) {
+// limit sets the limits.
+func (c *Cache[K, V]) limit(capacity, maxWeight int64) {
 	b := &c.budget
 	if c.duel != nil && (b.capacity.Load() != capacity || b.maxWeight.Load() != maxWeight) {
 		c.duel.reset()
 	}
 	b.capacity.Store(capacity)
 	b.maxWeight.Store(maxWeight)
+}
+
+// shrink evicts the entries that exceed the limits.
+func (c *Cache[K, V]) shrink() {
+	b := &c.budget
 	var gone departed[K, V]
 	for b.entries.Load() > b.capacity.Load() || b.weight.Load() > b.maxWeight.Load() {
 		c.evictElsewhere(nil, &gone)

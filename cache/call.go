@@ -31,7 +31,7 @@ type call[K comparable, V any] struct {
 	inner    context.Context
 	stop     context.CancelCauseFunc
 	timer    *time.Timer // cancels a call that no caller waits for
-	waiters  int         // callers that wait for any of the flights
+	waiters  int         // callers that wait for any of the flights, without late callers
 	overdue  bool        // LoadTimeout has passed
 	canceled bool
 	left     bool // canceled because its callers left, and nothing stands in
@@ -127,19 +127,44 @@ func (l *call[K, V]) context() context.Context {
 	return l.inner
 }
 
-// enter adds a waiter.
-func (l *call[K, V]) enter() {
+// enter adds a waiter and reports whether the waiter keeps the call alive. A
+// caller that comes when the call was canceled or has taken LoadTimeout does
+// not, unless it is the first. Otherwise callers that keep coming would keep a
+// hanging load alive forever.
+func (l *call[K, V]) enter(first bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	timeout := l.cache.config.Load().LoadTimeout
+	if !first && (l.canceled || timeout > 0 && l.cache.now()-l.start >= int64(timeout)) {
+		return false
+	}
 	l.waiters++
+	return true
 }
 
-// leave removes a waiter. When the last waiter has left, the call goes on if
-// keep is true, until LoadTimeout after its start. Otherwise leave cancels it.
-func (l *call[K, V]) leave(cause error, keep bool) {
+// review returns the next instant at which a late caller looks whether the call
+// was given up, or never.
+func (l *call[K, V]) review() int64 {
+	timeout, now := l.cache.config.Load().LoadTimeout, l.cache.now()
+	if timeout < 0 {
+		return never
+	}
+	if end := add(add(l.start, timeout), timeout); now < end {
+		return end
+	}
+	return add(now, timeout)
+}
+
+// leave removes a waiter. When the last waiter that is not late has left, the
+// call goes on if keep is true, until LoadTimeout after its start. Otherwise
+// leave cancels it.
+func (l *call[K, V]) leave(cause error, late, keep bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.waiters--; l.waiters > 0 || l.canceled {
+	if !late {
+		l.waiters--
+	}
+	if l.waiters > 0 || l.canceled {
 		return
 	}
 	switch {
@@ -201,7 +226,7 @@ func (l *call[K, V]) state() (canceled, left bool) {
 func (l *call[K, V]) givenUp() bool {
 	canceled, _ := l.state()
 	timeout := l.cache.config.Load().LoadTimeout
-	return canceled && timeout > 0 && l.cache.now()-l.start >= add(int64(timeout), timeout)
+	return canceled && timeout > 0 && l.cache.now() >= add(add(l.start, timeout), timeout)
 }
 
 // A loadFunc is a loader for one key, a manyFunc a loader for several.
@@ -296,6 +321,9 @@ func (l *call[K, V]) land() {
 	took := time.Duration(c.now() - l.start)
 	var gone departed[K, V]
 	for _, f := range l.flights {
+		if f.err == nil && f.node == nil {
+			f.err = errGoexit // by a hook of the Config
+		}
 		for !f.shard.settle(f, took, &gone) {
 			c.evictElsewhere(f.shard, &gone)
 		}

@@ -102,9 +102,10 @@ type Config[K comparable, V any] struct {
 
 	// LoadTimeout limits the loads that no caller waits for: the loads of
 	// Refresh, and the loads whose callers got a stale value. The context of
-	// such a load is canceled this long after the load began. If the load has
-	// not returned after twice LoadTimeout, GetOrLoad begins another load. Zero
-	// means 1 minute. Negative means no limit.
+	// such a load is canceled this long after the load began. Callers that come
+	// later than that do not count. If a canceled load has not returned after
+	// twice LoadTimeout, GetOrLoad begins another load. Zero means 1 minute.
+	// Negative means no limit.
 	LoadTimeout time.Duration
 
 	// ErrorTTL returns how long the error of a failed load answers for its key
@@ -191,6 +192,16 @@ func (c *Cache[K, V]) SetConfig(config Config[K, V]) error {
 	if err := config.Validate(); err != nil {
 		return err
 	}
+	if err := c.setConfig(config); err != nil {
+		return err
+	}
+	_, next := c.expire() // StaleIfError may be shorter
+	c.arm(next)
+	c.shrink()
+	return nil
+}
+
+func (c *Cache[K, V]) setConfig(config Config[K, V]) error {
 	c.setting.Lock()
 	defer c.setting.Unlock()
 	old := c.config.Load()
@@ -201,21 +212,23 @@ func (c *Cache[K, V]) SetConfig(config Config[K, V]) error {
 		return errors.New("cache: Weigh cannot be added to a cache or removed from it")
 	}
 	config = config.withDefaults()
-	c.config.Store(&config)
 	c.adopt(&config)
 	return nil
 }
 
-// adopt applies the limits of config.
+// adopt brings config into force, except for the eviction of the entries that
+// exceed its limits.
 func (c *Cache[K, V]) adopt(config *Config[K, V]) {
 	errors := int64(cmp.Or(config.Capacity, maxErrors))
 	switch errs := c.errs.Load(); {
 	case errs != nil:
-		errs.resize(errors, 0)
-	case config.ErrorTTL != nil:
+		errs.limit(errors, 0)
+		errs.shrink()
+	case config.ErrorTTL != nil: // loads that see config find the errors
 		c.errs.Store(newCache(Config[K, error]{Capacity: int(errors), Eviction: LRU}, 1, frequent))
 	}
-	c.resize(cmp.Or(int64(config.Capacity), math.MaxInt64), int64(config.MaxWeight))
+	c.config.Store(config)
+	c.limit(cmp.Or(int64(config.Capacity), math.MaxInt64), int64(config.MaxWeight))
 }
 
 // prefix begins the texts of errors of the cache of this name.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -186,4 +187,142 @@ func TestSetConfigDuringTraffic(t *testing.T) {
 	if problem := c.Check(); problem != "" || c.Len() > c.Capacity() {
 		t.Errorf("%s, %d entries of %d", problem, c.Len(), c.Capacity())
 	}
+}
+
+// A shorter StaleIfError frees the entries that were kept for longer.
+func TestSetConfig_StaleIfErrorFreesEntries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := cache.Config[int, int]{Capacity: 10, TTL: time.Minute, StaleIfError: 24 * time.Hour}
+		c := cache.New(config)
+		for i := range 5 {
+			c.Set(i, i)
+		}
+		time.Sleep(2 * time.Minute)
+		checkEqual(t, c.Len(), 5)
+		config.StaleIfError = 5 * time.Minute
+		checkIs(t, c.SetConfig(config), nil)
+		checkEqual(t, c.Len(), 5)
+		time.Sleep(5 * time.Minute)
+		checkEqual(t, c.Len(), 0)
+	})
+}
+
+// If only the capacity changes, entries that have expired leave before others.
+func TestSetConfig_ExpiredLeaveFirst(t *testing.T) {
+	for _, eviction := range []cache.Eviction{cache.LRU, cache.Adaptive} {
+		synctest.Test(t, func(t *testing.T) {
+			config := cache.Config[int, int]{Capacity: 10, Eviction: eviction, TTL: time.Hour, StaleIfError: time.Hour}
+			c := cache.New(config)
+			for i := range 5 {
+				c.Set(i, i)
+			}
+			for i := range 5 {
+				c.SetTTL(5+i, i, time.Second)
+			}
+			time.Sleep(2 * time.Second)
+			config.Capacity, config.StaleIfError = 5, 0
+			checkIs(t, c.SetConfig(config), nil)
+			for i := range 5 {
+				if _, ok := c.Peek(i); !ok {
+					t.Errorf("%v: live entry %d was evicted", eviction, i)
+				}
+			}
+		})
+	}
+}
+
+// A deleted value does not come back with a longer StaleIfError.
+func TestSetConfig_DeletedStaysDeleted(t *testing.T) {
+	for name, del := range map[string]func(c *cache.Cache[string, int]) int{
+		"DeleteFunc": func(c *cache.Cache[string, int]) int {
+			return c.DeleteFunc(func(string, int) bool { return true })
+		},
+		"DeleteKeys": func(c *cache.Cache[string, int]) int { return c.DeleteKeys(func(string) bool { return true }) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			config := cache.Config[string, int]{Capacity: 10, TTL: time.Minute}
+			c := cache.New(config)
+			c.Set("k", 1)
+			time.Sleep(time.Minute) // dead, and not yet removed
+			checkEqual(t, del(c), 0)
+			config.StaleIfError = time.Hour
+			checkIs(t, c.SetConfig(config), nil)
+			v, err := c.GetOrLoad(t.Context(), "k", failing(io.EOF))
+			if result := (result{v, err}); result.err != io.EOF {
+				t.Errorf("%s: %+v, want the error", name, result)
+			}
+		})
+	}
+}
+
+// Loads that fail while SetConfig adds ErrorTTL are remembered or not.
+func TestSetConfig_ErrorTTLDuringLoads(t *testing.T) {
+	config := cache.Config[string, int]{Capacity: 1 << 12}
+	later := config
+	later.ErrorTTL = func(error) time.Duration { return time.Hour }
+	for range 300 {
+		c := cache.New(config)
+		var loads sync.WaitGroup
+		for range 4 {
+			loads.Go(func() {
+				for range 50 {
+					if _, err := c.GetOrLoad(context.Background(), "k", failing(io.EOF)); err == nil {
+						t.Error("no error")
+					}
+				}
+			})
+		}
+		checkIs(t, c.SetConfig(later), nil)
+		loads.Wait()
+	}
+}
+
+// A hook that exits its goroutine leaves no load behind.
+func TestGoexitOfAHook(t *testing.T) {
+	for name, config := range map[string]cache.Config[string, int]{
+		"Expiry":   {Capacity: 4, Expiry: func(string, int) time.Duration { runtime.Goexit(); return 0 }},
+		"Weigh":    {MaxWeight: 4, Weigh: func(string, int) uint32 { runtime.Goexit(); return 0 }},
+		"ErrorTTL": {Capacity: 4, ErrorTTL: func(error) time.Duration { runtime.Goexit(); return 0 }},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := cache.New(config)
+			var err error
+			if name == "ErrorTTL" {
+				_, err = c.GetOrLoad(t.Context(), "k", failing(io.EOF))
+				checkIs(t, err, io.EOF)
+			} else {
+				_, err = c.GetOrLoad(t.Context(), "k", sleeper(1))
+				checkEqual(t, fmt.Sprint(err), "cache: loader called runtime.Goexit")
+			}
+			_, err = c.GetOrLoadMany(t.Context(), []string{"a", "b"}, func(context.Context, []string) (map[string]int, error) {
+				return map[string]int{"a": 1}, io.EOF
+			})
+			if err == nil {
+				t.Errorf("%s: no error of GetOrLoadMany", name)
+			}
+			synctest.Wait()
+			checkEqual(t, c.Loading(), 0)
+		})
+	}
+}
+
+// OnEvent may call SetConfig, also when SetConfig evicts.
+func TestSetConfig_InOnEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := cache.Config[int, int]{Capacity: 10}
+		var c *cache.Cache[int, int]
+		config.OnEvent = func(context.Context, cache.Event[int, int]) {
+			config.Capacity = max(config.Capacity-1, 1)
+			checkIs(t, c.SetConfig(config), nil)
+		}
+		c = cache.New(config)
+		for i := range 10 {
+			c.Set(i, i)
+		}
+		config.Capacity = 8
+		checkIs(t, c.SetConfig(config), nil)
+		if c.Len() > 7 {
+			t.Errorf("Len = %d, want at most 7", c.Len())
+		}
+	})
 }

@@ -29,7 +29,7 @@ func (c *Cache[K, V]) Entry(k K) (Entry[K, V], bool) {
 	e := Entry[K, V]{Key: n.key, Value: n.load(c.word), Weight: n.weight(), Heat: n.temperature()}
 	if n.attrs != nil {
 		e.Expires = c.instant(n.attrs.deadline)
-		e.Idle = c.instant(n.attrs.idleEnd())
+		e.Idle = c.instant(n.idleEnd())
 	}
 	return e, true
 }
@@ -107,9 +107,9 @@ func (s *shard[K, V]) nodes() []*node[K, V] {
 //
 // Restore skips entries that have expired by the wall clock, and entries whose
 // key has a value, which is newer. Config.Weigh weighs the entries again. An
-// entry keeps both ends: use after Restore extends the end of idleness by
-// Config.IdleTTL. If the cache is smaller than the snapshot, evictions roughly
-// keep the more valued entries.
+// entry keeps both ends, but the end of idleness only if Config.IdleTTL is set.
+// Use after Restore extends that end by IdleTTL. If the cache is smaller than
+// the snapshot, evictions roughly keep the more valued entries.
 func (c *Cache[K, V]) Restore(entries iter.Seq[Entry[K, V]]) int {
 	restored := 0
 	for e := range entries {
@@ -126,11 +126,11 @@ func (c *Cache[K, V]) Restore(entries iter.Seq[Entry[K, V]]) int {
 		}
 		s, hash := c.locate(e.Key)
 		n := c.newNode(e.Key, e.Value, hash, ttl)
-		if n.attrs != nil {
-			n.attrs.idle.Store(min(n.attrs.idle.Load(), add(c.now(), idle)))
+		if a := n.long(); a != nil && a.idle.Load() != never {
+			a.idle.Store(min(a.idle.Load(), add(c.now(), idle)))
 		}
 		if c.config.Load().Eviction != LRU {
-			n.meta.Store(uint32(e.Heat) & (heatMask | inMain))
+			n.meta.Or(uint32(e.Heat) & (heatMask | inMain))
 		}
 		if _, had := c.store(s, e.Key, e.Value, hash, n, restoring); !had {
 			restored++

@@ -16,17 +16,17 @@ import (
 type schedule[K comparable, V any] []*node[K, V]
 
 func (s schedule[K, V]) Len() int           { return len(s) }
-func (s schedule[K, V]) Less(i, j int) bool { return s[i].attrs.due < s[j].attrs.due }
+func (s schedule[K, V]) Less(i, j int) bool { return s[i].due() < s[j].due() }
 
 func (s schedule[K, V]) Swap(i, j int) {
 	s[i], s[j] = s[j], s[i]
-	s[i].attrs.pos, s[j].attrs.pos = i, j
+	s[i].attrs.pos, s[j].attrs.pos = int32(i), int32(j)
 }
 
 // Push implements heap.Interface.
 func (s *schedule[K, V]) Push(x any) {
 	n := x.(*node[K, V])
-	n.attrs.pos = len(*s)
+	n.attrs.pos = int32(len(*s))
 	*s = append(*s, n)
 }
 
@@ -42,20 +42,22 @@ func (s *schedule[K, V]) Pop() any {
 
 func (s *schedule[K, V]) remove(n *node[K, V]) {
 	if n.attrs != nil && n.attrs.pos >= 0 {
-		heap.Remove(s, n.attrs.pos)
+		heap.Remove(s, int(n.attrs.pos))
 	}
 }
 
 // enroll schedules n and arms a timer, if n will expire.
 func (s *shard[K, V]) enroll(n *node[K, V]) {
-	if n.attrs == nil {
-		return
-	}
-	n.attrs.due = add(n.attrs.end(0), s.cache.config.Load().StaleIfError)
-	if n.attrs.due != never {
+	if n.attrs != nil && n.plan() {
 		heap.Push(&s.schedule, n)
-		s.cache.arm(n.attrs.due)
+		s.cache.arm(s.cache.removal(n))
 	}
+}
+
+// removal returns the instant at which n, which is in a schedule, is dead,
+// unless a lookup has extended its life.
+func (c *Cache[K, V]) removal(n *node[K, V]) int64 {
+	return add(n.due(), c.config.Load().StaleIfError)
 }
 
 // batch is the number of entries that expire under one hold of a lock.
@@ -72,7 +74,7 @@ func (s *shard[K, V]) expireSome(gone *departed[K, V]) (next int64, more bool) {
 			if len(s.schedule) == 0 {
 				return never, false
 			}
-			return s.schedule[0].attrs.due, false
+			return s.cache.removal(s.schedule[0]), false
 		}
 	}
 	return 0, true
@@ -83,14 +85,14 @@ func (s *shard[K, V]) expireSome(gone *departed[K, V]) (next int64, more bool) {
 func (s *shard[K, V]) expireOne(keep *node[K, V], gone *departed[K, V]) bool {
 	for len(s.schedule) > 0 {
 		n := s.schedule[0]
-		if n == keep || n.attrs.due > s.cache.now() {
+		if n == keep || s.cache.removal(n) > s.cache.now() {
 			return false
 		}
 		if s.cache.age(n) == dead {
 			s.remove(n, CauseExpired, gone)
 			return true
 		}
-		n.attrs.due = add(n.attrs.end(0), s.cache.config.Load().StaleIfError)
+		n.plan()
 		heap.Fix(&s.schedule, 0)
 	}
 	return false
@@ -142,8 +144,10 @@ func (c *Cache[K, V]) sweep(gone *departed[K, V]) {
 // after another.
 const minDelay = time.Millisecond
 
-// An alarm is the timer of a cache. A cache has at most one alarm, which
-// does not keep the cache from being collected.
+// An alarm is the timer of a cache. A cache has at most one timer, which does
+// not keep the cache from being collected. The cache keeps the timer, although
+// a bubble of testing/synctest and the outside must not share timers: see
+// bubbled. A new timer per entry would leave the previous timers behind.
 type alarm struct {
 	due   atomic.Int64 // the instant for which timer is set, or 0
 	mu    sync.Mutex   // guards timer and changes of due

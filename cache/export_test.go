@@ -5,11 +5,12 @@ import (
 	"unsafe"
 )
 
-// The bytes per entry besides key and value, and the additional bytes for
-// lifetimes and weights.
+// The bytes per entry besides key and value, the additional bytes for lifetimes
+// and weights, and the additional bytes with IdleTTL or Refresh.
 const (
 	NodeOverhead = unsafe.Sizeof(node[uint64, uint64]{}) - 16
 	AttrsSize    = unsafe.Sizeof(attrs{})
+	LongSize     = unsafe.Sizeof(longAttrs{})
 )
 
 // NewSharded is New with a given number of shards, a power of two.

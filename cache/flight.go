@@ -52,20 +52,24 @@ type flight[K comparable, V any] struct {
 // load gets the values of the first caller's context but not its deadline or
 // cancellation. The context of load is canceled when load returns. It is also
 // canceled when no caller waits any longer, immediately if there is no stale
-// value, otherwise by Config.LoadTimeout. load runs in its own goroutine,
-// unless the first caller's context cannot end. [Old] returns the value that
-// load is to replace, and [LimitTTL] limits the lifetime of its result.
+// value, otherwise by Config.LoadTimeout. Callers that come later than
+// LoadTimeout after the beginning of load do not keep it alive. load runs in
+// its own goroutine, unless the first caller's context cannot end. [Old]
+// returns the value that load is to replace, and [LimitTTL] limits the lifetime
+// of its result.
 //
 // At most one call of load for a key runs at any time. If load ignores its
-// context, later callers wait for it, each as long as its own context allows,
-// until twice LoadTimeout has passed. There are two exceptions: Reload, and a
-// key that was written or deleted during the load.
+// context, later callers wait for it, each as long as its own context allows.
+// When twice LoadTimeout has passed since the beginning of a canceled load,
+// they load again. There are two other exceptions: Reload, and a key that was
+// written or deleted during the load.
 //
 // If k is written, deleted or cleared during the load, the callers that
 // already wait get the result of the load, and the result is not stored.
 //
 // If load panics, GetOrLoad panics with a [*PanicError] in every waiting
-// caller. If load calls [runtime.Goexit], the waiting callers get an error.
+// caller. If load calls [runtime.Goexit], the waiting callers get an error. If
+// it runs in the goroutine of the first caller, it ends that goroutine.
 //
 // Errors: GetOrLoad returns the error of load unchanged. It also returns:
 //   - a [*CachedError] while the error of an earlier load is remembered;
@@ -117,7 +121,9 @@ type seat[K comparable, V any] struct {
 	flight *flight[K, V] // to wait for; nil if value and err are the answer
 	first  bool          // the caller must launch the flight,
 	inline bool          // in its own goroutine
+	late   bool          // the caller does not keep the load alive; see call.enter
 	until  int64         // when an old value answers, or never
+	review int64         // when a late caller looks whether the load was given up, or never
 	value  V
 	err    error
 }
@@ -169,13 +175,15 @@ func (s *shard[K, V]) join(ctx context.Context, hash uint32, k K, r request[K, V
 	} else if at, ok := s.recall(n, k); ok {
 		return at
 	}
-	at := seat[K, V]{flight: s.flights[k], until: never}
+	at := seat[K, V]{flight: s.flights[k], until: never, review: never}
 	if at.first = at.flight == nil || r.forced || at.flight.call.givenUp(); at.first {
 		at.flight = s.newFlight(k, hash, r.call)
 	}
 	f := at.flight
 	f.waiters++
-	f.call.enter()
+	if at.late = !f.call.enter(at.first); at.late {
+		at.review = f.call.review()
+	}
 	if n != nil && s.cache.age(n) != dead {
 		f.old = n
 	}
@@ -287,11 +295,12 @@ func (s *shard[K, V]) forgetError(k K) {
 
 // refreshDue reports whether n should be loaded again.
 func (c *Cache[K, V]) refreshDue(n *node[K, V]) bool {
-	if n.attrs == nil {
+	a := n.long()
+	if a == nil {
 		return false
 	}
-	due := n.attrs.refresh.Load()
-	return due != never && c.now() >= due && c.config.Load().Refresh > 0 && n.attrs.refresh.CompareAndSwap(due, never)
+	due := a.refresh.Load()
+	return due != never && c.now() >= due && c.config.Load().Refresh > 0 && a.refresh.CompareAndSwap(due, never)
 }
 
 // refresh loads n again in the background, unless a flight of its key is in
@@ -321,7 +330,7 @@ func (s *shard[K, V]) renew(n *node[K, V], l *call[K, V]) *flight[K, V] {
 // postpone makes the next refresh of n, whose last refresh has ended, due
 // after another Config.Refresh.
 func (c *Cache[K, V]) postpone(n *node[K, V]) {
-	n.attrs.refresh.CompareAndSwap(never, later(c.now(), c.config.Load().Refresh))
+	n.long().refresh.CompareAndSwap(never, later(c.now(), c.config.Load().Refresh))
 }
 
 // remaining returns the fresh entry of k, or nil, and its remaining lifetime.
@@ -335,7 +344,7 @@ func (c *Cache[K, V]) remaining(k K) (*node[K, V], time.Duration) {
 		return n, NoExpiry
 	}
 	now := c.now()
-	end := n.attrs.end(now)
+	end := n.end(now)
 	if end == never {
 		return n, NoExpiry
 	}
@@ -406,9 +415,16 @@ const (
 // wait returns the result for a caller of this seat.
 func (c *Cache[K, V]) wait(ctx context.Context, at seat[K, V], forced bool) (v V, err error, end ending) {
 	f := at.flight
-	for !f.await(ctx, at.until) {
+	for !f.await(ctx, min(at.until, at.review)) {
 		ended := ctx.Err() != nil
-		v, ok := f.leave(ctx, ended, forced)
+		if !ended && c.now() < at.until {
+			if f.call.givenUp() {
+				return v, nil, again
+			}
+			at.review = f.call.review()
+			continue
+		}
+		v, ok := f.leave(ctx, at.late, ended, forced)
 		if ok {
 			return v, nil, answered
 		}
@@ -461,7 +477,7 @@ func (f *flight[K, V]) await(ctx context.Context, until int64) bool {
 // leave removes a waiter and returns the value that answers it, if any. A
 // caller whose context has not ended stays if there is none. The call ends with
 // its last waiter, unless a stale value answers meanwhile.
-func (f *flight[K, V]) leave(ctx context.Context, ended, forced bool) (v V, ok bool) {
+func (f *flight[K, V]) leave(ctx context.Context, late, ended, forced bool) (v V, ok bool) {
 	s := f.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -470,7 +486,7 @@ func (f *flight[K, V]) leave(ctx context.Context, ended, forced bool) (v V, ok b
 		return v, false
 	}
 	f.waiters--
-	f.call.leave(context.Cause(ctx), f.renews != nil || n != nil && s.cache.age(n) == stale)
+	f.call.leave(context.Cause(ctx), late, f.renews != nil || n != nil && s.cache.age(n) == stale)
 	if n == nil || forced {
 		return v, false
 	}

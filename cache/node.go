@@ -4,6 +4,7 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // A node is one entry. Readers reach it through the table without a lock.
@@ -22,19 +23,34 @@ type node[K comparable, V any] struct {
 // Attrs are the additional data of an entry with a lifetime or a weight.
 // Instants are nanoseconds since the cache was created.
 type attrs struct {
-	deadline int64        // the end of the lifetime, never, or past
-	idle     atomic.Int64 // the end of idleness, or never; negated, which is final, once a reader found it passed
-	refresh  atomic.Int64 // from when on GetOrLoad refreshes the entry, or never
-	due      int64        // when the schedule looks at the entry, not after its end
-	pos      int          // the position in the schedule, or -1
+	deadline int64 // the end of the lifetime, never, or past
+	pos      int32 // the position in the schedule, or -1
 	weight   uint32
+}
+
+// LongAttrs are the attrs of an entry with the bit long. Other entries never
+// become idle and are never refreshed, so they need less memory.
+type longAttrs struct {
+	attrs                // the first field: see node.long
+	idle    atomic.Int64 // the end of idleness, or never; negated, which is final, once a reader found it passed
+	refresh atomic.Int64 // from when on GetOrLoad refreshes the entry, or never
+	due     int64        // when the schedule looks at the entry, not after its end
+}
+
+// long returns the attrs of an entry that has longAttrs, otherwise nil.
+func (n *node[K, V]) long() *longAttrs {
+	if n.meta.Load()&long == 0 {
+		return nil
+	}
+	return (*longAttrs)(unsafe.Pointer(n.attrs)) // newNode made them
 }
 
 // The bits of node.meta. Without the lock only the heat changes.
 const (
 	heatMask   = 3 // uses since the policy last examined the entry; 3 means 3 or more
 	inMain     = 4 // in the main queue, otherwise in the window
-	causeShift = 3 // the bits above are the Cause of the departure
+	long       = 8 // the entry has longAttrs; final
+	causeShift = 4 // the bits above are the Cause of the departure
 )
 
 const (
@@ -68,10 +84,15 @@ func (n *node[K, V]) weight() uint32 {
 	return n.attrs.weight
 }
 
-// end returns the instant from which the entry has expired, as seen at now. If
-// the end of idleness has passed, end makes it final. A reader with an earlier
-// reading of the clock then cannot revive an entry that was found absent.
-func (a *attrs) end(now int64) int64 {
+// end returns the instant from which n, which has attrs, has expired, as seen
+// at now. If the end of idleness has passed, end makes it final. A reader with
+// an earlier reading of the clock then cannot revive an entry that was found
+// absent.
+func (n *node[K, V]) end(now int64) int64 {
+	a := n.long()
+	if a == nil {
+		return n.attrs.deadline
+	}
 	for {
 		idle := a.idle.Load()
 		switch {
@@ -83,15 +104,39 @@ func (a *attrs) end(now int64) int64 {
 	}
 }
 
+// due returns the instant at which the schedule looks at n, not after its end.
+func (n *node[K, V]) due() int64 {
+	if a := n.long(); a != nil {
+		return a.due
+	}
+	return n.attrs.deadline
+}
+
+// plan sets the instant that due returns, and reports whether n will expire.
+func (n *node[K, V]) plan() bool {
+	if a := n.long(); a != nil {
+		a.due = n.end(0)
+	}
+	return n.due() != never
+}
+
 // idleEnd returns the end of idleness, or never.
-func (a *attrs) idleEnd() int64 {
+func (n *node[K, V]) idleEnd() int64 {
+	a := n.long()
+	if a == nil {
+		return never
+	}
 	idle := a.idle.Load()
 	return max(idle, -idle)
 }
 
 // extend moves the end of idleness to at least idle. It reports whether the
 // entry was still alive.
-func (a *attrs) extend(now, idle int64) bool {
+func (n *node[K, V]) extend(now, idle int64) bool {
+	a := n.long()
+	if a == nil {
+		return true
+	}
 	for {
 		old := a.idle.Load()
 		switch {
@@ -115,11 +160,11 @@ const (
 // age contains the rule of expiry: an entry has expired as soon as now is at or
 // after its end.
 func (c *Cache[K, V]) age(n *node[K, V]) age {
-	if n.attrs == nil || n.attrs.deadline == never && n.attrs.idle.Load() == never {
+	if n.attrs == nil || n.attrs.deadline == never && n.idleEnd() == never {
 		return fresh
 	}
 	now := c.now()
-	end := n.attrs.end(now)
+	end := n.end(now)
 	switch {
 	case now < end:
 		return fresh
@@ -139,7 +184,7 @@ func (c *Cache[K, V]) use(n *node[K, V]) bool {
 		return c.age(n) == fresh
 	}
 	now := c.now()
-	return now < n.attrs.end(now) && n.attrs.extend(now, add(now, c.config.Load().IdleTTL))
+	return now < n.end(now) && n.extend(now, add(now, c.config.Load().IdleTTL))
 }
 
 // now returns the time since the cache was created. It reads the monotonic
@@ -173,21 +218,39 @@ func (c *Cache[K, V]) newNode(k K, v V, hash uint32, ttl time.Duration) *node[K,
 	if c.plain(ttl) {
 		return &node[K, V]{key: k, value: v, hash: hash}
 	}
-	both := &struct { // one allocation
-		node[K, V]
-		attrs
-	}{node: node[K, V]{key: k, value: v, hash: hash}}
-	n, a := &both.node, &both.attrs
-	n.attrs, a.pos, a.weight = a, -1, 1
-	if c.config.Load().Weigh != nil {
-		a.weight = c.config.Load().Weigh(k, v)
+	config, weight := c.config.Load(), uint32(1)
+	if config.Weigh != nil {
+		weight = config.Weigh(k, v)
 	}
-	now := c.now()
-	a.deadline = past
+	n, now := newLongNode[K, V](config.IdleTTL != 0 || config.Refresh != 0), c.now()
+	n.key, n.value, n.hash = k, v, hash
+	*n.attrs = attrs{deadline: past, pos: -1, weight: weight}
 	if ttl > 0 {
-		a.deadline = add(now, ttl)
+		n.attrs.deadline = add(now, ttl)
 	}
-	a.idle.Store(later(now, c.config.Load().IdleTTL))
-	a.refresh.Store(later(now, c.config.Load().Refresh))
+	if a := n.long(); a != nil {
+		a.idle.Store(later(now, config.IdleTTL))
+		a.refresh.Store(later(now, config.Refresh))
+	}
 	return n
+}
+
+// newLongNode returns a node with attrs, or with longAttrs. Both are one
+// allocation.
+func newLongNode[K comparable, V any](isLong bool) *node[K, V] {
+	if !isLong {
+		both := &struct {
+			node[K, V]
+			attrs
+		}{}
+		both.node.attrs = &both.attrs
+		return &both.node
+	}
+	both := &struct {
+		node[K, V]
+		longAttrs
+	}{}
+	both.node.attrs = &both.longAttrs.attrs
+	both.meta.Store(long)
+	return &both.node
 }

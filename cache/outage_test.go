@@ -573,3 +573,85 @@ func TestStress_Outage(t *testing.T) {
 		t.Error(problem)
 	}
 }
+
+// Callers that keep coming do not keep a hanging load alive, although some of
+// them wait at any instant.
+func TestHangingLoadUnderTraffic(t *testing.T) {
+	for name, hang := range map[string]loader{
+		"canceled": hanging,
+		"deaf":     func(context.Context, string) (int, error) { time.Sleep(24 * time.Hour); return 7, nil },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := cache.New(cache.Config[string, int]{Capacity: 10})
+			var calls atomic.Int64
+			load := func(ctx context.Context, k string) (int, error) {
+				if calls.Add(1) == 1 {
+					return hang(ctx, k)
+				}
+				return sleeper(2)(ctx, k)
+			}
+			var failed atomic.Int64
+			var callers sync.WaitGroup
+			for range 3000 { // five minutes
+				callers.Go(func() {
+					if r, _ := in(2*time.Second, c, "k", load); r.err != nil {
+						failed.Add(1)
+					}
+				})
+				time.Sleep(100 * time.Millisecond)
+			}
+			callers.Wait()
+			checkGet(t, c, "k", 2)
+			most := int64(640) // for a minute and a little more
+			if name == "deaf" {
+				most = 1210
+			}
+			if n := failed.Load(); n > most {
+				t.Errorf("%s: %d callers failed, want at most %d", name, n, most)
+			}
+			checkEqual(t, calls.Load(), int64(2))
+			time.Sleep(24 * time.Hour)
+			checkGet(t, c, "k", 2)
+		})
+	}
+}
+
+// A load goes on for a caller without a deadline that came in time, also if
+// others come and go for longer than LoadTimeout.
+func TestSlowLoadWithAPatientCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cache.New(cache.Config[string, int]{Capacity: 10, LoadTimeout: time.Second})
+		slow := func(ctx context.Context, _ string) (int, error) {
+			select {
+			case <-time.After(time.Minute):
+				return 3, nil
+			case <-ctx.Done():
+				return 0, ctx.Err()
+			}
+		}
+		patient := ask(t.Context(), c, "k", slow)
+		for range 50 {
+			r, _ := in(time.Second, c, "k", unwanted(t))
+			r.check(t, 0, context.DeadlineExceeded)
+		}
+		late := ask(t.Context(), c, "k", unwanted(t))
+		(<-patient).check(t, 3, nil)
+		(<-late).check(t, 3, nil)
+	})
+}
+
+// A caller that waits for a load that is given up loads for itself.
+func TestWaiterOfALoadThatIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cache.New(cache.Config[string, int]{Capacity: 10, LoadTimeout: time.Second})
+		r, _ := in(10*time.Millisecond, c, "k", deaf)
+		r.check(t, 0, context.DeadlineExceeded)
+		start := time.Now()
+		(<-ask(t.Context(), c, "k", sleeper(2))).check(t, 2, nil)
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("the caller waited for %v, want until twice LoadTimeout and the second load", took)
+		}
+		time.Sleep(time.Hour)
+		checkGet(t, c, "k", 2)
+	})
+}

@@ -151,7 +151,7 @@ func (q *queues[K, V]) remove(n *node[K, V]) { q.queue(n).remove(n) }
 
 // replace puts n, a new value of the same key, in the place of old.
 func (q *queues[K, V]) replace(old, n *node[K, V]) {
-	n.meta.Store(old.meta.Load())
+	n.meta.Store(old.meta.Load()&^long | n.meta.Load()&long)
 	if from, to := q.queue(old), q.queue(n); from == to {
 		from.replace(old, n)
 	} else {

@@ -71,7 +71,7 @@ func TestFailedRefresh(t *testing.T) {
 // stored all the same.
 func TestSlowRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := refreshing(cache.Config[string, int]{TTL: 2 * time.Minute})
+		c := refreshing(cache.Config[string, int]{TTL: 2 * time.Minute, LoadTimeout: time.Hour})
 		c.Set("k", 1)
 		slow := func(context.Context, string) (int, error) { time.Sleep(5 * time.Minute); return 2, nil }
 		time.Sleep(time.Minute)

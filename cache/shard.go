@@ -193,6 +193,9 @@ func (c *Cache[K, V]) evictElsewhere(here *shard[K, V], gone *departed[K, V]) {
 	}
 	richest.mu.Lock()
 	defer richest.mu.Unlock()
+	if richest.expireOne(nil, gone) {
+		return
+	}
 	if victim := richest.queues.evict(nil, 1, true); victim != nil {
 		richest.drop(victim, CauseEvicted, gone)
 		c.budget.give(1, richest.weighed(victim))
@@ -269,7 +272,7 @@ func (s *shard[K, V]) depart(n *node[K, V], cause Cause, gone *departed[K, V]) {
 		n.next, s.spare = s.spare, n
 	}
 	if gone.len++; s.cache.config.Load().OnEvent != nil {
-		n.meta.Store(uint32(cause) << causeShift)
+		n.meta.Or(uint32(cause) << causeShift) // the first
 		gone.push(n)
 	}
 }

@@ -148,7 +148,13 @@ func (c *Cache[K, V]) deleteIf(s *shard[K, V], k K, hash uint32, del func(*node[
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.find(hash, k)
-	if n == nil || c.age(n) == dead || !del(n) {
+	switch {
+	case n == nil:
+		return false
+	case c.age(n) == dead: // a longer StaleIfError would bring it back
+		s.remove(n, CauseExpired, &gone)
+		return false
+	case !del(n):
 		return false
 	}
 	_, had = c.valueOf(n)

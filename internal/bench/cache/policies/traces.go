@@ -118,6 +118,7 @@ func generators() []generator {
 	gs.twice()
 	gs.pinned()
 	gs.phases()
+	gs.metronomes()
 	gs.mixtures()
 	return gs
 }
@@ -256,17 +257,8 @@ func (gs *collection) phases() {
 	}
 }
 
-// mixtures adds recent keys, beats of fixed periods, and mixtures.
-func (gs *collection) mixtures() {
-	for _, w := range []float64{0.1, 0.5, 0.9} {
-		gs.add(fmt.Sprint("recent", w), func(c, n int, r *rand.Rand) func(int) uint64 {
-			return func(i int) uint64 { return uint64(i/2-r.IntN(1+int(w*float64(c)))) & (1<<40 - 1) }
-		})
-	}
-	gs.add("drift", func(c, n int, r *rand.Rand) func(int) uint64 { // popularity that moves on
-		z := zipf(r, 1.05, 5*c)
-		return func(i int) uint64 { return z() + uint64(i/20) }
-	})
+// metronomes adds beats of fixed periods.
+func (gs *collection) metronomes() {
 	gs.add("metronome", func(c, n int, r *rand.Rand) func(int) uint64 { // keys with fixed periods: c/4 of period c, c of 4c, rest of 16c
 		return func(i int) uint64 {
 			switch i % 4 {
@@ -293,6 +285,19 @@ func (gs *collection) mixtures() {
 			}
 			return uint64(i/3-r.IntN(1+c/4)) + 1<<32
 		}
+	})
+}
+
+// mixtures adds recent keys and mixtures.
+func (gs *collection) mixtures() {
+	for _, w := range []float64{0.1, 0.5, 0.9} {
+		gs.add(fmt.Sprint("recent", w), func(c, n int, r *rand.Rand) func(int) uint64 {
+			return func(i int) uint64 { return uint64(i/2-r.IntN(1+int(w*float64(c)))) & (1<<40 - 1) }
+		})
+	}
+	gs.add("drift", func(c, n int, r *rand.Rand) func(int) uint64 { // popularity that moves on
+		z := zipf(r, 1.05, 5*c)
+		return func(i int) uint64 { return z() + uint64(i/20) }
 	})
 	gs.add("scans", func(c, n int, r *rand.Rand) func(int) uint64 {
 		z := zipf(r, 1.05, 5*c)
