@@ -211,7 +211,7 @@ func ExampleEvents() {
 	led, _ := ledger.Open(context.Background(), dir, ledger.Config{})
 	defer led.Close()
 	_ = led.WriteEvents(context.Background(), []*audit.Event{{Action: "a", Outcome: audit.Success}, {Action: "b", Outcome: audit.Failure}})
-	for r, err := range ledger.Events(os.DirFS(dir)) {
+	for r, err := range ledger.Events(os.DirFS(dir), 0) {
 		fmt.Println(r.Seq, r.Event.Action, r.Event.Outcome, err)
 	}
 	// Output:

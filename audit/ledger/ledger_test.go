@@ -89,7 +89,7 @@ func fsOf(data []byte) fs.FS { return fstest.MapFS{segment: {Data: data}} }
 func ids(t testing.TB, fsys fs.FS) []string {
 	t.Helper()
 	var out []string
-	for r, err := range ledger.Events(fsys) {
+	for r, err := range ledger.Events(fsys, 0) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +147,7 @@ func TestWriteCloseReopen(t *testing.T) {
 	if r.Records != 4 || r.Root != l.Head().Root {
 		t.Errorf("report %+v, head %v", r, l.Head())
 	}
-	for range ledger.Events(os.DirFS(dir)) {
+	for range ledger.Events(os.DirFS(dir), 0) {
 		break // an early end must not panic
 	}
 }
@@ -667,7 +667,7 @@ func TestEventsReportsBadLines(t *testing.T) {
 		"event":   join([][]byte{lines[0], bytes.Replace(lines[1], []byte(`"time":"0`), []byte(`"time":"x`), 1)}),
 	} {
 		n := 0
-		for _, err := range ledger.Events(fsOf(data)) {
+		for _, err := range ledger.Events(fsOf(data), 0) {
 			n++
 			checkIs(t, err, ledger.ErrFormat)
 		}
@@ -675,7 +675,7 @@ func TestEventsReportsBadLines(t *testing.T) {
 			t.Errorf("%s: %d results, want 1 error", name, n)
 		}
 	}
-	for _, err := range ledger.Events(fstest.MapFS{}) {
+	for _, err := range ledger.Events(fstest.MapFS{}, 0) {
 		checkIs(t, err, fs.ErrNotExist)
 	}
 	_, err := ledger.Verify(context.Background(), fstest.MapFS{}, ledger.VerifyConfig{})

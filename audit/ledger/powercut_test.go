@@ -385,7 +385,7 @@ func (s *life) survive(files ledger.Storage, ids []string, head *ledger.Head) er
 		return nil // the head covers the events
 	}
 	found := map[string]bool{}
-	for r, err := range ledger.Events(os.DirFS(s.dir())) {
+	for r, err := range ledger.Events(os.DirFS(s.dir()), 0) {
 		if err != nil {
 			return err
 		}

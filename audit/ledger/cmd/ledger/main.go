@@ -270,7 +270,7 @@ func cat(ctx context.Context, args []string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for r, err := range ledger.Events(dir) {
+	for r, err := range ledger.Events(dir, 0) {
 		if err == nil {
 			err = ctx.Err()
 		}
