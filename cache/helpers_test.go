@@ -25,13 +25,16 @@ func departed(k string, v int, cause cache.Cause) event {
 	return event{Cause: cause, Key: k, Value: v}
 }
 
-// log is a hook that records the events.
+// log is a hook that records the departures.
 type log struct {
 	mu     sync.Mutex
 	events []event
 }
 
 func (l *log) add(_ context.Context, e event) {
+	if e.Kind != cache.KindLeft {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.events = append(l.events, e)
@@ -66,6 +69,15 @@ func checkIs(t *testing.T, err error, targets ...error) {
 
 func newLRU(capacity int) *cache.Cache[string, int] {
 	return cache.New(cache.Config[string, int]{Capacity: capacity, Eviction: cache.LRU})
+}
+
+// resize sets the Capacity of c.
+func resize[K comparable, V any](c *cache.Cache[K, V], capacity int) {
+	config := c.Config()
+	config.Capacity = capacity
+	if err := c.SetConfig(config); err != nil {
+		panic(err)
+	}
 }
 
 func keys[K comparable, V any](c *cache.Cache[K, V]) []K { return slices.Collect(c.Keys()) }
@@ -193,9 +205,11 @@ const right = 0
 func TestOraclesBite(t *testing.T) {
 	program := make([]byte, 3000)
 	for name, replay := range map[string]func(wrong int) string{
-		"LRU":    func(wrong int) string { return replayLRU(8, program, wrong) },
-		"time":   func(wrong int) string { return replayTimed(program, wrong) },
-		"policy": func(wrong int) string { return replayPolicy(50, 3000, uint64(program[0]), wrong) },
+		"LRU":  func(wrong int) string { return replayLRU(8, program, wrong) },
+		"time": func(wrong int) string { return replayTimed(program, wrong) },
+		"policy": func(wrong int) string {
+			return replayPolicy(int(program[0])%cache.Rules, 50, 3000, uint64(program[0]), wrong)
+		},
 		"expiry": func(wrong int) string { return replayExpiry(program, wrong) },
 		"books":  func(wrong int) string { return replayBooks(5, program, wrong) },
 		"table":  func(wrong int) string { return replayTable(hashes["good"], program, wrong) },

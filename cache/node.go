@@ -42,12 +42,16 @@ const (
 	past  = 0 // the deadline of a value that had expired before it was stored
 )
 
-// warm counts a use. If the entry is hot already, warm only reads it, so that
+// warm counts a use, and reports whether it is the first since the entry was
+// last cooled. If the entry is hot already, warm only reads it, so that
 // processors can share its cache line.
-func (n *node[K, V]) warm() {
-	if x := n.meta.Load(); x&heatMask < heatMask {
-		n.meta.CompareAndSwap(x, x+1) // fails if another reader has just counted a use
+func (n *node[K, V]) warm() (first bool) {
+	x := n.meta.Load()
+	if x&heatMask == heatMask {
+		return false
 	}
+	// The swap fails if another reader has just counted a use.
+	return n.meta.CompareAndSwap(x, x+1) && x&heatMask == 0
 }
 
 func (n *node[K, V]) heat() uint32 { return n.meta.Load() & heatMask }
@@ -77,6 +81,12 @@ func (a *attrs) end(now int64) int64 {
 			return min(a.deadline, idle)
 		}
 	}
+}
+
+// idleEnd returns the end of idleness, or never.
+func (a *attrs) idleEnd() int64 {
+	idle := a.idle.Load()
+	return max(idle, -idle)
 }
 
 // extend moves the end of idleness to at least idle. It reports whether the
@@ -113,7 +123,7 @@ func (c *Cache[K, V]) age(n *node[K, V]) age {
 	switch {
 	case now < end:
 		return fresh
-	case now < add(end, c.config.StaleIfError):
+	case now < add(end, c.config.Load().StaleIfError):
 		return stale
 	}
 	return dead
@@ -125,16 +135,17 @@ func (c *Cache[K, V]) use(n *node[K, V]) bool {
 	if n.attrs == nil {
 		return true
 	}
-	if c.config.IdleTTL == 0 {
+	if c.config.Load().IdleTTL == 0 {
 		return c.age(n) == fresh
 	}
 	now := c.now()
-	return now < n.attrs.end(now) && n.attrs.extend(now, add(now, c.config.IdleTTL))
+	return now < n.attrs.end(now) && n.attrs.extend(now, add(now, c.config.Load().IdleTTL))
 }
 
 // now returns the time since the cache was created. It reads the monotonic
-// clock, so a jump of the wall clock expires no entry.
-func (c *Cache[K, V]) now() int64 { return int64(time.Since(c.epoch)) }
+// clock, so a jump of the wall clock expires no entry. It is 0 within a bubble
+// of testing/synctest, whose clock is behind, if the cache was created outside.
+func (c *Cache[K, V]) now() int64 { return max(0, int64(time.Since(c.epoch))) }
 
 // add returns t + d, or never if that overflows. Neither is negative.
 func add(t int64, d time.Duration) int64 {
@@ -154,7 +165,7 @@ func later(now int64, d time.Duration) int64 {
 
 // plain reports whether an entry of this lifetime needs no attrs.
 func (c *Cache[K, V]) plain(ttl time.Duration) bool {
-	return ttl == NoExpiry && c.config.Weigh == nil && c.config.IdleTTL == 0 && c.config.Refresh == 0
+	return ttl == NoExpiry && c.config.Load().Weigh == nil && c.config.Load().IdleTTL == 0 && c.config.Load().Refresh == 0
 }
 
 // newNode returns an entry whose lifetime of ttl begins now. It calls Weigh.
@@ -168,15 +179,15 @@ func (c *Cache[K, V]) newNode(k K, v V, hash uint32, ttl time.Duration) *node[K,
 	}{node: node[K, V]{key: k, value: v, hash: hash}}
 	n, a := &both.node, &both.attrs
 	n.attrs, a.pos, a.weight = a, -1, 1
-	if c.config.Weigh != nil {
-		a.weight = c.config.Weigh(k, v)
+	if c.config.Load().Weigh != nil {
+		a.weight = c.config.Load().Weigh(k, v)
 	}
 	now := c.now()
 	a.deadline = past
-	if ttl >= 0 {
+	if ttl > 0 {
 		a.deadline = add(now, ttl)
 	}
-	a.idle.Store(later(now, c.config.IdleTTL))
-	a.refresh.Store(later(now, c.config.Refresh))
+	a.idle.Store(later(now, c.config.Load().IdleTTL))
+	a.refresh.Store(later(now, c.config.Load().Refresh))
 	return n
 }

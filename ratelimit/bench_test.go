@@ -75,3 +75,38 @@ func BenchmarkWaitQueued(b *testing.B) {
 	b.SetParallelism(8)
 	parallel(b, func() { _ = lim.Wait(ctx) })
 }
+
+func BenchmarkReserveCancel(b *testing.B) {
+	lim := ratelimit.New(plenty)
+	benchmark(b, func() { lim.Reserve(1).Cancel() })
+}
+
+// BenchmarkReserveCancelMany makes 16,000 reservations and cancels them in
+// order, in reverse, or at random. It reports the time of each.
+func BenchmarkReserveCancelMany(b *testing.B) {
+	const n = 16_000
+	for name, order := range map[string]func(i int) int{
+		"in order": func(i int) int { return i },
+		"reverse":  func(i int) int { return n - 1 - i },
+		"random":   func(i int) int { return i * 7919 % n },
+	} {
+		b.Run(name, func(b *testing.B) {
+			var made, cancelled time.Duration
+			for b.Loop() {
+				lim := ratelimit.New(little)
+				rs := make([]*ratelimit.Reservation, n)
+				start := time.Now()
+				for i := range rs {
+					rs[i] = lim.Reserve(1)
+				}
+				half := time.Now()
+				for i := range rs {
+					rs[order(i)].Cancel()
+				}
+				made, cancelled = made+half.Sub(start), cancelled+time.Since(half)
+			}
+			b.ReportMetric(float64(made)/float64(b.N)/n, "ns/Reserve")
+			b.ReportMetric(float64(cancelled)/float64(b.N)/n, "ns/Cancel")
+		})
+	}
+}

@@ -32,6 +32,8 @@ type bucket struct {
 	mul       uint64
 	pre, post uint8
 	horizon   int64 // in nanoseconds; time stops at this distance from the epoch, on both sides
+
+	calendar *calendar // of a Quota: the clock, in place of the rate
 }
 
 const (
@@ -75,6 +77,9 @@ func newBucket(l Limit) bucket {
 
 // at returns the instant ns in units, rounded down.
 func (b *bucket) at(ns int64) int64 {
+	if b.calendar != nil {
+		return b.calendar.at(ns)
+	}
 	if ns < 0 {
 		hi, lo := bits.Mul64(uint64(-max(ns, -b.horizon))<<b.pre, b.mul)
 		rest := hi&(1<<b.post-1) | lo
@@ -91,6 +96,9 @@ func (b *bucket) at(ns int64) int64 {
 // nanos returns the earliest instant in nanoseconds at which at returns at
 // least u, math.MaxInt64 if there is none.
 func (b *bucket) nanos(u int64) int64 {
+	if b.calendar != nil {
+		return b.calendar.nanos(u)
+	}
 	mag := uint64(max(u, -u))
 	if b.mul == 0 || bits.Len64(mag)+int(b.post) > 63 {
 		if u <= 0 {
@@ -148,15 +156,17 @@ func (b *bucket) decide(tat, ns, n, ahead int64, ok bool) Decision {
 	if !ok {
 		d.refuse(ns, b.ready(tat, ns, n, ahead))
 	}
-	if then := b.nanos(tat); debt > 0 && then != math.MaxInt64 {
-		d.ResetAfter = time.Duration(then - ns)
-	}
+	d.ResetAfter = b.resetAfter(tat, ns)
 	return d
 }
 
-// tokens returns the events available at ns, including a fraction.
-func (b *bucket) tokens(tat, ns int64) float64 {
-	return math.Ldexp(float64(max(0, b.burst-b.debt(tat, ns))), -int(b.frac))
+// resetAfter returns the time until the bucket is full, 0 if it is or never
+// will be.
+func (b *bucket) resetAfter(tat, ns int64) time.Duration {
+	if then := b.nanos(tat); b.debt(tat, ns) > 0 && then != math.MaxInt64 {
+		return time.Duration(then - ns)
+	}
+	return 0
 }
 
 // units returns n events in units, at most maxUnits. If n < 0, it returns 0.
@@ -167,39 +177,24 @@ func (b *bucket) units(n int64) int64 {
 	return max(n, 0) << b.frac
 }
 
-// charge returns the tat after n events at now, allowed or not.
-func (b *bucket) charge(tat, now, n int64) int64 { return min(max(tat, now)+b.units(n), maxTat) }
-
-// credit returns the tat after n events are returned at now. The bucket never
-// holds more than its burst.
-func (b *bucket) credit(tat, now, n int64) int64 {
-	if tat <= now {
-		return tat
-	}
-	return max(tat-b.units(n), now)
+// taken returns the effect of n events that are taken at now, allowed or not.
+func (b *bucket) taken(now, n int64) stretch {
+	cost := b.units(n)
+	return stretch{cost, cut(now + cost), cut(now + b.burst - cost)}
 }
 
-// penalize returns the tat of a bucket that is empty until the instant ns, or
-// longer if its debt lasts longer.
-func (b *bucket) penalize(tat, ns int64) int64 { return max(tat, b.at(ns)+b.burst) }
+// returned returns the effect of n events that are returned at now. The bucket
+// never holds more than its burst.
+func (b *bucket) returned(now, n int64) stretch { return stretch{-b.units(n), now, maxTat} }
 
-// restore returns the tat after returning units of a reservation that moved
-// the tat to end. The result is at most as if they had never been taken. The
-// events that others took since then, m, stay taken. If promised, others have
-// been promised a later instant. Then only the units that lie after all events
-// since the reservation can be returned, because other callers could spend the
-// rest before the promise is due. That is the rule of golang.org/x/time/rate in
-// exact numbers.
-func (b *bucket) restore(tat, now, end, units int64, promised bool) int64 {
-	m := tat - end
-	switch {
-	case tat <= now:
-		return tat
-	case promised:
-		return tat - min(units, max(0, units-m))
-	}
-	return min(tat, max(end-units, now)+m)
-}
+// emptied returns the effect of a bucket that is empty until the instant then,
+// in units, or longer if its debt lasts longer.
+func (b *bucket) emptied(then int64) stretch { return stretch{0, cut(then + b.burst), maxTat} }
+
+// charge, credit and penalize return the tat after these effects.
+func (b *bucket) charge(tat, now, n int64) int64 { return b.taken(now, n).after(tat) }
+func (b *bucket) credit(tat, now, n int64) int64 { return b.returned(now, n).after(tat) }
+func (b *bucket) penalize(tat, ns int64) int64   { return b.emptied(b.at(ns)).after(tat) }
 
 // inherit returns the tat with which b continues the bucket old at ns: with the
 // same tokens, including fractions and debts, up to the burst of b.
@@ -229,7 +224,8 @@ func (b *bucket) inherit(old *bucket, tat, ns int64) int64 {
 func (b *bucket) above(part float64) bucket {
 	c := *b
 	if part > 0 {
-		c.burst = max(0, b.burst-int64(math.Ceil(part*float64(b.burst))))
+		// The factor keeps the rounding of part × burst from costing an event.
+		c.burst = max(0, b.burst-int64(math.Ceil(part*float64(b.burst)*(1-0x1p-50))))
 	}
 	return c
 }

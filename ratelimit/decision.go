@@ -14,12 +14,14 @@ type Decision struct {
 	Limit      Limit         // the limit that decided
 	Remaining  int64         // the events that the limit still allows now; 0 while callers wait
 	ResetAfter time.Duration // the time until the limit has its whole burst again; 0 if it has, or never will
+	AtOnce     bool          // the events come back all at once, after ResetAfter, and not one by one
 
 	// Retryable reports of a refusal whether the events can be allowed later.
 	Retryable bool
 	// RetryAfter is the time until refused events can be allowed, if only the
 	// callers that already wait take events before. It is exact to the
-	// nanosecond. While callers wait for several limits, it is a lower bound.
+	// nanosecond, except that it is a lower bound while callers wait for
+	// several limits, or while callers wait and reservations are not yet due.
 	// It is 0 if OK is true or Retryable is false.
 	RetryAfter time.Duration
 }

@@ -2,9 +2,9 @@
 // windows, and limits for each of many keys.
 //
 // A server needs a limit that holds under contention, when callers give up, and
-// whatever the clock does. Without reservations, a [Limiter] admits at most
-// burst + rate × time events in any interval. Its state is a single integer per
-// limit.
+// whatever the clock does. A [Limiter] admits at most burst + rate × time
+// events in any interval, whatever is reserved, cancelled and settled. Without
+// reservations, its state is a single integer per limit.
 //
 // # Wait for a turn
 //
@@ -26,8 +26,9 @@
 //
 // # Limit each user
 //
-// A [Keyed] limits each of many keys in a fixed amount of memory. A [Store] is
-// the same behind an interface, for limits that several processes share.
+// A [Keyed] limits each of many keys in a fixed amount of memory, by limits and
+// by a [Quota] of the calendar. A [Store] is the same behind an interface, for
+// limits that several processes share. [Tiers] have different limits.
 //
 //	perUser := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{
 //		Limit: ratelimit.PerMinute(60),
@@ -48,7 +49,9 @@
 // # Reserve now, settle later
 //
 // [Limiter.Reserve] promises events at a later instant, for amounts that are
-// known only afterwards. [Limiter.Charge] takes events without asking.
+// known only afterwards. [Reservation.Settle] makes the Limiter as if the
+// actual amount had been reserved. [Limiter.Charge] takes events without
+// asking.
 //
 //	tokens := ratelimit.New(ratelimit.PerMinute(90_000))
 //	if r := tokens.Reserve(estimate); r.OK() {
@@ -66,10 +69,11 @@
 //   - Several limits, such as a rate per second and a quota per hour, belong in
 //     the same Limiter: an event that a limit refuses is not taken from the
 //     others.
-//   - MaxKeys of a Keyed: at least twice the keys seen while a burst comes
-//     back.
-//   - A full table of a [Keyed]: [InheritDebt] if clients choose the keys, so
-//     that a flood of keys cannot erase the debt of a key.
+//   - StartEmpty of a [Config]: if a restart must not give the burst again.
+//   - MaxKeys of a Keyed: twice the keys that are seen while a burst comes back
+//     five times.
+//   - A full table of a [Keyed]: [InheritDebt] if the limit protects something,
+//     and [ForgiveDebt] if new clients must be served during a flood of keys.
 //
 // # Errors
 //
@@ -84,8 +88,9 @@
 // # Concurrency and cost
 //
 // All methods may be called concurrently, and no goroutine is started. Allow
-// and Take allocate nothing and, with one limit and no waiting callers, use no
-// lock.
+// and Take allocate nothing. They use no lock with a single limit, while no
+// callers wait and no reservations are open. Reserve, Cancel and Settle take
+// time logarithmic in the number of open reservations.
 //
 // Costs, formats and sources: docs/ratelimit.md.
 package ratelimit

@@ -1,7 +1,6 @@
 package ratelimit
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 
@@ -12,9 +11,10 @@ import (
 type Kind uint8
 
 const (
-	// KindRefused means that a request of a key was refused.
+	// KindRefused means that a request was refused.
 	KindRefused Kind = iota
-	// KindPushedOut means that a new key took the slot of a key in debt.
+	// KindPushedOut means that the debt or the ban of another key was
+	// forgotten, for lack of room.
 	KindPushedOut
 )
 
@@ -29,11 +29,11 @@ func (k Kind) String() string {
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
-// An Event is a refusal by a [Keyed], or the loss of a key's slot.
+// An Event is a refusal, or the loss of a key's debt.
 type Event struct {
 	Kind     Kind     // the kind of event
-	Name     string   // KeyedConfig.Name
-	Key      any      // the key of the request, of the type of the Keyed
+	Name     string   // of the configuration
+	Key      any      // the key of the request, of the type of the Keyed; nil without keys
 	Decision Decision // the answer to the request
 	Dropped  int      // events dropped just before this event, because OnEvent was too slow
 }
@@ -54,21 +54,4 @@ func (e Event) LogValue() slog.Value {
 		attrs = append(attrs, slog.Int("dropped", e.Dropped))
 	}
 	return slog.GroupValue(attrs...)
-}
-
-// post queues an event. The caller holds the lock of the set of key, and calls
-// deliver after it.
-func (k *Keyed[K]) post(ctx context.Context, key K, d Decision, pushed bool) {
-	e := Event{Kind: KindRefused, Name: k.name, Key: key, Decision: d}
-	if pushed {
-		e.Kind = KindPushedOut
-	}
-	k.events.Post(ctx, e)
-}
-
-func (k *Keyed[K]) deliver() {
-	k.events.Deliver(func(ctx context.Context, e Event, dropped int) {
-		e.Dropped = dropped
-		k.hook(ctx, e)
-	})
 }

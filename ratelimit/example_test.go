@@ -169,6 +169,11 @@ func ExamplePerHour() {
 	// Output: 5000/h
 }
 
+func ExamplePerDay() {
+	fmt.Println(ratelimit.PerDay(1000))
+	// Output: 1000/24h
+}
+
 func ExampleEvery() {
 	fmt.Println(ratelimit.Every(250 * time.Millisecond))
 	// Output: 1/250ms
@@ -348,16 +353,19 @@ func ExampleKeyedConfig() {
 }
 
 func ExampleOnFull() {
-	// Known keys keep their slots, and new keys wait for a free slot.
-	k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(1), MaxKeys: 8, OnFull: ratelimit.RejectNew})
-	admitted := 0
-	for i := range 100 {
-		if k.Allow(i) {
-			admitted++
-		}
+	// A flood of keys that use up their limits, far beyond MaxKeys. The keys
+	// that were known before are not affected.
+	k := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{
+		Limit:   ratelimit.PerHour(10),
+		MaxKeys: 8,
+		OnFull:  ratelimit.InheritDebt,
+	})
+	k.AllowN("alice", 9)
+	for i := range 1000 {
+		k.AllowN(fmt.Sprint("eve", i), 10)
 	}
-	fmt.Println(admitted)
-	// Output: 8
+	fmt.Println(k.Allow("alice"), k.Allow("alice"))
+	// Output: true false
 }
 
 func ExampleEvent() {
@@ -398,12 +406,41 @@ func ExampleReservation() {
 	// Output: 700
 }
 
-func ExampleLimiter_SetLimits() {
+func ExampleNewLimiter() {
+	lim := ratelimit.NewLimiter(ratelimit.Config{
+		Name:       "exports",
+		Limits:     []ratelimit.Limit{ratelimit.PerMinute(5)},
+		StartEmpty: true, // a restart does not give the burst again
+	})
+	d := lim.Take(1)
+	fmt.Println(d.OK, d.RetryAfter.Round(time.Second))
+	// Output: false 12s
+}
+
+func ExampleConfig() {
+	lim := ratelimit.NewLimiter(ratelimit.Config{
+		Name:   "exports",
+		Limits: []ratelimit.Limit{ratelimit.PerMinute(5)},
+		OnEvent: func(_ context.Context, e ratelimit.Event) {
+			fmt.Println(e.Kind, e.Name, e.Decision.N)
+		},
+	})
+	lim.AllowN(5)
+	lim.Allow()
+	fmt.Println(lim.Stats().Refused)
+	// Output:
+	// refused exports 1
+	// 1
+}
+
+func ExampleLimiter_Set() {
 	lim := ratelimit.New(ratelimit.PerHour(10))
 	lim.AllowN(7)
-	err := lim.SetLimits(ratelimit.PerHour(100))
-	fmt.Println(err, lim.Limits(), lim.Peek().Remaining)
-	// Output: <nil> [100/h] 3
+	c := lim.Config()
+	c.Limits[0].N = 100 // the burst of 10 stays
+	err := lim.Set(c)
+	fmt.Println(err, lim.Config().Limits, lim.Peek().Remaining)
+	// Output: <nil> [100/h burst 10] 3
 }
 
 func ExampleView() {

@@ -22,8 +22,35 @@ func (l *Limiter) Epoch() time.Time { return l.epoch }
 // Word returns the raw state of a Limiter with one limit and no waiters.
 func (l *Limiter) Word() int64 { return l.current().word.Load() }
 
-// Held returns the number of reservations that may still return units.
-func (l *Limiter) Held() int { return len(l.held) }
+// Open returns the number of reservations that are open and due, and whether
+// others are not yet due.
+func (l *Limiter) Open() (due int, next bool) { return l.history.length, l.history.next != nil }
 
 // SetSize is the size of a set of 8 slots, in bytes.
 const SetSize = unsafe.Sizeof(set{})
+
+// Due returns the instant of a reservation, in nanoseconds after Epoch.
+func (r *Reservation) Due() int64 { return r.node.due }
+
+// Bounds of the history.
+const (
+	MaxPast  = maxPast
+	MaxHoles = maxHoles
+)
+
+// Depth returns the depth of the tree of reservations that are not yet due.
+func (l *Limiter) Depth() int { return l.history.next.depth() }
+
+func (t *node) depth() int {
+	if t == nil {
+		return 0
+	}
+	return 1 + max(t.left.depth(), t.right.depth())
+}
+
+// Locked calls f while the lock of l is held.
+func (l *Limiter) Locked(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f()
+}

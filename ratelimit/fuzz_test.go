@@ -82,14 +82,26 @@ func FuzzExtremes(f *testing.F) {
 			}
 		}
 		sane(t, lim, ask)
+		var open []*ratelimit.Reservation
+		reserve := func() { open = append(open, lim.Reserve(1), lim.Reserve(ask), lim.Reserve(first), lim.Reserve(1)) }
 		for _, change := range []func(){
+			reserve,
 			func() { lim.Reserve(ask).Cancel() },
 			func() { lim.Charge(ask) },
 			func() { lim.Penalize(time.Duration(second)) },
 			func() { lim.Credit(ask) },
-			func() { _ = lim.SetLimits(limit.WithBurst(first), ratelimit.PerSecond(7)) },
+			func() { _ = setLimits(lim, limit.WithBurst(first), ratelimit.PerSecond(7)) },
 			func() { lim.Reserve(first).Settle(ask) },
-			func() { _ = lim.SetLimits(limit) },
+			func() { lim.AllowAt(lim.Epoch().Add(time.Duration(first)), 1) },
+			reserve,
+			func() { _ = setLimits(lim, limit) },
+			reserve,
+			func() {
+				for _, r := range open {
+					r.Settle(second)
+				}
+			},
+			lim.Reset,
 		} {
 			change()
 			sane(t, lim, ask)

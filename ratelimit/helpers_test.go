@@ -51,3 +51,10 @@ func checkPanics(t *testing.T, want string, f func()) {
 
 // refusedForever reports whether d is a refusal that no waiting can change.
 func refusedForever(d ratelimit.Decision) bool { return !d.OK && !d.Retryable && d.RetryAfter == 0 }
+
+// setLimits changes the limits of lim alone.
+func setLimits(lim *ratelimit.Limiter, limits ...ratelimit.Limit) error {
+	c := lim.Config()
+	c.Limits = limits
+	return lim.Set(c)
+}

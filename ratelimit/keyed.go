@@ -1,45 +1,51 @@
 package ratelimit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"hash/maphash"
 	"math/bits"
-	"sync"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/redoubt-go/redoubt/internal/outbox"
 	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// OnFull selects the fate of a new key of a [Keyed] when all slots that the key
-// could have belong to keys in debt: keys that have used events which have not
-// come back yet.
+// OnFull selects the behavior of a [Keyed] when more keys are in debt than it
+// can tell apart. A key is in debt while it has used events that have not come
+// back yet.
 type OnFull uint8
 
 const (
-	// InheritDebt gives the slot of the key with the smallest debt to the new
-	// key, which starts with that debt. A key gains nothing when it loses its
-	// slot, because it finds at least its debt when it comes back. During a
-	// flood of keys that use their bursts, new keys and keys that lost their
-	// slots find little or nothing of their bursts.
+	// InheritDebt lets keys share their debts. No key ever gains, but a new key
+	// may be refused for the events of other keys. Keys that are known are not
+	// affected.
 	InheritDebt OnFull = iota
-	// RejectNew refuses the new key until a slot is free. Only Charge and
-	// Penalize of a new key still take the slot of another key.
-	RejectNew
-	// ForgiveDebt gives the slot of the key with the smallest debt to the new
-	// key, and forgets the debt. A flood of new keys can evade the limit.
+	// ForgiveDebt forgets the smallest debt. Fewer than 0.1 % of the new keys
+	// are refused for the events of other keys, but a client with very many
+	// keys can evade the limit.
 	ForgiveDebt
 )
 
-// KeyedConfig configures a [Keyed].
+// KeyedConfig configures a [Keyed]. At least one limit or quota is required,
+// and at most 4 are allowed. They hold together: a refused event is taken from
+// none.
 type KeyedConfig struct {
-	Name    string // names the Keyed in errors, events and Stats; may be empty
-	Limit   Limit  // the limit of each key; required
-	MaxKeys int    // keys remembered at once, rounded up to a multiple of 8, 21 bytes each; zero means 65536; at most 2^27
-	OnFull  OnFull // the fate of new keys beyond MaxKeys; zero means InheritDebt
+	Name    string  // names the Keyed in errors, events and Stats; may be empty
+	Limit   Limit   // the limit of each key; may be missing if there are others
+	Limits  []Limit // more limits of each key
+	Quotas  []Quota // calendar quotas of each key
+	MaxKeys int     // keys remembered exactly, rounded up to a multiple of 8; each limit takes 25 bytes a key; zero means 65536; at most 2^27
+	OnFull  OnFull  // the behavior beyond MaxKeys; zero means InheritDebt
 
-	// OnEvent is called with refusals and with keys that lose their slot.
+	// StartEmpty means that no key has a burst at first, so that frequent
+	// restarts gain nothing. A quota is empty until the next period.
+	StartEmpty bool
+
+	// OnEvent is called with refusals and with keys whose debts are forgotten.
 	// OnEvent may be nil. It is called synchronously, outside locks, after the
 	// change that the event reports, in the order of the changes. It may call
 	// back into this package and must not block.
@@ -49,7 +55,7 @@ type KeyedConfig struct {
 const (
 	defaultKeys = 1 << 16
 	maxKeys     = 1 << 27
-	ways        = 8 // slots of a set
+	maxRules    = 4
 )
 
 // Validate returns an error that joins all problems of c.
@@ -58,45 +64,97 @@ func (c KeyedConfig) Validate() error {
 	if c.Name != "" {
 		p.prefix += quote.Name(c.Name) + ": "
 	}
-	if p.add(c.Limit == Limit{}, "Limit is missing"); p.errs == nil {
-		p.errs = append(p.errs, c.Limit.validate(p.prefix+"Limit: "))
+	for _, l := range c.limits() {
+		p.errs = append(p.errs, l.validate(p.prefix+"Limit: "))
 	}
+	for _, q := range c.Quotas {
+		p.errs = append(p.errs, q.validate(p.prefix+"Quota: "))
+	}
+	p.add(len(p.errs) == 0, "Limit is missing")
+	p.add(len(p.errs) > maxRules, "%d limits and quotas, want at most %d", len(p.errs), maxRules)
 	p.add(c.MaxKeys < 0 || c.MaxKeys > maxKeys, "MaxKeys is %d, want 0 to %d", c.MaxKeys, maxKeys)
-	p.add(c.OnFull > ForgiveDebt, "OnFull is %d, want InheritDebt, RejectNew or ForgiveDebt", c.OnFull)
+	p.add(c.OnFull > ForgiveDebt, "OnFull is %d, want InheritDebt or ForgiveDebt", c.OnFull)
 	return errors.Join(p.errs...)
+}
+
+// limits returns Limit, if any, and Limits.
+func (c *KeyedConfig) limits() []Limit {
+	if c.Limit == (Limit{}) {
+		return c.Limits
+	}
+	return append([]Limit{c.Limit}, c.Limits...)
+}
+
+// normal returns c with defaults filled in, and shares no memory with c.
+func (c KeyedConfig) normal() KeyedConfig {
+	if c.MaxKeys == 0 {
+		c.MaxKeys = defaultKeys
+	}
+	if c.Limit != (Limit{}) {
+		c.Limit = c.Limit.normal()
+	}
+	c.Limits = slices.Clone(c.Limits)
+	for i, l := range c.Limits {
+		c.Limits[i] = l.normal()
+	}
+	c.Quotas = slices.Clone(c.Quotas)
+	for i, q := range c.Quotas {
+		c.Quotas[i] = q.normal()
+	}
+	return c
 }
 
 // A Keyed limits each of many keys, such as users or addresses, in a fixed
 // amount of memory. It stores a fingerprint of each key, never the key. A key
-// whose burst is full again needs no memory. So MaxKeys bounds the number of
-// keys in debt. From about half of MaxKeys on, some new keys find no free slot;
-// see [OnFull].
+// that owes nothing needs no memory. All methods may be called concurrently.
 //
-// A key has the same fingerprint as a remembered key, and then shares its
-// limit, with a probability of less than MaxKeys / 2^64. Fingerprints are
-// seeded at random, so that clients cannot choose keys that collide. All
-// methods may be called concurrently.
+// MaxKeys keys are remembered exactly, and more keys with small errors to the
+// strict side. Beyond about 1.5 times MaxKeys keys in debt, [OnFull] decides.
+// So a flood of keys that use up their limits has these effects:
+//
+//   - A known key is not affected, whatever the flood. A key is known if it
+//     used an event at most four times as long ago as a burst takes to come
+//     back, and found one of the MaxKeys places.
+//   - While at most 1.5 times MaxKeys keys are in debt, fewer than 0.1 % of the
+//     new keys are refused.
+//   - With [InheritDebt], no key gains, whatever the flood.
+//   - With [ForgiveDebt], fewer than 0.1 % of the new keys are refused,
+//     whatever the flood.
+//
+// A ban is a debt of more than a burst, by [Keyed.Penalize] or [Keyed.Charge].
+// A ban never affects another key. Bans have at most 3/4 of the places. If
+// there are more, the shortest is cut to a debt of a burst.
+//
+// A key shares the fingerprint of a remembered key, and then its limit, with a
+// probability of less than 2^-44. Fingerprints are seeded at random, so that
+// clients cannot choose keys that collide.
 type Keyed[K comparable] struct {
-	name     string
-	epoch    time.Time
-	bucket   bucket
-	infinite bool
-	onFull   OnFull
-	seed     maphash.Seed
-	sets     []set
-	hook     func(context.Context, Event)
+	epoch   time.Time
+	seed    maphash.Seed
+	wall    bool     // there are quotas
+	tables  [][]set  // for each rule; the locks of the first table protect all tables
+	current *ruleset // read with the lock of a set, written with all locks
+
+	returned [maxRules][stripes]atomic.Int64 // units that keys got back
+	pushed   atomic.Uint64                   // debts that were forgotten
+	spilled  [2]atomic.Uint64                // multiples of 2^32 of the counters of the sets
 	events   outbox.Outbox[Event]
 }
 
-// A set contains the slots that a key can have. A slot whose tat has passed is
-// free. The floor is the largest tat that ever lost its slot: the largest debt
-// that an unknown key can have.
-type set struct {
-	mu    sync.Mutex
-	floor int64
-	figures
-	prints [ways]uint64
-	tats   [ways]int64
+// A ruleset is a configuration of a [Keyed].
+type ruleset struct {
+	config KeyedConfig // with defaults filled in
+	rules  []rule
+}
+
+// An instant is read from both clocks, in nanoseconds since an epoch. Limits
+// follow the monotonic clock, and quotas follow the wall clock.
+type instant struct{ mono, wall int64 }
+
+// A spot is the place of a key in a table.
+type spot struct {
+	slot     int
+	tat, now int64
 }
 
 // NewKeyed returns a Keyed without keys. It panics with the error of
@@ -105,26 +163,115 @@ func NewKeyed[K comparable](c KeyedConfig) *Keyed[K] {
 	if err := c.Validate(); err != nil {
 		panic(err)
 	}
-	if c.MaxKeys == 0 {
-		c.MaxKeys = defaultKeys
+	c = c.normal()
+	k := &Keyed[K]{epoch: time.Now(), seed: maphash.MakeSeed(), wall: len(c.Quotas) > 0}
+	k.current = newRuleset(c, k.epoch)
+	for j := range k.current.rules {
+		if r := &k.current.rules[j]; c.StartEmpty && !r.infinite {
+			r.floor = r.at(0) + r.burst
+		}
 	}
-	if c.Limit.Name == "" {
-		c.Limit.Name = c.Name
+	for range k.current.rules {
+		k.tables = append(k.tables, make([]set, (c.MaxKeys+ways-1)/ways))
 	}
-	k := &Keyed[K]{
-		name: c.Name, epoch: time.Now(), bucket: newBucket(c.Limit), infinite: c.Limit.infinite(), onFull: c.OnFull,
-		seed: maphash.MakeSeed(), sets: make([]set, (c.MaxKeys+ways-1)/ways), hook: c.OnEvent,
-	}
-	for i := range k.sets {
-		k.sets[i].floor = full
-		for j := range ways {
-			k.sets[i].tats[j] = full
+	for _, sets := range k.tables {
+		for i := range sets {
+			for j := range ways {
+				sets[i].tats[j] = full
+			}
 		}
 	}
 	return k
 }
 
-func (k *Keyed[K]) elapsed() int64 { return int64(time.Since(k.epoch)) }
+func newRuleset(c KeyedConfig, epoch time.Time) *ruleset {
+	rs := &ruleset{config: c}
+	for _, l := range c.limits() {
+		l.Name = cmp.Or(l.Name, c.Name)
+		b := bucket{limit: l}
+		if !l.infinite() {
+			b = newBucket(l)
+		}
+		rs.rules = append(rs.rules, newRule(b, l.infinite(), c.OnFull == ForgiveDebt))
+	}
+	for _, q := range c.Quotas {
+		q.Name = cmp.Or(q.Name, c.Name)
+		rs.rules = append(rs.rules, newRule(q.bucket(epoch), false, c.OnFull == ForgiveDebt))
+	}
+	return rs
+}
+
+// Config returns the configuration in force, with defaults filled in.
+func (k *Keyed[K]) Config() KeyedConfig {
+	s := &k.tables[0][0]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return k.current.config.normal()
+}
+
+// Set replaces the configuration. MaxKeys and the numbers of limits and of
+// quotas cannot change. MaxKeys may be 0.
+//
+//   - The keys keep the events that they used, up to the new bursts. The limits
+//     correspond in their order.
+//   - The bans keep the instants at which they end.
+//   - Reservations stay valid, but Cancel and Settle return nothing for them.
+//   - StartEmpty has no effect.
+//
+// All other calls wait while Set converts the keys, for about 100 nanoseconds a
+// key.
+//
+// Errors: see [KeyedConfig.Validate]; the configuration does not change.
+func (k *Keyed[K]) Set(c KeyedConfig) error {
+	old := k.Config()
+	c.MaxKeys = cmp.Or(c.MaxKeys, old.MaxKeys)
+	p := problems{"ratelimit: ", []error{c.Validate()}}
+	p.add(c.MaxKeys != old.MaxKeys, "MaxKeys is %d, want %d as before", c.MaxKeys, old.MaxKeys)
+	p.add(len(c.limits()) != len(old.limits()), "%d limits, want %d as before", len(c.limits()), len(old.limits()))
+	p.add(len(c.Quotas) != len(old.Quotas), "%d quotas, want %d as before", len(c.Quotas), len(old.Quotas))
+	if err := errors.Join(p.errs...); err != nil {
+		return err
+	}
+	next := newRuleset(c.normal(), k.epoch)
+	for i := range k.tables[0] {
+		k.tables[0][i].mu.Lock()
+	}
+	t := k.elapsed()
+	for j, sets := range k.tables {
+		r, was := &next.rules[j], &k.current.rules[j]
+		r.floor = r.carry(was, was.floor, r.ns(t))
+		for i := range sets {
+			r.change(was, &sets[i], r.ns(t))
+		}
+	}
+	k.current = next
+	for i := range k.tables[0] {
+		k.tables[0][i].mu.Unlock()
+	}
+	return nil
+}
+
+func (k *Keyed[K]) elapsed() (t instant) {
+	if t.mono = int64(time.Since(k.epoch)); k.wall {
+		t.wall = time.Now().UnixNano() - k.epoch.UnixNano()
+	}
+	return t
+}
+
+// ns returns the instant t on the clock of r.
+func (r *rule) ns(t instant) int64 {
+	if r.calendar != nil {
+		return t.wall
+	}
+	return t.mono
+}
+
+// find returns the index of the set of key, and its hash.
+func (k *Keyed[K]) find(key K) (i int, h uint64) {
+	h = maphash.Comparable(k.seed, key)
+	hi, _ := bits.Mul64(h, uint64(len(k.tables[0])))
+	return int(hi), h
+}
 
 // Allow reports whether an event of key may happen now. If so, it takes the
 // event.
@@ -133,127 +280,138 @@ func (k *Keyed[K]) Allow(key K) bool { return k.AllowN(key, 1) }
 // AllowN reports whether n events of key may happen now. If so, it takes all of
 // them, otherwise none.
 func (k *Keyed[K]) AllowN(key K, n int64) bool {
-	if k.infinite || k.hook != nil {
+	i, h := k.find(key)
+	t, s := k.elapsed(), &k.tables[0][i]
+	s.mu.Lock()
+	if k.current.config.OnEvent != nil {
+		s.mu.Unlock()
 		return k.Take(key, n).OK
 	}
-	s, print := k.find(key)
-	now := k.bucket.at(k.elapsed())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return k.spend(s, print, now, n).ok
+	ok := false
+	if r := &k.current.rules[0]; len(k.current.rules) == 1 && !r.infinite {
+		ok = k.spendOne(r, s, h, r.at(r.ns(t)), n)
+	} else {
+		var spots [maxRules]spot
+		ok, _ = k.spend(i, h, t, n, &spots)
+	}
+	s.mu.Unlock()
+	return ok
+}
+
+// spendOne is spend for a Keyed with a single rule, without a Decision.
+func (k *Keyed[K]) spendOne(r *rule, s *set, h uint64, now, n int64) bool {
+	slot, tat := r.find(s, h)
+	next, ok := r.take(tat, now, n)
+	if ok = n == 0 || ok && r.fits(n); !ok {
+		k.count(1, &s.refused)
+		return false
+	}
+	k.count(0, &s.allowed)
+	if n > 0 && r.put(s, slot, h, next, now, false) {
+		k.pushed.Add(1)
+	}
+	return true
+}
+
+// count adds a request to a counter of a set, and carries to spilled.
+func (k *Keyed[K]) count(i int, counter *uint32) {
+	if *counter++; *counter == 0 {
+		k.spilled[i].Add(1 << 32)
+	}
 }
 
 // Take is [Keyed.AllowN] with the full [Decision].
 func (k *Keyed[K]) Take(key K, n int64) Decision { return k.take(context.Background(), key, n) }
 
 func (k *Keyed[K]) take(ctx context.Context, key K, n int64) Decision {
-	if k.infinite {
-		return unlimited(k.bucket.limit, n)
-	}
-	s, print := k.find(key)
-	ns := k.elapsed()
+	i, h := k.find(key)
+	t, s := k.elapsed(), &k.tables[0][i]
 	s.mu.Lock()
-	v := k.spend(s, print, k.bucket.at(ns), n)
-	d := k.decide(v, ns, n)
-	report := k.hook != nil && (v.pushed || !v.ok)
-	if report {
-		k.post(ctx, key, d, v.pushed)
+	var spots [maxRules]spot
+	ok, forgot := k.spend(i, h, t, n, &spots)
+	d := k.decide(t, n, ok, &spots)
+	return k.unlock(ctx, s, key, d, forgot)
+}
+
+// unlock ends a call with the decision d: it unlocks the set s, and reports a
+// refusal or a debt that was forgotten.
+func (k *Keyed[K]) unlock(ctx context.Context, s *set, key K, d Decision, forgot bool) Decision {
+	name, hook := k.current.config.Name, k.current.config.OnEvent
+	if hook == nil || d.OK && !forgot {
+		s.mu.Unlock()
+		return d
 	}
+	e := Event{Kind: KindRefused, Name: name, Key: key, Decision: d}
+	if forgot {
+		e.Kind = KindPushedOut
+	}
+	k.events.Post(ctx, e)
 	s.mu.Unlock()
-	if report {
-		k.deliver()
-	}
+	k.events.Deliver(func(ctx context.Context, e Event, dropped int) {
+		e.Dropped = dropped
+		hook(ctx, e)
+	})
 	return d
 }
 
-// A verdict is the answer to a request of a key.
-type verdict struct {
-	ok     bool
-	tat    int64 // the state that the answer is based on
-	busy   int64 // if a new key is refused because there is no slot: the tat of the first slot to be free; otherwise full
-	pushed bool  // another key has lost its slot
-}
-
-func (k *Keyed[K]) decide(v verdict, ns, n int64) Decision {
-	b := &k.bucket
-	d := b.decide(v.tat, ns, n, 0, v.ok)
-	if v.busy != full {
-		d.Remaining = 0
-		if b.fits(n) {
-			d.refuse(ns, max(ns+int64(d.RetryAfter), b.nanos(v.busy)))
+// spend takes n events of the key with the hash h from all tables, or from
+// none. The set i is locked.
+func (k *Keyed[K]) spend(i int, h uint64, t instant, n int64, spots *[maxRules]spot) (ok, forgot bool) {
+	rules := k.current.rules
+	ok = n >= 0
+	for j := range rules {
+		r, p := &rules[j], &spots[j]
+		if r.infinite {
+			continue
+		}
+		p.now = r.at(r.ns(t))
+		p.slot, p.tat = r.find(&k.tables[j][i], h)
+		if n > 0 && ok {
+			if ok = r.fits(n); ok {
+				_, ok = r.take(p.tat, p.now, n)
+			}
 		}
 	}
-	return d
-}
-
-// spend takes n events of the key with the fingerprint print from its set,
-// which is locked, at the instant now in units.
-func (k *Keyed[K]) spend(s *set, print uint64, now, n int64) verdict {
-	b := &k.bucket
-	i, known := s.slot(print)
-	v := verdict{tat: s.tats[i], busy: full, ok: n == 0}
-	pushes := false
-	if !known {
-		v.tat, pushes = k.newcomer(s, i, now)
+	s := &k.tables[0][i]
+	if !ok {
+		k.count(1, &s.refused)
+		return false, false
 	}
-	if pushes && k.onFull == RejectNew && n > 0 {
-		v.busy = s.tats[i]
-	} else if n > 0 && b.fits(n) {
-		var next int64
-		if next, v.ok = b.take(v.tat, now, n); v.ok {
-			s.store(i, print, next, pushes, k.onFull)
-			v.tat, v.pushed = next, pushes
+	k.count(0, &s.allowed)
+	for j := range rules {
+		if r, p := &rules[j], &spots[j]; n > 0 && !r.infinite {
+			p.tat, _ = r.take(p.tat, p.now, n)
+			if r.put(&k.tables[j][i], p.slot, h, p.tat, p.now, false) {
+				forgot = true
+				k.pushed.Add(1)
+			}
 		}
 	}
-	if v.ok {
-		s.allowed++
-	} else {
-		s.refused++
-	}
-	return v
+	return true, forgot
 }
 
-// newcomer returns the tat of an unknown key, and reports whether the slot i
-// that it would get belongs to a key in debt.
-func (k *Keyed[K]) newcomer(s *set, i int, now int64) (tat int64, pushes bool) {
-	tat, pushes = s.floor, s.tats[i] > now
-	if pushes && k.onFull == InheritDebt {
-		tat = max(tat, s.tats[i])
-	}
-	return tat, pushes
-}
-
-// find returns the set and the fingerprint of key.
-func (k *Keyed[K]) find(key K) (*set, uint64) {
-	h := maphash.Comparable(k.seed, key)
-	i, _ := bits.Mul64(h, uint64(len(k.sets)))
-	return &k.sets[i], h
-}
-
-// slot returns the slot of a fingerprint. If the fingerprint is unknown, it
-// returns the slot with the smallest tat.
-func (s *set) slot(print uint64) (least int, known bool) {
-	for i := range ways {
-		if s.prints[i] == print && s.tats[i] != full {
-			return i, true
+// decide returns the decision of the strictest rule after the verdict ok.
+func (k *Keyed[K]) decide(t instant, n int64, ok bool, spots *[maxRules]spot) Decision {
+	strictest, first := unlimited(k.current.rules[0].limit, n), true
+	for j := range k.current.rules {
+		r := &k.current.rules[j]
+		if r.infinite {
+			continue
 		}
-		if s.tats[i] < s.tats[least] {
-			least = i
+		d := r.decide(spots[j].tat, r.ns(t), n, 0, ok)
+		if r.calendar != nil {
+			d.Limit.Per = r.calendar.length(r.ns(t))
+		}
+		if first || d.stricter(&strictest) {
+			strictest, first = d, false
 		}
 	}
-	return least, false
+	return strictest
 }
 
-// store puts a key into slot i. If another key loses the slot, the floor keeps
-// its debt, unless policy forgives it.
-func (s *set) store(i int, print uint64, tat int64, pushes bool, policy OnFull) {
-	if pushes {
-		s.evicted++
-		if policy != ForgiveDebt {
-			s.floor = max(s.floor, s.tats[i])
-		}
-	}
-	s.prints[i], s.tats[i] = print, tat
+// Peek returns the result of Take(key, 1), and takes nothing.
+func (k *Keyed[K]) Peek(key K) Decision {
+	return k.adjust(key, func(_ *rule, tat, _ int64) int64 { return tat })
 }
 
 // Wait waits until an event of key may happen, and takes it. Waiting callers
@@ -267,89 +425,78 @@ func (k *Keyed[K]) WaitN(ctx context.Context, key K, n int64) error {
 	return poll(ctx, n, func(n int64) Decision { return k.take(ctx, key, n) })
 }
 
-// A Key is one key of a [Keyed]. It is a [Waiter], so that [Do], [Wrap] and
-// [WrapArg] can limit the work of a key, and [Reject] accepts it.
-type Key[K comparable] struct {
-	keyed *Keyed[K]
-	key   K
-}
-
-// For returns key as a [Waiter].
-func (k *Keyed[K]) For(key K) Key[K] { return Key[K]{k, key} }
-
-// Take is [Keyed.Take] for the key.
-func (k Key[K]) Take(n int64) Decision { return k.keyed.Take(k.key, n) }
-
-// Wait is [Keyed.Wait] for the key.
-func (k Key[K]) Wait(ctx context.Context) error { return k.keyed.Wait(ctx, k.key) }
-
-// Do waits for the key and calls fn once.
-//
-// Errors: the error of [Keyed.Wait], without a call of fn, or the error of fn.
-func (k Key[K]) Do(ctx context.Context, fn func(context.Context) error) error { return do(ctx, k, fn) }
-
-// Charge takes n events of key, allowed or not, as [Limiter.Charge] does.
+// Charge takes n events of key, allowed or not, as [Limiter.Charge] does. A
+// debt of more than a burst is a ban: see [Keyed].
 func (k *Keyed[K]) Charge(key K, n int64) Decision {
-	return k.adjust(key, true, func(b *bucket, tat, ns int64) int64 { return b.charge(tat, b.at(ns), n) })
+	return k.adjust(key, func(r *rule, tat, ns int64) int64 { return r.charge(tat, r.at(ns), n) })
 }
 
 // Credit returns n events to key, as [Limiter.Credit] does.
 func (k *Keyed[K]) Credit(key K, n int64) {
-	k.adjust(key, false, func(b *bucket, tat, ns int64) int64 { return b.credit(tat, b.at(ns), n) })
+	k.adjust(key, func(r *rule, tat, ns int64) int64 { return r.credit(tat, r.at(ns), n) })
 }
 
 // Penalize takes all events of key and keeps it empty for d, as
-// [Limiter.Penalize] does. A new key always gets a slot, whatever OnFull is. If
-// that slot belongs to a key in debt, other new keys of the set start with that
-// debt.
+// [Limiter.Penalize] does. A quota stays empty until the end of the period in
+// which d ends.
 func (k *Keyed[K]) Penalize(key K, d time.Duration) {
 	if d >= 0 {
-		k.adjust(key, true, func(b *bucket, tat, ns int64) int64 { return b.penalize(tat, ns+min(int64(d), maxUnits)) })
+		k.adjust(key, func(r *rule, tat, ns int64) int64 { return r.penalize(tat, ns+min(int64(d), maxUnits)) })
 	}
 }
 
-// Reset makes the burst of key available again. If a key in debt lost its slot
-// lately, key may still start with that debt.
+// Reset makes the bursts of key available again, and ends a ban of key.
 func (k *Keyed[K]) Reset(key K) {
-	k.adjust(key, false, func(*bucket, int64, int64) int64 { return full })
+	k.adjust(key, func(r *rule, _, ns int64) int64 { return r.at(ns) })
 }
 
-// adjust moves the tat of a key, or of an unknown key if add is true. An added
-// key always gets a slot, because its debt must not be lost.
-func (k *Keyed[K]) adjust(key K, add bool, move func(b *bucket, tat, ns int64) int64) Decision {
-	if k.infinite {
-		return unlimited(k.bucket.limit, 1)
-	}
-	s, print := k.find(key)
-	b, ns := &k.bucket, k.elapsed()
+// adjust moves the tats of a key and returns the result of Peek afterwards.
+func (k *Keyed[K]) adjust(key K, move func(r *rule, tat, ns int64) int64) Decision {
+	i, h := k.find(key)
+	t, s := k.elapsed(), &k.tables[0][i]
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := b.at(ns)
-	i, known := s.slot(print)
-	tat, pushes := s.tats[i], false
-	if !known {
-		tat, pushes = k.newcomer(s, i, now)
+	var spots [maxRules]spot
+	ok, forgot := true, false
+	for j := range k.current.rules {
+		r, p := &k.current.rules[j], &spots[j]
+		if r.infinite {
+			continue
+		}
+		p.now = r.at(r.ns(t))
+		p.slot, p.tat = r.find(&k.tables[j][i], h)
+		if k.move(i, j, h, p, move(r, p.tat, r.ns(t))) {
+			forgot = true
+		}
+		_, fits := r.take(p.tat, p.now, 1)
+		ok = ok && fits && r.fits(1)
 	}
-	if known || add {
-		tat = move(b, tat, ns)
-		s.store(i, print, tat, pushes, InheritDebt)
+	d := k.decide(t, 1, ok, &spots)
+	if !forgot {
+		s.mu.Unlock() // a look is not a refusal
+		return d
 	}
-	_, ok := b.take(tat, now, 1)
-	return b.decide(tat, ns, 1, 0, ok && b.fits(1))
+	return k.unlock(context.Background(), s, key, d, true)
 }
 
-// Len returns the number of keys in debt. It reads every slot.
-func (k *Keyed[K]) Len() int {
-	now, n := k.bucket.at(k.elapsed()), 0
-	for i := range k.sets {
-		s := &k.sets[i]
-		s.mu.Lock()
-		for _, tat := range s.tats {
-			if tat > now {
-				n++
-			}
-		}
-		s.mu.Unlock()
+// move sets the tat of a key in table j to next, if that changes its debt. It
+// reports whether a debt was forgotten.
+func (k *Keyed[K]) move(i, j int, h uint64, p *spot, next int64) (forgot bool) {
+	r, s := &k.current.rules[j], &k.tables[j][i]
+	next = max(next, p.now)
+	switch {
+	case next > max(p.tat, p.now):
+		forgot = r.put(s, p.slot, h, next, p.now, false)
+	case next < p.tat:
+		forgot = r.put(s, p.slot, h, next, p.now, true)
+		k.returned[j][i%stripes].Add(p.tat - next)
+	default:
+		return false
 	}
-	return n
+	if p.tat = next; forgot {
+		k.pushed.Add(1)
+	}
+	return forgot
 }
+
+// Len returns the number of keys in debt. It reads all sets.
+func (k *Keyed[K]) Len() int { return k.Stats().Len }

@@ -45,6 +45,9 @@ func PerMinute(n int64) Limit { return Per(n, time.Minute) }
 // PerHour returns the limit of n events per hour, with a burst of n.
 func PerHour(n int64) Limit { return Per(n, time.Hour) }
 
+// PerDay returns the limit of n events per 24 hours, with a burst of n.
+func PerDay(n int64) Limit { return Per(n, 24*time.Hour) }
+
 // Every returns the limit of one event per d, with a burst of 1: events are
 // at least d apart.
 func Every(d time.Duration) Limit { return Per(1, d) }

@@ -201,7 +201,7 @@ func TestLimitValidate(t *testing.T) {
 func TestBurstLeftOut(t *testing.T) {
 	literal := ratelimit.Limit{N: 7, Per: time.Minute}
 	checkEqual(t, literal.String(), "7/m")
-	checkEqual(t, ratelimit.New(literal).Limits(), []ratelimit.Limit{ratelimit.PerMinute(7)})
+	checkEqual(t, ratelimit.New(literal).Config().Limits, []ratelimit.Limit{ratelimit.PerMinute(7)})
 	if d := ratelimit.New(literal).Take(8); d.Limit != ratelimit.PerMinute(7) || !errors.Is(d.Err(), ratelimit.ErrTooLarge) {
 		t.Errorf("Take(8) of 7: %+v, want more than the burst", d)
 	}

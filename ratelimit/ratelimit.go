@@ -3,12 +3,12 @@ package ratelimit
 import (
 	"container/list"
 	"context"
-	"errors"
 	"math"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/redoubt-go/redoubt/internal/outbox"
 )
 
 // A Limiter admits events within its limits, all or nothing: an event that a
@@ -20,29 +20,31 @@ import (
 // Charge and Credit always have a number. If n == 0, the events are always
 // allowed, and nothing is taken; if n < 0, they never are.
 type Limiter struct {
+	// The first cache line is read by all callers and seldom written. The
+	// counters have cache lines without anything that all callers read.
 	epoch time.Time // instants are nanoseconds since epoch
 	rules atomic.Pointer[rules]
+	tats  []int64 // of each bucket; like the following, guarded by mu
+	ahead int64   // the sum of the events of the waiters
 
+	allowed atomic.Uint64
 	mu      sync.Mutex
-	tats    []int64   // of each bucket
 	waiters list.List // of *waiter; only the first may take events
-	ahead   int64     // the sum of the events of the waiters
-
-	promises []int64 // the instants of reservations that were not due when last checked
-	held     []hold  // units that cancelled reservations may still return
-	shifts   []shift // units that cancelled reservations have returned
-	dropped  int     // shifts that were removed from the front of shifts
+	history history   // the reservations
+	events  outbox.Outbox[Event]
+	_       [32]byte
+	refused atomic.Uint64
 }
 
-// rules are the limits of a Limiter until SetLimits replaces them.
+// rules are a configuration of a Limiter until Set replaces it.
 //
 // The state of a single bucket lives in word, alone on its cache line, and
 // changes by compare-and-swap. A caller that holds mu has sealed word, and
-// the state lives in tats; while callers wait, it stays there. The state of
-// several buckets always lives in tats. The word of replaced rules stays
-// sealed, so that no caller uses it again.
+// the state lives in tats; while callers wait or reservations are open, it
+// stays there. The state of several buckets always lives in tats. The word of
+// replaced rules stays sealed, so that no caller uses it again.
 type rules struct {
-	limits  []Limit  // all, with defaults filled in
+	config  Config   // with defaults filled in
 	buckets []bucket // of the finite limits
 	open    bool     // all limits are infinite
 
@@ -54,47 +56,46 @@ type rules struct {
 // sealed in word means that the state is in tats. No tat is that large.
 const sealed = math.MaxInt64
 
-// nothing are the rules of the zero Limiter.
-var nothing rules
+// none are the rules of the zero Limiter.
+var none rules
 
-// New returns a Limiter that admits events that all limits admit. All bursts
-// are available. New panics if there is no limit, or if [Limit.Validate]
-// returns an error for a limit: the panic value joins these errors.
-func New(limits ...Limit) *Limiter {
-	if err := validate(limits); err != nil {
+// New returns a Limiter with the given limits. It is [NewLimiter] for the
+// common case.
+func New(limits ...Limit) *Limiter { return NewLimiter(Config{Limits: limits}) }
+
+// NewLimiter returns a Limiter that admits events that all limits of c admit.
+// It panics with the error of [Config.Validate], if any.
+//
+// A Limiter that is made outside a testing/synctest bubble must not be used
+// inside, where the time starts in the year 2000: it refuses events.
+func NewLimiter(c Config) *Limiter {
+	if err := c.Validate(); err != nil {
 		panic(err)
 	}
 	l := &Limiter{epoch: time.Now()}
-	r := newRules(limits)
-	for range r.buckets {
-		l.tats = append(l.tats, full)
+	r := newRules(c)
+	for i := range r.buckets {
+		tat := int64(full)
+		if c.StartEmpty {
+			tat = r.buckets[i].penalize(full, 0)
+		}
+		l.tats = append(l.tats, tat)
+		r.word.Store(tat)
 	}
-	r.word.Store(full)
 	l.rules.Store(r)
 	return l
 }
 
-func validate(limits []Limit) error {
-	if len(limits) == 0 {
-		return errors.New("ratelimit: no limit, want at least 1")
-	}
-	var errs []error
-	for _, l := range limits {
-		errs = append(errs, l.Validate())
-	}
-	return errors.Join(errs...)
-}
-
-func newRules(limits []Limit) *rules {
-	r := new(rules)
-	for _, l := range limits {
-		l = l.normal()
-		r.limits = append(r.limits, l)
+func newRules(c Config) *rules {
+	r := &rules{config: c.withDefaults(), open: true}
+	for _, l := range r.config.Limits {
+		if l.Name == "" {
+			l.Name = c.Name
+		}
 		if !l.infinite() {
-			r.buckets = append(r.buckets, newBucket(l))
+			r.buckets, r.open = append(r.buckets, newBucket(l)), false
 		}
 	}
-	r.open = len(r.buckets) == 0
 	return r
 }
 
@@ -103,11 +104,8 @@ func (l *Limiter) current() *rules {
 	if r := l.rules.Load(); r != nil {
 		return r
 	}
-	return &nothing
+	return &none
 }
-
-// Limits returns the limits in force, with defaults filled in.
-func (l *Limiter) Limits() []Limit { return slices.Clone(l.current().limits) }
 
 // Allow reports whether an event may happen now. If so, it takes the event.
 func (l *Limiter) Allow() bool { return l.allow(l.elapsed(), 1, 0) }
@@ -125,30 +123,35 @@ func (l *Limiter) AllowN(n int64) bool { return l.allow(l.elapsed(), n, 0) }
 func (l *Limiter) AllowAt(t time.Time, n int64) bool { return l.allow(since(l.epoch, t), n, 0) }
 
 // Take is [Limiter.AllowN] with the full [Decision].
-func (l *Limiter) Take(n int64) Decision { return l.takeAbove(n, 0) }
+func (l *Limiter) Take(n int64) Decision {
+	d := l.take(l.elapsed(), n, 0)
+	l.report(context.Background(), d)
+	return d
+}
 
 // Peek returns the result of Take(1), and takes nothing.
 func (l *Limiter) Peek() Decision {
-	l.seal()
+	ns := l.begin()
 	defer l.unseal()
-	ns := l.elapsed()
-	return l.decide(ns, 1, 0, l.fits(ns, 1, 0))
+	return l.peek(ns)
 }
+
+func (l *Limiter) peek(ns int64) Decision { return l.decide(ns, 1, 0, l.fits(ns, 1, 0)) }
 
 // Tokens returns the number of events that are available now, including a
 // fraction. It is the least of all limits, and [math.Inf](1) if all limits are
 // infinite. Events of callers that wait are not subtracted.
 func (l *Limiter) Tokens() float64 {
-	l.seal()
+	ns := l.begin()
 	defer l.unseal()
 	tokens := 0.0
 	if l.current().open {
 		tokens = math.Inf(1)
 	}
-	ns := l.elapsed()
 	buckets := l.current().buckets
 	for i := range buckets {
-		if n := buckets[i].tokens(l.tats[i], ns); i == 0 || n < tokens {
+		b := &buckets[i]
+		if n := math.Ldexp(float64(l.left(i, b, ns)), -int(b.frac)); i == 0 || n < tokens {
 			tokens = n
 		}
 	}
@@ -166,124 +169,78 @@ func (l *Limiter) Do(ctx context.Context, fn func(context.Context) error) error 
 // Charge takes n events, allowed or not, for amounts that are known only
 // afterwards: bytes sent, or tokens of a language model. The limits may go
 // into debt, and refuse events until it is paid. A debt that would take decades
-// to pay is cut. Waiting callers wait longer. If n <= 0, Charge takes nothing.
+// to pay is cut. Waiting callers wait longer, and reservations keep their
+// instants. If n <= 0, Charge takes nothing.
 // It returns the result of [Limiter.Peek] afterwards.
 func (l *Limiter) Charge(n int64) Decision {
-	l.seal()
+	ns := l.begin()
 	defer l.unseal()
-	ns := l.elapsed()
-	l.charge(ns, n)
-	return l.decide(ns, 1, 0, l.fits(ns, 1, 0))
-}
-
-func (l *Limiter) charge(ns, n int64) {
 	l.commit(ns, n)
 	l.promote(ns)
+	return l.peek(ns)
 }
 
 // Credit returns n events that were taken but not used. The limits never hold
 // more than their bursts. If n <= 0, Credit returns nothing.
 func (l *Limiter) Credit(n int64) {
-	l.adjust(func(b *bucket, tat, ns int64) int64 { return b.credit(tat, b.at(ns), n) })
+	ns := l.begin()
+	defer l.unseal()
+	l.change(func(b *bucket) stretch { return b.returned(b.at(ns), n) })
+	l.promote(ns)
 }
 
 // Penalize takes all available events and keeps the limits empty for d. The
 // first event comes back an interval of the rate later. A limit without a rate
 // stays empty. Penalize does not shorten a debt that lasts longer. If d < 0, it
-// changes nothing.
+// changes nothing. Reservations keep their instants.
 func (l *Limiter) Penalize(d time.Duration) {
 	if d < 0 {
 		return
 	}
-	l.adjust(func(b *bucket, tat, ns int64) int64 { return b.penalize(tat, ns+min(int64(d), maxUnits)) })
-}
-
-// adjust moves every tat, and computes the turn of the first waiter again.
-func (l *Limiter) adjust(move func(b *bucket, tat, ns int64) int64) {
-	l.seal()
+	ns := l.begin()
 	defer l.unseal()
-	ns := l.elapsed()
-	buckets := l.current().buckets
-	for i := range buckets {
-		l.tats[i] = move(&buckets[i], l.tats[i], ns)
-	}
+	l.change(func(b *bucket) stretch { return b.emptied(b.at(ns + min(int64(d), maxUnits))) })
 	l.promote(ns)
 }
 
 // Reset makes all bursts available again. Waiting callers go on in their order
-// as far as the bursts reach.
+// as far as the bursts reach. Reservations that are not yet due keep their
+// instants, and the bursts leave room for them.
 func (l *Limiter) Reset() {
-	l.seal()
+	ns := l.begin()
 	defer l.unseal()
+	l.history.forget()
 	for i := range l.tats {
 		l.tats[i] = full
 	}
-	l.promises, l.held = nil, nil
-	l.promote(l.elapsed())
-}
-
-// SetLimits replaces the limits in one step; no event is lost or admitted twice
-// meanwhile.
-//
-//   - The first finite limit continues with the tokens or the debt of the first
-//     finite limit before, and so on, up to the new bursts. A finite limit
-//     without a predecessor starts full.
-//   - Waiting callers keep their places. A waiting caller whose turn can never
-//     come now gets an error when it is the first.
-//   - Reservations stay valid, but Cancel and Settle return nothing for them.
-//
-// Errors: see [New]; the limits do not change. The zero Limiter cannot be
-// changed.
-func (l *Limiter) SetLimits(limits ...Limit) error {
-	if err := validate(limits); err != nil {
-		return err
-	}
-	if l.epoch.IsZero() {
-		return errors.New("ratelimit: the zero Limiter cannot be changed, want a Limiter made by New")
-	}
-	r := newRules(limits)
-	r.word.Store(sealed)
-	l.seal()
-	defer l.unseal()
-	ns, old := l.elapsed(), l.current()
-	tats := make([]int64, len(r.buckets))
-	for i := range tats {
-		tats[i] = full
-		if i < len(old.buckets) {
-			tats[i] = r.buckets[i].inherit(&old.buckets[i], l.tats[i], ns)
-		}
-	}
-	l.tats, l.promises, l.held = tats, nil, nil
-	l.rules.Store(r)
 	l.promote(ns)
-	return nil
 }
 
 // elapsed returns the present instant.
 func (l *Limiter) elapsed() int64 { return int64(time.Since(l.epoch)) }
 
 func (l *Limiter) allow(ns, n int64, above float64) bool {
-	if _, ok, done := l.current().spend(ns, n, above); done {
+	r := l.current()
+	if _, ok, done := r.spend(ns, n, above); done && (ok || r.config.OnEvent == nil) {
+		l.count(ok)
 		return ok
 	}
-	l.seal()
-	defer l.unseal()
-	return l.take(ns, n, above).OK
+	d := l.take(ns, n, above)
+	l.report(context.Background(), d)
+	return d.OK
 }
 
-func (l *Limiter) takeAbove(n int64, above float64) Decision {
-	ns, r := l.elapsed(), l.current()
+// take takes n events at ns if they fit.
+func (l *Limiter) take(ns, n int64, above float64) Decision {
+	r := l.current()
 	if tat, ok, done := r.spend(ns, n, above); done {
-		b := &r.buckets[0]
-		if above > 0 {
-			part := b.above(above)
-			b = &part
-		}
+		b := r.buckets[0].above(above)
 		return b.decide(tat, ns, n, 0, ok)
 	}
 	l.seal()
 	defer l.unseal()
-	return l.take(ns, n, above)
+	l.advance(ns)
+	return l.takeSealed(ns, n, above)
 }
 
 // spend takes n events at ns from a single bucket without a lock, and returns
@@ -330,17 +287,52 @@ func (l *Limiter) seal() {
 	}
 }
 
-// unseal moves the state back to word, unless callers wait, and unlocks mu.
+// unseal moves the state back to word, unless callers wait or reservations are
+// open, and unlocks mu.
 func (l *Limiter) unseal() {
-	if r := l.current(); len(r.buckets) == 1 && l.waiters.Len() == 0 {
+	if r := l.current(); len(r.buckets) == 1 && l.waiters.Len() == 0 && !l.history.open() {
 		r.word.Store(l.tats[0])
 	}
 	l.mu.Unlock()
 }
 
-// take is Take of a sealed Limiter. As in spend, an instant older than the
-// state makes it stricter.
-func (l *Limiter) take(ns, n int64, above float64) Decision {
+// begin seals l and returns the present instant. After [Limiter.AllowAt] for a
+// later instant, the history can be ahead of it.
+func (l *Limiter) begin() int64 {
+	l.seal()
+	ns := l.elapsed()
+	l.advance(ns)
+	return ns
+}
+
+// advance makes the reservations up to ns past.
+func (l *Limiter) advance(ns int64) {
+	if l.history.open() {
+		l.history.advance(l.tats, l.current().buckets, ns)
+	} else {
+		l.history.now = ns
+	}
+}
+
+// change applies a stretch to every bucket.
+func (l *Limiter) change(effect func(b *bucket) stretch) {
+	buckets := l.current().buckets
+	for i := range buckets {
+		l.history.change(l.tats, i, effect(&buckets[i]))
+	}
+}
+
+// commit takes n events at ns from every bucket, allowed or not.
+func (l *Limiter) commit(ns, n int64) {
+	buckets := l.current().buckets
+	for i := range buckets {
+		l.history.change(l.tats, i, buckets[i].taken(buckets[i].at(ns), n))
+	}
+}
+
+// takeSealed is take of a sealed Limiter. As in spend, an instant older than
+// the state makes it stricter.
+func (l *Limiter) takeSealed(ns, n int64, above float64) Decision {
 	ok := n == 0 || l.fits(ns, n, above)
 	if ok && n > 0 {
 		l.commit(ns, n)
@@ -357,21 +349,47 @@ func (l *Limiter) fits(ns, n int64, above float64) bool {
 	r := l.current()
 	for i := range r.buckets {
 		b := r.buckets[i].above(above)
-		if !b.fits(n) {
-			return false
-		}
-		if _, ok := b.take(l.tats[i], b.at(ns), n); !ok {
+		if !b.fits(n) || b.units(n) > l.left(i, &b, ns) {
 			return false
 		}
 	}
 	return len(r.buckets) > 0 || r.open && n > 0
 }
 
-// commit takes n events at ns from every bucket, allowed or not.
-func (l *Limiter) commit(ns, n int64) {
-	buckets := l.current().buckets
-	for i := range buckets {
-		l.tats[i] = buckets[i].charge(l.tats[i], buckets[i].at(ns), n)
+// left returns the units that b, bucket i, allows at ns.
+func (l *Limiter) left(i int, b *bucket, ns int64) int64 {
+	now := b.at(ns)
+	return max(0, min(now+b.burst, l.history.next.all(i).room)-max(l.tats[i], now))
+}
+
+// earliest returns the earliest instant, not before ns, at which n events fit
+// between the reservations, math.MaxInt64 if there is none. After maxHoles
+// attempts it returns an instant after all reservations.
+func (l *Limiter) earliest(ns, n int64, above float64) int64 {
+	r, h := l.current(), &l.history
+	buckets := r.buckets
+	if len(buckets) == 0 && (n < 0 || !r.open) {
+		return math.MaxInt64
+	}
+	for try := 0; ; try++ {
+		due, later := split(h.next, ns, math.MaxUint64)
+		then := ns
+		for i := range buckets {
+			b := buckets[i].above(above)
+			tat := due.all(i).after(l.tats[i])
+			if x := later.breach(i, max(tat, b.at(ns))+b.units(n)); x != nil {
+				then = max(then, x.due)
+			}
+			then = max(then, b.ready(tat, ns, n, 0))
+		}
+		if try == maxHoles && later != nil {
+			then = max(then, later.final().due)
+		}
+		h.next = merge(due, later)
+		if then == ns || then == math.MaxInt64 {
+			return then
+		}
+		ns = then
 	}
 }
 
@@ -379,7 +397,7 @@ func (l *Limiter) commit(ns, n int64) {
 func (l *Limiter) decide(ns, n int64, above float64, ok bool) Decision {
 	r := l.current()
 	if r.open {
-		d := unlimited(r.limits[0], n)
+		d := unlimited(r.config.Limits[0], n)
 		d.OK = ok
 		return d
 	}
@@ -387,9 +405,38 @@ func (l *Limiter) decide(ns, n int64, above float64, ok bool) Decision {
 	for i := range r.buckets {
 		b := r.buckets[i].above(above)
 		d := b.decide(l.tats[i], ns, n, l.ahead, ok)
+		if next := l.history.next; next != nil {
+			d.Remaining = min(d.Remaining, l.left(i, &b, ns)>>b.frac)
+			d.ResetAfter = b.resetAfter(next.all(i).after(l.tats[i]), ns)
+		}
 		if i == 0 || d.stricter(&strictest) {
 			strictest = d
 		}
 	}
+	if d := &strictest; !ok && d.Retryable && l.history.next != nil {
+		d.refuse(ns, max(ns+int64(d.RetryAfter), l.earliest(ns, n, above)))
+	}
 	return strictest
+}
+
+// count counts a request, and report also calls the hook if it was refused.
+func (l *Limiter) count(ok bool) {
+	if ok {
+		l.allowed.Add(1)
+	} else {
+		l.refused.Add(1)
+	}
+}
+
+func (l *Limiter) report(ctx context.Context, d Decision) {
+	l.count(d.OK)
+	c := &l.current().config
+	if d.OK || c.OnEvent == nil {
+		return
+	}
+	l.events.Post(ctx, Event{Kind: KindRefused, Name: c.Name, Decision: d})
+	l.events.Deliver(func(ctx context.Context, e Event, dropped int) {
+		e.Dropped = dropped
+		c.OnEvent(ctx, e)
+	})
 }

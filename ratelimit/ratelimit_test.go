@@ -464,7 +464,7 @@ func TestSetKeepsTokens(t *testing.T) {
 		lim := ratelimit.New(ratelimit.PerSecond(10))
 		set := func(limits ...ratelimit.Limit) {
 			t.Helper()
-			if err := lim.SetLimits(limits...); err != nil {
+			if err := setLimits(lim, limits...); err != nil {
 				t.Error(err)
 			}
 		}
@@ -500,17 +500,17 @@ func TestSetKeepsTokens(t *testing.T) {
 			t.Error("from Inf to finite: want a full burst")
 		}
 		for _, bad := range [][]ratelimit.Limit{nil, {{}}, {ratelimit.PerHour(1), ratelimit.PerHour(-1)}} {
-			if err := lim.SetLimits(bad...); err == nil {
-				t.Errorf("SetLimits(%v): no error", bad)
+			if err := setLimits(lim, bad...); err == nil {
+				t.Errorf("Set(%v): no error", bad)
 			}
-			checkEqual(t, lim.Limits(), []ratelimit.Limit{ratelimit.PerHour(2)})
+			checkEqual(t, lim.Config().Limits, []ratelimit.Limit{ratelimit.PerHour(2)})
 		}
 		set(ratelimit.PerHour(1).WithBurst(ratelimit.NoBurst))
 		if lim.Allow() || !refusedForever(lim.Take(1)) {
 			t.Error("admitted without a burst")
 		}
 		var zero ratelimit.Limiter
-		if err := zero.SetLimits(ratelimit.PerHour(1)); err == nil || zero.Allow() {
+		if err := setLimits(&zero, ratelimit.PerHour(1)); err == nil || zero.Allow() {
 			t.Errorf("the zero Limiter: error %v, or it has admitted an event", err)
 		}
 	})
@@ -531,8 +531,8 @@ func TestSetNeitherLosesNorDoubles(t *testing.T) {
 	}
 	wg.Go(func() {
 		for i := range 300 {
-			if _ = lim.SetLimits(ratelimit.PerSecond(0).WithBurst(burst + int64(i%2))); i%3 == 0 {
-				_ = lim.SetLimits(ratelimit.PerSecond(0).WithBurst(burst), ratelimit.PerSecond(0).WithBurst(burst))
+			if _ = setLimits(lim, ratelimit.PerSecond(0).WithBurst(burst+int64(i%2))); i%3 == 0 {
+				_ = setLimits(lim, ratelimit.PerSecond(0).WithBurst(burst), ratelimit.PerSecond(0).WithBurst(burst))
 			}
 		}
 	})
@@ -586,7 +586,7 @@ func TestPropertySetPreservesTokens(t *testing.T) {
 			lim := ratelimit.New(from)
 			lim.AllowN(n)
 			before, unit := lim.Tokens(), math.Ldexp(1, -int(lim.Frac()))
-			_ = lim.SetLimits(to)
+			_ = setLimits(lim, to)
 			want, got := min(before, float64(to.Burst)), lim.Tokens()
 			unit = max(unit, math.Ldexp(1, -int(lim.Frac())))
 			if got > want+1e-9 || got < want-unit-1e-9 {

@@ -1,29 +1,39 @@
 package ratelimit
 
-// Stats are figures of a [Keyed]. Allowed, Refused and PushedOut count from
-// the call of NewKeyed.
+// Stats are figures of a [Limiter], [Keyed], [Window] or [Counter]. Allowed,
+// Refused and PushedOut count from the call of its constructor. PushedOut, Len
+// and MaxKeys are 0 except for a Keyed.
 type Stats struct {
-	Name      string `json:"name"`       // KeyedConfig.Name
+	Name      string `json:"name"`       // of its configuration
 	Allowed   uint64 `json:"allowed"`    // requests that were allowed, whatever their number of events
 	Refused   uint64 `json:"refused"`    // requests that were refused
-	PushedOut uint64 `json:"pushed_out"` // keys in debt that lost their slot to other keys
-	Len       int    `json:"len"`        // keys in debt now
-	MaxKeys   int    `json:"max_keys"`   // slots
+	PushedOut uint64 `json:"pushed_out"` // debts and bans of keys that were forgotten for lack of room
+	Len       int    `json:"len"`        // keys in debt now; keys that share a debt count once
+	MaxKeys   int    `json:"max_keys"`   // KeyedConfig.MaxKeys, rounded up
 }
 
-// figures are the counters of one set.
-type figures struct{ allowed, refused, evicted uint64 }
-
-// Stats returns the figures. It reads every slot.
+// Stats returns the figures. It reads all sets.
 func (k *Keyed[K]) Stats() Stats {
-	s := Stats{Name: k.name, Len: k.Len(), MaxKeys: len(k.sets) * ways}
-	for i := range k.sets {
-		set := &k.sets[i]
-		set.mu.Lock()
-		s.Allowed += set.allowed
-		s.Refused += set.refused
-		s.PushedOut += set.evicted
-		set.mu.Unlock()
+	s := Stats{PushedOut: k.pushed.Load(), Allowed: k.spilled[0].Load(), Refused: k.spilled[1].Load()}
+	t := k.elapsed()
+	for i := range k.tables[0] {
+		first := &k.tables[0][i]
+		first.mu.Lock()
+		s.Name, s.MaxKeys = k.current.config.Name, len(k.tables[0])*ways
+		s.Allowed += uint64(first.allowed)
+		s.Refused += uint64(first.refused)
+		most := 0
+		for j := range k.tables {
+			r := &k.current.rules[j]
+			most = max(most, r.owing(&k.tables[j][i], r.at(r.ns(t))))
+		}
+		s.Len += most
+		first.mu.Unlock()
 	}
 	return s
+}
+
+// Stats returns the figures.
+func (l *Limiter) Stats() Stats {
+	return Stats{Name: l.current().config.Name, Allowed: l.allowed.Load(), Refused: l.refused.Load()}
 }

@@ -1,6 +1,9 @@
 package ratelimit
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // A View takes events of a [Limiter] for callers of low priority. It leaves
 // part of each burst to the other callers. See [Limiter.LowPriority].
@@ -29,7 +32,13 @@ func (v *View) AllowN(n int64) bool { return v.limiter.allow(v.limiter.elapsed()
 
 // Take is [Limiter.Take] within the view. Remaining and RetryAfter describe
 // the events that the view may take.
-func (v *View) Take(n int64) Decision { return v.limiter.takeAbove(n, v.reserve) }
+func (v *View) Take(n int64) Decision {
+	d := v.take(n)
+	v.limiter.report(context.Background(), d)
+	return d
+}
+
+func (v *View) take(n int64) Decision { return v.limiter.take(v.limiter.elapsed(), n, v.reserve) }
 
 // Wait waits until the view may take an event, and takes it. Callers that wait
 // for a view have no order, and callers that wait for the Limiter come first.
@@ -38,7 +47,13 @@ func (v *View) Take(n int64) Decision { return v.limiter.takeAbove(n, v.reserve)
 func (v *View) Wait(ctx context.Context) error { return v.WaitN(ctx, 1) }
 
 // WaitN is [View.Wait] for n events, which are taken together.
-func (v *View) WaitN(ctx context.Context, n int64) error { return poll(ctx, n, v.Take) }
+func (v *View) WaitN(ctx context.Context, n int64) error {
+	err := poll(ctx, n, v.take)
+	if err == nil || errors.Is(err, ErrLimited) {
+		v.limiter.answer(ctx, err)
+	}
+	return err
+}
 
 // Do waits for v and calls fn once.
 //

@@ -36,3 +36,21 @@ func TestLowPriority(t *testing.T) {
 		}
 	})
 }
+
+// All round parts of round bursts are exact.
+func TestLowPriorityIsExact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, burst := range []int64{10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 1_000_000} {
+			for percent := range int64(101) {
+				if burst*percent%100 != 0 {
+					continue
+				}
+				lim := ratelimit.New(ratelimit.PerSecond(burst))
+				d := lim.LowPriority(float64(percent) / 100).Take(0)
+				if want := burst - burst*percent/100; d.Remaining != want {
+					t.Errorf("a reserve of %d %% of %d leaves %d, want %d", percent, burst, d.Remaining, want)
+				}
+			}
+		}
+	})
+}

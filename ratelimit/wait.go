@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"container/list"
 	"context"
+	"errors"
 	"math"
 	"time"
 )
@@ -63,10 +64,12 @@ func (l *Limiter) WaitN(ctx context.Context, n int64) error {
 		return cancelled(ctx)
 	}
 	if _, ok, _ := l.current().spend(l.elapsed(), n, 0); ok {
+		l.count(true)
 		return nil
 	}
 	e, err := l.enqueue(ctx, n)
 	if e == nil {
+		l.answer(ctx, err)
 		return err
 	}
 	var alarm <-chan time.Time // of the first waiter
@@ -80,6 +83,7 @@ func (l *Limiter) WaitN(ctx context.Context, n int64) error {
 		}
 		left, err := l.claim(e)
 		if left <= 0 {
+			l.answer(ctx, err)
 			return err
 		}
 		alarm = time.After(left)
@@ -89,10 +93,9 @@ func (l *Limiter) WaitN(ctx context.Context, n int64) error {
 // enqueue takes n events, or joins the queue and returns its element.
 func (l *Limiter) enqueue(ctx context.Context, n int64) (*list.Element, error) {
 	deadline, bounded := ctx.Deadline()
-	l.seal()
+	ns := l.begin()
 	defer l.unseal()
-	ns := l.elapsed()
-	d := l.take(ns, n, 0)
+	d := l.takeSealed(ns, n, 0)
 	switch {
 	case d.OK, !d.Retryable:
 		return nil, d.Err()
@@ -114,14 +117,7 @@ func (l *Limiter) promote(ns int64) {
 		return
 	}
 	w := e.Value.(*waiter)
-	w.due = ns
-	r := l.current()
-	if len(r.buckets) == 0 && !r.open {
-		w.due = math.MaxInt64
-	}
-	for i := range r.buckets {
-		w.due = max(w.due, r.buckets[i].ready(l.tats[i], ns, w.n, 0))
-	}
+	w.due = l.earliest(ns, w.n, 0)
 	select {
 	case w.turn <- struct{}{}:
 	default: // the last signal is unread, and the waiter will find the new due
@@ -136,6 +132,7 @@ func (l *Limiter) claim(e *list.Element) (time.Duration, error) {
 	l.seal()
 	defer l.unseal()
 	w, ns := e.Value.(*waiter), l.elapsed()
+	l.advance(min(w.due, ns))
 	if w.due == math.MaxInt64 {
 		l.remove(e, ns)
 		return 0, l.decide(ns, w.n, 0, false).Err()
@@ -150,9 +147,9 @@ func (l *Limiter) claim(e *list.Element) (time.Duration, error) {
 
 // leave removes a waiter that gives up.
 func (l *Limiter) leave(e *list.Element) {
-	l.seal()
+	ns := l.begin()
 	defer l.unseal()
-	l.remove(e, l.elapsed())
+	l.remove(e, ns)
 }
 
 func (l *Limiter) remove(e *list.Element, ns int64) {
@@ -161,4 +158,13 @@ func (l *Limiter) remove(e *list.Element, ns int64) {
 	if front {
 		l.promote(ns)
 	}
+}
+
+// answer reports the end of a wait: err is nil or a *[LimitedError].
+func (l *Limiter) answer(ctx context.Context, err error) {
+	d := Decision{OK: true}
+	if limited, ok := errors.AsType[*LimitedError](err); ok {
+		d = limited.Decision
+	}
+	l.report(ctx, d)
 }

@@ -303,7 +303,7 @@ func TestSetRearmsTheQueue(t *testing.T) {
 		var err error
 		go func() { err = lim.WaitN(t.Context(), 4) }()
 		synctest.Wait()
-		_ = lim.SetLimits(ratelimit.PerSecond(3)) // 4 are too many now
+		_ = setLimits(lim, ratelimit.PerSecond(3)) // 4 are too many now
 		time.Sleep(time.Minute)
 		want := []turn{{0, 2*time.Second/3 + 1}, {1, time.Second}}
 		checkEqual(t, served(), want)
@@ -313,7 +313,7 @@ func TestSetRearmsTheQueue(t *testing.T) {
 		lim.AllowN(3)
 		go func() { err = lim.Wait(t.Context()) }()
 		synctest.Wait()
-		_ = lim.SetLimits(ratelimit.PerSecond(1).WithBurst(ratelimit.NoBurst))
+		_ = setLimits(lim, ratelimit.PerSecond(1).WithBurst(ratelimit.NoBurst))
 		synctest.Wait()
 		checkIs(t, err, ratelimit.ErrLimited)
 	})

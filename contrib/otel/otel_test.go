@@ -123,6 +123,18 @@ func wantValues(t testing.TB, reader metric.Reader, name, of string, want map[st
 	}
 }
 
+// A grpcServer has the statistics of a Server of contrib/grpc, which this
+// module does not require.
+type grpcServer struct{}
+
+func (grpcServer) Stats() (s struct {
+	Name                                                string
+	Calls, Limited, Full, Late, Unrecorded, StoreErrors uint64
+},
+) {
+	return s
+}
+
 // things are one of each type with statistics.
 func things(t testing.TB) map[string]any {
 	t.Helper()
@@ -144,6 +156,7 @@ func things(t testing.TB) map[string]any {
 		"buffer":   buffer,
 		"ledger":   led,
 		"logscan":  &logscan.Counters{},
+		"grpc":     grpcServer{},
 	}
 	for _, x := range all {
 		if c, ok := x.(io.Closer); ok {
@@ -301,7 +314,8 @@ func TestSeriesAreBounded(t *testing.T) {
 			}
 		}
 	}
-	// 6 of the group, 5 of the keyed, 6+2+1 of transitions, 1 of waiting times.
+	// 6 of the group, 5 of the keyed, 6+2+1 of transitions, 1 of waiting
+	// times.
 	if want := 6 + 5 + 9 + 1; n != want {
 		t.Errorf("%d series, want %d", n, want)
 	}

@@ -39,6 +39,18 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata/metrics.txt and dashboard.json")
 
+// A grpcServer has the statistics of a Server of contrib/grpc, which this
+// module does not require.
+type grpcServer struct{}
+
+func (grpcServer) Stats() (s struct {
+	Name                                                string
+	Calls, Limited, Full, Late, Unrecorded, StoreErrors uint64
+},
+) {
+	return s
+}
+
 // things are one of each type with statistics.
 func things(t testing.TB) map[string]any {
 	t.Helper()
@@ -60,6 +72,7 @@ func things(t testing.TB) map[string]any {
 		"buffer":   buffer,
 		"ledger":   led,
 		"logscan":  &logscan.Counters{},
+		"grpc":     grpcServer{},
 	}
 	for _, x := range all {
 		if c, ok := x.(io.Closer); ok {

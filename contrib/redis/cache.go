@@ -2,11 +2,13 @@ package redis
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -103,68 +105,133 @@ func NewCache[V any](cfg CacheConfig[V]) *Cache[V] {
 	return &Cache[V]{cfg: cfg, epoch: time.Now()}
 }
 
-// Get returns the value of key.
+// A record on the server is the encoded value, or begins with a zero byte and
+// one of these letters.
+const (
+	markValue   = "\x00v" // a value that begins with a zero byte follows
+	markAbsent  = "\x00a" // the origin has no such key
+	markDeleted = "\x00d" // the mark of a deletion follows
+)
+
+// keepDeleted is the time for which the server remembers a deletion. A lease
+// lives half as long.
+const keepDeleted = time.Minute
+
+// stores sets a key if it is still in the state that the lease names: absent,
+// or with this mark of a deletion. A record that would not live as long as the
+// other leases does not replace the mark.
+var stores = newScript(`local now = redis.call('GET', KEYS[1]) or ''
+if now ~= ARGV[1] then return 0 end
+if now ~= '' and ARGV[3] ~= '' and tonumber(ARGV[3]) < 30000 then return 0 end
+if ARGV[3] == '' then redis.call('SET', KEYS[1], ARGV[2]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+return 1`)
+
+// Get returns the record of key. A value that Decode does not accept counts as
+// no record.
 //
-// Errors: the error matches [cache.ErrNotFound] if there is no value that
-// Decode accepts; [ErrPaused]; ctx.Err and [context.Cause] if ctx is done;
-// otherwise it wraps the error of the client.
-func (c *Cache[V]) Get(ctx context.Context, key string) (V, error) {
-	var zero V
-	replies, err := c.do(ctx, []string{key}, "GET")
+// Errors: [ErrPaused]; ctx.Err and [context.Cause] if ctx is done; otherwise it
+// wraps the error of the client.
+func (c *Cache[V]) Get(ctx context.Context, key string) (cache.Record[V], error) {
+	var r cache.Record[V]
+	replies, err := c.do(ctx, []string{key, key}, func(i int, k string) []string {
+		return [][]string{{"GET", k}, {"PTTL", k}}[i]
+	})
 	if err != nil {
 		c.failures.Add(1)
-		return zero, err
+		return r, err
 	}
-	if text, ok := replies[0].Value.(string); ok && len(text) <= c.cfg.MaxValue {
-		if v, err := c.cfg.Decode([]byte(text)); err == nil {
-			c.hits.Add(1)
-			return v, nil
+	text, ok := replies[0].Value.(string)
+	r.TTL = cache.NoExpiry
+	if left, _ := replies[1].Value.(int64); left >= 0 {
+		r.TTL = time.Duration(left) * time.Millisecond
+	}
+	deleted := ""
+	switch {
+	case !ok || len(text) > c.cfg.MaxValue+len(markValue):
+	case text == markAbsent:
+		r.Found, r.Absent = true, true
+	case strings.HasPrefix(text, markDeleted):
+		deleted = text
+	default:
+		if r.Value, err = c.cfg.Decode([]byte(strings.TrimPrefix(text, markValue))); err == nil {
+			r.Found = true
 		}
 	}
+	if r.Found {
+		c.hits.Add(1)
+		return r, nil
+	}
 	c.misses.Add(1)
-	return zero, fmt.Errorf("redis: cache %s: %w", c.cfg.Name, cache.ErrNotFound)
+	return cache.Record[V]{Lease: fmt.Sprintf("%d %s", time.Since(c.epoch), deleted)}, nil
 }
 
-// Set stores v under key for ttl, rounded up to a millisecond. A ttl of
-// [cache.NoExpiry] means forever. If ttl <= 0, Set removes the key.
+// Set stores r under key for r.TTL, rounded up to a millisecond. A TTL of
+// [cache.NoExpiry] means forever. If r.TTL <= 0, Set deletes the key. If r has
+// a Lease, Set does nothing after a deletion of the key, and nothing if the
+// lease is older than 30 seconds.
 //
 // Errors: the value is larger than MaxValue, or the key longer than 1 KiB; the
 // errors of Encode; see also [Cache.Delete].
-func (c *Cache[V]) Set(ctx context.Context, key string, v V, ttl time.Duration) error {
-	if ttl <= 0 {
+func (c *Cache[V]) Set(ctx context.Context, key string, r cache.Record[V]) error {
+	if r.TTL <= 0 {
 		return c.Delete(ctx, key)
 	}
-	text, err := c.cfg.Encode(v)
-	if err != nil {
-		return fmt.Errorf("redis: cache %s: encode: %w", c.cfg.Name, err)
+	text := markAbsent
+	if !r.Absent {
+		value, err := c.cfg.Encode(r.Value)
+		if err != nil {
+			return fmt.Errorf("redis: cache %s: encode: %w", c.cfg.Name, err)
+		}
+		if len(value) > c.cfg.MaxValue {
+			return fmt.Errorf("redis: cache %s: value of %d bytes, want at most %d", c.cfg.Name, len(value), c.cfg.MaxValue)
+		}
+		if text = string(value); strings.HasPrefix(text, "\x00") {
+			text = markValue + text
+		}
 	}
-	if len(text) > c.cfg.MaxValue {
-		return fmt.Errorf("redis: cache %s: value of %d bytes, want at most %d", c.cfg.Name, len(text), c.cfg.MaxValue)
+	ms := ""
+	if r.TTL != cache.NoExpiry {
+		ms = strconv.FormatInt(int64((r.TTL-1)/time.Millisecond+1), 10)
 	}
-	args := []string{string(text)}
-	if ttl != cache.NoExpiry {
-		ms := (ttl-1)/time.Millisecond + 1
-		args = append(args, "PX", strconv.FormatInt(int64(ms), 10))
+	if r.Lease != "" {
+		given, deleted, _ := strings.Cut(r.Lease, " ")
+		at, err := strconv.ParseInt(given, 10, 64)
+		if err != nil || time.Since(c.epoch)-time.Duration(at) > keepDeleted/2 {
+			return nil
+		}
+		_, err = c.do(ctx, []string{key}, func(_ int, k string) []string {
+			return stores.call([]string{deleted, text, ms}, k)
+		})
+		return err
 	}
-	_, err = c.do(ctx, []string{key}, "SET", args...)
+	_, err := c.do(ctx, []string{key}, func(_ int, k string) []string {
+		if ms == "" {
+			return []string{"SET", k, text}
+		}
+		return []string{"SET", k, text, "PX", ms}
+	})
 	return err
 }
 
-// Delete removes keys, in one round trip per server.
+// Delete deletes keys, in one round trip per server. It ends the leases of
+// keys.
 //
 // Errors: the error matches [ErrPaused], or ctx.Err and [context.Cause] if ctx
 // is done; otherwise it wraps the error of the client. Some keys may then be
-// removed.
+// deleted.
 func (c *Cache[V]) Delete(ctx context.Context, keys ...string) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	_, err := c.do(ctx, keys, "DEL")
+	mark := markDeleted + rand.Text()
+	_, err := c.do(ctx, keys, func(_ int, k string) []string {
+		return []string{"SET", k, mark, "PX", strconv.FormatInt(keepDeleted.Milliseconds(), 10)}
+	})
 	return err
 }
 
 // do sends a command for each of keys, unless calls are paused.
-func (c *Cache[V]) do(ctx context.Context, keys []string, name string, args ...string) ([]Reply, error) {
+func (c *Cache[V]) do(ctx context.Context, keys []string, command func(i int, key string) []string) ([]Reply, error) {
 	fail := func(err error) ([]Reply, error) { return nil, fmt.Errorf("redis: cache %s: %w", c.cfg.Name, err) }
 	if ctx.Err() != nil {
 		return nil, ctxerr.New(ctx, "redis: cache "+c.cfg.Name)
@@ -177,7 +244,7 @@ func (c *Cache[V]) do(ctx context.Context, keys []string, name string, args ...s
 		if len(key) > maxKey {
 			return fail(fmt.Errorf("key of %d bytes, want at most %d", len(key), maxKey))
 		}
-		cmds[i] = append([]string{name, c.cfg.Name + "/" + key}, args...)
+		cmds[i] = command(i, c.cfg.Name+"/"+key)
 	}
 	timely := ctx
 	if c.cfg.Timeout > 0 {
@@ -185,7 +252,7 @@ func (c *Cache[V]) do(ctx context.Context, keys []string, name string, args ...s
 		timely, cancel = context.WithTimeout(ctx, c.cfg.Timeout)
 		defer cancel()
 	}
-	replies := c.cfg.Client.Do(timely, cmds...)
+	replies := run(timely, c.cfg.Client, cmds...)
 	for _, r := range replies {
 		if r.Err != nil {
 			if ctx.Err() != nil {

@@ -38,10 +38,10 @@ func Example_gateway() {
 		fmt.Printf("%d %s, retry after %q\n", w.Code, w.Header().Get("RateLimit"), w.Header().Get("Retry-After"))
 	}
 	// Output:
-	// 200 "default";r=3;t=15, retry after ""
-	// 200 "default";r=2;t=30, retry after ""
-	// 200 "default";r=1;t=45, retry after ""
-	// 200 "default";r=0;t=60, retry after ""
-	// 429 "default";r=0;t=15, retry after "15"
-	// 429 "default";r=0;t=15, retry after "15"
+	// 200 "default";r=3;t=15;redoubt-burst=4, retry after ""
+	// 200 "default";r=2;t=15;redoubt-burst=4, retry after ""
+	// 200 "default";r=1;t=15;redoubt-burst=4, retry after ""
+	// 200 "default";r=0;t=15;redoubt-burst=4, retry after ""
+	// 429 "default";r=0;t=15;redoubt-burst=4, retry after "15"
+	// 429 "default";r=0;t=15;redoubt-burst=4, retry after "15"
 }

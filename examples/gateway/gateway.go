@@ -112,8 +112,8 @@ func newGateway(c config) (*gateway, error) {
 func (g *gateway) routes() http.Handler {
 	byIP := ratelimithttp.ByIP(ratelimithttp.ClientIP())
 	limit := ratelimithttp.Middleware(ratelimithttp.Config{
-		Store:  ratelimit.Local(ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerMinute(60).WithBurst(20)})),
-		Policy: "per-client",
+		Name:  "per-client",
+		Store: ratelimit.Local(ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerMinute(60).WithBurst(20)})),
 		Key: func(r *http.Request) (string, bool) { // a proved name, otherwise the address
 			if actor, ok := audit.ActorFrom(r.Context()); ok {
 				return "user " + actor.ID, true
@@ -121,7 +121,10 @@ func (g *gateway) routes() http.Handler {
 			return byIP(r)
 		},
 	})
-	room := ratelimithttp.Concurrency(bulkhead.New(bulkhead.Config{Name: "gateway", Limit: 4, MaxQueue: 2, MaxWait: slow}))
+	places := bulkhead.New(bulkhead.Config{Name: "gateway", Limit: 4, MaxQueue: 2, MaxWait: slow})
+	room := ratelimithttp.Concurrency(ratelimithttp.ConcurrencyConfig{
+		Acquire: func(r *http.Request) (ratelimithttp.Permit, error) { return places.Acquire(r.Context()) },
+	})
 
 	mux := http.NewServeMux()
 	mux.Handle("GET /{upstream}/{path...}", limit(room(http.HandlerFunc(g.get))))

@@ -7,6 +7,7 @@ replace github.com/redoubt-go/redoubt => ../..
 exclude github.com/smartystreets/goconvey v1.8.1
 
 require (
+	connectrpc.com/connect v1.21.1
 	github.com/Masterminds/semver/v3 v3.5.0
 	github.com/Yiling-J/theine-go v0.6.3
 	github.com/anishathalye/porcupine v1.3.1

@@ -13,6 +13,7 @@ func Figures(fn func(zero any, values func(any) []float64)) {
 	each(fn, bufferFigures())
 	each(fn, ledgerFigures())
 	each(fn, logscanFigures())
+	each(fn, grpcFigures())
 }
 
 func each[S any](fn func(any, func(any) []float64), table []figure[S]) {

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/redoubt-go/redoubt/audit"
@@ -59,12 +60,12 @@ func SourceOf(x any) *Source {
 		return bind(groupFigures(), x.Stats)
 	case interface{ Stats() breaker.ThrottleStats }:
 		return bind(throttleFigures(), x.Stats)
+	case *ratelimit.Limiter:
+		return bind(limiterFigures(), func() *ratelimit.Limiter { return x })
 	case interface{ Stats() ratelimit.Stats }:
 		return bind(keyedFigures(), x.Stats)
 	case interface{ Stats() bulkhead.Stats }:
 		return bind(bulkheadFigures(), x.Stats)
-	case *ratelimit.Limiter:
-		return bind(limiterFigures(), x.Tokens)
 	case interface{ Stats() cache.Stats }:
 		return bind(cacheFigures(), x.Stats)
 	case interface{ Stats() audit.Stats }:
@@ -76,7 +77,27 @@ func SourceOf(x any) *Source {
 	case interface{ Stats() logscan.Stats }:
 		return bind(logscanFigures(), x.Stats)
 	}
+	if stats := alike[grpcStats](x); stats != nil {
+		return bind(grpcFigures(), stats)
+	}
 	return nil
+}
+
+// alike returns the method Stats of x if its result has the fields of S. The
+// type is in a module that this package must not import.
+func alike[S any](x any) func() S {
+	if x == nil {
+		return nil
+	}
+	m := reflect.ValueOf(x).MethodByName("Stats")
+	if !m.IsValid() {
+		return nil
+	}
+	t, s := m.Type(), reflect.TypeFor[S]()
+	if t.NumIn() != 0 || t.NumOut() != 1 || !t.Out(0).ConvertibleTo(s) {
+		return nil
+	}
+	return func() S { return m.Call(nil)[0].Convert(s).Interface().(S) }
 }
 
 // A figure is a metric and its values in the statistics S, in the order of
@@ -146,10 +167,11 @@ func All() []Metric {
 	return slices.Concat(
 		metricsOf(breakerFigures()), metricsOf(groupFigures()), metricsOf(throttleFigures()), changedBy[breaker.Event](),
 		changedBy[retry.Event](),
-		metricsOf(keyedFigures()), metricsOf(limiterFigures()), changedBy[ratelimit.Event](),
+		metricsOf(keyedFigures()), metricsOf(limiterFigures())[:1], changedBy[ratelimit.Event](),
 		metricsOf(bulkheadFigures()), changedBy[bulkhead.Event](),
 		metricsOf(cacheFigures()), metricsOf(auditFigures()), metricsOf(bufferFigures()), metricsOf(ledgerFigures()),
-		metricsOf(logscanFigures()))
+		metricsOf(logscanFigures()),
+		metricsOf(grpcFigures()))
 }
 
 // Bounds returns the upper bounds of the buckets of each histogram, in seconds.

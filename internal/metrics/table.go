@@ -123,16 +123,22 @@ func throttleFigures() []figure[breaker.ThrottleStats] {
 func keyedFigures() []figure[ratelimit.Stats] {
 	type S = ratelimit.Stats
 	return []figure[S]{
-		{metric{"redoubt.ratelimit.requests", counter, "{request}", "Requests of all keys, whatever their number of events.", "outcome", []string{"allowed", "refused"}}, func(s S) []float64 { return list(s.Allowed, s.Refused) }},
+		{requests(), func(s S) []float64 { return list(s.Allowed, s.Refused) }},
 		{metric{"redoubt.ratelimit.pushed_out", counter, "{key}", "Keys that were forgotten for others before their limit was full again.", "", nil}, func(s S) []float64 { return list(s.PushedOut) }},
 		{metric{"redoubt.ratelimit.keys", sum, "{key}", "Keys below their full limit.", "", nil}, func(s S) []float64 { return list(s.Len) }},
 		{metric{"redoubt.ratelimit.max_keys", sum, "{key}", "Largest number of keys.", "", nil}, func(s S) []float64 { return list(s.MaxKeys) }},
 	}
 }
 
-func limiterFigures() []figure[float64] {
-	return []figure[float64]{
-		{metric{"redoubt.ratelimit.tokens", gauge, "{event}", "Events that the limiter would allow now.", "", nil}, func(n float64) []float64 { return list(n) }},
+func requests() metric {
+	return metric{"redoubt.ratelimit.requests", counter, "{request}", "Requests, whatever their number of events.", "outcome", []string{"allowed", "refused"}}
+}
+
+func limiterFigures() []figure[*ratelimit.Limiter] {
+	type L = *ratelimit.Limiter
+	return []figure[L]{
+		{metric{"redoubt.ratelimit.tokens", gauge, "{event}", "Events that the limiter would allow now.", "", nil}, func(l L) []float64 { return list(l.Tokens()) }},
+		{requests(), func(l L) []float64 { s := l.Stats(); return list(s.Allowed, s.Refused) }},
 	}
 }
 
@@ -151,10 +157,12 @@ func cacheFigures() []figure[cache.Stats] {
 	type S = cache.Stats
 	return []figure[S]{
 		{metric{"redoubt.cache.lookups", counter, "{lookup}", "Lookups. A hit found a fresh value.", "outcome", []string{"hit", "miss"}}, func(s S) []float64 { return list(s.Hits, s.Misses) }},
-		{metric{"redoubt.cache.stale_hits", counter, "{lookup}", "Misses answered with an expired value, because loading failed.", "", nil}, func(s S) []float64 { return list(s.StaleHits) }},
+		{metric{"redoubt.cache.stale_hits", counter, "{lookup}", "Misses answered with a stale value.", "", nil}, func(s S) []float64 { return list(s.StaleHits) }},
 		{metric{"redoubt.cache.error_hits", counter, "{lookup}", "Misses answered with a remembered error.", "", nil}, func(s S) []float64 { return list(s.ErrorHits) }},
 		{metric{"redoubt.cache.loads", counter, "{load}", "Finished loads.", "", nil}, func(s S) []float64 { return list(s.Loads) }},
+		{metric{"redoubt.cache.not_found", counter, "{load}", "Loads of keys that do not exist.", "", nil}, func(s S) []float64 { return list(s.NotFound) }},
 		{metric{"redoubt.cache.load_errors", counter, "{load}", "Loads that failed.", "", nil}, func(s S) []float64 { return list(s.LoadErrors) }},
+		{metric{"redoubt.cache.refresh_errors", counter, "{load}", "Background loads that failed.", "", nil}, func(s S) []float64 { return list(s.RefreshErrors) }},
 		{metric{"redoubt.cache.load_time", counter, "s", "Duration of all finished loads.", "", nil}, func(s S) []float64 { return list(s.LoadTime.Seconds()) }},
 		{metric{"redoubt.cache.evictions", counter, "{entry}", "Values that were evicted.", "", nil}, func(s S) []float64 { return list(s.Evictions) }},
 		{metric{"redoubt.cache.expirations", counter, "{entry}", "Values that expired.", "", nil}, func(s S) []float64 { return list(s.Expirations) }},
@@ -304,5 +312,21 @@ func bulkheadActions() []action[bulkhead.Event] {
 			}
 			return "down", 1, e.Kind == bulkhead.KindLimit
 		}},
+	}
+}
+
+// grpcStats are the statistics of a Server of contrib/grpc.
+type grpcStats struct {
+	Name                                                string
+	Calls, Limited, Full, Late, Unrecorded, StoreErrors uint64
+}
+
+func grpcFigures() []figure[grpcStats] {
+	type S = grpcStats
+	reasons := []string{"limited", "full", "late", "unrecorded"}
+	return []figure[S]{
+		{metric{"redoubt.grpc.server.calls", counter, "{call}", "Calls that reached their handler.", "", nil}, func(s S) []float64 { return list(s.Calls) }},
+		{metric{"redoubt.grpc.server.rejections", counter, "{call}", "Refused calls.", "reason", reasons}, func(s S) []float64 { return list(s.Limited, s.Full, s.Late, s.Unrecorded) }},
+		{metric{"redoubt.grpc.server.store_errors", counter, "{error}", "Errors of the store of the rate limit.", "", nil}, func(s S) []float64 { return list(s.StoreErrors) }},
 	}
 }

@@ -1,11 +1,9 @@
 package ratelimithttp
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -14,207 +12,115 @@ import (
 
 // A Quota is one limit that a server announces.
 type Quota struct {
-	Name      string        // of the policy
+	Name      string        // of the policy; may be empty
+	Unit      string        // of the numbers, such as "tokens"; empty means requests
 	Limit     int64         // events per Window; -1 if absent
-	Window    time.Duration // whole seconds; 0 if absent
+	Window    time.Duration // 0 if absent
+	Burst     int64         // events at the same instant, if events come back one by one; 0 if all come back at once, or if unknown
 	Remaining int64         // events left; -1 if absent
-	Reset     time.Duration // whole seconds until more events are available; -1 if absent
+	Reset     time.Duration // the time until more events are available; -1 if absent
 }
 
-// duration returns s seconds, at most the largest Duration of whole seconds.
-func duration(s int64) time.Duration {
-	return time.Duration(min(s, math.MaxInt64/int64(time.Second))) * time.Second
-}
+// none returns a Quota without values.
+func none(name string) Quota { return Quota{Name: name, Limit: -1, Remaining: -1, Reset: -1} }
 
 // maxField bounds the bytes of a field over all lines, and so the number of
 // quotas.
 const maxField = 4096
 
-// ParseRateLimit parses the fields RateLimit and RateLimit-Policy of a
-// response. It returns a Quota for each name, in the order of first occurrence.
-// If a parameter occurs again for the same name, the last value counts. Unknown
-// parameters are skipped.
+// burstParam is the parameter of RateLimit by which AddFields announces a token
+// bucket.
+const burstParam = "redoubt-burst"
+
+// ParseRateLimit parses the fields RateLimit and RateLimit-Policy of drafts 8
+// to 11 of draft-ietf-httpapi-ratelimit-headers. It returns a Quota for each
+// name, in the order of first occurrence. If a parameter occurs again for the
+// same name, the last value counts. Unknown parameters are skipped.
 //
-// Errors: a field is longer than 4096 bytes, or is not a list of strings with
-// parameters. The values of unknown parameters are checked only roughly. With
-// an error, ParseRateLimit returns no quotas.
+// Errors: a field is longer than 4096 bytes, is not well-formed according to
+// RFC 9651, or contains a member or a parameter of another type than the draft
+// defines. With an error, ParseRateLimit returns no quotas.
 func ParseRateLimit(h http.Header) ([]Quota, error) {
 	var quotas []Quota
 	for _, field := range []string{"Ratelimit-Policy", "Ratelimit"} {
-		text := strings.Join(h[field], ",")
-		if len(text) > maxField {
-			return nil, fmt.Errorf("ratelimithttp: %s: longer than %d bytes", field, maxField)
-		}
-		p := parser{text: text}
-		var err error
-		if quotas, err = p.list(quotas); err != nil {
-			return nil, fmt.Errorf("ratelimithttp: %s: at byte %d of %s: %w", field, p.pos, quote.Text(text), err)
-		}
-	}
-	return quotas, nil
-}
-
-// A parser parses a structured field (RFC 9651): a List of Strings with
-// parameters.
-type parser struct {
-	text string
-	pos  int
-}
-
-var (
-	errString = errors.New("want a string in quotes")
-	errParam  = errors.New("malformed parameter")
-	errComma  = errors.New("want a comma")
-)
-
-// peek returns the next byte, 0 at the end.
-func (p *parser) peek() byte {
-	if p.pos < len(p.text) {
-		return p.text[p.pos]
-	}
-	return 0
-}
-
-// accept consumes c if it is the next byte, and reports whether it was.
-func (p *parser) accept(c byte) bool {
-	if p.peek() != c || p.pos == len(p.text) {
-		return false
-	}
-	p.pos++
-	return true
-}
-
-// span consumes and returns the bytes up to the first that is not ok.
-func (p *parser) span(ok func(byte) bool) string {
-	start := p.pos
-	for p.pos < len(p.text) && ok(p.text[p.pos]) {
-		p.pos++
-	}
-	return p.text[start:p.pos]
-}
-
-func (p *parser) blanks() { p.span(func(c byte) bool { return c == ' ' || c == '\t' }) }
-
-func (p *parser) list(quotas []Quota) ([]Quota, error) {
-	for p.blanks(); p.pos < len(p.text); p.blanks() {
-		name, err := p.quoted()
+		err := parseField(h, field, func(p *parser) error {
+			members, err := p.list()
+			for i := range members {
+				if err == nil {
+					quotas, err = addMember(quotas, &members[i])
+				}
+			}
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
-		i := 0
-		for i < len(quotas) && quotas[i].Name != name {
-			i++
-		}
-		if i == len(quotas) {
-			quotas = append(quotas, Quota{Name: name, Limit: -1, Remaining: -1, Reset: -1})
-		}
-		if err := p.parameters(&quotas[i]); err != nil {
-			return nil, err
-		}
-		p.blanks()
-		if p.pos == len(p.text) {
-			break
-		}
-		if !p.accept(',') {
-			return nil, errComma
-		}
-		if p.blanks(); p.pos == len(p.text) {
-			return nil, errString // a comma at the end
+	}
+	return quotas, nil
+}
+
+// parseField parses the lines of a field as one text.
+func parseField(h http.Header, field string, parse func(*parser) error) error {
+	text := strings.Join(h[field], ",")
+	if len(text) > maxField {
+		return fmt.Errorf("ratelimithttp: %s: longer than %d bytes", field, maxField)
+	}
+	p := parser{text: text}
+	if err := parse(&p); err != nil {
+		return fmt.Errorf("ratelimithttp: %s: at byte %d of %s: %w", field, p.pos, quote.Text(text), err)
+	}
+	return nil
+}
+
+func addMember(quotas []Quota, m *member) ([]Quota, error) {
+	if m.value.kind != kindString {
+		return nil, errType
+	}
+	i := 0
+	for i < len(quotas) && quotas[i].Name != m.value.text {
+		i++
+	}
+	if i == len(quotas) {
+		quotas = append(quotas, none(m.value.text))
+	}
+	q := &quotas[i]
+	for _, e := range m.params {
+		if !q.set(e.key, e.value) {
+			return nil, errParam
 		}
 	}
 	return quotas, nil
 }
 
-// quoted parses a String.
-func (p *parser) quoted() (string, error) {
-	if !p.accept('"') {
-		return "", errString
-	}
-	var b strings.Builder
-	for p.pos < len(p.text) {
-		c := p.text[p.pos]
-		p.pos++
-		switch {
-		case c == '"':
-			return b.String(), nil
-		case c == '\\':
-			if c = p.peek(); c != '"' && c != '\\' {
-				return "", errString
-			}
-			p.pos++
-		case c < ' ' || c > '~':
-			return "", errString
-		}
-		b.WriteByte(c)
-	}
-	return "", errString
-}
-
-func (p *parser) parameters(q *Quota) error {
-	for p.accept(';') {
-		p.span(func(c byte) bool { return c == ' ' })
-		if c := p.peek(); c != '*' && (c < 'a' || c > 'z') {
-			return errParam
-		}
-		key := p.span(isKey)
-		value := ""
-		if p.accept('=') {
-			var err error
-			if value, err = p.bare(); err != nil {
-				return err
-			}
-		}
-		if err := q.set(key, value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func isKey(c byte) bool {
-	return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-' || c == '.' || c == '*'
-}
-
-// bare parses a value of any type. It returns the text of a number, and the
-// first byte of a quoted value.
-func (p *parser) bare() (string, error) {
-	switch c := p.peek(); {
-	case c == '"':
-		_, err := p.quoted()
-		return `"`, err
-	case c == ':':
-		p.pos++
-		p.span(func(c byte) bool { return c != ':' && c > ' ' && c <= '~' })
-		if !p.accept(':') {
-			return "", errParam
-		}
-		return ":", nil
-	}
-	text := p.span(func(c byte) bool { return c > ' ' && c <= '~' && c != ';' && c != ',' && c != '"' })
-	if text == "" {
-		return "", errParam
-	}
-	return text, nil
-}
-
-// set sets the field of a known parameter.
-func (q *Quota) set(key, value string) error {
-	if key != "q" && key != "w" && key != "r" && key != "t" {
-		return nil
-	}
-	n, err := strconv.ParseUint(value, 10, 63)
-	if err != nil || n > maxInteger {
-		return errParam
-	}
+// set sets the value of a known parameter. It reports whether the parameter is
+// unknown or has the right type.
+func (q *Quota) set(key string, v bare) bool {
+	count := v.kind == kindInteger && v.n >= 0
 	switch key {
 	case "q":
-		q.Limit = int64(n)
+		q.Limit = v.n
 	case "w":
-		q.Window = duration(int64(n))
+		q.Window, count = duration(v.n), count && v.n > 0
 	case "r":
-		q.Remaining = int64(n)
+		q.Remaining = v.n
 	case "t":
-		q.Reset = duration(int64(n))
+		q.Reset = duration(v.n)
+	case burstParam:
+		q.Burst = v.n
+	case "qu":
+		if q.Unit = v.text; v.text == "requests" {
+			q.Unit = ""
+		}
+		return v.kind == kindString
+	case "pk":
+		return v.kind == kindBytes
+	default:
+		return true
 	}
-	return nil
+	return count
+}
+
+// duration returns s seconds, at most the largest Duration of whole seconds.
+func duration(s int64) time.Duration {
+	return time.Duration(min(s, math.MaxInt64/int64(time.Second))) * time.Second
 }

@@ -1,6 +1,7 @@
 package ratelimithttp
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -8,28 +9,44 @@ import (
 	"time"
 
 	"github.com/redoubt-go/redoubt/internal/ctxerr"
-	"github.com/redoubt-go/redoubt/internal/retryafter"
+	"github.com/redoubt-go/redoubt/internal/errtree"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
 // A Transport is an http.RoundTripper that obeys the rate limits that a server
-// announces. After a response with status 429 or 503 and Retry-After, or with a
-// RateLimit field that has nothing left, requests to the same host wait. A
-// Transport never retries a request. It may be used concurrently if Base may,
-// and must not be copied or changed after first use.
+// announces. It never retries a request. The requests to a host wait
+//
+//   - after a refusal, for the time in Retry-After. A refusal is status 429, or
+//     status 403, 503 or 529 with Retry-After.
+//   - after status 429 without Retry-After, for 1 second. The time doubles with
+//     each further refusal, up to 1 minute.
+//   - while a quota has nothing left. A 403 with such a quota is a refusal. If
+//     less than half of a quota is left, requests are spaced, so that the rest
+//     lasts until the reset.
+//   - for the next event of a token bucket, which [Middleware] announces.
+//   - for the response to the first request to the host, at most 1 second.
+//
+// Waiting requests are sent in the order of their calls. After a pause they are
+// sent slowly at first, and then faster. A Transport may be used concurrently
+// if Base may, and must not be copied or changed after first use. If the limits
+// of a server depend on the user, use a Transport for each user.
 type Transport struct {
 	// Base sends the requests. Nil means [http.DefaultTransport].
 	Base http.RoundTripper
-	// Limit returns the Waiter that a request waits for before it is sent, or
-	// nil. Nil means no limit. See [All].
+	// Limit returns the Waiter that a request waits for last, when its host
+	// accepts it, or nil. Nil means no limit. See [All].
 	Limit func(*http.Request) ratelimit.Waiter
-	// MaxWait bounds each pause of a host that a request waits for. A request
-	// that would wait longer fails immediately. Zero means 1 minute. Negative
-	// means that requests do not wait.
+	// MaxWait bounds the whole wait of a request. A request that would wait
+	// longer fails, immediately if that is known. Zero means 1 minute. Negative
+	// means that requests do not wait for their host, and that only their
+	// context bounds the wait for Limit.
 	MaxWait time.Duration
+	// Quotas returns the quotas that a response announces. An error counts as
+	// no quotas. Nil means [ParseAny].
+	Quotas func(http.Header) ([]Quota, error)
 
 	mu    sync.Mutex
-	hosts map[string]pause
+	hosts map[string]*host
 }
 
 var _ http.RoundTripper = (*Transport)(nil)
@@ -43,13 +60,8 @@ func All(w ratelimit.Waiter) func(*http.Request) ratelimit.Waiter {
 	return func(*http.Request) ratelimit.Waiter { return w }
 }
 
-// A pause is the request of a host to send nothing.
-type pause struct {
-	until time.Time
-	limit ratelimit.Limit // that the host announced
-}
-
-// maxHosts bounds the number of remembered pauses, and maxPause their length.
+// maxHosts bounds the number of remembered hosts, and maxPause the length of a
+// pause.
 const (
 	maxHosts = 1024
 	maxPause = 24 * time.Hour
@@ -63,104 +75,147 @@ const (
 // matches its Err and its [context.Cause]. Other errors come from Limit and
 // Base.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := t.wait(req); err != nil {
+	h := t.host(hostOf(req))
+	sent, err := t.wait(req, h)
+	if err != nil {
 		if req.Body != nil {
 			req.Body.Close()
 		}
 		return nil, err
 	}
+	answered := false
+	defer func() { // also if Base or Quotas panics
+		if !answered {
+			h.failed()
+		}
+	}()
 	resp, err := t.base().RoundTrip(req)
-	if err == nil {
-		t.obey(hostOf(req), resp)
+	if err != nil {
+		return resp, err
 	}
-	return resp, err
+	h.obey(sent, resp, t.quotas(resp.Header))
+	answered = true
+	return resp, nil
 }
 
-func (t *Transport) wait(req *http.Request) error {
-	ctx, host := req.Context(), hostOf(req)
+// quotas returns the quotas of a response, none if it comes from a cache and so
+// says nothing about the present.
+func (t *Transport) quotas(h http.Header) (quotas []Quota) {
+	if age := h.Get("Age"); age != "" && age != "0" {
+		return nil
+	}
+	if t.Quotas != nil {
+		quotas, _ = t.Quotas(h)
+	} else {
+		quotas, _ = ParseAny(h)
+	}
+	return quotas
+}
+
+// wait waits for the host, then for Limit, and then again for the host, which
+// may have asked for a pause meanwhile.
+func (t *Transport) wait(req *http.Request, h *host) (ticket, error) {
+	b := bound{ctx: req.Context(), late: time.Now().Add(max(t.MaxWait, 0))}
+	if t.MaxWait == 0 {
+		b.late = b.late.Add(time.Minute)
+	}
+	var w ratelimit.Waiter
 	if t.Limit != nil {
-		if w := t.Limit(req); w != nil {
-			if err := w.Wait(ctx); err != nil {
-				return err
-			}
-		}
+		w = t.Limit(req)
 	}
-	most := t.MaxWait
-	if most == 0 {
-		most = time.Minute
+	if w == nil {
+		return h.wait(b, true)
 	}
-	for {
-		if ctx.Err() != nil {
-			return ctxerr.New(ctx, "ratelimithttp: wait")
-		}
-		p := t.pause(host)
-		left := time.Until(p.until)
-		if left <= 0 {
-			return nil
-		}
-		deadline, bounded := ctx.Deadline()
-		late := bounded && time.Until(deadline) <= left
-		if late || left > most {
-			d := ratelimit.Decision{N: 1, Limit: p.limit, Retryable: true, RetryAfter: left}
-			return &ratelimit.LimitedError{Decision: d, Late: late}
-		}
-		timer := time.NewTimer(left)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctxerr.New(ctx, "ratelimithttp: wait")
-		}
+	_, err := h.wait(b, false)
+	if err == nil && t.MaxWait < 0 {
+		err = w.Wait(b.ctx)
+	} else if err == nil {
+		err = b.waitFor(w)
 	}
+	if err != nil {
+		return ticket{}, err
+	}
+	return h.wait(b, true)
 }
 
-func (t *Transport) pause(host string) pause {
+// A bound is the end of the wait of a request.
+type bound struct {
+	ctx  context.Context
+	late time.Time // by MaxWait
+}
+
+// waitFor waits for w until b ends.
+func (b bound) waitFor(w ratelimit.Waiter) error {
+	ctx, cancel := context.WithDeadline(b.ctx, b.late)
+	defer cancel()
+	err := w.Wait(ctx)
+	if deadline, ok := b.ctx.Deadline(); err == nil || b.ctx.Err() != nil || ok && !deadline.After(b.late) {
+		return err
+	}
+	// The error must not match the deadline of MaxWait, which the caller does
+	// not know.
+	if limited, ok := errtree.Find[*ratelimit.LimitedError](err); ok {
+		return &ratelimit.LimitedError{Decision: limited.Decision}
+	}
+	if errtree.Is(err, context.DeadlineExceeded) {
+		return refusal("", time.Second)
+	}
+	return err
+}
+
+// exceeded returns the error of a request that would be sent only at the
+// instant at, or nil if that is early enough.
+func (b bound) exceeded(name string, now, at time.Time) error {
+	if b.ctx.Err() != nil {
+		return ctxerr.New(b.ctx, "ratelimithttp: wait")
+	}
+	if !at.After(now) {
+		return nil
+	}
+	deadline, ok := b.ctx.Deadline()
+	late := ok && !deadline.After(at)
+	if !late && !at.After(b.late) {
+		return nil
+	}
+	err := refusal(name, at.Sub(now))
+	err.Late = late
+	return err
+}
+
+// refusal returns the error of a request that a host does not want before d.
+func refusal(host string, d time.Duration) *ratelimit.LimitedError {
+	limit := ratelimit.Every(max(d, 1)).WithName(host)
+	return &ratelimit.LimitedError{Decision: ratelimit.Decision{N: 1, Limit: limit, Retryable: true, RetryAfter: d}}
+}
+
+func (t *Transport) host(name string) *host {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.hosts[host]
-}
-
-// obey remembers the pause that a response asks for.
-func (t *Transport) obey(host string, resp *http.Response) {
-	d, limit := time.Duration(0), ratelimit.PerSecond(1)
-	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable {
-		d, _ = retryafter.Parse(resp.Header, time.Now())
-	}
-	quotas, _ := ParseRateLimit(resp.Header) // a malformed field asks for nothing
-	for _, q := range quotas {
-		if q.Remaining == 0 && q.Reset > d {
-			d = q.Reset
-			if q.Limit > 0 && q.Window > 0 {
-				limit = ratelimit.Per(q.Limit, q.Window)
-			}
+	h := t.hosts[name]
+	if h == nil {
+		if t.hosts == nil {
+			t.hosts = make(map[string]*host)
 		}
+		if len(t.hosts) >= maxHosts {
+			t.forget(time.Now())
+		}
+		h = &host{name: name}
+		t.hosts[name] = h
 	}
-	if d <= 0 {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := time.Now()
-	if t.hosts == nil {
-		t.hosts = make(map[string]pause)
-	}
-	if _, known := t.hosts[host]; !known && len(t.hosts) >= maxHosts {
-		t.forget(now)
-	}
-	if until := now.Add(min(d, maxPause)); until.After(t.hosts[host].until) {
-		t.hosts[host] = pause{until, limit}
-	}
+	return h
 }
 
-// forget removes the pauses that are over. If there are none, it removes the
-// pause that ends first.
+// forget removes the hosts that nothing binds. If there are none, it removes
+// the host that accepts requests first.
 func (t *Transport) forget(now time.Time) {
 	var first string
-	for host, p := range t.hosts {
-		if !p.until.After(now) {
-			delete(t.hosts, host)
-		} else if first == "" || p.until.Before(t.hosts[first].until) {
-			first = host
+	var earliest time.Time
+	for name, h := range t.hosts {
+		at := h.free(now)
+		if !at.After(now) {
+			delete(t.hosts, name)
+		} else if first == "" || at.Before(earliest) {
+			first, earliest = name, at
 		}
 	}
 	if len(t.hosts) >= maxHosts {
@@ -183,11 +238,18 @@ func (t *Transport) base() http.RoundTripper {
 	return http.DefaultTransport
 }
 
-// hostOf returns the host of a request with its port. Hosts longer than 255
-// bytes, which cannot exist, share an entry.
+// hostOf returns the host of a request in lower case, without the port of its
+// scheme. Hosts longer than 255 bytes, which cannot exist, share an entry.
 func hostOf(req *http.Request) string {
 	if req.URL == nil || len(req.URL.Host) > 255 {
 		return ""
 	}
-	return strings.ToLower(req.URL.Host)
+	host := req.URL.Host
+	switch req.URL.Scheme {
+	case "http":
+		host = strings.TrimSuffix(host, ":80")
+	case "https":
+		host = strings.TrimSuffix(host, ":443")
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
 }

@@ -1,0 +1,3 @@
+// Package grpc compares package redoubtgrpc with the interceptors of
+// failsafe-go.
+package grpc
