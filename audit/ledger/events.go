@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"iter"
 	"strconv"
+	"sync"
 
 	"github.com/redoubt-go/redoubt/audit"
 )
@@ -27,18 +28,20 @@ type Record struct {
 // Errors: [ErrFormat], fs.ErrNotExist, the errors of fsys.
 func Events(fsys fs.FS, from uint64) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
+		segs, err := someSegments(fsys)
+		if err != nil {
+			yield(Record{}, err)
+			return
+		}
 		readHashes(fsys, func(s *storedHashes) {
-			for line, err := range linesFrom(fsys, s, from) {
+			for line, err := range linesFrom(fsys, segs, s, from) {
 				var r Record
 				service := false
 				if err == nil {
 					r, service, err = parseRecord(line.text)
 				}
 				if err != nil {
-					if line.file != "" {
-						err = fmt.Errorf("%s: %w", line.place(), err)
-					}
-					yield(Record{}, fmt.Errorf("ledger: %w", err))
+					yield(Record{}, fmt.Errorf("ledger: %s: %w", line.place(), err))
 					return
 				}
 				if !service && !yield(r, nil) {
@@ -52,7 +55,7 @@ func Events(fsys fs.FS, from uint64) iter.Seq2[Record, error] {
 // A textLine is a line and its place. The text is valid until the next line.
 type textLine struct {
 	text []byte
-	file string // empty if no file was opened
+	file string
 	no   int    // line number from 1; 0 if the file could not be opened
 	end  int64  // offset after the line
 }
@@ -67,16 +70,8 @@ func (l textLine) place() string {
 
 // linesFrom returns the complete lines from record seq on, or from the oldest
 // segment on. A wrong offset in s costs time only.
-func linesFrom(fsys fs.FS, s *storedHashes, seq uint64) iter.Seq2[textLine, error] {
+func linesFrom(fsys fs.FS, segs []uint64, s *storedHashes, seq uint64) iter.Seq2[textLine, error] {
 	return func(yield func(textLine, error) bool) {
-		segs, err := segments(fsys)
-		if err == nil && len(segs) == 0 {
-			err = fmt.Errorf("no segment: %w", fs.ErrNotExist)
-		}
-		if err != nil {
-			yield(textLine{}, err)
-			return
-		}
 		at, i, off := s.find(segs, max(seq, segs[0]))
 		wrong := off > 0 // until the first line shows that the offset is right
 		for ; i < len(segs); i, off = i+1, 0 {
@@ -94,7 +89,7 @@ func linesFrom(fsys fs.FS, s *storedHashes, seq uint64) iter.Seq2[textLine, erro
 				return err == nil && at <= seq || yield(line, err)
 			})
 			if wrong {
-				linesFrom(fsys, nil, seq)(yield)
+				linesFrom(fsys, segs, nil, seq)(yield)
 			}
 			if wrong || !more {
 				return
@@ -117,7 +112,9 @@ func linesOf(fsys fs.FS, name string, off int64, skipped int, yield func(textLin
 		return false
 	}
 	defer func() { _ = f.Close() }()
-	lr := newLineReader(f)
+	lr := lineReaders.Get().(*lineReader)
+	defer lineReaders.Put(lr)
+	lr.r.Reset(f)
 	lr.no, lr.next = skipped, off
 	for {
 		text, whole, err := lr.read()
@@ -129,6 +126,9 @@ func linesOf(fsys fs.FS, name string, off int64, skipped int, yield func(textLin
 		}
 	}
 }
+
+// lineReaders contains memory for reading short parts of a log.
+var lineReaders = sync.Pool{New: func() any { return newLineReader(nil) }}
 
 // skip moves a file that was just opened to an offset.
 func skip(f fs.File, off int64) error {

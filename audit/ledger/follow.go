@@ -214,12 +214,10 @@ func (f *follower) take(line textLine) error {
 // search finds the place in the files.
 func (f *follower) search() error {
 	next := f.read.Next
-	segs, err := segments(f.fsys)
+	segs, err := someSegments(f.fsys)
 	switch {
 	case err != nil:
 		return err
-	case len(segs) == 0:
-		return fmt.Errorf("ledger: no segment: %w", fs.ErrNotExist)
 	case segs[0] > next && f.read.Cursor != (Cursor{}):
 		return fmt.Errorf("ledger: record %d is pruned: %w", next, fs.ErrNotExist)
 	case slices.Contains(segs, next) || next < segs[0]:
@@ -230,7 +228,7 @@ func (f *follower) search() error {
 	}
 	err = tamperError("log ends before record %d", next)
 	readHashes(f.fsys, func(s *storedHashes) {
-		for line, lerr := range linesFrom(f.fsys, s, next-1) {
+		for line, lerr := range linesFrom(f.fsys, segs, s, next-1) {
 			if lerr != nil {
 				err = fmt.Errorf("ledger: %w", lerr)
 				return

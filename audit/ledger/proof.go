@@ -111,7 +111,7 @@ func lastCheckpointIn(fsys fs.FS, name string) (cp Checkpoint, err error) {
 		return cp, fmt.Errorf("ledger: %w", err)
 	}
 	var buf []byte
-	for end, window := st.Size(), int64(64<<10); end > 0; {
+	for end, window := st.Size(), int64(4<<10); end > 0; {
 		from := max(end-window, 0)
 		buf = slices.Grow(buf[:0], int(end-from))[:end-from]
 		if n, err := r.ReadAt(buf, from); n < len(buf) {
@@ -122,7 +122,7 @@ func lastCheckpointIn(fsys fs.FS, name string) (cp Checkpoint, err error) {
 			start = bytes.IndexByte(buf, '\n') + 1
 		}
 		if from > 0 && (start == 0 || start == len(buf)) {
-			if window *= 2; window > 4*maxLine {
+			if window *= 2; window > 8*maxLine {
 				return cp, formatError("%s contains no lines", name)
 			}
 			continue
@@ -131,7 +131,7 @@ func lastCheckpointIn(fsys fs.FS, name string) (cp Checkpoint, err error) {
 			cp, _, err = openCheckpoint(noteOf(line), nil)
 			return cp, err
 		}
-		end = from + int64(start)
+		end, window = from+int64(start), min(2*window, maxLine)
 	}
 	return cp, nil
 }
@@ -210,10 +210,7 @@ type leaves struct {
 
 // newLeaves reads the first header of a log.
 func newLeaves(fsys fs.FS) (*leaves, error) {
-	segs, err := segments(fsys)
-	if err == nil && len(segs) == 0 {
-		err = fmt.Errorf("ledger: no segment: %w", fs.ErrNotExist)
-	}
+	segs, err := someSegments(fsys)
 	if err != nil {
 		return nil, err
 	}
@@ -308,7 +305,7 @@ func (l *leaves) leaf(seq uint64) Hash {
 		if l.next != nil {
 			l.stop()
 		}
-		l.next, l.stop = iter.Pull2(linesFrom(l.fsys, l.stored, seq))
+		l.next, l.stop = iter.Pull2(linesFrom(l.fsys, l.segs, l.stored, seq))
 	}
 	line, err, ok := l.next()
 	switch {

@@ -275,7 +275,7 @@ func (l *Ledger) closeHashes() {
 // treeBefore reads the header of a segment and returns the tree over the
 // records before it.
 func treeBefore(fsys fs.FS, seg uint64) (t tree, err error) {
-	err = formatError("%s is empty", segmentName(seg))
+	err = fmt.Errorf("ledger: %s is empty: %w", segmentName(seg), fs.ErrNotExist)
 	linesOf(fsys, segmentName(seg), 0, 0, func(line textLine, lerr error) bool {
 		if err = lerr; err != nil {
 			return false
