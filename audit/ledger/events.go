@@ -56,8 +56,8 @@ func Events(fsys fs.FS, from uint64) iter.Seq2[Record, error] {
 type textLine struct {
 	text []byte
 	file string
-	no   int    // line number from 1; 0 if the file could not be opened
-	end  int64  // offset after the line
+	no   int   // line number from 1; 0 if the file could not be opened
+	end  int64 // offset after the line
 }
 
 // place returns the place as text, for errors.
