@@ -17,6 +17,7 @@ import (
 type Record struct {
 	Seq   uint64      // sequence number; service records have numbers too
 	Event audit.Event // the event
+	Line  []byte      // its line in the log, without the end; valid until the next record
 	Next  Cursor      // the place after the event
 }
 
@@ -146,7 +147,7 @@ func parseRecord(line []byte) (r Record, service bool, err error) {
 	if !ok {
 		return r, false, ErrFormat
 	}
-	r.Seq, r.Next = seq, Cursor{Next: seq + 1, Prev: leafHash(line)}
+	r.Seq, r.Line, r.Next = seq, line, Cursor{Next: seq + 1, Prev: leafHash(line)}
 	if isService(line, "") {
 		return r, true, nil
 	}

@@ -205,6 +205,7 @@ func (f *follower) take(line textLine) error {
 		f.settle()
 	}
 	if !service {
+		r.Line = bytes.Clone(r.Line)
 		f.pending = append(f.pending, r)
 	}
 	f.read.Cursor, f.read.off = r.Next, line.end

@@ -58,7 +58,7 @@ func ProveMany(fsys fs.FS, seqs ...uint64) ([]*Proof, error) {
 	}
 	cp, err := lastCheckpoint(fsys, l.segs)
 	if err == nil && cp.Note == "" {
-		err = fmt.Errorf("ledger: no checkpoint: %w", fs.ErrNotExist)
+		err = errNoCheckpoint
 	}
 	if err != nil {
 		return nil, err
@@ -82,6 +82,25 @@ func ProveMany(fsys fs.FS, seqs ...uint64) ([]*Proof, error) {
 	}
 	return ps, nil
 }
+
+// LastCheckpoint returns the last checkpoint of the log in fsys. It checks
+// neither the signature, see [ParseCheckpoint], nor the log.
+//
+// Errors: fs.ErrNotExist if there is no checkpoint, [ErrFormat], the errors of
+// fsys.
+func LastCheckpoint(fsys fs.FS) (Checkpoint, error) {
+	segs, err := someSegments(fsys)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	cp, err := lastCheckpoint(fsys, segs)
+	if err == nil && cp.Note == "" {
+		err = errNoCheckpoint
+	}
+	return cp, err
+}
+
+var errNoCheckpoint = fmt.Errorf("ledger: no checkpoint: %w", fs.ErrNotExist)
 
 // lastCheckpoint searches the segments for the last checkpoint, from the end.
 // The checkpoint is empty if there is none.
