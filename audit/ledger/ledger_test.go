@@ -324,6 +324,28 @@ func TestModesAndLinks(t *testing.T) {
 			t.Errorf("%s has mode %v, want %v", name, st.Mode(), want)
 		}
 	}
+	mark := filepath.Join(t.TempDir(), "mark")
+	c := sealing(signer(t, origin, 1))
+	c.Mark = mark
+	dir = filepath.Join(t.TempDir(), "log")
+	_ = open(t, dir, c).Close()
+	exposed := 0
+	c.OnEvent = func(_ context.Context, e ledger.Event) {
+		if e.Kind == ledger.EventKindExposed {
+			exposed++
+		}
+	}
+	for i, path := range []string{"", dir, filepath.Join(dir, segment), mark, mark + ".key"} {
+		if path != "" {
+			st, err := os.Stat(path)
+			must(t, err)
+			must(t, os.Chmod(path, st.Mode().Perm()|0o020))
+		}
+		exposed = 0
+		if _ = open(t, dir, c).Close(); exposed != i && i < 3 || i >= 3 && exposed == 0 {
+			t.Errorf("%s: %d events, want %d", path, exposed, i)
+		}
+	}
 	for _, name := range []string{segment, "mark"} {
 		dir := t.TempDir()
 		elsewhere := filepath.Join(t.TempDir(), "victim")

@@ -117,6 +117,7 @@ func (l *Ledger) open(ctx context.Context) error {
 	}
 	l.config.Name = cmp.Or(l.config.Name, l.config.Origin)
 	l.openHashes(ctx)
+	l.reportExposed(ctx)
 	l.counters.size.Store(l.at.tree.size)
 	if l.at.tree.size == 1 { // only a header may be without a mark
 		if err := l.takeOffice(ctx); err != nil {

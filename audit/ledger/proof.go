@@ -28,9 +28,9 @@ type Proof struct {
 }
 
 // Prove returns the proof that the last checkpoint of the log in fsys covers
-// record seq. With the stored hashes of the log, it reads a few blocks of lines.
-// Without them, or if they are wrong, it reads the whole log. It checks no
-// signature.
+// record seq. With the stored hashes of the log, it reads a few blocks of
+// lines. Without them, or if they are wrong, it reads the whole log. It checks
+// no signature.
 //
 // Errors:
 //
@@ -175,9 +175,12 @@ func lastSeal(text []byte) []byte {
 // log of size from, for [CheckConsistency]. The sizes must be 0 < from <= to.
 // It reads as much as [Prove].
 //
-// Errors: fs.ErrNotExist if the log has fewer records or the records were
-// removed, [ErrTampered] if the last checkpoint does not fit the log,
-// [ErrFormat] for other sizes, the errors of fsys.
+// Errors:
+//
+//   - fs.ErrNotExist if the log has fewer records, or if they were removed;
+//   - [ErrTampered] if the last checkpoint does not fit the log;
+//   - [ErrFormat] for other sizes;
+//   - the errors of fsys.
 func ProveConsistency(fsys fs.FS, from, to uint64) (proof []Hash, err error) {
 	if from == 0 || from > to {
 		return nil, formatError("sizes are %d and %d, want 0 < from <= to", from, to)
@@ -318,7 +321,7 @@ func (l *leaves) mth(lo, hi uint64) Hash {
 	return nodeHash(left, l.mth(lo+k, hi))
 }
 
-// leaf returns the hash of record seq, which must not be before the last one.
+// leaf returns the hash of record seq. The numbers of its calls grow.
 func (l *leaves) leaf(seq uint64) Hash {
 	if l.next == nil || l.at != seq {
 		if l.next != nil {

@@ -4,7 +4,8 @@
 //	ledger append [-sign F] [-previous F] [-mark F] DIR
 //	ledger rotate [-sign F] [-previous F] [-mark F] DIR
 //	ledger head [-key K]... [-note] DIR
-//	ledger verify [-key K]... [-known H [-incremental]] [-closed] [-pruned] DIR
+//	ledger verify [-key K]... [-known H [-incremental]] [-closed] [-pruned]
+//		DIR
 //	ledger cat [-from N] [SELECTION] [-json | -lines] DIR
 //	ledger follow [-from N | -cursor F] [SELECTION] [-json | -lines] DIR
 //	ledger prove DIR SEQ
@@ -50,8 +51,7 @@
 // Follow prints the same and waits for new events until it is interrupted. It
 // checks that each line contains the hash of the line before. With -cursor it
 // keeps its place in a file, which it replaces after each event, and continues
-// there. After a crash, at most a single event is printed twice. Its lines are
-// the same, and with -lines they contain the number of the event.
+// there. A crash between the two repeats a single event, with the same number.
 //
 // # Append, rotate and head
 //
@@ -90,8 +90,8 @@
 //     interrupted. The command help, which prints the flags, also ends with 0.
 //   - 1: the log was tampered with. A file with the name of a segment and other
 //     content counts as tampering, because an attacker can overwrite a segment.
-//   - 2: error: a file is missing or unreadable, the command line or an event is
-//     wrong, another program writes the log, or the records of the known head
-//     were removed.
+//   - 2: error: a file is missing or unreadable, the command line or an event
+//     is wrong, another program writes the log, or the records of the known
+//     head were removed.
 //     A line on standard error contains the reason.
 package main
