@@ -64,8 +64,8 @@
 //
 // # What is not detected
 //
-// [VerifyConfig.Incremental] checks only the segments after a known head. Verify
-// alone does not detect:
+// [VerifyConfig.Incremental] checks only the segments after a known head. A
+// complete Verify alone does not detect:
 //
 //   - a cut tail: a log without its last records is a shorter valid log;
 //   - without keys, a log that was rewritten from a record to its end;
