@@ -39,7 +39,7 @@ func (c *Cursor) UnmarshalText(text []byte) error {
 
 const (
 	followEvery = 100 * time.Millisecond // between two looks at the end of the log
-	followQuiet = 10                     // looks after which a record at the end is returned
+	followQuiet = 10                     // looks after which the end of the log counts as written
 	followAhead = 4096                   // records that are kept back at most
 )
 
@@ -111,6 +111,7 @@ type follower struct {
 	pending []Record // between safe and read
 	ready   []Record // before safe, not returned yet
 	idle    int      // looks without a new line
+	retries int      // from the same safe place
 }
 
 // errUnlinked means that a line does not continue the lines before it.
@@ -122,10 +123,11 @@ func (f *follower) poll() error {
 	err := f.advance()
 	if errors.Is(err, errUnlinked) {
 		// A writer has taken back lines after an error, or Open has cut them.
-		if before == f.safe {
+		if f.retries++; f.read == f.safe || f.retries > followQuiet {
 			return tamperError("log does not continue at record %d", f.read.Next)
 		}
 		f.rewind()
+		f.idle = 1
 		return nil
 	}
 	if f.idle++; f.read != before {
@@ -149,7 +151,10 @@ func (f *follower) rewind() { f.read, f.pending = f.safe, nil }
 // settle makes the pending records ready.
 func (f *follower) settle() {
 	f.ready = append(f.ready, f.pending...)
-	f.safe, f.pending = f.read, nil
+	if f.safe != f.read {
+		f.safe, f.retries = f.read, 0
+	}
+	f.pending = nil
 }
 
 // advance reads lines up to the end of the segment, or goes to the next segment

@@ -130,6 +130,20 @@ func TestFollowKeepsBackTheEnd(t *testing.T) {
 	})
 }
 
+// A line that was changed in the middle of the log ends Follow, also if no mark
+// shows which lines are on the disk.
+func TestFollowChangedLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lines := sample(t, 20)
+		lines[9] = forge(lines[9])
+		checkIs(t, followError(t, fsOf(join(lines)), ledger.Cursor{}), ledger.ErrTampered)
+		good := sample(t, 20)
+		if seqs, _ := followed(t, fsOf(join(good)), ledger.Cursor{Next: 5}, 10); seqs[0] != 5 {
+			t.Errorf("from %d", seqs[0])
+		}
+	})
+}
+
 func TestFollowRefuses(t *testing.T) {
 	checkIs(t, followError(t, os.DirFS(t.TempDir()), ledger.Cursor{}), fs.ErrNotExist)
 	dir := grown(t, signer(t, origin, 1), 300)

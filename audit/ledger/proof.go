@@ -57,9 +57,6 @@ func ProveMany(fsys fs.FS, seqs ...uint64) ([]*Proof, error) {
 		return nil, err
 	}
 	cp, err := lastCheckpoint(fsys, l.segs)
-	if err == nil && cp.Note == "" {
-		err = errNoCheckpoint
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -93,20 +90,18 @@ func LastCheckpoint(fsys fs.FS) (Checkpoint, error) {
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	cp, err := lastCheckpoint(fsys, segs)
-	if err == nil && cp.Note == "" {
-		err = errNoCheckpoint
-	}
-	return cp, err
+	return lastCheckpoint(fsys, segs)
 }
 
 var errNoCheckpoint = fmt.Errorf("ledger: no checkpoint: %w", fs.ErrNotExist)
 
 // lastCheckpoint searches the segments for the last checkpoint, from the end.
-// The checkpoint is empty if there is none.
 func lastCheckpoint(fsys fs.FS, segs []uint64) (cp Checkpoint, err error) {
 	for i := len(segs) - 1; i >= 0 && err == nil && cp.Note == ""; i-- {
 		cp, err = lastCheckpointIn(fsys, segmentName(segs[i]))
+	}
+	if err == nil && cp.Note == "" {
+		err = errNoCheckpoint
 	}
 	return cp, err
 }
@@ -193,18 +188,17 @@ func ProveConsistency(fsys fs.FS, from, to uint64) (proof []Hash, err error) {
 		return nil, fmt.Errorf("ledger: record %d is pruned: %w", from-1, fs.ErrNotExist)
 	}
 	cp, err := lastCheckpoint(fsys, l.segs)
-	if known := cp.Head; err == nil {
-		if cp.Note == "" { // the newest header confirms the hashes
-			var before tree
-			before, err = treeBefore(fsys, l.segs[len(l.segs)-1])
-			known = before.head()
-		}
-		if err == nil {
-			l.cut(from, to)
-			err = l.read(max(to, known.Size), known)
-		}
+	known := cp.Head
+	if err == errNoCheckpoint { // the newest header confirms the hashes
+		var before tree
+		before, err = treeBefore(fsys, l.segs[len(l.segs)-1])
+		known = before.head()
 	}
 	if err != nil {
+		return nil, err
+	}
+	l.cut(from, to)
+	if err := l.read(max(to, known.Size), known); err != nil {
 		return nil, err
 	}
 	return l.subproof(from, 0, to, true), nil

@@ -192,6 +192,9 @@ func (t *tree) replay(r io.Reader, size uint64) bool {
 // before them are missing.
 func (l *Ledger) keepHashes(ctx context.Context) {
 	s := &l.hashes
+	if s.f == nil {
+		return
+	}
 	l.mu.Lock()
 	b, from, segs := l.at.blocks, l.pendingFrom(), slices.Clone(l.segs)
 	l.at.blocks = nil
@@ -212,6 +215,10 @@ func (l *Ledger) keepHashes(ctx context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.retryAt = time.Now().Add(sealRetry)
+	if errors.Is(err, ErrTampered) { // no hashes of a changed log
+		_ = s.f.Close()
+		s.f = nil
+	}
 	l.rehashing(ctx, err)
 }
 
@@ -233,22 +240,24 @@ func (l *Ledger) rehash(ctx context.Context, segs []uint64, n uint64) error {
 		if p.tree.size == 0 {
 			p.tree = before
 		}
-		if p.off = 0; herr != nil || p.tree.head() != before.head() {
-			return errors.Join(tamperError("header of %s does not fit", segmentName(segs[i])), herr)
+		if p.off = 0; herr != nil {
+			return herr
+		}
+		if p.tree.head() != before.head() {
+			return tamperError("header of %s does not fit", segmentName(segs[i]))
 		}
 		linesOf(fsys, segmentName(segs[i]), 0, 0, func(line textLine, lerr error) bool {
 			if err = errors.Join(lerr, done(ctx, "hash")); err != nil {
 				return false
 			}
 			p.add(line.text)
-			last := p.tree.size == n<<blockLevel
-			if last || len(p.blocks) >= chunkSize {
+			if len(p.blocks) >= chunkSize {
 				err = s.write(p.blocks)
 				p.blocks = p.blocks[:0]
 			}
-			return !last && err == nil
+			return p.tree.size < n<<blockLevel && err == nil
 		})
-		if err == nil && s.next < n {
+		if err == nil {
 			err = s.write(p.blocks)
 			p.blocks = p.blocks[:0]
 		}
