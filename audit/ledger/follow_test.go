@@ -144,6 +144,28 @@ func TestFollowChangedLine(t *testing.T) {
 	})
 }
 
+// The last line is read again before it is returned.
+func TestFollowReplacedLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		l := open(t, dir, never)
+		write(t, l, "a")
+		must(t, l.Close())
+		lines := split(read(t, dir))
+		go func() {
+			time.Sleep(550 * time.Millisecond)
+			lines[1] = forge(lines[1]) // as long as before
+			_ = os.WriteFile(filepath.Join(dir, segment), join(lines), 0o600)
+		}()
+		for r, err := range ledger.Follow(t.Context(), os.DirFS(dir), ledger.Cursor{}) {
+			must(t, err)
+			checkEqual(t, r.Event.Outcome, audit.Failure)
+			checkIs(t, followError(t, os.DirFS(dir), ledger.Cursor{Next: 2, Prev: ledger.Hash{1}}), ledger.ErrTampered)
+			break
+		}
+	})
+}
+
 func TestFollowRefuses(t *testing.T) {
 	checkIs(t, followError(t, os.DirFS(t.TempDir()), ledger.Cursor{}), fs.ErrNotExist)
 	dir := grown(t, signer(t, origin, 1), 300)
