@@ -166,6 +166,25 @@ func TestFollowReplacedLine(t *testing.T) {
 	})
 }
 
+// A log that is cut before the place of the follower is reported.
+func TestFollowCutLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		l := open(t, dir, never)
+		write(t, l, "a", "b")
+		must(t, l.Close())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		var last error
+		for r, err := range ledger.Follow(ctx, os.DirFS(dir), ledger.Cursor{}) {
+			if last = err; err == nil && r.Event.ID == "b" {
+				must(t, os.WriteFile(filepath.Join(dir, segment), join(split(read(t, dir))[:2]), 0o600))
+			}
+		}
+		checkIs(t, last, ledger.ErrTampered)
+	})
+}
+
 func TestFollowRefuses(t *testing.T) {
 	checkIs(t, followError(t, os.DirFS(t.TempDir()), ledger.Cursor{}), fs.ErrNotExist)
 	dir := grown(t, signer(t, origin, 1), 300)
