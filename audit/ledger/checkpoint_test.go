@@ -699,8 +699,8 @@ func TestOpenWithKnown(t *testing.T) {
 	refused(dir, ledger.Head{Size: late.Size + 5})
 	refused(dir, ledger.Head{Size: 1})
 	refused(t.TempDir(), early)
-	if entries, _ := os.ReadDir(dir); len(entries) != 2 {
-		t.Errorf("%d files, want the segment and the lock", len(entries))
+	if entries, _ := os.ReadDir(dir); len(entries) != 3 {
+		t.Errorf("%d files, want the segment, the mark and the hashes", len(entries))
 	}
 }
 

@@ -27,6 +27,10 @@ func (l *Ledger) newChores(ctx context.Context) {
 	// settle stops the ledger, and the next event returns it.
 	l.sealer.do = call(func(ctx context.Context) { _, _, _ = l.seal(ctx) })
 	l.anchorer.do = call(func(ctx context.Context) { _ = l.anchor(ctx, true) })
+	l.storer.do = func() { // longer than a call
+		l.keepHashes(ctx)
+		l.deliver()
+	}
 	l.syncer.do = func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -42,6 +46,16 @@ func (l *Ledger) remind() {
 	}
 	if l.unsynced {
 		l.request(&l.syncer, time.Duration(l.config.Sync))
+	}
+	switch {
+	case l.hashes.f == nil:
+		l.at.blocks = nil
+	case l.hashes.retryAt.After(time.Now()):
+		l.request(&l.storer, time.Until(l.hashes.retryAt))
+	case len(l.at.blocks) >= storeBatch:
+		l.request(&l.storer, 0)
+	case len(l.at.blocks) > 0:
+		l.request(&l.storer, storeDelay)
 	}
 	wait := time.Until(l.retryAt)
 	switch {

@@ -127,7 +127,7 @@ type Config struct {
 	// Mark is missing. Verify the log before.
 	Known *Head
 
-	// OnEvent is called when the log could not be sealed or anchored.
+	// OnEvent is called with faults that do not stop the log, see [EventKind].
 	// OnEvent may be nil. It is called synchronously, outside locks, after the
 	// change that the event reports, in the order of the changes. It may call
 	// back into this package and must not block.

@@ -47,6 +47,13 @@
 //	proof, err := ledger.Prove(os.DirFS(dir), 1)
 //	checkpoint, err := proof.Verify(key)
 //
+// # Read and ship events
+//
+// [Events] reads the events from a number on. [Follow] also waits for new
+// events. Store the cursor of each event with the event, and continue there:
+//
+//	for r, err := range ledger.Follow(ctx, os.DirFS(dir), from) {
+//
 // # Restarts
 //
 // Open with a Signer continues only the log that the signer has sealed. The
@@ -57,7 +64,8 @@
 //
 // # What is not detected
 //
-// Verify alone does not detect:
+// [VerifyConfig.Incremental] checks only the segments after a known head. A
+// complete Verify alone does not detect:
 //
 //   - a cut tail: a log without its last records is a shorter valid log;
 //   - without keys, a log that was rewritten from a record to its end;
@@ -101,7 +109,8 @@
 // A Ledger is safe for concurrent use. Events wait neither for the signer nor
 // for Anchor. A directory has a single writer; Verify, Events and Prove may
 // read at the same time. A commit costs a write and, with SyncAlways, an fsync,
-// for any number of events.
+// for any number of events. A proof costs less than a millisecond: the hashes
+// of the tree are in the file "hashes", which is checked and never trusted.
 //
 // Costs, formats and sources: docs/ledger.md and docs/audit.md.
 package ledger

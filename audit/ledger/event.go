@@ -15,11 +15,13 @@ type EventKind uint8
 const (
 	EventKindUnsealed   EventKind = iota // a checkpoint could not be signed or written
 	EventKindUnanchored                  // Config.Anchor returned an error
+	EventKindRehash                      // the stored hashes are missing, wrong or not writable
+	EventKindExposed                     // a group can write the directory or a file, or read the secret of the mark
 )
 
 // String returns the name in lower case.
 func (k EventKind) String() string {
-	names := [...]string{"unsealed", "unanchored"}
+	names := [...]string{"unsealed", "unanchored", "rehash", "exposed"}
 	if int(k) < len(names) {
 		return names[k]
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"iter"
 	"strconv"
+	"sync"
 
 	"github.com/redoubt-go/redoubt/audit"
 )
@@ -16,40 +17,48 @@ import (
 type Record struct {
 	Seq   uint64      // sequence number; service records have numbers too
 	Event audit.Event // the event
+	Line  []byte      // its line in the log, without the end; valid until the next record
+	Next  Cursor      // the place after the event
 }
 
-// Events returns the events of the log in fsys in their order, without service
-// records and without an unfinished last line. It checks the form of each line
-// but not the chain, see [Verify]. It ends after an error.
+// Events returns the events of the log in fsys from number from on, without
+// service records and without an unfinished last line. The number of a pruned
+// record means the oldest record. Events checks the form of each line but not
+// the chain, see [Verify]. It ends after an error.
 //
 // Errors: [ErrFormat], fs.ErrNotExist, the errors of fsys.
-func Events(fsys fs.FS) iter.Seq2[Record, error] {
+func Events(fsys fs.FS, from uint64) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		for line, err := range lines(fsys) {
-			var r Record
-			service := false
-			if err == nil {
-				r, service, err = parseRecord(line.text)
-			}
-			if err != nil {
-				if line.file != "" {
-					err = fmt.Errorf("%s: %w", line.place(), err)
-				}
-				yield(Record{}, fmt.Errorf("ledger: %w", err))
-				return
-			}
-			if !service && !yield(r, nil) {
-				return
-			}
+		segs, err := someSegments(fsys)
+		if err != nil {
+			yield(Record{}, err)
+			return
 		}
+		readHashes(fsys, func(s *storedHashes) {
+			for line, err := range linesFrom(fsys, segs, s, from) {
+				var r Record
+				service := false
+				if err == nil {
+					r, service, err = parseRecord(line.text)
+				}
+				if err != nil {
+					yield(Record{}, fmt.Errorf("ledger: %s: %w", line.place(), err))
+					return
+				}
+				if !service && !yield(r, nil) {
+					return
+				}
+			}
+		})
 	}
 }
 
 // A textLine is a line and its place. The text is valid until the next line.
 type textLine struct {
 	text []byte
-	file string // empty if no file was opened
-	no   int    // line number from 1; 0 if the file could not be opened
+	file string
+	no   int   // line number from 1; 0 if the file could not be opened
+	end  int64 // offset after the line
 }
 
 // place returns the place as text, for errors.
@@ -60,42 +69,76 @@ func (l textLine) place() string {
 	return l.file + ":" + strconv.Itoa(l.no)
 }
 
-// lines returns the complete lines, from the oldest segment on.
-func lines(fsys fs.FS) iter.Seq2[textLine, error] {
+// linesFrom returns the complete lines from record seq on, or from the oldest
+// segment on. A wrong offset in s costs time only.
+func linesFrom(fsys fs.FS, segs []uint64, s *storedHashes, seq uint64) iter.Seq2[textLine, error] {
 	return func(yield func(textLine, error) bool) {
-		segs, err := segments(fsys)
-		if err == nil && len(segs) == 0 {
-			err = fmt.Errorf("no segment: %w", fs.ErrNotExist)
-		}
-		if err != nil {
-			yield(textLine{}, err)
-			return
-		}
-		for _, seg := range segs {
-			if !linesOf(fsys, segmentName(seg), yield) {
+		at, i, off := s.find(segs, max(seq, segs[0]))
+		wrong := off > 0 // until the first line shows that the offset is right
+		for ; i < len(segs); i, off = i+1, 0 {
+			if off == 0 {
+				at = segs[i]
+			}
+			more := linesOf(fsys, segmentName(segs[i]), off, int(at-segs[i]), func(line textLine, err error) bool {
+				if wrong {
+					n, _, ok := parseLine(line.text)
+					if wrong = err != nil || !ok || n != at; wrong {
+						return false
+					}
+				}
+				at++
+				return err == nil && at <= seq || yield(line, err)
+			})
+			if wrong {
+				linesFrom(fsys, segs, nil, seq)(yield)
+			}
+			if wrong || !more {
 				return
 			}
 		}
 	}
 }
 
-func linesOf(fsys fs.FS, name string, yield func(textLine, error) bool) (more bool) {
+// linesOf returns the complete lines of a segment from an offset on, before
+// which are skipped lines.
+func linesOf(fsys fs.FS, name string, off int64, skipped int, yield func(textLine, error) bool) (more bool) {
 	f, err := fsys.Open(name)
+	if err == nil && off > 0 {
+		if err = skip(f, off); err != nil {
+			_ = f.Close()
+		}
+	}
 	if err != nil {
 		yield(textLine{file: name}, err)
 		return false
 	}
 	defer func() { _ = f.Close() }()
-	lr := newLineReader(f)
+	lr := lineReaders.Get().(*lineReader)
+	defer lineReaders.Put(lr)
+	lr.r.Reset(f)
+	lr.no, lr.next = skipped, off
 	for {
 		text, whole, err := lr.read()
 		if errors.Is(err, io.EOF) || err == nil && !whole {
 			return true
 		}
-		if !yield(textLine{text, name, lr.no}, err) || err != nil {
+		if !yield(textLine{text, name, lr.no, lr.next}, err) || err != nil {
 			return false
 		}
 	}
+}
+
+// lineReaders contains memory for reading short parts of a log.
+var lineReaders = sync.Pool{New: func() any { return newLineReader(nil) }}
+
+// skip moves a file that was just opened to an offset.
+func skip(f fs.File, off int64) error {
+	if s, ok := f.(io.Seeker); ok {
+		_, err := s.Seek(off, io.SeekStart)
+		return err
+	}
+	_, err := io.CopyN(io.Discard, f, off)
+	return err
 }
 
 // parseRecord reads a line and reports whether it is a service record.
@@ -104,7 +147,7 @@ func parseRecord(line []byte) (r Record, service bool, err error) {
 	if !ok {
 		return r, false, ErrFormat
 	}
-	r.Seq = seq
+	r.Seq, r.Line, r.Next = seq, line, Cursor{Next: seq + 1, Prev: leafHash(line)}
 	if isService(line, "") {
 		return r, true, nil
 	}

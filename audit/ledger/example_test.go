@@ -211,7 +211,7 @@ func ExampleEvents() {
 	led, _ := ledger.Open(context.Background(), dir, ledger.Config{})
 	defer led.Close()
 	_ = led.WriteEvents(context.Background(), []*audit.Event{{Action: "a", Outcome: audit.Success}, {Action: "b", Outcome: audit.Failure}})
-	for r, err := range ledger.Events(os.DirFS(dir)) {
+	for r, err := range ledger.Events(os.DirFS(dir), 0) {
 		fmt.Println(r.Seq, r.Event.Action, r.Event.Outcome, err)
 	}
 	// Output:
@@ -331,6 +331,74 @@ func ExampleProve() {
 	cp, verr := received.Verify(key.Verifier())
 	fmt.Println(received.Index, cp.Size, err, verr)
 	// Output: 2 3 <nil> <nil>
+}
+
+func ExampleProveMany() {
+	dir, key, remove := sealedLog()
+	defer remove()
+	proofs, err := ledger.ProveMany(os.DirFS(dir), 2, 0)
+	for _, p := range proofs {
+		_, verr := p.Verify(key.Verifier())
+		fmt.Println(p.Index, verr)
+	}
+	fmt.Println(err)
+	// Output:
+	// 2 <nil>
+	// 0 <nil>
+	// <nil>
+}
+
+func ExampleLastCheckpoint() {
+	dir, key, remove := sealedLog()
+	defer remove()
+	last, err := ledger.LastCheckpoint(os.DirFS(dir))
+	cp, verr := ledger.ParseCheckpoint(last.Note, key.Verifier())
+	fmt.Println(cp.Size, err, verr)
+	// Output: 3 <nil> <nil>
+}
+
+// A shipper continues where it has stopped.
+func ExampleFollow() {
+	dir, _, remove := sealedLog()
+	defer remove()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var stored []byte // the place, in a file or a database
+
+	var from ledger.Cursor
+	_ = from.UnmarshalText(stored)
+	for r, err := range ledger.Follow(ctx, os.DirFS(dir), from) {
+		if err != nil {
+			break // ctx is done, or an error
+		}
+		stored, _ = r.Next.MarshalText() // store it together with the event
+		fmt.Println(r.Seq, r.Event.Action)
+		cancel()
+	}
+	fmt.Println(string(stored[:2]))
+	// Output:
+	// 2 pay
+	// 3:
+}
+
+func ExampleCursor() {
+	c := ledger.Cursor{Next: 42}
+	text, _ := c.MarshalText()
+	var back ledger.Cursor
+	fmt.Println(back.UnmarshalText(text), back == c)
+	// Output: <nil> true
+}
+
+// Verify reads only the new segments if the log was verified before.
+func ExampleReport_Head() {
+	dir, _, remove := sealedLog()
+	defer remove()
+	report, _ := ledger.Verify(context.Background(), os.DirFS(dir), ledger.VerifyConfig{})
+	head := report.Head() // keep it elsewhere
+	c := ledger.VerifyConfig{Known: &head, Incremental: true}
+	_, err := ledger.Verify(context.Background(), os.DirFS(dir), c)
+	fmt.Println(head.Size, err)
+	// Output: 4 <nil>
 }
 
 func ExampleProof() {

@@ -139,3 +139,33 @@ func HeadAfter(first uint64, roots []Hash, lines [][]byte) Head {
 	}
 	return t.head()
 }
+
+// HashesOf computes the file of the stored hashes of a log that is not pruned.
+func HashesOf(fsys fs.FS) []byte {
+	var p position
+	segs, _ := segments(fsys)
+	for _, seg := range segs {
+		p.off = 0
+		linesOf(fsys, segmentName(seg), 0, 0, func(l textLine, _ error) bool {
+			p.add(l.text)
+			return true
+		})
+	}
+	return p.blocks
+}
+
+// KeepHashes writes the hashes of new records now.
+func KeepHashes(l *Ledger) {
+	for busy := true; busy; {
+		l.mu.Lock()
+		if busy = l.storer.busy; !busy {
+			l.storer.busy = true
+		}
+		l.mu.Unlock()
+	}
+	l.keepHashes(context.Background())
+	l.mu.Lock()
+	l.storer.busy = false
+	l.mu.Unlock()
+	l.deliver()
+}

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -89,6 +90,23 @@ func private(name string, st fs.FileInfo) error {
 		return nil
 	}
 	return formatError("%s has the mode %v, want no write permission for others", name, st.Mode().Perm())
+}
+
+// reportExposed reports files that a group can write. They are not refused,
+// because the members of the group may be trusted.
+func (l *Ledger) reportExposed(ctx context.Context) {
+	paths := map[string]fs.FileMode{l.dir: 0o020, l.path: 0o020}
+	if l.config.Signer != nil {
+		paths[l.markPath()] = 0o020
+	}
+	if l.secret != nil {
+		paths[l.config.Mark+".key"] = 0o066
+	}
+	for path, bits := range paths {
+		if st, err := os.Stat(path); err == nil && st.Mode().Perm()&bits != 0 {
+			l.post(ctx, EventKindExposed, formatError("%s has the mode %v, want no access for a group", filepath.Base(path), st.Mode().Perm()))
+		}
+	}
 }
 
 // syncDir makes the entries of the directory of path durable.

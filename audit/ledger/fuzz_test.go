@@ -40,7 +40,7 @@ func FuzzVerify(f *testing.F) {
 		if int(r.Records) != bytes.Count(data, []byte("\n")) {
 			t.Fatalf("%d records in %d lines", r.Records, bytes.Count(data, []byte("\n")))
 		}
-		for range ledger.Events(fsOf(data)) {
+		for range ledger.Events(fsOf(data), 0) {
 			continue
 		}
 		whole := data[:int64(len(data))-r.Unfinished]

@@ -57,20 +57,27 @@ type Ledger struct {
 	buf      []byte
 	closing  bool
 
-	syncer, sealer, anchorer chore
+	syncer, sealer, anchorer, storer chore
+
+	hashes hashStore
 }
 
 // A position is the state of the log that the next line depends on.
 type position struct {
-	off  int64 // bytes
-	prev Hash  // leaf hash of the last line
-	tree tree  // its size is the next sequence number
+	off    int64  // bytes
+	prev   Hash   // leaf hash of the last line
+	tree   tree   // its size is the next sequence number
+	blocks []byte // complete blocks that are not in the file of stored hashes
 }
 
 func (p *position) add(line []byte) {
 	p.prev = leafHash(line)
-	p.tree.push(p.prev)
 	p.off += int64(len(line)) + 1
+	if p.tree.size%blockLen < blockLen-1 {
+		p.tree.push(p.prev)
+		return
+	}
+	p.blocks = addBlock(p.blocks, p.off, p.tree.grow(p.prev, nil)[blockLevel:])
 }
 
 // A batch contains the events of one commit. The caller that creates it commits
@@ -359,6 +366,7 @@ func (l *Ledger) shut() (pending bool, err error) {
 	}
 	l.fail = ErrClosed
 	l.counters.stopped.Store(true)
+	l.closeHashes()
 	if cerr := errors.Join(l.f.Close(), l.unlock.Close()); cerr != nil {
 		err = errors.Join(err, fmt.Errorf("ledger: close: %w", cerr))
 	}

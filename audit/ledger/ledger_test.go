@@ -89,7 +89,7 @@ func fsOf(data []byte) fs.FS { return fstest.MapFS{segment: {Data: data}} }
 func ids(t testing.TB, fsys fs.FS) []string {
 	t.Helper()
 	var out []string
-	for r, err := range ledger.Events(fsys) {
+	for r, err := range ledger.Events(fsys, 0) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +147,7 @@ func TestWriteCloseReopen(t *testing.T) {
 	if r.Records != 4 || r.Root != l.Head().Root {
 		t.Errorf("report %+v, head %v", r, l.Head())
 	}
-	for range ledger.Events(os.DirFS(dir)) {
+	for range ledger.Events(os.DirFS(dir), 0) {
 		break // an early end must not panic
 	}
 }
@@ -322,6 +322,28 @@ func TestModesAndLinks(t *testing.T) {
 		}
 		if st.Mode() != want {
 			t.Errorf("%s has mode %v, want %v", name, st.Mode(), want)
+		}
+	}
+	mark := filepath.Join(t.TempDir(), "mark")
+	c := sealing(signer(t, origin, 1))
+	c.Mark = mark
+	dir = filepath.Join(t.TempDir(), "log")
+	_ = open(t, dir, c).Close()
+	exposed := 0
+	c.OnEvent = func(_ context.Context, e ledger.Event) {
+		if e.Kind == ledger.EventKindExposed {
+			exposed++
+		}
+	}
+	for i, path := range []string{"", dir, filepath.Join(dir, segment), mark, mark + ".key"} {
+		if path != "" {
+			st, err := os.Stat(path)
+			must(t, err)
+			must(t, os.Chmod(path, st.Mode().Perm()|0o020))
+		}
+		exposed = 0
+		if _ = open(t, dir, c).Close(); exposed != i && i < 3 || i >= 3 && exposed == 0 {
+			t.Errorf("%s: %d events, want %d", path, exposed, i)
 		}
 	}
 	for _, name := range []string{segment, "mark"} {
@@ -667,7 +689,7 @@ func TestEventsReportsBadLines(t *testing.T) {
 		"event":   join([][]byte{lines[0], bytes.Replace(lines[1], []byte(`"time":"0`), []byte(`"time":"x`), 1)}),
 	} {
 		n := 0
-		for _, err := range ledger.Events(fsOf(data)) {
+		for _, err := range ledger.Events(fsOf(data), 0) {
 			n++
 			checkIs(t, err, ledger.ErrFormat)
 		}
@@ -675,7 +697,7 @@ func TestEventsReportsBadLines(t *testing.T) {
 			t.Errorf("%s: %d results, want 1 error", name, n)
 		}
 	}
-	for _, err := range ledger.Events(fstest.MapFS{}) {
+	for _, err := range ledger.Events(fstest.MapFS{}, 0) {
 		checkIs(t, err, fs.ErrNotExist)
 	}
 	_, err := ledger.Verify(context.Background(), fstest.MapFS{}, ledger.VerifyConfig{})

@@ -67,6 +67,9 @@ func openOn(ctx context.Context, files storage, dir string, c Config) (*Ledger, 
 		if l.f != nil {
 			_ = l.f.Close()
 		}
+		if l.hashes.f != nil {
+			_ = l.hashes.f.Close()
+		}
 		_ = lock.Close()
 		l.deliver()
 		return nil, err
@@ -76,6 +79,9 @@ func openOn(ctx context.Context, files storage, dir string, c Config) (*Ledger, 
 	l.newChores(background)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.hashes.f != nil && l.hashes.next < l.pendingFrom() {
+		l.request(&l.storer, 0)
+	}
 	l.remind()
 	return l, nil
 }
@@ -110,6 +116,8 @@ func (l *Ledger) open(ctx context.Context) error {
 		return err
 	}
 	l.config.Name = cmp.Or(l.config.Name, l.config.Origin)
+	l.openHashes(ctx)
+	l.reportExposed(ctx)
 	l.counters.size.Store(l.at.tree.size)
 	if l.at.tree.size == 1 { // only a header may be without a mark
 		if err := l.takeOffice(ctx); err != nil {

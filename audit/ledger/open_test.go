@@ -171,7 +171,7 @@ func TestOpenSyncsFirst(t *testing.T) {
 	for _, o := range rec.ops {
 		done = append(done, o.do)
 	}
-	checkEqual(t, done, []string{"open", "sync", "syncdir", "write", "sync"})
+	checkEqual(t, done, []string{"open", "sync", "syncdir", "open", "write", "sync"})
 }
 
 // A value records through the ledger that stores it.

@@ -270,7 +270,7 @@ func TestVerifyWhileWriting(t *testing.T) {
 		default:
 		}
 		verifyOK(t, dir)
-		for _, err := range ledger.Events(os.DirFS(dir)) {
+		for _, err := range ledger.Events(os.DirFS(dir), 0) {
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -374,7 +374,7 @@ func TestPropertyRoundTrip(t *testing.T) {
 			}
 		}
 		_ = l.Close()
-		for r, err := range ledger.Events(os.DirFS(dir)) {
+		for r, err := range ledger.Events(os.DirFS(dir), 0) {
 			if err != nil {
 				return err.Error()
 			}

@@ -31,6 +31,15 @@ func segments(fsys fs.FS) ([]uint64, error) {
 	return slices.DeleteFunc(all, func(first uint64) bool { return first > seen[len(seen)-1] }), err
 }
 
+// someSegments returns the segments of a log with at least one segment.
+func someSegments(fsys fs.FS) ([]uint64, error) {
+	segs, err := segments(fsys)
+	if err == nil && len(segs) == 0 {
+		err = fmt.Errorf("ledger: no segment: %w", fs.ErrNotExist)
+	}
+	return segs, err
+}
+
 // listSegments reads the directory.
 func listSegments(fsys fs.FS) (firsts []uint64, err error) {
 	entries, err := fs.ReadDir(fsys, ".") // sorted

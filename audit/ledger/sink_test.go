@@ -14,7 +14,7 @@ func TestSinkConforms(t *testing.T) {
 	audittest.Run(t, func(t *testing.T) audittest.Subject {
 		dir := t.TempDir()
 		return audittest.Subject{Sink: open(t, dir, never), Stored: func() (events []audit.Event, err error) {
-			for r, err := range ledger.Events(os.DirFS(dir)) {
+			for r, err := range ledger.Events(os.DirFS(dir), 0) {
 				if err != nil {
 					return events, err
 				}

@@ -9,7 +9,7 @@ import (
 )
 
 // Stats counts the work of a [Ledger] since it was opened. The counters up to
-// SealFailures never decrease. The other fields are the current state. Events
+// Rehashes never decrease. The other fields are the current state. Events
 // divided by Commits is the mean number of events in one write.
 type Stats struct {
 	Name        string        `json:"name"`         // the Config.Name, otherwise the origin
@@ -30,6 +30,10 @@ type Stats struct {
 	// Their records stay unsealed until the next attempt.
 	SealFailures uint64 `json:"seal_failures"`
 
+	// Rehashes counts the times that stored hashes were missing, wrong or not
+	// writable. They are computed again from the log.
+	Rehashes uint64 `json:"rehashes"`
+
 	Size         uint64 `json:"size_records"`          // records of the log, including removed segments
 	Sealed       uint64 `json:"sealed_records"`        // records before the last checkpoint; 0 if none is known
 	LargestGroup uint64 `json:"largest_commit_events"` // most events in one commit
@@ -42,6 +46,7 @@ type counters struct {
 	syncs, checkpoints, segments          atomic.Uint64
 	pruned, failed, uncertain, unanchored atomic.Uint64
 	size, sealed, largest, sealFailures   atomic.Uint64
+	rehashes                              atomic.Uint64
 	syncTime                              atomic.Int64
 	stopped                               atomic.Bool
 }
@@ -68,7 +73,7 @@ func (l *Ledger) Stats() Stats {
 		Name: l.config.Name, Events: c.events.Load(), Records: c.records.Load(), Bytes: c.bytes.Load(), Commits: c.commits.Load(),
 		Syncs: c.syncs.Load(), SyncTime: time.Duration(c.syncTime.Load()), Checkpoints: c.checkpoints.Load(),
 		Segments: c.segments.Load(), Pruned: c.pruned.Load(), Failed: c.failed.Load(), Uncertain: c.uncertain.Load(),
-		Unanchored: c.unanchored.Load(), SealFailures: c.sealFailures.Load(), Size: c.size.Load(), Sealed: c.sealed.Load(), LargestGroup: c.largest.Load(),
+		Unanchored: c.unanchored.Load(), SealFailures: c.sealFailures.Load(), Rehashes: c.rehashes.Load(), Size: c.size.Load(), Sealed: c.sealed.Load(), LargestGroup: c.largest.Load(),
 		Stopped: c.stopped.Load(),
 	}
 }

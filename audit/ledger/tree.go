@@ -99,6 +99,18 @@ func (t *tree) push(h Hash) {
 	t.size++
 }
 
+// grow is push and appends the leaf and the merged subtrees to nodes.
+func (t *tree) grow(h Hash, nodes []Hash) []Hash {
+	i := 0
+	for ; t.size>>i&1 == 1; i++ {
+		nodes = append(nodes, h)
+		h = nodeHash(t.full[i], h)
+	}
+	t.full[i] = h
+	t.size++
+	return append(nodes, h)
+}
+
 // root hashes the subtrees from the smallest to the largest.
 func (t *tree) root() Hash {
 	if t.size == 0 {

@@ -43,6 +43,11 @@ type VerifyConfig struct {
 	// tail undetected and, without Keys, also a log that was rewritten.
 	Known *Head
 
+	// Incremental reads only the lines from the segment on that contains the
+	// last record of Known. Changes and gaps before that segment are not found.
+	// Pruned has no effect then.
+	Incremental bool
+
 	// Pruned accepts a log without its oldest segments, see [Config.Retain]. If
 	// it is false, their records count as removed.
 	Pruned bool
@@ -59,6 +64,9 @@ func (c VerifyConfig) Validate() error {
 		if k == nil {
 			errs = append(errs, formatError("Keys[%d] is missing", i))
 		}
+	}
+	if c.Incremental && c.Known == nil {
+		errs = append(errs, formatError("Incremental is set, want Known with it"))
 	}
 	return errors.Join(errs...)
 }
@@ -79,6 +87,9 @@ type Report struct {
 
 	Problems []Problem // in the order of the file; at most 1000, where reading stops
 }
+
+// Head returns the state of the log, for [VerifyConfig.Known].
+func (r *Report) Head() Head { return Head{Size: r.First + r.Records, Root: r.Root} }
 
 // Verify reads the log in fsys, for example os.DirFS(dir), and checks every
 // line. It reports each change of a line as a single problem. If several lines
@@ -103,12 +114,17 @@ func Verify(ctx context.Context, fsys fs.FS, c VerifyConfig) (*Report, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	segs, err := segments(fsys)
+	segs, err := someSegments(fsys)
 	if err != nil {
 		return nil, err
 	}
-	if len(segs) == 0 {
-		return nil, fmt.Errorf("ledger: no segment: %w", fs.ErrNotExist)
+	if c.Incremental {
+		// The root of Known confirms the header of the segment.
+		i := len(segs) - 1
+		for i > 0 && segs[i] >= c.Known.Size {
+			i--
+		}
+		segs, c.Pruned = segs[i:], c.Pruned || i > 0
 	}
 	return verifyLog(ctx, fsys, segs, -1, c)
 }
@@ -118,7 +134,7 @@ func Verify(ctx context.Context, fsys fs.FS, c VerifyConfig) (*Report, error) {
 func verifyLog(ctx context.Context, fsys fs.FS, segs []uint64, limit int64, c VerifyConfig) (*Report, error) {
 	v := &verifier{cursor: cursor{linked: true}, c: c, segs: segs}
 	v.c.MaxUnsealed = max(cmp.Or(c.MaxUnsealed, defaultMaxUnsealed), 0)
-	v.tree.watch = noRecord
+	v.tree.watch = 1<<64 - 1
 	if c.Known != nil {
 		v.tree.watch = c.Known.Size
 	}

@@ -141,7 +141,7 @@ func TestFollow(t *testing.T) {
 			t.Errorf("in two runs:\n%s\nin one:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 		n := 0
-		for rec, err := range ledger.Events(os.DirFS(bans)) {
+		for rec, err := range ledger.Events(os.DirFS(bans), 0) {
 			if n++; err != nil || rec.Event.Action != "network.ban" {
 				t.Errorf("on record: %v, %v", rec.Event, err)
 			}

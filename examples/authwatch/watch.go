@@ -143,7 +143,7 @@ func (w *watcher) enforce(network netip.Prefix, until time.Time) {
 // restore enforces the bans of earlier runs, which it reads from the ledger,
 // and returns their number.
 func (w *watcher) restore(dir fs.FS) (n int, err error) {
-	for rec, err := range ledger.Events(dir) {
+	for rec, err := range ledger.Events(dir, 0) {
 		if err != nil {
 			return n, err
 		}

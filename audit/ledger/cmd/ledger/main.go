@@ -7,15 +7,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
-	"github.com/redoubt-go/redoubt/audit"
 	"github.com/redoubt-go/redoubt/audit/ledger"
 )
 
@@ -28,8 +27,12 @@ const (
 
 // forms contains the command lines, for the help and for errors.
 var forms = map[string]string{
-	"verify": "verify [-key K]... [-known H] [-closed] [-pruned] DIR",
-	"cat":    "cat [-since T] [-until T] [-actor A] [-target X] [-json] DIR",
+	"append": "append [-sign F] [-previous F] [-mark F] DIR",
+	"rotate": "rotate [-sign F] [-previous F] [-mark F] DIR",
+	"head":   "head [-key K]... [-note] DIR",
+	"verify": "verify [-key K]... [-known H [-incremental]] [-closed] [-pruned] DIR",
+	"cat":    "cat [-from N] [SELECTION] [-json | -lines] DIR",
+	"follow": "follow [-from N | -cursor F] [SELECTION] [-json | -lines] DIR",
 	"prove":  "prove DIR SEQ",
 	"check":  "check -key K... FILE",
 	"keygen": "keygen NAME FILE",
@@ -37,39 +40,59 @@ var forms = map[string]string{
 
 // help prints a short help. The complete text is in doc.go.
 func help(w io.Writer) {
-	fmt.Fprintf(w, `usage: ledger %s
+	fmt.Fprint(w, strings.NewReplacer(
+		"APPEND", forms["append"], "ROTATE", forms["rotate"], "HEAD", forms["head"], "VERIFY", forms["verify"], "CAT", forms["cat"],
+		"FOLLOW", forms["follow"], "PROVE", forms["prove"], "CHECK", forms["check"], "KEYGEN", forms["keygen"],
+	).Replace(`usage: ledger VERIFY
            check every line, and with -key every seal, and print the changes
-             -key K     public key, or a file with it; repeat in the order of use
-             -known H   earlier state: SIZE:ROOT, or a file with a checkpoint
-             -closed    nothing may follow the last seal, also no part of a line
-             -pruned    the oldest segments may be missing
-       ledger %s
+             -key K        public key, or a file with it; repeat in the order of use
+             -known H      earlier state: SIZE:ROOT, or a file with a checkpoint
+             -incremental  read only the segments that are newer than -known
+             -closed       nothing may follow the last seal, also no part of a line
+             -pruned       the oldest segments may be missing
+       ledger CAT
            print the events, one per line
-             -since T   from this time on, such as 2026-01-02T15:04:05Z
-             -until T   before this time
-             -actor A   by this actor, or on its behalf
-             -target X  on this target: id, type, or type/id
-             -json      as JSON, without the fields of the chain
-       ledger %s
+             -from N       from record N on
+             -since T      from this time on, such as 2026-01-02T15:04:05Z
+             -until T      before this time
+             -actor A      by this actor, or on its behalf
+             -target X     on this target: id, type, or type/id
+             -json         as JSON, without the fields of the chain
+             -lines        the bytes of the log, which can be hashed again
+       ledger FOLLOW
+           print the events and wait for new events, until interrupted
+             -cursor F     continue at the place in file F, and keep the place there
+       ledger APPEND
+           append events, read as lines of JSON, and print the head
+             -sign F       file with the private key that seals the log
+             -previous F   file with the key that -sign replaces
+             -mark F       file of the mark, if it is not in DIR
+       ledger ROTATE
+           start another segment
+       ledger HEAD
+           print the state of the log at its last seal, SIZE:ROOT
+             -note         print the signed checkpoint
+       ledger PROVE
            print the proof that record SEQ is in the log
-       ledger %s
+       ledger CHECK
            check a proof, without the log, and print the record
-       ledger %s
+       ledger KEYGEN
            write a new private key to FILE and print the public key
 exit status: 0 clean, 1 tampered with, 2 error
-`, forms["verify"], forms["cat"], forms["prove"], forms["check"], forms["keygen"])
+`))
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is main without the process.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int) {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
 	commands := map[string]func(context.Context, []string, io.Writer) error{
-		"verify": verify, "cat": cat, "prove": prove, "check": check, "keygen": keygen,
+		"verify": verify, "cat": cat, "follow": follow, "head": head, "rotate": rotate, "prove": prove, "check": check, "keygen": keygen,
+		"append": func(ctx context.Context, args []string, w io.Writer) error { return appendEvents(ctx, args, stdin, w) },
 	}
 	switch {
 	case len(args) == 0:
@@ -79,7 +102,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 		help(stdout)
 		return clean
 	case commands[args[0]] == nil:
-		fmt.Fprintf(stderr, "ledger: no command %q; it is one of cat, check, keygen, prove, verify\n", args[0])
+		fmt.Fprintf(stderr, "ledger: no command %q; it is one of %s\n",
+			args[0], strings.Join(slices.Sorted(maps.Keys(forms)), ", "))
 		return failed
 	}
 	err := commands[args[0]](ctx, args[1:], stdout)
@@ -179,14 +203,17 @@ func verify(ctx context.Context, args []string, w io.Writer) error {
 	flags := flag.NewFlagSet("verify", flag.ContinueOnError)
 	keys := keyFlags(flags)
 	known := flags.String("known", "", "")
+	incremental := flags.Bool("incremental", false, "")
 	closed := flags.Bool("closed", false, "")
 	pruned := flags.Bool("pruned", false, "")
 	if err := parse(flags, args, 1); err != nil {
 		return err
 	}
-	c := ledger.VerifyConfig{Keys: *keys, Pruned: *pruned}
+	c := ledger.VerifyConfig{Keys: *keys, Pruned: *pruned, Incremental: *incremental}
 	if *closed {
-		c.MaxUnsealed = -1
+		if c.MaxUnsealed = -1; len(*keys) == 0 {
+			return errors.New("-closed needs a -key, because only a seal closes a log; usage: ledger " + forms["verify"])
+		}
 	}
 	if *known != "" {
 		h, err := parseKnown(*known, *keys)
@@ -231,107 +258,6 @@ func verify(ctx context.Context, args []string, w io.Writer) error {
 	}
 	fmt.Fprintf(w, ", head %d:%s\n", r.First+r.Records, r.Root)
 	return err
-}
-
-// A filter selects the events that cat prints.
-type filter struct {
-	since, until  time.Time
-	actor, target string
-}
-
-// takes reports whether the filter selects e. The actor may also be the
-// identity on whose behalf another actor acted.
-func (f filter) takes(e *audit.Event) bool {
-	t := e.Target
-	return !e.Time.Before(f.since) && (f.until.IsZero() || e.Time.Before(f.until)) &&
-		(f.actor == "" || f.actor == e.Actor.ID || f.actor == e.Actor.OnBehalfOf) &&
-		(f.target == "" || f.target == t.ID || f.target == t.Type || f.target == t.Type+"/"+t.ID)
-}
-
-// cat prints the selected events in the order of the log.
-func cat(ctx context.Context, args []string, w io.Writer) error {
-	flags := flag.NewFlagSet("cat", flag.ContinueOnError)
-	var f filter
-	for name, t := range map[string]*time.Time{"since": &f.since, "until": &f.until} {
-		flags.Func(name, "", func(s string) (err error) {
-			if *t, err = time.Parse(time.RFC3339, s); err != nil {
-				err = errors.New("not a time like 2026-01-02T15:04:05Z")
-			}
-			return err
-		})
-	}
-	flags.StringVar(&f.actor, "actor", "", "")
-	flags.StringVar(&f.target, "target", "", "")
-	asJSON := flags.Bool("json", false, "")
-	if err := parse(flags, args, 1); err != nil {
-		return err
-	}
-	dir, err := logIn(flags.Arg(0))
-	if err != nil {
-		return err
-	}
-	for r, err := range ledger.Events(dir) {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return err
-		}
-		if !f.takes(&r.Event) {
-			continue
-		}
-		line := string(r.Event.AppendJSON(nil))
-		if !*asJSON {
-			line = readable(r)
-		}
-		if _, err := fmt.Fprintln(w, line); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// readable returns an event in the form "42 2026-01-02T03:04:05Z alice modify
-// success user/u-1 api_key: *** > ***".
-func readable(r ledger.Record) string {
-	e := &r.Event
-	words := []string{strconv.FormatUint(r.Seq, 10), e.Time.Format(time.RFC3339), text(e.Actor.ID)}
-	if e.Actor.ID == "" {
-		words[2] = "(" + text(e.Actor.Type) + ")"
-	}
-	if e.Actor.OnBehalfOf != "" {
-		words = append(words, "for", text(e.Actor.OnBehalfOf))
-	}
-	words = append(words, text(string(e.Action)), text(string(e.Outcome)))
-	if e.Target != (audit.Target{}) {
-		words = append(words, text(e.Target.Type)+"/"+text(e.Target.ID))
-	}
-	for _, word := range [...]struct{ name, text string }{
-		{"code", string(e.Code)}, {"reason", e.Reason}, {"request", e.RequestID}, {"source", e.Source},
-	} {
-		if word.text != "" {
-			words = append(words, word.name+"="+text(word.text))
-		}
-	}
-	for _, c := range e.Changes {
-		words = append(words, text(c.Field)+": "+text(c.Old)+" > "+text(c.New))
-	}
-	for _, a := range e.Attrs {
-		words = append(words, text(a.Key)+"="+text(a.Value.String()))
-	}
-	return strings.Join(words, " ")
-}
-
-// text quotes a text that contains spaces, quotes or characters that are not
-// printable.
-func text(s string) string {
-	odd := func(r rune) bool {
-		return !unicode.IsPrint(r) || r == ' ' || r == '"' || r == '\\' || r == unicode.ReplacementChar
-	}
-	if s == "" || strings.ContainsFunc(s, odd) {
-		return strconv.Quote(s)
-	}
-	return s
 }
 
 // prove prints the proof of a record.

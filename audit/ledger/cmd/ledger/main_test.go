@@ -1,9 +1,11 @@
 package main_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,8 +29,15 @@ func TestMain(m *testing.M) {
 
 func command(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
+	return commandOn(t, "", args...)
+}
+
+// commandOn runs the command with an input.
+func commandOn(t *testing.T, input string, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
 	c := exec.Command(os.Args[0], args...)
 	c.Env = append(os.Environ(), "LEDGER_TEST_COMMAND=1")
+	c.Stdin = strings.NewReader(input)
 	var out, errs bytes.Buffer
 	c.Stdout, c.Stderr = &out, &errs
 	if err := c.Run(); err != nil && c.ProcessState == nil {
@@ -151,6 +160,15 @@ func TestErrors(t *testing.T) {
 		{"check", "-key", vkey, "nofile"},
 		{"check", dir},
 		{"keygen", "two words", "f"},
+		{"verify", "-closed", dir},
+		{"verify", "-incremental", dir},
+		{"head", t.TempDir()},
+		{"head", "-key", "no+key", dir},
+		{"rotate", t.TempDir()},
+		{"rotate", "-sign", "nofile", dir},
+		{"append"},
+		{"follow", "-cursor", os.Args[0], dir},
+		{"follow", filepath.Join(dir, "none")},
 	} {
 		status, stdout, stderr := command(t, args...)
 		if status != 2 || stderr == "" || stdout != "" {
@@ -183,7 +201,7 @@ func TestTimeWarning(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	out := want(t, 0, "exit status: 0 clean, 1 tampered with, 2 error", "help")
-	for _, name := range []string{"verify", "cat", "prove", "check", "keygen"} {
+	for _, name := range []string{"append", "rotate", "head", "follow", "verify", "cat", "prove", "check", "keygen"} {
 		if !strings.Contains(out, "ledger "+name+" ") {
 			t.Errorf("help does not name %s", name)
 		}
@@ -219,4 +237,92 @@ func TestProveAndCheck(t *testing.T) {
 	want(t, 1, "is invalid", "check", "-key", vkey, file)
 	_ = os.WriteFile(file, []byte("x"), 0o600)
 	want(t, 2, "malformed", "check", "-key", vkey, file)
+}
+
+// A log that only the command writes.
+func TestAppendRotateHead(t *testing.T) {
+	secret, dir := filepath.Join(t.TempDir(), "key"), filepath.Join(t.TempDir(), "log")
+	vkey := strings.TrimSpace(want(t, 0, "+", "keygen", "example.com/log", secret))
+	event := `{"actor":{"id":"alice"},"action":"pay","outcome":"success","reason":"r%d"}` + "\n"
+	add := func(status, n int, extra string) string {
+		t.Helper()
+		input := ""
+		for i := range n {
+			input += fmt.Sprintf(event, i)
+		}
+		got, out, errs := commandOn(t, input+extra, "append", "-sign", secret, dir)
+		if got != status || !strings.Contains(out, ":") {
+			t.Fatalf("status %d, want %d: %s%s", got, status, out, errs)
+		}
+		return strings.TrimSpace(out)
+	}
+	known := add(0, 3, "")
+	want(t, 0, "sealed up to 6", "verify", "-key", vkey, "-closed", dir)
+	want(t, 0, "5:", "head", "-key", vkey, dir)
+	note := filepath.Join(t.TempDir(), "note")
+	_ = os.WriteFile(note, []byte(want(t, 0, "example.com/log\n5\n", "head", "-note", dir)), 0o600)
+	want(t, 0, "", "rotate", "-sign", secret, dir)
+	add(2, 2, "{}\n")
+	add(2, 0, "x\n")
+	for _, k := range []string{known, note} {
+		want(t, 0, "clean: example.com/log: ", "verify", "-key", vkey, "-known", k, "-closed", dir)
+		want(t, 0, "clean: example.com/log: ", "verify", "-key", vkey, "-known", k, "-incremental", dir)
+	}
+	if _, out, _ := command(t, "cat", dir); strings.Count(out, "\n") != 5 {
+		t.Errorf("not 5 events: %s", out)
+	}
+	// A line of cat is the line of its proof.
+	out := want(t, 0, `{"seq":2,"prev":"`, "cat", "-from", "2", "-lines", dir)
+	line, _, _ := strings.Cut(out, "\n")
+	var p ledger.Proof
+	if err := p.UnmarshalText([]byte(want(t, 0, "", "prove", dir, "2"))); err != nil || string(p.Line) != line {
+		t.Errorf("%v: line %s, want %s", err, p.Line, line)
+	}
+	if got, _, errs := commandOn(t, "", "append", dir); got != 0 {
+		t.Errorf("append without a key: %d, %s", got, errs)
+	}
+	_ = os.Remove(filepath.Join(dir, "mark"))
+	want(t, 1, "mark", "rotate", "-sign", secret, dir)
+}
+
+// Follow continues at its cursor and ends with status 0 when it is interrupted.
+func TestFollow(t *testing.T) {
+	dir, _ := log(t)
+	cursor := filepath.Join(t.TempDir(), "cursor")
+	follow := func(lines int, args ...string) (out string) {
+		t.Helper()
+		c := exec.Command(os.Args[0], append(append([]string{"follow"}, args...), dir)...)
+		c.Env = append(os.Environ(), "LEDGER_TEST_COMMAND=1")
+		r, err := c.StdoutPipe()
+		if err == nil {
+			err = c.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := bufio.NewReader(r)
+		for range lines {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			out += line
+		}
+		time.Sleep(50 * time.Millisecond) // for the cursor, and for lines too many
+		_ = c.Process.Signal(os.Interrupt)
+		rest, _ := io.ReadAll(in)
+		if err := c.Wait(); err != nil || len(rest) > 0 {
+			t.Errorf("%v, more: %s", err, rest)
+		}
+		return out
+	}
+	if got := follow(3, "-cursor", cursor); !strings.HasPrefix(got, "2 ") {
+		t.Errorf("got %s", got)
+	}
+	follow(0, "-cursor", cursor)
+	if got := follow(1, "-from", "4"); !strings.HasPrefix(got, "4 ") {
+		t.Errorf("got %s", got)
+	}
+	_ = os.WriteFile(cursor, []byte("3:"+ledger.Hash{1}.String()), 0o600)
+	want(t, 1, "does not continue", "follow", "-cursor", cursor, dir)
 }
