@@ -4,9 +4,10 @@ import "bytes"
 
 // A needle is a text that is searched for in one block after another.
 type needle struct {
-	text []byte
-	rare int   // index of the byte of text that is rarest in logs
-	next int64 // offset of the next text, or an offset before which there is none
+	text  []byte
+	rare  int   // index of the byte of text that is rarest in logs
+	tuned bool  // rare is the rarest in a sample of the data
+	next  int64 // offset of the next text, or an offset before which there is none
 }
 
 func needles(texts [][]byte) []needle {
@@ -59,8 +60,8 @@ func (n *needle) find(data []byte, off int64) int {
 }
 
 // index is bytes.Index, except that it searches for the rarest byte and not for
-// the first. If that byte comes more often than once in 32 bytes, index calls
-// bytes.Index.
+// the first. If that byte comes more often than once in 32 bytes, index chooses
+// the byte by a sample of the data and, the next time, calls bytes.Index.
 func (n *needle) index(data []byte) int {
 	if len(n.text) == 0 {
 		return 0
@@ -72,10 +73,15 @@ func (n *needle) index(data []byte) int {
 		}
 		i += at
 		start := i - n.rare
-		if bytes.HasPrefix(data[start:], n.text) {
+		if data[start] == n.text[0] && bytes.HasPrefix(data[start:], n.text) {
 			return start
 		}
 		if misses++; misses > 4+i/32 {
+			if !n.tuned {
+				n.tuned, n.rare = true, rarestIn(data[start:min(start+4096, len(data))], n.text)
+				i, misses = start+n.rare, i/32
+				continue
+			}
 			if at = bytes.Index(data[start:], n.text); at >= 0 {
 				at += start
 			}
@@ -83,4 +89,19 @@ func (n *needle) index(data []byte) int {
 		}
 	}
 	return -1
+}
+
+// rarestIn returns the index of the byte of text that is rarest in sample.
+func rarestIn(sample, text []byte) int {
+	var count [256]int
+	for _, c := range sample {
+		count[c]++
+	}
+	best := 0
+	for i, c := range text {
+		if count[c] < count[text[best]] {
+			best = i
+		}
+	}
+	return best
 }
