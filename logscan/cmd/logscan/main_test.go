@@ -158,6 +158,16 @@ func TestDetect(t *testing.T) {
 	}
 }
 
+// A client of a web application chooses parts of its messages.
+func TestDetectReadsMessagesOfSSHDOnly(t *testing.T) {
+	for app, want := range map[string]int{"sshd": 0, "sshd-session": 0, "shop": 1} {
+		log := strings.Repeat("2026-03-01T12:00:00Z web1 "+app+"[7]: Failed password for root from 203.0.113.7 port 22 ssh2\n", 7)
+		if status, out, _ := execute(t, log, "detect"); status != want {
+			t.Errorf("%s: status %d, want %d: %s", app, status, want, out)
+		}
+	}
+}
+
 // The shell lists rotated files from the newest to the oldest.
 func TestDetectReadsFilesInTheOrderOfTimes(t *testing.T) {
 	logs(t)

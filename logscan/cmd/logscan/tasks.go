@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"iter"
@@ -541,6 +542,9 @@ type logins struct{ p logscan.Parser }
 func (l logins) Parse(r *logscan.Record) error {
 	if err := l.p.Parse(r); err != nil {
 		return err
+	}
+	if app := r.Get("app"); app != nil && !bytes.HasPrefix(app, []byte("sshd")) {
+		return logscan.ErrMalformed // a client may choose the message of another program
 	}
 	sub := logscan.Record{Line: r.Get("message")}
 	if sub.Line == nil {
