@@ -119,7 +119,7 @@ func joinerOf(n int) *logscan.Joiner {
 		j.Start = func(l []byte) bool { return len(l) > 0 && l[0] == 'a' }
 	}
 	if n&2 != 0 {
-		j.More = func(l []byte) bool { return len(l)%3 == 1 }
+		j.More = func(l []byte) bool { return len(l)%2 == 1 }
 	}
 	return j
 }

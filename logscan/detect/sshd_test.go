@@ -103,6 +103,7 @@ func TestClientCannotForgeAnAddress(t *testing.T) {
 		"Connection closed by invalid user x 9.9.9.9 port 22: y 2001:db8:: port 44":                    "malformed",
 		"Failed password for invalid user x from 9.9.9.9 port 22 ssh2: y from 2001:db8:: port 44 ssh2": "malformed",
 		"Failed password for invalid user x from 9.9.9.9 port 22 ssh2: y from UNKNOWN port 65535 ssh2": "malformed",
+		"Failed password for invalid user x from UNKNOWN port 65535 ssh2":                              "malformed",
 		"Connection closed by invalid user x 9.9.9.9 port 22: y UNKNOWN port 65535":                    "malformed",
 		// These could be either.
 		"Failed password for invalid user test from 127.0.0.1 port 58946 ssh2: from 10.10.1.2 port 55555 ssh2":                                                        "malformed",

@@ -293,13 +293,7 @@ func decoders() (all []logscan.Decoder) {
 	for name, magic := range map[string]string{"zstd": "\x28\xb5\x2f\xfd", "xz": "\xfd7zXZ\x00"} {
 		if path, err := exec.LookPath(name); err == nil {
 			all = append(all, logscan.Decoder{Name: name, Magic: magic, New: func(r io.Reader) (io.ReadCloser, error) {
-				cmd := exec.Command(path, "-dcq")
-				cmd.Stdin = r
-				out, err := cmd.StdoutPipe()
-				if err != nil {
-					return nil, err
-				}
-				return &program{out, cmd}, cmd.Start()
+				return startProgram(r, path, "-dcq")
 			}})
 		}
 	}
@@ -307,30 +301,6 @@ func decoders() (all []logscan.Decoder) {
 		return nil, errors.New("the file is binary; pipe journalctl -o export to logscan")
 	}})
 	return append(all, journal.Export(), logscan.JSONArray("Records"))
-}
-
-// A program is the output of a decoder that is a program.
-type program struct {
-	io.ReadCloser
-	cmd *exec.Cmd
-}
-
-// Read returns the error of the program in place of io.EOF.
-func (p *program) Read(b []byte) (int, error) {
-	n, err := p.ReadCloser.Read(b)
-	if err == io.EOF {
-		if e := p.cmd.Wait(); e != nil {
-			err = e
-		}
-	}
-	return n, err
-}
-
-// Close ends the program.
-func (p *program) Close() error {
-	_ = p.cmd.Process.Kill() // an error means that it has ended
-	_ = p.cmd.Wait()         // it was killed
-	return nil
 }
 
 // inputs returns the inputs for the files.

@@ -173,7 +173,7 @@ func TestDetectReadsFilesInTheOrderOfTimes(t *testing.T) {
 	logs(t)
 	line := "Mar  1 12:%02d:00 web1 sshd[1]: Failed password for root from 203.0.113.7 port 22 ssh2\n"
 	for i, name := range []string{"auth.2", "auth.1", "auth.0"} {
-		write(t, name, fmt.Sprintf(line+line, 2*i, 2*i+1))
+		write(t, name, strings.ReplaceAll(fmt.Sprintf(line+line+line, 3*i, 3*i+1, 3*i+2), "12:06", "12:59"))
 	}
 	status, out, _ := execute(t, "", "detect", "auth.0", "auth.1", "auth.2")
 	if status != 0 || !strings.HasPrefix(out, "203.0.113.7  6 events from ") || !strings.Contains(out, "12:00:00Z to ") {
