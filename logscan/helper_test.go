@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/leanovate/gopter"
@@ -200,4 +201,44 @@ func scanLines(s logscan.Scanner, in logscan.Inputs) (got []line, errs []error) 
 		got = append(got, line{string(rec.Line), rec.Offset, rec.Next, rec.Dropped, rec.Partial})
 	}
 	return got, errs
+}
+
+// fieldsOf parses a line and returns its time and its fields as text.
+func fieldsOf(p logscan.Parser, line string) string {
+	r := &logscan.Record{Line: []byte(line)}
+	if err := p.Parse(r); err != nil {
+		return "error"
+	}
+	var b strings.Builder
+	if !r.Time().IsZero() {
+		b.WriteString(r.Time().UTC().Format(time.RFC3339Nano))
+	}
+	for k, v := range r.Fields() {
+		fmt.Fprintf(&b, " %s=%q", k, v)
+	}
+	return b.String()
+}
+
+// joinedBy returns the records of a text, by Records and by Map in small parts.
+func joinedBy(t *testing.T, j *logscan.Joiner, text string) (got []string) {
+	t.Helper()
+	for rec, err := range (logscan.Scanner{Join: j}).Records(t.Context(), logscan.Readers("", strings.NewReader(text))) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, string(rec.Line))
+	}
+	for _, chunk := range []int{1, 7, 64} {
+		var parts []string
+		for line, err := range logscan.Map(t.Context(), logscan.Scanner{Join: j, Chunk: chunk, Workers: 3}, memInputs(text), func(r *logscan.Record) (string, bool) { return string(r.Line), true }) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts = append(parts, line)
+		}
+		if fmt.Sprintf("%q", parts) != fmt.Sprintf("%q", got) {
+			t.Errorf("chunks of %d:\n got %q\nwant %q", chunk, parts, got)
+		}
+	}
+	return got
 }

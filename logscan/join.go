@@ -43,13 +43,14 @@ type joiner struct {
 	lines int    // lines in held; 0 if there is none
 }
 
-// joined is records for a scan with a Joiner. With More, a part ends with the
-// first line that begins behind it and has no more, and the next part begins
-// behind that line.
+// joined is records for a scan with a Joiner. With More, a part delivers the
+// records that begin up to the first line that begins behind the part and has
+// no more. The next part begins behind that line.
 func (c *scan) joined(ctx context.Context, p part) bool {
 	j, more := &c.joiner, false
 	j.lines = 0
 	ended := c.Join.More == nil
+	before := p.inside && !ended // the line of the part before is not yet found
 	for (c.lines.off < p.end || j.lines > 0 || !ended) && c.lines.next(&c.rec) {
 		if !c.alive(ctx) {
 			return false
@@ -57,15 +58,15 @@ func (c *scan) joined(ctx context.Context, p part) bool {
 		starts := !more && c.Join.starts(c.rec.Line)
 		more = c.Join.More != nil && c.Join.More(c.rec.Line)
 		switch {
-		case p.inside && c.Join.More != nil:
+		case before:
 			if c.rec.Offset >= p.end { // the part before goes on to here
 				return true
 			}
-			p.inside = more
-			more = false
+			before = more
 			continue
-		case p.inside && !starts:
-			continue // of a record that began before the part
+		case p.inside && !starts: // of a record that began before the part
+			ended = ended || c.rec.Offset >= p.end && !more
+			continue
 		case starts && !c.release():
 			return false
 		case starts && c.rec.Offset >= p.end && ended:

@@ -5,38 +5,16 @@ import "bytes"
 // A needle is a text that is searched for in one block after another.
 type needle struct {
 	text []byte
-	rare int   // index of the byte of text that is rarest in logs
+	rare int   // index of the byte of text to search for, or -1
 	next int64 // offset of the next text, or an offset before which there is none
 }
 
 func needles(texts [][]byte) []needle {
 	ns := make([]needle, len(texts))
 	for i, text := range texts {
-		ns[i] = needle{text: text, rare: rarest(text)}
+		ns[i] = needle{text: text, rare: -1}
 	}
 	return ns
-}
-
-// rarest returns the index of the byte to search for first. It is a guess that
-// matters only for speed: logs have few capitals and many small letters, spaces
-// and digits.
-func rarest(text []byte) int {
-	best, least := 0, 4
-	for i, c := range text {
-		often := 1
-		switch {
-		case c >= 'A' && c <= 'Z', c >= 0x80:
-			often = 0
-		case c == ' ', digit(c), bytes.IndexByte([]byte("etaoinsrhld"), c) >= 0:
-			often = 3
-		case c >= 'a' && c <= 'z':
-			often = 2
-		}
-		if often <= least {
-			best, least = i, often
-		}
-	}
-	return best
 }
 
 // find returns the index of the text in data, or len(data). data begins at the
@@ -58,12 +36,16 @@ func (n *needle) find(data []byte, off int64) int {
 	return int(from) + at
 }
 
-// index is bytes.Index, except that it searches for the rarest byte and not for
-// the first. If that byte comes more often than once in 32 bytes, index calls
-// bytes.Index.
+// index is bytes.Index, except that it searches for the byte that is rarest in a
+// sample of the data, and not for the first byte. If that byte comes more often
+// than once in 32 bytes, index takes another sample, and then calls bytes.Index.
 func (n *needle) index(data []byte) int {
 	if len(n.text) == 0 {
 		return 0
+	}
+	again := true
+	if n.rare < 0 {
+		n.rare, again = rarestIn(data, n.text), false
 	}
 	for i, misses := n.rare, 0; i < len(data); i++ {
 		at := bytes.IndexByte(data[i:], n.text[n.rare])
@@ -72,10 +54,15 @@ func (n *needle) index(data []byte) int {
 		}
 		i += at
 		start := i - n.rare
-		if bytes.HasPrefix(data[start:], n.text) {
+		if data[start] == n.text[0] && bytes.HasPrefix(data[start:], n.text) {
 			return start
 		}
 		if misses++; misses > 4+i/32 {
+			if again {
+				again, n.rare = false, rarestIn(data[start:], n.text)
+				i, misses = start+n.rare, i/32
+				continue
+			}
 			if at = bytes.Index(data[start:], n.text); at >= 0 {
 				at += start
 			}
@@ -83,4 +70,20 @@ func (n *needle) index(data []byte) int {
 		}
 	}
 	return -1
+}
+
+// rarestIn returns the index of the byte of text that is rarest at the beginning
+// of data.
+func rarestIn(data, text []byte) int {
+	var count [256]int
+	for _, c := range data[:min(len(data), 4096)] {
+		count[c]++
+	}
+	best := 0
+	for i, c := range text {
+		if count[c] < count[text[best]] {
+			best = i
+		}
+	}
+	return best
 }

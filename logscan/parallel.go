@@ -390,10 +390,10 @@ func (w *worker[T]) send(r result[T]) bool {
 
 func (w *worker[T]) ship() bool {
 	results := w.done
-	w.done = nil
 	if len(results) == 0 {
 		return true
 	}
+	w.done = make([]result[T], 0, len(results)) // as many are likely
 	select {
 	case w.out <- results:
 		return true

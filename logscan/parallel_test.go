@@ -100,16 +100,59 @@ func parallelCase(reduce func(logscan.Scanner, logscan.Inputs) ([]line, error), 
 // Oracle: Scanner.Records.
 func parallelIsSequential(reduce func(logscan.Scanner, logscan.Inputs) ([]line, error)) gopter.Prop {
 	return prop.ForAll(
-		func(a, b string, workers, chunk, limit int, join, require bool) string {
-			s := logscan.Scanner{Workers: workers, Chunk: chunk, MaxLine: limit}
-			if join {
-				s.Join = &logscan.Joiner{Start: func(l []byte) bool { return len(l) > 0 && l[0] == 'a' }, MaxLines: 3}
-			}
+		func(a, b string, workers, chunk, limit, join int, require bool) string {
+			s := logscan.Scanner{Workers: workers, Chunk: chunk, MaxLine: limit, Join: joinerOf(join)}
 			if require {
 				s.Require = []string{"a", "b0"}
 			}
 			return parallelCase(reduce, s, a, b)
-		}, text(), text(), gen.IntRange(1, 4), gen.IntRange(1, 60), gen.IntRange(1, 250), gen.Bool(), gen.Bool())
+		}, text(), text(), gen.IntRange(1, 4), gen.IntRange(1, 60), gen.IntRange(1, 250), gen.IntRange(0, 7), gen.Bool())
+}
+
+// joinerOf returns one of eight Joiners, or nil.
+func joinerOf(n int) *logscan.Joiner {
+	if n == 0 {
+		return nil
+	}
+	j := &logscan.Joiner{MaxLines: n%3 - 1}
+	if n&1 != 0 {
+		j.Start = func(l []byte) bool { return len(l) > 0 && l[0] == 'a' }
+	}
+	if n&2 != 0 {
+		j.More = func(l []byte) bool { return len(l)%2 == 1 }
+	}
+	return j
+}
+
+// Oracle: a scan of the whole input.
+func partsAreTheWhole(scan func(logscan.Scanner, logscan.Inputs) ([]line, []error)) gopter.Prop {
+	return prop.ForAll(
+		func(text string, limit, size, join int, packed bool) string {
+			stream := []byte(text)
+			if packed {
+				stream = gz(stream)
+			}
+			s := logscan.Scanner{MaxLine: limit, Join: joinerOf(join)}
+			open := func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(stream)), nil }
+			want, _ := scanLines(s, one(logscan.Input{Open: open}))
+			var got []line
+			for at := 0; at < len(text); at += size {
+				part, errs := scan(s, one(logscan.Input{Open: open, Offset: int64(at), Within: true, End: int64(at + size)}))
+				if errs != nil {
+					return fmt.Sprint(errs)
+				}
+				got = append(got, part...)
+			}
+			return cmp.Diff(want, got)
+		}, text(), gen.IntRange(1, 250), gen.IntRange(1, 60), gen.IntRange(0, 7), gen.Bool())
+}
+
+func TestPartsAreTheWhole(t *testing.T) {
+	checkProperty(t, 200, partsAreTheWhole(scanLines))
+	checkBites(t, partsAreTheWhole(func(s logscan.Scanner, in logscan.Inputs) ([]line, []error) {
+		lines, errs := scanLines(s, in)
+		return lines[min(len(lines), 1):], errs
+	}))
 }
 
 func TestParallelIsSequential(t *testing.T) {

@@ -14,8 +14,8 @@ type syslogParser struct{ t TimeParser }
 
 // Syslog returns a parser for syslog lines of RFC 5424 and RFC 3164. The latter
 // may be as syslogd writes them to files: with or without <PRI>, and with a
-// time of RFC 3339. t reads the times; its zero value means UTC and the year
-// nearest to now.
+// time of RFC 3339. t reads the times; its zero value means UTC and the latest
+// year that Input.ModTime allows.
 //
 // The fields are host, app, pid and message and, if the line has them, pri,
 // msgid and data (the structured data, verbatim). [Record.Time] returns the

@@ -94,7 +94,7 @@ func (p *TimeParser) parse(b []byte, modTime time.Time) (t time.Time, skipped bo
 		rest, ok = d.iso(b)
 	case len(b) > 3 && b[2] == '/':
 		rest, ok = d.clf(b)
-	case len(b) == 14:
+	case len(b) == 14 && b[10] != '.': // 1772366400.123 is an epoch
 		rest, ok = d.compact(b)
 	default:
 		t, err = epoch(b)

@@ -254,3 +254,18 @@ func TestAllYears(t *testing.T) {
 	checkProperty(t, 200, lastYear(parsed))
 	checkBites(t, lastYear(shifted(366*24*time.Hour)))
 }
+
+// Seconds with three digits of a fraction have as many bytes as a date in
+// digits.
+func TestFractionsOfAnEpoch(t *testing.T) {
+	var p logscan.TimeParser
+	for in, want := range map[string]string{
+		"1772366400.1": "2026-03-01T12:00:00.1Z", "1772366400.123": "2026-03-01T12:00:00.123Z", "1772366400.123456789": "2026-03-01T12:00:00.123456789Z",
+		"177236640012.5": "", "20260301120000": "2026-03-01T12:00:00Z",
+	} {
+		got, err := p.Parse([]byte(in))
+		if (err != nil) != (want == "") || err == nil && !got.Equal(utc(want)) {
+			t.Errorf("%s: got %v, %v, want %s", in, got, err, want)
+		}
+	}
+}

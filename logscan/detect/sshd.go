@@ -29,6 +29,10 @@ type sshAuth struct{}
 //   - connected: a new connection, at LogLevel VERBOSE
 //   - pam: a PAM module reports failures, which sshd reports as well
 //
+// SSHAuth does not see which program has written the message. If clients choose
+// messages of other programs in the log, compare the field app with sshd,
+// sshd-session and sshd-auth.
+//
 // To count each attempt once, count failed. A server that accepts only keys
 // reports attempts as invalid and dropped. "PAM 2 more authentication failures"
 // has the weight 2.
@@ -86,6 +90,8 @@ var forms = func() (index [256][]form) {
 		{"banner exchange: Connection from ", dropped, readAddress},
 		{"ssh_dispatch_run_fatal: Connection from ", dropped, readEnded},
 		{"Connection from ", connected, readAddress},
+		{"drop connection #", refused, readDrop},
+		{"Protocol major versions differ for ", dropped, readAddress},
 		{"PAM ", byPAM, readPamMore},
 		{"pam_", byPAM, readModule},
 	} {
@@ -199,7 +205,7 @@ func readPam(b []byte) (m message, ok bool) {
 	if !ok {
 		return m, false
 	}
-	b, unknown := cutInvalid(b)
+	b, unknown := cutInvalid(bytes.TrimPrefix(b, []byte("service for "))) // of PAM_MAXTRIES
 	return split(b, from, unknown, func(rest []byte) bool {
 		via, ok := bytes.CutPrefix(rest, []byte(" via "))
 		return endsWithPort(rest) || ok && isAddr(via)
@@ -239,17 +245,20 @@ func readEnded(b []byte) (m message, ok bool) {
 	return readAddress(b)
 }
 
-// readAddress reads ADDR[ port N], and ignores the rest.
+// readAddress reads ADDR[ port N], and ignores the rest. Without a port, a word
+// such as "peer" is no address.
 func readAddress(b []byte) (m message, ok bool) {
-	n := 0
-	for n < len(b) && addrByte(b[n]) {
-		n++
-	}
-	for n > 0 && b[n-1] == ':' && (n == len(b) || b[n] == ' ') {
-		n-- // a text follows
-	}
+	n := addrLen(b)
 	m.addr = b[:n]
-	return m, isAddr(m.addr)
+	_, ok = port(b[n:])
+	return m, isAddr(m.addr) && (ok || bytes.ContainsAny(m.addr, ".:"))
+}
+
+// readDrop reads N from [ADDR]:PORT on [ADDR]:PORT REASON.
+func readDrop(b []byte) (m message, ok bool) {
+	_, b, ok = bytes.Cut(b, []byte(" from ["))
+	m.addr, _, _ = bytes.Cut(b, []byte("]:"))
+	return m, ok && isAddr(m.addr)
 }
 
 // readBanner reads 'TEXT' from ADDR[ port N]. The client chooses the text.
@@ -317,18 +326,12 @@ func split(b, sep []byte, unknown bool, tail func(rest []byte) bool) (m message,
 	found := 0
 	for at := bytes.Index(b, sep); at >= 0; {
 		after := at + len(sep)
-		n := after
-		for n < len(b) && addrByte(b[n]) {
-			n++
-		}
-		for n > after && b[n-1] == ':' { // of a text that follows
-			n--
-		}
-		if isAddr(b[after:n]) && tail(b[n:]) {
+		n := after + addrLen(b[after:])
+		if n > after && tail(b[n:]) {
 			found++
 			m.user, m.addr, m.named = b[:at], b[after:n], true
 			if !unknown && bytes.IndexByte(m.user, ' ') < 0 {
-				return m, true
+				return m, isAddr(m.addr)
 			}
 		}
 		next := bytes.Index(b[at+1:], sep)
@@ -336,7 +339,20 @@ func split(b, sep []byte, unknown bool, tail func(rest []byte) bool) (m message,
 			break
 		}
 	}
-	return m, found == 1
+	return m, found == 1 && isAddr(m.addr)
+}
+
+// addrLen returns the length of the address at the beginning of b. A colon at
+// its end, without another, belongs to a text that follows.
+func addrLen(b []byte) int {
+	n := 0
+	for n < len(b) && addrByte(b[n]) {
+		n++
+	}
+	if colons := n - len(bytes.TrimRight(b[:n], ":")); colons%2 == 1 {
+		n--
+	}
+	return n
 }
 
 // endsWithPort reports whether b is nothing, or a port and perhaps the address

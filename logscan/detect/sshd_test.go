@@ -64,7 +64,16 @@ func TestMessagesOfSSHD(t *testing.T) {
 		"PAM 2 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.1  user=root":                 "pam|root|192.0.2.1|2",
 		"PAM 1 more authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.1":                             "pam||192.0.2.1|1",
 		"pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.1  user=root":        "pam|root|192.0.2.1|1",
-		"Failed password for root from 1.2.3.4 port 22 ssh2 and more":                                                         "malformed", "Failed password for root from 1.2.3.4 port 123456 ssh2": "malformed",
+		"Failed password for root from 2001:db8:: port 22 ssh2":                                                               "failed|root|2001:db8::|1",
+		"Received disconnect from 2001:db8::: 11: Bye Bye":                                                                    "dropped||2001:db8::|1",
+		"Connection closed by 2001:db8:: port 44 [preauth]":                                                                   "dropped||2001:db8::|1",
+		"Connection closed by localhost port 44 [preauth]":                                                                    "dropped||localhost|1",
+		"drop connection #10 from [203.0.113.7]:57410 on [192.0.2.1]:22 past MaxStartups":                                     "refused||203.0.113.7|1",
+		"drop connection #0 from [2001:db8::7]:5 on [2001:db8::1]:22 penalty: failed authentication":                          "refused||2001:db8::7|1",
+		"Protocol major versions differ for 203.0.113.7 port 5: SSH-2.0-OpenSSH_9.2 vs. SSH-1.5-x":                            "dropped||203.0.113.7|1",
+		"error: PAM: Have exhausted maximum number of retries for service for illegal user service for b from 203.0.113.7":    "failed|service for b|203.0.113.7|1",
+		"Connection reset by peer": "malformed", "Connection closed by remote host": "malformed", "drop connection #1 from 1.2.3.4": "malformed",
+		"Failed password for root from 1.2.3.4 port 22 ssh2 and more": "malformed", "Failed password for root from 1.2.3.4 port 123456 ssh2": "malformed",
 		"Failed password root": "malformed", "Connection closed": "malformed", "": "malformed", "Failed ": "malformed", "error: ": "malformed",
 		"Failed password for root from UNKNOWN port 65535 ssh2": "malformed", "Disconnecting: Too many authentication failures for git": "malformed",
 		"PAM x more authentication failure; rhost=1": "malformed", "PAM 2 more authentication failures; rhost= ": "malformed", "pam_unix(su:auth): authentication failure; rhost=1.1.1.1": "malformed",
@@ -90,6 +99,12 @@ func TestClientCannotForgeAnAddress(t *testing.T) {
 		"Invalid user a from 9.9.9.9 port 22 from 127.0.0.1 port 5":                                                                "invalid|a from 9.9.9.9 port 22|127.0.0.1|1",
 		"Connection closed by invalid user test 9.9.9.9 port 12345 127.0.0.1 port 46039 [preauth]":                                 "dropped|test 9.9.9.9 port 12345|127.0.0.1|1",
 		"Connection closed by authenticating user test 9.9.9.9 127.0.0.1 port 46039 [preauth]":                                     "dropped|test 9.9.9.9|127.0.0.1|1",
+		// The end of the address, and no address at all.
+		"Connection closed by invalid user x 9.9.9.9 port 22: y 2001:db8:: port 44":                    "malformed",
+		"Failed password for invalid user x from 9.9.9.9 port 22 ssh2: y from 2001:db8:: port 44 ssh2": "malformed",
+		"Failed password for invalid user x from 9.9.9.9 port 22 ssh2: y from UNKNOWN port 65535 ssh2": "malformed",
+		"Failed password for invalid user x from UNKNOWN port 65535 ssh2":                              "malformed",
+		"Connection closed by invalid user x 9.9.9.9 port 22: y UNKNOWN port 65535":                    "malformed",
 		// These could be either.
 		"Failed password for invalid user test from 127.0.0.1 port 58946 ssh2: from 10.10.1.2 port 55555 ssh2":                                                        "malformed",
 		"Failed publickey for invalid user bob from 127.0.0.1 port 1 ssh2: " + fmt.Sprintf(cert, "x from 9.9.9.9 port 22 ssh2: RSA SHA256:CCCCCCCC ID y"):             "malformed",
@@ -157,15 +172,19 @@ func FuzzSSHAuth(f *testing.F) {
 	f.Add("x from 1.1.1.1 port 1 ssh2: ED25519-CERT SHA256:CCCCCCCC ID z", "z from 2.2.2.2 port 2 ssh2: RSA SHA256:DDDDDDDD ID q")
 	f.Add("root 1.1.1.1 port 3: q", "invalid user a 1.1.1.1 port 5: w")
 	f.Add("invalid user a from 1.1.1.1", " via 1.1.1.1")
+	f.Add("x from 1.1.1.1 port 1 ssh2: y", "z")
 	f.Fuzz(func(t *testing.T, user, id string) {
 		for _, format := range formats {
 			line := fmt.Sprintf(format, user, id)
 			if !strings.Contains(format, "%[") {
 				line = fmt.Sprintf(format, user)
 			}
-			r := &logscan.Record{Line: []byte(line)}
-			if err := detect.SSHAuth().Parse(r); err == nil && string(r.Get("addr")) != "127.0.0.1" {
-				t.Errorf("%q names %q", line, r.Get("addr"))
+			for _, addr := range []string{"127.0.0.1", "2001:db8::", "::", "host-1.example", "fe80::1%eth0", "UNKNOWN"} {
+				line := strings.ReplaceAll(line, "127.0.0.1", addr)
+				r := &logscan.Record{Line: []byte(line)}
+				if err := detect.SSHAuth().Parse(r); err == nil && string(r.Get("addr")) != addr {
+					t.Errorf("%q names %q", line, r.Get("addr"))
+				}
 			}
 		}
 	})

@@ -45,9 +45,9 @@ const (
 // seed, so that an attacker cannot choose keys that collide. A map beside the
 // entries would hold each key twice, and an eviction would hash the key again.
 //
-// The table remembers the times of forgotten events: lost is the time of the
-// latest event of any evicted key, and blind is the same for the events of an
-// entry. An alert is not Exact if its window begins before that time.
+// The table remembers the times of forgotten events. lost is the time of the
+// latest event of any evicted or screened key. blind is the same for the events
+// of an entry. An alert is not Exact if its window begins before that time.
 type table[K comparable] struct {
 	Config
 	seed    maphash.Seed
@@ -58,7 +58,7 @@ type table[K comparable] struct {
 	keys    int
 	held    int   // events of all keys
 	most    int   // bound of the events of a key
-	lost    int64 // time of the latest event of an evicted key
+	lost    int64 // time of the latest event of an evicted or screened key
 	screen  *screen
 	stats   Stats
 }
@@ -120,12 +120,13 @@ func (t *table[K]) get(key K, ns int64) *entry[K] {
 		if t.crowded(ns) {
 			if !t.occurs(full, ns) {
 				t.stats.Screened++
+				t.lost = max(t.lost, ns)
 				return nil
 			}
-			blind = max(blind, ns) // the screened events
+			t.lost = max(t.lost, ns) // the screened events
 		}
 		t.evict()
-		blind = max(blind, t.lost)
+		blind = t.lost
 	}
 	if t.keys == len(t.buckets) {
 		t.grow()

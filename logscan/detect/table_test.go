@@ -203,3 +203,51 @@ func TestNothingIsEvictedForNothing(t *testing.T) {
 		t.Errorf("got %+v, %+v, %+v, want nothing evicted", w, d, s)
 	}
 }
+
+// falseAlert runs a flood of keys, with clocks that jump, through a Window. It
+// returns the first alert that a list of all events contradicts.
+func falseAlert(seed uint64, n int) string {
+	r := rand.New(rand.NewPCG(seed, 3))
+	c := detect.Config{Limit: 1 + r.IntN(6), Per: time.Duration(10+r.IntN(50)) * time.Second, MaxKeys: 1 + r.IntN(20), Cooldown: -1}
+	w := detect.NewWindow[int](c)
+	all, kept := map[int][]time.Time{}, map[int][]time.Time{}
+	for now := time.Unix(1700000000, 0); len(all[0]) < 150; now = now.Add(time.Duration(r.IntN(2000)) * time.Millisecond) {
+		at, key := now, r.IntN(3)
+		switch r.IntN(20) {
+		case 0:
+			at = now.Add(time.Duration(r.IntN(1000)) * time.Hour)
+		case 1:
+			at = now.Add(-time.Duration(r.IntN(100)) * time.Second)
+		}
+		if r.IntN(3) > 0 {
+			key = 100 + r.IntN(5000)
+		}
+		late := w.Stats().Late
+		a, ok := w.Observe(at, key, n)
+		all[key] = append(all[key], at)
+		if w.Stats().Late == late {
+			kept[key] = append(kept[key], at)
+		}
+		if !ok {
+			continue
+		}
+		count := func(events []time.Time) (n int) {
+			for _, e := range events {
+				if e.After(a.Last.Add(-c.Per)) && !e.After(a.Last) {
+					n++
+				}
+			}
+			return n
+		}
+		if a.Count <= c.Limit || a.Last.Sub(a.First) >= c.Per || a.Count > count(all[key]) || a.Exact && a.Count < count(kept[key]) {
+			return fmt.Sprintf("%+v, but %d events, %d in time", a, count(all[key]), count(kept[key]))
+		}
+	}
+	return ""
+}
+
+// Oracle: the list of all events. A Window that counts twice does not pass.
+func TestNoFloodMakesAFalseAlert(t *testing.T) {
+	checkProperty(t, 300, func(seed uint64) string { return falseAlert(seed, 1) })
+	checkBites(t, 300, func(seed uint64) string { return falseAlert(seed, 2) })
+}

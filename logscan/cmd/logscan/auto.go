@@ -44,12 +44,13 @@ func newAuto(format string, zone *time.Location) (*auto, error) {
 	return a, nil
 }
 
-// use makes the parsers for a command that uses some fields. Without fields,
+// use makes the parsers for a command that uses some fields. If fields is nil,
 // all are kept.
 func (a *auto) use(fields []string) {
-	fields = slices.DeleteFunc(fields, func(f string) bool { return f == "" || slices.Contains(derived, f) })
-	keys := fields
-	if len(keys) > 0 {
+	a.parsers = nil
+	var keys []string
+	if fields != nil {
+		fields = slices.DeleteFunc(slices.Clone(fields), func(f string) bool { return f == "" || slices.Contains(derived, f) })
 		keys = append(slices.Clone(fields), stamps...)
 	}
 	for _, name := range a.names {

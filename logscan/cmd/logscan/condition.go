@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redoubt-go/redoubt/logscan"
@@ -18,7 +19,15 @@ type condition struct {
 	re    *regexp.Regexp
 	num   float64
 	unit  bool // num is a duration in ns
+	known *atomic.Int32
 }
+
+// The states of condition.known.
+const (
+	untried = iota
+	absent  // no record so far has the field
+	present
+)
 
 // operators are the operators, the longer before the shorter.
 var operators = []string{"!=", "<=", ">=", "!~", "=", "<", ">", "~"}
@@ -26,14 +35,21 @@ var operators = []string{"!=", "<=", ">=", "!~", "=", "<", ">", "~"}
 // parseCondition parses a condition.
 func parseCondition(text string) (c condition, err error) {
 	i := strings.IndexAny(text, "=<>~!")
-	if i <= 0 || strings.ContainsAny(text[:i], " \"'") {
+	if i <= 0 {
+		return condition{value: text}, nil
+	}
+	field := strings.TrimRight(text[:i], " ")
+	if field == "" || strings.ContainsAny(field, " \"'") {
 		return condition{value: text}, nil
 	}
 	for _, op := range operators {
 		if !strings.HasPrefix(text[i:], op) {
 			continue
 		}
-		c = condition{field: text[:i], op: op, value: text[i+len(op):]}
+		c = condition{field: field, op: op, value: text[i+len(op):], known: new(atomic.Int32)}
+		if len(field) < i { // status >= 500
+			c.value = strings.TrimLeft(c.value, " ")
+		}
 		switch op {
 		case "~", "!~":
 			if c.re, err = regexp.Compile(c.value); err != nil {
@@ -58,6 +74,12 @@ func (c *condition) holds(r *logscan.Record) bool {
 		return bytes.Contains(r.Line, []byte(c.value))
 	}
 	v := value(r, c.field)
+	switch known := c.known.Load(); {
+	case v != nil && known != present:
+		c.known.Store(present)
+	case known == untried:
+		c.known.CompareAndSwap(untried, absent)
+	}
 	switch c.op {
 	case "=":
 		return v != nil && string(v) == c.value

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -12,7 +13,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,10 +31,7 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(status)
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // A command is a row of the table of commands.
@@ -62,7 +59,8 @@ type call struct {
 	in          io.Reader
 	out         *bufio.Writer
 	err         io.Writer
-	terminal    bool // of err
+	progressive bool // err is a terminal that shows progress
+	interactive bool // out is a terminal
 	failed      bool // an error was printed
 	counters    logscan.Counters
 	auto        *auto
@@ -74,6 +72,7 @@ type call struct {
 	n           int
 	json        bool
 	follow      bool
+	ordered     bool // records are read in the order of their times
 	format      string
 	limit       int
 	per         time.Duration
@@ -82,15 +81,20 @@ type call struct {
 
 // run is main without the process. It returns the exit status.
 func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer) int {
-	c := &call{ctx: ctx, in: in, out: bufio.NewWriter(out), err: stderr, terminal: isTerminal(stderr), zone: time.UTC}
+	c := &call{ctx: ctx, in: in, out: bufio.NewWriterSize(out, 64<<10), err: stderr, zone: time.UTC}
+	c.interactive = isTerminal(out)
+	c.progressive = isTerminal(stderr) && os.Getenv("TERM") != "dumb"
 	if len(args) == 0 {
 		help(stderr)
 		return failed
 	}
 	name, args := args[0], args[1:]
-	if slices.Contains([]string{"help", "-h", "-help", "--help"}, name) {
-		help(out)
-		return found
+	if isHelp(name) || name == "help" {
+		if len(args) == 0 {
+			help(out)
+			return found
+		}
+		name, args = args[0], []string{"-h"}
 	}
 	i := slices.IndexFunc(commands(), func(cmd command) bool { return cmd.name == name })
 	if i < 0 {
@@ -122,9 +126,23 @@ func help(w io.Writer) {
 	fmt.Fprintln(w, "logscan COMMAND -h lists the flags of a command.")
 }
 
-// complain prints an error.
+func isHelp(arg string) bool { return slices.Contains([]string{"-h", "-help", "--help"}, arg) }
+
+// complain prints an error. The error of a file that cannot be opened has the
+// form of grep.
 func (c *call) complain(err error) {
-	fmt.Fprintf(c.err, "logscan: %s\n", strings.TrimPrefix(err.Error(), "logscan: "))
+	text := strings.TrimPrefix(err.Error(), "logscan: ")
+	var in *logscan.InputError
+	if errors.As(err, &in) {
+		text = strings.TrimPrefix(in.Err.Error(), "logscan: ")
+		if path, ok := in.Err.(*fs.PathError); ok {
+			text = path.Err.Error()
+		}
+		if text = quote.Name(in.Name) + ": " + text; in.Offset > 0 {
+			text += fmt.Sprintf(", at byte %d", in.Offset)
+		}
+	}
+	fmt.Fprintf(c.err, "logscan: %s\n", text)
 	c.failed = true
 }
 
@@ -143,8 +161,11 @@ func (f conditionFlag) Set(text string) error {
 func (c *call) do(cmd command, args []string) (int, error) {
 	flags := flag.NewFlagSet(cmd.name, flag.ContinueOnError)
 	flags.SetOutput(c.err)
+	if slices.ContainsFunc(args, isHelp) {
+		flags.SetOutput(c.out)
+	}
 	flags.Usage = func() {
-		fmt.Fprintf(c.err, "usage: logscan %s [FLAGS] %s\n%s\n", cmd.name, cmd.args, cmd.summary)
+		fmt.Fprintf(flags.Output(), "usage: logscan %s [FLAGS] %s\n%s\n", cmd.name, cmd.args, cmd.summary)
 		flags.PrintDefaults()
 	}
 	var since, until, zone, percentiles string
@@ -191,7 +212,20 @@ func (c *call) do(cmd command, args []string) (int, error) {
 	if c.auto, err = newAuto(c.format, c.zone); err != nil {
 		return failed, err
 	}
-	return cmd.work(c, files)
+	status, err := cmd.work(c, files)
+	if status == nothing && err == nil && !c.failed {
+		for _, cond := range c.conditions {
+			if cond.op != "" && cond.known.Load() == absent {
+				c.noField(cond.field)
+			}
+		}
+	}
+	return status, err
+}
+
+// noField reports that no record has a field, which is often a mistake.
+func (c *call) noField(field string) {
+	fmt.Fprintf(c.err, "logscan: no record has the field %s; logscan fields lists the fields\n", quote.Text(field))
 }
 
 // parse parses flags before, between and after the other arguments. The
@@ -259,60 +293,31 @@ func decoders() (all []logscan.Decoder) {
 	for name, magic := range map[string]string{"zstd": "\x28\xb5\x2f\xfd", "xz": "\xfd7zXZ\x00"} {
 		if path, err := exec.LookPath(name); err == nil {
 			all = append(all, logscan.Decoder{Name: name, Magic: magic, New: func(r io.Reader) (io.ReadCloser, error) {
-				cmd := exec.Command(path, "-dcq")
-				cmd.Stdin = r
-				out, err := cmd.StdoutPipe()
-				if err != nil {
-					return nil, err
-				}
-				return &program{out, cmd}, cmd.Start()
+				return startProgram(r, path, "-dcq")
 			}})
 		}
 	}
+	all = append(all, logscan.Decoder{Name: "journal", Magic: "LPKSHHRH", New: func(io.Reader) (io.ReadCloser, error) {
+		return nil, errors.New("the file is binary; pipe journalctl -o export to logscan")
+	}})
 	return append(all, journal.Export(), logscan.JSONArray("Records"))
-}
-
-// A program is the output of a decoder that is a program.
-type program struct {
-	io.ReadCloser
-	cmd *exec.Cmd
-}
-
-// Read returns the error of the program in place of io.EOF.
-func (p *program) Read(b []byte) (int, error) {
-	n, err := p.ReadCloser.Read(b)
-	if err == io.EOF {
-		if e := p.cmd.Wait(); e != nil {
-			err = e
-		}
-	}
-	return n, err
-}
-
-// Close ends the program.
-func (p *program) Close() error {
-	_ = p.cmd.Process.Kill() // an error means that it has ended
-	_ = p.cmd.Wait()         // it was killed
-	return nil
 }
 
 // inputs returns the inputs for the files.
 func (c *call) inputs(files []string) logscan.Inputs {
 	if len(files) == 0 {
-		return logscan.Readers("-", c.in)
+		files = []string{"-"}
 	}
 	return func(yield func(logscan.Input, error) bool) {
 		for _, file := range files {
-			info, err := os.Stat(file)
 			in := logscan.Files(file)
-			switch {
-			case err != nil:
-				if !yield(logscan.Input{Name: file}, err) {
-					return
-				}
-				continue
-			case info.IsDir():
+			if info, err := os.Stat(file); err == nil && info.IsDir() {
 				in = within(file)
+			} else if file == "-" {
+				if isTerminal(c.in) {
+					fmt.Fprintln(c.err, "logscan: reading standard input")
+				}
+				in = logscan.Readers(file, c.in)
 			}
 			for input, err := range in {
 				if !yield(input, err) {
@@ -328,6 +333,9 @@ func within(dir string) logscan.Inputs {
 	return func(yield func(logscan.Input, error) bool) {
 		for input, err := range logscan.Walk(os.DirFS(dir), nil) {
 			input.Name = filepath.Join(dir, filepath.FromSlash(input.Name))
+			if e, ok := err.(*logscan.InputError); ok {
+				e.Name = input.Name
+			}
 			if !yield(input, err) {
 				return
 			}
@@ -351,7 +359,7 @@ func (c *call) wanted(r *logscan.Record) bool {
 // progress shows how much was read, if the scan takes long and standard error
 // is a terminal.
 func (c *call) progress() (stop func()) {
-	if !c.terminal {
+	if !c.progressive {
 		return func() {}
 	}
 	done := make(chan struct{})
@@ -392,10 +400,10 @@ func bytesText(n uint64) string {
 	return fmt.Sprintf("%d TiB", n)
 }
 
-// isTerminal reports whether w is a terminal, where progress makes sense.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok || os.Getenv("TERM") == "dumb" || os.Getenv("NO_COLOR") != "" {
+// isTerminal reports whether file is a terminal.
+func isTerminal(file any) bool {
+	f, ok := file.(*os.File)
+	if !ok {
 		return false
 	}
 	info, err := f.Stat()
@@ -409,17 +417,16 @@ func (c *call) object(pairs ...any) error {
 		if i > 0 {
 			c.out.WriteByte(',')
 		}
-		key, err := json.Marshal(pairs[i])
-		if err != nil {
-			return err
+		for j, sep := range [...]string{":", ""} {
+			var b bytes.Buffer
+			e := json.NewEncoder(&b)
+			e.SetEscapeHTML(false)
+			if err := e.Encode(pairs[i+j]); err != nil {
+				return err
+			}
+			c.out.Write(bytes.TrimSuffix(b.Bytes(), []byte{'\n'}))
+			c.out.WriteString(sep)
 		}
-		value, err := json.Marshal(pairs[i+1])
-		if err != nil {
-			return err
-		}
-		c.out.Write(key)
-		c.out.WriteByte(':')
-		c.out.Write(value)
 	}
 	_, err := c.out.WriteString("}\n")
 	return err

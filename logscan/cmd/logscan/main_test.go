@@ -68,7 +68,7 @@ func TestCommands(t *testing.T) {
 		{"top -by addr -n 1 access.log access.log.1.gz sub", 0, "60  192.0.2.0\n", ""},
 		{"top access.log -by path -where status=500 -n 2", 0, "5  /p0\n5  /p1\n", ""},
 		{"top -by status -json access.log", 0, `{"status":"200","count":40,"at_most_too_high":0}` + "\n" + `{"status":"500","count":20,"at_most_too_high":0}` + "\n", ""},
-		{"top -by none access.log", 1, "", `none of 60 records has the field "none"`},
+		{"top -by none access.log", 1, "", `no record has the field "none"`},
 		{"top access.log", 2, "", "top needs -by FIELD"},
 		{"top -by addr -n 0 access.log", 2, "", "-n is 0, want at least 1"},
 		{"count access.log", 0, "60\n", ""},
@@ -77,18 +77,26 @@ func TestCommands(t *testing.T) {
 		{"count -where status!=200 -where bytes<1000 access.log", 0, "3\n", ""},
 		{"count -where path~^/p[01]$ access.log", 0, "30\n", ""},
 		{"count -where path!~p access.log", 1, "0\n", ""},
+		{"count -where path=/p0 -where status=404 access.log", 1, "0\n", ""},
 		{"count -where user.id=3 app.json", 0, "12\n", ""},
 		{"count -where took>50ms app.json", 0, "9\n", ""},
-		{"count -where none=1 app.json", 1, "0\n", ""},
+		{"count -where none=1 app.json", 1, "0\n", `no record has the field "none"`},
+		{"count -where level=NONE -where none=1 app.json", 1, "0\n", ""},
 		{"count -by level app.json", 0, "30  ERROR\n30  INFO\n", ""},
 		{"count -by hour app.json", 0, "60  2026-03-01T12Z\n", ""},
 		{"count -by minute -where latency_ms<3 app.json", 0, "1  2026-03-01T12:00Z\n1  2026-03-01T12:01Z\n1  2026-03-01T12:02Z\n", ""},
 		{"count -by day -tz Asia/Tokyo auth.log", 0, "", ""},
 		{"count -since 2026-03-01T12:30:00Z -until 2026-03-01T12:40:00Z app.json", 0, "10\n", ""},
 		{"count -by source access.log sub", 0, "60  access.log\n60  sub/more.log\n", ""},
-		{"count nothere access.log", 2, "60\n", "nothere"},
+		{"count nothere access.log", 2, "60\n", "logscan: nothere: no such file or directory\n"},
+		{"where -where status=500 -where bytes=200 access.log", 0, "192.0.2.2 - - [01/Mar/2026:12:02:00 +0000] \"GET /p2 HTTP/1.1\" 500 200\n", ""},
+		{"where -since 2026-03-01T12:59:00Z app.json -json -where none!=1", 0, "", ""},
+		{"where second sub plain.txt", 0, "plain.txt:second \x1b[31mline\n", ""},
+		{"where :59:00 sub", 0, "sub/more.log:192.0.2.2 - - [01/Mar/2026:12:59:00 +0000] \"GET /p3 HTTP/1.1\" 500 5900\n", ""},
+		{"count -h", 0, "", ""},
+		{"help count", 0, "", ""},
 		{"quantile latency_ms -by route -p 0,50,100 app.json", 0, "count    p0    p50   p100  route\n   30     0  27.94  58.56  /r0\n   30  0.99  29.08  58.56  /r1\n", ""},
-		{"quantile none app.json", 1, "", "none of 60 records"},
+		{"quantile none app.json", 1, "", `no record has the field "none"`},
 		{"quantile", 2, "", "quantile needs a FIELD"},
 		{"quantile latency_ms -p 101 app.json", 2, "", "-p contains \"101\""},
 		{"where -- access.log", 2, "", "where needs a condition"},
@@ -102,9 +110,12 @@ func TestCommands(t *testing.T) {
 		{"top -by line plain.txt", 0, "1  first line\n1  \"second \\x1b[31mline\"\n", ""},
 		{"count -f frob app.json", 2, "", "-f is \"frob\""},
 		{"count -f json access.log", 1, "0\n", ""},
-		{"top -f <when>/Mar/<rest> -by none access.log", 1, "", "none of"},
+		{"top -f <when>/Mar/<rest> -by none access.log", 1, "", `no record has the field "none"`},
 		{"count -tz Nowhere app.json", 2, "", "-tz is \"Nowhere\""},
 		{"count -since soon app.json", 2, "", "want a time such as"},
+		{"where -follow x -- sub", 2, "", "-follow needs one file"},
+		{"where -follow x -- nothere", 2, "", "no such file or directory"},
+		{"help frob", 2, "", "no command \"frob\""},
 		{"frob", 2, "", "no command \"frob\""},
 		{"", 2, "", "usage: logscan"},
 		{"help", 0, "", ""},
@@ -144,6 +155,77 @@ func TestDetect(t *testing.T) {
 	status, out, _ = execute(t, string(text), "detect", "-json")
 	if status != 0 || !strings.Contains(out, `{"addr":"203.0.113.0","count":6,`) {
 		t.Errorf("status %d:\n%s", status, out)
+	}
+}
+
+// A client of a web application chooses parts of its messages.
+func TestDetectReadsMessagesOfSSHDOnly(t *testing.T) {
+	for app, want := range map[string]int{"sshd": 0, "sshd-session": 0, "shop": 1} {
+		log := strings.Repeat("2026-03-01T12:00:00Z web1 "+app+"[7]: Failed password for root from 203.0.113.7 port 22 ssh2\n", 7)
+		if status, out, _ := execute(t, log, "detect"); status != want {
+			t.Errorf("%s: status %d, want %d: %s", app, status, want, out)
+		}
+	}
+}
+
+// The shell lists rotated files from the newest to the oldest.
+func TestDetectReadsFilesInTheOrderOfTimes(t *testing.T) {
+	logs(t)
+	line := "Mar  1 12:%02d:00 web1 sshd[1]: Failed password for root from 203.0.113.7 port 22 ssh2\n"
+	for i, name := range []string{"auth.2", "auth.1", "auth.0"} {
+		write(t, name, strings.ReplaceAll(fmt.Sprintf(line+line+line, 3*i, 3*i+1, 3*i+2), "12:06", "12:59"))
+	}
+	status, out, _ := execute(t, "", "detect", "auth.0", "auth.1", "auth.2")
+	if status != 0 || !strings.HasPrefix(out, "203.0.113.7  6 events from ") || !strings.Contains(out, "12:00:00Z to ") {
+		t.Errorf("status %d:\n%s", status, out)
+	}
+}
+
+func TestHelpGoesToStandardOutput(t *testing.T) {
+	for _, args := range []string{"help", "-h", "help count", "count -h", "top -n 3 --help"} {
+		if status, out, stderr := execute(t, "", strings.Fields(args)...); status != 0 || !strings.HasPrefix(out, "usage: logscan") || stderr != "" {
+			t.Errorf("%s: status %d, %q and %q", args, status, out, stderr)
+		}
+	}
+}
+
+func TestSpacesAroundAnOperator(t *testing.T) {
+	logs(t)
+	for cond, want := range map[string]string{"status >= 500": "20\n", "status = 500": "20\n", `request="GET /p2 HTTP/1.1"`: "0\n", "request=GET /p2 HTTP/1.1": "15\n"} {
+		if _, out, _ := execute(t, "", "count", "-where", cond, "access.log"); out != want {
+			t.Errorf("%s: %q, want %q", cond, out, want)
+		}
+	}
+}
+
+func TestDashIsStandardInput(t *testing.T) {
+	logs(t)
+	if status, out, stderr := execute(t, "a\nb\n", "count", "-", "plain.txt"); status != 0 || out != "4\n" || stderr != "" {
+		t.Errorf("status %d, %q, %q", status, out, stderr)
+	}
+}
+
+func TestBinaryJournalIsAnError(t *testing.T) {
+	logs(t)
+	write(t, "system.journal", "LPKSHHRH\x00\x00\x00\x00")
+	if status, _, stderr := execute(t, "", "count", "system.journal"); status != 2 || !strings.Contains(stderr, "journalctl -o export") {
+		t.Errorf("status %d, %q", status, stderr)
+	}
+}
+
+func TestTooManyGroupsAreReported(t *testing.T) {
+	var log strings.Builder
+	for i := range 10001 {
+		fmt.Fprintf(&log, "k=%d v=1\n", i)
+	}
+	if status, _, stderr := execute(t, log.String(), "quantile", "v", "-by", "k"); status != 0 || !strings.Contains(stderr, "1 records are left out") {
+		t.Errorf("status %d, %q", status, stderr)
+	}
+}
+
+func TestJSONIsNotEscapedForHTML(t *testing.T) {
+	if _, out, _ := execute(t, "a<b & c\n", "where", "-json", " & "); out != `{"line":"a<b & c"}`+"\n" {
+		t.Errorf("printed %s", out)
 	}
 }
 

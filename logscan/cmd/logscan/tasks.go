@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"iter"
 	"os"
+	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redoubt-go/redoubt/internal/quote"
@@ -26,20 +30,25 @@ var errSource = errors.New("-follow needs one file")
 // records returns the records of the files, or of a file that grows.
 func (c *call) records(s logscan.Scanner, files []string) (iter.Seq2[*logscan.Record, error], error) {
 	if !c.follow {
+		if c.ordered {
+			return c.byTime(s, files), nil
+		}
 		return s.Records(c.ctx, c.inputs(files)), nil
 	}
 	if len(files) != 1 {
 		return nil, errSource
 	}
-	if _, err := os.Stat(files[0]); err != nil {
+	switch info, err := os.Stat(files[0]); {
+	case err != nil:
 		return nil, err
+	case info.IsDir():
+		return nil, errSource
 	}
 	f := follow.Follower{Scanner: s, Path: files[0], AtEnd: c.since.IsZero(), Since: c.since}
 	return func(yield func(*logscan.Record, error) bool) {
-		for rec, err := range f.Records(c.ctx) {
-			if err == nil {
-				c.out.Flush()
-			}
+		ctx, stop := signal.NotifyContext(c.ctx, os.Interrupt) // the usual end
+		defer stop()
+		for rec, err := range f.Records(ctx) {
 			if !yield(rec.Record, err) {
 				return
 			}
@@ -47,13 +56,47 @@ func (c *call) records(s logscan.Scanner, files []string) (iter.Seq2[*logscan.Re
 	}, nil
 }
 
+// maxMerged is the number of files that are open at once.
+const maxMerged = 200
+
+// byTime returns the records of all files in the order of their times. The
+// shell lists the rotated files of a log in another order. Too many files are
+// read one after another, by their modification times.
+func (c *call) byTime(s logscan.Scanner, files []string) iter.Seq2[*logscan.Record, error] {
+	type listed struct {
+		in  logscan.Input
+		err error
+	}
+	var all []listed
+	for in, err := range c.inputs(files) {
+		all = append(all, listed{in, err})
+	}
+	slices.SortStableFunc(all, func(a, b listed) int { return a.in.ModTime.Compare(b.in.ModTime) })
+	group := 1
+	if len(all) > maxMerged {
+		group = len(all)
+	}
+	var seqs []iter.Seq2[*logscan.Record, error]
+	for part := range slices.Chunk(all, group) {
+		seqs = append(seqs, s.Records(c.ctx, func(yield func(logscan.Input, error) bool) {
+			for _, l := range part {
+				if !yield(l.in, l.err) {
+					return
+				}
+			}
+		}))
+	}
+	return logscan.Merge(func(a, b *logscan.Record) int { return a.Time().Compare(b.Time()) }, seqs...)
+}
+
 // where prints lines.
 func where(c *call, args []string) (int, error) {
 	files, conditions := args, []string(nil)
-	if i := indexOf(args, "--"); i >= 0 {
+	if i := slices.Index(args, "--"); i >= 0 {
 		conditions, files = args[:i], args[i+1:]
 	} else {
-		conditions, files = splitConditions(args)
+		selects := len(c.conditions) > 0 || !c.since.IsZero() || !c.until.IsZero()
+		conditions, files = splitConditions(args, selects)
 	}
 	for _, text := range conditions {
 		cond, err := parseCondition(text)
@@ -79,14 +122,22 @@ func where(c *call, args []string) (int, error) {
 	if err != nil {
 		return failed, err
 	}
-	return c.print(records, len(files) > 1)
+	return c.print(records, named(files))
+}
+
+// named reports whether lines need the names of their files, as in grep -r.
+func named(files []string) bool {
+	if len(files) != 1 {
+		return len(files) > 1
+	}
+	info, err := os.Stat(files[0])
+	return err == nil && info.IsDir()
 }
 
 // scannerOf is scanner; without JSON output, no other field is kept.
 func (c *call) scannerOf(fields []string) logscan.Scanner {
 	s := c.scanner(fields...)
 	if c.json {
-		c.auto.parsers = nil
 		c.auto.use(nil)
 	}
 	return s
@@ -95,20 +146,33 @@ func (c *call) scannerOf(fields []string) logscan.Scanner {
 // grep prints the lines that contain a text. No line is parsed.
 func (c *call) grep(files []string) (int, error) {
 	s := logscan.Scanner{Require: []string{c.conditions[0].value}, Stats: &c.counters, Decoders: decoders()}
-	if c.follow {
+	if c.follow || len(files) == 0 { // a pipe may pause
 		records, err := c.records(s, files)
 		if err != nil {
 			return failed, err
 		}
 		return c.print(records, false)
 	}
-	named, status := len(files) > 1, nothing
-	defer c.progress()()
-	lines := logscan.Map(c.ctx, s, c.inputs(files), func(r *logscan.Record) (string, bool) {
-		if named {
-			return r.Source + ":" + string(r.Line) + "\n", true
+	names, status := named(files), nothing
+	if !c.interactive {
+		defer c.progress()()
+	}
+	var rooms sync.Pool // of *[]byte, for the lines of a worker
+	lines := logscan.Map(c.ctx, s, c.inputs(files), func(r *logscan.Record) ([]byte, bool) {
+		room, _ := rooms.Get().(*[]byte)
+		if room == nil {
+			room = new([]byte)
 		}
-		return string(r.Line) + "\n", true
+		defer rooms.Put(room)
+		if n := len(r.Source) + len(r.Line) + 2; cap(*room)-len(*room) < n {
+			*room = make([]byte, 0, max(n, 16<<10))
+		}
+		b, start := *room, len(*room)
+		if names {
+			b = append(append(b, r.Source...), ':')
+		}
+		*room = append(append(b, r.Line...), '\n')
+		return (*room)[start:], true
 	})
 	for line, err := range lines {
 		if err != nil {
@@ -118,7 +182,7 @@ func (c *call) grep(files []string) (int, error) {
 			continue
 		}
 		status = found
-		if _, err := c.out.WriteString(line); err != nil {
+		if _, err := c.out.Write(line); err != nil {
 			return failed, err
 		}
 	}
@@ -139,7 +203,11 @@ func (c *call) print(records iter.Seq2[*logscan.Record, error], named bool) (int
 			continue
 		}
 		status = found
-		if err := c.printRecord(rec, named); err != nil {
+		err := c.printRecord(rec, named)
+		if err == nil && (c.follow || c.interactive) {
+			err = c.out.Flush()
+		}
+		if err != nil {
 			return failed, err
 		}
 	}
@@ -171,33 +239,21 @@ func (c *call) printRecord(rec *logscan.Record, named bool) error {
 		c.out.WriteByte(':')
 	}
 	c.out.Write(rec.Line)
-	err := c.out.WriteByte('\n')
-	if c.follow {
-		err = c.out.Flush()
-	}
-	return err
+	return c.out.WriteByte('\n')
 }
 
 // splitConditions divides the arguments of where without "--": the arguments
-// from the first that is a file on are files.
-func splitConditions(args []string) (conditions, files []string) {
+// from the first that is a file on are files. Without a flag that selects
+// records, the first argument is a condition.
+func splitConditions(args []string, selects bool) (conditions, files []string) {
 	for i, arg := range args {
-		if i > 0 {
+		if i > 0 || selects {
 			if _, err := os.Stat(arg); err == nil {
 				return args[:i], args[i:]
 			}
 		}
 	}
 	return args, nil
-}
-
-func indexOf(list []string, s string) int {
-	for i, v := range list {
-		if v == s {
-			return i
-		}
-	}
-	return -1
 }
 
 // A tally counts the values of a field.
@@ -275,7 +331,10 @@ func top(c *call, files []string) (int, error) {
 func (c *call) printTop(t *tally, n int) (int, error) {
 	items := t.top.Items()
 	if t.n == 0 {
-		return nothing, c.noField(c.by, t.total)
+		if t.total > 0 {
+			c.noField(c.by)
+		}
+		return nothing, nil
 	}
 	over := false
 	items = items[:min(n, len(items))]
@@ -303,20 +362,8 @@ func (c *call) printTop(t *tally, n int) (int, error) {
 	return found, nil
 }
 
-// noField reports that no record had a field, which is often a mistake.
-func (c *call) noField(field string, records uint64) error {
-	if records > 0 {
-		fmt.Fprintf(c.err, "logscan: none of %d records has the field %s; logscan fields lists the fields\n", records, quote.Text(field))
-	}
-	return nil
-}
-
 func byKey(items []sketch.Item) {
-	for i := 1; i < len(items); i++ {
-		for j := i; j > 0 && items[j].Key < items[j-1].Key; j-- {
-			items[j], items[j-1] = items[j-1], items[j]
-		}
-	}
+	slices.SortFunc(items, func(a, b sketch.Item) int { return strings.Compare(a.Key, b.Key) })
 }
 
 // A spread estimates quantiles.
@@ -391,10 +438,16 @@ func quantile(c *call, args []string) (int, error) {
 		}
 	}
 	if len(rows) == 1 {
-		return nothing, c.noField(field, s.records)
+		if s.records > 0 {
+			c.noField(field)
+		}
+		return nothing, nil
 	}
 	if !c.json {
 		c.table(rows)
+	}
+	if n := s.q.Other().Count(); n > 0 {
+		fmt.Fprintf(c.err, "logscan: %d records are left out: -by %s has more than %d values\n", n, quote.Text(c.by), maxGroups)
 	}
 	return found, nil
 }
@@ -418,17 +471,13 @@ func detectCommand(c *call, files []string) (int, error) {
 	if err := config.Validate(); err != nil {
 		return failed, err
 	}
-	s := c.scanner("line")
-	by := c.by
+	s, by := c.scanner(c.by), c.by
 	if by == "" {
-		c.auto.parsers = nil
 		c.auto.use(nil)
 		s.Parser = logins{c.auto}
 		by = "addr"
-	} else {
-		c.auto.parsers = nil
-		s = c.scanner(by)
 	}
+	c.ordered = true
 	records, err := c.records(s, noDashes(files))
 	if err != nil {
 		return failed, err
@@ -493,6 +542,9 @@ type logins struct{ p logscan.Parser }
 func (l logins) Parse(r *logscan.Record) error {
 	if err := l.p.Parse(r); err != nil {
 		return err
+	}
+	if app := r.Get("app"); app != nil && !bytes.HasPrefix(app, []byte("sshd")) {
+		return logscan.ErrMalformed // a client may choose the message of another program
 	}
 	sub := logscan.Record{Line: r.Get("message")}
 	if sub.Line == nil {
