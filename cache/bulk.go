@@ -149,7 +149,7 @@ func (p *party[K, V]) wait(ctx context.Context, seats []seat[K, V]) (retry []K) 
 	for len(seats) > 0 {
 		at := seats[0]
 		seats = seats[1:]
-		v, err, end := p.cache.wait(ctx, at, false)
+		v, end, err := p.cache.wait(ctx, at, false)
 		switch k := at.flight.key; {
 		case end == again:
 			retry = append(retry, k)

@@ -141,7 +141,7 @@ func TestRestoreKeepsIdlenessApart(t *testing.T) {
 			}
 			time.Sleep(2*time.Minute - 1)
 			checkEqual(t, keys(restored), keys(original))
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			synctest.Wait()
 			checkEqual(t, keys(restored), keys(original))
 		}

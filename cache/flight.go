@@ -110,7 +110,7 @@ func (c *Cache[K, V]) miss(ctx context.Context, k K, load loadFunc[K, V], forced
 		if at.first {
 			at.flight.call.launch(ctx, load, nil, at.inline)
 		}
-		if v, err, end := c.wait(ctx, at, forced); end != again {
+		if v, end, err := c.wait(ctx, at, forced); end != again {
 			return v, err
 		}
 	}
@@ -413,40 +413,40 @@ const (
 )
 
 // wait returns the result for a caller of this seat.
-func (c *Cache[K, V]) wait(ctx context.Context, at seat[K, V], forced bool) (v V, err error, end ending) {
+func (c *Cache[K, V]) wait(ctx context.Context, at seat[K, V], forced bool) (v V, end ending, err error) {
 	f := at.flight
 	for !f.await(ctx, min(at.until, at.review)) {
 		ended := ctx.Err() != nil
 		if !ended && c.now() < at.until {
 			if f.call.givenUp() {
-				return v, nil, again
+				return v, again, nil
 			}
 			at.review = f.call.review()
 			continue
 		}
 		v, ok := f.leave(ctx, at.late, ended, forced)
 		if ok {
-			return v, nil, answered
+			return v, answered, nil
 		}
 		if ended {
-			return v, c.newWaitError(ctx), gone
+			return v, gone, c.newWaitError(ctx)
 		}
 		at.until = never // the old value is gone
 	}
 	if f.failed {
 		if canceled, _ := f.call.state(); canceled {
-			return v, nil, again // it was canceled before this caller came
+			return v, again, nil // it was canceled before this caller came
 		}
 		if !f.missing && !forced {
 			if v, ok := f.shard.substitute(f.key, f.hash, f); ok {
-				return v, nil, answered
+				return v, answered, nil
 			}
 		}
 	}
 	if f.panic != nil {
 		panic(f.panic)
 	}
-	return f.value, f.err, answered
+	return f.value, answered, f.err
 }
 
 // await waits for f until ctx ends or the instant until. It reports whether f

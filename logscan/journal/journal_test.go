@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/redoubt-go/redoubt/logscan"
 	"github.com/redoubt-go/redoubt/logscan/detect"
@@ -24,7 +25,7 @@ func entry(fields ...string) string {
 	var b strings.Builder
 	for i := 0; i < len(fields); i += 2 {
 		name, value := fields[i], fields[i+1]
-		if strings.ContainsAny(value, "\n\xff") {
+		if strings.Contains(value, "\n") || !utf8.ValidString(value) {
 			b.WriteString(name + "\n" + string(binary.LittleEndian.AppendUint64(nil, uint64(len(value)))) + value + "\n")
 			continue
 		}

@@ -457,7 +457,8 @@ func TestTheLastWaiterIsNotShed(t *testing.T) {
 		time.Sleep(time.Second)
 		p.Release()
 		time.Sleep(time.Second)
-		if shed := b.Stats().Shed; shed != 1 || (<-result == nil) == (<-result == nil) {
+		first, second := <-result, <-result
+		if shed := b.Stats().Shed; shed != 1 || (first == nil) == (second == nil) {
 			t.Errorf("%d callers are shed, want 1 of 2", shed)
 		}
 	})
