@@ -108,11 +108,11 @@ func ExampleEvent() {
 	}
 	fmt.Println("down:", limiter.Stats().Down)
 	// Output:
+	// true 40/20m burst 2
+	// true 40/20m burst 2
 	// outage of ratelimit because of: connection refused
-	// true 40/20m burst 2
-	// true 40/20m burst 2
 	// false 40/20m burst 2
-	// down: true
+	// down: 1
 }
 
 // lost is a Client without a server. Each Client has one method.
