@@ -69,9 +69,9 @@ func (o *outages) of(key string) *node {
 //
 // A call without an answer counts only if the server has answered no other call
 // since that call began. So a burst of calls that wait for connections, and a
-// lost connection, are no outage. One of the calls must have begun after
-// another had failed. So a pause of this process, in which all its calls fail
-// at once, is no outage.
+// lost connection, are no outage. Each of the calls must have begun after the
+// call before had failed. So a pause of this process, in which all its calls
+// fail at once, is no outage.
 type node struct {
 	shard    string
 	next     atomic.Int64 // the instant of the next try in nanoseconds; 0 while the server is up
@@ -79,8 +79,8 @@ type node struct {
 	answered atomic.Int64 // the instant of the last answer
 
 	mu     sync.Mutex
-	failed int   // calls without an answer since the last answer
-	first  int64 // when the first of them failed
+	failed int   // calls in a row without an answer
+	last   int64 // when the last of them failed
 	since  int64 // when the outage began
 	pause  time.Duration
 }
@@ -139,11 +139,13 @@ func (o *outages) report(ctx context.Context, n *node, start, now int64, err err
 		n.mu.Unlock()
 		return
 	}
-	if n.failed == 0 || answered > n.first {
-		n.failed, n.first = 0, now
+	if answered > n.last {
+		n.failed = 0
 	}
-	n.failed++
-	if n.failed < evidence || start < n.first {
+	if n.failed == 0 || start >= n.last {
+		n.failed, n.last = n.failed+1, now
+	}
+	if n.failed < evidence {
 		n.mu.Unlock()
 		return
 	}
