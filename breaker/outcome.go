@@ -51,9 +51,11 @@ func (o Outcome) String() string {
 //   - An error marked by [Mark] has the outcome of the mark.
 //   - A refusal by another guard is ignored. It has a method Rejected() bool
 //     that returns true.
+//   - An answer of the dependency is a success, such as cache.ErrNotFound. It
+//     has a method Answered() bool that returns true.
 //   - Every other error is a failure.
 //
-// Classify finds marks and refusals in the whole tree of the error.
+// Classify finds marks, refusals and answers in the whole tree of the error.
 func Classify(err error) Outcome {
 	if err == nil {
 		return OutcomeSuccess
@@ -61,8 +63,11 @@ func Classify(err error) Outcome {
 	if m, ok := errtree.Find[*markedError](err); ok {
 		return m.outcome
 	}
-	if errtree.Read(err).Rejected {
+	switch signs := errtree.Read(err); {
+	case signs.Rejected:
 		return OutcomeIgnored
+	case signs.Answered:
+		return OutcomeSuccess
 	}
 	return OutcomeFailure
 }

@@ -195,6 +195,12 @@ type nilableError struct{}
 
 func (e *nilableError) Error() string { return "nilable" }
 
+// answer is an error by which a dependency answers, such as cache.ErrNotFound.
+type answer struct{}
+
+func (answer) Error() string  { return "not found" }
+func (answer) Answered() bool { return true }
+
 func TestClassify(t *testing.T) {
 	ignored := breaker.Mark(errDown, breaker.OutcomeIgnored)
 	var typedNil *nilableError
@@ -216,6 +222,9 @@ func TestClassify(t *testing.T) {
 		{"outer mark wins", breaker.Mark(ignored, breaker.OutcomeFailure), breaker.OutcomeFailure},
 		{"refusal", fmt.Errorf("call: %w", refusal), breaker.OutcomeIgnored},
 		{"mark beats refusal", breaker.Mark(refusal, breaker.OutcomeFailure), breaker.OutcomeFailure},
+		{"answer", errors.Join(errDown, answer{}), breaker.OutcomeSuccess},
+		{"refusal with an answer", errors.Join(refusal, answer{}), breaker.OutcomeIgnored},
+		{"mark beats answer", breaker.Mark(answer{}, breaker.OutcomeFailure), breaker.OutcomeFailure},
 		{"typed nil in a join", errors.Join(typedNil, ignored), breaker.OutcomeIgnored},
 	}
 	for _, tt := range tests {

@@ -46,6 +46,9 @@ func (b *books) errorf(format string, args ...any) {
 }
 
 func (b *books) event(_ context.Context, e pairEvent) {
+	if e.Kind != cache.KindLeft {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.events = append(b.events, datedEvent{e, time.Now()})
@@ -183,7 +186,7 @@ func (b *books) rare(k, n int) {
 	case 0:
 		c.Clear()
 	case 1:
-		c.Resize(n%24 + 1)
+		resize(c, n%24+1)
 	case 2:
 		want := 0
 		for key := range b.alive {

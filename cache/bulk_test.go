@@ -52,10 +52,10 @@ func TestGetOrLoadMany(t *testing.T) {
 		}
 		(<-single).check(t, 200, nil)
 		(<-joiner).check(t, 0, cache.ErrNotFound)
-		checkGet(t, c, "extra", 0) // not asked for, not stored
+		checkGet(t, c, "extra", 5) // not asked for, kept
 		checkGet(t, c, "cc", 2)
-		if got := c.Stats(); got.Loads != 4 || got.LoadErrors != 1 || got.LoadTime != 2*time.Second {
-			t.Errorf("Stats = %+v, want 4 loads, 1 failed, in 2 s", got)
+		if got := c.Stats(); got.Loads != 4 || got.NotFound != 1 || got.LoadErrors != 0 || got.LoadTime != 2*time.Second {
+			t.Errorf("Stats = %+v, want 4 loads, 1 without a value, in 2 s", got)
 		}
 	})
 }
@@ -69,7 +69,7 @@ func TestGetOrLoadManyErrors(t *testing.T) {
 			return 0, io.ErrNoProgress
 		})
 		got, err := c.GetOrLoadMany(t.Context(), []string{"a", "b", "c", "other"}, partial)
-		if diff := cmp.Diff(map[string]int{"a": 1}, got); diff != "" || err.Error() != "EOF\nmultiple Read calls return no data or error" {
+		if diff := cmp.Diff(map[string]int{"a": 1}, got); diff != "" || err.Error() != "cache: load \"b\", \"c\": \"EOF\"\ncache: load \"other\": \"multiple Read calls return no data or error\"" {
 			t.Errorf("GetOrLoadMany: error %q, values (-want +got):\n%s", err, diff)
 		}
 		<-other
@@ -116,7 +116,7 @@ func TestGetOrLoadManyPanicAndGoexit(t *testing.T) {
 			runtime.Goexit()
 			return nil, nil
 		})
-		if fmt.Sprint(err) != "cache: loader called runtime.Goexit" {
+		if fmt.Sprint(err) != `cache: load "a", "b": "cache: loader called runtime.Goexit"` {
 			t.Errorf("error %v, want one that names Goexit, once", err)
 		}
 	})
@@ -136,7 +136,7 @@ func TestGetOrLoadManyCancelled(t *testing.T) {
 			return nil, ctx.Err()
 		}
 		got, err := c.GetOrLoadMany(ctx, keys, wait)
-		if text := "cache: wait: context deadline exceeded"; len(got) != 1 || fmt.Sprint(err) != text || !errors.Is(err, context.DeadlineExceeded) {
+		if text := `cache: load "a", "b", "c": "cache: wait: context deadline exceeded"`; len(got) != 1 || fmt.Sprint(err) != text || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("GetOrLoadMany = %v, %v, want what was there and %q", got, err, text)
 		}
 		synctest.Wait()
@@ -164,7 +164,7 @@ func TestGetOrLoadManyJoined(t *testing.T) {
 		(<-joiner).check(t, 2, nil)
 		synctest.Wait()
 		checkGet(t, c, "bb", 2)
-		checkGet(t, c, "a", 0) // nobody waited for it
+		checkGet(t, c, "a", 1) // no caller waited for it, and it is kept
 	})
 }
 
@@ -197,7 +197,7 @@ func TestGetOrLoadManyReportsAnErrorOnce(t *testing.T) {
 		_, err := c.GetOrLoadMany(ctx, []string{"a", "b", "x", "y", "z"}, func(context.Context, []string) (map[string]int, error) {
 			return nil, io.EOF
 		})
-		checkEqual(t, err.Error(), "EOF\ncache: wait: context deadline exceeded")
+		checkEqual(t, err.Error(), `cache: load "a", "b": "EOF"`+"\n"+`cache: load "x", "y", "z": "cache: wait: context deadline exceeded"`)
 		checkIs(t, err, io.EOF, context.DeadlineExceeded)
 		for _, got := range single {
 			(<-got).check(t, 1, nil)
@@ -207,7 +207,7 @@ func TestGetOrLoadManyReportsAnErrorOnce(t *testing.T) {
 		_, err = c.GetOrLoadMany(t.Context(), []string{"a"}, func(context.Context, []string) (map[string]int, error) {
 			return nil, uncomparable
 		})
-		checkEqual(t, err.Error(), "1 errors")
+		checkEqual(t, err.Error(), `cache: load "a": "1 errors"`)
 	})
 }
 
@@ -215,3 +215,79 @@ func TestGetOrLoadManyReportsAnErrorOnce(t *testing.T) {
 type errorList []error
 
 func (l errorList) Error() string { return fmt.Sprint(len(l), " errors") }
+
+func TestGetOrLoadManyRefreshes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cache.New(cache.Config[string, int]{Capacity: 10, Refresh: time.Minute})
+		for _, k := range []string{"a", "bb"} {
+			c.Set(k, 100)
+		}
+		time.Sleep(time.Minute)
+		c.Set("fresh", 7)
+		var m many
+		keys := []string{"a", "bb", "fresh", "none"}
+		for range 3 {
+			got, err := c.GetOrLoadMany(t.Context(), keys[:3], m.load)
+			checkEqual(t, got, map[string]int{"a": 100, "bb": 100, "fresh": 7})
+			checkIs(t, err, nil)
+		}
+		time.Sleep(time.Minute - time.Second)
+		synctest.Wait()
+		checkEqual(t, m.asked, [][]string{{"a", "bb"}}) // one call, in the background
+		checkGet(t, c, "a", 1)
+		checkGet(t, c, "bb", 2)
+		memo := cache.Memoize(cache.Config[string, int]{Capacity: 10, Refresh: time.Minute}, sleeper(3))
+		memo.Cache().Set("a", 1)
+		time.Sleep(time.Minute)
+		got, err := memo.GetMany(t.Context(), []string{"a", "b"})
+		checkEqual(t, got, map[string]int{"a": 1, "b": 3})
+		checkIs(t, err, nil)
+		synctest.Wait()
+		checkGet(t, memo.Cache(), "a", 3)
+	})
+}
+
+func TestGetMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := cache.Memoize(cache.Config[string, int]{Name: "lengths", Capacity: 10}, func(_ context.Context, k string) (int, error) {
+			time.Sleep(time.Second)
+			switch k {
+			case "none":
+				return 0, cache.ErrNotFound
+			case "bad", "worse":
+				return 0, io.EOF
+			}
+			return len(k), nil
+		})
+		start := time.Now()
+		got, err := m.GetMany(t.Context(), []string{"a", "none", "bb", "bad", "worse"})
+		checkEqual(t, got, map[string]int{"a": 1, "bb": 2})
+		checkEqual(t, err.Error(), "cache: lengths: load \"bad\": \"EOF\"\ncache: lengths: load \"worse\": \"EOF\"")
+		checkEqual(t, time.Since(start), time.Second) // at the same time
+		var some *cache.KeysError[string]
+		if !errors.As(err, &some) || len(some.Keys) != 1 || some.Keys[0] != "bad" {
+			t.Errorf("error %#v, want the key", some)
+		}
+
+		var calls many
+		many := cache.MemoizeMany(cache.Config[string, int]{Capacity: 10}, calls.load)
+		got, err = many.GetMany(t.Context(), []string{"a", "none", "bb"})
+		checkEqual(t, got, map[string]int{"a": 1, "bb": 2})
+		checkIs(t, err, nil)
+		v, err := many.Get(t.Context(), "ccc")
+		result{v, err}.check(t, 3, nil)
+		v, err = many.Get(t.Context(), "none")
+		result{v, err}.check(t, 0, cache.ErrNotFound)
+		checkEqual(t, calls.asked, [][]string{{"a", "none", "bb"}, {"ccc"}, {"none"}})
+		failing := cache.MemoizeMany(cache.Config[string, int]{Capacity: 10}, func(context.Context, []string) (map[string]int, error) { return nil, io.EOF })
+		v, err = failing.Get(t.Context(), "a")
+		result{v, err}.check(t, 0, io.EOF)
+	})
+}
+
+func TestKeysError(t *testing.T) {
+	e := &cache.KeysError[int]{Name: "users", Keys: []int{1, 2, 3, 4, 5}, Err: io.EOF}
+	checkEqual(t, e.Error(), `cache: users: load "1", "2", "3" and 2 more: "EOF"`)
+	checkEqual(t, e.LogValue().String(), `[msg=cache: users: load "1", "2", "3" and 2 more: "EOF" keys=5]`)
+	checkIs(t, e, io.EOF)
+}

@@ -1,12 +1,12 @@
 package cache
 
 import (
-	"cmp"
 	"context"
 	"math"
 	"math/bits"
 	"math/rand/v2"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -15,15 +15,17 @@ import (
 // expects to need least. [New] makes a Cache. It is safe for concurrent use,
 // must not be copied, and need not be closed.
 type Cache[K comparable, V any] struct {
-	config  Config[K, V]
+	config  atomic.Pointer[Config[K, V]]
 	hasher  hasher[K]
+	lru     bool           // config.Eviction is LRU
 	epoch   time.Time      // the origin of all instants
 	random  func() float64 // in [0, 1), for Jitter
 	word    word           // whether values can be overwritten in place
 	shards  []shard[K, V]  // their number is a power of two
 	shift   int            // the logarithm of that number
 	lookups counters
-	errs    *Cache[K, error] // the remembered errors, or nil; see shard.detach
+	errs    atomic.Pointer[Cache[K, error]] // the remembered errors, or nil; see shard.detach
+	setting sync.Mutex                      // held by SetConfig
 
 	_      [64]byte // the fields above are only read
 	budget budget
@@ -52,9 +54,8 @@ func New[K comparable, V any](config Config[K, V]) *Cache[K, V] {
 
 // newCache returns a cache with this number of shards, a power of two.
 func newCache[K comparable, V any](config Config[K, V], shards int) *Cache[K, V] {
-	config.TTL = cmp.Or(config.TTL, NoExpiry)
+	config = config.withDefaults()
 	c := &Cache[K, V]{
-		config:  config,
 		hasher:  newHasher[K](),
 		epoch:   time.Now(),
 		random:  rand.Float64,
@@ -63,15 +64,13 @@ func newCache[K comparable, V any](config Config[K, V], shards int) *Cache[K, V]
 		shards:  make([]shard[K, V], shards),
 		shift:   bits.Len(uint(shards)) - 1,
 	}
+	c.lru = config.Eviction == LRU
+	c.config.Store(&config)
 	for i := range c.shards {
 		c.shards[i].cache = c
 		c.shards[i].reset()
 	}
-	c.budget.capacity.Store(cmp.Or(int64(config.Capacity), math.MaxInt64))
-	c.budget.maxWeight.Store(int64(config.MaxWeight))
-	if config.ErrorTTL != nil {
-		c.errs = newCache(Config[K, error]{Capacity: cmp.Or(config.Capacity, maxErrors), Eviction: LRU}, 1)
-	}
+	c.adopt(&config)
 	return c
 }
 
@@ -97,7 +96,7 @@ func (c *Cache[K, V]) Get(k K) (V, bool) {
 // get returns the fresh entry of k, or nil.
 func (c *Cache[K, V]) get(k K) *node[K, V] {
 	s, hash := c.locate(k)
-	if c.config.Eviction == LRU {
+	if c.lru {
 		return s.getLRU(hash, k)
 	}
 	n := s.find(hash, k)
@@ -146,12 +145,12 @@ func (c *Cache[K, V]) Set(k K, v V) {
 	c.write(k, v, c.lifetime(k, v))
 }
 
-// SetTTL is like Set, with the lifetime ttl. Zero means the lifetime of the
-// Config. [NoExpiry] means that the entry never expires. If ttl < 0, v has
-// expired already: v departs at once with CauseExpired, and k has no entry
-// afterwards.
+// SetTTL is like Set, with the lifetime ttl. [NoExpiry] means that the entry
+// never expires. If ttl <= 0, v has expired already: v departs at once with
+// CauseExpired, and k has no entry afterwards. [UseTTL] means the lifetime of
+// the Config.
 func (c *Cache[K, V]) SetTTL(k K, v V, ttl time.Duration) {
-	if ttl == 0 {
+	if ttl == UseTTL {
 		ttl = c.lifetime(k, v)
 	}
 	c.write(k, v, ttl)
@@ -166,7 +165,7 @@ func (c *Cache[K, V]) Swap(k K, v V) (old V, had bool) {
 func (c *Cache[K, V]) write(k K, v V, ttl time.Duration) (old V, had bool) {
 	s, hash := c.locate(k)
 	var n *node[K, V] // nil if v may overwrite a value in place
-	if c.word == notWord || !c.plain(ttl) || c.config.OnEvent != nil {
+	if c.word == notWord || !c.plain(ttl) || c.config.Load().OnEvent != nil {
 		n = c.newNode(k, v, hash, ttl)
 	}
 	return c.store(s, k, v, hash, n, always)
@@ -221,16 +220,18 @@ func (s *shard[K, V]) store(k K, v V, hash uint32, n *node[K, V], m mode, gone *
 
 // lifetime returns the lifetime of an entry by the rules of the Config.
 func (c *Cache[K, V]) lifetime(k K, v V) time.Duration {
-	ttl := c.config.TTL
-	if c.config.Expiry != nil {
-		if own := c.config.Expiry(k, v); own != 0 {
-			ttl = own
-		}
+	config := c.config.Load()
+	ttl := UseTTL
+	if config.Expiry != nil {
+		ttl = config.Expiry(k, v)
 	}
-	if c.config.Jitter == 0 || ttl == NoExpiry || ttl < 0 {
+	if ttl == UseTTL {
+		ttl = config.TTL
+	}
+	if config.Jitter == 0 || ttl == NoExpiry || ttl <= 0 {
 		return ttl
 	}
-	return ttl - time.Duration(float64(ttl)*c.config.Jitter*c.random())
+	return ttl - time.Duration(float64(ttl)*config.Jitter*c.random())
 }
 
 // GetOrSet returns the value of k, as Get does. If k has no value, GetOrSet
@@ -283,8 +284,8 @@ func (c *Cache[K, V]) Clear() {
 	for i := range c.shards {
 		c.shards[i].clear(&gone)
 	}
-	if c.errs != nil { // after the loads that could add to them
-		c.errs.Clear()
+	if errs := c.errs.Load(); errs != nil { // after the loads that could add to them
+		errs.Clear()
 	}
 	c.emit(context.Background(), &gone)
 }
@@ -295,37 +296,38 @@ func (s *shard[K, V]) clear(gone *departed[K, V]) {
 	for _, n := range s.queues.all() {
 		s.remove(n, CauseDeleted, gone)
 	}
+	for _, f := range s.flights {
+		f.old = nil
+	}
+	s.version++
 	s.reset()
 }
 
 // Len returns the number of entries, including expired entries that have not
-// been removed yet. It never exceeds Capacity, except while Resize reduces the
-// capacity.
+// been removed yet. It never exceeds Capacity, except while SetConfig reduces
+// the capacity.
 func (c *Cache[K, V]) Len() int { return int(c.budget.entries.Load()) }
 
 // Weight returns the sum of the weights of all entries. It never exceeds
 // MaxWeight. Without Weigh it is Len.
 func (c *Cache[K, V]) Weight() uint64 {
-	if c.config.Weigh == nil {
+	if c.config.Load().Weigh == nil {
 		return uint64(c.Len())
 	}
 	return uint64(c.budget.weight.Load())
 }
 
-// Capacity returns the maximum number of entries: the Capacity of the Config
-// or of the last Resize. Without either it is [math.MaxInt].
+// Capacity returns the maximum number of entries: Config.Capacity, or
+// [math.MaxInt] if that is 0.
 func (c *Cache[K, V]) Capacity() int { return int(min(c.budget.capacity.Load(), math.MaxInt)) }
 
-// Resize sets the Capacity and evicts the entries that exceed it. It panics if
-// capacity < 1. It does not change the number of shards, which depends on
-// Config.Capacity: create a cache that will grow large with a large Capacity.
-func (c *Cache[K, V]) Resize(capacity int) {
-	if capacity < 1 {
-		panic("cache: Resize: capacity less than 1")
-	}
-	c.budget.capacity.Store(int64(capacity))
+// resize sets the limits and evicts the entries that exceed them.
+func (c *Cache[K, V]) resize(capacity, maxWeight int64) {
+	b := &c.budget
+	b.capacity.Store(capacity)
+	b.maxWeight.Store(maxWeight)
 	var gone departed[K, V]
-	for c.budget.entries.Load() > c.budget.capacity.Load() {
+	for b.entries.Load() > b.capacity.Load() || b.weight.Load() > b.maxWeight.Load() {
 		c.evictElsewhere(nil, &gone)
 	}
 	c.emit(context.Background(), &gone)

@@ -267,23 +267,17 @@ func TestResize(t *testing.T) {
 		c.Set(k, i+1)
 	}
 	c.Get("a")
-	c.Resize(2)
+	resize(c, 2)
 	l.check(t, departed("b", 2, cache.CauseEvicted), departed("c", 3, cache.CauseEvicted))
 	checkKeys(t, c, "d", "a")
 	c.Set("e", 5)
 	checkKeys(t, c, "a", "e")
-	c.Resize(3)
+	resize(c, 3)
 	c.Set("f", 6)
 	checkKeys(t, c, "a", "e", "f")
 	if got := c.Capacity(); got != 3 {
 		t.Errorf("Capacity() = %d, want 3", got)
 	}
-	defer func() {
-		if got, want := recover(), "cache: Resize: capacity less than 1"; got != want {
-			t.Errorf("Resize(0) panicked with %v, want %v", got, want)
-		}
-	}()
-	c.Resize(0)
 }
 
 func TestResizeDuringTraffic(t *testing.T) {
@@ -298,10 +292,10 @@ func TestResizeDuringTraffic(t *testing.T) {
 		})
 	}
 	for _, capacity := range []int{400, 50, 1, 300, 7} {
-		c.Resize(capacity)
+		resize(c, capacity)
 		for range 50 {
 			if n := c.Len(); n > capacity {
-				t.Errorf("Len() = %d after Resize(%d)", n, capacity)
+				t.Errorf("Len() = %d after a Capacity of %d", n, capacity)
 			}
 		}
 	}

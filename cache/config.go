@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,11 @@ import (
 
 // NoExpiry is the lifetime of an entry that never expires.
 const NoExpiry = time.Duration(math.MaxInt64)
+
+// UseTTL stands for the lifetime Config.TTL. It is no result of time.Until.
+const UseTTL = time.Duration(math.MinInt64 + 1)
+
+const defaultLoadTimeout = time.Minute
 
 // A Config configures a [Cache]. Capacity, or MaxWeight and Weigh, are
 // required.
@@ -55,9 +61,9 @@ type Config[K comparable, V any] struct {
 	IdleTTL time.Duration
 
 	// Expiry returns the lifetime of an entry, in place of TTL. If it returns
-	// 0, the lifetime is TTL. If it returns a negative duration, the value has
-	// expired already: it departs at once with CauseExpired, and its key has no
-	// entry afterwards. Nil means TTL for all entries.
+	// UseTTL, the lifetime is TTL. If it returns d <= 0, the value is not kept:
+	// it departs at once with CauseExpired, and its key has no entry
+	// afterwards. Nil means TTL for all entries.
 	//
 	// The cache calls Expiry in the same way as Weigh, except for entries
 	// stored by SetTTL with a lifetime and by Restore.
@@ -76,13 +82,29 @@ type Config[K comparable, V any] struct {
 	// invalid.
 	Refresh time.Duration
 
-	// StaleIfError is the time after the end of its lifetime in which GetOrLoad
-	// still returns a value if the load returns an error. Such a value keeps
-	// its place in the cache. All other methods treat it as absent. An error
-	// that matches [ErrNotFound] is an answer of the origin, so GetOrLoad
-	// returns it. Zero means that stale values are not served. A negative
-	// StaleIfError is invalid.
+	// StaleIfError is the time after the end of its lifetime in which a value
+	// is stale. GetOrLoad returns a stale value if the load returns an error or
+	// panics, if the context of the caller ends, and as StaleIfSlow says. So no
+	// call of GetOrLoad fails for which a stale value is present. A stale value
+	// keeps its place in the cache. All other methods treat it as absent. An
+	// error that matches [ErrNotFound] is an answer of the origin, so GetOrLoad
+	// returns it. Zero means no stale values. A negative StaleIfError is
+	// invalid.
 	StaleIfError time.Duration
+
+	// StaleIfSlow is the time since the beginning of a load after which the
+	// stale value answers the callers, while the load goes on. A nanosecond
+	// means that no caller waits. In any case the stale value answers when half
+	// of the time to the caller's deadline has passed. Zero means only that
+	// rule. Negative means that callers wait until their contexts end.
+	StaleIfSlow time.Duration
+
+	// LoadTimeout limits the loads that no caller waits for: the loads of
+	// Refresh, and the loads whose callers got a stale value. The context of
+	// such a load is canceled this long after the load began. If the load has
+	// not returned after twice LoadTimeout, GetOrLoad begins another load. Zero
+	// means 1 minute. Negative means no limit.
+	LoadTimeout time.Duration
 
 	// ErrorTTL returns how long the error of a failed load answers for its key
 	// without another load. [RetryAfter] is one such function. If it returns d
@@ -91,14 +113,16 @@ type Config[K comparable, V any] struct {
 	//
 	// At most Capacity errors are remembered, or 65536 if Capacity is 0. They
 	// are stored apart from the entries; the least recently stored leaves
-	// first. [Cache.Resize] does not change their number.
+	// first. An error of a load that was canceled because all callers left is
+	// not remembered.
 	ErrorTTL func(error) time.Duration
 
 	// Uncounted turns off Hits and Misses in Stats. Each lookup is then a few
 	// nanoseconds faster.
 	Uncounted bool
 
-	// OnEvent is called once with each value that leaves the cache.
+	// OnEvent is called once with each value that leaves the cache, and with
+	// each load that fails.
 	//
 	// OnEvent may be nil. It is called synchronously, outside locks, after the
 	// change that the event reports, in the order of the changes. It may call
@@ -135,7 +159,62 @@ func (c Config[K, V]) Validate() error {
 	check(c.Jitter >= 0 && c.Jitter <= 0.5, "Jitter", c.Jitter, "0 to 0.5")
 	check(c.Refresh >= 0, "Refresh", c.Refresh, "0 (off) or more")
 	check(c.StaleIfError >= 0, "StaleIfError", c.StaleIfError, "0 (off) or more")
+	check(c.StaleIfSlow <= 0 || c.StaleIfError > 0, "StaleIfSlow", c.StaleIfSlow, "0 without StaleIfError")
 	return errors.Join(errs...)
+}
+
+func (c Config[K, V]) withDefaults() Config[K, V] {
+	c.TTL = cmp.Or(c.TTL, NoExpiry)
+	c.LoadTimeout = cmp.Or(c.LoadTimeout, defaultLoadTimeout)
+	return c
+}
+
+// Config returns the values in force, with defaults filled in.
+func (c *Cache[K, V]) Config() Config[K, V] { return *c.config.Load() }
+
+// SetConfig changes the Config of a cache in use. The name Set belongs to keys
+// and values.
+//
+//	Capacity, MaxWeight             entries that exceed them are evicted
+//	TTL, IdleTTL, Expiry, Jitter,   apply to later writes; entries keep
+//	Refresh, Weigh                  their ends and weights
+//	all others                      apply to all entries and later calls
+//
+// Statistics, remembered errors and loads in progress remain. The number of
+// shards remains too, so create a cache that will grow large with a large
+// Capacity.
+//
+// Errors: the error of [Config.Validate], or an error that Eviction differs, or
+// that Weigh is nil and was not, or the reverse. Nothing changes then.
+func (c *Cache[K, V]) SetConfig(config Config[K, V]) error {
+	if err := config.Validate(); err != nil {
+		return err
+	}
+	c.setting.Lock()
+	defer c.setting.Unlock()
+	old := c.config.Load()
+	if config.Eviction != old.Eviction {
+		return fmt.Errorf("cache: Eviction is %v, want %v: it cannot change", config.Eviction, old.Eviction)
+	}
+	if (config.Weigh == nil) != (old.Weigh == nil) {
+		return errors.New("cache: Weigh cannot be added to a cache or removed from it")
+	}
+	config = config.withDefaults()
+	c.config.Store(&config)
+	c.adopt(&config)
+	return nil
+}
+
+// adopt applies the limits of config.
+func (c *Cache[K, V]) adopt(config *Config[K, V]) {
+	errors := int64(cmp.Or(config.Capacity, maxErrors))
+	switch errs := c.errs.Load(); {
+	case errs != nil:
+		errs.resize(errors, 0)
+	case config.ErrorTTL != nil:
+		c.errs.Store(newCache(Config[K, error]{Capacity: int(errors), Eviction: LRU}, 1))
+	}
+	c.resize(cmp.Or(int64(config.Capacity), math.MaxInt64), int64(config.MaxWeight))
 }
 
 // prefix begins the texts of errors of the cache of this name.

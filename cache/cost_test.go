@@ -19,7 +19,7 @@ func TestCost_Allocations(t *testing.T) {
 	ctx := t.Context()
 	load := func(context.Context, int) (int, error) { return 0, errors.New("called") }
 	memo := cache.Memoize(cache.Config[int, int]{Capacity: 1}, func(_ context.Context, k int) (int, error) { return k, nil })
-	lazy := cache.NewLazy(func(context.Context) (int, error) { return 1, nil })
+	lazy := cache.NewLazy(cache.LazyConfig{}, func(context.Context) (int, error) { return 1, nil })
 	var weak cache.Weak[int, big]
 	kept := new(big)
 	weak.Set(1, kept)

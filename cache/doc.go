@@ -4,8 +4,8 @@
 // A map with a mutex grows without bound. When a popular entry expires, many
 // goroutines load it at once (a cache stampede). A [Cache] never exceeds its
 // capacity, keeps the entries that are likely to be used again, and shares a
-// load among all callers of a key. While the origin fails, it can serve stale
-// values.
+// load among all callers of a key. While the origin fails or hangs, it can
+// serve stale values.
 //
 // # Load on a miss
 //
@@ -33,8 +33,22 @@
 //		Capacity:     200,
 //		TTL:          10 * time.Minute,
 //		StaleIfError: 24 * time.Hour,
-//		ErrorTTL:     func(error) time.Duration { return time.Minute },
+//		StaleIfSlow:  100 * time.Millisecond,
 //	}, findRate)
+//
+// A caller gets the stale value in place of an error or a panic. It also gets
+// the value instead of a wait that is longer than StaleIfSlow or half of the
+// time to its deadline.
+//
+// # Invalidate
+//
+//	n := c.DeleteKeys(func(k string) bool {
+//		return strings.HasPrefix(k, "tenant7/")
+//	})
+//
+// After a change at the origin, call [Cache.Delete], [Cache.DeleteKeys],
+// [Cache.DeleteFunc] or [Cache.Clear]. A load that began before does not bring
+// the old value back.
 //
 // # Bound the size in bytes
 //
@@ -48,8 +62,8 @@
 // # Other kinds of caches
 //
 // [Lazy] is a single value, made at its first use. [Weak] shares values as long
-// as the program uses them. [Through] puts a second level, such as Redis,
-// behind a cache.
+// as the program uses them. A [Tier] puts a second level, such as Redis, behind
+// a cache.
 //
 // # Choosing values
 //
@@ -62,26 +76,30 @@
 //   - Jitter: 0.1 if many entries are stored at the same time.
 //   - IdleTTL: for entries that should leave when they are not used, such as
 //     sessions.
-//   - Expiry: for values with a lifetime of their own, such as tokens.
+//   - Expiry, [LimitTTL]: for values with a lifetime of their own, such as
+//     tokens.
 //   - Refresh: half of TTL keeps popular values fresh, so that no caller waits.
 //   - StaleIfError: the longest outage to bridge. Stale values need Capacity.
+//   - StaleIfSlow: a little more than a healthy load takes.
+//   - LoadTimeout: much more than a healthy load takes.
 //   - ErrorTTL: a minute for [ErrNotFound] keeps lookups of absent keys from
 //     the origin. [RetryAfter] obeys the time that the origin names.
 //
 // # Errors
 //
 // An error of the loader reaches the callers unchanged. Loaders return
-// [ErrNotFound] for keys that do not exist. [*CachedError] replaces a load
-// while an error is remembered. [ErrRecursive] is a load that waits for itself.
-// An interrupted wait matches ctx.Err() and [context.Cause]. A panic of the
-// loader becomes a [*PanicError] in every waiting caller.
+// [ErrNotFound] for keys that do not exist, which is no failure for retries and
+// breakers in the loader. [*KeysError] names the keys of a bulk load.
+// [*CachedError] replaces a load while an error is remembered. [ErrRecursive]
+// is a load that waits for itself. An interrupted wait matches ctx.Err() and
+// [context.Cause]. A panic of the loader becomes a [*PanicError] in every
+// waiting caller.
 //
 // # Concurrency and cost
 //
-// All methods are safe for concurrent use. To update a value, change the
-// origin first and then call [Cache.Delete]: the old value cannot come back. A
-// Cache needs no Close: each load has a goroutine that ends when the loader
-// returns, and expiry uses timers.
+// All methods are safe for concurrent use. [Cache.SetConfig] changes most
+// settings at run time. A Cache needs no Close: a load has at most a goroutine
+// that ends when the loader returns, and expiry uses timers.
 //
 // A hit allocates nothing. With Adaptive it takes no lock. A write makes at
 // most one allocation. An entry takes about 55 bytes more than its key and

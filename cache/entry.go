@@ -13,22 +13,33 @@ type Entry[K comparable, V any] struct {
 	Key     K         // the key
 	Value   V         // its value
 	Weight  uint32    // by Config.Weigh, otherwise 1
-	Expires time.Time // when the entry expires unless it is used before; zero if never
+	Expires time.Time // the end of the lifetime; zero if never
+	Idle    time.Time // when the entry expires if it is not used before; zero if never
 	Heat    uint8     // how much the Adaptive policy values the entry, from 0 to 7; 0 with LRU
 }
 
 // Entry returns the entry of k and reports whether k has a value. Like Peek,
 // it does not mark the entry as used and does not count as a lookup.
 func (c *Cache[K, V]) Entry(k K) (Entry[K, V], bool) {
-	n, left := c.remaining(k)
-	if n == nil {
+	s, hash := c.locate(k)
+	n := s.find(hash, k)
+	if n == nil || c.age(n) != fresh {
 		return Entry[K, V]{}, false
 	}
 	e := Entry[K, V]{Key: n.key, Value: n.load(c.word), Weight: n.weight(), Heat: n.temperature()}
-	if left != NoExpiry {
-		e.Expires = time.Now().Add(left)
+	if n.attrs != nil {
+		e.Expires = c.instant(n.attrs.deadline)
+		e.Idle = c.instant(n.attrs.idleEnd())
 	}
 	return e, true
+}
+
+// instant returns the wall clock time of t, or the zero time if t is never.
+func (c *Cache[K, V]) instant(t int64) time.Time {
+	if t == never {
+		return time.Time{}
+	}
+	return time.Now().Add(time.Duration(t - c.now()))
 }
 
 // temperature orders the entries of the adaptive policy. The entries of the
@@ -95,10 +106,10 @@ func (s *shard[K, V]) nodes() []*node[K, V] {
 // returned, in their order. It returns the number of stored entries.
 //
 // Restore skips entries that have expired by the wall clock, and entries whose
-// key has a value, which is newer. Config.Weigh weighs the entries again. The
-// time Expires becomes the end of the lifetime, even if it was the end of
-// idleness: use after Restore does not extend it. If the cache is smaller than
-// the snapshot, evictions roughly keep the more valued entries.
+// key has a value, which is newer. Config.Weigh weighs the entries again. An
+// entry keeps both ends: use after Restore extends the end of idleness by
+// Config.IdleTTL. If the cache is smaller than the snapshot, evictions roughly
+// keep the more valued entries.
 func (c *Cache[K, V]) Restore(entries iter.Seq[Entry[K, V]]) int {
 	restored := 0
 	for e := range entries {
@@ -106,12 +117,19 @@ func (c *Cache[K, V]) Restore(entries iter.Seq[Entry[K, V]]) int {
 		if !e.Expires.IsZero() {
 			ttl = time.Until(e.Expires)
 		}
-		if ttl <= 0 || !equal(e.Key, e.Key) {
+		idle := NoExpiry
+		if !e.Idle.IsZero() {
+			idle = time.Until(e.Idle)
+		}
+		if ttl <= 0 || idle <= 0 || !equal(e.Key, e.Key) {
 			continue
 		}
 		s, hash := c.locate(e.Key)
 		n := c.newNode(e.Key, e.Value, hash, ttl)
-		if c.config.Eviction != LRU {
+		if n.attrs != nil {
+			n.attrs.idle.Store(min(n.attrs.idle.Load(), add(c.now(), idle)))
+		}
+		if c.config.Load().Eviction != LRU {
 			n.meta.Store(uint32(e.Heat) & (heatMask | inMain))
 		}
 		if _, had := c.store(s, e.Key, e.Value, hash, n, restoring); !had {

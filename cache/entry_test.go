@@ -50,11 +50,11 @@ func TestEntry(t *testing.T) {
 		c.Set("k", 1)
 		c.Get("k")
 		e, ok := c.Entry("k")
-		want := cache.Entry[string, int]{Key: "k", Value: 1, Weight: 7, Expires: time.Now().Add(time.Second), Heat: 1}
-		if !e.Expires.Equal(want.Expires) {
-			t.Errorf("Expires = %v, want %v", e.Expires, want.Expires)
+		want := cache.Entry[string, int]{Key: "k", Value: 1, Weight: 7, Expires: time.Now().Add(time.Minute), Idle: time.Now().Add(time.Second), Heat: 1}
+		if !e.Expires.Equal(want.Expires) || !e.Idle.Equal(want.Idle) {
+			t.Errorf("Expires = %v, Idle = %v, want %v, %v", e.Expires, e.Idle, want.Expires, want.Idle)
 		}
-		if e.Expires = want.Expires; !ok || e != want {
+		if e.Expires, e.Idle = want.Expires, want.Idle; !ok || e != want {
 			t.Errorf("Entry = %+v, want %+v", e, want)
 		}
 		if e, ok := c.Entry("x"); ok {
@@ -78,7 +78,7 @@ func TestRestoreEqualsOriginal(t *testing.T) {
 			for i := range 1000 {
 				k := i * i % 131
 				if _, ok := original.Get(k); !ok {
-					original.SetTTL(k, i, time.Duration(k%50)*time.Minute) // 0 is the TTL
+					original.SetTTL(k, i, time.Duration(k%50+1)*time.Minute)
 				}
 			}
 			snapshot := slices.Collect(original.Entries())
@@ -121,4 +121,39 @@ func TestRestore_WhatIsThereWins(t *testing.T) {
 	if problem := c.Check(); problem != "" {
 		t.Error(problem)
 	}
+}
+
+// An entry in use lives on after Restore, as it would have without.
+func TestRestoreKeepsIdlenessApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := cache.Config[string, int]{Capacity: 10, TTL: 3 * time.Hour, IdleTTL: 30 * time.Minute}
+		original := cache.New(config)
+		original.Set("used", 1)
+		original.Set("unused", 2)
+		time.Sleep(10 * time.Minute)
+		restored := cache.New(config)
+		checkEqual(t, restored.Restore(original.Entries()), 2)
+		for range 2 { // the downtime counts
+			for range 2 {
+				time.Sleep(9 * time.Minute)
+				checkGet(t, original, "used", 1)
+				checkGet(t, restored, "used", 1)
+			}
+			time.Sleep(2*time.Minute - 1)
+			checkEqual(t, keys(restored), keys(original))
+			time.Sleep(1)
+			synctest.Wait()
+			checkEqual(t, keys(restored), keys(original))
+		}
+		checkKeys(t, restored, "used")
+		for range 9 {
+			time.Sleep(13 * time.Minute)
+			restored.Get("used")
+		}
+		checkGet(t, restored, "used", 1)
+		time.Sleep(13 * time.Minute)
+		checkGet(t, restored, "used", 0) // the hard end
+		late := cache.New(config)
+		checkEqual(t, late.Restore(slices.Values([]cache.Entry[string, int]{{Key: "k", Value: 1, Idle: time.Now()}})), 0)
+	})
 }

@@ -15,8 +15,19 @@ import (
 
 // ErrNotFound is the error of a loader whose origin has answered that the key
 // does not exist. Loaders return it or wrap it. It is not a failure of the
-// origin: GetOrLoad returns it even if a stale value is present.
-var ErrNotFound = errors.New("cache: not found")
+// origin: GetOrLoad returns it even if a stale value is present. A retry in the
+// loader does not repeat it, and a circuit breaker counts it as a success.
+var ErrNotFound error = notFound{}
+
+type notFound struct{}
+
+func (notFound) Error() string { return "cache: not found" }
+
+// Retryable returns false: the answer would be the same.
+func (notFound) Retryable() bool { return false }
+
+// Answered returns true: the origin works.
+func (notFound) Answered() bool { return true }
 
 // ErrRecursive is the error of a load that waits for itself: the loader of a
 // key asks for the same key, directly or through the loaders of other keys.
@@ -24,9 +35,12 @@ var ErrRecursive = errors.New("cache: recursive load")
 
 var errGoexit = errors.New("cache: loader called runtime.Goexit")
 
+// errTimeout is the cause of the end of a call that no caller waits for.
+var errTimeout = fmt.Errorf("cache: LoadTimeout: %w", context.DeadlineExceeded)
+
 // newWaitError returns the error of a wait for a load that ended with ctx.
 func (c *Cache[K, V]) newWaitError(ctx context.Context) error {
-	return ctxerr.New(ctx, prefix(c.config.Name)+"wait")
+	return ctxerr.New(ctx, prefix(c.config.Load().Name)+"wait")
 }
 
 // A PanicError is the value of the panic of GetOrLoad after a loader has
@@ -66,6 +80,39 @@ func (e *PanicError) Unwrap() error {
 // LogValue returns the text of the error and the stack as a group.
 func (e *PanicError) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("msg", e.text()), slog.String("stack", string(e.Stack)))
+}
+
+// A KeysError is the error that several keys of GetOrLoadMany share.
+type KeysError[K comparable] struct {
+	Name string // Config.Name
+	Keys []K    // the keys without a value, at least one
+	Err  error  // the error of their load
+}
+
+var _ slog.LogValuer = (*KeysError[int])(nil)
+
+// Error returns the first keys and the text of Err, each cut to 64 bytes.
+func (e *KeysError[K]) Error() string {
+	text := prefix(e.Name) + "load "
+	for i, k := range e.Keys {
+		if i == 3 {
+			text += fmt.Sprintf(" and %d more", len(e.Keys)-i)
+			break
+		}
+		if i > 0 {
+			text += ", "
+		}
+		text += quote.Text(fmt.Sprint(k))
+	}
+	return text + ": " + quote.Error(e.Err)
+}
+
+// Unwrap returns Err.
+func (e *KeysError[K]) Unwrap() error { return e.Err }
+
+// LogValue returns the text of the error and the number of keys as a group.
+func (e *KeysError[K]) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("msg", e.Error()), slog.Int("keys", len(e.Keys)))
 }
 
 // A CachedError is the error of GetOrLoad while it remembers the error of an

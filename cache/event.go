@@ -8,24 +8,54 @@ import (
 	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
-// An Event reports a value that has left a [Cache].
+// An Event reports a value that has left a [Cache], or a load that has failed.
 type Event[K comparable, V any] struct {
-	Cause Cause  // why the value left
+	Kind  Kind   // whether a value has left or a load has failed
 	Name  string // Config.Name
-	Key   K      // the key of the value
-	Value V      // the value that left
+	Key   K      // the key of the value or of the load
+	Value V      // with KindLeft, the value that left
+	Cause Cause  // with KindLeft, why it left
+	Err   error  // with KindLoadFailed, the error of the loader, or a *PanicError
 }
 
 var _ slog.LogValuer = Event[int, int]{}
 
-// LogValue returns the cause, the name unless it is empty, and the first 64
-// bytes of the key. It omits the value, which may be large or secret.
+// LogValue returns the kind, the name unless it is empty, the first 64 bytes of
+// the key, and the cause or the first 64 bytes of the error. It omits the
+// value, which may be large or secret.
 func (e Event[K, V]) LogValue() slog.Value {
-	attrs := append(make([]slog.Attr, 0, 3), slog.String("cause", e.Cause.String()))
+	attrs := append(make([]slog.Attr, 0, 4), slog.String("kind", e.Kind.String()))
 	if e.Name != "" {
 		attrs = append(attrs, slog.String("name", quote.Cut(e.Name)))
 	}
-	return slog.GroupValue(append(attrs, slog.String("key", quote.Cut(fmt.Sprint(e.Key))))...)
+	attrs = append(attrs, slog.String("key", quote.Cut(fmt.Sprint(e.Key))))
+	switch {
+	case e.Kind == KindLeft:
+		attrs = append(attrs, slog.String("cause", e.Cause.String()))
+	case e.Err != nil:
+		attrs = append(attrs, slog.String("err", quote.Cut(e.Err.Error())))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// A Kind is the kind of an [Event].
+type Kind uint8
+
+// The kinds.
+const (
+	KindLeft       Kind = iota // a value left the cache
+	KindLoadFailed             // a load returned an error other than ErrNotFound, or panicked
+)
+
+// String returns the kind in lower case.
+func (k Kind) String() string {
+	switch k {
+	case KindLeft:
+		return "left"
+	case KindLoadFailed:
+		return "load failed"
+	}
+	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
 // A Cause is the reason why a value left a [Cache].
@@ -85,10 +115,32 @@ func (c *Cache[K, V]) emit(ctx context.Context, gone *departed[K, V]) {
 	}
 	defer c.emit(ctx, gone)
 	gone.panics++
+	config := c.config.Load()
 	for n := gone.first; n != nil; n = gone.first {
 		gone.first, n.next = n.next, nil
-		cause := Cause(n.meta.Load() >> causeShift)
-		c.config.OnEvent(ctx, Event[K, V]{Cause: cause, Name: c.config.Name, Key: n.key, Value: n.value})
+		if config.OnEvent != nil { // it was set when n left
+			cause := Cause(n.meta.Load() >> causeShift)
+			config.OnEvent(ctx, Event[K, V]{Name: config.Name, Key: n.key, Value: n.value, Cause: cause})
+		}
 	}
 	gone.panics--
+}
+
+// reportFailures calls OnEvent with the failures of a call. A panic of OnEvent
+// ends it.
+func (c *Cache[K, V]) reportFailures(ctx context.Context, flights []*flight[K, V]) {
+	config := c.config.Load()
+	if config.OnEvent == nil {
+		return
+	}
+	for _, f := range flights {
+		if !f.failed || f.missing {
+			continue
+		}
+		err := f.err
+		if f.panic != nil {
+			err = f.panic
+		}
+		config.OnEvent(ctx, Event[K, V]{Kind: KindLoadFailed, Name: config.Name, Key: f.key, Err: err})
+	}
 }

@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -53,7 +54,12 @@ func TestEvent_LogValue(t *testing.T) {
 	}}))
 	logger.Info("gone", "event", cache.Event[string, string]{Cause: cache.CauseEvicted, Key: strings.Repeat("é", 40) + "\n", Value: "secret"})
 	logger.Info("gone", "event", departed("k", 1, 9))
-	want := "msg=gone event.cause=evicted event.key=" + strings.Repeat("é", 32) + "…\nmsg=gone event.cause=Cause(9) event.key=k\n"
+	logger.Info("failed", "event", event{Kind: cache.KindLoadFailed, Name: "users", Key: "k", Err: io.EOF})
+	logger.Info("odd", "event", event{Kind: 9, Key: "k"})
+	want := "msg=gone event.kind=left event.key=" + strings.Repeat("é", 32) + "… event.cause=evicted\n" +
+		"msg=gone event.kind=left event.key=k event.cause=Cause(9)\n" +
+		"msg=failed event.kind=\"load failed\" event.name=users event.key=k event.err=EOF\n" +
+		"msg=odd event.kind=Kind(9) event.key=k\n"
 	if got := b.String(); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -69,7 +75,7 @@ func TestEventHasTheName(t *testing.T) {
 	c.Delete("a")
 	want := event{Cause: cache.CauseDeleted, Name: "users", Key: "a", Value: 1}
 	checkEqual(t, got, []event{want})
-	checkEqual(t, want.LogValue().String(), "[cause=deleted name=users key=a]")
+	checkEqual(t, want.LogValue().String(), "[kind=left name=users key=a cause=deleted]")
 }
 
 func TestUnknownCause(t *testing.T) {

@@ -70,5 +70,5 @@ func Example_outage() {
 	// 100 EUR are 108 USD
 	// GBP is unknown at the moment
 	// ABC is not a currency
-	// 4 requests, 3 failed, 2 answered with the last known rate
+	// 4 requests, 2 failed, 2 answered with the last known rate
 }

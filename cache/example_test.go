@@ -1,12 +1,16 @@
 package cache_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redoubt-go/redoubt/cache"
@@ -45,13 +49,13 @@ func findRate(_ context.Context, currency string) (float64, error) {
 	return 0, cache.ErrNotFound
 }
 
-// While the origin fails, known rates are served for a day.
+// While the origin fails or hangs, known rates are served for a day.
 func ExampleConfig_staleIfError() {
 	rates := cache.Memoize(cache.Config[string, float64]{
 		Capacity:     200,
 		TTL:          10 * time.Minute,
 		StaleIfError: 24 * time.Hour,
-		ErrorTTL:     func(error) time.Duration { return time.Minute },
+		StaleIfSlow:  100 * time.Millisecond,
 	}, findRate)
 	fmt.Println(rates.Get(context.Background(), "EUR"))
 	fmt.Println(rates.Get(context.Background(), "ABC"))
@@ -127,6 +131,22 @@ func ExampleEvent() {
 	// close b.log - deleted
 }
 
+// The event of a load that fails has the error, even if a stale value answers.
+func ExampleKind() {
+	users := cache.New(cache.Config[string, User]{
+		Capacity: 100,
+		OnEvent: func(_ context.Context, e cache.Event[string, User]) {
+			if e.Kind == cache.KindLoadFailed {
+				fmt.Println(e.Kind, e.Key, e.Err)
+			}
+		},
+	})
+	users.GetOrLoad(context.Background(), "alice", func(context.Context, string) (User, error) {
+		return User{}, errors.New("connection refused")
+	})
+	// Output: load failed alice connection refused
+}
+
 func ExampleCause() {
 	fmt.Println(cache.CauseReplaced, cache.CauseDeleted, cache.CauseExpired, cache.CauseEvicted)
 	// Output: replaced deleted expired evicted
@@ -141,7 +161,7 @@ func ExampleStats() {
 	fmt.Println(string(text))
 	fmt.Println(c.Stats().HitRatio())
 	// Output:
-	// {"name":"","len":1,"weight":1,"capacity":1,"hits":1,"misses":1,"stale_hits":0,"error_hits":0,"loads":0,"load_errors":0,"load_time_ns":0,"evictions":0,"expirations":0}
+	// {"name":"","len":1,"weight":1,"capacity":1,"hits":1,"misses":1,"stale_hits":0,"error_hits":0,"loads":0,"not_found":0,"load_errors":0,"refresh_errors":0,"load_time_ns":0,"evictions":0,"expirations":0}
 	// 0.5
 }
 
@@ -192,7 +212,7 @@ func ExampleMemo_Clear() {
 
 func ExampleNewLazy() {
 	attempts := 0
-	connection := cache.NewLazy(func(context.Context) (string, error) {
+	connection := cache.NewLazy(cache.LazyConfig{}, func(context.Context) (string, error) {
 		if attempts++; attempts == 1 {
 			return "", errors.New("connection refused")
 		}
@@ -211,7 +231,7 @@ func ExampleNewLazy() {
 
 func ExampleLazy_Reset() {
 	version := 0
-	config := cache.NewLazy(func(context.Context) (int, error) { version++; return version, nil })
+	config := cache.NewLazy(cache.LazyConfig{}, func(context.Context) (int, error) { version++; return version, nil })
 	fmt.Println(config.Get(context.Background()))
 	config.Reset()
 	fmt.Println(config.Peek())
@@ -230,7 +250,7 @@ type Document struct {
 
 func NewDocument(text string) *Document {
 	d := &Document{text: text}
-	d.words = cache.NewLazy(func(context.Context) (int, error) {
+	d.words = cache.NewLazy(cache.LazyConfig{}, func(context.Context) (int, error) {
 		fmt.Println("counting")
 		return len(strings.Fields(d.text)), nil
 	})
@@ -396,6 +416,164 @@ func ExampleEntry() {
 	// 20 true
 }
 
+// A snapshot is written to an io.Writer and read from an io.Reader, entry by
+// entry.
+func ExampleCache_Restore() {
+	save := func(w io.Writer, c *cache.Cache[string, int]) error {
+		enc := json.NewEncoder(w)
+		for e := range c.Entries() {
+			if err := enc.Encode(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	load := func(r io.Reader, c *cache.Cache[string, int]) (n int, err error) {
+		dec := json.NewDecoder(r)
+		n = c.Restore(func(yield func(cache.Entry[string, int]) bool) {
+			var e cache.Entry[string, int]
+			for err = dec.Decode(&e); err == nil && yield(e); err = dec.Decode(&e) {
+				e = cache.Entry[string, int]{}
+			}
+		})
+		if err == io.EOF {
+			err = nil
+		}
+		return n, err
+	}
+
+	config := cache.Config[string, int]{Capacity: 100, TTL: time.Hour, IdleTTL: time.Minute}
+	old, restarted := cache.New(config), cache.New(config)
+	old.Set("a", 1)
+	old.Set("b", 2)
+	var file bytes.Buffer
+	fmt.Println(save(&file, old))
+	fmt.Println(load(&file, restarted))
+	fmt.Println(restarted.Get("b"))
+	// Output:
+	// <nil>
+	// 2 <nil>
+	// 2 true
+}
+
+func ExampleCache_SetConfig() {
+	config := cache.Config[string, int]{Capacity: 1000, TTL: time.Minute}
+	c := cache.New(config)
+	config.Capacity, config.TTL = 5000, time.Hour
+	fmt.Println(c.SetConfig(config))
+	fmt.Println(c.Config().TTL, c.Stats().Capacity)
+	// Output:
+	// <nil>
+	// 1h0m0s 5000
+}
+
+// The keys of a tenant.
+func ExampleCache_DeleteKeys() {
+	c := cache.New(cache.Config[string, string]{Capacity: 100})
+	c.Set("tenant7/role", "admin")
+	c.Set("tenant8/role", "guest")
+	n := c.DeleteKeys(func(k string) bool {
+		return strings.HasPrefix(k, "tenant7/")
+	})
+	fmt.Println(n, slices.Collect(c.Keys()))
+	// Output: 1 [tenant8/role]
+}
+
+// The values with a tag.
+func ExampleCache_DeleteFunc() {
+	type page struct {
+		text string
+		tags []string
+	}
+	pages := cache.New(cache.Config[string, page]{Capacity: 100})
+	pages.Set("/", page{"home", []string{"news"}})
+	pages.Set("/about", page{text: "about"})
+	n := pages.DeleteFunc(func(_ string, p page) bool { return slices.Contains(p.tags, "news") })
+	fmt.Println(n, slices.Collect(pages.Keys()))
+	// Output: 1 [/about]
+}
+
+// A loader that asks the origin for a value only if it has changed.
+func ExampleOld() {
+	type page struct{ etag, text string }
+	fetch := func(ctx context.Context, url string) (page, error) {
+		old, ok := cache.Old[page](ctx)
+		if ok && old.etag == "v1" { // the origin answers: not modified
+			fmt.Println("not modified")
+			return old, nil
+		}
+		return page{"v1", "Hello"}, nil
+	}
+	ctx := context.Background()
+	pages := cache.New(cache.Config[string, page]{Capacity: 100})
+	for range 2 {
+		p, err := pages.Reload(ctx, "/", fetch)
+		fmt.Println(p.text, err)
+	}
+	// Output:
+	// Hello <nil>
+	// not modified
+	// Hello <nil>
+}
+
+// The origin names the lifetime of each value.
+func ExampleLimitTTL() {
+	lookups := 0
+	names := cache.Memoize(cache.Config[string, string]{Capacity: 100}, func(ctx context.Context, name string) (string, error) {
+		lookups++
+		ttl := map[string]time.Duration{"example.org": time.Hour, "local": 0}[name] // of the answer
+		cache.LimitTTL(ctx, ttl)
+		return "192.0.2.1", nil
+	})
+	for _, name := range []string{"example.org", "example.org", "local", "local"} {
+		names.Get(context.Background(), name)
+	}
+	fmt.Println(lookups, "lookups")
+	// Output: 3 lookups
+}
+
+func ExampleMemo_GetMany() {
+	users := cache.Memoize(cache.Config[string, User]{Capacity: 100}, findUser)
+	found, err := users.GetMany(context.Background(), []string{"alice", "bob"})
+	fmt.Println(found, err)
+	// Output: map[alice:{Alice} bob:{Bob}] <nil>
+}
+
+func ExampleMemoizeMany() {
+	users := cache.MemoizeMany(cache.Config[string, User]{Capacity: 100},
+		func(_ context.Context, ids []string) (map[string]User, error) {
+			fmt.Println("SELECT", ids)
+			return map[string]User{"alice": {"Alice"}, "bob": {"Bob"}}, nil
+		})
+	users.GetMany(context.Background(), []string{"alice", "bob"})
+	bob, err := users.Get(context.Background(), "bob")
+	fmt.Println(bob.Name, err)
+	// Output:
+	// SELECT [alice bob]
+	// Bob <nil>
+}
+
+func ExampleKeysError() {
+	users := cache.New(cache.Config[string, User]{Capacity: 100})
+	_, err := users.GetOrLoadMany(context.Background(), []string{"alice", "bob"},
+		func(context.Context, []string) (map[string]User, error) { return nil, errors.New("connection refused") })
+	fmt.Println(err)
+	var some *cache.KeysError[string]
+	fmt.Println(errors.As(err, &some), some.Keys)
+	// Output:
+	// cache: load "alice", "bob": "connection refused"
+	// true [alice bob]
+}
+
+// Keys of a token issuer: fresh for an hour, and usable for a day if the issuer
+// is down.
+func ExampleLazyConfig() {
+	keys := cache.NewLazy(cache.LazyConfig{TTL: time.Hour, StaleIfError: 24 * time.Hour},
+		func(context.Context) (string, error) { return "key 1", nil })
+	fmt.Println(keys.Get(context.Background()))
+	// Output: key 1 <nil>
+}
+
 func ExampleCache_GetOrLoadMany() {
 	c := cache.New(cache.Config[string, int]{Capacity: 100})
 	c.Set("a", 100)
@@ -444,47 +622,89 @@ func ExampleWeak() {
 	// true
 }
 
-// A shelf is a Store that outlives the cache.
-type shelf map[string]User
-
-func (s shelf) Get(_ context.Context, id string) (User, error) {
-	if user, ok := s[id]; ok {
-		return user, nil
-	}
-	return User{}, cache.ErrNotFound
+// A shelf is a Store that outlives the cache. A lease of a shelf is the number
+// of deletions before it.
+type shelf struct {
+	mu        sync.Mutex
+	records   map[string]cache.Record[User]
+	deletions int
 }
 
-func (s shelf) Set(_ context.Context, id string, user User, _ time.Duration) error {
-	s[id] = user
+func (s *shelf) Get(_ context.Context, id string) (cache.Record[User], error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.records[id]
+	r.Lease = strconv.Itoa(s.deletions)
+	return r, nil
+}
+
+func (s *shelf) Set(_ context.Context, id string, r cache.Record[User]) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Lease == "" || r.Lease == strconv.Itoa(s.deletions) {
+		s.records[id] = r
+	}
 	return nil
 }
 
-func (s shelf) Delete(_ context.Context, ids ...string) error {
+func (s *shelf) Delete(_ context.Context, ids ...string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deletions++
 	for _, id := range ids {
-		delete(s, id)
+		delete(s.records, id)
 	}
 	return nil
 }
+
+func newShelf() *shelf { return &shelf{records: map[string]cache.Record[User]{}} }
 
 func ExampleStore() {
-	var s cache.Store[string, User] = shelf{"alice": {"Alice"}}
-	fmt.Println(s.Get(context.Background(), "alice"))
-	fmt.Println(s.Get(context.Background(), "bob"))
-	// Output:
-	// {Alice} <nil>
-	// {} cache: not found
+	var s cache.Store[string, User] = newShelf()
+	ctx := context.Background()
+	before, _ := s.Get(ctx, "alice")
+	s.Delete(ctx, "alice")                                                                 // alice has changed
+	s.Set(ctx, "alice", cache.Record[User]{Value: User{"Old Alice"}, Lease: before.Lease}) // loaded before
+	now, _ := s.Get(ctx, "alice")
+	fmt.Println(now.Found)
+	// Output: false
 }
 
-func ExampleThrough() {
-	s := shelf{}
-	load := cache.Through(s, time.Hour, findUser)
+func ExampleRecord() {
+	r := cache.Record[User]{Found: true, Value: User{"Alice"}, TTL: cache.NoExpiry}
+	fmt.Println(r.Found, r.Absent, r.Value.Name)
+	// Output: true false Alice
+}
+
+func ExampleTier() {
+	ctx := context.Background()
+	second := cache.Tier[string, User]{Store: newShelf(), TTL: time.Hour}
+	load := second.Through(findUser)
 	for range 2 { // the second cache is empty, the shelf is not
 		users := cache.Memoize(cache.Config[string, User]{Capacity: 100, TTL: time.Minute}, load)
-		fmt.Println(users.Get(context.Background(), "alice"))
+		fmt.Println(users.Get(ctx, "alice"))
+		fmt.Println(users.Stats().Loads)
 	}
-	fmt.Println(len(s), "on the shelf")
 	// Output:
 	// {Alice} <nil>
+	// 1
 	// {Alice} <nil>
-	// 1 on the shelf
+	// 1
+}
+
+func ExampleTier_Delete() {
+	ctx := context.Background()
+	name := "Alice"
+	second := cache.Tier[string, User]{Store: newShelf(), TTL: time.Hour}
+	users := cache.Memoize(cache.Config[string, User]{Capacity: 100}, second.Through(func(context.Context, string) (User, error) {
+		return User{name}, nil
+	}))
+	fmt.Println(users.Get(ctx, "alice"))
+	name = "Alice B." // a change at the origin
+	fmt.Println(second.Delete(ctx, users.Cache(), "alice"))
+	fmt.Println(users.Get(ctx, "alice"))
+	// Output:
+	// {Alice} <nil>
+	// <nil>
+	// {Alice B.} <nil>
 }

@@ -49,7 +49,7 @@ func (s *shard[K, V]) enroll(n *node[K, V]) {
 	if n.attrs == nil {
 		return
 	}
-	n.attrs.due = add(n.attrs.end(0), s.cache.config.StaleIfError)
+	n.attrs.due = add(n.attrs.end(0), s.cache.config.Load().StaleIfError)
 	if n.attrs.due != never {
 		heap.Push(&s.schedule, n)
 		s.cache.arm(n.attrs.due)
@@ -77,7 +77,7 @@ func (s *shard[K, V]) expireSome(gone *departed[K, V]) (next int64, more bool) {
 			s.remove(n, CauseExpired, gone)
 			continue
 		}
-		n.attrs.due = add(n.attrs.end(0), s.cache.config.StaleIfError)
+		n.attrs.due = add(n.attrs.end(0), s.cache.config.Load().StaleIfError)
 		heap.Fix(&s.schedule, 0)
 	}
 	return 0, true

@@ -69,7 +69,7 @@ func TestExpiredIsAbsent(t *testing.T) {
 				t.Error("Delete = true, want false")
 			}
 		}},
-		{"DeleteFunc", false, func(t *testing.T, c lru) {
+		{"DeleteFunc", true, func(t *testing.T, c lru) {
 			if n := c.DeleteFunc(func(string, int) bool { return true }); n != 0 {
 				t.Errorf("DeleteFunc = %d, want 0", n)
 			}
@@ -110,7 +110,7 @@ func TestExpiredIsAbsent(t *testing.T) {
 		}},
 		{"Clear", true, func(t *testing.T, c lru) { c.Clear() }},
 		{"evicted", true, func(t *testing.T, c lru) { c.Set("b", 2); c.Set("c", 3) }},
-		{"Resize", true, func(t *testing.T, c lru) { c.Set("b", 2); c.Resize(1) }},
+		{"SetConfig", true, func(t *testing.T, c lru) { c.Set("b", 2); resize(c, 1) }},
 		{"Expire", false, func(t *testing.T, c lru) {
 			if n := c.Expire(); n != 0 {
 				t.Errorf("Expire = %d, want 0", n)
@@ -149,7 +149,7 @@ func TestLongLifetimes(t *testing.T) {
 		time.Sleep(time.Hour) // so that now + ttl overflows
 		c.SetTTL("never", 1, cache.NoExpiry)
 		c.SetTTL("nearly", 2, cache.NoExpiry-time.Minute)
-		c.SetTTL("default", 3, 0)
+		c.SetTTL("default", 3, cache.UseTTL)
 		time.Sleep(time.Minute - 1)
 		checkGet(t, c, "default", 3)
 		time.Sleep(time.Nanosecond)
@@ -160,8 +160,8 @@ func TestLongLifetimes(t *testing.T) {
 	})
 }
 
-// A value with a negative lifetime has expired already: it is not stored,
-// evicts no other entry, and departs once.
+// A value with a lifetime of zero or less has expired already: it is not
+// stored, evicts no other entry, and departs once.
 func TestNegativeLifetimeRemoves(t *testing.T) {
 	ctx := t.Context()
 	for _, tt := range []struct {
@@ -169,6 +169,7 @@ func TestNegativeLifetimeRemoves(t *testing.T) {
 		op   func(*cache.Cache[string, int])
 	}{
 		{"SetTTL", func(c *cache.Cache[string, int]) { c.SetTTL("k", -2, -1) }},
+		{"SetTTL, now", func(c *cache.Cache[string, int]) { c.SetTTL("k", -2, 0) }},
 		{"SetTTL, the past", func(c *cache.Cache[string, int]) { c.SetTTL("k", -2, math.MinInt64) }},
 		{"Set", func(c *cache.Cache[string, int]) { c.Set("k", -2) }},
 		{"Swap", func(c *cache.Cache[string, int]) { c.Swap("k", -2) }},
@@ -319,9 +320,13 @@ func TestExpire(t *testing.T) {
 func TestEntryExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := cache.New(cache.Config[string, int]{Capacity: 8, TTL: time.Minute, Expiry: func(_ string, v int) time.Duration {
+			if v == 7 {
+				return cache.UseTTL
+			}
 			return time.Duration(v) * time.Second
 		}})
-		c.Set("default", 0)
+		c.Set("default", 7)
+		c.Set("not kept", 0)
 		c.Set("short", 1)
 		c.Set("long", 120)
 		c.Set("past", -1)

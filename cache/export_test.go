@@ -34,10 +34,10 @@ func (c *Cache[K, V]) Window() float64 { return c.shards[0].queues.target }
 
 // Remembered returns the number of remembered errors.
 func (c *Cache[K, V]) Remembered() int {
-	if c.errs == nil {
+	if c.errs.Load() == nil {
 		return 0
 	}
-	return c.errs.Len()
+	return c.errs.Load().Len()
 }
 
 // Loading returns the number of loads whose result would be stored.

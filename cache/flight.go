@@ -2,42 +2,40 @@ package cache
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
-
-	"github.com/redoubt-go/redoubt/internal/errtree"
 )
 
-// A flight is one load of one key, together with the callers that wait for it.
+// A flight is the load of one key, together with the callers that wait for it.
 //
 // Its result is stored only while the flight is registered under its key in
 // shard.flights. Registering, unregistering and storing happen under the lock
 // of the shard. A write, Delete or Clear during the load unregisters the
 // flight, so that the load cannot overwrite it. At most one flight of a key is
-// registered at any time.
+// registered at any time. A flight stays registered until its loader returns,
+// also if no caller waits for it any longer.
 type flight[K comparable, V any] struct {
 	key    K
 	hash   uint32
 	shard  *shard[K, V]
-	load   *bulkContext[K, V] // the load of several keys that f belongs to, or nil
-	renews *node[K, V]        // the entry that a refresh replaces, otherwise nil
-	forced bool               // by Reload: a stale value does not replace an error
+	call   *call[K, V]
+	renews *node[K, V] // the entry that a refresh replaces, otherwise nil
+	before *node[K, V] // the entry that the loader finds with Old, or nil
 
-	done    chan struct{} // closed when value, err and panic are final
+	// Guarded by shard.mu until the flight has landed.
+	old     *node[K, V] // stands in if its key has no entry; nil after an invalidation
+	waiters int
+	done    chan struct{} // closed when the flight has landed; nil if no other goroutine waits
+
+	// Final when the flight has landed.
+	landed  atomic.Bool
+	failed  bool // the loader returned an error or panicked
+	missing bool // err matches ErrNotFound
 	value   V
 	node    *node[K, V] // the entry for value
 	err     error
 	panic   *PanicError
-	missing bool          // err matches ErrNotFound
 	keep    time.Duration // how long to remember err
-
-	cancel  context.CancelCauseFunc // cancels the context of the loader
-	waiters int                     // guarded by shard.mu; a refresh counts as a waiter that never leaves
-}
-
-// A frame is the context key under which a loader finds its own flight.
-type frame[K comparable, V any] struct {
-	cache *Cache[K, V]
-	key   K
 }
 
 // GetOrLoad returns the value of k, as Get does. If k has none, GetOrLoad
@@ -45,22 +43,29 @@ type frame[K comparable, V any] struct {
 // k share one call of load and its result. An error is remembered only if
 // Config.ErrorTTL is set.
 //
-// load runs in its own goroutine, with the values of the first caller's
-// context but without its deadline or cancellation. The context of load is
-// canceled when load returns or when no caller waits for it any longer. Each
-// caller waits only as long as its own context allows.
+// Each caller waits only as long as its own context allows. If
+// Config.StaleIfError is set and the cache has a stale value, that value
+// answers in place of an error, a panic, and the end of the context. It also
+// answers when a caller has waited as long as Config.StaleIfSlow allows. The
+// load then goes on, and its result is stored.
 //
-// If all callers have left, a load that ignores its context continues, its
-// result is dropped, and a later call starts another load of the same key. A
-// load started by Config.Refresh has no caller whose context could end it, so
-// load should set its own timeout.
+// load gets the values of the first caller's context but not its deadline or
+// cancellation. The context of load is canceled when load returns. It is also
+// canceled when no caller waits any longer, immediately if there is no stale
+// value, otherwise by Config.LoadTimeout. load runs in its own goroutine,
+// unless the first caller's context cannot end. [Old] returns the value that
+// load is to replace, and [LimitTTL] limits the lifetime of its result.
+//
+// At most one call of load for a key runs at any time. If load ignores its
+// context, later callers wait for it, each as long as its own context allows,
+// until twice LoadTimeout has passed. There are two exceptions: Reload, and a
+// key that was written or deleted during the load.
 //
 // If k is written, deleted or cleared during the load, the callers that
 // already wait get the result of the load, and the result is not stored.
-// [Cache.DeleteFunc] has this effect only for the keys that it deletes.
 //
 // If load panics, GetOrLoad panics with a [*PanicError] in every waiting
-// caller. If load calls [runtime.Goexit], GetOrLoad returns an error.
+// caller. If load calls [runtime.Goexit], the waiting callers get an error.
 //
 // Errors: GetOrLoad returns the error of load unchanged. It also returns:
 //   - a [*CachedError] while the error of an earlier load is remembered;
@@ -69,19 +74,12 @@ type frame[K comparable, V any] struct {
 //     [context.Cause](ctx).
 func (c *Cache[K, V]) GetOrLoad(ctx context.Context, k K, load func(context.Context, K) (V, error)) (V, error) {
 	if n := c.get(k); n != nil {
-		if c.config.Refresh > 0 {
+		if c.refreshDue(n) {
 			c.refresh(ctx, n, load)
 		}
 		return n.load(c.word), nil
 	}
-	if err := c.mayWait(ctx, k); err != nil {
-		return *new(V), err
-	}
-	f, first := c.join(k, false)
-	if first {
-		c.launch(ctx, f, load)
-	}
-	return c.wait(ctx, f)
+	return c.miss(ctx, k, load, false)
 }
 
 // Reload calls load, replaces the value of k with the loaded value, and
@@ -95,46 +93,48 @@ func (c *Cache[K, V]) GetOrLoad(ctx context.Context, k K, load func(context.Cont
 // Errors: the same as of GetOrLoad, except [*CachedError]. A stale value does
 // not replace an error.
 func (c *Cache[K, V]) Reload(ctx context.Context, k K, load func(context.Context, K) (V, error)) (V, error) {
+	return c.miss(ctx, k, load, true)
+}
+
+// miss answers a lookup that found no value, or if forced, a Reload.
+func (c *Cache[K, V]) miss(ctx context.Context, k K, load loadFunc[K, V], forced bool) (V, error) {
+	for {
+		at := c.arrive(ctx, k, request[K, V]{forced: forced})
+		if at.flight == nil {
+			return at.value, at.err
+		}
+		if at.first {
+			at.flight.call.launch(ctx, load, nil, at.inline)
+		}
+		if v, err, end := c.wait(ctx, at, forced); end != again {
+			return v, err
+		}
+	}
+}
+
+// A seat is the place of a caller that has missed.
+type seat[K comparable, V any] struct {
+	flight *flight[K, V] // to wait for; nil if value and err are the answer
+	first  bool          // the caller must launch the flight,
+	inline bool          // in its own goroutine
+	until  int64         // when an old value answers, or never
+	value  V
+	err    error
+}
+
+// arrive joins the flight of k or registers a new flight. If forced, it is a
+// new flight in any case.
+func (c *Cache[K, V]) arrive(ctx context.Context, k K, r request[K, V]) seat[K, V] {
+	s, hash := c.locate(k)
 	if err := c.mayWait(ctx, k); err != nil {
-		return *new(V), err
+		if err != ErrRecursive && !r.forced {
+			if v, ok := s.substitute(k, hash, nil); ok {
+				return seat[K, V]{value: v}
+			}
+		}
+		return seat[K, V]{err: err}
 	}
-	f, _ := c.join(k, true)
-	c.launch(ctx, f, load)
-	return c.wait(ctx, f)
-}
-
-// refresh loads n again in the background if that is due and no refresh is in
-// progress.
-func (c *Cache[K, V]) refresh(ctx context.Context, n *node[K, V], load func(context.Context, K) (V, error)) {
-	due := n.attrs.refresh.Load()
-	if due == never || c.now() < due || !n.attrs.refresh.CompareAndSwap(due, never) {
-		return
-	}
-	s, _ := c.locate(n.key)
-	if f := s.renew(n); f != nil {
-		c.launch(ctx, f, load)
-	} else {
-		c.postpone(n)
-	}
-}
-
-// renew registers a flight that refreshes n. It returns nil if a flight of the
-// key is in progress or n is not its entry any more.
-func (s *shard[K, V]) renew(n *node[K, V]) *flight[K, V] {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.flights[n.key] != nil || s.find(n.hash, n.key) != n {
-		return nil
-	}
-	f := s.newFlight(n.key, n.hash)
-	f.renews = n
-	return f
-}
-
-// postpone makes the next refresh of n, whose last refresh has failed, due
-// after another Config.Refresh.
-func (c *Cache[K, V]) postpone(n *node[K, V]) {
-	n.attrs.refresh.CompareAndSwap(never, later(c.now(), c.config.Refresh))
+	return s.join(ctx, hash, k, r)
 }
 
 // mayWait returns the reason why a caller with this context cannot wait for a
@@ -143,68 +143,185 @@ func (c *Cache[K, V]) mayWait(ctx context.Context, k K) error {
 	if ctx.Err() != nil {
 		return c.newWaitError(ctx)
 	}
-	if f, ok := ctx.Value(frame[K, V]{c, k}).(*flight[K, V]); ok && !f.landed() {
+	if ctx.Value(loadKey{}) == nil {
+		return nil
+	}
+	if f, ok := ctx.Value(frame[K, V]{c, k}).(*flight[K, V]); ok && !f.landed.Load() {
 		return ErrRecursive
 	}
 	return nil
 }
 
-// newFlight returns a new flight of k, registered in place of any other. A key
-// that is not equal to itself could not be unregistered: each call loads a NaN
-// for itself.
-func (s *shard[K, V]) newFlight(k K, hash uint32) *flight[K, V] {
-	f := &flight[K, V]{key: k, hash: hash, shard: s, done: make(chan struct{}), waiters: 1}
+// A request says how a caller joins a flight.
+type request[K comparable, V any] struct {
+	forced bool        // by Reload
+	apart  bool        // with other keys: the loader runs in a goroutine of its own
+	call   *call[K, V] // the call that a new flight belongs to, or nil
+}
+
+// join is arrive for a caller that may wait.
+func (s *shard[K, V]) join(ctx context.Context, hash uint32, k K, r request[K, V]) seat[K, V] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.find(hash, k)
+	if r.forced {
+		s.version++
+	} else if at, ok := s.recall(n, k); ok {
+		return at
+	}
+	at := seat[K, V]{flight: s.flights[k], until: never}
+	if at.first = at.flight == nil || r.forced || at.flight.call.givenUp(); at.first {
+		at.flight = s.newFlight(k, hash, r.call)
+	}
+	f := at.flight
+	f.waiters++
+	f.call.enter()
+	if n != nil && s.cache.age(n) != dead {
+		f.old = n
+	}
+	if at.first {
+		f.before = f.old
+	}
+	if !r.forced && f.old != nil {
+		at.until = s.cache.patience(ctx, f.call.start)
+	}
+	at.inline = at.first && !r.apart && at.until == never && ctx.Done() == nil
+	if !at.inline && f.done == nil {
+		f.done = make(chan struct{})
+	}
+	return at
+}
+
+// recall returns the answer that needs no load. That is the value of n, the
+// entry of k, if it is fresh. While an error is remembered, it is the stale
+// value or that error. N may be nil. A fresh value is of a flight that landed
+// after the lookup of the caller.
+func (s *shard[K, V]) recall(n *node[K, V], k K) (at seat[K, V], ok bool) {
+	c := s.cache
+	if n != nil && c.use(n) {
+		s.queues.used(n)
+		return seat[K, V]{value: n.load(c.word)}, true
+	}
+	errs := c.errs.Load()
+	if errs == nil {
+		return at, false
+	}
+	failure, left := errs.remaining(k)
+	switch {
+	case failure == nil || s.flights[k] != nil:
+		return at, false
+	case n != nil && c.age(n) == stale:
+		at.value = s.serve(n)
+	default:
+		s.stats.ErrorHits++
+		at.err = &CachedError{Name: c.config.Load().Name, Err: failure.value, Left: left}
+	}
+	return at, true
+}
+
+// patience returns the instant at which an old value answers a caller that
+// arrives now, or never.
+func (c *Cache[K, V]) patience(ctx context.Context, start int64) int64 {
+	slow := c.config.Load().StaleIfSlow
+	if slow < 0 {
+		return never
+	}
+	until := int64(never)
+	if slow > 0 {
+		until = add(start, slow)
+	}
+	if end, ok := ctx.Deadline(); ok {
+		now := c.now()
+		until = min(until, add(now, max(time.Until(end)/2, 0)))
+	}
+	return until
+}
+
+// newFlight registers and returns a new flight of k, in place of any other. It
+// belongs to the call, or if that is nil, to a new call. A key that is not
+// equal to itself could not be unregistered: each caller loads a NaN for
+// itself.
+func (s *shard[K, V]) newFlight(k K, hash uint32, l *call[K, V]) *flight[K, V] {
+	var f *flight[K, V]
+	if l == nil {
+		both := &struct { // one allocation
+			flight flight[K, V]
+			call   call[K, V]
+		}{}
+		f, l = &both.flight, &both.call
+		l.init(s.cache)
+		l.one[0] = f
+		l.flights = l.one[:]
+	} else {
+		f = new(flight[K, V])
+		l.flights = append(l.flights, f)
+		l.byKey[k] = f
+	}
+	f.key, f.hash, f.shard, f.call = k, hash, s, l
 	if equal(k, k) {
 		s.flights[k] = f
 	}
 	return f
 }
 
-// join returns the flight to wait for. If forced, it is a new flight, also if
-// another is in progress or the cache has an answer. First reports whether the
-// caller must launch the flight.
-func (c *Cache[K, V]) join(k K, forced bool) (f *flight[K, V], first bool) {
-	s, hash := c.locate(k)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if f := s.flights[k]; f != nil && !forced {
-		f.waiters++
-		return f, false
+// detach unregisters the flight of k, whose result is then not stored, and
+// forgets the remembered error of k. The load still answers the callers that
+// wait for it. Remembered errors change only while the lock of the shard of
+// their key is held.
+func (s *shard[K, V]) detach(k K) {
+	s.version++
+	if len(s.flights) > 0 {
+		if f := s.flights[k]; f != nil {
+			f.old = nil
+			delete(s.flights, k)
+		}
 	}
-	f = s.newFlight(k, hash)
-	if f.forced = forced; !forced && s.recall(f) {
-		delete(s.flights, k)
-		close(f.done)
-		return f, false
-	}
-	return f, true
+	s.forgetError(k)
 }
 
-// recall answers f with a fresh value, or while an error is remembered, with
-// the stale value or that error. It reports whether there was an answer. The
-// fresh value is of a flight that landed after the lookup of the caller.
-func (s *shard[K, V]) recall(f *flight[K, V]) bool {
-	c := s.cache
-	n := s.find(f.hash, f.key)
-	if n != nil && c.use(n) {
-		s.queues.used(n)
-		f.value = n.load(c.word)
-		return true
+func (s *shard[K, V]) forgetError(k K) {
+	if errs := s.cache.errs.Load(); errs != nil && errs.Len() > 0 {
+		errs.Delete(k)
 	}
-	if c.errs == nil {
+}
+
+// refreshDue reports whether n should be loaded again.
+func (c *Cache[K, V]) refreshDue(n *node[K, V]) bool {
+	if n.attrs == nil {
 		return false
 	}
-	failure, left := c.errs.remaining(f.key)
-	switch {
-	case failure == nil:
-		return false
-	case n != nil && c.age(n) == stale:
-		s.serveStale(n, f)
-	default:
-		s.stats.ErrorHits++
-		f.err = &CachedError{Name: c.config.Name, Err: failure.value, Left: left}
+	due := n.attrs.refresh.Load()
+	return due != never && c.now() >= due && c.config.Load().Refresh > 0 && n.attrs.refresh.CompareAndSwap(due, never)
+}
+
+// refresh loads n again in the background, unless a flight of its key is in
+// progress.
+func (c *Cache[K, V]) refresh(ctx context.Context, n *node[K, V], load loadFunc[K, V]) {
+	s, _ := c.locate(n.key)
+	if f := s.renew(n, nil); f != nil {
+		f.call.background = true
+		f.call.launch(ctx, load, nil, false)
 	}
-	return true
+}
+
+// renew registers a flight that refreshes n. It returns nil if a flight of the
+// key is in progress or n is not its entry any more.
+func (s *shard[K, V]) renew(n *node[K, V], l *call[K, V]) *flight[K, V] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flights[n.key] != nil || s.find(n.hash, n.key) != n {
+		s.cache.postpone(n)
+		return nil
+	}
+	f := s.newFlight(n.key, n.hash, l)
+	f.renews, f.old, f.before = n, n, n
+	return f
+}
+
+// postpone makes the next refresh of n, whose last refresh has ended, due
+// after another Config.Refresh.
+func (c *Cache[K, V]) postpone(n *node[K, V]) {
+	n.attrs.refresh.CompareAndSwap(never, later(c.now(), c.config.Load().Refresh))
 }
 
 // remaining returns the fresh entry of k, or nil, and its remaining lifetime.
@@ -225,192 +342,172 @@ func (c *Cache[K, V]) remaining(k K) (*node[K, V], time.Duration) {
 	return n, time.Duration(max(end-now, 1))
 }
 
-// serveStale answers all waiters of f with the value of n, and marks n as
-// used.
-func (s *shard[K, V]) serveStale(n *node[K, V], f *flight[K, V]) {
-	s.queues.used(n)
-	waiters := f.waiters
-	if f.renews != nil {
-		waiters--
-	}
-	s.stats.StaleHits += uint64(waiters)
-	f.value, f.err = n.load(s.cache.word), nil
-}
-
-// launch starts the load of f.
-func (c *Cache[K, V]) launch(ctx context.Context, f *flight[K, V], load func(context.Context, K) (V, error)) {
-	ctx, f.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	ctx = context.WithValue(ctx, frame[K, V]{c, f.key}, f)
-	go c.fly(ctx, []*flight[K, V]{f}, f.cancel, func() { f.value, f.err = load(ctx, f.key) })
-}
-
-// fly calls load, which sets the results of the flights, and lands them. The
-// deferred function also runs after runtime.Goexit.
-func (c *Cache[K, V]) fly(ctx context.Context, flights []*flight[K, V], cancel context.CancelCauseFunc, load func()) {
-	start := time.Now()
-	defer func() {
-		defer func() {
-			cancel(nil)
-			for _, f := range flights {
-				close(f.done)
-			}
-		}()
-		c.land(ctx, flights, time.Since(start))
-	}()
-	c.run(flights, load)
-}
-
-// run calls load and sets the fields of the flights that depend on the result.
-func (c *Cache[K, V]) run(flights []*flight[K, V], load func()) {
-	defer c.rescue(flights)
-	for _, f := range flights {
-		f.err = errGoexit // unless load returns
-	}
-	load()
-	for _, f := range flights {
-		c.evaluate(f)
-	}
-}
-
-// evaluate applies the functions of the Config to the result of f.
-func (c *Cache[K, V]) evaluate(f *flight[K, V]) {
-	if f.err == nil {
-		f.node = c.newNode(f.key, f.value, f.hash, c.lifetime(f.key, f.value))
-		return
-	}
-	f.missing = errtree.Is(f.err, ErrNotFound)
-	if c.config.ErrorTTL != nil {
-		f.keep = c.config.ErrorTTL(f.err)
-	}
-}
-
-// rescue recovers a panic and keeps it for the waiting callers. Without any,
-// the panic is only counted as a failed load.
-func (c *Cache[K, V]) rescue(flights []*flight[K, V]) {
-	if r := recover(); r != nil {
-		p := newPanicError(c.config.Name, r)
-		for _, f := range flights {
-			f.panic = p
-		}
-	}
-}
-
-func (f *flight[K, V]) landed() bool {
-	select {
-	case <-f.done:
-		return true
-	default:
-		return false
-	}
-}
-
-// land stores the results of the flights and then reports the departed values,
-// so that OnEvent finds the new values. A panic of OnEvent reaches the waiting
-// callers like a panic of the loader.
-func (c *Cache[K, V]) land(ctx context.Context, flights []*flight[K, V], took time.Duration) {
-	defer c.rescue(flights)
-	var gone departed[K, V]
-	for _, f := range flights {
-		for !f.shard.settle(f, took, &gone) {
-			c.evictElsewhere(f.shard, &gone)
-		}
-		took = 0 // all flights share one call of the loader
-	}
-	c.emit(ctx, &gone)
-}
-
 // settle stores the result of f and unregisters f in one step, if f is still
 // registered, and counts the load. It reports whether it was done: if not,
 // another shard must make room first.
 func (s *shard[K, V]) settle(f *flight[K, V], took time.Duration, gone *departed[K, V]) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	failed := f.err != nil || f.panic != nil
+	f.failed = f.err != nil || f.panic != nil
 	if f.renews != nil {
 		s.cache.postpone(f.renews) // in case it stays
 	}
 	if s.flights[f.key] == f {
 		present := s.find(f.hash, f.key)
 		switch {
-		case failed:
+		case f.failed:
 			s.fail(f, present, gone)
 			delete(s.flights, f.key)
-		case f.renews != nil && f.renews != present && f.waiters == 1:
+		case f.renews != nil && f.renews != present && f.waiters == 0:
 			// The entry has left and no caller has asked for it since.
 			delete(s.flights, f.key)
 		case !s.put(present, f.node, f.renews == nil, gone):
 			return false
 		default:
-			s.detach(f.key)
+			delete(s.flights, f.key)
+			s.forgetError(f.key)
 		}
 	}
 	s.stats.Loads++
 	s.stats.LoadTime += took
-	if failed {
-		s.stats.LoadErrors++
-	}
-	return true
-}
-
-// fail remembers the error of f, and answers with the stale value, if any. If
-// the origin reports that the key does not exist, the entry is removed: its
-// value must not come back after a later failure.
-func (s *shard[K, V]) fail(f *flight[K, V], present *node[K, V], gone *departed[K, V]) {
-	if f.panic != nil {
-		return
-	}
-	if f.keep > 0 {
-		s.cache.errs.SetTTL(f.key, f.err, f.keep)
-	}
 	switch {
-	case present == nil:
 	case f.missing:
-		s.remove(present, CauseExpired, gone)
-	case !f.forced && s.cache.age(present) == stale:
-		s.serveStale(present, f)
-	}
-}
-
-// wait returns the result of f, or an error if ctx ends first.
-func (c *Cache[K, V]) wait(ctx context.Context, f *flight[K, V]) (V, error) {
-	if !f.await(ctx) {
-		return *new(V), c.newWaitError(ctx)
-	}
-	return f.result()
-}
-
-// await waits for f and reports whether it has landed. If not, ctx has ended,
-// and the caller has left the flight.
-func (f *flight[K, V]) await(ctx context.Context) bool {
-	select {
-	case <-f.done:
-	case <-ctx.Done():
-		if !f.landed() {
-			f.leave(ctx)
-			return false
+		s.stats.NotFound++
+	case f.failed:
+		s.stats.LoadErrors++
+		if f.renews != nil {
+			s.stats.RefreshErrors++
 		}
 	}
 	return true
 }
 
-// result returns the result of f, which has landed.
-func (f *flight[K, V]) result() (V, error) {
+// fail remembers the error of f. If the origin reports that the key does not
+// exist, the entry is removed: its value must not come back after a later
+// failure.
+func (s *shard[K, V]) fail(f *flight[K, V], present *node[K, V], gone *departed[K, V]) {
+	if f.keep > 0 && f.panic == nil {
+		s.cache.errs.Load().SetTTL(f.key, f.err, f.keep)
+	}
+	if f.missing && present != nil {
+		s.remove(present, CauseExpired, gone)
+	}
+}
+
+// An ending is how the wait of a caller ended.
+type ending uint8
+
+const (
+	answered ending = iota // by the load, or by an old value
+	gone                   // with the context of the caller
+	again                  // the caller must arrive again
+)
+
+// wait returns the result for a caller of this seat.
+func (c *Cache[K, V]) wait(ctx context.Context, at seat[K, V], forced bool) (v V, err error, end ending) {
+	f := at.flight
+	for !f.await(ctx, at.until) {
+		ended := ctx.Err() != nil
+		v, ok := f.leave(ctx, ended, forced)
+		if ok {
+			return v, nil, answered
+		}
+		if ended {
+			return v, c.newWaitError(ctx), gone
+		}
+		at.until = never // the old value is gone
+	}
+	if f.failed {
+		if canceled, _ := f.call.state(); canceled {
+			return v, nil, again // it was canceled before this caller came
+		}
+		if !f.missing && !forced {
+			if v, ok := f.shard.substitute(f.key, f.hash, f); ok {
+				return v, nil, answered
+			}
+		}
+	}
 	if f.panic != nil {
 		panic(f.panic)
 	}
-	return f.value, f.err
+	return f.value, f.err, answered
 }
 
-// leave removes a waiter. The last waiter cancels the load and unregisters it
-// in the same step, so that no caller joins a canceled load.
-func (f *flight[K, V]) leave(ctx context.Context) {
-	f.shard.mu.Lock()
-	defer f.shard.mu.Unlock()
-	if f.waiters--; f.waiters > 0 {
-		return
+// await waits for f until ctx ends or the instant until. It reports whether f
+// has landed.
+func (f *flight[K, V]) await(ctx context.Context, until int64) bool {
+	if f.landed.Load() {
+		return true
 	}
-	if f.shard.flights[f.key] == f {
-		delete(f.shard.flights, f.key)
+	var slow <-chan time.Time
+	if until != never {
+		wait := until - f.call.cache.now()
+		if wait <= 0 {
+			return false
+		}
+		timer := time.NewTimer(time.Duration(wait))
+		defer timer.Stop()
+		slow = timer.C
 	}
-	f.cancel(context.Cause(ctx))
+	select {
+	case <-f.done:
+		return true
+	case <-slow:
+	case <-ctx.Done():
+	}
+	return f.landed.Load()
+}
+
+// leave removes a waiter and returns the value that answers it, if any. A
+// caller whose context has not ended stays if there is none. The call ends with
+// its last waiter, unless a stale value answers meanwhile.
+func (f *flight[K, V]) leave(ctx context.Context, ended, forced bool) (v V, ok bool) {
+	s := f.shard
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.standIn(f.key, f.hash, f)
+	if n == nil && !ended {
+		return v, false
+	}
+	f.waiters--
+	f.call.leave(context.Cause(ctx), f.renews != nil || n != nil && s.cache.age(n) == stale)
+	if n == nil || forced {
+		return v, false
+	}
+	return s.serve(n), true
+}
+
+// substitute returns the value that answers in place of an error of f, or if f
+// is nil, in place of a load of k.
+func (s *shard[K, V]) substitute(k K, hash uint32, f *flight[K, V]) (v V, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.standIn(k, hash, f); n != nil {
+		return s.serve(n), true
+	}
+	return v, false
+}
+
+// standIn returns the fresh or stale entry of k, or the entry that k had when
+// f began, or nil.
+func (s *shard[K, V]) standIn(k K, hash uint32, f *flight[K, V]) *node[K, V] {
+	n := s.find(hash, k)
+	if (n == nil || s.cache.age(n) == dead) && f != nil {
+		n = f.old
+	}
+	if n == nil || s.cache.age(n) == dead {
+		return nil
+	}
+	return n
+}
+
+// serve returns the value of n, which is fresh or stale, and marks n as used.
+func (s *shard[K, V]) serve(n *node[K, V]) V {
+	if s.cache.age(n) == stale {
+		s.stats.StaleHits++
+	}
+	if s.find(n.hash, n.key) == n {
+		s.queues.used(n)
+	}
+	return n.load(s.cache.word)
 }

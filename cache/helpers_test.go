@@ -25,13 +25,16 @@ func departed(k string, v int, cause cache.Cause) event {
 	return event{Cause: cause, Key: k, Value: v}
 }
 
-// log is a hook that records the events.
+// log is a hook that records the departures.
 type log struct {
 	mu     sync.Mutex
 	events []event
 }
 
 func (l *log) add(_ context.Context, e event) {
+	if e.Kind != cache.KindLeft {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.events = append(l.events, e)
@@ -66,6 +69,15 @@ func checkIs(t *testing.T, err error, targets ...error) {
 
 func newLRU(capacity int) *cache.Cache[string, int] {
 	return cache.New(cache.Config[string, int]{Capacity: capacity, Eviction: cache.LRU})
+}
+
+// resize sets the Capacity of c.
+func resize[K comparable, V any](c *cache.Cache[K, V], capacity int) {
+	config := c.Config()
+	config.Capacity = capacity
+	if err := c.SetConfig(config); err != nil {
+		panic(err)
+	}
 }
 
 func keys[K comparable, V any](c *cache.Cache[K, V]) []K { return slices.Collect(c.Keys()) }

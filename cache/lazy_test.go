@@ -17,7 +17,7 @@ import (
 func TestLazy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int64
-		lazy := cache.NewLazy(func(context.Context) (int, error) {
+		lazy := cache.NewLazy(cache.LazyConfig{}, func(context.Context) (int, error) {
 			time.Sleep(time.Second)
 			n := int(calls.Add(1))
 			switch n {

@@ -79,6 +79,12 @@ func (a *attrs) end(now int64) int64 {
 	}
 }
 
+// idleEnd returns the end of idleness, or never.
+func (a *attrs) idleEnd() int64 {
+	idle := a.idle.Load()
+	return max(idle, -idle)
+}
+
 // extend moves the end of idleness to at least idle. It reports whether the
 // entry was still alive.
 func (a *attrs) extend(now, idle int64) bool {
@@ -113,7 +119,7 @@ func (c *Cache[K, V]) age(n *node[K, V]) age {
 	switch {
 	case now < end:
 		return fresh
-	case now < add(end, c.config.StaleIfError):
+	case now < add(end, c.config.Load().StaleIfError):
 		return stale
 	}
 	return dead
@@ -125,11 +131,11 @@ func (c *Cache[K, V]) use(n *node[K, V]) bool {
 	if n.attrs == nil {
 		return true
 	}
-	if c.config.IdleTTL == 0 {
+	if c.config.Load().IdleTTL == 0 {
 		return c.age(n) == fresh
 	}
 	now := c.now()
-	return now < n.attrs.end(now) && n.attrs.extend(now, add(now, c.config.IdleTTL))
+	return now < n.attrs.end(now) && n.attrs.extend(now, add(now, c.config.Load().IdleTTL))
 }
 
 // now returns the time since the cache was created. It reads the monotonic
@@ -154,7 +160,7 @@ func later(now int64, d time.Duration) int64 {
 
 // plain reports whether an entry of this lifetime needs no attrs.
 func (c *Cache[K, V]) plain(ttl time.Duration) bool {
-	return ttl == NoExpiry && c.config.Weigh == nil && c.config.IdleTTL == 0 && c.config.Refresh == 0
+	return ttl == NoExpiry && c.config.Load().Weigh == nil && c.config.Load().IdleTTL == 0 && c.config.Load().Refresh == 0
 }
 
 // newNode returns an entry whose lifetime of ttl begins now. It calls Weigh.
@@ -168,15 +174,15 @@ func (c *Cache[K, V]) newNode(k K, v V, hash uint32, ttl time.Duration) *node[K,
 	}{node: node[K, V]{key: k, value: v, hash: hash}}
 	n, a := &both.node, &both.attrs
 	n.attrs, a.pos, a.weight = a, -1, 1
-	if c.config.Weigh != nil {
-		a.weight = c.config.Weigh(k, v)
+	if c.config.Load().Weigh != nil {
+		a.weight = c.config.Load().Weigh(k, v)
 	}
 	now := c.now()
 	a.deadline = past
-	if ttl >= 0 {
+	if ttl > 0 {
 		a.deadline = add(now, ttl)
 	}
-	a.idle.Store(later(now, c.config.IdleTTL))
-	a.refresh.Store(later(now, c.config.Refresh))
+	a.idle.Store(later(now, c.config.Load().IdleTTL))
+	a.refresh.Store(later(now, c.config.Load().Refresh))
 	return n
 }

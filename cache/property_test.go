@@ -238,7 +238,11 @@ func replayTimed(program []byte, wrong int) string {
 	c := cache.New(cache.Config[int, int]{
 		Capacity: 16, TTL: modelTTL, StaleIfError: modelGrace,
 		ErrorTTL: func(error) time.Duration { return modelKeep },
-		OnEvent:  func(context.Context, pairEvent) { departed.Add(1) },
+		OnEvent: func(_ context.Context, e pairEvent) {
+			if e.Kind == cache.KindLeft {
+				departed.Add(1)
+			}
+		},
 	})
 	step := func(what, k, n, v int) (got, want string) {
 		say := func(v int, ok bool) string { return fmt.Sprint(v, ok) }
@@ -434,7 +438,11 @@ func stressLoads(t *testing.T, capacity int) {
 		Capacity: capacity, TTL: 50 * time.Microsecond, Jitter: 0.5, StaleIfError: 50 * time.Microsecond,
 		Refresh:  10 * time.Microsecond,
 		ErrorTTL: func(error) time.Duration { return 20 * time.Microsecond },
-		OnEvent:  func(context.Context, pairEvent) { departed.Add(1) },
+		OnEvent: func(_ context.Context, e pairEvent) {
+			if e.Kind == cache.KindLeft {
+				departed.Add(1)
+			}
+		},
 	}, 2)
 	var g errgroup.Group
 	for w := range 8 {
@@ -510,7 +518,7 @@ func doAnything(c *cache.Cache[int, int], seed uint64, capacity int) error {
 				c.Clear()
 			}
 		case 5:
-			c.Resize(1 + v%capacity)
+			resize(c, 1+v%capacity)
 		case 6:
 			for k := range c.All() {
 				c.Entry(k)

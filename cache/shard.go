@@ -17,30 +17,19 @@ type shard[K comparable, V any] struct {
 	queues   queues[K, V]
 	schedule schedule[K, V]
 	flights  map[K]*flight[K, V] // the loads whose results will be stored
+	version  uint64              // counts writes and invalidations by callers
 	stats    Stats               // without Hits and Misses
 }
 
 // reset empties s and its policy.
 func (s *shard[K, V]) reset() {
 	s.table.Store(newTable[K, V](1))
-	s.queues = newQueues[K, V](s.cache.config.Eviction)
+	s.queues = newQueues[K, V](s.cache.config.Load().Eviction)
 	s.schedule = nil
 	s.flights = make(map[K]*flight[K, V])
 }
 
 func (s *shard[K, V]) find(hash uint32, k K) *node[K, V] { return s.table.Load().find(hash, k) }
-
-// detach separates k from its load in progress and from its remembered error.
-// The load still answers the callers that wait for it. Remembered errors
-// change only while the lock of the shard of their key is held.
-func (s *shard[K, V]) detach(k K) {
-	if len(s.flights) > 0 {
-		delete(s.flights, k)
-	}
-	if errs := s.cache.errs; errs != nil && errs.Len() > 0 {
-		errs.Delete(k)
-	}
-}
 
 // put makes n the entry of its key, in place of old, which is the present
 // entry or nil. It reports whether it was done: if not, another shard must
@@ -75,14 +64,14 @@ func (s *shard[K, V]) put(old, n *node[K, V], mark bool, gone *departed[K, V]) b
 // it had expired before it was stored, or it is heavier than MaxWeight.
 func (s *shard[K, V]) unfit(n *node[K, V]) bool {
 	return !equal(n.key, n.key) || n.attrs != nil && n.attrs.deadline == past ||
-		s.cache.config.Weigh != nil && s.weighed(n) > s.cache.budget.maxWeight.Load()
+		s.cache.config.Load().Weigh != nil && s.weighed(n) > s.cache.budget.maxWeight.Load()
 }
 
 func equal[K comparable](a, b K) bool { return a == b }
 
 // weighed returns the weight of n in the budget.
 func (s *shard[K, V]) weighed(n *node[K, V]) int64 {
-	if s.cache.config.Weigh == nil {
+	if s.cache.config.Load().Weigh == nil {
 		return 0
 	}
 	return int64(n.weight())
@@ -106,7 +95,7 @@ func (s *shard[K, V]) makeRoom(keep *node[K, V], weight int64, gone *departed[K,
 			return false
 		}
 		s.drop(victim, CauseEvicted, gone)
-		if s.cache.config.Weigh == nil {
+		if s.cache.config.Load().Weigh == nil {
 			return true // a victim's place for the new entry: the budget stays
 		}
 		s.cache.budget.give(1, int64(victim.weight()))
@@ -206,7 +195,7 @@ func (s *shard[K, V]) depart(n *node[K, V], cause Cause, gone *departed[K, V]) {
 	case CauseExpired:
 		s.stats.Expirations++
 	}
-	if gone.len++; s.cache.config.OnEvent != nil {
+	if gone.len++; s.cache.config.Load().OnEvent != nil {
 		n.meta.Store(uint32(cause) << causeShift)
 		gone.push(n)
 	}

@@ -16,13 +16,15 @@ type Stats struct {
 	Hits   uint64 `json:"hits"`   // lookups that found a fresh value
 	Misses uint64 `json:"misses"` // all other lookups
 
-	StaleHits   uint64        `json:"stale_hits"`   // misses answered with a stale value, because the load failed
-	ErrorHits   uint64        `json:"error_hits"`   // misses answered with a remembered error
-	Loads       uint64        `json:"loads"`        // loads that have ended, counted per key
-	LoadErrors  uint64        `json:"load_errors"`  // loads that returned an error, including ErrNotFound, or panicked
-	LoadTime    time.Duration `json:"load_time_ns"` // total time of the loads that have ended
-	Evictions   uint64        `json:"evictions"`    // values that left with CauseEvicted
-	Expirations uint64        `json:"expirations"`  // values that left with CauseExpired
+	StaleHits     uint64        `json:"stale_hits"`     // misses answered with a stale value
+	ErrorHits     uint64        `json:"error_hits"`     // misses answered with a remembered error
+	Loads         uint64        `json:"loads"`          // loads that have ended, counted per key
+	NotFound      uint64        `json:"not_found"`      // loads that returned ErrNotFound
+	LoadErrors    uint64        `json:"load_errors"`    // loads that returned another error, or panicked
+	RefreshErrors uint64        `json:"refresh_errors"` // the LoadErrors of loads that Config.Refresh started
+	LoadTime      time.Duration `json:"load_time_ns"`   // total time of the loads that have ended
+	Evictions     uint64        `json:"evictions"`      // values that left with CauseEvicted
+	Expirations   uint64        `json:"expirations"`    // values that left with CauseExpired
 }
 
 // HitRatio returns the fraction of the lookups that were hits, from 0 to 1. It
@@ -36,7 +38,7 @@ func (s Stats) HitRatio() float64 {
 
 // count counts a lookup.
 func (c *Cache[K, V]) count(hit bool) {
-	if c.config.Uncounted {
+	if c.config.Load().Uncounted {
 		return
 	}
 	if own := &c.lookups[c.lookups.stripe()]; hit {
@@ -49,7 +51,7 @@ func (c *Cache[K, V]) count(hit bool) {
 // Stats returns the statistics. They may or may not include operations that
 // run at the same time.
 func (c *Cache[K, V]) Stats() Stats {
-	sum := Stats{Name: c.config.Name, Len: c.Len(), Weight: c.Weight(), Capacity: c.Capacity()}
+	sum := Stats{Name: c.config.Load().Name, Len: c.Len(), Weight: c.Weight(), Capacity: c.Capacity()}
 	for i := range c.lookups {
 		sum.Hits += c.lookups[i].hits.Load()
 		sum.Misses += c.lookups[i].misses.Load()
@@ -60,7 +62,9 @@ func (c *Cache[K, V]) Stats() Stats {
 		sum.StaleHits += s.stats.StaleHits
 		sum.ErrorHits += s.stats.ErrorHits
 		sum.Loads += s.stats.Loads
+		sum.NotFound += s.stats.NotFound
 		sum.LoadErrors += s.stats.LoadErrors
+		sum.RefreshErrors += s.stats.RefreshErrors
 		sum.LoadTime += s.stats.LoadTime
 		sum.Evictions += s.stats.Evictions
 		sum.Expirations += s.stats.Expirations

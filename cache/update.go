@@ -86,24 +86,73 @@ func CompareAndDelete[K, V comparable](c *Cache[K, V], k K, old V) (deleted bool
 	return deleted
 }
 
-// DeleteFunc deletes the entries for which del returns true, and returns their
-// number. It tests and deletes each entry atomically. The restrictions
-// on the function passed to [Cache.Update] apply to del. DeleteFunc may miss
-// entries that are stored while it runs.
+// DeleteFunc deletes the entries for which del returns true, and returns the
+// number of deleted values. It also calls del with stale values, and deletes
+// them. Loads in progress do not store their results, whatever their keys:
+// their values are not known yet. Remembered errors have no value and remain.
+// After a change at the origin, no value that del matches can therefore come
+// back. To select by tags, keep the tags in the values.
 //
-// DeleteFunc calls del only with fresh values. It affects neither stale values
-// and remembered errors nor loads in progress of keys without a fresh value.
-// To invalidate these too, use Delete for known keys, or Clear.
+// DeleteFunc tests and deletes each entry atomically. The restrictions on the
+// function passed to [Cache.Update] apply to del. Entries that are stored while
+// DeleteFunc runs may remain.
 func (c *Cache[K, V]) DeleteFunc(del func(K, V) bool) int {
-	deleted := 0
-	for _, k := range c.snapshot() {
-		c.Update(k, func(v V, ok bool) (V, Op) {
-			if ok && del(k, v) {
+	return c.deleteFunc(func(K) bool { return true }, false, func(n *node[K, V]) bool { return del(n.key, n.load(c.word)) })
+}
+
+// DeleteKeys deletes all keys for which del returns true, as [Cache.Delete]
+// does: their values, stale values, remembered errors and loads in progress. It
+// returns the number of deleted values. The rest is as in [Cache.DeleteFunc].
+func (c *Cache[K, V]) DeleteKeys(del func(K) bool) int {
+	return c.deleteFunc(del, true, func(n *node[K, V]) bool { return del(n.key) })
+}
+
+// deleteFunc deletes the entries for which del returns true, and unregisters
+// the flights of the keys for which flies returns true. If errs is true, the
+// remembered errors of these keys leave too.
+func (c *Cache[K, V]) deleteFunc(flies func(K) bool, errs bool, del func(*node[K, V]) bool) (deleted int) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		for _, n := range s.ground(flies) {
+			if c.deleteIf(s, n.key, n.hash, del) {
 				deleted++
-				return v, Delete
 			}
-			return v, Keep
-		})
+		}
+	}
+	if known := c.errs.Load(); errs && known != nil {
+		known.DeleteKeys(flies)
 	}
 	return deleted
+}
+
+// ground unregisters the flights of the keys for which flies returns true, and
+// returns the entries.
+func (s *shard[K, V]) ground(flies func(K) bool) []*node[K, V] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.version++
+	for k, f := range s.flights {
+		if flies(k) {
+			f.old = nil
+			delete(s.flights, k)
+		}
+	}
+	return s.queues.all()
+}
+
+// deleteIf deletes the entry of k if del returns true. It reports whether the
+// entry had a value.
+func (c *Cache[K, V]) deleteIf(s *shard[K, V], k K, hash uint32, del func(*node[K, V]) bool) (had bool) {
+	var gone departed[K, V]
+	defer c.emit(context.Background(), &gone)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.find(hash, k)
+	if n == nil || c.age(n) == dead || !del(n) {
+		return false
+	}
+	_, had = c.valueOf(n)
+	s.detach(k)
+	s.remove(n, CauseDeleted, &gone)
+	return had
 }

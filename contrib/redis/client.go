@@ -83,7 +83,7 @@ func run(ctx context.Context, client Client, cmds ...[]string) []Reply {
 // inFull returns a call with the text of its script instead of the SHA-1.
 func inFull(cmd []string) []string {
 	full := append([]string{"EVAL", ""}, cmd[2:]...)
-	for _, s := range []*script{&takesOne, &takes, &returns, &changes} {
+	for _, s := range []*script{&takesOne, &takes, &returns, &changes, &gets, &sets, &deletes} {
 		if s.sha == cmd[1] {
 			full[1] = s.text
 		}

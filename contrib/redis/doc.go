@@ -21,7 +21,7 @@
 //
 // # Share a cache
 //
-// A [Cache] is a [cache.Store]: put it before a loader with [cache.Through].
+// A [Cache] is a [cache.Store]: put it before a loader with a [cache.Tier].
 //
 //	second := redis.NewCache(redis.CacheConfig[user]{
 //		Client: goredisclient.New(rdb),
@@ -50,7 +50,7 @@
 // A Limiter returns no error of the server: such an error starts an outage, in
 // which [Config.Outage] decides. Outages are reported to OnEvent and counted in
 // [Stats]. Its only error, if ctx is done, matches ctx.Err and
-// [context.Cause]. [cache.Through] ignores the errors of a Cache.
+// [context.Cause]. [cache.Tier.Through] ignores the errors of a Cache.
 //
 // # Concurrency and cost
 //

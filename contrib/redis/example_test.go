@@ -143,7 +143,7 @@ func ExampleNewCache() {
 	}
 	second := redis.NewCache(redis.CacheConfig[user]{Client: goredisclient.New(rdb), Name: "users", Timeout: exampleTimeout})
 	for range 2 { // two processes, each with a first level of its own
-		users := cache.Memoize(cache.Config[string, user]{Capacity: 1000, TTL: time.Minute}, cache.Through(second, time.Hour, find))
+		users := cache.Memoize(cache.Config[string, user]{Capacity: 1000, TTL: time.Minute}, cache.Tier[string, user]{Store: second, TTL: time.Hour}.Through(find))
 		u, err := users.Get(context.Background(), "7")
 		fmt.Println(u.Name, err)
 	}

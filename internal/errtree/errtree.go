@@ -123,12 +123,13 @@ type Signs struct {
 	HasRetryable  bool          // an error has that method
 	RetryAfter    time.Duration // RetryAfter() time.Duration
 	HasRetryAfter bool          // an error has that method
+	Answered      bool          // Answered() bool: the dependency works, the error is its answer
 }
 
 // Read returns the signs of err.
 func Read(err error) Signs {
 	var s Signs
-	hasRejected := false
+	hasRejected, hasAnswered := false, false
 	Walk(err, func(e error) bool {
 		if x, ok := e.(interface{ Rejected() bool }); ok && !hasRejected {
 			s.Rejected, hasRejected = guard(x.Rejected)
@@ -138,6 +139,9 @@ func Read(err error) Signs {
 		}
 		if x, ok := e.(interface{ RetryAfter() time.Duration }); ok && !s.HasRetryAfter {
 			s.RetryAfter, s.HasRetryAfter = guard(x.RetryAfter)
+		}
+		if x, ok := e.(interface{ Answered() bool }); ok && !hasAnswered {
+			s.Answered, hasAnswered = guard(x.Answered)
 		}
 		return true
 	})

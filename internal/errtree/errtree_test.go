@@ -56,6 +56,13 @@ func (panicking) Is(error) bool             { panic("Is") }
 func (panicking) Rejected() bool            { panic("Rejected") }
 func (panicking) Retryable() bool           { panic("Retryable") }
 func (panicking) RetryAfter() time.Duration { panic("RetryAfter") }
+func (panicking) Answered() bool            { panic("Answered") }
+
+// answer is an error that is the answer of a dependency.
+type answer bool
+
+func (answer) Error() string    { return "answer" }
+func (a answer) Answered() bool { return bool(a) }
 
 // panickingJoin panics where the errors joined into it are asked for.
 type panickingJoin struct{}
@@ -239,6 +246,8 @@ func TestReadTakesEachSignFromTheFirstErrorThatHasTheMethod(t *testing.T) {
 			"behind panicking methods", errors.Join(panicking{}, (*signs)(nil), &signs{true, true, time.Second, nil}),
 			errtree.Signs{Rejected: true, Retryable: true, HasRetryable: true, RetryAfter: time.Second, HasRetryAfter: true},
 		},
+		{"an answer", errors.Join(panicking{}, fmt.Errorf("a: %w", answer(true))), errtree.Signs{Answered: true}},
+		{"the outer answer decides", errors.Join(answer(false), answer(true)), errtree.Signs{}},
 		{"a typed nil", (*signs)(nil), errtree.Signs{}},
 		{"a cycle", cyclic{}, errtree.Signs{}},
 	} {

@@ -157,10 +157,12 @@ func cacheFigures() []figure[cache.Stats] {
 	type S = cache.Stats
 	return []figure[S]{
 		{metric{"redoubt.cache.lookups", counter, "{lookup}", "Lookups. A hit found a fresh value.", "outcome", []string{"hit", "miss"}}, func(s S) []float64 { return list(s.Hits, s.Misses) }},
-		{metric{"redoubt.cache.stale_hits", counter, "{lookup}", "Misses answered with an expired value, because loading failed.", "", nil}, func(s S) []float64 { return list(s.StaleHits) }},
+		{metric{"redoubt.cache.stale_hits", counter, "{lookup}", "Misses answered with a stale value.", "", nil}, func(s S) []float64 { return list(s.StaleHits) }},
 		{metric{"redoubt.cache.error_hits", counter, "{lookup}", "Misses answered with a remembered error.", "", nil}, func(s S) []float64 { return list(s.ErrorHits) }},
 		{metric{"redoubt.cache.loads", counter, "{load}", "Finished loads.", "", nil}, func(s S) []float64 { return list(s.Loads) }},
+		{metric{"redoubt.cache.not_found", counter, "{load}", "Loads of keys that do not exist.", "", nil}, func(s S) []float64 { return list(s.NotFound) }},
 		{metric{"redoubt.cache.load_errors", counter, "{load}", "Loads that failed.", "", nil}, func(s S) []float64 { return list(s.LoadErrors) }},
+		{metric{"redoubt.cache.refresh_errors", counter, "{load}", "Background loads that failed.", "", nil}, func(s S) []float64 { return list(s.RefreshErrors) }},
 		{metric{"redoubt.cache.load_time", counter, "s", "Duration of all finished loads.", "", nil}, func(s S) []float64 { return list(s.LoadTime.Seconds()) }},
 		{metric{"redoubt.cache.evictions", counter, "{entry}", "Values that were evicted.", "", nil}, func(s S) []float64 { return list(s.Evictions) }},
 		{metric{"redoubt.cache.expirations", counter, "{entry}", "Values that expired.", "", nil}, func(s S) []float64 { return list(s.Expirations) }},

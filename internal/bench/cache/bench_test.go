@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -190,13 +191,18 @@ func BenchmarkLoadHit(b *testing.B) {
 }
 
 // Lookups of new uint64 keys with a loader that returns at once, in a full
-// cache, from one goroutine.
-func BenchmarkLoadMiss(b *testing.B) {
+// cache, from one goroutine. The context of the caller can be canceled.
+func BenchmarkLoadMiss(b *testing.B) { benchmarkLoadMiss(b, b.Context()) }
+
+// The same with a context that cannot end: redoubt then runs the loader in the
+// goroutine of the caller, as the other caches always do.
+func BenchmarkLoadMissBackground(b *testing.B) { benchmarkLoadMiss(b, context.Background()) }
+
+func benchmarkLoadMiss(b *testing.B, ctx context.Context) {
 	for _, l := range loadings {
 		b.Run("impl="+l.name, func(b *testing.B) {
 			get, stop := l.make(10_000)
 			defer stop()
-			ctx := b.Context()
 			b.ReportAllocs()
 			for k := uint64(0); b.Loop(); k++ {
 				if v, err := get(ctx, k); v != k || err != nil {

@@ -64,13 +64,18 @@ func step(state int, out op, evicts bool) []any {
 		return next(saw, 0)
 	case "set":
 		return next(true, out.value)
-	case "clear":
+	case "clear", "deletekeys":
 		return next(true, 0)
-	case "getorset", "load":
+	case "deletefunc": // value is the lowest value that stays
+		if state < out.value {
+			return next(true, 0)
+		}
+		return next(true, state)
+	case "getorset", "load", "many":
 		switch {
 		case !out.own:
 			return next(out.got == state, state)
-		case out.kind == "load":
+		case out.kind != "getorset":
 			return next(absent, out.got, 0)
 		}
 		return next(absent, out.got)
@@ -91,23 +96,25 @@ func step(state int, out op, evicts bool) []any {
 func withoutJoins(history []porcupine.Operation) []porcupine.Operation {
 	owners := map[int]porcupine.Operation{}
 	for _, o := range history {
-		if out := o.Output.(op); out.kind == "load" && out.own {
+		if out := o.Output.(op); isLoad(out) && out.own {
 			owners[out.got] = o
 		}
 	}
 	return slices.DeleteFunc(history, func(o porcupine.Operation) bool {
 		out := o.Output.(op)
 		owner, ok := owners[out.got]
-		return out.kind == "load" && !out.own && ok && o.Call < owner.Return && owner.Call < o.Return
+		return isLoad(out) && !out.own && ok && o.Call < owner.Return && owner.Call < o.Return
 	})
 }
+
+func isLoad(out op) bool { return out.kind == "load" || out.kind == "many" }
 
 // partition gives each key its history; a clear belongs to all of them.
 func partition(history []porcupine.Operation) [][]porcupine.Operation {
 	byKey := make([][]porcupine.Operation, linearKeys)
 	for _, o := range history {
 		for k := range byKey {
-			if out := o.Output.(op); out.kind == "clear" || out.key == k {
+			if out := o.Output.(op); out.kind == "clear" || out.kind == "deletefunc" || out.key == k {
 				byKey[k] = append(byKey[k], o)
 			}
 		}
@@ -142,7 +149,7 @@ func recordHistory(c *cache.Cache[int, int], seed uint64, rounds int) []porcupin
 
 // run chooses an operation, does it and notes what came out.
 func run(c *cache.Cache[int, int], random *rand.Rand, o *op) {
-	kinds := []string{"get", "get", "peek", "set", "swap", "getorset", "take", "update", "cas", "load", "load", "clear"}
+	kinds := []string{"get", "get", "peek", "set", "swap", "getorset", "take", "update", "cas", "load", "load", "many", "clear", "deletekeys", "deletefunc"}
 	switch o.kind = kinds[random.IntN(len(kinds))]; o.kind {
 	case "get":
 		o.got, _ = c.Get(o.key)
@@ -170,9 +177,27 @@ func run(c *cache.Cache[int, int], random *rand.Rand, o *op) {
 		o.own = cache.CompareAndSwap(c, o.key, o.old, o.value)
 	case "load":
 		loadOwn(c, random, o)
+	case "many":
+		loadMany(c, random, o)
 	case "clear":
 		c.Clear()
+	case "deletekeys":
+		c.DeleteKeys(func(k int) bool { return k == o.key })
+	case "deletefunc":
+		c.DeleteFunc(func(_, v int) bool { return v < o.value })
 	}
+}
+
+// loadMany is loadOwn for a bulk load, which brings values of the other keys
+// too.
+func loadMany(c *cache.Cache[int, int], random *rand.Rand, o *op) {
+	pause := time.Duration(random.IntN(20)) * time.Microsecond
+	got, _ := c.GetOrLoadMany(context.Background(), []int{o.key}, func(context.Context, []int) (map[int]int, error) {
+		time.Sleep(pause)
+		return map[int]int{o.key: o.value}, nil
+	})
+	o.got = got[o.key]
+	o.own = o.got == o.value
 }
 
 // loadOwn loads a value that only this caller can have made. Where it gets
