@@ -148,9 +148,11 @@ if ARGV[1] == '' then redis.call('PUBLISH', ARGV[4], ARGV[5]) end
 return 1
 `
 
-// deleteScript deletes a value or a lease, and tells the listeners.
+// deleteScript deletes a value or a lease, and tells the listeners. A key that
+// does not exist changes for a moment, since the server reports only changes to
+// clients that track keys. Their first levels can have a value all the same.
 const deleteScript = `
-redis.call('DEL', KEYS[1])
+if redis.call('DEL', KEYS[1]) == 0 then redis.pcall('SET', KEYS[1], '', 'PX', 1) end
 redis.call('PUBLISH', ARGV[1], ARGV[2])
 return 1
 `

@@ -145,8 +145,8 @@ func (errorReply) RedisError() {}
 // Name of a [redis.Cache], that other clients change or that expire. It calls
 // changed, such as the result of [redis.Forget], with these keys. It calls
 // changed with nil if any key may have changed: after FLUSHALL, when a
-// connection is lost, and when the server reports changes on a new connection.
-// changed must be fast.
+// connection is lost, each second for a minute until the client has connected
+// again, and then once more. changed must be fast.
 //
 // The client uses a single connection to each server, so that its own changes
 // are not reported. Track can be called again for another name, and
@@ -188,12 +188,14 @@ func Track(o rueidis.ClientOption, name string, changed func(keys []string)) rue
 	if dial == nil {
 		dial = connect
 	}
+	w := &watch{changed: changed}
 	o.DialCtxFn = func(ctx context.Context, addr string, d *net.Dialer, c *tls.Config) (net.Conn, error) {
 		conn, err := dial(ctx, addr, d, c)
 		if err != nil {
+			w.lost()
 			return nil, err
 		}
-		return &trackedConn{Conn: conn, ready: func() { changed(nil) }}, nil
+		return &trackedConn{Conn: conn, watch: w}, nil
 	}
 	return o
 }
@@ -205,22 +207,75 @@ func connect(ctx context.Context, addr string, d *net.Dialer, c *tls.Config) (ne
 	return (&tls.Dialer{NetDialer: d, Config: c}).DialContext(ctx, "tcp", addr)
 }
 
-// A trackedConn calls ready once the server tracks keys for the connection. The
+// A watch reports again and again that any key may have changed, from the loss
+// of a connection until the server tracks keys for a new one, or for a minute.
+// An idle client does not connect again by itself. It does so for a command,
+// and a first level that is empty needs the second. A connection that fails
+// begins another minute.
+type watch struct {
+	changed func(keys []string)
+	mu      sync.Mutex
+	left    int  // reports left
+	running bool // a timer is running
+}
+
+const reports = 60 // one a second
+
+func (w *watch) lost() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.left = reports
+	w.start()
+}
+
+// start starts a timer, unless it runs. The caller holds w.mu.
+func (w *watch) start() {
+	if !w.running && w.left > 0 {
+		w.running = true
+		time.AfterFunc(time.Second, w.tick)
+	}
+}
+
+func (w *watch) tick() {
+	w.mu.Lock()
+	w.running = false
+	due := w.left > 0
+	w.left--
+	w.start()
+	w.mu.Unlock()
+	if due {
+		w.changed(nil)
+	}
+}
+
+func (w *watch) ready() {
+	w.mu.Lock()
+	w.left = 0
+	w.mu.Unlock()
+	w.changed(nil)
+}
+
+// A trackedConn notices when the server tracks keys for the connection. The
 // client asks for that in its first commands, and waits for the replies before
 // it sends another command. So the next command shows that the server has
-// replied. An idle client sends a PING after a while.
+// replied.
 type trackedConn struct {
 	net.Conn
 	asked atomic.Bool
 	once  sync.Once
-	ready func()
+	watch *watch
 }
 
 func (c *trackedConn) Write(b []byte) (int, error) {
 	if c.asked.Load() {
-		c.once.Do(c.ready)
+		c.once.Do(c.watch.ready)
 	} else if bytes.Contains(b, []byte("TRACKING")) {
 		c.asked.Store(true)
 	}
 	return c.Conn.Write(b)
+}
+
+func (c *trackedConn) Close() error {
+	c.watch.lost()
+	return c.Conn.Close()
 }
