@@ -321,7 +321,7 @@ type CacheStats struct {
 	Misses  uint64 `json:"misses"`  // records that Get did not find or could not decode
 	Errors  uint64 `json:"errors"`  // calls that failed
 	Outages uint64 `json:"outages"` // outages of servers that have started
-	Down    int64  `json:"down"`    // servers that are down
+	Down    int    `json:"down"`    // servers that are down
 }
 
 // Stats returns the figures.
@@ -329,7 +329,7 @@ func (c *Cache[V]) Stats() CacheStats {
 	o := &c.link.outages
 	return CacheStats{
 		Name: c.cfg.Name, Hits: c.hits.Load(), Absent: c.absent.Load(), Misses: c.misses.Load(),
-		Errors: c.failures.Load(), Outages: o.count.Load(), Down: o.down.Load(),
+		Errors: c.failures.Load(), Outages: o.count.Load(), Down: int(o.down.Load()),
 	}
 }
 

@@ -185,7 +185,7 @@ func TestOutage_Evidence(t *testing.T) {
 				together(l, 1)
 				time.Sleep(time.Second)
 				tt.do(l, s)
-				if got := l.Stats(); got.Outages != tt.want || got.Down != int64(tt.want) {
+				if got := l.Stats(); got.Outages != tt.want || got.Down != int(tt.want) {
 					t.Errorf("%+v, want %d outages", got, tt.want)
 				}
 			})

@@ -15,7 +15,7 @@ type Stats struct {
 	Errors     uint64 `json:"errors"`      // replies that failed or came too late
 	Returned   uint64 `json:"returned"`    // leased events that were returned unused
 	Outages    uint64 `json:"outages"`     // outages of servers that have started
-	Down       int64  `json:"down"`        // servers that are down
+	Down       int    `json:"down"`        // servers that are down
 }
 
 type figures struct {
@@ -30,6 +30,6 @@ func (l *Limiter) Stats() Stats {
 		Name: o.name, Allowed: f.allowed.Load(), Refused: f.refused.Load(), Leased: f.leased.Load(),
 		Denied: f.denied.Load(), Alone: f.alone.Load(), RoundTrips: f.roundTrips.Load(),
 		Errors: f.errors.Load(), Returned: f.returned.Load(),
-		Outages: o.count.Load(), Down: o.down.Load(),
+		Outages: o.count.Load(), Down: int(o.down.Load()),
 	}
 }
