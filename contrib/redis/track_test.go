@@ -164,6 +164,36 @@ func TestDrill_MovedMaster(t *testing.T) {
 	})
 }
 
+// After a time in which all packets were lost, the client connects again soon,
+// with the options that rueidisclient advises. No caller waits for that.
+func TestDrill_Blackhole(t *testing.T) {
+	t.Parallel()
+	connect := map[string]func(testing.TB, ...string) redis.Client{"go-redis": goClient, "rueidis": func(t testing.TB, addrs ...string) redis.Client {
+		o := rueidis.ClientOption{InitAddress: addrs, DisableCache: true, ConnWriteTimeout: time.Second, AlwaysPipelining: true}
+		o.Dialer.KeepAlive, o.Dialer.Timeout = time.Second, time.Second
+		c, err := rueidis.NewClient(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		return rueidisclient.New(c)
+	}}
+	for name, connect := range connect {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			proxy := redistest.Start(t).Slow()
+			d := startDrill(t, redis.Config{Client: connect(t, proxy.Addr), Outage: redis.OutageRefuse, Denied: -1, Limits: limits(ratelimit.PerHour(1 << 30))})
+			proxy.SetHung(true)
+			d.down()
+			proxy.SetHung(false)
+			begun := time.Now()
+			d.up()
+			d.end()
+			t.Logf("up again after %v, %d outages", time.Since(begun), d.limiter.Stats().Outages)
+		})
+	}
+}
+
 // Hooks of go-redis see the words of a command.
 func TestHooksSeeWords(t *testing.T) {
 	m, _ := mini(t)

@@ -16,6 +16,7 @@ type Proxy struct {
 	delay atomic.Int64
 	lose  atomic.Bool
 	cut   atomic.Bool
+	hung  atomic.Bool
 	to    atomic.Pointer[string]
 	conns conns
 }
@@ -53,6 +54,10 @@ func (p *Proxy) SetCut(cut bool) {
 	p.cut.Store(cut)
 	p.conns.close(false)
 }
+
+// SetHung loses all bytes in both directions until it is called with false. A
+// connection that has lost bytes stays open and never works again.
+func (p *Proxy) SetHung(hung bool) { p.hung.Store(hung) }
 
 // MoveTo forwards further connections to s. The open connections stay.
 func (p *Proxy) MoveTo(s *Server) { p.to.Store(&s.Addr) }
@@ -112,8 +117,12 @@ func (p *Proxy) copy(to, from net.Conn, late bool) {
 	defer to.Close()
 	defer from.Close()
 	buf := make([]byte, 1<<16)
+	dead := false
 	for {
 		n, err := from.Read(buf)
+		if dead = dead || n > 0 && p.hung.Load(); dead {
+			n = 0
+		}
 		if d := p.delay.Load(); late && d > 0 {
 			time.Sleep(time.Duration(d))
 		}

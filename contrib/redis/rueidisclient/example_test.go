@@ -24,7 +24,11 @@ func ExampleNew() {
 	limits := []ratelimit.Limit{ratelimit.PerMinute(1)}
 
 	option := rueidis.ClientOption{InitAddress: []string{server.Addr()}}
-	option.DisableCache = true // this server in memory has no client-side caching
+	option.DisableCache = true            // this server in memory has no client-side caching
+	option.ConnWriteTimeout = time.Second // notices a dead connection
+	option.Dialer.KeepAlive = time.Second // by a PING this often
+	option.Dialer.Timeout = time.Second   // connects again soon
+	option.AlwaysPipelining = true        // a late reply does not close the connection
 	client, err := rueidis.NewClient(option)
 	if err != nil {
 		panic(err)
