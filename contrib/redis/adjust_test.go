@@ -26,7 +26,7 @@ func TestProperty_Adjust(t *testing.T) {
 		n     int64
 		pause time.Duration
 	}
-	checkProperty(t, 100, func(r *rand.Rand) error {
+	checkProperty(t, 40, func(r *rand.Rand) error {
 		n++
 		limit := ratelimit.Per(1+r.Int64N(9), time.Duration(1+r.IntN(9))*time.Second).WithBurst(1 + r.Int64N(20))
 		rules := limits(limit)

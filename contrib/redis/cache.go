@@ -136,7 +136,7 @@ return {ARGV[1], 0}
 
 // setScript stores a value for some milliseconds, or forever if they are 0. If
 // a lease is given, it does so only if the key still has that lease. Without a
-// lease it tells the listeners on a channel.
+// lease it publishes the key on a channel.
 const setScript = `
 if ARGV[1] ~= '' and redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if ARGV[3] == '0' then
@@ -148,7 +148,7 @@ if ARGV[1] == '' then redis.call('PUBLISH', ARGV[4], ARGV[5]) end
 return 1
 `
 
-// deleteScript deletes a value or a lease, and tells the listeners. A key that
+// deleteScript deletes a value or a lease, and publishes the key. A key that
 // does not exist changes for a moment, since the server reports only changes to
 // clients that track keys. Their first levels can have a value all the same.
 const deleteScript = `

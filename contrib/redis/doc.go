@@ -41,8 +41,8 @@
 //
 // # Choosing values
 //
-//   - Name: always, in a Limiter too. Without it, a change of Limits gives every
-//     key a full burst, and [Limiter.Set] cannot change them.
+//   - Name: always, in a Limiter too. Without it, a change of Limits gives
+//     every key a full burst, and [Limiter.Set] cannot change them.
 //   - Timeout: about five times a slow round trip. An outage begins after three
 //     calls in a row had no answer. A caller with a shorter deadline does not
 //     notice an outage.

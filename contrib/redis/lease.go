@@ -209,7 +209,7 @@ func (l *Limiter) lease(ctx context.Context, p *plan, hash uint64, key string, n
 	}
 }
 
-// renewDetached is renew, which goes on if ctx ends, so that one impatient
+// renewDetached is renew, which goes on if ctx ends, so that an impatient
 // caller does not cost a whole lease.
 func (l *Limiter) renewDetached(ctx context.Context, p *plan, hash uint64, key string, n int64, c claim) (ratelimit.Decision, error) {
 	if ctx.Done() == nil {

@@ -221,8 +221,8 @@ func TestOutage_Tries(t *testing.T) {
 			}
 			for i, at := range s.begun {
 				begun = append(begun, at.Sub(start))
-				if pause := at.Sub(start); i > 0 {
-					pause = at.Sub(s.begun[i-1]) - timeout
+				if i > 0 {
+					pause := at.Sub(s.begun[i-1]) - timeout
 					low := min(100*time.Millisecond<<i, 2*time.Second) / 2
 					if pause < low-time.Millisecond || pause > 2*low+60*time.Millisecond {
 						t.Errorf("pause %d is %v, want %v to %v", i, pause, low, 2*low)

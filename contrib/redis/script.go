@@ -182,7 +182,7 @@ return {math.min(changed, 1)}
 //	credit: the parts of a cost to subtract
 //	empty:  the parts of the smallest debt
 //
-// The reply is that of a take script without a take.
+// The reply is the reply of a take script that took nothing.
 const changeScript = readState + `
 local kind, gone = ARGV[2 + 3 * n], 0
 for i = 1, n do

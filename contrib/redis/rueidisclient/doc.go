@@ -16,7 +16,7 @@
 //	option.ConnWriteTimeout = time.Second // notices a dead connection
 //	option.Dialer.KeepAlive = time.Second // by a PING this often
 //	option.Dialer.Timeout = time.Second   // connects again soon
-//	option.AlwaysPipelining = true        // a late reply does not close the connection
+//	option.AlwaysPipelining = true        // keeps it when a reply is late
 //
 // With the defaults, a connection whose packets are lost is closed after 10
 // seconds. No caller waits for that, but the outage lasts as long.

@@ -28,7 +28,7 @@ func ExampleNew() {
 	option.ConnWriteTimeout = time.Second // notices a dead connection
 	option.Dialer.KeepAlive = time.Second // by a PING this often
 	option.Dialer.Timeout = time.Second   // connects again soon
-	option.AlwaysPipelining = true        // a late reply does not close the connection
+	option.AlwaysPipelining = true        // keeps it when a reply is late
 	client, err := rueidis.NewClient(option)
 	if err != nil {
 		panic(err)

@@ -24,14 +24,17 @@ import (
 // connects to the present master.
 func New(c rueidis.Client) redis.Client {
 	if c.Mode() != rueidis.ClientModeCluster {
-		return client{c}
+		return client{c, new(atomic.Int64)}
 	}
-	s := &sharded{client: client{c}}
+	s := &sharded{client: client{c, new(atomic.Int64)}}
 	s.refresh()
 	return s
 }
 
-type client struct{ c rueidis.Client }
+type client struct {
+	c      rueidis.Client
+	hangUp *atomic.Int64 // when a connection may be closed again, in nanoseconds since 1970
+}
 
 func (c client) Do(ctx context.Context, cmds ...[]string) []redis.Reply {
 	if ctx.Done() == nil {
@@ -94,15 +97,21 @@ func (c client) do(ctx context.Context, cmds [][]string) []redis.Reply {
 	}
 	for i, r := range replies {
 		if r.Err != nil && strings.HasPrefix(r.Err.Error(), "READONLY") {
-			c.hangUp(ctx, keyOf(cmds[i]))
+			c.leave(ctx, keyOf(cmds[i]))
 			break
 		}
 	}
 	return replies
 }
 
-// hangUp closes the connection that the commands for a key use.
-func (c client) hangUp(ctx context.Context, key string) {
+// leave closes the connection that the commands for a key use, at most once a
+// second, because the other commands on that connection fail too.
+func (c client) leave(ctx context.Context, key string) {
+	now := time.Now()
+	next := c.hangUp.Load()
+	if now.UnixNano() < next || !c.hangUp.CompareAndSwap(next, now.Add(time.Second).UnixNano()) {
+		return
+	}
 	_ = c.c.Do(ctx, c.c.B().Arbitrary("QUIT").Keys(key).Build()).Error()
 }
 
@@ -144,9 +153,9 @@ func (errorReply) RedisError() {}
 // Track returns o changed so that the server reports the keys under name, the
 // Name of a [redis.Cache], that other clients change or that expire. It calls
 // changed, such as the result of [redis.Forget], with these keys. It calls
-// changed with nil if any key may have changed: after FLUSHALL, when a
-// connection is lost, each second for a minute until the client has connected
-// again, and then once more. changed must be fast.
+// changed with nil if any key may have changed: after FLUSHALL, and when a
+// connection is lost. Then it does so each second, for a minute or until the
+// client has connected again, and once more after that. changed must be fast.
 //
 // The client uses a single connection to each server, so that its own changes
 // are not reported. Track can be called again for another name, and
@@ -207,11 +216,11 @@ func connect(ctx context.Context, addr string, d *net.Dialer, c *tls.Config) (ne
 	return (&tls.Dialer{NetDialer: d, Config: c}).DialContext(ctx, "tcp", addr)
 }
 
-// A watch reports again and again that any key may have changed, from the loss
-// of a connection until the server tracks keys for a new one, or for a minute.
-// An idle client does not connect again by itself. It does so for a command,
-// and a first level that is empty needs the second. A connection that fails
-// begins another minute.
+// A watch reports each second that any key may have changed. It begins when a
+// connection is lost, and ends when the server tracks keys for a new
+// connection, or after a minute. An idle client does not connect again by
+// itself. It does so for a command, and a first level that is empty needs the
+// second. A connection that fails begins another minute.
 type watch struct {
 	changed func(keys []string)
 	mu      sync.Mutex
@@ -219,7 +228,7 @@ type watch struct {
 	running bool // a timer is running
 }
 
-const reports = 60 // one a second
+const reports = 60
 
 func (w *watch) lost() {
 	w.mu.Lock()
