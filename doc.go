@@ -27,7 +27,8 @@
 //     [github.com/redoubt-go/redoubt/audit/redact] masks secrets in log/slog,
 //     [github.com/redoubt-go/redoubt/audit/diff] records changed fields.
 //   - [github.com/redoubt-go/redoubt/logscan]: log parser for files of any
-//     size; [github.com/redoubt-go/redoubt/logscan/follow] is tail -F,
+//     size. [github.com/redoubt-go/redoubt/logscan/follow] is tail -F,
+//     [github.com/redoubt-go/redoubt/logscan/journal] reads journald.
 //     [github.com/redoubt-go/redoubt/logscan/detect] finds brute force and
 //     bursts in sliding windows,
 //     [github.com/redoubt-go/redoubt/logscan/sketch] counts distinct values,
@@ -39,7 +40,10 @@
 //     [github.com/redoubt-go/redoubt/semver/advisory] for OSV and vers.
 //
 // The packages do not import one another, and they import only the standard
-// library.
+// library. Modules of their own connect them to other systems: contrib/grpc,
+// contrib/redis, contrib/prometheus, contrib/otel and contrib/compress. The
+// commands are semver/cmd/semver, logscan/cmd/logscan and
+// audit/ledger/cmd/ledger.
 //
 // # Composition
 //

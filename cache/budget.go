@@ -11,16 +11,30 @@ type budget struct {
 }
 
 // take takes entries and weight from the budget, unless that exceeds a limit.
-// It reports whether it did. It gives a negative weight back.
-func (b *budget) take(entries, weight int64) bool {
+// It reports whether it did, and if not, whether the limit of the weight was
+// the reason. It gives a negative weight back.
+func (b *budget) take(entries, weight int64) (ok, heavy bool) {
 	if !takeUpTo(&b.entries, entries, b.capacity.Load()) {
-		return false
+		return false, false
 	}
 	if !takeUpTo(&b.weight, weight, b.maxWeight.Load()) {
 		b.entries.Add(-entries)
-		return false
+		return false, true
 	}
-	return true
+	return true, false
+}
+
+// expected returns about the number of entries that the cache contains when it
+// is full, and reports whether it is at least half full.
+func (b *budget) expected() (entries int64, half bool) {
+	n, capacity := b.entries.Load(), b.capacity.Load()
+	weight, most := b.weight.Load(), b.maxWeight.Load()
+	half = n >= capacity/2
+	if most > 0 && weight > 0 {
+		capacity = min(capacity, int64(float64(n)*float64(most)/float64(weight)))
+		half = half || weight >= most/2
+	}
+	return capacity, half
 }
 
 func takeUpTo(used *atomic.Int64, n, limit int64) bool {

@@ -26,10 +26,13 @@ type Cache[K comparable, V any] struct {
 	lookups counters
 	errs    atomic.Pointer[Cache[K, error]] // the remembered errors, or nil; see shard.detach
 	setting sync.Mutex                      // held by SetConfig
+	duel    *duel                           // selects the rule of Adaptive; nil in a cache with a fixed rule
+	fixed   rule                            // that rule
+	shadow  bool                            // of a duel
 
 	_      [64]byte // the fields above are only read
 	budget budget
-	armed  atomic.Int64 // the instant of the timer that removes expired entries, or 0
+	alarm  alarm // removes expired entries
 }
 
 // A shard with this many entries evicts nearly the same entries as an
@@ -46,14 +49,20 @@ func New[K comparable, V any](config Config[K, V]) *Cache[K, V] {
 		panic(err)
 	}
 	shards := 1
-	for config.Eviction != LRU && shards < 4*runtime.GOMAXPROCS(0) && (config.Capacity == 0 || config.Capacity >= 2*shards*shardEntries) {
+	for config.Eviction != LRU && config.Weigh == nil && shards < 4*runtime.GOMAXPROCS(0) && config.Capacity >= 2*shards*shardEntries {
 		shards *= 2
 	}
-	return newCache(config, shards)
+	c := newCache(config, shards, frequent)
+	if config.Eviction == Adaptive {
+		c.duel = new(duel)
+		c.duel.reset()
+	}
+	return c
 }
 
-// newCache returns a cache with this number of shards, a power of two.
-func newCache[K comparable, V any](config Config[K, V], shards int) *Cache[K, V] {
+// newCache returns a cache with this number of shards, a power of two, and this
+// rule.
+func newCache[K comparable, V any](config Config[K, V], shards int, fixed rule) *Cache[K, V] {
 	config = config.withDefaults()
 	c := &Cache[K, V]{
 		hasher:  newHasher[K](),
@@ -63,6 +72,7 @@ func newCache[K comparable, V any](config Config[K, V], shards int) *Cache[K, V]
 		lookups: newCounters(),
 		shards:  make([]shard[K, V], shards),
 		shift:   bits.Len(uint(shards)) - 1,
+		fixed:   fixed,
 	}
 	c.lru = config.Eviction == LRU
 	c.config.Store(&config)
@@ -105,8 +115,22 @@ func (c *Cache[K, V]) get(k K) *node[K, V] {
 		return nil
 	}
 	c.count(true)
-	n.warm()
+	first := n.warm()
+	if d := c.duel; d != nil && d.sampled(hash) {
+		d.hit(hash, n.weight())
+	}
+	if first && c.rule() != frequent {
+		s.touch(n)
+	}
 	return n
+}
+
+// rule returns the rule of evictions in force.
+func (c *Cache[K, V]) rule() rule {
+	if c.duel == nil {
+		return c.fixed
+	}
+	return rule(c.duel.rule.Load())
 }
 
 // getLRU is get for a cache whose order changes with each lookup.
@@ -324,6 +348,9 @@ func (c *Cache[K, V]) Capacity() int { return int(min(c.budget.capacity.Load(), 
 // resize sets the limits and evicts the entries that exceed them.
 func (c *Cache[K, V]) resize(capacity, maxWeight int64) {
 	b := &c.budget
+	if c.duel != nil && (b.capacity.Load() != capacity || b.maxWeight.Load() != maxWeight) {
+		c.duel.reset()
+	}
 	b.capacity.Store(capacity)
 	b.maxWeight.Store(maxWeight)
 	var gone departed[K, V]

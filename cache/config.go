@@ -42,9 +42,10 @@ type Config[K comparable, V any] struct {
 	// (but see [Cache.Update]). If Weigh panics, nothing is written.
 	//
 	// A value heavier than MaxWeight is not stored: it departs at once with
-	// CauseEvicted, and the previous value of its key with CauseReplaced. An
-	// entry of weight 0 leaves to make room for weight only after all other
-	// entries of its shard.
+	// CauseEvicted, and the previous value of its key with CauseReplaced. The
+	// same happens, with Adaptive, to a value that is much heavier than the
+	// present entries and used less often than the entries that it would evict.
+	// An entry of weight 0 never leaves to make room for weight.
 	Weigh func(K, V) uint32
 
 	// Eviction selects the entry that makes room for another: Adaptive or LRU.
@@ -212,7 +213,7 @@ func (c *Cache[K, V]) adopt(config *Config[K, V]) {
 	case errs != nil:
 		errs.resize(errors, 0)
 	case config.ErrorTTL != nil:
-		c.errs.Store(newCache(Config[K, error]{Capacity: int(errors), Eviction: LRU}, 1))
+		c.errs.Store(newCache(Config[K, error]{Capacity: int(errors), Eviction: LRU}, 1, frequent))
 	}
 	c.resize(cmp.Or(int64(config.Capacity), math.MaxInt64), int64(config.MaxWeight))
 }
@@ -230,10 +231,9 @@ type Eviction uint8
 
 const (
 	// Adaptive keeps entries that are used often and entries that are used
-	// again soon. It learns from its mistakes how much room each of the two
-	// kinds needs. Lookups take no lock. A pass over many keys does not flush
-	// the cache if the entries have equal weights. With unequal weights, a few
-	// heavy values can evict many light entries.
+	// again soon. It tries three rules on a sample of the keys, and follows the
+	// rule that has the most hits at present. Lookups wait for no lock. Neither
+	// a pass over many keys nor a few heavy values flush the cache.
 	Adaptive Eviction = iota
 
 	// LRU evicts the least recently used entry, among entries whose weight is

@@ -3,6 +3,8 @@ package cache
 import (
 	"container/heap"
 	"context"
+	"sync"
+	"sync/atomic"
 	"time"
 	"weak"
 )
@@ -66,21 +68,39 @@ func (s *shard[K, V]) expireSome(gone *departed[K, V]) (next int64, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for range batch {
-		if len(s.schedule) == 0 {
-			return never, false
+		if !s.expireOne(nil, gone) {
+			if len(s.schedule) == 0 {
+				return never, false
+			}
+			return s.schedule[0].attrs.due, false
 		}
+	}
+	return 0, true
+}
+
+// expireOne removes a dead entry, if there is any except keep. It reports
+// whether it did.
+func (s *shard[K, V]) expireOne(keep *node[K, V], gone *departed[K, V]) bool {
+	for len(s.schedule) > 0 {
 		n := s.schedule[0]
-		if n.attrs.due > s.cache.now() {
-			return n.attrs.due, false
+		if n == keep || n.attrs.due > s.cache.now() {
+			return false
 		}
 		if s.cache.age(n) == dead {
 			s.remove(n, CauseExpired, gone)
-			continue
+			return true
 		}
 		n.attrs.due = add(n.attrs.end(0), s.cache.config.Load().StaleIfError)
 		heap.Fix(&s.schedule, 0)
 	}
-	return 0, true
+	return false
+}
+
+// overdue reports whether entries of several shards have expired, as far as the
+// timer knows, and are not removed yet.
+func (c *Cache[K, V]) overdue() bool {
+	armed := c.alarm.due.Load()
+	return len(c.shards) > 1 && armed != 0 && armed <= c.now()
 }
 
 // Expire removes all expired entries, except stale entries that StaleIfError
@@ -109,48 +129,67 @@ func (c *Cache[K, V]) expire() (removed int, next int64) {
 	return removed, next
 }
 
-// A pending timer may be late for a new entry by a slack-th of the delay that
-// remains. Otherwise arm starts an earlier timer. So a series of entries that
-// are due ever earlier starts few timers.
-const slack = 8
+// sweep removes the dead entries of all shards.
+func (c *Cache[K, V]) sweep(gone *departed[K, V]) {
+	for i := range c.shards {
+		for more := true; more; {
+			_, more = c.shards[i].expireSome(gone)
+		}
+	}
+}
 
 // minDelay bounds the rate of wake-ups of a cache whose entries expire one
 // after another.
 const minDelay = time.Millisecond
 
-// arm ensures that wake runs at about due. It neither keeps nor stops timers:
-// a timer that an earlier timer has replaced does nothing when it fires. No
-// timer keeps the cache from being collected.
+// An alarm is the timer of a cache. A cache has at most one alarm, which
+// does not keep the cache from being collected.
+type alarm struct {
+	due   atomic.Int64 // the instant for which timer is set, or 0
+	mu    sync.Mutex   // guards timer and changes of due
+	timer *time.Timer
+}
+
+// arm ensures that wake runs soon after due.
 func (c *Cache[K, V]) arm(due int64) {
-	if due == never {
+	if armed := c.alarm.due.Load(); due == never || armed != 0 && armed <= due {
 		return
 	}
-	now := c.now()
-	for {
-		armed := c.armed.Load()
-		if armed != 0 && due >= armed-(armed-now)/slack {
-			return
-		}
-		due = max(due, now+int64(minDelay))
-		if armed != 0 && due >= armed {
-			return
-		}
-		if c.armed.CompareAndSwap(armed, due) {
-			break
-		}
+	instant := time.Now()
+	if bubbled(instant) != bubbled(c.epoch) {
+		return
+	}
+	c.alarm.mu.Lock()
+	defer c.alarm.mu.Unlock()
+	now := int64(instant.Sub(c.epoch))
+	due = max(due, now+int64(minDelay))
+	if armed := c.alarm.due.Load(); armed != 0 && armed <= due {
+		return
+	}
+	c.alarm.due.Store(due)
+	if c.alarm.timer != nil {
+		c.alarm.timer.Reset(time.Duration(due - now))
+		return
 	}
 	self := weak.Make(c)
-	time.AfterFunc(time.Duration(due-now), func() {
+	c.alarm.timer = time.AfterFunc(time.Duration(due-now), func() {
 		if c := self.Value(); c != nil {
-			c.wake(due)
+			c.wake()
 		}
 	})
 }
 
-// wake runs in the goroutine of the timer that was armed for due.
-func (c *Cache[K, V]) wake(due int64) {
-	if c.armed.CompareAndSwap(due, 0) {
-		_, next := c.expire()
-		c.arm(next)
-	}
+// bubbled reports whether t was read within a bubble of testing/synctest, where
+// instants have no monotonic reading. The timer of a cache works only on the
+// side of the bubble on which the cache was created: to reset it on the other
+// side would end the program.
+func bubbled(t time.Time) bool { return t == t.Round(0) }
+
+// wake runs in the goroutine of the timer.
+func (c *Cache[K, V]) wake() {
+	c.alarm.mu.Lock()
+	c.alarm.due.Store(0)
+	c.alarm.mu.Unlock()
+	_, next := c.expire()
+	c.arm(next)
 }

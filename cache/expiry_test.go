@@ -512,3 +512,40 @@ func TestExpiryEqualsSortedSlice(t *testing.T) {
 			gen.SliceOf(gen.UInt8())))
 	})
 }
+
+// Entries that have expired make room before entries that have not, also while
+// the timer is late. Oracle: the lifetimes.
+func TestExpiredEntriesMakeRoomFirst(t *testing.T) {
+	for _, config := range []cache.Config[int, int]{
+		{Capacity: 1000},
+		{Capacity: 1000, Eviction: cache.LRU},
+		{MaxWeight: 1000, Weigh: func(int, int) uint32 { return 1 }},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			for _, shards := range []int{1, 4} {
+				if shards > 1 && (config.Eviction == cache.LRU || config.Weigh != nil) {
+					continue
+				}
+				c := cache.NewSharded(config, shards)
+				for i := range 10 {
+					c.SetTTL(i, i, time.Hour)
+				}
+				for i := 10; i < 1000; i++ {
+					c.SetTTL(i, i, 53*time.Minute)
+				}
+				time.Sleep(53 * time.Minute) // the timer runs at this instant, or later
+				for i := range 500 {
+					c.SetTTL(-1-i, i, time.Hour)
+				}
+				for i := range 10 {
+					if _, ok := c.Peek(i); !ok {
+						t.Errorf("%v, %d shards: entry %d has left before expired entries", config.Eviction, shards, i)
+					}
+				}
+				if s := c.Stats(); s.Evictions != 0 {
+					t.Errorf("%v, %d shards: %d evictions, want 0", config.Eviction, shards, s.Evictions)
+				}
+			}
+		})
+	}
+}

@@ -14,7 +14,23 @@ const (
 
 // NewSharded is New with a given number of shards, a power of two.
 func NewSharded[K comparable, V any](config Config[K, V], shards int) *Cache[K, V] {
-	return newCache(config, shards)
+	return newCache(config, shards, frequent)
+}
+
+// Rules is the number of rules that NewRuled knows.
+const Rules = int(rules)
+
+// NewRuled returns a cache of one shard that always follows the same rule.
+func NewRuled[K comparable, V any](config Config[K, V], r int) *Cache[K, V] {
+	return newCache(config, 1, rule(r))
+}
+
+// Rule returns the rule in force, and the number of entries of a shadow.
+func (c *Cache[K, V]) Rule() (r, shadow int) {
+	if c.duel == nil || c.duel.shadows[0] == nil {
+		return int(c.rule()), 0
+	}
+	return int(c.rule()), c.duel.shadows[0].Len()
 }
 
 // SetRandom replaces the source of jitter.
@@ -132,4 +148,23 @@ func (t *Table) Delete(hash uint32, k int) {
 	if n := t.table.find(hash, k); n != nil {
 		t.table.remove(n)
 	}
+}
+
+// Spread returns the numbers of entries of the smallest and of the largest
+// shard, and the longest search for an entry, in buckets.
+func (c *Cache[K, V]) Spread() (least, most, longest int) {
+	least = c.Len()
+	for i := range c.shards {
+		s := &c.shards[i]
+		t := s.table.Load()
+		least, most = min(least, t.len), max(most, t.len)
+		for _, n := range s.queues.all() {
+			at, buckets := t.home(n.hash), 1
+			for t.buckets[at].slot(n) == slots {
+				at, buckets = t.next(at), buckets+1
+			}
+			longest = max(longest, buckets)
+		}
+	}
+	return least, most, longest
 }

@@ -24,6 +24,9 @@ func (g *ghosts) head(hash uint32) *uint32 { return &g.heads[hash&uint32(len(g.h
 
 // add records an eviction, and forgets all evictions before the last limit.
 func (g *ghosts) add(hash uint32, limit int) {
+	if len(g.ring) > 64 && len(g.ring) > 8*limit { // the cache has shrunk
+		*g = ghosts{}
+	}
 	for int(g.end-g.oldest) >= limit {
 		g.unlink(g.slot(g.oldest))
 		g.oldest++

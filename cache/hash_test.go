@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/redoubt-go/redoubt/cache"
@@ -45,4 +46,31 @@ func distinctHashes[K comparable](key func(int) K) int {
 		seen[c.Hash(key(k))] = true
 	}
 	return len(seen)
+}
+
+// Keys spread evenly over shards and buckets, for any seed. Oracles: the shares
+// of a random distribution, and the longest search in such a table.
+func TestHashSpreadsSequentialKeys(t *testing.T) {
+	const n, shards = 10_000, 16
+	seeds := 30
+	if *large {
+		seeds = 300
+	}
+	for name, key := range map[string]func(i int) uint64{
+		"sequential": func(i int) uint64 { return uint64(i) },
+		"strided":    func(i int) uint64 { return uint64(i) << 20 },
+		"descending": func(i int) uint64 { return -uint64(i) },
+		"floats":     func(i int) uint64 { return math.Float64bits(float64(i)) },
+	} {
+		for range seeds {
+			c := cache.NewSharded(cache.Config[uint64, int]{Capacity: n}, shards)
+			for i := range n {
+				c.Set(key(i), i)
+			}
+			least, most, longest := c.Spread()
+			if least < n/shards*7/10 || most > n/shards*13/10 || longest > 40 {
+				t.Fatalf("%s: shards of %d to %d entries, want about %d; a search reads %d buckets", name, least, most, n/shards, longest)
+			}
+		}
+	}
 }

@@ -205,9 +205,11 @@ const right = 0
 func TestOraclesBite(t *testing.T) {
 	program := make([]byte, 3000)
 	for name, replay := range map[string]func(wrong int) string{
-		"LRU":    func(wrong int) string { return replayLRU(8, program, wrong) },
-		"time":   func(wrong int) string { return replayTimed(program, wrong) },
-		"policy": func(wrong int) string { return replayPolicy(50, 3000, uint64(program[0]), wrong) },
+		"LRU":  func(wrong int) string { return replayLRU(8, program, wrong) },
+		"time": func(wrong int) string { return replayTimed(program, wrong) },
+		"policy": func(wrong int) string {
+			return replayPolicy(int(program[0])%cache.Rules, 50, 3000, uint64(program[0]), wrong)
+		},
 		"expiry": func(wrong int) string { return replayExpiry(program, wrong) },
 		"books":  func(wrong int) string { return replayBooks(5, program, wrong) },
 		"table":  func(wrong int) string { return replayTable(hashes["good"], program, wrong) },

@@ -2,8 +2,9 @@ package cache
 
 // A list is a queue of entries, the newest in front.
 type list[K comparable, V any] struct {
-	ring *node[K, V] // a sentinel: ring.next is the newest entry, ring.prev the oldest
-	len  int
+	ring   *node[K, V] // a sentinel: ring.next is the newest entry, ring.prev the oldest
+	len    int
+	weight int64 // of the entries
 }
 
 func newList[K comparable, V any]() list[K, V] {
@@ -24,12 +25,14 @@ func (l *list[K, V]) push(n *node[K, V]) {
 	n.prev, n.next = l.ring, l.ring.next
 	n.prev.next, n.next.prev = n, n
 	l.len++
+	l.weight += int64(n.weight())
 }
 
 func (l *list[K, V]) remove(n *node[K, V]) {
 	n.prev.next, n.next.prev = n.next, n.prev
 	n.prev, n.next = nil, nil
 	l.len--
+	l.weight -= int64(n.weight())
 }
 
 // renew moves n to the front.
@@ -45,6 +48,7 @@ func (l *list[K, V]) replace(old, n *node[K, V]) {
 	n.prev, n.next = old.prev, old.next
 	n.prev.next, n.next.prev = n, n
 	old.prev, old.next = nil, nil
+	l.weight += int64(n.weight()) - int64(old.weight())
 }
 
 // appendTo appends the entries to nodes, the oldest first.

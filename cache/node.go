@@ -42,12 +42,16 @@ const (
 	past  = 0 // the deadline of a value that had expired before it was stored
 )
 
-// warm counts a use. If the entry is hot already, warm only reads it, so that
+// warm counts a use, and reports whether it is the first since the entry was
+// last cooled. If the entry is hot already, warm only reads it, so that
 // processors can share its cache line.
-func (n *node[K, V]) warm() {
-	if x := n.meta.Load(); x&heatMask < heatMask {
-		n.meta.CompareAndSwap(x, x+1) // fails if another reader has just counted a use
+func (n *node[K, V]) warm() (first bool) {
+	x := n.meta.Load()
+	if x&heatMask == heatMask {
+		return false
 	}
+	// The swap fails if another reader has just counted a use.
+	return n.meta.CompareAndSwap(x, x+1) && x&heatMask == 0
 }
 
 func (n *node[K, V]) heat() uint32 { return n.meta.Load() & heatMask }
@@ -139,8 +143,9 @@ func (c *Cache[K, V]) use(n *node[K, V]) bool {
 }
 
 // now returns the time since the cache was created. It reads the monotonic
-// clock, so a jump of the wall clock expires no entry.
-func (c *Cache[K, V]) now() int64 { return int64(time.Since(c.epoch)) }
+// clock, so a jump of the wall clock expires no entry. It is 0 within a bubble
+// of testing/synctest, whose clock is behind, if the cache was created outside.
+func (c *Cache[K, V]) now() int64 { return max(0, int64(time.Since(c.epoch))) }
 
 // add returns t + d, or never if that overflows. Neither is negative.
 func add(t int64, d time.Duration) int64 {

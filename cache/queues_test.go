@@ -14,9 +14,15 @@ import (
 	"github.com/redoubt-go/redoubt/cache"
 )
 
-// ---- the adaptive policy, hit for hit. Oracle: the model below, which is the
-// policy in its simplest form, with linear searches. It repeats the constants
-// of the policy: a change of a constant must change both.
+// ---- the rules of the adaptive policy, hit for hit. Oracle: the model below,
+// which is the policy in its simplest form, with linear searches. It repeats
+// the constants of the policy: a change of a constant must change both.
+
+const (
+	frequent = iota
+	balanced
+	recent
+)
 
 type modelEntry struct {
 	k    int
@@ -31,8 +37,9 @@ type modelGhost struct {
 // A policyModel is a cache of one shard. All queues have the oldest entry in
 // front.
 type policyModel struct {
-	limit, capacity int // capacity: the entries there were at the last eviction
-	window, main    []modelEntry
+	rule            int
+	limit, capacity int             // capacity: the entries there were at the last eviction
+	queues          [2][]modelEntry // window and main
 	ghosts          [2][]modelGhost // of window and main
 	target          float64
 	sketch          modelSketch
@@ -40,41 +47,71 @@ type policyModel struct {
 	coin            *rand.PCG
 }
 
-func index(queue []modelEntry, k int) int {
-	return slices.IndexFunc(queue, func(e modelEntry) bool { return e.k == k })
-}
-
-// use heats k and reports whether k is present.
+// use heats k and reports whether k is present. With balanced and recent, the
+// first use moves the entry.
 func (m *policyModel) use(k int) bool {
-	for _, queue := range [][]modelEntry{m.window, m.main} {
-		if i := index(queue, k); i >= 0 {
-			queue[i].heat = min(queue[i].heat+1, 3)
-			return true
+	for from := range m.queues {
+		q := m.queues[from]
+		i := slices.IndexFunc(q, func(e modelEntry) bool { return e.k == k })
+		if i < 0 {
+			continue
 		}
+		q[i].heat = min(q[i].heat+1, 3)
+		if e := q[i]; m.rule != frequent && e.heat == 1 {
+			m.queues[from] = slices.Delete(q, i, i+1)
+			m.push(m.home(), e)
+		}
+		return true
 	}
 	return false
 }
 
-func (m *policyModel) insert(k int) {
-	m.sketch.fit(len(m.window) + len(m.main) + 1)
-	m.sketch.add(m.hash(k))
-	m.vote(0, 1, m.hash(k))
-	m.vote(1, -1, m.hash(k))
-	if len(m.window)+len(m.main) == m.limit {
-		m.evict()
+// home returns the queue into which the rule moves used entries.
+func (m *policyModel) home() int {
+	if m.rule == balanced {
+		return 1
 	}
-	m.window = append(m.window, modelEntry{k: k})
+	return 0
+}
+
+func (m *policyModel) push(to int, e modelEntry) { m.queues[to] = append(m.queues[to], e) }
+
+func (m *policyModel) pop(from int) modelEntry {
+	e := m.queues[from][0]
+	m.queues[from] = m.queues[from][1:]
+	return e
+}
+
+func (m *policyModel) len() int { return len(m.queues[0]) + len(m.queues[1]) }
+
+func (m *policyModel) insert(k int) {
+	m.sketch.fit(m.len() + 1)
+	m.sketch.add(m.hash(k))
+	in := 0
+	for mine, step := range []float64{1, -1} {
+		if m.vote(mine, step, m.hash(k)) && m.rule == balanced {
+			in = 1
+		}
+	}
+	if m.len() == m.limit {
+		m.evict(1 - in)
+	}
+	m.push(in, modelEntry{k: k})
+	if m.capacity == 0 && m.rule == frequent && float64(len(m.queues[0])) > max(1, 0.01*float64(m.len())) {
+		m.push(1, m.pop(0))
+	}
 }
 
 func (m *policyModel) delete(k int) {
-	same := func(e modelEntry) bool { return e.k == k }
-	m.window, m.main = slices.DeleteFunc(m.window, same), slices.DeleteFunc(m.main, same)
+	for i := range m.queues {
+		m.queues[i] = slices.DeleteFunc(m.queues[i], func(e modelEntry) bool { return e.k == k })
+	}
 }
 
-func (m *policyModel) vote(mine int, step float64, hash uint32) {
+func (m *policyModel) vote(mine int, step float64, hash uint32) (known bool) {
 	i := slices.Index(m.ghosts[mine], modelGhost{hash, false})
 	if i < 0 {
-		return
+		return false
 	}
 	m.ghosts[mine][i].taken = true
 	alive := func(of int) (n float64) {
@@ -88,16 +125,17 @@ func (m *policyModel) vote(mine int, step float64, hash uint32) {
 	if ratio := alive(1-mine) / (alive(mine) + 1); ratio > 1 {
 		step *= ratio
 	}
-	if age := len(m.ghosts[mine]) - 1 - i; float64(age) > 0.05*float64(m.capacity) {
-		step *= 0.1
+	most := float64(m.capacity)
+	if m.rule == frequent {
+		most *= 0.8
+		if age := len(m.ghosts[mine]) - 1 - i; float64(age) > 0.05*float64(m.capacity) {
+			step *= 0.1
+		}
 	}
-	m.target = min(max(m.target+step, 1), 0.8*float64(m.capacity))
-}
-
-func (m *policyModel) leaveGhost(of int, k int) {
-	g := append(m.ghosts[of], modelGhost{hash: m.hash(k)})
-	limit := max(1, m.capacity/2)
-	m.ghosts[of] = g[max(0, len(g)-limit):]
+	if m.rule != recent {
+		m.target = min(max(m.target+step, 1), most)
+	}
+	return true
 }
 
 func (m *policyModel) flush(e modelEntry) {
@@ -106,60 +144,90 @@ func (m *policyModel) flush(e modelEntry) {
 	}
 }
 
-func (m *policyModel) evict() {
+// evict makes room, of which the window needs the part incoming.
+func (m *policyModel) evict(incoming int) {
 	if m.capacity == 0 {
 		m.target = max(1, 0.01*float64(m.limit))
 	}
-	m.capacity = len(m.window) + len(m.main)
+	m.capacity = m.len()
 	target := max(1, int(m.target))
-	for {
-		if len(m.window) < target && len(m.main) > 0 {
-			m.cool()
-			m.evictMain()
-			return
-		}
-		candidate := m.window[0]
-		m.window = m.window[1:]
-		if candidate.heat > 0 {
-			m.flush(candidate)
-			m.window = append(m.window, modelEntry{k: candidate.k})
-			continue
-		}
-		if len(m.main) < m.capacity-target {
-			m.main = append(m.main, candidate)
-			continue
-		}
-		switch hot := m.cool(); {
-		case hot:
-		case len(m.main) > 0 && m.admits(candidate.k, m.main[0].k):
-			m.evictMain()
-			m.main = append(m.main, candidate)
-		default:
-			m.leaveGhost(0, candidate.k)
-		}
+	if m.rule == frequent {
+		m.contest(target)
 		return
 	}
+	from := 0
+	if len(m.queues[1]) > 0 && (m.rule == recent || len(m.queues[0])+incoming <= target) {
+		from = 1
+	}
+	m.cool(from)
+	if len(m.queues[from]) == 0 {
+		from = 1 - from
+		m.cool(from)
+	}
+	m.leave(from, true)
 }
 
-// cool passes up to 32 hot entries of main, and reports whether the next entry
-// is hot too.
-func (m *policyModel) cool() (hot bool) {
-	for range 32 {
-		if len(m.main) == 0 || m.main[0].heat == 0 {
+func (m *policyModel) contest(target int) {
+	for i := 0; i < 32 && len(m.queues[0]) > target; i++ {
+		m.cool(0)
+		m.push(1, m.pop(0))
+	}
+	if len(m.queues[1]) > 0 && len(m.queues[0]) < target {
+		m.cool(1)
+		m.leave(1, true)
+		return
+	}
+	m.cool(0)
+	hot := m.cool(1)
+	switch {
+	case len(m.queues[1]) == 0:
+		m.leave(0, true)
+	case !hot && m.admits(m.queues[0][0].k, m.queues[1][0].k):
+		m.push(1, m.pop(0))
+		m.leave(1, true)
+	default:
+		m.leave(0, !hot)
+	}
+}
+
+// cool passes up to 32 hot entries of a queue, and reports whether the next
+// entry is hot too.
+func (m *policyModel) cool(of int) (hot bool) {
+	limit := 0
+	if m.rule != frequent {
+		limit = 1
+	}
+	passes := 32
+	if of == 0 {
+		passes = 128
+	}
+	for range passes {
+		if len(m.queues[of]) == 0 || m.queues[of][0].heat <= limit {
 			return false
 		}
-		e := m.main[0]
+		e := m.pop(of)
 		m.flush(e)
-		e.heat /= 2
-		m.main = append(m.main[1:], e)
+		to := m.home()
+		if m.rule == frequent {
+			to = of
+		}
+		if m.rule == frequent && of == 1 {
+			e.heat /= 2
+		} else {
+			e.heat = 0
+		}
+		m.push(to, e)
 	}
-	return m.main[0].heat > 0
+	return len(m.queues[of]) > 0 && m.queues[of][0].heat > limit
 }
 
-func (m *policyModel) evictMain() {
-	m.flush(m.main[0])
-	m.leaveGhost(1, m.main[0].k)
-	m.main = m.main[1:]
+func (m *policyModel) leave(from int, ghost bool) {
+	e := m.pop(from)
+	m.flush(e)
+	if ghost {
+		g := append(m.ghosts[from], modelGhost{hash: m.hash(e.k)})
+		m.ghosts[from] = g[max(0, len(g)-max(1, m.capacity/2)):]
+	}
 }
 
 func (m *policyModel) admits(candidate, victim int) bool {
@@ -229,10 +297,13 @@ func (s *modelSketch) add(hash uint32) {
 // replayPolicy runs n operations on a cache and on the model: lookups,
 // insertions after misses, and some deletions and overwrites. The popularity of
 // the keys changes its kind on the way.
-func replayPolicy(capacity, n int, seed uint64, wrong int) string {
-	c := cache.NewSharded(cache.Config[int, int]{Capacity: capacity}, 1)
+func replayPolicy(rule, capacity, n int, seed uint64, wrong int) string {
+	c := cache.NewRuled(cache.Config[int, int]{Capacity: capacity}, rule)
 	c.SetCoin(rand.NewPCG(seed, 1))
-	m := &policyModel{limit: capacity, hash: c.Hash, coin: rand.NewPCG(seed, 1+uint64(wrong))}
+	m := &policyModel{rule: rule, limit: capacity, hash: c.Hash, coin: rand.NewPCG(seed, 1)}
+	if m.limit -= wrong; wrong > 0 && m.limit == 0 {
+		return "the model has no room"
+	}
 	random := rand.New(rand.NewPCG(seed, 2))
 	zipf := rand.NewZipf(random, 1.1, 2, uint64(8*capacity))
 	for i := range n {
@@ -264,9 +335,9 @@ func replayPolicy(capacity, n int, seed uint64, wrong int) string {
 		return fmt.Sprintf("capacity %d: window target %v, want %v", capacity, got, want)
 	}
 	var want []int
-	all := slices.Concat(m.window, m.main)
+	all := slices.Concat(m.queues[0], m.queues[1])
 	for i, e := range all {
-		if i >= len(m.window) {
+		if i >= len(m.queues[0]) {
 			all[i].heat = e.heat + 4
 		}
 	}
@@ -283,12 +354,14 @@ func replayPolicy(capacity, n int, seed uint64, wrong int) string {
 func TestAdaptiveEqualsModel(t *testing.T) {
 	// Oracle: the model of the policy.
 	checkProperty(t, 60, prop.ForAll(
-		func(capacity int, seed uint64) *gopter.PropResult {
-			return holds(replayPolicy(capacity, 3000, seed, right))
+		func(rule, capacity int, seed uint64) *gopter.PropResult {
+			return holds(replayPolicy(rule, capacity, 3000, seed, right))
 		},
-		gen.IntRange(1, 100), gen.UInt64()))
-	if problem := replayPolicy(1000, 40_000, 1, right); problem != "" {
-		t.Error(problem)
+		gen.IntRange(0, cache.Rules-1), gen.IntRange(1, 100), gen.UInt64()))
+	for rule := range cache.Rules {
+		if problem := replayPolicy(rule, 1000, 20_000, 1, right); problem != "" {
+			t.Error(problem)
+		}
 	}
 }
 

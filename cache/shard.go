@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -19,12 +20,13 @@ type shard[K comparable, V any] struct {
 	flights  map[K]*flight[K, V] // the loads whose results will be stored
 	version  uint64              // counts writes and invalidations by callers
 	stats    Stats               // without Hits and Misses
+	spare    *node[K, V]         // in a shadow: departed nodes, linked by next
 }
 
 // reset empties s and its policy.
 func (s *shard[K, V]) reset() {
 	s.table.Store(newTable[K, V](1))
-	s.queues = newQueues[K, V](s.cache.config.Load().Eviction)
+	s.queues = newQueues[K, V](s.cache.config.Load().Eviction, s.cache.rule())
 	s.schedule = nil
 	s.flights = make(map[K]*flight[K, V])
 }
@@ -36,14 +38,20 @@ func (s *shard[K, V]) find(hash uint32, k K) *node[K, V] { return s.table.Load()
 // make room first, and put has only evicted entries. Mark says whether n is
 // marked as used when it replaces old.
 func (s *shard[K, V]) put(old, n *node[K, V], mark bool, gone *departed[K, V]) bool {
-	switch weight := s.weighed(n); {
-	case s.unfit(n):
+	unfit, extra := s.unfit(n), s.weighed(n)
+	if old != nil {
+		extra -= s.weighed(old)
+	} else if !unfit {
+		s.learn(n)
+	}
+	switch {
+	case unfit || s.refuses(old, n, extra):
 		if old != nil {
 			s.remove(old, CauseReplaced, gone)
 		}
 		s.depart(n, CauseEvicted, gone)
 	case old != nil:
-		if !s.makeRoom(old, weight-s.weighed(old), gone) {
+		if !s.makeRoom(old, extra, 0, gone) {
 			return false
 		}
 		s.replace(old, n, gone)
@@ -51,8 +59,7 @@ func (s *shard[K, V]) put(old, n *node[K, V], mark bool, gone *departed[K, V]) b
 			s.queues.used(n)
 		}
 	default:
-		s.queues.missed(n.hash)
-		if !s.makeRoom(nil, weight, gone) {
+		if !s.makeRoom(nil, extra, s.incoming(n), gone) {
 			return false
 		}
 		s.insert(n)
@@ -65,6 +72,52 @@ func (s *shard[K, V]) put(old, n *node[K, V], mark bool, gone *departed[K, V]) b
 func (s *shard[K, V]) unfit(n *node[K, V]) bool {
 	return !equal(n.key, n.key) || n.attrs != nil && n.attrs.deadline == past ||
 		s.cache.config.Load().Weigh != nil && s.weighed(n) > s.cache.budget.maxWeight.Load()
+}
+
+// refuses reports whether there is no room for n, and n is not worth the room.
+// Extra is the weight that n adds to the weight of old.
+func (s *shard[K, V]) refuses(old, n *node[K, V], extra int64) bool {
+	b := &s.cache.budget
+	most := b.maxWeight.Load()
+	if s.cache.config.Load().Weigh == nil || b.weight.Load()+extra <= most || extra <= 0 {
+		return false
+	}
+	return s.queues.refuses(old, n, most)
+}
+
+// incoming returns the weight that n brings into the window.
+func (s *shard[K, V]) incoming(n *node[K, V]) int64 {
+	if n.meta.Load()&inMain != 0 {
+		return 0
+	}
+	return int64(n.weight())
+}
+
+// learn records the insertion of n for the policy.
+func (s *shard[K, V]) learn(n *node[K, V]) {
+	c := s.cache
+	if d := c.duel; d != nil {
+		if d.sampled(n.hash) || d.idle() {
+			d.miss(n.hash, n.weight(), &c.budget)
+		}
+		s.queues.follow(d.current())
+	}
+	if s.queues.missed(n.hash) {
+		n.meta.Or(inMain)
+	}
+}
+
+// touch moves n, which a lookup has used for the first time since it was last
+// cooled. If the shard is busy, n gets a second chance instead.
+func (s *shard[K, V]) touch(n *node[K, V]) {
+	if !s.mu.TryLock() {
+		n.warm()
+		return
+	}
+	defer s.mu.Unlock()
+	if s.find(n.hash, n.key) == n {
+		s.queues.moved(n)
+	}
 }
 
 func equal[K comparable](a, b K) bool { return a == b }
@@ -81,16 +134,23 @@ func (s *shard[K, V]) weighed(n *node[K, V]) int64 {
 // keep is not nil, it takes only the additional weight of a new value for the
 // entry keep, which may be negative. It evicts other entries of s until it can,
 // and reports whether it could.
-func (s *shard[K, V]) makeRoom(keep *node[K, V], weight int64, gone *departed[K, V]) bool {
+func (s *shard[K, V]) makeRoom(keep *node[K, V], weight, incoming int64, gone *departed[K, V]) bool {
 	entries := int64(1)
 	if keep != nil {
 		entries = 0
 	}
-	for !s.cache.budget.take(entries, weight) {
-		if keep == nil && s.poor() {
+	for {
+		ok, heavy := s.cache.budget.take(entries, weight)
+		if ok {
+			return true
+		}
+		if s.expireOne(keep, gone) {
+			continue
+		}
+		if keep == nil && (s.poor() || s.cache.overdue()) {
 			return false
 		}
-		victim := s.queues.evict(keep)
+		victim := s.queues.evict(keep, incoming, !heavy)
 		if victim == nil {
 			return false
 		}
@@ -100,7 +160,6 @@ func (s *shard[K, V]) makeRoom(keep *node[K, V], weight int64, gone *departed[K,
 		}
 		s.cache.budget.give(1, int64(victim.weight()))
 	}
-	return true
 }
 
 // poor reports whether s has less than half of its share of the entries.
@@ -110,9 +169,14 @@ func (s *shard[K, V]) poor() bool {
 	return n > 1 && int64(s.queues.len()*n*2) < s.cache.budget.entries.Load()
 }
 
-// evictElsewhere evicts an entry of the shard with the most entries, except
-// here. No lock is held.
+// evictElsewhere removes expired entries. If there are none, it evicts an entry
+// of the shard with the most entries, except here. No lock is held.
 func (c *Cache[K, V]) evictElsewhere(here *shard[K, V], gone *departed[K, V]) {
+	if before := gone.len; c.overdue() {
+		if c.sweep(gone); gone.len > before {
+			return
+		}
+	}
 	var richest *shard[K, V]
 	most := 0
 	for i := range c.shards {
@@ -129,7 +193,7 @@ func (c *Cache[K, V]) evictElsewhere(here *shard[K, V], gone *departed[K, V]) {
 	}
 	richest.mu.Lock()
 	defer richest.mu.Unlock()
-	if victim := richest.queues.evict(nil); victim != nil {
+	if victim := richest.queues.evict(nil, 1, true); victim != nil {
 		richest.drop(victim, CauseEvicted, gone)
 		c.budget.give(1, richest.weighed(victim))
 	}
@@ -178,8 +242,14 @@ func (s *shard[K, V]) remove(n *node[K, V], cause Cause, gone *departed[K, V]) {
 // drop removes n, which is in no queue any more, from the table and the
 // schedule. The caller gives back its place in the budget.
 func (s *shard[K, V]) drop(n *node[K, V], cause Cause, gone *departed[K, V]) {
-	s.table.Load().remove(n)
+	t := s.table.Load()
+	t.remove(n)
 	s.schedule.remove(n)
+	if t.sparse() {
+		s.table.Store(t.grown(2 * t.len))
+		s.schedule = slices.Clone(s.schedule)
+		s.queues.sketch.shrink(t.len)
+	}
 	s.depart(n, cause, gone)
 }
 
@@ -194,6 +264,9 @@ func (s *shard[K, V]) depart(n *node[K, V], cause Cause, gone *departed[K, V]) {
 		s.stats.Evictions++
 	case CauseExpired:
 		s.stats.Expirations++
+	}
+	if s.cache.shadow {
+		n.next, s.spare = s.spare, n
 	}
 	if gone.len++; s.cache.config.Load().OnEvent != nil {
 		n.meta.Store(uint32(cause) << causeShift)

@@ -1,6 +1,9 @@
 package cache
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // A sketch estimates how often keys were seen recently, up to 15, from their
 // hashes. It is a count-min sketch of 4-bit counters (Cormode and
@@ -28,6 +31,20 @@ func (s *sketch) fit(n int) {
 	}
 	for len(s.words) < s.entries {
 		s.words = append(s.words, s.words...)
+	}
+}
+
+// shrink gives back the room for more than twice n entries. Keys of the other
+// blocks lose their counters.
+func (s *sketch) shrink(n int) {
+	size := sketchBlock
+	for size < 2*n {
+		size *= 2
+	}
+	if size < len(s.words) {
+		s.added = s.added / (len(s.words) / size)
+		s.words = slices.Clone(s.words[:size])
+		s.entries = size
 	}
 }
 

@@ -38,6 +38,8 @@ const (
 	everyByte  = 0x0001010101010101 // of the seven slots
 	everyTop   = 0x0080808080808080
 	meanNodes  = 5 // per bucket, when the table is full
+
+	leastSparse = 64 // buckets: smaller tables are never sparse
 )
 
 // newTable returns a table with room for n nodes.
@@ -47,6 +49,11 @@ func newTable[K comparable, V any](n int) *table[K, V] {
 
 // full reports whether another node needs a larger table.
 func (t *table[K, V]) full() bool { return t.len >= len(t.buckets)*meanNodes }
+
+// sparse reports whether a much smaller table would do.
+func (t *table[K, V]) sparse() bool {
+	return len(t.buckets) > leastSparse && t.len < len(t.buckets)*meanNodes/8
+}
 
 // home returns the bucket in which the search for a hash begins. It uses the
 // high bits of the hash; tag uses the low bits.
@@ -142,7 +149,7 @@ func (b *bucket[K, V]) slot(n *node[K, V]) int {
 	return slots
 }
 
-// grown returns a copy with room for n nodes.
+// grown returns a copy with room for n nodes, which may be fewer than before.
 func (t *table[K, V]) grown(n int) *table[K, V] {
 	larger := newTable[K, V](n)
 	for i := range t.buckets {

@@ -47,7 +47,7 @@ func (s *shard[K, V]) update(k K, hash uint32, f func(V, bool) (V, Op), gone *de
 	case Write:
 		n := c.newNode(k, v, hash, c.lifetime(k, v))
 		s.detach(k)
-		if done = s.put(present, n, true, gone); !done || s.unfit(n) {
+		if done = s.put(present, n, true, gone); !done || s.find(hash, k) != n {
 			return *new(V), false, done
 		}
 		return v, true, true

@@ -19,7 +19,15 @@ import (
 // freed.
 type Weak[K comparable, T any] struct {
 	mu      sync.Mutex
-	entries map[K]weak.Pointer[T]
+	entries map[K]weakValue[T]
+}
+
+// A weakValue is a value and the cleanup that deletes its entry. An entry that
+// is replaced or deleted stops its cleanup: a value that lives long would
+// otherwise collect them.
+type weakValue[T any] struct {
+	target  weak.Pointer[T]
+	cleanup runtime.Cleanup
 }
 
 // Get returns the value of k, or nil if k has none or its value has been
@@ -27,7 +35,7 @@ type Weak[K comparable, T any] struct {
 func (w *Weak[K, T]) Get(k K) *T {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.entries[k].Value()
+	return w.entries[k].target.Value()
 }
 
 // Set makes v the value of k. If v is nil, Set deletes k. A key that is not
@@ -66,16 +74,16 @@ func (w *Weak[K, T]) swap(k K, choose func(old *T) *T) *T {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	old := w.entries[k]
-	v := choose(old.Value())
+	v := choose(old.target.Value())
 	p := weak.Make(v)
-	if p == old || !equal(k, k) {
+	if p == old.target || !equal(k, k) {
 		return v
 	}
 	if w.entries == nil {
-		w.entries = make(map[K]weak.Pointer[T])
+		w.entries = make(map[K]weakValue[T])
 	}
-	w.entries[k] = p
-	runtime.AddCleanup(v, w.forget, weakEntry[K, T]{k, p})
+	old.cleanup.Stop()
+	w.entries[k] = weakValue[T]{p, runtime.AddCleanup(v, w.forget, weakEntry[K, T]{k, p})}
 	return v
 }
 
@@ -89,7 +97,7 @@ type weakEntry[K comparable, T any] struct {
 func (w *Weak[K, T]) forget(e weakEntry[K, T]) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.entries[e.key] == e.value {
+	if w.entries[e.key].target == e.value {
 		delete(w.entries, e.key)
 	}
 }
@@ -98,9 +106,10 @@ func (w *Weak[K, T]) forget(e weakEntry[K, T]) {
 func (w *Weak[K, T]) Delete(k K) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	had := w.entries[k].Value() != nil
+	old := w.entries[k]
+	old.cleanup.Stop()
 	delete(w.entries, k)
-	return had
+	return old.target.Value() != nil
 }
 
 // Len returns the number of entries. It may include entries whose values have
@@ -128,7 +137,7 @@ func (w *Weak[K, T]) snapshot() map[K]*T {
 	defer w.mu.Unlock()
 	alive := make(map[K]*T, len(w.entries))
 	for k, p := range w.entries {
-		if v := p.Value(); v != nil {
+		if v := p.target.Value(); v != nil {
 			alive[k] = v
 		}
 	}

@@ -136,3 +136,28 @@ func TestLoopMayChangeTheMap(t *testing.T) {
 	}
 	runtime.KeepAlive(kept)
 }
+
+// A value that lives long does not collect cleanups. Oracle: the heap.
+func TestWeakKeepsOneCleanupPerEntry(t *testing.T) {
+	var w cache.Weak[int, big]
+	a, b := new(big), new(big)
+	bytes := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	w.Set(1, a)
+	before := bytes()
+	for range 2000 {
+		w.Set(1, b)
+		w.Set(1, a)
+		w.Set(2, a)
+		w.Delete(2)
+	}
+	if after := bytes(); after > before+32<<10 {
+		t.Errorf("the heap grew by %d bytes", after-before)
+	}
+	runtime.KeepAlive(a)
+	runtime.KeepAlive(b)
+}

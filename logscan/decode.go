@@ -16,6 +16,8 @@ import (
 //
 // Sources: RFC 1952 (deflate is its only method), RFC 8878 (with the skippable
 // frames), the .xz file format 1.1.0, bzip2 1.0.8 (block and end marks).
+// Further: RFC 1950, the LZ4 frame format 1.6, the .lzma, .zip and .7z formats.
+// A UTF-16 text begins with a byte order mark.
 var magics = []struct{ format, lo, hi string }{
 	{"gzip", "\x1f\x8b\x08", "\x1f\x8b\x08"},
 	{"bzip2", "BZh11AY&SY", "BZh91AY&SY"},
@@ -23,6 +25,16 @@ var magics = []struct{ format, lo, hi string }{
 	{"xz", "\xfd7zXZ\x00", "\xfd7zXZ\x00"},
 	{"zstd", "\x28\xb5\x2f\xfd", "\x28\xb5\x2f\xfd"},
 	{"zstd", "\x50\x2a\x4d\x18", "\x5f\x2a\x4d\x18"},
+	{"lz4", "\x04\x22\x4d\x18", "\x04\x22\x4d\x18"},
+	{"lzma", "\x5d\x00\x00\x00", "\x5d\x00\x00\xff"},
+	{"zlib", "\x78\x01", "\x78\x01"},
+	{"zlib", "\x78\x9c", "\x78\x9c"},
+	{"zlib", "\x78\xda", "\x78\xda"},
+	{"compress", "\x1f\x9d", "\x1f\x9d"},
+	{"zip", "PK\x03\x04", "PK\x03\x04"},
+	{"7z", "7z\xbc\xaf\x27\x1c", "7z\xbc\xaf\x27\x1c"},
+	{"UTF-16", "\xff\xfe", "\xff\xfe"},
+	{"UTF-16", "\xfe\xff", "\xfe\xff"},
 }
 
 // A Decoder unpacks inputs of a compression format that this package does not
@@ -34,8 +46,8 @@ type Decoder struct {
 
 	// Magic is the first bytes of every input of the format. A format with
 	// several magics takes several Decoders. Decoders are tried before the
-	// built-in formats. Choose a magic that no text begins with; it must not
-	// contain a newline. Required.
+	// built-in formats. Choose a magic that no text begins with; it must
+	// not contain a newline. Required.
 	Magic string
 
 	// New returns a reader of the unpacked bytes of r. It should bound the
@@ -79,8 +91,19 @@ func sniff(br *bufio.Reader) string {
 			more = true
 		}
 	}
+	head, _ := br.Peek(min(br.Buffered(), tarHeader)) // reads no further
+	if isTar(head) {
+		return "tar"
+	}
 	return ""
 }
+
+// tarHeader is the part of the first block of a tar file up to its magic
+// (POSIX.1-2017, pax).
+const tarHeader = 262
+
+// isTar reports whether head is the beginning of a tar file.
+func isTar(head []byte) bool { return len(head) >= tarHeader && string(head[257:262]) == "ustar" }
 
 // within reports whether head is the beginning of a magic between lo and hi.
 func within(head []byte, lo, hi string) bool {
@@ -163,6 +186,9 @@ const ratioFloor = 1 << 20
 
 func (d *decoded) Read(p []byte) (int, error) {
 	n, err := d.r.Read(p)
+	if d.n == 0 && d.limit >= 0 && isTar(p[:n]) {
+		return 0, fmt.Errorf("%w: tar", ErrUnsupported)
+	}
 	d.n += int64(n)
 	if over := d.n - d.limit; d.limit >= 0 && over > 0 {
 		n, d.n, err = n-int(over), d.limit, ErrLimit

@@ -141,7 +141,8 @@ func TestLimits(t *testing.T) {
 		decoded uint64
 		limited bool
 	}{
-		{"bomb, defaults", logscan.Scanner{}, bomb, 0, true},
+		{"gzip cannot reach the default ratio", logscan.Scanner{}, bomb, 8 << 20, false},
+		{"bomb", logscan.Scanner{MaxRatio: 500}, bomb, 0, true},
 		{"bomb, no limits", logscan.Scanner{MaxRatio: -1, MaxDecoded: -1}, bomb, 8 << 20, false},
 		{"ratio", logscan.Scanner{MaxRatio: 2}, gz(bytes.Repeat([]byte("12\n"), 1<<20)), 0, true},
 		{"ratio below the first MiB", logscan.Scanner{MaxRatio: 2}, log[:], 30000 * 34, false},
@@ -233,5 +234,26 @@ func TestRatioIsEarly(t *testing.T) {
 	}
 	if got := counters.Stats().DecodedBytes; got > 2<<20 {
 		t.Errorf("decoded %d bytes before the limit, want at most 2 MiB", got)
+	}
+}
+
+// What is known and not text is an error, and not a line of garbage.
+func TestFormatsThatAreNoText(t *testing.T) {
+	tar := append(bytes.Repeat([]byte{'a'}, 257), "ustar\x0000"...)
+	tar = append(tar, make([]byte, 600)...)
+	for name, in := range map[string][]byte{
+		"zip": []byte("PK\x03\x04\x14\x00"), "7z": []byte("7z\xbc\xaf\x27\x1c\x00"), "lz4": []byte("\x04\x22\x4d\x18\x40"),
+		"lzma": []byte("\x5d\x00\x00\x80\x00"), "zlib": []byte("\x78\x9c\x01"), "compress": []byte("\x1f\x9d\x90"),
+		"tar": tar, "tar in gzip": gz(tar), "UTF-16": []byte("\xff\xfea\x00"), "UTF-16 of the other order": []byte("\xfe\xff\x00b"),
+	} {
+		got, errs := rows(logscan.Scanner{}, bytes.NewReader(in))
+		if len(got) > 0 || len(errs) != 1 || !errors.Is(errs[0], logscan.ErrUnsupported) {
+			t.Errorf("%s: got %v, %v, want ErrUnsupported", name, got, errs)
+		}
+	}
+	for _, text := range []string{"x", "xy\n", "PK", "7z\n", "]\n", "a\x00\n"} {
+		if got, errs := rows(logscan.Scanner{}, strings.NewReader(text)); len(got) != 1 || len(errs) > 0 {
+			t.Errorf("%q: got %v, %v, want a line", text, got, errs)
+		}
 	}
 }

@@ -71,8 +71,6 @@
 //   - [Scanner.MaxLine]: raise it only if [Stats].Cut grows.
 //   - [Scanner.MaxDecoded]: for compressed logs from outside, the bytes that
 //     you are ready to unpack. A GiB takes about 2 seconds.
-//   - [Scanner.MaxRatio]: raise it for zstd, xz or bzip2 files that repeat the
-//     same lines.
 //   - [Scanner.Malformed], [Scanner.Stats]: set either if a missing record
 //     matters.
 //

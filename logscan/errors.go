@@ -14,9 +14,10 @@ var (
 	// ErrMalformed is matched by the errors of the parsers of this package.
 	ErrMalformed = errors.New("logscan: malformed")
 
-	// ErrUnsupported is matched if an input has a compression that the scan
-	// cannot unpack: xz or zstd without a [Decoder].
-	ErrUnsupported = errors.New("logscan: unsupported compression")
+	// ErrUnsupported is matched if an input is no text, and the scan knows
+	// its format but cannot read it. These are xz and zstd without a
+	// [Decoder], zip, 7z, tar, lz4, lzma, zlib, compress and UTF-16.
+	ErrUnsupported = errors.New("logscan: unsupported format")
 
 	// ErrLimit is matched if an input exceeds [Scanner.MaxDecoded] or
 	// [Scanner.MaxRatio].

@@ -279,3 +279,104 @@ func ExampleReduce_failedLogins() {
 	// Output:
 	// 203.0.113.9 7 <nil>
 }
+
+// fields parses a line and prints the time and the fields.
+func fields(p logscan.Parser, line string) {
+	rec := &logscan.Record{Line: []byte(line)}
+	if err := p.Parse(rec); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Print(rec.Time().UTC().Format(time.RFC3339))
+	for name, value := range rec.Fields() {
+		fmt.Printf(" %s=%s", name, value)
+	}
+	fmt.Println()
+}
+
+func ExampleTimed() {
+	p := logscan.Timed(logscan.JSON("ts", "msg"), "ts", logscan.TimeParser{})
+	fields(p, `{"ts":1772366400,"msg":"ready"}`)
+	// Output: 2026-03-01T12:00:00Z ts=1772366400 msg=ready
+}
+
+func ExampleContainerLog() {
+	p := logscan.ContainerLog()
+	fields(p, "2026-03-01T12:00:00Z stdout F ready")
+	fields(p, `{"log":"ready\n","stream":"stderr","time":"2026-03-01T12:00:00Z"}`)
+	// Output:
+	// 2026-03-01T12:00:00Z message=ready stream=stdout
+	// 2026-03-01T12:00:00Z message=ready stream=stderr
+}
+
+func ExampleJoinParts() {
+	log := "2026-03-01T12:00:00Z stdout P a long \n2026-03-01T12:00:00Z stdout F message\n"
+	sc := logscan.Scanner{Parser: logscan.ContainerLog(), Join: logscan.JoinParts()}
+	for rec, err := range sc.Records(context.Background(), logscan.Readers("pod", strings.NewReader(log))) {
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Printf("%s\n", rec.Get("message"))
+	}
+	// Output: a long message
+}
+
+func ExampleContainer() {
+	namespace, pod, container, ok := logscan.Container("/var/log/pods/shop_web-7d_1b2c/nginx/0.log")
+	fmt.Println(namespace, pod, container, ok)
+	// Output: shop web-7d nginx true
+}
+
+func ExampleErrorLog() {
+	p := logscan.ErrorLog(logscan.TimeParser{})
+	fields(p, "[Sun Mar 01 12:00:00 2026] [core:error] [pid 7] [client 203.0.113.7:53] denied")
+	fields(p, "2026/03/01 12:00:00 [error] 7#8: timed out")
+	// Output:
+	// 2026-03-01T12:00:00Z module=core level=error pid=7 addr=203.0.113.7 message=denied
+	// 2026-03-01T12:00:00Z level=error pid=7 tid=8 message=timed out
+}
+
+func ExampleCEF() {
+	rec := &logscan.Record{Line: []byte("CEF:0|Acme|Wall|1.0|100|port scan|5|src=203.0.113.7 msg=ten ports")}
+	if err := logscan.CEF().Parse(rec); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("%s from %s: %s\n", rec.Get("name"), rec.Get("src"), rec.Get("msg"))
+	// Output: port scan from 203.0.113.7: ten ports
+}
+
+func ExampleJoinTraces() {
+	log := "ERROR no stock\njava.lang.IllegalStateException: 0\n\tat shop.Stock.take(Stock.java:7)\nINFO done\n"
+	sc := logscan.Scanner{Join: logscan.JoinTraces()}
+	for rec, err := range sc.Records(context.Background(), logscan.Readers("app.log", strings.NewReader(log))) {
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		first, _, _ := strings.Cut(string(rec.Line), "\n")
+		fmt.Printf("%s (%d lines)\n", first, 1+strings.Count(string(rec.Line), "\n"))
+	}
+	// Output:
+	// ERROR no stock (3 lines)
+	// INFO done (1 lines)
+}
+
+func ExampleJSONArray() {
+	document := `{"Records":[{"eventName":"PutObject"},{"eventName":"GetObject"}]}`
+	sc := logscan.Scanner{
+		Decoders: []logscan.Decoder{logscan.JSONArray("Records")},
+		Parser:   logscan.JSON("eventName"),
+	}
+	for rec, err := range sc.Records(context.Background(), logscan.Readers("trail.json", strings.NewReader(document))) {
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Printf("%s\n", rec.Get("eventName"))
+	}
+	// Output:
+	// PutObject
+	// GetObject
+}

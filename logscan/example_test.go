@@ -391,6 +391,6 @@ func ExampleInputError() {
 	// a.log.gz: one
 	// a.log.gz: two
 	// logscan: "a.log.gz": at byte 8: unexpected EOF
-	// logscan: "b.log.xz": at byte 0: unsupported compression: xz
+	// logscan: "b.log.xz": at byte 0: unsupported format: xz
 	// c.log: three
 }

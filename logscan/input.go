@@ -6,8 +6,10 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"math"
 	"os"
 	"sync/atomic"
+	"time"
 )
 
 // Inputs are the streams that a scan reads, in order. An error stands for an
@@ -28,8 +30,30 @@ type Input struct {
 	// skipped. If the stream is shorter, the error is [io.ErrUnexpectedEOF].
 	Offset int64
 
+	// Within states that Offset may be inside a record. The scan then begins
+	// with the first record that begins at Offset or later.
+	Within bool
+
+	// End bounds the scan to the records that begin before it, in bytes of the
+	// decoded stream. With Within and End, several scans can share an input: no
+	// record is delivered twice, and none is left out. Zero means the end of
+	// the stream.
+	End int64
+
+	// ModTime is the time of the last change of the input. A [TimeParser]
+	// without Reference takes it to find years. It may be zero.
+	ModTime time.Time
+
 	// Open opens the stream from its beginning. The scan closes it. Required.
 	Open func(ctx context.Context) (io.ReadCloser, error)
+}
+
+// end returns End or its default.
+func (in *Input) end() int64 {
+	if in.End <= 0 {
+		return math.MaxInt64
+	}
+	return in.End
 }
 
 // Files returns the named files as inputs. A file is opened when the scan
@@ -38,7 +62,11 @@ func Files(paths ...string) Inputs {
 	return func(yield func(Input, error) bool) {
 		for _, path := range paths {
 			open := func(context.Context) (io.ReadCloser, error) { return os.Open(path) }
-			if !yield(Input{Name: path, Open: open}, nil) {
+			in := Input{Name: path, Open: open}
+			if info, err := os.Stat(path); err == nil {
+				in.ModTime = info.ModTime()
+			}
+			if !yield(in, nil) {
 				return
 			}
 		}
@@ -63,6 +91,9 @@ func Walk(fsys fs.FS, match func(path string) bool) Inputs {
 				return nil
 			default:
 				in.Open = func(context.Context) (io.ReadCloser, error) { return fsys.Open(path) }
+				if info, err := d.Info(); err == nil {
+					in.ModTime = info.ModTime()
+				}
 			}
 			if !yield(in, err) {
 				return fs.SkipAll

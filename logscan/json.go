@@ -40,9 +40,8 @@ type jsonParser struct {
 //
 // The value of a string is its text, without quotes and escapes. All other
 // values are as in the line: 200, true, null, {"id":7}. If a key occurs twice,
-// the last value counts. A key "user" therefore removes the value of an earlier
-// "user.id". Invalid UTF-8 in a string is kept; half of a surrogate pair
-// becomes U+FFFD.
+// the last value counts: a second "user" removes the "id" of the first. Invalid
+// UTF-8 in a string is kept; half of a surrogate pair becomes U+FFFD.
 //
 // The whole line is checked. If [encoding/json] does not accept it as an
 // object, the record is malformed, even if the fault is outside the wanted
@@ -193,7 +192,7 @@ func (d *jsonDecoder) member(i int, key []byte, prefix string) (end int, err err
 			if escaped {
 				text = d.unescape(text)
 			}
-			d.r.fields[slot].value = text
+			d.set(slot, text, prefix)
 		}
 		return end + 1, err
 	case c == '{' && below != "":
@@ -204,15 +203,21 @@ func (d *jsonDecoder) member(i int, key []byte, prefix string) (end int, err err
 		end, err = d.skip(i, c)
 	}
 	if err == nil && slot >= 0 {
-		d.r.fields[slot].value = d.b[i:end:end]
+		d.set(slot, d.b[i:end:end], prefix)
 	}
 	return end, err
 }
 
+// set sets the field of a key that was found below prefix.
+func (d *jsonDecoder) set(slot int, value []byte, prefix string) {
+	f := &d.r.fields[slot]
+	f.value, f.base = value, len(prefix)
+}
+
 // match returns the index of the field for key, or -1, and the prefix of the
-// paths that continue below key, if any. The fields below key lose their
-// values: they came from an earlier occurrence of key, and the last occurrence
-// counts.
+// paths that continue below key, if any. The fields below key lose the values
+// that they got from an earlier occurrence of key: the last occurrence counts.
+// A key with a dot, such as "log.level", is not an occurrence of "log".
 func (d *jsonDecoder) match(key []byte, prefix string) (slot int, below string) {
 	if len(d.paths) == 0 {
 		d.r.fields = append(d.r.fields, field{name: d.r.intern(key)})
@@ -228,7 +233,9 @@ func (d *jsonDecoder) match(key []byte, prefix string) (slot int, below string) 
 			slot = i
 		} else if path[end] == '.' {
 			below = path[:end+1]
-			d.r.fields[i].value = nil
+			if f := &d.r.fields[i]; f.base > len(prefix) {
+				f.value = nil
+			}
 		}
 	}
 	return slot, below

@@ -3,6 +3,7 @@ package logscan
 import (
 	"context"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/redoubt-go/redoubt/internal/ctxerr"
@@ -12,10 +13,10 @@ import (
 // the Records of several Followers of package follow. Zero for wait means 1
 // second. Negative means no wait.
 //
-// After an element of a sequence, MergeLive waits up to wait for its next
-// element. If none comes, the other sequences continue without it, and its
-// later elements may be out of order. These waits add up: with many silent
-// sequences an element can be late by more than wait.
+// An element is delivered when no other sequence can have an earlier element:
+// each has yielded its next element, or has been silent for wait. At the latest
+// it is delivered wait after it came, with any number of sequences. Elements
+// that come later than that may be out of order.
 //
 // Each sequence runs in a goroutine of its own and pauses while the loop has
 // its element. When the loop ends, the context of the sequences is canceled,
@@ -37,7 +38,8 @@ func MergeLive[T any](ctx context.Context, wait time.Duration, cmp func(a, b T) 
 		m := live[T]{wait: wait, cmp: cmp, told: make(chan telling[T])}
 		for i, seq := range seqs {
 			next := make(chan struct{}, 1)
-			m.feeds = append(m.feeds, feed{next: next, asked: time.Now()})
+			m.feeds = append(m.feeds, feed{next: next})
+			m.ask(i)
 			crew.start(cancel, func() { m.listen(ctx, i, seq(ctx), next) })
 		}
 		m.running = len(seqs)
@@ -57,12 +59,23 @@ type live[T any] struct {
 	feeds   []feed
 	running int         // sequences that have not ended and have no element in heap
 	heap    []queued[T] // the waiting elements, at most one of each sequence
+
+	// The sequences in the order of the time, with entries that are out of
+	// date.
+	arrivals []moment // of elements
+	asks     []moment // for elements
+}
+
+// A moment is a sequence at a time.
+type moment struct {
+	seq int
+	at  time.Time
 }
 
 // A feed is a sequence from the side of the loop.
 type feed struct {
 	next  chan<- struct{} // lets the sequence continue
-	asked time.Time       // when it was last asked for an element
+	since time.Time       // when its element came, or was asked for
 	held  bool            // it has an element in the heap
 	ended bool
 }
@@ -131,18 +144,39 @@ func (m *live[T]) step(ctx context.Context, yield func(T, error) bool) bool {
 	return false
 }
 
-// patience returns the time that remains to wait for the slowest sequence.
+// patience returns the time until the least element must be delivered, if any.
 func (m *live[T]) patience() time.Duration {
-	var longest time.Duration
-	if m.running == 0 {
+	if m.running == 0 || len(m.heap) == 0 {
 		return 0
 	}
-	for _, f := range m.feeds {
-		if !f.held && !f.ended {
-			longest = max(longest, m.wait-time.Since(f.asked))
-		}
+	for !m.current(m.arrivals[0], true) {
+		m.arrivals = m.arrivals[1:]
 	}
-	return longest
+	for !m.current(m.asks[len(m.asks)-1], false) {
+		m.asks = m.asks[:len(m.asks)-1]
+	}
+	since := m.arrivals[0].at // an element waits no longer
+	if asked := m.asks[len(m.asks)-1].at; asked.Before(since) {
+		since = asked // every sequence has been silent for longer
+	}
+	return m.wait - time.Since(since)
+}
+
+// current reports whether t is still the latest moment of its sequence, as an
+// arrival or as an ask.
+func (m *live[T]) current(t moment, arrival bool) bool {
+	f := &m.feeds[t.seq]
+	return f.held == arrival && !f.ended && f.since.Equal(t.at)
+}
+
+// ask notes that a sequence is asked for an element.
+func (m *live[T]) ask(seq int) {
+	f := &m.feeds[seq]
+	f.held, f.since = false, time.Now()
+	m.asks = append(m.asks, moment{seq, f.since})
+	if len(m.asks) > 4*len(m.feeds) {
+		m.asks = slices.DeleteFunc(m.asks, func(t moment) bool { return !m.current(t, false) })
+	}
 }
 
 // hear handles a message of a sequence.
@@ -153,10 +187,11 @@ func (m *live[T]) hear(t telling[T], yield func(T, error) bool) bool {
 		f.ended = true
 		m.running--
 	case t.err != nil:
-		f.asked = time.Now()
+		m.ask(t.seq)
 		return yield(t.v, t.err)
 	default:
-		f.held = true
+		f.held, f.since = true, time.Now()
+		m.arrivals = append(m.arrivals, moment{t.seq, f.since})
 		m.running--
 		m.heap = push(m.heap, queued[T]{v: t.v, seq: t.seq}, m.less)
 	}
@@ -175,9 +210,8 @@ func (m *live[T]) deliver(yield func(T, error) bool) bool {
 		return false
 	}
 	m.heap = pop(m.heap, m.less)
-	f := &m.feeds[q.seq]
-	f.held, f.asked = false, time.Now()
+	m.ask(q.seq)
 	m.running++
-	f.next <- struct{}{}
+	m.feeds[q.seq].next <- struct{}{}
 	return true
 }

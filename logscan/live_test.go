@@ -167,3 +167,42 @@ func TestLiveMergeIsMerge(t *testing.T) {
 	checkProperty(t, 200, liveMergeIsMerge(t, logscan.Merge))
 	checkBites(t, liveMergeIsMerge(t, joined))
 }
+
+// The delay of an element does not grow with the number of silent sequences.
+func TestDelayIsBounded(t *testing.T) {
+	for _, n := range []int{2, 100, 1000} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var running atomic.Int32
+				var seqs []func(context.Context) iter.Seq2[time.Time, error]
+				for i := range n {
+					seqs = append(seqs, func(ctx context.Context) iter.Seq2[time.Time, error] {
+						return func(yield func(time.Time, error) bool) {
+							running.Add(1)
+							defer running.Add(-1)
+							time.Sleep(time.Duration(i) * time.Minute / time.Duration(n))
+							for range 5 { // one a minute
+								if !yield(time.Now(), nil) {
+									return
+								}
+								time.Sleep(time.Minute)
+							}
+						}
+					})
+				}
+				got, late := 0, time.Duration(0)
+				for at, err := range logscan.MergeLive(t.Context(), time.Second, time.Time.Compare, seqs...) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					got++
+					late = max(late, time.Since(at))
+				}
+				checkEqual(t, got, 5*n)
+				if late > time.Second {
+					t.Errorf("an element is %v late, want at most 1s", late)
+				}
+			})
+		})
+	}
+}

@@ -16,7 +16,7 @@ import (
 const (
 	defaultMaxLine    = 256 << 10
 	defaultMaxDecoded = 64 << 30
-	defaultMaxRatio   = 1000
+	defaultMaxRatio   = 20000
 	defaultChunk      = 1 << 20
 	blockSize         = 64 << 10 // bytes of a read
 )
@@ -73,9 +73,9 @@ type Scanner struct {
 
 	// MaxRatio bounds the bytes that a byte of a compressed input may unpack
 	// to, on average. It is checked from 1 MiB of output on. An input that
-	// exceeds it ends with [ErrLimit]. Zero means 1000, just below the 1032
-	// that gzip can reach. A log that repeats a line can exceed 1000 with zstd,
-	// xz and bzip2. Negative means no limit.
+	// exceeds it ends with [ErrLimit]. Zero means 20,000: a log that repeats a
+	// line reaches 10,000 with zstd. gzip cannot exceed 1032. Negative means no
+	// limit.
 	MaxRatio int
 
 	// Malformed is called with every record that the parser refuses, and with

@@ -33,7 +33,7 @@ type Accumulator[A any] interface {
 // newA, and merges them in the order of the input. The result does not depend
 // on Workers and Chunk if merging gives the same result as adding.
 //
-// Reduce opens the inputs one after another and reads a file up to the size
+// Reduce opens up to Workers inputs at a time, and reads a file up to the size
 // that it then has. When Reduce returns, its goroutines have ended. A panic or
 // [runtime.Goexit] in a function that it calls ends the scan and is passed to
 // the caller.
@@ -151,7 +151,7 @@ func ordered[T any](parent context.Context, s Scanner, in Inputs, run func(*work
 		crew.start(cancel, func() {
 			defer close(order)
 			defer close(todo)
-			divide(ctx, s, in, func(t *task) bool {
+			divide(ctx, s, in, &crew, cancel, func(t *task) bool {
 				j := job[T]{t, make(chan []result[T], 4)}
 				return hand(ctx, j, order) && hand(ctx, j, todo)
 			})
@@ -263,13 +263,35 @@ func (t *task) drop() {
 	}
 }
 
-// divide opens the inputs and passes on their tasks in order.
-func divide(ctx context.Context, s Scanner, in Inputs, hand func(*task) bool) {
-	for input, err := range in {
-		t := &task{in: input, err: err, end: math.MaxInt64}
-		if err == nil {
-			t.src, t.err = open(ctx, s, input)
+// divide passes on the tasks of the inputs in order. Up to Workers inputs are
+// being opened at a time.
+func divide(ctx context.Context, s Scanner, in Inputs, crew *crew, cancel context.CancelCauseFunc, hand func(*task) bool) {
+	opening := make(chan chan *task, s.Workers)
+	defer func() {
+		for t := range opening { // of a scan that ends early
+			(<-t).drop()
 		}
+	}()
+	crew.start(cancel, func() {
+		defer close(opening)
+		for input, err := range in {
+			opened := make(chan *task, 1)
+			select {
+			case opening <- opened:
+			case <-ctx.Done():
+				return
+			}
+			crew.start(cancel, func() {
+				t := &task{in: input, err: err, end: math.MaxInt64}
+				defer func() { opened <- t }()
+				if err == nil {
+					t.src, t.err = open(ctx, s, input)
+				}
+			})
+		}
+	})
+	for opened := range opening {
+		t := <-opened
 		if t.src == nil || t.src.at == nil {
 			if !hand(t) {
 				return
@@ -309,16 +331,20 @@ func open(ctx context.Context, s Scanner, in Input) (*source, error) {
 	return src, nil
 }
 
-// split passes on the chunks of t. An empty file has one chunk.
+// split passes on the chunks of t. An input without bytes has one chunk.
 func (t *task) split(chunk int64, hand func(*task) bool) bool {
 	defer t.src.release()
+	last := min(t.in.end(), t.src.size)
 	for from := max(t.in.Offset, 0); ; from += chunk {
-		part := &task{in: t.in, src: t.src, from: from, end: min(from+chunk, t.src.size)}
+		part := &task{in: t.in, src: t.src, from: from, end: last}
+		if last-from > chunk {
+			part.end = from + chunk
+		}
 		t.src.refs.Add(1)
 		if !hand(part) {
 			return false
 		}
-		if part.end == t.src.size {
+		if part.end == last {
 			return true
 		}
 	}
@@ -399,6 +425,7 @@ func (c *scan) chunk(ctx context.Context, t *task) bool {
 	first := t.from == max(t.in.Offset, 0)
 	if first {
 		c.stats.Inputs++
+		first = !t.in.Within || t.from == 0
 	}
 	from := t.from
 	if !first {
@@ -406,7 +433,7 @@ func (c *scan) chunk(ctx context.Context, t *task) bool {
 	}
 	src := &chunkReader{c: c, at: t.src.at, off: from, from: t.from, end: t.end, size: t.src.size}
 	c.lines.reset(src, c.MaxLine, from)
-	c.rec.Source, c.rec.Num = t.in.Name, 0
+	c.rec.Source, c.rec.Num, c.rec.modTime = t.in.Name, 0, t.in.ModTime
 	if !first && !c.lines.seek() {
 		return c.ended(ctx)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/leanovate/gopter"
@@ -337,5 +339,124 @@ func TestEqualPeakHeap(t *testing.T) {
 	small, large := peak(64<<20), peak(1<<30)
 	if large > small+1<<20 {
 		t.Errorf("got a peak of %d bytes for 1 GiB, want %d as for 64 MiB", large, small)
+	}
+}
+
+// An input that is divided between scans delivers each record once, in Records,
+// Reduce and Map, with and without a Joiner.
+func TestDividedInput(t *testing.T) {
+	text := "\ufeffone\n two\nthree\r\n\nfour " + strings.Repeat("x", 300) + "\n  five\nsix"
+	path := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opens := map[string]func(context.Context) (io.ReadCloser, error){
+		"file":   func(context.Context) (io.ReadCloser, error) { return os.Open(path) },
+		"stream": func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil },
+	}
+	for name, open := range opens {
+		for _, join := range []*logscan.Joiner{nil, {}} {
+			for _, require := range [][]string{nil, {"o", "i"}} {
+				s := logscan.Scanner{Join: join, Require: require, Chunk: 7, Workers: 2}
+				want := scanAll(t, s, logscan.Input{Open: open})
+				for size := int64(1); size < int64(len(text))+2; size += 13 {
+					var records, mapped []string
+					for at := int64(0); at < int64(len(text)); at += size {
+						in := logscan.Input{Open: open, Offset: at, Within: true, End: at + size}
+						records = append(records, scanAll(t, s, in)...)
+						lines := logscan.Map(t.Context(), s, one(in), func(r *logscan.Record) (string, bool) { return string(r.Line), true })
+						for line, err := range lines {
+							if err != nil {
+								t.Fatal(err)
+							}
+							mapped = append(mapped, line)
+						}
+					}
+					if d := cmp.Diff(want, records); d != "" {
+						t.Errorf("%s, join %v, require %v, size %d:\n%s", name, join != nil, require, size, d)
+					}
+					if d := cmp.Diff(want, mapped); d != "" {
+						t.Errorf("%s, join %v, require %v, size %d, Map:\n%s", name, join != nil, require, size, d)
+					}
+				}
+			}
+		}
+	}
+}
+
+func one(in logscan.Input) logscan.Inputs {
+	return func(yield func(logscan.Input, error) bool) { yield(in, nil) }
+}
+
+func scanAll(t *testing.T, s logscan.Scanner, in logscan.Input) (got []string) {
+	t.Helper()
+	for rec, err := range s.Records(t.Context(), one(in)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, string(rec.Line))
+	}
+	return got
+}
+
+// Inputs that take long to open are opened side by side, and read in order.
+func TestInputsAreOpenedInParallel(t *testing.T) {
+	for workers, want := range map[int]time.Duration{1: 2 * time.Second, 8: 300 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			begin := time.Now()
+			in := func(yield func(logscan.Input, error) bool) {
+				for i := range 40 {
+					open := func(context.Context) (io.ReadCloser, error) {
+						time.Sleep(50 * time.Millisecond)
+						return io.NopCloser(strings.NewReader(fmt.Sprintln(i))), nil
+					}
+					if !yield(logscan.Input{Open: open}, nil) {
+						return
+					}
+				}
+			}
+			next := 0
+			for n, err := range logscan.Map(t.Context(), logscan.Scanner{Workers: workers}, in, func(r *logscan.Record) (string, bool) { return string(r.Line), true }) {
+				if err != nil || n != fmt.Sprint(next) {
+					t.Fatalf("got %q, %v, want %d", n, err, next)
+				}
+				next++
+			}
+			checkEqual(t, next, 40)
+			if took := time.Since(begin); took > want {
+				t.Errorf("with %d workers: %v, want at most %v", workers, took, want)
+			}
+		})
+	}
+}
+
+// An error of Malformed ends the scan, also if it looks like an error of an
+// input.
+func TestErrorOfMalformedEndsMap(t *testing.T) {
+	stop := &logscan.InputError{Name: "mine", Err: errors.New("stop")}
+	s := logscan.Scanner{Parser: logscan.JSON("a"), Malformed: func(*logscan.Record, error) error { return stop }, Chunk: 4}
+	path := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(path, []byte("x\nx\nx\nx\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var errs []error
+	for _, err := range logscan.Map(t.Context(), s, logscan.Files(path, path), func(*logscan.Record) (int, bool) { return 0, true }) {
+		errs = append(errs, err)
+	}
+	checkEqual(t, len(errs), 1)
+	checkIs(t, errs[0], stop)
+}
+
+// The largest values of all fields are no overflow.
+func TestLargestChunk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(path, []byte("one\ntwo\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in := logscan.Input{Offset: 4, End: math.MaxInt64, Open: func(context.Context) (io.ReadCloser, error) { return os.Open(path) }}
+	for line, err := range logscan.Map(t.Context(), logscan.Scanner{Chunk: math.MaxInt}, one(in), func(r *logscan.Record) (string, bool) { return string(r.Line), true }) {
+		if err != nil || line != "two" {
+			t.Errorf("got %q, %v", line, err)
+		}
 	}
 }

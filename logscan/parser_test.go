@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -222,4 +223,41 @@ func TestManyNames(t *testing.T) {
 		}
 	}
 	checkEqual(t, len(got), 600)
+}
+
+// A key with a dot is no part of the object with the name before the dot.
+func TestJSONKeepsDottedKeys(t *testing.T) {
+	for line, want := range map[string]string{
+		`{"log.level":"Error","message":"m","log":{"logger":"x"}}`: "Error",
+		`{"log":{"level":"a"},"log.level":"b","log":{"x":1}}`:      "b",
+		`{"log":{"level":"a"},"log":{"x":1}}`:                      "",
+		`{"log":{"level":"a"},"log":1}`:                            "",
+	} {
+		r := &logscan.Record{Line: []byte(line)}
+		if err := logscan.JSON("log.level").Parse(r); err != nil || string(r.Get("log.level")) != want {
+			t.Errorf("%s: got %q, %v, want %q", line, r.Get("log.level"), err, want)
+		}
+	}
+}
+
+// Oracle: log/slog, whose TextHandler writes the lines.
+func TestLogfmtReadsSlog(t *testing.T) {
+	values := []string{
+		"", "a", "a b", "a=b", `"`, `\`, "\a\b\f\n\r\t\v", "\x00\x1b[31m\x7f", "\xff\xfe", "é", "\U000e0001", "\u2028", "😀 \x1b", "'", " ", "\x80",
+	}
+	for _, key := range []string{"k", "a key", `k"`, "k=", "k\x1b"} {
+		for _, value := range values {
+			var line bytes.Buffer
+			slog.New(slog.NewTextHandler(&line, nil)).Info("m", key, value)
+			r := &logscan.Record{Line: bytes.TrimSuffix(line.Bytes(), []byte("\n"))}
+			if err := logscan.Logfmt().Parse(r); err != nil || string(r.Get(key)) != value {
+				t.Errorf("%s: %q is %q, %v, want %q", line.Bytes(), key, r.Get(key), err, value)
+			}
+		}
+	}
+	for _, line := range []string{`a="\q"`, `a="\x4"`, `a="\U00110000"`, `a="\"`, `"a`} {
+		if err := logscan.Logfmt().Parse(&logscan.Record{Line: []byte(line)}); err == nil {
+			t.Errorf("%s is accepted", line)
+		}
+	}
 }

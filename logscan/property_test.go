@@ -140,8 +140,8 @@ func TestPatternIsRegexp(t *testing.T) {
 }
 
 // flatten is the oracle for JSON paths: encoding/json, and a map from path to
-// value.
-func flatten(raw json.RawMessage, prefix string, into map[string]json.RawMessage) {
+// value. base contains the length of the path above the last key.
+func flatten(raw json.RawMessage, prefix string, into map[string]json.RawMessage, base map[string]int) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
 		return
@@ -154,12 +154,12 @@ func flatten(raw json.RawMessage, prefix string, into map[string]json.RawMessage
 		}
 		path := prefix + tok.(string)
 		for p := range into {
-			if strings.HasPrefix(p, path+".") {
+			if strings.HasPrefix(p, path+".") && base[p] > len(prefix) {
 				delete(into, p)
 			}
 		}
-		into[path] = value
-		flatten(value, path+".", into)
+		into[path], base[path] = value, len(prefix)
+		flatten(value, path+".", into, base)
 	}
 }
 
@@ -175,7 +175,7 @@ func compareJSON(parser func(...string) logscan.Parser, s string, paths []string
 		return ""
 	}
 	want := map[string]json.RawMessage{}
-	flatten(json.RawMessage(s), "", want)
+	flatten(json.RawMessage(s), "", want, map[string]int{})
 	if len(paths) == 0 {
 		want = map[string]json.RawMessage{}
 		if err := json.Unmarshal([]byte(s), &want); err != nil {

@@ -3,6 +3,8 @@ package logscan
 import (
 	"bytes"
 	"iter"
+	"math"
+	"strconv"
 	"time"
 )
 
@@ -23,7 +25,8 @@ type Record struct {
 	Partial bool   // the input ended or failed before the newline
 
 	time    time.Time
-	skipped bool // see TimeSkipped
+	modTime time.Time // of the input
+	skipped bool      // see TimeSkipped
 	weight  int
 	fields  []field
 	names   map[string]string // field names found in lines, as strings
@@ -36,6 +39,7 @@ type Record struct {
 type field struct {
 	name  string
 	value []byte
+	base  int // of a path of JSON: the length of its part above the last key
 }
 
 // Get returns the value of the field key, or nil if there is none.
@@ -58,6 +62,31 @@ func (r *Record) Lookup(key string) ([]byte, bool) {
 func (r *Record) Is(key, value string) bool {
 	v := r.Get(key)
 	return v != nil && string(v) == value
+}
+
+// Int returns the value of the field key as a whole number, and reports whether
+// it is a whole number.
+func (r *Record) Int(key string) (int64, bool) {
+	n, err := strconv.ParseInt(string(r.Get(key)), 10, 64)
+	return n, err == nil
+}
+
+// Float returns the value of the field key as a number, and reports whether it
+// is a number. NaN and infinities are no numbers.
+func (r *Record) Float(key string) (float64, bool) {
+	f, err := strconv.ParseFloat(string(r.Get(key)), 64)
+	return f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0)
+}
+
+// Duration returns the value of the field key, such as "1m3.5s", and reports
+// whether it is a duration. A number without a unit counts in the given unit.
+func (r *Record) Duration(key string, unit time.Duration) (time.Duration, bool) {
+	if f, ok := r.Float(key); ok {
+		d := f * float64(unit)
+		return time.Duration(d), math.Abs(d) < 1<<63
+	}
+	d, err := time.ParseDuration(string(r.Get(key)))
+	return d, err == nil
 }
 
 // Fields returns the fields in the order of the parser. If a line has a name
@@ -85,7 +114,7 @@ func (r *Record) Set(key string, value []byte) {
 		}
 		return
 	}
-	r.fields = append(r.fields, field{key, value})
+	r.fields = append(r.fields, field{name: key, value: value})
 }
 
 // Time returns the time that the parser found, or the zero time.
@@ -117,7 +146,7 @@ func (r *Record) Clone() *Record {
 	c.names, c.scratch, c.nesting, c.sub = nil, nil, nil, nil
 	c.fields = make([]field, len(r.fields))
 	for i, f := range r.fields {
-		c.fields[i] = field{f.name, bytes.Clone(f.value)}
+		c.fields[i] = field{name: f.name, value: bytes.Clone(f.value)}
 	}
 	return &c
 }

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"math"
 
 	"github.com/redoubt-go/redoubt/internal/ctxerr"
 )
@@ -86,12 +85,24 @@ func (c *scan) input(ctx context.Context, in Input, err error) bool {
 	// An offset beyond the end is an error, not an input without records: the
 	// file was cut or replaced after the offset was noted.
 	skip := max(in.Offset, 0)
+	inside := in.Within && skip > 0
+	if inside {
+		skip-- // the newline before the offset
+	}
 	if skipped, err := c.discard(rc, src, skip); err != nil {
 		return c.fail(in.Name, skipped, noEOF(err))
 	}
 	c.lines.reset(src, c.MaxLine, skip)
-	c.rec.Source, c.rec.Num = in.Name, 0
-	return c.records(ctx, part{end: math.MaxInt64})
+	c.rec.Source, c.rec.Num, c.rec.modTime = in.Name, 0, in.ModTime
+	if inside && !c.lines.seek() {
+		return c.ended(ctx)
+	}
+	end := in.end()
+	if skip == 0 && !inside { // a byte order mark may be longer than the part
+		end = max(end, c.lines.off+1)
+	}
+	c.lines.until = end
+	return c.records(ctx, part{end: end, inside: inside})
 }
 
 // discard skips the first n bytes of src, the decoded bytes of rc. It seeks in

@@ -3,7 +3,6 @@ package logscan
 import (
 	"bytes"
 	"fmt"
-	"math"
 	"strings"
 	"sync"
 	"time"
@@ -14,15 +13,21 @@ var errTime = fmt.Errorf("%w: time", ErrMalformed)
 // A TimeParser reads the times of logs. The zero value is ready. Without
 // Layouts it knows these forms:
 //
-//   - Jan _2 15:04:05, with the day as "3", " 3" or "03"
 //   - RFC 3339, with "T" or a space, with or without a zone
+//   - 2006/01/02 15:04:05 and 20060102150405
+//   - Jan _2 15:04:05, with the day as "3", " 3" or "03", and perhaps a year
+//     after the day or at the end
 //   - 02/Jan/2006:15:04:05 -0700
+//   - Mon Jan _2 15:04:05 MST 2006 and Mon, 02 Jan 2006 15:04:05 MST, with or
+//     without the zone
+//   - I0102 15:04:05, of klog, with any of I, W, E and F
 //   - seconds, milliseconds, microseconds or nanoseconds since 1970,
-//     distinguished by their size
+//     distinguished by their number of digits: 9 or 10, 12 or 13, 15 or 16, 18
+//     or 19
 //
 // A point or comma and one to nine digits may follow the seconds. Zones are Z,
-// +01:00, +0100 and +01; names of zones need Layouts. The leap second :60 is
-// the second after it.
+// UTC, GMT, +01:00, +0100 and +01; other names of zones need Layouts. The leap
+// second :60 is the second after it.
 type TimeParser struct {
 	// Layouts are tried in order, before the known forms, with the rules of
 	// [time.Parse]. A layout that does not fit costs an allocation.
@@ -31,26 +36,31 @@ type TimeParser struct {
 	// Location is the location of times without a zone. Nil means UTC.
 	Location *time.Location
 
-	// Reference returns a time near the times that are read. A time without a
-	// year gets the year that brings it nearest to Reference; February 29 gets
-	// the nearest leap year. The result may therefore be later than Reference.
+	// Reference returns a time that no line of the log is later than. A time
+	// without a year gets the last year in which it is at most a day after
+	// Reference.
 	//
 	// When clocks go back an hour, some times occur twice. TimeParser picks the
 	// first occurrence that is at most five minutes before Reference, if
 	// Reference is within three hours.
 	//
-	// Nil means [time.Now]. For an old file, return its modification time. For
-	// a file that spans more than half a year, or whose clock was changed,
-	// return the time of the record before. That takes a parser for each file,
-	// used in one loop, and a known first time.
+	// Nil means Input.ModTime of the input, which [Files] and [Walk] set, and
+	// [time.Now] if that is zero.
 	Reference func() time.Time
+
+	// After returns the time of the record before, for a log of several years.
+	// A time without a year gets the first year in which it is at most a day
+	// before After, whatever Reference is. That takes a parser for each file,
+	// used in one loop. Nil means that Reference decides, and so does a zero
+	// time.
+	After func() time.Time
 }
 
 // Set sets the time of r to the time in b, and [Record.TimeSkipped].
 //
 // Errors: as for [TimeParser.Parse].
 func (p *TimeParser) Set(r *Record, b []byte) error {
-	t, skipped, err := p.parse(b)
+	t, skipped, err := p.parse(b, r.modTime)
 	if err == nil {
 		r.time, r.skipped = t, skipped
 	}
@@ -64,25 +74,28 @@ func (p *TimeParser) Set(r *Record, b []byte) error {
 // that does not exist, or the name of a zone whose offset is unknown. Known
 // names, in Layouts, are UTC, GMT and the zones of Location.
 func (p *TimeParser) Parse(b []byte) (time.Time, error) {
-	t, _, err := p.parse(b)
+	t, _, err := p.parse(b, time.Time{})
 	return t, err
 }
 
-func (p *TimeParser) parse(b []byte) (t time.Time, skipped bool, err error) {
+// parse reads a time in an input that was last changed at modTime.
+func (p *TimeParser) parse(b []byte, modTime time.Time) (t time.Time, skipped bool, err error) {
 	for _, layout := range p.Layouts {
-		if t, skipped, err = p.layout(layout, string(b)); err == nil {
+		if t, skipped, err = p.layout(layout, string(b), modTime); err == nil {
 			return t, skipped, nil
 		}
 	}
 	d, rest := date{loc: p.location()}, b
 	var ok bool
 	switch {
-	case len(b) > 3 && b[0] >= 'A':
-		rest, ok = d.stamp(b)
-	case len(b) > 5 && b[4] == '-':
+	case len(b) > 4 && b[0] >= 'A':
+		rest, ok = d.named(b)
+	case len(b) > 5 && (b[4] == '-' || b[4] == '/'):
 		rest, ok = d.iso(b)
 	case len(b) > 3 && b[2] == '/':
 		rest, ok = d.clf(b)
+	case len(b) == 14:
+		rest, ok = d.compact(b)
 	default:
 		t, err = epoch(b)
 		return t, false, err
@@ -90,7 +103,7 @@ func (p *TimeParser) parse(b []byte) (t time.Time, skipped bool, err error) {
 	if !ok || len(rest) > 0 || !d.valid() {
 		return time.Time{}, false, errTime
 	}
-	t = d.time(p)
+	t = d.time(p, modTime)
 	return t, d.skipped, nil
 }
 
@@ -101,16 +114,19 @@ func (p *TimeParser) location() *time.Location {
 	return p.Location
 }
 
-func (p *TimeParser) reference() time.Time {
-	if p.Reference == nil {
+func (p *TimeParser) reference(modTime time.Time) time.Time {
+	switch {
+	case p.Reference != nil:
+		return p.Reference()
+	case modTime.IsZero():
 		return time.Now()
 	}
-	return p.Reference()
+	return modTime
 }
 
 // layout is time.ParseInLocation, except that it does not invent offsets and
 // reports skipped times.
-func (p *TimeParser) layout(layout, s string) (t time.Time, skipped bool, err error) {
+func (p *TimeParser) layout(layout, s string, modTime time.Time) (t time.Time, skipped bool, err error) {
 	loc := p.location()
 	if t, err = time.ParseInLocation(layout, s, loc); err != nil {
 		return t, false, err
@@ -122,7 +138,7 @@ func (p *TimeParser) layout(layout, s string) (t time.Time, skipped bool, err er
 	if t.Year() == 0 && !strings.Contains(layout, "06") {
 		d := clockOf(t, t.Location())
 		d.yearless = true
-		t = d.time(p)
+		t = d.time(p, modTime)
 		return t, d.skipped, nil
 	}
 	if loc != time.UTC && t.Location() == loc {
@@ -158,7 +174,25 @@ type date struct {
 	skipped  bool // no clock of loc shows it; set by in
 }
 
-// stamp reads Jan _2 15:04:05[.999].
+// named reads the forms that begin with a letter.
+func (d *date) named(b []byte) ([]byte, bool) {
+	if digit(b[1]) {
+		return d.klog(b)
+	}
+	if weekday(b) {
+		b = b[3:]
+		comma := b[0] == ','
+		if comma {
+			b = b[1:]
+		}
+		if b, _ = cutByte(b, ' '); comma {
+			return d.mail(b)
+		}
+	}
+	return d.stamp(b)
+}
+
+// stamp reads Jan _2 [2006 ]15:04:05[.999][ zone][ 2006].
 func (d *date) stamp(b []byte) ([]byte, bool) {
 	if len(b) < 14 || b[3] != ' ' {
 		return b, false
@@ -175,12 +209,96 @@ func (d *date) stamp(b []byte) ([]byte, bool) {
 	if !digit(b[0]) || b[n] != ' ' {
 		return b, false
 	}
-	return d.clock(b[n+1:])
+	b = b[n+1:]
+	if rest, ok := d.fullYear(b); ok && len(rest) > 0 && rest[0] == ' ' {
+		b = rest[1:]
+	}
+	b, ok := d.clock(b)
+	if !ok || len(b) == 0 {
+		return b, ok
+	}
+	b, ok = cutByte(b, ' ')
+	if ok && d.yearless && len(b) > 4 && !digit(b[0]) { // Mon Jan _2 15:04:05 MST 2006
+		name, year, _ := bytes.Cut(b, space)
+		if name, ok = d.zone(name); !ok || len(name) > 0 {
+			return b, false
+		}
+		b = year
+	}
+	if !ok || !d.yearless {
+		return b, ok
+	}
+	return d.fullYear(b)
 }
 
-// iso reads 2006-01-02T15:04:05[.999][zone].
+// fullYear reads 2006.
+func (d *date) fullYear(b []byte) ([]byte, bool) {
+	if len(b) < 4 || len(b) > 4 && b[4] != ' ' {
+		return b, false
+	}
+	century, year := two(b, 0), two(b, 2)
+	if max(century, year) > 99 {
+		return b, false
+	}
+	d.year, d.yearless = century*100+year, false
+	return b[4:], true
+}
+
+// mail reads 02 Jan 2006 15:04:05[.999][ zone], of RFC 5322 and of HTTP.
+func (d *date) mail(b []byte) ([]byte, bool) {
+	if len(b) > 1 && b[1] == ' ' { // a day of one digit
+		b = append([]byte{'0'}, b...)
+	}
+	if len(b) < 20 || b[2] != ' ' || b[6] != ' ' || b[11] != ' ' {
+		return b, false
+	}
+	d.day, d.mon = two(b, 0), month(b[3:])
+	if _, ok := d.fullYear(b[7:12]); !ok {
+		return b, false
+	}
+	b, ok := d.clock(b[12:])
+	if !ok || len(b) == 0 {
+		return b, ok
+	}
+	if b, ok = cutByte(b, ' '); !ok {
+		return b, false
+	}
+	return d.zone(b)
+}
+
+// klog reads I0102 15:04:05[.999].
+func (d *date) klog(b []byte) ([]byte, bool) {
+	if len(b) < 14 || bytes.IndexByte([]byte("IWEF"), b[0]) < 0 || b[5] != ' ' {
+		return b, false
+	}
+	d.yearless, d.mon, d.day = true, two(b, 1), two(b, 3)
+	return d.clock(b[6:])
+}
+
+// compact reads 20060102150405.
+func (d *date) compact(b []byte) ([]byte, bool) {
+	century, year := two(b, 0), two(b, 2)
+	d.year, d.mon, d.day = century*100+year, two(b, 4), two(b, 6)
+	d.hour, d.min, d.sec = two(b, 8), two(b, 10), two(b, 12)
+	return nil, max(century, year) <= 99 && d.hour < 24 && d.min < 60 && d.sec <= 60
+}
+
+// weekday reports whether b begins with the name of a weekday and a space or a
+// comma.
+func weekday(b []byte) bool {
+	if b[3] != ' ' && b[3] != ',' {
+		return false
+	}
+	switch string(b[:3]) {
+	case "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun":
+		return true
+	}
+	return false
+}
+
+// iso reads 2006-01-02T15:04:05[.999][zone], also with slashes.
 func (d *date) iso(b []byte) ([]byte, bool) {
-	if len(b) < 19 || b[4] != '-' || b[7] != '-' || b[10] != 'T' && b[10] != 't' && b[10] != ' ' {
+	if len(b) < 19 || b[7] != b[4] || b[10] != 'T' && b[10] != 't' && b[10] != ' ' {
 		return b, false
 	}
 	century, year := two(b, 0), two(b, 2)
@@ -233,12 +351,15 @@ func (d *date) clock(b []byte) ([]byte, bool) {
 	return b[n:], n > 0
 }
 
-// zone reads Z, +01:00, +0100, +01 or nothing.
+// zone reads Z, UTC, GMT, +01:00, +0100, +01 or nothing.
 func (d *date) zone(b []byte) ([]byte, bool) {
 	if len(b) == 0 {
 		return b, true
 	}
 	d.loc = nil
+	if string(b) == "UTC" || string(b) == "GMT" {
+		return nil, true
+	}
 	if b[0] == 'Z' || b[0] == 'z' {
 		return b[1:], true
 	}
@@ -267,13 +388,18 @@ func (d *date) valid() bool {
 func leap(year int) bool { return year%4 == 0 && (year%100 != 0 || year%400 == 0) }
 
 // time returns the time of a valid date.
-func (d *date) time(p *TimeParser) time.Time {
+func (d *date) time(p *TimeParser, modTime time.Time) time.Time {
 	if d.yearless {
-		return d.near(p.reference())
+		if p.After != nil {
+			if after := p.After(); !after.IsZero() {
+				return d.from(after)
+			}
+		}
+		return d.until(p.reference(modTime))
 	}
 	t := d.in(d.year)
 	if d.loc != nil && d.loc != time.UTC {
-		t = first(t, p.reference())
+		t = first(t, p.reference(modTime))
 	}
 	return t
 }
@@ -332,43 +458,43 @@ func fixed(offset int) *time.Location {
 	return time.FixedZone("", offset)
 }
 
-// near returns the time of d in the year that brings it nearest to ref, as
-// rsyslog does.
-func (d *date) near(ref time.Time) time.Time {
-	if d.mon == 2 && d.day == 29 {
-		return d.nearLeap(ref)
-	}
-	const day, mean = 86400, 365.2425 * 86400
-	// Within two days of New Year it may be off by a year, which the next lines
-	// correct.
-	year := int((ref.Unix() + 1970*mean) / mean)
-	if diff := d.seconds(year) - ref.Unix(); max(diff, -diff) > 182*day {
-		other := year + 1
-		if diff > 0 {
-			other = year - 1
+// slack is the time by which a time without a year may be on the wrong side of
+// its bound: clocks and zones differ.
+const slack = 24 * time.Hour
+
+// until returns the time of d in the last year in which it is at most a day
+// after ref.
+func (d *date) until(ref time.Time) time.Time {
+	for year := ref.Year() + 1; ; year-- {
+		if d.mon == 2 && d.day == 29 && !leap(year) {
+			continue
 		}
-		if diff2 := d.seconds(other) - ref.Unix(); max(diff2, -diff2) < max(diff, -diff) {
-			year = other
+		if d.loc == time.UTC && d.seconds(year) > ref.Unix()+int64(slack/time.Second) {
+			continue
+		}
+		if t := first(d.in(year), ref); t.Sub(ref) <= slack {
+			return t
 		}
 	}
-	return first(d.in(year), ref)
 }
 
-// nearLeap is near for February 29. Leap years are up to eight years apart.
-func (d *date) nearLeap(ref time.Time) time.Time {
-	best, least := 0, int64(math.MaxInt64)
-	for year := ref.Year() - 8; year <= ref.Year()+8; year++ {
-		if diff := d.seconds(year) - ref.Unix(); leap(year) && max(diff, -diff) < least {
-			best, least = year, max(diff, -diff)
+// from returns the time of d in the first year in which it is at most a day
+// before after.
+func (d *date) from(after time.Time) time.Time {
+	for year := after.Year() - 1; ; year++ {
+		if d.mon == 2 && d.day == 29 && !leap(year) {
+			continue
+		}
+		if t := first(d.in(year), after); after.Sub(t) <= slack {
+			return t
 		}
 	}
-	return first(d.in(best), ref)
 }
 
 // first returns the first of the times with the wall clock of t that is at most
 // five minutes before ref. If there is none, it returns the last.
 func first(t, ref time.Time) time.Time {
-	const reach, slack = 3 * time.Hour, 5 * time.Minute
+	const reach, tolerance = 3 * time.Hour, 5 * time.Minute
 	if t.Location() == time.UTC || t.Sub(ref).Abs() > reach {
 		return t
 	}
@@ -377,7 +503,7 @@ func first(t, ref time.Time) time.Time {
 		early = e
 	}
 	late := early.Add(time.Hour)
-	if late.Hour() != early.Hour() || ref.Sub(early) <= slack {
+	if late.Hour() != early.Hour() || ref.Sub(early) <= tolerance {
 		return early
 	}
 	return late
@@ -396,7 +522,7 @@ func epoch(b []byte) (time.Time, error) {
 		}
 		n = n*10 + int64(c-'0')
 	}
-	if digits == 0 || n < 0 || len(frac) == 1 || len(frac) > 10 {
+	if digits < 9 || digits%3 == 2 || n < 0 || len(frac) == 1 || len(frac) > 10 { // a shorter number is no time
 		return time.Time{}, errTime
 	}
 	// 1e11 seconds is the year 5138, 1e11 milliseconds is 1973.

@@ -119,6 +119,15 @@ func (b *bucket) nanos(u int64) int64 {
 	return int64(q)
 }
 
+// present returns the limit at ns. The length of a calendar period varies.
+func (b *bucket) present(ns int64) Limit {
+	l := b.limit
+	if b.calendar != nil {
+		l.Per = b.calendar.length(ns)
+	}
+	return l
+}
+
 // fits reports whether n events can ever be taken at once.
 func (b *bucket) fits(n int64) bool { return 0 <= n && n <= b.burst>>b.frac }
 
@@ -148,7 +157,7 @@ func (b *bucket) debt(tat, ns int64) int64 {
 // decide returns the decision of the bucket at ns after the verdict ok on n
 // events.
 func (b *bucket) decide(tat, ns, n, ahead int64, ok bool) Decision {
-	d := Decision{OK: ok, N: n, Limit: b.limit}
+	d := Decision{OK: ok, N: n, Limit: b.present(ns), AtOnce: b.calendar != nil}
 	debt := b.debt(tat, ns)
 	if ahead == 0 && debt < b.burst {
 		d.Remaining = (b.burst - debt) >> b.frac

@@ -1,11 +1,8 @@
 package ratelimit
 
 import (
-	"context"
-	"errors"
 	"math"
 	"math/bits"
-	"sync"
 	"time"
 )
 
@@ -16,10 +13,8 @@ import (
 // at its end, a window sees not quite twice the limit. All methods may be
 // called concurrently. The zero Counter admits nothing.
 type Counter struct {
-	epoch time.Time
+	meter
 
-	mu        sync.Mutex
-	meter     meter
 	period    int64 // the number of the current period
 	prev, cur int64 // events
 }
@@ -28,20 +23,9 @@ type Counter struct {
 // counter has no burst apart from N. NewCounter panics if the limit is invalid
 // or has another Burst. [Counter.Set] adds a name and a hook.
 func NewCounter(limit Limit) *Counter {
-	cfg := WindowConfig{Limit: limit}
-	if err := cfg.validate("ratelimit: counter: ", math.MaxInt64); err != nil {
-		panic(err)
-	}
-	c := &Counter{epoch: time.Now(), period: math.MinInt64}
-	c.meter.set(cfg)
+	c := &Counter{period: math.MinInt64}
+	c.start(WindowConfig{Limit: limit}, "counter", math.MaxInt64, c.decideLocked)
 	return c
-}
-
-// Config returns the configuration in force, with defaults filled in.
-func (c *Counter) Config() WindowConfig {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.meter.config
 }
 
 // Set replaces the configuration. The counter keeps its events. If limit.Per
@@ -49,86 +33,21 @@ func (c *Counter) Config() WindowConfig {
 //
 // Errors: see [NewCounter]; the configuration does not change. The zero Counter
 // cannot be changed.
-func (c *Counter) Set(cfg WindowConfig) error {
-	if err := cfg.validate("ratelimit: counter: ", math.MaxInt64); err != nil {
-		return err
-	}
-	if c.epoch.IsZero() {
-		return errors.New("ratelimit: the zero Counter cannot be changed, want a Counter made by NewCounter")
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	ns, per := int64(time.Since(c.epoch)), int64(c.meter.config.Limit.Per)
-	if next := int64(cfg.Limit.Per); next != per {
-		left := c.rotate(ns, per)
-		c.cur += scale(c.prev, left, per)
-		c.prev, c.period = 0, ns/next
-	}
-	c.meter.set(cfg)
-	return nil
+func (c *Counter) Set(config WindowConfig) error {
+	return c.set(config, "counter", math.MaxInt64, func(ns int64) {
+		per := int64(c.config.Limit.Per)
+		if next := int64(config.Limit.Per); next != per {
+			left := c.rotate(ns, per)
+			c.cur += scale(c.prev, left, per)
+			c.prev, c.period = 0, ns/next
+		}
+	})
 }
 
-// Stats returns the figures.
-func (c *Counter) Stats() Stats {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.meter.stats()
-}
-
-// Allow reports whether an event may happen now. If so, it counts the event.
-func (c *Counter) Allow() bool { return c.Take(1).OK }
-
-// AllowN reports whether n events may happen now. If so, it counts all of them,
-// otherwise none.
-func (c *Counter) AllowN(n int64) bool { return c.Take(n).OK }
-
-// AllowAt is [Counter.AllowN] at the instant t, to replay recorded events. A t
-// before the period of an admitted event counts as the start of that period.
-func (c *Counter) AllowAt(t time.Time, n int64) bool {
-	return c.take(context.Background(), since(c.epoch, t), n).OK
-}
-
-// Take is [Counter.AllowN] with the full [Decision]. Remaining and RetryAfter
-// follow the estimate.
-func (c *Counter) Take(n int64) Decision { return c.takeNow(context.Background(), n) }
-
-func (c *Counter) takeNow(ctx context.Context, n int64) Decision {
-	return c.take(ctx, int64(time.Since(c.epoch)), n)
-}
-
-// Wait waits until an event may happen, and counts it. Waiting callers have no
-// order: each tries again when the first of them may go on.
-//
-// Errors: see [Limiter.Wait].
-func (c *Counter) Wait(ctx context.Context) error { return c.WaitN(ctx, 1) }
-
-// WaitN is [Counter.Wait] for n events, which are counted together.
-func (c *Counter) WaitN(ctx context.Context, n int64) error {
-	return poll(ctx, n, func(n int64) Decision { return c.takeNow(ctx, n) })
-}
-
-// Do waits for c and calls fn once.
-//
-// Errors: the error of [Counter.Wait], without a call of fn, or the error of
-// fn.
-func (c *Counter) Do(ctx context.Context, fn func(context.Context) error) error {
-	return do(ctx, c, fn)
-}
-
-func (c *Counter) take(ctx context.Context, ns, n int64) Decision {
-	c.mu.Lock()
-	d := c.decide(ns, n)
-	return c.meter.unlock(ctx, &c.mu, d)
-}
-
-func (c *Counter) decide(ns, n int64) Decision {
-	limit := c.meter.config.Limit
-	d := Decision{N: n, Limit: limit}
+func (c *Counter) decideLocked(ns, n int64) Decision {
+	limit := c.config.Limit
+	d := Decision{N: n, Limit: limit, AtOnce: true}
 	per := int64(limit.Per)
-	if per <= 0 { // the zero Counter
-		d.OK = n == 0
-		return d
-	}
 	left := c.rotate(ns, per) // of the period
 	room := limit.N - c.cur - scale(c.prev, left, per)
 	d.OK = 0 <= n && n <= max(room, 0)
@@ -171,7 +90,7 @@ func (c *Counter) rotate(ns, per int64) (left int64) {
 // retryAfter returns the time until the estimate leaves room for n events, if
 // no other events come.
 func (c *Counter) retryAfter(n, left, per int64) time.Duration {
-	most := c.meter.config.Limit.N
+	most := c.config.Limit.N
 	if room := most - c.cur - n; room >= 0 { // when enough of the previous period has left the window
 		return time.Duration(left - floor(room, per, c.prev))
 	}

@@ -7,14 +7,15 @@ import (
 
 // A Decision is the answer of a limiter to a request for N events. With several
 // limits it describes the limit that decided: if the events are refused, the
-// limit that refuses them longest, otherwise the limit with the least left.
+// limit that refuses them longest, otherwise the limit with the least left. Of
+// two limits with equally little left, it is the limit that is whole later.
 type Decision struct {
 	OK         bool          // the events are allowed, and have been taken
 	N          int64         // the events that were asked for
 	Limit      Limit         // the limit that decided
 	Remaining  int64         // the events that the limit still allows now; 0 while callers wait
 	ResetAfter time.Duration // the time until the limit has its whole burst again; 0 if it has, or never will
-	AtOnce     bool          // the events come back all at once, after ResetAfter, and not one by one
+	AtOnce     bool          // the events do not come back one by one at the rate of Limit; after ResetAfter all are back
 
 	// Retryable reports of a refusal whether the events can be allowed later.
 	Retryable bool
@@ -43,6 +44,12 @@ func (d *Decision) refuse(ns, then int64) {
 	}
 }
 
+// final reports whether d is the answer to a caller that waits for at most
+// patience.
+func (d *Decision) final(patience time.Duration) bool {
+	return d.OK || !d.Retryable || d.RetryAfter >= patience
+}
+
 // wait returns RetryAfter, or the largest duration for never.
 func (d *Decision) wait() time.Duration {
 	if !d.OK && !d.Retryable {
@@ -52,12 +59,15 @@ func (d *Decision) wait() time.Duration {
 }
 
 // stricter reports whether d refuses longer than e or, if both are equal in
-// that, leaves less.
+// that, leaves less or, if both are equal in that too, leaves it for longer.
 func (d *Decision) stricter(e *Decision) bool {
 	if a, b := d.wait(), e.wait(); a != b {
 		return a > b
 	}
-	return d.Remaining < e.Remaining
+	if d.Remaining != e.Remaining {
+		return d.Remaining < e.Remaining
+	}
+	return d.ResetAfter > e.ResetAfter
 }
 
 // unlimited returns the decision of an infinite limit.

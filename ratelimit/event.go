@@ -1,9 +1,11 @@
 package ratelimit
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 
+	"github.com/redoubt-go/redoubt/internal/outbox"
 	"github.com/redoubt-go/redoubt/internal/quote"
 )
 
@@ -54,4 +56,12 @@ func (e Event) LogValue() slog.Value {
 		attrs = append(attrs, slog.Int("dropped", e.Dropped))
 	}
 	return slog.GroupValue(attrs...)
+}
+
+// deliver calls hook with the events in a queue.
+func deliver(queue *outbox.Outbox[Event], hook func(context.Context, Event)) {
+	queue.Deliver(func(ctx context.Context, e Event, dropped int) {
+		e.Dropped = dropped
+		hook(ctx, e)
+	})
 }

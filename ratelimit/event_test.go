@@ -2,6 +2,7 @@ package ratelimit_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,6 +95,61 @@ func TestAllowTakesNoLock(t *testing.T) {
 		}
 	})
 	checkEqual(t, lim.Stats(), ratelimit.Stats{Allowed: 4, Refused: 3})
+}
+
+// A wait counts once, when it ends, for every type that has figures.
+func TestWaitsAreNoRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events int
+		hook := func(context.Context, ratelimit.Event) { events++ }
+		limit := ratelimit.PerSecond(1)
+		window, counter := ratelimit.NewWindow(limit), ratelimit.NewCounter(limit)
+		c := ratelimit.WindowConfig{Limit: limit, OnEvent: hook}
+		if err := errors.Join(window.Set(c), counter.Set(c)); err != nil {
+			t.Fatal(err)
+		}
+		keyed := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: limit, MaxKeys: 8, OnEvent: hook})
+		two := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: limit, Limits: []ratelimit.Limit{ratelimit.PerHour(100)}, MaxKeys: 8, OnEvent: hook})
+		for name, w := range map[string]interface {
+			ratelimit.Waiter
+			WaitN(ctx context.Context, n int64) error
+		}{
+			"window": window, "counter": counter, "keyed": keyed.For(1), "keyed, two limits": two.For(1),
+			"limiter": ratelimit.NewLimiter(ratelimit.Config{Limits: []ratelimit.Limit{limit}, OnEvent: hook}),
+		} {
+			events = 0
+			stats := func() (s ratelimit.Stats) {
+				switch name {
+				case "keyed":
+					s = keyed.Stats()
+				case "keyed, two limits":
+					s = two.Stats()
+				default:
+					s = w.(interface{ Stats() ratelimit.Stats }).Stats()
+				}
+				s.Len, s.MaxKeys = 0, 0
+				return s
+			}
+			for range 3 {
+				if err := w.Wait(t.Context()); err != nil {
+					t.Error(name, err)
+				}
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Millisecond, cancel)
+			checkIs(t, w.Wait(ctx), context.Canceled)
+			if s := stats(); s != (ratelimit.Stats{Allowed: 3}) || events != 0 {
+				t.Errorf("%s: %+v and %d events, want 3 allowed", name, s, events)
+			}
+			ctx, cancel = context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			checkIs(t, w.Wait(ctx), ratelimit.ErrLimited, context.DeadlineExceeded)
+			checkIs(t, w.WaitN(t.Context(), 2), ratelimit.ErrTooLarge)
+			if s := stats(); s != (ratelimit.Stats{Allowed: 3, Refused: 2}) || events != 2 {
+				t.Errorf("%s: %+v and %d events, want 3 allowed and 2 refused", name, s, events)
+			}
+		}
+	})
 }
 
 func TestSetReplacesNameAndHook(t *testing.T) {

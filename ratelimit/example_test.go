@@ -342,7 +342,7 @@ func ExampleKeyed() {
 
 func ExampleNewKeyed() {
 	k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(1), MaxKeys: 1000})
-	fmt.Println(k.Allow(7), k.Allow(7), k.Len())
+	fmt.Println(k.Allow(7), k.Allow(7), k.Stats().Len)
 	// Output: true false 1
 }
 

@@ -126,14 +126,15 @@ func (c KeyedConfig) normal() KeyedConfig {
 // there are more, the shortest is cut to a debt of a burst.
 //
 // A key shares the fingerprint of a remembered key, and then its limit, with a
-// probability of less than 2^-44. Fingerprints are seeded at random, so that
-// clients cannot choose keys that collide.
+// probability of less than 2^-44 if MaxKeys is at most 2^19, and otherwise of
+// less than 2^-36. Fingerprints are seeded at random, so that clients cannot
+// choose keys that collide.
 type Keyed[K comparable] struct {
 	epoch   time.Time
 	seed    maphash.Seed
-	wall    bool     // there are quotas
-	tables  [][]set  // for each rule; the locks of the first table protect all tables
-	current *ruleset // read with the lock of a set, written with all locks
+	wall    bool                    // there are quotas
+	tables  [][]set                 // for each rule; the locks of the first table protect all tables
+	current atomic.Pointer[ruleset] // written with the locks of all sets
 
 	returned [maxRules][stripes]atomic.Int64 // units that keys got back
 	pushed   atomic.Uint64                   // debts that were forgotten
@@ -145,6 +146,7 @@ type Keyed[K comparable] struct {
 type ruleset struct {
 	config KeyedConfig // with defaults filled in
 	rules  []rule
+	limits atomic.Pointer[[]Limit] // of the rules, with the lengths of the present periods
 }
 
 // An instant is read from both clocks, in nanoseconds since an epoch. Limits
@@ -165,13 +167,14 @@ func NewKeyed[K comparable](c KeyedConfig) *Keyed[K] {
 	}
 	c = c.normal()
 	k := &Keyed[K]{epoch: time.Now(), seed: maphash.MakeSeed(), wall: len(c.Quotas) > 0}
-	k.current = newRuleset(c, k.epoch)
-	for j := range k.current.rules {
-		if r := &k.current.rules[j]; c.StartEmpty && !r.infinite {
+	rs := newRuleset(c, k.epoch)
+	k.current.Store(rs)
+	for j := range rs.rules {
+		if r := &rs.rules[j]; c.StartEmpty && !r.infinite {
 			r.floor = r.at(0) + r.burst
 		}
 	}
-	for range k.current.rules {
+	for range rs.rules {
 		k.tables = append(k.tables, make([]set, (c.MaxKeys+ways-1)/ways))
 	}
 	for _, sets := range k.tables {
@@ -198,16 +201,16 @@ func newRuleset(c KeyedConfig, epoch time.Time) *ruleset {
 		q.Name = cmp.Or(q.Name, c.Name)
 		rs.rules = append(rs.rules, newRule(q.bucket(epoch), false, c.OnFull == ForgiveDebt))
 	}
+	limits := make([]Limit, len(rs.rules))
+	for i := range rs.rules {
+		limits[i] = rs.rules[i].limit
+	}
+	rs.limits.Store(&limits)
 	return rs
 }
 
 // Config returns the configuration in force, with defaults filled in.
-func (k *Keyed[K]) Config() KeyedConfig {
-	s := &k.tables[0][0]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return k.current.config.normal()
-}
+func (k *Keyed[K]) Config() KeyedConfig { return k.current.Load().config.normal() }
 
 // Set replaces the configuration. MaxKeys and the numbers of limits and of
 // quotas cannot change. MaxKeys may be 0.
@@ -236,26 +239,27 @@ func (k *Keyed[K]) Set(c KeyedConfig) error {
 	for i := range k.tables[0] {
 		k.tables[0][i].mu.Lock()
 	}
-	t := k.elapsed()
+	t, rs := k.elapsed(), k.current.Load()
 	for j, sets := range k.tables {
-		r, was := &next.rules[j], &k.current.rules[j]
+		r, was := &next.rules[j], &rs.rules[j]
 		r.floor = r.carry(was, was.floor, r.ns(t))
 		for i := range sets {
 			r.change(was, &sets[i], r.ns(t))
 		}
 	}
-	k.current = next
+	k.current.Store(next)
 	for i := range k.tables[0] {
 		k.tables[0][i].mu.Unlock()
 	}
 	return nil
 }
 
-func (k *Keyed[K]) elapsed() (t instant) {
-	if t.mono = int64(time.Since(k.epoch)); k.wall {
-		t.wall = time.Now().UnixNano() - k.epoch.UnixNano()
+func (k *Keyed[K]) elapsed() instant {
+	if !k.wall {
+		return instant{mono: int64(time.Since(k.epoch))}
 	}
-	return t
+	now := time.Now()
+	return instant{int64(now.Sub(k.epoch)), now.UnixNano() - k.epoch.UnixNano()}
 }
 
 // ns returns the instant t on the clock of r.
@@ -280,20 +284,20 @@ func (k *Keyed[K]) Allow(key K) bool { return k.AllowN(key, 1) }
 // AllowN reports whether n events of key may happen now. If so, it takes all of
 // them, otherwise none.
 func (k *Keyed[K]) AllowN(key K, n int64) bool {
+	if k.current.Load().config.OnEvent != nil {
+		return k.Take(key, n).OK
+	}
 	i, h := k.find(key)
 	t, s := k.elapsed(), &k.tables[0][i]
 	s.mu.Lock()
-	if k.current.config.OnEvent != nil {
-		s.mu.Unlock()
-		return k.Take(key, n).OK
-	}
-	ok := false
-	if r := &k.current.rules[0]; len(k.current.rules) == 1 && !r.infinite {
+	ok, rs := false, k.current.Load()
+	if r := &rs.rules[0]; len(rs.rules) == 1 && !r.infinite {
 		ok = k.spendOne(r, s, h, r.at(r.ns(t)), n)
 	} else {
 		var spots [maxRules]spot
 		ok, _ = k.spend(i, h, t, n, &spots)
 	}
+	k.count(s, ok)
 	s.mu.Unlock()
 	return ok
 }
@@ -302,41 +306,48 @@ func (k *Keyed[K]) AllowN(key K, n int64) bool {
 func (k *Keyed[K]) spendOne(r *rule, s *set, h uint64, now, n int64) bool {
 	slot, tat := r.find(s, h)
 	next, ok := r.take(tat, now, n)
-	if ok = n == 0 || ok && r.fits(n); !ok {
-		k.count(1, &s.refused)
-		return false
-	}
-	k.count(0, &s.allowed)
-	if n > 0 && r.put(s, slot, h, next, now, false) {
+	if ok = n == 0 || ok && r.fits(n); ok && n > 0 && r.put(s, slot, h, next, now, false) {
 		k.pushed.Add(1)
 	}
-	return true
+	return ok
 }
 
-// count adds a request to a counter of a set, and carries to spilled.
-func (k *Keyed[K]) count(i int, counter *uint32) {
+// count counts a request in the set s, and carries to spilled.
+func (k *Keyed[K]) count(s *set, ok bool) {
+	counter, spilled := &s.refused, &k.spilled[1]
+	if ok {
+		counter, spilled = &s.allowed, &k.spilled[0]
+	}
 	if *counter++; *counter == 0 {
-		k.spilled[i].Add(1 << 32)
+		spilled.Add(1 << 32)
 	}
 }
 
 // Take is [Keyed.AllowN] with the full [Decision].
-func (k *Keyed[K]) Take(key K, n int64) Decision { return k.take(context.Background(), key, n) }
+func (k *Keyed[K]) Take(key K, n int64) Decision { return k.take(context.Background(), key, n, 0) }
 
-func (k *Keyed[K]) take(ctx context.Context, key K, n int64) Decision {
+// take is Take for a caller that waits for at most patience. A refusal that is
+// not final is neither counted nor reported.
+func (k *Keyed[K]) take(ctx context.Context, key K, n int64, patience time.Duration) Decision {
 	i, h := k.find(key)
 	t, s := k.elapsed(), &k.tables[0][i]
 	s.mu.Lock()
 	var spots [maxRules]spot
 	ok, forgot := k.spend(i, h, t, n, &spots)
 	d := k.decide(t, n, ok, &spots)
-	return k.unlock(ctx, s, key, d, forgot)
+	if d.final(patience) {
+		k.count(s, ok)
+		return k.unlock(ctx, s, key, d, forgot)
+	}
+	s.mu.Unlock()
+	return d
 }
 
 // unlock ends a call with the decision d: it unlocks the set s, and reports a
 // refusal or a debt that was forgotten.
 func (k *Keyed[K]) unlock(ctx context.Context, s *set, key K, d Decision, forgot bool) Decision {
-	name, hook := k.current.config.Name, k.current.config.OnEvent
+	rs := k.current.Load()
+	name, hook := rs.config.Name, rs.config.OnEvent
 	if hook == nil || d.OK && !forgot {
 		s.mu.Unlock()
 		return d
@@ -347,17 +358,14 @@ func (k *Keyed[K]) unlock(ctx context.Context, s *set, key K, d Decision, forgot
 	}
 	k.events.Post(ctx, e)
 	s.mu.Unlock()
-	k.events.Deliver(func(ctx context.Context, e Event, dropped int) {
-		e.Dropped = dropped
-		hook(ctx, e)
-	})
+	deliver(&k.events, hook)
 	return d
 }
 
 // spend takes n events of the key with the hash h from all tables, or from
 // none. The set i is locked.
 func (k *Keyed[K]) spend(i int, h uint64, t instant, n int64, spots *[maxRules]spot) (ok, forgot bool) {
-	rules := k.current.rules
+	rules := k.current.Load().rules
 	ok = n >= 0
 	for j := range rules {
 		r, p := &rules[j], &spots[j]
@@ -372,14 +380,8 @@ func (k *Keyed[K]) spend(i int, h uint64, t instant, n int64, spots *[maxRules]s
 			}
 		}
 	}
-	s := &k.tables[0][i]
-	if !ok {
-		k.count(1, &s.refused)
-		return false, false
-	}
-	k.count(0, &s.allowed)
 	for j := range rules {
-		if r, p := &rules[j], &spots[j]; n > 0 && !r.infinite {
+		if r, p := &rules[j], &spots[j]; ok && n > 0 && !r.infinite {
 			p.tat, _ = r.take(p.tat, p.now, n)
 			if r.put(&k.tables[j][i], p.slot, h, p.tat, p.now, false) {
 				forgot = true
@@ -387,21 +389,19 @@ func (k *Keyed[K]) spend(i int, h uint64, t instant, n int64, spots *[maxRules]s
 			}
 		}
 	}
-	return true, forgot
+	return ok, forgot
 }
 
 // decide returns the decision of the strictest rule after the verdict ok.
 func (k *Keyed[K]) decide(t instant, n int64, ok bool, spots *[maxRules]spot) Decision {
-	strictest, first := unlimited(k.current.rules[0].limit, n), true
-	for j := range k.current.rules {
-		r := &k.current.rules[j]
+	rules := k.current.Load().rules
+	strictest, first := unlimited(rules[0].limit, n), true
+	for j := range rules {
+		r := &rules[j]
 		if r.infinite {
 			continue
 		}
 		d := r.decide(spots[j].tat, r.ns(t), n, 0, ok)
-		if r.calendar != nil {
-			d.Limit.Per = r.calendar.length(r.ns(t))
-		}
 		if first || d.stricter(&strictest) {
 			strictest, first = d, false
 		}
@@ -415,14 +415,15 @@ func (k *Keyed[K]) Peek(key K) Decision {
 }
 
 // Wait waits until an event of key may happen, and takes it. Waiting callers
-// have no order: each tries again when the first of them may go on.
+// have no order: each tries again when the first of them may go on. Set, Credit
+// and Reset do not wake them earlier.
 //
 // Errors: see [Limiter.Wait].
 func (k *Keyed[K]) Wait(ctx context.Context, key K) error { return k.WaitN(ctx, key, 1) }
 
 // WaitN is [Keyed.Wait] for n events, which are taken together.
 func (k *Keyed[K]) WaitN(ctx context.Context, key K, n int64) error {
-	return poll(ctx, n, func(n int64) Decision { return k.take(ctx, key, n) })
+	return poll(ctx, func(patience time.Duration) Decision { return k.take(ctx, key, n, patience) })
 }
 
 // Charge takes n events of key, allowed or not, as [Limiter.Charge] does. A
@@ -457,8 +458,9 @@ func (k *Keyed[K]) adjust(key K, move func(r *rule, tat, ns int64) int64) Decisi
 	s.mu.Lock()
 	var spots [maxRules]spot
 	ok, forgot := true, false
-	for j := range k.current.rules {
-		r, p := &k.current.rules[j], &spots[j]
+	rules := k.current.Load().rules
+	for j := range rules {
+		r, p := &rules[j], &spots[j]
 		if r.infinite {
 			continue
 		}
@@ -481,7 +483,7 @@ func (k *Keyed[K]) adjust(key K, move func(r *rule, tat, ns int64) int64) Decisi
 // move sets the tat of a key in table j to next, if that changes its debt. It
 // reports whether a debt was forgotten.
 func (k *Keyed[K]) move(i, j int, h uint64, p *spot, next int64) (forgot bool) {
-	r, s := &k.current.rules[j], &k.tables[j][i]
+	r, s := &k.current.Load().rules[j], &k.tables[j][i]
 	next = max(next, p.now)
 	switch {
 	case next > max(p.tat, p.now):
@@ -497,6 +499,3 @@ func (k *Keyed[K]) move(i, j int, h uint64, p *spot, next int64) (forgot bool) {
 	}
 	return forgot
 }
-
-// Len returns the number of keys in debt. It reads all sets.
-func (k *Keyed[K]) Len() int { return k.Stats().Len }

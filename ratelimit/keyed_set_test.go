@@ -309,7 +309,10 @@ func TestWindowEvents(t *testing.T) {
 			w.Take(2)
 			d := w.Take(2)
 			checkEqual(t, strings.HasPrefix(fmt.Sprint(d.Err()), "ratelimit: w: limited to 2/m, retry after "), true)
-			if err := w.Wait(context.WithValue(t.Context(), key{}, "trace")); err != nil {
+			ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "trace"), time.Second)
+			defer cancel()
+			checkIs(t, w.Wait(ctx), context.DeadlineExceeded)
+			if err := w.Wait(t.Context()); err != nil {
 				t.Error(err)
 			}
 			checkEqual(t, got, []string{"refused w <nil> 2 <nil>", "refused w <nil> 1 trace"})
@@ -359,6 +362,11 @@ func TestWindowSet(t *testing.T) {
 		time.Sleep(time.Minute)
 		if w.Allow() {
 			t.Error("the longer period has forgotten an event")
+		}
+		time.Sleep(time.Hour)
+		set(ratelimit.Per(5, 3*time.Hour))
+		if !w.AllowN(5) {
+			t.Error("an event that had left the window counts again")
 		}
 		c := ratelimit.NewCounter(ratelimit.PerMinute(100))
 		c.AllowN(60)

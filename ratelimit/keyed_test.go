@@ -35,8 +35,8 @@ func TestFloodForgivesNoKnownKey(t *testing.T) {
 				t.Errorf("policy %d: stats %+v", policy, s)
 			}
 			time.Sleep(time.Hour) // all bursts are back
-			if !k.AllowN(-1, 2) || k.Len() != 1 {
-				t.Errorf("policy %d: refused later, or %d keys", policy, k.Len())
+			if !k.AllowN(-1, 2) || k.Stats().Len != 1 {
+				t.Errorf("policy %d: refused later, or %d keys", policy, k.Stats().Len)
 			}
 		}
 	})
@@ -82,7 +82,7 @@ func TestAbsentKeys(t *testing.T) {
 		k := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerSecond(2)})
 		k.Reset("a")
 		k.Credit("a", 5)
-		if k.Len() != 0 || k.AllowN("a", 3) || !k.AllowN("a", 2) {
+		if k.Stats().Len != 0 || k.AllowN("a", 3) || !k.AllowN("a", 2) {
 			t.Error("Reset or Credit of an absent key has changed something")
 		}
 		if d := k.Charge("b", 4); d.OK || d.RetryAfter != 1500*time.Millisecond {
@@ -124,7 +124,7 @@ func TestKeyedExtremes(t *testing.T) {
 	}
 	k := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(5), MaxKeys: 8})
 	for _, n := range []int64{6, math.MaxInt64, -1, math.MinInt64} {
-		if d := k.Take(1, n); !refusedForever(d) || k.Len() != 0 {
+		if d := k.Take(1, n); !refusedForever(d) || k.Stats().Len != 0 {
 			t.Errorf("Take(%d) of 5: %+v", n, d)
 		}
 	}

@@ -31,7 +31,8 @@ func (k *Keyed[K]) reserve(ctx context.Context, key K, n int64) *KeyReservation[
 	s.mu.Lock()
 	var spots [maxRules]spot
 	ok, forgot := k.spend(i, h, t, n, &spots)
-	r := &KeyReservation[K]{keyed: k, key: key, rules: k.current, done: !ok}
+	k.count(s, ok)
+	r := &KeyReservation[K]{keyed: k, key: key, rules: k.current.Load(), done: !ok}
 	for j := range r.ends {
 		r.ends[j], r.returned[j] = spots[j].tat, k.returned[j][i%stripes].Load()
 	}
@@ -65,8 +66,8 @@ func (r *KeyReservation[K]) Settle(actual int64) {
 	s.mu.Lock()
 	done, unused := r.done, r.decision.N-max(actual, 0)
 	r.done = true
-	for j := range k.current.rules {
-		if rule := &k.current.rules[j]; !done && unused > 0 && r.rules == k.current && !rule.infinite {
+	for j := range r.rules.rules {
+		if rule := &r.rules.rules[j]; !done && unused > 0 && r.rules == k.current.Load() && !rule.infinite {
 			p := spot{now: rule.at(rule.ns(t))}
 			p.slot, p.tat = rule.find(&k.tables[j][i], h)
 			k.move(i, j, h, &p, r.restored(rule, j, &p, k.returned[j][i%stripes].Load(), unused))

@@ -2,20 +2,26 @@ package ratelimit
 
 import (
 	"context"
+	"math"
 	"time"
 )
 
-// poll takes n events, trying again each time when the events can be allowed.
-func poll(ctx context.Context, n int64, take func(n int64) Decision) error {
+// poll calls take for a caller that waits until the deadline of ctx, if any,
+// and again each time when the events can be allowed.
+func poll(ctx context.Context, take func(patience time.Duration) Decision) error {
 	for {
 		if ctx.Err() != nil {
 			return cancelled(ctx)
 		}
-		d := take(n)
+		patience := time.Duration(math.MaxInt64)
+		if deadline, ok := ctx.Deadline(); ok {
+			patience = time.Until(deadline)
+		}
+		d := take(patience)
 		if d.OK || !d.Retryable {
 			return d.Err()
 		}
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d.RetryAfter {
+		if d.final(patience) {
 			return &LimitedError{Decision: d, Late: true}
 		}
 		timer := time.NewTimer(d.RetryAfter)

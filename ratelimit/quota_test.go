@@ -157,7 +157,7 @@ func TestKeyedQuota(t *testing.T) {
 			t.Errorf("7 of 10: %+v", d)
 		}
 		limit := ratelimit.Limit{N: 10, Per: 24 * time.Hour, Burst: 10, Name: "plan"}
-		late := ratelimit.Decision{N: 4, Limit: limit, Remaining: 3, Retryable: true, RetryAfter: 90 * time.Minute, ResetAfter: 90 * time.Minute}
+		late := ratelimit.Decision{N: 4, Limit: limit, Remaining: 3, AtOnce: true, Retryable: true, RetryAfter: 90 * time.Minute, ResetAfter: 90 * time.Minute}
 		checkEqual(t, k.Take("a", 4), late)
 		checkEqual(t, late.Err().Error(), "ratelimit: plan: limited to 10/24h, retry after 1h30m0s")
 		time.Sleep(90*time.Minute - 1)
@@ -267,4 +267,29 @@ func TestQuotaExtremes(t *testing.T) {
 			t.Errorf("%v: refused after Credit and Reset", unit)
 		}
 	}
+}
+
+// The events of a quota and of a window do not come back one by one.
+func TestDecisionsThatComeBackAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		quota := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Quotas: []ratelimit.Quota{{N: 2}}})
+		both := ratelimit.NewKeyed[int](ratelimit.KeyedConfig{Limit: ratelimit.PerMinute(1), Quotas: []ratelimit.Quota{{N: 2}}})
+		r := quota.Reserve(2, 1)
+		for name, got := range map[string]ratelimit.Decision{
+			"take": quota.Take(1, 1), "peek": quota.Peek(1), "charge": quota.Charge(1, 5), "refused": quota.Take(1, 1), "reserve": r.Decision(),
+			"window": ratelimit.NewWindow(ratelimit.PerMinute(3)).Take(1), "counter": ratelimit.NewCounter(ratelimit.PerMinute(3)).Take(1),
+		} {
+			if !got.AtOnce {
+				t.Errorf("%s: %+v, want AtOnce", name, got)
+			}
+		}
+		if d := both.Take(1, 1); d.AtOnce || d.Limit.Per != time.Minute {
+			t.Errorf("the limit decides: %+v", d)
+		}
+		time.Sleep(time.Minute)
+		both.Take(1, 1)
+		if d := both.Take(1, 1); !d.AtOnce || d.Limit.Per != 24*time.Hour {
+			t.Errorf("the quota decides: %+v", d)
+		}
+	})
 }

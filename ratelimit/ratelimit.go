@@ -435,8 +435,5 @@ func (l *Limiter) report(ctx context.Context, d Decision) {
 		return
 	}
 	l.events.Post(ctx, Event{Kind: KindRefused, Name: c.Name, Decision: d})
-	l.events.Deliver(func(ctx context.Context, e Event, dropped int) {
-		e.Dropped = dropped
-		c.OnEvent(ctx, e)
-	})
+	deliver(&l.events, c.OnEvent)
 }

@@ -15,16 +15,18 @@ type Stats struct {
 // Stats returns the figures. It reads all sets.
 func (k *Keyed[K]) Stats() Stats {
 	s := Stats{PushedOut: k.pushed.Load(), Allowed: k.spilled[0].Load(), Refused: k.spilled[1].Load()}
+	s.MaxKeys = len(k.tables[0]) * ways
 	t := k.elapsed()
 	for i := range k.tables[0] {
 		first := &k.tables[0][i]
 		first.mu.Lock()
-		s.Name, s.MaxKeys = k.current.config.Name, len(k.tables[0])*ways
+		rs := k.current.Load()
+		s.Name = rs.config.Name
 		s.Allowed += uint64(first.allowed)
 		s.Refused += uint64(first.refused)
 		most := 0
 		for j := range k.tables {
-			r := &k.current.rules[j]
+			r := &rs.rules[j]
 			most = max(most, r.owing(&k.tables[j][i], r.at(r.ns(t))))
 		}
 		s.Len += most

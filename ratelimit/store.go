@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -43,10 +44,34 @@ type Adjuster interface {
 
 // Local returns k, a *[Keyed] or *[Tiers] of strings, as a Store. The only
 // error of its methods, if ctx is done, matches ctx.Err and [context.Cause].
+//
+// The Store also has a method LimitsOf(key string) []Limit, which returns all
+// limits and quotas of a key, for [ratelimithttp.Middleware].
+//
+// [ratelimithttp.Middleware]: https://pkg.go.dev/github.com/redoubt-go/redoubt/ratelimit/ratelimithttp#Middleware
 func Local(k interface{ For(key string) Key[string] }) Adjuster { return local{k} }
 
 type local struct {
 	keys interface{ For(key string) Key[string] }
+}
+
+// LimitsOf returns the limits of a key. The caller must not change them.
+func (l local) LimitsOf(key string) []Limit {
+	k := l.keys.For(key).keyed
+	rs := k.current.Load()
+	limits := *rs.limits.Load()
+	if !k.wall {
+		return limits
+	}
+	t := k.elapsed()
+	for i := range limits {
+		if l := rs.rules[i].present(rs.rules[i].ns(t)); l != limits[i] { // another period
+			next := slices.Clone(limits)
+			next[i], limits = l, next
+			rs.limits.Store(&next)
+		}
+	}
+	return limits
 }
 
 func (l local) TakeKey(ctx context.Context, key string, n int64) (Decision, error) {
@@ -54,7 +79,7 @@ func (l local) TakeKey(ctx context.Context, key string, n int64) (Decision, erro
 		return Decision{N: n}, cancelled(ctx)
 	}
 	k := l.keys.For(key)
-	return k.keyed.take(ctx, key, n), nil
+	return k.keyed.take(ctx, key, n, 0), nil
 }
 
 func (l local) ReserveKey(ctx context.Context, key string, n int64) (Decision, func(context.Context, int64) error, error) {

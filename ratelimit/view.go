@@ -2,7 +2,7 @@ package ratelimit
 
 import (
 	"context"
-	"errors"
+	"time"
 )
 
 // A View takes events of a [Limiter] for callers of low priority. It leaves
@@ -33,26 +33,28 @@ func (v *View) AllowN(n int64) bool { return v.limiter.allow(v.limiter.elapsed()
 // Take is [Limiter.Take] within the view. Remaining and RetryAfter describe
 // the events that the view may take.
 func (v *View) Take(n int64) Decision {
-	d := v.take(n)
-	v.limiter.report(context.Background(), d)
+	return v.take(context.Background(), n, 0)
+}
+
+// take is Take for a caller that waits for at most patience.
+func (v *View) take(ctx context.Context, n int64, patience time.Duration) Decision {
+	d := v.limiter.take(v.limiter.elapsed(), n, v.reserve)
+	if d.final(patience) {
+		v.limiter.report(ctx, d)
+	}
 	return d
 }
 
-func (v *View) take(n int64) Decision { return v.limiter.take(v.limiter.elapsed(), n, v.reserve) }
-
 // Wait waits until the view may take an event, and takes it. Callers that wait
 // for a view have no order, and callers that wait for the Limiter come first.
+// If the Limiter is changed meanwhile, they may go on later than they could.
 //
 // Errors: see [Limiter.Wait].
 func (v *View) Wait(ctx context.Context) error { return v.WaitN(ctx, 1) }
 
 // WaitN is [View.Wait] for n events, which are taken together.
 func (v *View) WaitN(ctx context.Context, n int64) error {
-	err := poll(ctx, n, v.take)
-	if err == nil || errors.Is(err, ErrLimited) {
-		v.limiter.answer(ctx, err)
-	}
-	return err
+	return poll(ctx, func(patience time.Duration) Decision { return v.take(ctx, n, patience) })
 }
 
 // Do waits for v and calls fn once.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -24,7 +25,7 @@ func TestWindowIsHalfOpen(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		w.AllowN(2)
 		for range 10 { // refusals are not logged
-			want := ratelimit.Decision{N: 2, Limit: limit, Retryable: true, RetryAfter: time.Minute, ResetAfter: time.Minute}
+			want := ratelimit.Decision{N: 2, Limit: limit, AtOnce: true, Retryable: true, RetryAfter: time.Minute, ResetAfter: time.Minute}
 			checkEqual(t, w.Take(2), want)
 		}
 		if d := w.Take(1); d.RetryAfter != 40*time.Second {
@@ -194,5 +195,70 @@ func TestBadWindows(t *testing.T) {
 				make()
 			}()
 		}
+	}
+}
+
+// A Window needs memory and time for the instants of events, and not for N.
+func TestWindowOfManyEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 1 << 27
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		w := ratelimit.NewWindow(ratelimit.Per(n, time.Second))
+		if !w.AllowN(n - 100_000) {
+			t.Error("refused")
+		}
+		for range 100_000 { // at the same instant
+			if !w.Allow() {
+				t.Fatal("refused")
+			}
+		}
+		if w.Allow() {
+			t.Error("one more than n")
+		}
+		if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > 1<<20 {
+			t.Errorf("%d bytes, want few", after.TotalAlloc-before.TotalAlloc)
+		}
+		time.Sleep(time.Second)
+		if !w.AllowN(n-5) || w.AllowN(6) {
+			t.Error("want n events in the next second")
+		}
+		time.Sleep(time.Second / 2)
+		if d := w.Take(6); d.OK || d.RetryAfter != time.Second/2 || d.Remaining != 5 {
+			t.Errorf("%+v, want a refusal for half a second", d)
+		}
+		if d := w.Take(5); !d.OK || d.ResetAfter != time.Second {
+			t.Errorf("%+v, want OK", d)
+		}
+	})
+}
+
+// An instant before an admitted event counts as the instant of that event.
+func TestWindowDoesNotGoBack(t *testing.T) {
+	w, now := ratelimit.NewWindow(ratelimit.PerMinute(2)), time.Now()
+	if !w.AllowAt(now.Add(40*time.Second), 1) || !w.AllowAt(now, 1) {
+		t.Error("refused")
+	}
+	if w.AllowAt(now.Add(65*time.Second), 1) || !w.AllowAt(now.Add(100*time.Second), 2) {
+		t.Error("want both events to leave after 100s")
+	}
+}
+
+// The log of a Window doubles when it is full, up to N.
+func TestWindowLogDoubles(t *testing.T) {
+	w, now := ratelimit.NewWindow(ratelimit.PerHour(10_000)), time.Now()
+	i := 0
+	if got := testing.AllocsPerRun(1, func() {
+		for range 5000 {
+			i++
+			if !w.AllowAt(now.Add(time.Duration(i)*time.Millisecond), 1) {
+				t.Fatal("refused")
+			}
+		}
+	}); got > 3 {
+		t.Errorf("%v allocations for the second half, want at most 3", got)
+	}
+	if w.AllowAt(now.Add(time.Minute), 1) {
+		t.Error("one more than N")
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,9 +46,13 @@ func evidenceOf(t testing.TB) *evidence {
 			t.Fatal(err)
 		}
 	}
-	l := open(t, dir, sealing(first))
+	l := open(t, dir, ledger.Config{Origin: origin, Sync: ledger.SyncNever})
 	write(t, l, "a", "b")
-	_ = checkpoint(t, l)
+	head := l.Head()
+	_ = l.Close()
+	c := sealing(first)
+	c.Known = &head // without a Signer, the log was not sealed
+	l = open(t, dir, c)
 	write(t, l, "c", "d")
 	rotate(l)
 	write(t, l, "e", "f")
@@ -57,7 +63,7 @@ func evidenceOf(t testing.TB) *evidence {
 	}
 	_, _ = f.WriteString(`{"seq":`) // a crash
 	_ = f.Close()
-	c := sealing(second)
+	c = sealing(second)
 	c.Previous = first
 	l = open(t, dir, c)
 	write(t, l, "g")
@@ -224,7 +230,7 @@ func TestAttackOneByte(t *testing.T) {
 		{"hand-over", change(12, `"note":"e`, `"note":"f`), closed, one(ledger.KindAltered, 12, 12, 7, 6), 0},
 		{"last seal", change(20, `"note":"e`, `"note":"f`), closed, one(ledger.KindBadSeal, 20, 20, 15, 6), 0},
 		{"time of the last seal", change(20, `"time":"2`, `"time":"3`), closed, nil, 0}, // no signature covers it yet
-		{"the same, with a known head", change(20, `"time":"2`, `"time":"3`), closed, one(ledger.KindForked, 0, 20, 0, 1), 21},
+		{"the same, with a known head", change(20, `"time":"2`, `"time":"3`), closed, one(ledger.KindRewritten, 20, 20, 15, 6), 21},
 	})
 }
 
@@ -294,7 +300,7 @@ func TestAttackRehashed(t *testing.T) {
 		{"a seal that fits, by nobody", then(forged, rehash, func(ev *evidence) { reseal(t, ev, 14) }, rehash), closed, one(ledger.KindRewritten, 13, 16, 15, 3), 0},
 		{"without the seals after it", then(forged, dropSegment(2), cut(1, 7), rehash), closed, one(ledger.KindUnsealed, 13, 13, 7, 7), 0},
 		{"behind the last seal", then(cut(2, 5), change(19, "success", "failure"), rehash), ledger.VerifyConfig{}, nil, 0},
-		{"behind the last seal, known", then(cut(2, 5), change(19, "success", "failure"), rehash), ledger.VerifyConfig{}, one(ledger.KindRewritten, 0, 19, 0, 1), 20},
+		{"behind the last seal, known", then(cut(2, 5), change(19, "success", "failure"), rehash), ledger.VerifyConfig{}, one(ledger.KindRewritten, 17, 19, 15, 5), 20},
 		{"sealed, known", then(forged, rehash), closed, one(ledger.KindRewritten, 13, 13, 7, 8), 21},
 	})
 }
@@ -381,6 +387,42 @@ func TestAttackPruned(t *testing.T) {
 		i := bytes.Index(line, []byte(`"range":["`))
 		*ev.at(7) = append(bytes.Clone(line[:i]), `"range":[]}`...)
 	}
+	// A thief of the second key seals everything that is left.
+	second := signer(t, origin, 2)
+	stolen := func(ev *evidence) {
+		relink(ev)
+		for i := range ev.segs {
+			for j := range ev.segs[i] {
+				line := ev.segs[i][j]
+				if !bytes.Contains(line, []byte(`"type":"checkpoint"`)) {
+					continue
+				}
+				note, err := ledger.SignHead(origin, pruneHead(t, ev, i, j), second)
+				must(t, err)
+				ev.segs[i][j] = withNote(line, note)
+				relink(ev)
+			}
+		}
+	}
+	// The header of the oldest segment names the second key.
+	office := func(handover string) func(*evidence) {
+		return func(ev *evidence) {
+			line := ev.segs[0][0]
+			from, to := bytes.Index(line, []byte(`,"key":`)), bytes.Index(line, []byte(`,"range":`))
+			fields := `,"key":"` + second.Verifier().String() + `"`
+			switch handover {
+			case "forged":
+				note, err := ledger.SignHead(origin, ledger.Head{Size: 5}, second)
+				must(t, err)
+				text, _ := json.Marshal(note)
+				fields += `,"handover":` + string(text)
+			case "hand-over":
+				note := (*ev.at(12))[bytes.Index(*ev.at(12), []byte(`"note":`))+7:]
+				fields += `,"handover":` + string(bytes.TrimSuffix(note, []byte("}")))
+			}
+			ev.segs[0][0] = slices.Concat(line[:from], []byte(fields), line[to:])
+		}
+	}
 	checkAttacks(t, []attack{
 		{"one", dropSegment(0), pruned, nil, 0},
 		{"two", then(dropSegment(0), dropSegment(0)), pruned, nil, 0},
@@ -390,8 +432,89 @@ func TestAttackPruned(t *testing.T) {
 		{"no range", then(dropSegment(0), fewer), pruned, one(ledger.KindAltered, 7, 7, 7, 1), 0},
 		{"no range, hashed anew", then(dropSegment(0), fewer, relink), pruned, one(ledger.KindAltered, 7, 7, 7, 1), 0},
 		{"range of a segment not pruned, hashed anew", then(forge, relink), pruned, one(ledger.KindAltered, 7, 7, 7, 1), 0},
+		{"old records under the new key", then(dropSegment(0), change(8, "success", "failure"), stolen), pruned, one(ledger.KindBadSeal, 10, 10, 7, 4), 0},
+		{"the same, new key in the header", then(dropSegment(0), change(8, "success", "failure"), office(""), stolen), pruned, one(ledger.KindBadSeal, 7, 7, 7, 1), 0},
+		{"the same, with the hand-over", then(dropSegment(0), change(8, "success", "failure"), office("hand-over"), stolen), pruned, one(ledger.KindBadSeal, 7, 7, 7, 1), 0},
+		{"the same, with a forged hand-over", then(dropSegment(0), change(8, "success", "failure"), office("forged"), stolen), pruned, one(ledger.KindBadSeal, 7, 7, 7, 1), 0},
+		{"new records under the new key", then(dropSegment(0), dropSegment(0), change(16, "success", "failure"), stolen), pruned, nil, 0}, // stolen is stolen
 		{"more than was pruned, at the front", then(dropSegment(0), lines(0, func(l [][]byte) [][]byte { return l[1:] })), pruned, one(ledger.KindRemoved, 0, 7, 7, 1), 0},
 	})
+}
+
+// pruneHead returns the head before line j of segment i of a pruned log.
+func pruneHead(t *testing.T, ev *evidence, i, j int) ledger.Head {
+	t.Helper()
+	var h struct{ Range []ledger.Hash }
+	must(t, json.Unmarshal(ev.segs[0][0], &h))
+	all := slices.Concat(ev.segs...)[:len(slices.Concat(ev.segs[:i]...))+j]
+	return ledger.HeadAfter(uint64(ev.firsts[0]), h.Range, all)
+}
+
+// A copy of any line at any place is one inserted line, and accuses no other.
+func TestEveryCopy(t *testing.T) {
+	ev := evidenceOf(t)
+	keys := []*ledger.Verifier{signer(t, origin, 1).Verifier(), signer(t, origin, 2).Verifier()}
+	for from := range 21 {
+		for seg, lines := range ev.segs {
+			for at := range len(lines) + 1 {
+				files := ev.files()
+				files[segmentOf(ev.firsts[seg])] = &fstest.MapFile{Data: join(slices.Insert(slices.Clone(lines), at, *ev.at(from)))}
+				r, _ := verify(files, ledger.VerifyConfig{Keys: keys, MaxUnsealed: -1, Known: ev.head(21)})
+				if want := (finding{ledger.KindInserted, uint64(from), uint64(from)}); !slices.Equal(findings(r), []finding{want}) {
+					t.Errorf("copy of record %d in front of record %d: %v", from, ev.firsts[seg]+at, r.Problems)
+				}
+			}
+		}
+	}
+}
+
+// Problems come before a known head that cannot be compared.
+func TestOldKnownHidesNothing(t *testing.T) {
+	ev := evidenceOf(t)
+	known := ev.head(3)
+	dropSegment(0)(ev)
+	c := ledger.VerifyConfig{Known: known}
+	_, err := verify(ev.files(), c)
+	checkIs(t, err, ledger.ErrTampered, fs.ErrNotExist)
+	wantFinding(t, ev.files(), c, finding{ledger.KindRemoved, 0, 6})
+	c.Pruned = true
+	r, err := verify(ev.files(), c)
+	checkIs(t, err, fs.ErrNotExist)
+	if errors.Is(err, ledger.ErrTampered) || r == nil || len(r.Problems) > 0 {
+		t.Errorf("a pruned log: %v, report %+v", err, r)
+	}
+	flip(9)(ev)
+	_, err = verify(ev.files(), c)
+	checkIs(t, err, ledger.ErrTampered, fs.ErrNotExist)
+	wantFinding(t, ev.files(), c, finding{ledger.KindAltered, 9, 9})
+}
+
+// A closed log ends with a complete line.
+func TestClosedLogHasNoUnfinishedLine(t *testing.T) {
+	ev := evidenceOf(t)
+	files := ev.files()
+	last := files[segmentOf(15)]
+	last.Data = append(join(ev.segs[2][:3]), ev.segs[2][3][:50]...)
+	keys := []*ledger.Verifier{signer(t, origin, 1).Verifier(), signer(t, origin, 2).Verifier()}
+	wantFinding(t, files, ledger.VerifyConfig{Keys: keys})
+	wantFinding(t, files, ledger.VerifyConfig{Keys: keys, MaxUnsealed: -1}, finding{ledger.KindUnsealed, 18, 18})
+}
+
+// A log of another version is no tampered log, and a changed version is no
+// other version.
+func TestOtherVersion(t *testing.T) {
+	ev := evidenceOf(t)
+	change(0, `"version":2`, `"version":1`)(ev)
+	wantFinding(t, ev.files(), ledger.VerifyConfig{}, finding{ledger.KindAltered, 0, 0})
+	for _, seq := range []int{7, 15} {
+		change(seq, `"version":2`, `"version":1`)(ev)
+	}
+	rehash(ev)
+	_, err := verify(ev.files(), ledger.VerifyConfig{})
+	checkIs(t, err, ledger.ErrFormat)
+	if errors.Is(err, ledger.ErrTampered) {
+		t.Error(err)
+	}
 }
 
 // Times that go back are reported but are not a problem. Oracle: the times.

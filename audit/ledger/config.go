@@ -3,11 +3,9 @@ package ledger
 import (
 	"context"
 	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/redoubt-go/redoubt/internal/quote"
 )
@@ -39,40 +37,6 @@ func (s SyncPolicy) file(f file) error {
 	return f.Sync()
 }
 
-// dir syncs the entries of a directory.
-func (s SyncPolicy) dir(path string) error {
-	if s == SyncNever {
-		return nil
-	}
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// makeDir creates dir and its missing parents. It syncs the parents that have a
-// new entry, because a directory that is lost loses its files.
-func (s SyncPolicy) makeDir(dir string) error {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return err
-	}
-	err = os.Mkdir(dir, 0o700)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err = s.makeDir(filepath.Dir(dir)); err == nil {
-			err = os.Mkdir(dir, 0o700)
-		}
-	}
-	switch {
-	case err == nil:
-		return s.dir(filepath.Dir(dir))
-	case errors.Is(err, fs.ErrExist):
-		return nil // if it is not a directory, opening the lock fails
-	}
-	return err
-}
-
 // Defaults of [Config].
 const (
 	defaultMaxSize         = 64 << 20
@@ -88,9 +52,9 @@ type Config struct {
 	Name string
 
 	// Origin names the log in its first line and in its checkpoints, such as
-	// "example.com/billing". It consists of at most 128 ASCII letters, digits
-	// and the characters . _ - : / Empty means the name of the Signer. Without
-	// a Signer, it means "ledger" for a new log and the origin of an existing
+	// "example.com/billing". It contains at most 128 bytes, without spaces,
+	// control characters and "+". Empty means the name of the Signer. Without a
+	// Signer, it means "ledger" for a new log and the origin of an existing
 	// log.
 	Origin string
 
@@ -114,12 +78,27 @@ type Config struct {
 	// Signer seals the log with checkpoints. Nil writes no checkpoints. Then
 	// only heads that are kept in another place reveal a log that was rewritten
 	// or cut.
+	//
+	// A Signer continues only its own log: Open fails unless Mark, signed by
+	// Signer or Previous, agrees with the log.
 	Signer *Signer
 
 	// Previous is the signer that Signer replaces. Both sign the first
 	// checkpoint after Open, as a change of keys in [VerifyConfig.Keys]
 	// requires. It has no effect if Signer has signed the last checkpoint.
 	Previous *Signer
+
+	// Mark is the file in which the Signer keeps its last checkpoint. Empty
+	// means the file "mark" in the directory of the log.
+	//
+	// A file on another disk also reveals that the whole directory was replaced
+	// by an older copy. Beside it, a file with the suffix ".key" contains a
+	// secret, which protects records that no checkpoint covers yet: Open cuts
+	// forged records off. Only the service may read that file.
+	//
+	// If the mark is missing or older than the log, Open fails. A head in Known
+	// adopts the log then.
+	Mark string
 
 	// CheckpointEvery is the number of records after which a checkpoint is
 	// written. Zero means 1024. Negative means that only CheckpointDelay
@@ -128,20 +107,31 @@ type Config struct {
 
 	// CheckpointDelay is the longest time that a record stays unsealed. Zero
 	// means 1 second. Negative means that only CheckpointEvery,
-	// [Ledger.Checkpoint], rotation and Close seal.
+	// [Ledger.Checkpoint], [Ledger.Rotate] and Close seal.
 	CheckpointDelay time.Duration
 
-	// Anchor is called with every new checkpoint, to keep it in a place that an
+	// Anchor is called with new checkpoints, to keep them in a place that an
 	// attacker with access to the directory cannot change. It may be nil.
 	//
-	// It is called outside locks. Checkpoint, Rotate and Close return its
-	// error. A goroutine of the ledger also calls it, and counts its errors in
-	// [Stats.Unanchored]. The context of that goroutine ends with Close.
+	// It is called outside locks, one call at a time, with growing checkpoints.
+	// While a call is slow, a newer checkpoint replaces the waiting checkpoint.
+	// Checkpoint, Rotate and Close return the error. A goroutine of the ledger
+	// also calls it; that context ends with Close or after 10 seconds.
 	Anchor func(context.Context, Checkpoint) error
 
 	// Known is an earlier state of the log. Open then verifies the whole log
 	// and fails if the log does not begin with that state.
+	//
+	// If Known is the complete state of the log, Open adopts the log. Signer
+	// then seals a log that another key or no key has sealed, and a log whose
+	// Mark is missing. Verify the log before.
 	Known *Head
+
+	// OnEvent is called when the log could not be sealed or anchored.
+	// OnEvent may be nil. It is called synchronously, outside locks, after the
+	// change that the event reports, in the order of the changes. It may call
+	// back into this package and must not block.
+	OnEvent func(context.Context, Event)
 }
 
 // Validate reports everything that is wrong with c. The error matches
@@ -153,11 +143,12 @@ func (c Config) Validate() error {
 			errs = append(errs, formatError(format, args...))
 		}
 	}
-	check(isOrigin(c.Origin), "Origin is %s, want at most 128 letters, digits and . _ - : /", quote.Text(c.Origin))
+	check(isOrigin(c.Origin), "Origin is %s, want at most 128 bytes without spaces and +", quote.Text(c.Origin))
 	check(c.Sync == SyncAlways || c.Sync == SyncNever || c.Sync >= SyncPolicy(time.Millisecond),
 		"Sync is %d, want SyncAlways, SyncNever or SyncEvery of at least 1ms", int64(c.Sync))
 	check(c.Retain <= 0 || c.Signer != nil, "Retain is %d, want a Signer with it", c.Retain)
 	check(c.Previous == nil || c.Signer != nil, "Previous is set, want a Signer with it")
+	check(c.Mark == "" || c.Signer != nil, "Mark is set, want a Signer with it")
 	check(c.Anchor == nil || c.Signer != nil, "Anchor is set, want a Signer with it")
 	for _, k := range c.keys() {
 		check(k.name == c.origin(), "the name of a signer is %s, want %s, the origin", k.name, c.origin())
@@ -165,9 +156,9 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// keys returns the public keys of the signers.
+// keys returns the public keys of Previous and Signer, in this order.
 func (c Config) keys() (keys []*Verifier) {
-	for _, s := range [...]*Signer{c.Signer, c.Previous} {
+	for _, s := range [...]*Signer{c.Previous, c.Signer} {
 		if s != nil {
 			keys = append(keys, s.v)
 		}
@@ -186,7 +177,8 @@ func (c Config) origin() string {
 	return "ledger"
 }
 
+// isOrigin reports whether s is empty or a short name of a key, without control
+// characters.
 func isOrigin(s string) bool {
-	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:/"
-	return len(s) <= 128 && strings.Trim(s, letters) == "" // nothing is left of a text of letters
+	return s == "" || len(s) <= 128 && isName(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -53,12 +54,15 @@ func TestKill9(t *testing.T) {
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.AfterFunc(time.Duration(20+rand.IntN(80))*time.Millisecond, func() { _ = child.Process.Kill() })
+		var kill sync.Once // some time after the first event
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			var id string
 			if n, _ := fmt.Sscanf(lines.Text(), "acknowledged %s", &id); n == 1 {
 				acknowledged[id] = true
 			}
+			kill.Do(func() {
+				time.AfterFunc(time.Duration(rand.IntN(80))*time.Millisecond, func() { _ = child.Process.Kill() })
+			})
 		}
 		_ = child.Wait()
 		if err := open(t, dir, c).Close(); err != nil {

@@ -47,24 +47,28 @@
 //	proof, err := ledger.Prove(os.DirFS(dir), 1)
 //	checkpoint, err := proof.Verify(key)
 //
+// # Restarts
+//
+// Open with a Signer continues only the log that the signer has sealed. The
+// last checkpoint is also in a file of its own, see [Config.Mark]. If the log
+// does not agree with that file, or if the file is missing, Open fails with
+// [ErrTampered] and changes nothing. To seal a log that the signer has not
+// sealed, verify the log and set [Config.Known] to its complete state.
+//
 // # What is not detected
 //
 // Verify alone does not detect:
 //
 //   - a cut tail: a log without its last records is a shorter valid log;
 //   - without keys, a log that was rewritten from a record to its end;
-//   - with keys, changes after the last checkpoint, and a changed time of a
-//     checkpoint;
+//   - with keys, changes after the last checkpoint, and a changed time of the
+//     last checkpoint;
 //   - an older copy of the log, or another log that the same key has signed;
-//   - anything done with the private key.
+//   - anything done with the private key. A stolen new key rewrites no record
+//     that the key before it has sealed.
 //
-// A known head detects these changes of the records up to its size.
-//
-// Open does not check that a key has signed the records that it finds. If an
-// attacker rewrites the log while the ledger is closed, the next checkpoint
-// signs the rewritten log. Use [Config.Known], or verify with keys before Open.
-// A log with removed segments does not contain the key of the removed records.
-// Verify then accepts the first known key that it finds.
+// A known head detects these changes of the records up to its size. Open
+// detects them too, if an attacker cannot change the Mark.
 //
 // # Choosing values
 //
@@ -72,6 +76,8 @@
 //     Concurrent events share an fsync.
 //   - [Config.CheckpointDelay]: the time in which a change of the last records
 //     is not detected.
+//   - [Config.Mark]: a file on another disk, so that an attacker who can change
+//     the directory cannot replace it by an older copy.
 //   - [Config.Retain]: the segments that are kept.
 //   - [Config.Previous]: the old key, in the first Open with a new key. Add the
 //     new public key behind the old key in [VerifyConfig.Keys].
@@ -82,6 +88,9 @@
 // [ErrFormat]. A [TamperError] contains the problems. If an error matches
 // [audit.ErrUncertain], the events may be in the log.
 //
+// A checkpoint that cannot be signed or anchored does not stop the log. It is
+// counted in [Stats], reported to [Config.OnEvent] and tried again.
+//
 // After a failed write, the ledger removes the incomplete lines and continues.
 // After a failed sync it stops with [ErrFailed], because the state of the file
 // is unknown. After a crash, Open removes an incomplete tail, keeps it in a
@@ -89,9 +98,10 @@
 //
 // # Concurrency and cost
 //
-// A Ledger is safe for concurrent use. A directory has a single writer; Verify,
-// Events and Prove may read at the same time. A commit costs a write and, with
-// SyncAlways, an fsync, for any number of events.
+// A Ledger is safe for concurrent use. Events wait neither for the signer nor
+// for Anchor. A directory has a single writer; Verify, Events and Prove may
+// read at the same time. A commit costs a write and, with SyncAlways, an fsync,
+// for any number of events.
 //
 // Costs, formats and sources: docs/ledger.md and docs/audit.md.
 package ledger

@@ -68,9 +68,9 @@ func Example_signed() {
 
 	fmt.Println(checkpoint.Size, err)
 	// Output:
-	// 3 3 <nil>
+	// 4 4 <nil>
 	// <nil>
-	// 2 <nil>
+	// 3 <nil>
 }
 
 func ExampleOpen() {
@@ -105,7 +105,7 @@ func ExampleStats() {
 
 func ExampleConfig() {
 	fmt.Println(ledger.Config{Origin: "no spaces"}.Validate())
-	// Output: ledger: Origin is "no spaces", want at most 128 letters, digits and . _ - : /
+	// Output: ledger: Origin is "no spaces", want at most 128 bytes without spaces and +
 }
 
 func ExampleSyncPolicy() {
@@ -282,7 +282,7 @@ func ExampleVerifier() {
 	defer remove()
 	r, err := ledger.Verify(context.Background(), os.DirFS(dir), ledger.VerifyConfig{Keys: []*ledger.Verifier{key.Verifier()}})
 	fmt.Println(r.Sealed, r.Records, err)
-	// Output: 3 3 <nil>
+	// Output: 4 4 <nil>
 }
 
 func ExampleParseVerifier() {
@@ -305,7 +305,7 @@ func ExampleCheckpoint() {
 	_ = led.WriteEvents(context.Background(), []*audit.Event{{Action: "pay", Outcome: audit.Success}})
 	cp, err := led.Checkpoint(context.Background())
 	fmt.Println(cp.Origin, cp.Size, err, led.Close(), kept[len(kept)-1] == cp.Note)
-	// Output: example.com/billing 2 <nil> <nil> true
+	// Output: example.com/billing 3 <nil> <nil> true
 }
 
 func ExampleParseCheckpoint() {
@@ -323,14 +323,14 @@ func ExampleParseCheckpoint() {
 func ExampleProve() {
 	dir, key, remove := sealedLog()
 	defer remove()
-	p, err := ledger.Prove(os.DirFS(dir), 1)
+	p, err := ledger.Prove(os.DirFS(dir), 2)
 	text, _ := p.MarshalText() // send it to a verifier that has the key but not the log
 
 	var received ledger.Proof
 	_ = received.UnmarshalText(text)
 	cp, verr := received.Verify(key.Verifier())
 	fmt.Println(received.Index, cp.Size, err, verr)
-	// Output: 1 2 <nil> <nil>
+	// Output: 2 3 <nil> <nil>
 }
 
 func ExampleProof() {
@@ -376,4 +376,44 @@ func ExampleRecovery() {
 	r, ok := led.Recovered()
 	fmt.Println(r.Bytes, ok, led.Close())
 	// Output: 12 true <nil>
+}
+
+func ExampleEvent() {
+	dir, remove := tempDir()
+	defer remove()
+	led, _ := ledger.Open(context.Background(), dir, ledger.Config{
+		Signer: newKey("example.com/billing"),
+		Anchor: func(context.Context, ledger.Checkpoint) error { return errors.New("witness is down") },
+		OnEvent: func(_ context.Context, e ledger.Event) {
+			fmt.Println(e.Kind, e.Name, e.Err)
+		},
+	})
+	_ = led.Close() // calls Anchor with the checkpoint of the new log
+	// Output: unanchored example.com/billing ledger: anchor: witness is down
+}
+
+func ExampleEventKind() {
+	fmt.Println(ledger.EventKindUnsealed, ledger.EventKindUnanchored)
+	// Output: unsealed unanchored
+}
+
+// A log without a Signer is adopted by its complete state.
+func ExampleConfig_adopt() {
+	dir, remove := tempDir()
+	defer remove()
+	led, _ := ledger.Open(context.Background(), dir, ledger.Config{Origin: "example.com/billing"})
+	_ = led.WriteEvents(context.Background(), []*audit.Event{{Action: "pay", Outcome: audit.Success}})
+	_ = led.Close()
+
+	c := ledger.Config{Signer: newKey("example.com/billing")}
+	_, err := ledger.Open(context.Background(), dir, c)
+	fmt.Println(err)
+
+	r, _ := ledger.Verify(context.Background(), os.DirFS(dir), ledger.VerifyConfig{})
+	c.Known = &ledger.Head{Size: r.First + r.Records, Root: r.Root}
+	led, err = ledger.Open(context.Background(), dir, c)
+	fmt.Println(err, led.Close())
+	// Output:
+	// ledger: the mark "mark" is missing, and the log has 2 records; Config.Known adopts a log
+	// <nil> <nil>
 }

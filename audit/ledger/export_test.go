@@ -3,10 +3,13 @@ package ledger
 import (
 	"context"
 	"io/fs"
+	"path/filepath"
 )
 
-// MaxLine is the bound of a line, ChunkSize the size of a read.
+// MaxLine is the bound of a line, ChunkSize the size of a read, MaxLag the
+// number of lines between a checkpoint and the lines that it covers.
 const (
+	MaxLag    = maxLag
 	MaxLine   = maxLine
 	ChunkSize = chunkSize
 )
@@ -21,29 +24,46 @@ type Place struct {
 
 // Places reads segments as Verify does.
 func Places(fsys fs.FS, segs ...uint64) (places []Place, torn int64, err error) {
-	torn, err = readAll(context.Background(), fsys, segs, func(e *entry) bool {
+	torn, err = readAll(context.Background(), fsys, segs, -1, nil, func(e *entry) bool {
 		places = append(places, Place{e.seg, e.line, e.off, e.leaf})
 		return true
 	})
 	return places, torn, err
 }
 
-// File is the interface for injecting faults.
-type File = file
+// File and Storage are the interfaces for injecting faults.
+type (
+	File    = file
+	Storage = storage
+)
 
-// WrapFile puts wrap between l and its file.
+// OS is the file system.
+var OS Storage = osStorage{}
+
+// OpenOn is Open with another storage.
+func OpenOn(ctx context.Context, s Storage, dir string, c Config) (*Ledger, error) {
+	return openOn(ctx, s, dir, c)
+}
+
+// WrapFile puts wrap between l and its segments.
 func WrapFile(l *Ledger, wrap func(File) File) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.f = wrap(l.f)
-	create := l.create
-	l.create = func(path string) (file, error) {
-		f, err := create(path)
-		if err != nil {
-			return nil, err
-		}
-		return wrap(f), nil
+	l.files = wrapped{l.files, wrap}
+}
+
+type wrapped struct {
+	storage
+	wrap func(File) File
+}
+
+func (w wrapped) Create(path string) (file, error) {
+	f, err := w.storage.Create(path)
+	if err != nil || filepath.Ext(path) != ".jsonl" {
+		return f, err
 	}
+	return w.wrap(f), nil
 }
 
 // TreeRoot returns the root over the lines by the compact range.
@@ -82,7 +102,7 @@ func (t *Tree) Roots() []Hash { return t.t.roots() }
 
 // SignHead returns the note of a checkpoint over any head.
 func SignHead(origin string, h Head, signers ...*Signer) (note string, err error) {
-	return signNote(Checkpoint{Head: h, Origin: origin}.text(), signers)
+	return signNote(context.Background(), Checkpoint{Head: h, Origin: origin}.text(), signers)
 }
 
 // Classify classifies a line with the number seq. Cur is the number of the last
@@ -105,4 +125,17 @@ func Classify(cur, seq uint64, after int64, follows, confirmed bool) string {
 	c := cursor{cur: last, next: cur + 1, linked: true}
 	names := [...]string{"in sequence", "not in place", "supersedes", "renumbered", "replacement", "after a gap"}
 	return names[c.classify(&e, next)]
+}
+
+// Signing returns 1 while a checkpoint is signed, otherwise 0.
+func Signing(l *Ledger) int { return len(l.sealing) }
+
+// HeadAfter returns the head of the removed records with these roots and the
+// lines after them.
+func HeadAfter(first uint64, roots []Hash, lines [][]byte) Head {
+	t, _ := newTree(first, roots)
+	for _, line := range lines {
+		t.push(leafHash(line))
+	}
+	return t.head()
 }

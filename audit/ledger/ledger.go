@@ -5,34 +5,28 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/redoubt-go/redoubt/audit"
+	"github.com/redoubt-go/redoubt/internal/outbox"
 )
 
 var _ audit.Sink = (*Ledger)(nil)
 
-// A file is a segment that is open for writing. Tests wrap it to inject faults.
-type file interface {
-	io.WriteCloser
-	Truncate(size int64) error
-	Sync() error
-	Stat() (fs.FileInfo, error)
-}
-
 // A Ledger is an open log directory. It is safe for concurrent use.
 type Ledger struct {
 	dir       string
-	config    Config                          // with its defaults, and the origin of the log
-	log       string                          // identity of the log
-	create    func(path string) (file, error) // creates a segment; replaced by tests
+	config    Config // with its defaults, and the origin of the log
+	log       string // identity of the log
+	files     storage
 	unlock    io.Closer
+	secret    []byte // key of the MACs; nil without them
 	recovered Recovery
 
 	counters counters
+	out      outbox.Outbox[Event]
 
 	joinMu sync.Mutex
 	joined *batch // collects events for the next commit; may be nil
@@ -40,21 +34,30 @@ type Ledger struct {
 
 	chores    sync.WaitGroup // chores that are running
 	endChores context.CancelFunc
-	sealLater func() // seals and anchors
 
-	mu             sync.Mutex // held for one commit; guards the fields below
-	f              file
-	path           string
-	segs           []uint64  // first records of the segments in the directory
-	born           time.Time // of the current segment
-	at             position
-	sealed         Checkpoint // the last in the current or an older segment, if known
-	unsealed       int        // records after it, without itself
-	unsynced       bool
-	fail           error // why nothing is written any more: ErrFailed or ErrClosed
-	buf            []byte
-	syncer, sealer chore
-	closing        bool
+	sealing   turn  // held while a checkpoint is signed and written
+	anchoring turn  // held during a call of Anchor; guards anchorErr
+	anchorErr error // of the last call
+
+	mu       sync.Mutex // held for one commit; guards the fields below
+	f        file
+	path     string
+	segs     []uint64  // first records of the segments in the directory
+	born     time.Time // of the current segment
+	at       position
+	last     Checkpoint // in the log, if known
+	office   string     // public key in office, empty if there is none
+	handover string     // note by which office came into office; may be empty
+	pending  Checkpoint // not anchored yet; may be empty
+	retryAt  time.Time  // no checkpoint before this time, after an error
+	unsealed int        // records after last, without its line
+	unsynced bool       // the syncer has work
+	durable  bool       // all lines are on the disk
+	fail     error      // why nothing is written any more: ErrFailed or ErrClosed
+	buf      []byte
+	closing  bool
+
+	syncer, sealer, anchorer chore
 }
 
 // A position is the state of the log that the next line depends on.
@@ -96,6 +99,7 @@ func (l *Ledger) WriteEvents(ctx context.Context, events []*audit.Event) error {
 	b, leads := l.join(events)
 	if leads {
 		l.lead(b)
+		l.deliver()
 		return b.err
 	}
 	select {
@@ -106,8 +110,19 @@ func (l *Ledger) WriteEvents(ctx context.Context, events []*audit.Event) error {
 	}
 }
 
-// join adds events to the batch of the next commit.
+// encoded contains memory for encoding.
+var encoded = sync.Pool{New: func() any { return new([]byte) }}
+
+// join adds events to the batch of the next commit. It encodes them before it
+// takes a lock, because methods of their attributes may take any time, call
+// this ledger, panic or exit.
 func (l *Ledger) join(events []*audit.Event) (b *batch, leads bool) {
+	buf := encoded.Get().(*[]byte)
+	text, ends := (*buf)[:0], make([]int, 0, 4)
+	for _, e := range events {
+		text = e.AppendJSON(text)
+		ends = append(ends, len(text))
+	}
 	l.joinMu.Lock()
 	defer l.joinMu.Unlock()
 	if l.joined == nil {
@@ -116,9 +131,13 @@ func (l *Ledger) join(events []*audit.Event) (b *batch, leads bool) {
 		leads = true
 	}
 	b = l.joined
-	for _, e := range events {
-		b.text = e.AppendJSON(b.text)
-		b.ends = append(b.ends, len(b.text))
+	for _, end := range ends {
+		b.ends = append(b.ends, len(b.text)+end)
+	}
+	b.text = append(b.text, text...)
+	if cap(text) <= maxLine {
+		*buf = text // a large buffer is not kept
+		encoded.Put(buf)
 	}
 	return b, leads
 }
@@ -146,7 +165,12 @@ func (l *Ledger) lead(b *batch) {
 // commit appends the events of b, in a new segment if the current segment is
 // full. The caller holds l.mu.
 func (l *Ledger) commit(b *batch) error {
-	if l.full() {
+	if l.closing && l.fail == nil {
+		return ErrClosed
+	}
+	// A checkpoint that is being signed belongs into this segment, unless the
+	// signer takes too long.
+	if l.full() && (len(l.sealing) == 0 || l.at.off >= 2*l.config.MaxSize) {
 		if err := l.rotate(); err != nil {
 			return err
 		}
@@ -167,10 +191,18 @@ func (l *Ledger) append(text []byte, ends []int) error {
 	next := l.at // becomes the position after the write
 	b := l.buf[:0]
 	from := 0
-	for _, end := range ends {
+	for i, end := range ends {
 		start := len(b)
 		b = appendHead(b, next.tree.size, next.prev)
 		b = append(b, text[from+1:end]...) // without the brace, which is in the head
+		closing := "}"
+		if l.durable && i == 0 {
+			closing = syncedPart
+			b = append(b[:len(b)-1], closing...)
+		}
+		if l.secret != nil && i == len(ends)-1 {
+			b = l.appendMAC(b, start, closing)
+		}
 		next.add(b[start:])
 		b = append(b, '\n')
 		from = end
@@ -189,13 +221,14 @@ func (l *Ledger) append(text []byte, ends []int) error {
 		}
 		return fmt.Errorf("ledger: write: %w", err)
 	}
-	l.unsynced = l.config.Sync > 0
+	l.durable, l.unsynced = false, l.config.Sync > 0
 	if l.config.Sync == SyncAlways {
 		if err := l.flush(l.f); err != nil {
 			// Never sync again: the next sync may succeed without the lost
 			// pages.
 			return fmt.Errorf("%w: %w", l.stop(err), audit.ErrUncertain)
 		}
+		l.durable = true
 	}
 	l.moved(next, len(ends), uint64(len(b)))
 	return nil
@@ -216,7 +249,7 @@ func (l *Ledger) settle() error {
 	if err := l.flush(l.f); err != nil {
 		return l.stop(err)
 	}
-	l.unsynced = false
+	l.unsynced, l.durable = false, l.config.Sync != SyncNever
 	return nil
 }
 
@@ -276,36 +309,58 @@ func (l *Ledger) Head() Head {
 
 // Close waits for the current commit, seals the log if there is a
 // [Config.Signer], and releases the directory. It writes nothing to a log that
-// is sealed already. A second Close does nothing.
+// is sealed already. A second Close does nothing. Close waits at most 10
+// seconds for the signer and for Anchor, which may then still be running.
 //
 // Errors: the errors of Checkpoint. The ledger is closed in any case.
 func (l *Ledger) Close() error {
+	defer l.deliver()
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
 	l.endChores()
 	l.mu.Lock()
 	l.closing = true
+	seal := l.config.Signer != nil && l.fail == nil
 	l.mu.Unlock()
-	l.chores.Wait()
-	cp, fresh, err := l.shut()
-	ctx, cancel := context.WithTimeout(context.Background(), anchorTimeout)
-	defer cancel()
-	return errors.Join(err, l.anchored(ctx, cp, fresh))
+	err := within(ctx, func() error { l.chores.Wait(); return nil })
+	if seal && err == nil {
+		err = within(ctx, func() error { _, _, err := l.seal(ctx); return err })
+	}
+	pending, serr := l.shut()
+	if pending {
+		err = errors.Join(err, within(ctx, func() error { return l.anchor(ctx, true) }))
+	}
+	return errors.Join(err, serr)
 }
 
-func (l *Ledger) shut() (cp Checkpoint, fresh bool, err error) {
+// within runs f in another goroutine and returns its error, or an error if ctx
+// is done before.
+func within(ctx context.Context, f func() error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- f() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return done(ctx, "close")
+	}
+}
+
+// shut releases the directory. It reports whether a checkpoint is not anchored
+// yet.
+func (l *Ledger) shut() (pending bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.fail == ErrClosed {
-		return cp, false, nil
+	if errors.Is(l.fail, ErrClosed) {
+		return false, nil
 	}
 	if l.fail == nil {
-		if err = l.settle(); err == nil && l.config.Signer != nil {
-			cp, fresh, err = l.seal()
-		}
+		err = l.settle()
 	}
 	l.fail = ErrClosed
 	l.counters.stopped.Store(true)
 	if cerr := errors.Join(l.f.Close(), l.unlock.Close()); cerr != nil {
 		err = errors.Join(err, fmt.Errorf("ledger: close: %w", cerr))
 	}
-	return cp, fresh, err
+	return l.pending.Note != "", err
 }

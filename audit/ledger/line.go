@@ -31,6 +31,10 @@ func appendHead(b []byte, seq uint64, prev Hash) []byte {
 	return append(b, `",`...)
 }
 
+// syncedPart ends the first line of a commit if all lines before it were
+// durable.
+const syncedPart = `,"synced":true}`
+
 // A line starts with {"seq":N,"prev":"H", in which only N varies in length.
 const (
 	seqPart  = `{"seq":`
@@ -84,14 +88,38 @@ func (p *objectParser) parseLine(line []byte) (seq uint64, prev Hash, ok bool) {
 }
 
 // timeOf returns the time of a well-formed line, or the zero time.
-func timeOf(line []byte) (t time.Time) {
+func (p *objectParser) timeOf(line []byte) (t time.Time) {
 	rest := line[bodyOf(line):]
 	if own, ok := bytes.CutPrefix(rest, []byte(`"type":"`)); ok {
 		rest = own[bytes.IndexByte(own, ',')+1:]
 	}
 	if rest, ok := bytes.CutPrefix(rest, []byte(`"time":"`)); ok {
 		text, _, _ := bytes.Cut(rest, []byte{'"'})
-		t, _ = time.Parse(time.RFC3339Nano, string(text))
+		t = p.time(text)
+	}
+	return t
+}
+
+// time parses a time. It keeps the last minute, because consecutive lines are
+// often of the same minute.
+func (p *objectParser) time(text []byte) time.Time {
+	const minute, whole = len("2006-01-02T15:04:"), len("2006-01-02T15:04:05.000000000Z")
+	if len(text) == whole && string(text[:minute]) == p.minute && text[minute] < '6' && text[minute+2] == '.' && text[whole-1] == 'Z' {
+		n := int64(0)
+		for i, c := range text[minute : whole-1] {
+			if i == 2 {
+				continue
+			}
+			if c < '0' || c > '9' {
+				return time.Time{}
+			}
+			n = n*10 + int64(c-'0')
+		}
+		return p.start.Add(time.Duration(n))
+	}
+	t, err := time.Parse(time.RFC3339Nano, string(text))
+	if err == nil && len(text) == whole && text[whole-1] == 'Z' {
+		p.minute, p.start = string(text[:minute]), t.Truncate(time.Minute)
 	}
 	return t
 }
@@ -105,6 +133,9 @@ type objectParser struct {
 	keys [][]byte // of all open objects, the outermost first
 
 	escaped bool // the last text contains an escape
+
+	minute string    // of the last time, as text
+	start  time.Time // of this minute
 }
 
 // next skips c if it is the next byte.
@@ -302,7 +333,7 @@ func plainKey(quoted []byte) []byte {
 // allocate.
 func contains(keys [][]byte, key []byte) bool {
 	for _, k := range keys {
-		if bytes.Equal(k, key) {
+		if len(k) == len(key) && string(k) == string(key) {
 			return true
 		}
 	}

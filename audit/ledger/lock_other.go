@@ -5,10 +5,11 @@ package ledger
 import (
 	"errors"
 	"fmt"
-	"io"
+	"os"
+	"runtime"
 )
 
-// lockFile fails, because without a lock two writers would fork the chain.
-func lockFile(string) (io.Closer, error) {
-	return nil, fmt.Errorf("ledger: lock: %w", errors.ErrUnsupported)
+// lock fails, because without a lock two writers would fork the chain.
+func lock(*os.File) error {
+	return fmt.Errorf("ledger: no writer on %s, which has no flock: %w", runtime.GOOS, errors.ErrUnsupported)
 }

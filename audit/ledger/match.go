@@ -37,9 +37,7 @@ func (v *verifier) finish() []Problem {
 	}
 	ps = append(ps, unexplained(v.suspects, ps)...)
 	ps = v.compareSeal(v.compareKnown(ps))
-	slices.SortStableFunc(ps, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.Segment, b.Segment), cmp.Compare(a.Offset, b.Offset))
-	})
+	slices.SortStableFunc(ps, inOrder)
 	return ps[:min(len(ps), maxProblems)]
 }
 
@@ -53,6 +51,9 @@ func (v *verifier) endGap() {
 		}
 		if !x.ok && x.at == v.next { // the last line is malformed
 			v.gaps = append(v.gaps, gap{v.next, v.next, v.cur})
+			v.next++
+			v.wreck = true
+			break
 		}
 	}
 }
@@ -131,7 +132,7 @@ func unexplained(suspects, ps []Problem) (left []Problem) {
 		if s.Kind == KindRewritten {
 			upTo++ // the checkpoint, which may have been replaced
 		}
-		explains := func(p Problem) bool { return p.From <= upTo }
+		explains := func(p Problem) bool { return p.From <= upTo || inOrder(p, s) < 0 }
 		if !slices.ContainsFunc(ps, explains) && !slices.ContainsFunc(left, explains) {
 			left = append(left, s)
 		}
@@ -139,27 +140,46 @@ func unexplained(suspects, ps []Problem) (left []Problem) {
 	return left
 }
 
+// inOrder compares the places of two problems.
+func inOrder(a, b Problem) int {
+	return cmp.Or(cmp.Compare(a.Segment, b.Segment), cmp.Compare(a.Offset, b.Offset))
+}
+
 // compareKnown adds the problems that only the known head reveals. An earlier
-// problem explains a different root. If the checkpoints are valid although the
-// root differs, the keys have signed two logs, or bytes were changed that no
-// signature covers.
+// problem explains a different root.
 func (v *verifier) compareKnown(ps []Problem) []Problem {
 	if v.c.Known == nil {
 		return ps
 	}
 	size := v.c.Known.Size
-	if v.next < size && !v.stopped {
+	wreck := slices.IndexFunc(ps, func(p Problem) bool { return v.wreck && p.To+1 == v.next })
+	switch {
+	case v.stopped || v.next >= size:
+	case wreck >= 0 && v.next+1 == size: // two lines without a line end between them
+		ps[wreck].To = v.next
+	default:
 		ps = append(ps, place(KindTruncated, v.next, size-1, v.cur))
 	}
 	earlier := slices.ContainsFunc(ps, func(p Problem) bool { return p.From < size })
-	if v.rewritten && !earlier {
-		kind := KindRewritten
-		if len(v.c.Keys) > 0 && v.sealed >= size {
-			kind = KindForked
-		}
-		ps = append(ps, place(kind, v.first, max(size, 1)-1, entry{seg: v.segs[0], line: 1}))
+	if earlier || v.tree.old.size < size || size < v.first || v.tree.watched == v.c.Known.Root {
+		return ps
 	}
-	return ps
+	at := entry{seg: v.segs[0], line: 1}
+	switch {
+	case len(v.c.Keys) == 0 || v.signed == 0:
+		return append(ps, place(KindRewritten, v.first, max(size, 1)-1, at))
+	case v.signed >= size: // the key has signed another log
+		return append(ps, place(KindForked, v.first, max(size, 1)-1, at))
+	}
+	// The key has signed the first records, so the others were changed.
+	from := v.signed
+	switch {
+	case v.alien.line > 0:
+		return append(ps, place(KindBadSeal, v.alien.seq, v.alien.seq, v.alien))
+	case v.cur.seq == size-1 && v.vouched(v.cur):
+		from = size - 1
+	}
+	return append(ps, place(KindRewritten, from, size-1, v.cur))
 }
 
 // compareSeal adds the records without a checkpoint, if there is no other
@@ -168,8 +188,17 @@ func (v *verifier) compareSeal(ps []Problem) []Problem {
 	if len(v.c.Keys) == 0 || len(ps) > 0 {
 		return ps
 	}
-	if n := v.next - v.sealed; v.sealed == 0 || n > uint64(v.c.MaxUnsealed) {
-		ps = append(ps, place(KindUnsealed, max(v.sealed, v.first), max(v.next, 1)-1, v.cur))
+	from := max(v.sealed, v.first)
+	switch own := v.cur.own; {
+	case v.sealed > 0 && v.c.MaxUnsealed == 0 && v.torn > 0: // perhaps the last checkpoint
+		ps = append(ps, place(KindUnsealed, v.next, v.next, v.cur))
+	case v.sealed > 0 && v.next-v.sealed <= uint64(v.c.MaxUnsealed):
+	case v.sealed > 0 && v.alien.line > 0:
+		ps = append(ps, place(KindBadSeal, v.alien.seq, v.alien.seq, v.alien))
+	case own != nil && !own.seal && v.vouched(v.cur): // a checkpoint with another type
+		ps = append(ps, place(KindAltered, v.cur.seq, v.cur.seq, v.cur))
+	default:
+		ps = append(ps, place(KindUnsealed, from, max(v.next, 1)-1, v.cur))
 	}
 	return ps
 }

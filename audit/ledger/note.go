@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -10,8 +11,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/redoubt-go/redoubt/internal/quote"
@@ -23,8 +26,8 @@ const algEd25519 = 1
 
 // Bounds of a note.
 const (
-	maxNote       = 64 << 10 // bytes
-	maxSignatures = 100      // lines
+	maxNote       = 1_000_000 // bytes, as in golang.org/x/mod/sumdb/note
+	maxSignatures = 100       // lines
 )
 
 // A Signer signs the checkpoints of a log with an Ed25519 key. Its name is the
@@ -32,12 +35,16 @@ const (
 // enter.
 type Signer struct {
 	v    *Verifier
-	sign func(text []byte) ([]byte, error)
+	sign func(ctx context.Context, text []byte) ([]byte, error)
 }
 
 // NewSigner returns a signer for an Ed25519 key, which may be in hardware. The
 // name is the origin of the log, see [Config.Origin]. The error matches
 // [ErrFormat].
+//
+// If key has the method SignContext, with the arguments of Sign after a
+// context, it is called in place of Sign, so that the ledger can end a call. A
+// call of Sign that does not return makes the next calls of the signer fail.
 func NewSigner(name string, key crypto.Signer) (*Signer, error) {
 	if key == nil {
 		return nil, formatError("key is missing")
@@ -50,7 +57,46 @@ func NewSigner(name string, key crypto.Signer) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Signer{v, func(text []byte) ([]byte, error) { return key.Sign(rand.Reader, text, crypto.Hash(0)) }}, nil
+	return &Signer{v, signFunc(key)}, nil
+}
+
+// signFunc returns a function that signs with key and whose wait ends with its
+// context.
+func signFunc(key crypto.Signer) func(context.Context, []byte) ([]byte, error) {
+	const noHash = crypto.Hash(0)
+	switch key := key.(type) {
+	case ed25519.PrivateKey:
+		return func(_ context.Context, text []byte) ([]byte, error) { return key.Sign(nil, text, noHash) }
+	case interface {
+		SignContext(context.Context, io.Reader, []byte, crypto.SignerOpts) ([]byte, error)
+	}:
+		return func(ctx context.Context, text []byte) ([]byte, error) {
+			return key.SignContext(ctx, rand.Reader, text, noHash)
+		}
+	}
+	type result struct {
+		sig []byte
+		err error
+	}
+	busy := make(turn, 1)
+	return func(ctx context.Context, text []byte) ([]byte, error) {
+		if err := busy.take(ctx, "sign"); err != nil {
+			return nil, err
+		}
+		signed := make(chan result, 1)
+		go func() {
+			defer busy.end()
+			defer close(signed) // also after runtime.Goexit
+			sig, err := key.Sign(rand.Reader, text, noHash)
+			signed <- result{sig, err}
+		}()
+		select {
+		case r := <-signed:
+			return r.sig, r.err
+		case <-ctx.Done():
+			return nil, done(ctx, "sign")
+		}
+	}
 }
 
 // ParseSigner reads a private key in the form of [GenerateKey] and
@@ -114,7 +160,7 @@ func ParseVerifier(vkey string) (*Verifier, error) {
 }
 
 func newVerifier(name string, key ed25519.PublicKey) (*Verifier, error) {
-	if name == "" || !isOrigin(name) {
+	if !isName(name) || !isOrigin(name) {
 		return nil, formatError("key name %s is not a name", quote.Text(name))
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%c%s", name, algEd25519, []byte(key)))
@@ -146,11 +192,14 @@ func cutKey(s string) (name string, hash uint32, key []byte, ok bool) {
 
 // signNote returns a note: text, which ends in a line end, and a signature by
 // each signer.
-func signNote(text string, signers []*Signer) (string, error) {
+func signNote(ctx context.Context, text string, signers []*Signer) (string, error) {
 	var b strings.Builder
 	b.WriteString(text + "\n")
 	for _, s := range signers {
-		sig, err := s.sign([]byte(text))
+		sig, err := s.sign(ctx, []byte(text))
+		if err == nil && !ed25519.Verify(s.v.key, []byte(text), sig) {
+			err = errBadSignature
+		}
 		if err != nil {
 			return "", fmt.Errorf("ledger: sign: %w", err)
 		}
@@ -186,7 +235,7 @@ func openNote(note string, keys []*Verifier) (text string, signed uint64, err er
 			return "", 0, malformed
 		}
 		for i, k := range keys[:min(len(keys), maxKnownKeys)] {
-			if k.name != name || k.hash != binary.BigEndian.Uint32(raw) {
+			if signed>>i&1 == 1 || k.name != name || k.hash != binary.BigEndian.Uint32(raw) {
 				continue
 			}
 			if !ed25519.Verify(k.key, []byte(text), raw[4:]) {
@@ -204,5 +253,11 @@ func cutSignature(line string) (name string, raw []byte, ok bool) {
 	rest, ok := strings.CutPrefix(line, "— ")
 	name, data, found := strings.Cut(rest, " ")
 	raw, err := strictBase64.DecodeString(data)
-	return name, raw, ok && found && name != "" && err == nil && len(raw) > 4
+	return name, raw, ok && found && isName(name) && err == nil && len(raw) > 4
+}
+
+// isName reports whether s is the name of a key of c2sp.org/signed-note.
+func isName(s string) bool {
+	odd := func(r rune) bool { return r == '+' || unicode.IsSpace(r) }
+	return s != "" && utf8.ValidString(s) && !strings.ContainsFunc(s, odd)
 }

@@ -33,9 +33,24 @@ type entry struct {
 // An ownLine is the content of a service line.
 type ownLine struct {
 	header *header // of a header line
-	note   string  // of a checkpoint
-	before Head    // the log before the line, set by the verifier
+
+	// Of a checkpoint, and of a last line that was perhaps a checkpoint: the
+	// result of openCheckpoint, and the relation to the lines before it.
+	seal    bool
+	cp      Checkpoint
+	signed  uint64
+	err     error
+	fitting fitting
 }
+
+// A fitting is the relation of a checkpoint to the lines before it.
+type fitting uint8
+
+const (
+	differs fitting = iota // the root differs
+	fits                   // the root is equal
+	unknown                // too many lines are between, or too few lines exist
+)
 
 // A chunk is a number of consecutive lines of a segment. It passes from the
 // reader to a worker, to the verifier and back to the reader, so nothing may
@@ -55,7 +70,7 @@ type chunk struct {
 // check computes everything that depends on a single line. The byte before each
 // line becomes the 0 with which a leaf hash starts, so that a line is hashed in
 // place.
-func (c *chunk) check(p *objectParser) {
+func (c *chunk) check(p *objectParser, keys []*Verifier) {
 	defer close(c.done)
 	c.entries = c.entries[:0]
 	for start := 1; start < len(c.text); {
@@ -68,7 +83,13 @@ func (c *chunk) check(p *objectParser) {
 		e := entry{seg: c.seg, off: c.off + int64(start-1), leaf: sha256.Sum256(c.text[start-1 : end])}
 		line := c.text[start:end]
 		if e.seq, e.prev, e.ok = p.parseLine(line); e.ok {
-			e.own, e.time = parseOwn(line), timeOf(line)
+			e.own, e.time = parseOwn(line, keys), p.timeOf(line)
+		}
+		if next == len(c.text) && e.ok && (e.own == nil || !e.own.seal) && bytes.Contains(line, []byte(`"note":"`)) {
+			// The last line of a log is a checkpoint, whose type may be
+			// damaged.
+			e.own = &ownLine{}
+			e.own.cp, e.own.signed, e.own.err = openCheckpoint(noteOf(line), keys)
 		}
 		c.entries = append(c.entries, e)
 		start = next
@@ -77,24 +98,28 @@ func (c *chunk) check(p *objectParser) {
 
 // parseOwn reads a service line. If a header is invalid, the fields of the
 // result are empty.
-func parseOwn(line []byte) *ownLine {
-	switch {
-	case !isService(line, ""):
+func parseOwn(line []byte, keys []*Verifier) *ownLine {
+	if !isService(line, "") {
 		return nil
-	case isService(line, "checkpoint"):
-		return &ownLine{note: noteOf(line)}
 	}
 	own := &ownLine{}
-	if h, ok := parseHeader(line); ok {
-		own.header = &h
+	switch {
+	case isService(line, "checkpoint"):
+		own.seal = true
+		own.cp, own.signed, own.err = openCheckpoint(noteOf(line), keys)
+	case isService(line, "ledger"):
+		if h, _ := parseHeader(line); h.Version != 0 {
+			own.header = &h
+		}
 	}
 	return own
 }
 
 // readAll calls take with the lines of the segments in their order, and checks
 // lines on all processors. It stops when take returns false. It returns the
-// number of bytes of an unfinished last line.
-func readAll(ctx context.Context, fsys fs.FS, segs []uint64, take func(*entry) bool) (torn int64, err error) {
+// number of bytes of an unfinished last line. If limit >= 0, it reads so many
+// bytes of the last segment.
+func readAll(ctx context.Context, fsys fs.FS, segs []uint64, limit int64, keys []*Verifier, take func(*entry) bool) (torn int64, err error) {
 	workers := runtime.GOMAXPROCS(0)
 	inner, cancel := context.WithCancel(ctx)
 	todo, ordered := make(chan *chunk), make(chan *chunk, 2*workers)
@@ -105,7 +130,7 @@ func readAll(ctx context.Context, fsys fs.FS, segs []uint64, take func(*entry) b
 	wg.Go(func() {
 		defer close(ordered)
 		defer close(todo)
-		readChunks(fsys, segs, used, func(c *chunk) bool {
+		readChunks(fsys, segs, limit, used, func(c *chunk) bool {
 			for _, to := range [...]chan *chunk{ordered, todo} {
 				select {
 				case to <- c:
@@ -122,7 +147,7 @@ func readAll(ctx context.Context, fsys fs.FS, segs []uint64, take func(*entry) b
 		wg.Go(func() {
 			var p objectParser
 			for c := range todo {
-				c.check(&p)
+				c.check(&p, keys)
 			}
 		})
 	}
@@ -158,7 +183,7 @@ func readAll(ctx context.Context, fsys fs.FS, segs []uint64, take func(*entry) b
 // readChunks reads the segments until yield returns false or an error occurs.
 // Only the last line of the last segment may be unfinished. In other segments
 // the verifier finds the fault in that line.
-func readChunks(fsys fs.FS, segs []uint64, used <-chan *chunk, yield func(*chunk) bool) {
+func readChunks(fsys fs.FS, segs []uint64, limit int64, used <-chan *chunk, yield func(*chunk) bool) {
 	for i, seg := range segs {
 		f, err := fsys.Open(segmentName(seg))
 		if err != nil {
@@ -168,6 +193,9 @@ func readChunks(fsys fs.FS, segs []uint64, used <-chan *chunk, yield func(*chunk
 			return
 		}
 		r := segmentReader{r: f, last: i == len(segs)-1}
+		if r.last && limit >= 0 {
+			r.r = io.LimitReader(f, limit)
+		}
 		for first, more := true, true; more; first = false {
 			c := recycled(used)
 			c.seg, c.first = seg, first

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -57,18 +56,38 @@ type header struct {
 	Version int       `json:"version"`
 	Log     string    `json:"log"` // random, equal in all segments
 	Origin  string    `json:"origin"`
-	Range   []Hash    `json:"range"`
+
+	// Key is the public key in office: the key that has begun the log, or that
+	// has signed Handover together with the key before it.
+	Key      string `json:"key"`
+	Handover string `json:"handover"`
+	Range    []Hash `json:"range"`
 }
+
+// version is the version of the format.
+const version = 2
 
 // parseHeader reads a well-formed line as a header.
 func parseHeader(line []byte) (h header, ok bool) {
 	err := json.Unmarshal(line, &h)
-	return h, err == nil && h.Type == "ledger" && h.Version == 1
+	return h, err == nil && h.Type == "ledger" && h.Version == version
+}
+
+// quoted returns s as a JSON text.
+func quoted(s string) string {
+	text, _ := json.Marshal(s)
+	return string(text)
 }
 
 // headerFields returns the inside of the header of a segment that starts at p.
 func (l *Ledger) headerFields(p *position) string {
-	fields := fmt.Sprintf(`"version":1,"log":"%s","origin":"%s"`, l.log, l.config.Origin)
+	fields := fmt.Sprintf(`"version":%d,"log":%s,"origin":%s`, version, quoted(l.log), quoted(l.config.Origin))
+	if l.office != "" {
+		fields += `,"key":` + quoted(l.office)
+	}
+	if l.handover != "" {
+		fields += `,"handover":` + quoted(l.handover)
+	}
 	if p.tree.size == 0 {
 		return fields
 	}
@@ -82,35 +101,46 @@ func (l *Ledger) full() bool {
 }
 
 // Rotate seals the current segment, if there is a [Config.Signer], and starts
-// another segment. It does nothing if the current segment contains only its
-// header.
+// another segment. If the log cannot be sealed, the segment is started anyway.
+// Rotate does nothing if the current segment contains only its header.
 //
-// Errors: the errors of WriteEvents and of Checkpoint. The log continues in the
-// old segment, except after [ErrFailed].
+// Errors: the errors of WriteEvents and of Checkpoint.
 func (l *Ledger) Rotate(ctx context.Context) error {
 	if err := done(ctx, "rotate"); err != nil {
 		return err
 	}
+	defer l.deliver()
+	var fresh bool
+	var err error
+	if l.config.Signer != nil && !l.begun() {
+		_, fresh, err = l.seal(ctx)
+	}
 	l.mu.Lock()
-	before := l.sealed
-	err := l.rotate()
-	cp := l.sealed
+	if rerr := l.rotate(); rerr != nil && !errors.Is(err, rerr) {
+		err = errors.Join(err, rerr)
+	}
+	l.remind()
 	l.mu.Unlock()
-	return errors.Join(err, l.anchored(ctx, cp, cp != before))
+	return errors.Join(err, l.anchor(ctx, fresh))
 }
 
-// rotate seals the segment and starts another. The caller holds l.mu.
+// begun reports whether the current segment contains only its header.
+func (l *Ledger) begun() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.headerOnly()
+}
+
+func (l *Ledger) headerOnly() bool { return l.at.tree.size == l.segs[len(l.segs)-1]+1 }
+
+// rotate starts another segment. The next checkpoint covers the rest of the old
+// segment. The caller holds l.mu.
 func (l *Ledger) rotate() error {
 	if l.fail != nil {
 		return l.fail
 	}
-	if l.at.tree.size == l.segs[len(l.segs)-1]+1 {
+	if l.headerOnly() {
 		return nil
-	}
-	if l.config.Signer != nil {
-		if _, _, err := l.seal(); err != nil {
-			return err
-		}
 	}
 	if err := l.settle(); err != nil {
 		return err
@@ -125,21 +155,24 @@ func (l *Ledger) begin() error {
 	next.off = 0
 	line := appendHead(nil, next.tree.size, next.prev)
 	line = append(line, serviceBody("ledger", l.headerFields(&next))[1:]...)
+	if l.secret != nil {
+		line = l.appendMAC(line, 0, "}")
+	}
 	first := next.tree.size
 	next.add(line)
 	path := filepath.Join(l.dir, segmentName(first))
-	f, err := l.create(path)
+	f, err := l.files.Create(path)
 	if err != nil {
 		return fmt.Errorf("ledger: new segment: %w", err)
 	}
 	_, err = f.Write(append(line, '\n'))
 	if err == nil {
 		// First the file, then its name: a durable name needs a durable file.
-		err = errors.Join(l.flush(f), l.config.Sync.dir(l.dir))
+		err = errors.Join(l.flush(f), l.syncDir(path))
 	}
 	if err != nil {
 		_ = f.Close()
-		if gone := os.Remove(path); gone != nil {
+		if gone := l.files.Remove(path); gone != nil {
 			return l.stop(errors.Join(err, gone))
 		}
 		return fmt.Errorf("ledger: new segment: %w", err)
@@ -147,6 +180,7 @@ func (l *Ledger) begin() error {
 	old := l.f
 	l.f, l.path, l.born = f, path, time.Now()
 	l.moved(next, 1, uint64(next.off))
+	l.durable = l.config.Sync != SyncNever
 	l.counters.segments.Add(1)
 	l.segs = append(l.segs, first)
 	if old != nil {
@@ -157,32 +191,22 @@ func (l *Ledger) begin() error {
 	return nil
 }
 
-// createFile creates a segment. It fails if the file exists, also as a link.
-func createFile(path string) (file, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	return disk{f}, nil
-}
-
-// prune removes the oldest segments beyond l.config.Retain. Only the range in
-// the header of the oldest remaining segment replaces them, so that header must
-// be sealed.
+// prune removes the oldest segments beyond l.config.Retain. Only the header of
+// the oldest remaining segment replaces them, so that header must be sealed.
+// Each removal is durable before the next, so that a crash leaves no gap.
 func (l *Ledger) prune() error {
-	removed := false
-	for l.config.Retain > 0 && len(l.segs) > l.config.Retain && l.segs[1] < l.sealed.Size {
-		if err := os.Remove(filepath.Join(l.dir, segmentName(l.segs[0]))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for l.config.Retain > 0 && len(l.segs) > l.config.Retain && l.segs[1] < l.last.Size {
+		path := filepath.Join(l.dir, segmentName(l.segs[0]))
+		if err := l.files.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("ledger: prune: %w", err)
 		}
 		l.segs = l.segs[1:]
 		l.counters.pruned.Add(1)
-		removed = true
+		if err := l.syncDir(path); err != nil {
+			return fmt.Errorf("ledger: prune: %w", err)
+		}
 	}
-	if !removed {
-		return nil
-	}
-	return l.config.Sync.dir(l.dir)
+	return nil
 }
 
 // isService reports whether a well-formed line is a service line of the given

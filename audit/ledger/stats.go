@@ -9,7 +9,7 @@ import (
 )
 
 // Stats counts the work of a [Ledger] since it was opened. The counters up to
-// Unanchored never decrease. The other fields are the current state. Events
+// SealFailures never decrease. The other fields are the current state. Events
 // divided by Commits is the mean number of events in one write.
 type Stats struct {
 	Name        string        `json:"name"`         // the Config.Name, otherwise the origin
@@ -26,6 +26,10 @@ type Stats struct {
 	Uncertain   uint64        `json:"uncertain"`    // events that may be in the log: audit.ErrUncertain
 	Unanchored  uint64        `json:"unanchored"`   // checkpoints that Config.Anchor refused
 
+	// SealFailures counts the checkpoints that could not be signed or written.
+	// Their records stay unsealed until the next attempt.
+	SealFailures uint64 `json:"seal_failures"`
+
 	Size         uint64 `json:"size_records"`          // records of the log, including removed segments
 	Sealed       uint64 `json:"sealed_records"`        // records before the last checkpoint; 0 if none is known
 	LargestGroup uint64 `json:"largest_commit_events"` // most events in one commit
@@ -37,7 +41,7 @@ type counters struct {
 	events, records, bytes, commits       atomic.Uint64
 	syncs, checkpoints, segments          atomic.Uint64
 	pruned, failed, uncertain, unanchored atomic.Uint64
-	size, sealed, largest                 atomic.Uint64
+	size, sealed, largest, sealFailures   atomic.Uint64
 	syncTime                              atomic.Int64
 	stopped                               atomic.Bool
 }
@@ -64,7 +68,7 @@ func (l *Ledger) Stats() Stats {
 		Name: l.config.Name, Events: c.events.Load(), Records: c.records.Load(), Bytes: c.bytes.Load(), Commits: c.commits.Load(),
 		Syncs: c.syncs.Load(), SyncTime: time.Duration(c.syncTime.Load()), Checkpoints: c.checkpoints.Load(),
 		Segments: c.segments.Load(), Pruned: c.pruned.Load(), Failed: c.failed.Load(), Uncertain: c.uncertain.Load(),
-		Unanchored: c.unanchored.Load(), Size: c.size.Load(), Sealed: c.sealed.Load(), LargestGroup: c.largest.Load(),
+		Unanchored: c.unanchored.Load(), SealFailures: c.sealFailures.Load(), Size: c.size.Load(), Sealed: c.sealed.Load(), LargestGroup: c.largest.Load(),
 		Stopped: c.stopped.Load(),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"math/bits"
+	"strings"
 )
 
 // A Hash is the SHA-256 hash of a line or of a log.
@@ -23,17 +24,36 @@ func (h *Hash) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// strictBase64 accepts a single spelling of each hash.
+// strictBase64 accepts a single spelling of each text.
 var strictBase64 = base64.StdEncoding.Strict()
 
+// sextets contains the values of the letters of base64, and 0xFF for other
+// bytes.
+var sextets = func() (t [256]byte) {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	for i := range t {
+		t[i] = byte(strings.IndexByte(letters, byte(i)))
+	}
+	return t
+}()
+
+// decodeHash is the decoder of strictBase64 for the length of a hash. Each line
+// contains a hash.
 func decodeHash(h *Hash, text []byte) bool {
-	if len(text) != base64.StdEncoding.EncodedLen(len(h)) {
+	const groups = len(h) / 3 // of four letters; then three letters and =
+	if len(text) != 4*groups+4 || text[4*groups+3] != '=' {
 		return false
 	}
-	var room [len(h) + 1]byte // Decode needs room for complete groups
-	n, err := strictBase64.Decode(room[:], text)
-	copy(h[:], room[:])
-	return err == nil && n == len(h)
+	bad := byte(0)
+	for i := range groups {
+		in, out := text[4*i:4*i+4], h[3*i:3*i+3]
+		a, b, c, d := sextets[in[0]], sextets[in[1]], sextets[in[2]], sextets[in[3]]
+		bad |= a | b | c | d
+		out[0], out[1], out[2] = a<<2|b>>4, b<<4|c>>2, c<<6|d
+	}
+	a, b, c := sextets[text[4*groups]], sextets[text[4*groups+1]], sextets[text[4*groups+2]]
+	h[3*groups], h[3*groups+1] = a<<2|b>>4, b<<4|c>>2
+	return bad|a|b|c < 64 && c&3 == 0
 }
 
 // A Head is the state of a log: the number of records and their Merkle tree
@@ -126,3 +146,56 @@ func newTree(size uint64, roots []Hash) (t tree, ok bool) {
 }
 
 func (t *tree) head() Head { return Head{Size: t.size, Root: t.root()} }
+
+// A lateTree is a tree that keeps its last maxLag leaves, so that it also has
+// the roots of its last sizes.
+type lateTree struct {
+	old     tree
+	leaves  []Hash // a ring whose length is a power of two
+	first   int    // index of the first leaf after old
+	count   int
+	watch   uint64 // size whose root is kept in watched
+	watched Hash
+}
+
+func (t *lateTree) size() uint64 { return t.old.size + uint64(t.count) }
+
+// push appends a leaf.
+func (t *lateTree) push(h Hash) {
+	if t.count == maxLag {
+		t.merge()
+	}
+	if t.count == len(t.leaves) {
+		grown := make([]Hash, max(2*t.count, 64))
+		n := copy(grown, t.leaves[t.first:])
+		copy(grown[n:], t.leaves[:t.first])
+		t.leaves, t.first = grown, 0
+	}
+	t.leaves[(t.first+t.count)&(len(t.leaves)-1)] = h
+	t.count++
+}
+
+// merge moves a leaf to old.
+func (t *lateTree) merge() {
+	if t.old.size == t.watch {
+		t.watched = t.old.root()
+	}
+	t.old.push(t.leaves[t.first])
+	t.first = (t.first + 1) & (len(t.leaves) - 1)
+	t.count--
+}
+
+// at returns the tree of size leaves, and reports whether it is known. Roots of
+// smaller trees are not known after the call.
+func (t *lateTree) at(size uint64) (*tree, bool) {
+	if size < t.old.size || size > t.size() {
+		return nil, false
+	}
+	for t.old.size < size {
+		t.merge()
+	}
+	if size == t.watch {
+		t.watched = t.old.root()
+	}
+	return &t.old, true
+}

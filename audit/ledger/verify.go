@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/bits"
 	"slices"
 	"time"
 )
@@ -33,9 +32,10 @@ type VerifyConfig struct {
 	// signature is checked.
 	Keys []*Verifier
 
-	// MaxUnsealed is the number of records that may follow the last checkpoint,
-	// if there are Keys. Zero means 4096, for live logs. Negative means none,
-	// for closed logs.
+	// MaxUnsealed is the number of records after the last checkpoint, if there
+	// are Keys. Zero means 4096, for live logs. Negative means that the log is
+	// closed: it ends with a checkpoint over all other records, and with a
+	// complete line.
 	MaxUnsealed int
 
 	// Known is an earlier state of the log, kept where a writer of the log
@@ -81,19 +81,22 @@ type Report struct {
 }
 
 // Verify reads the log in fsys, for example os.DirFS(dir), and checks every
-// line. It tries to report each change of the log as a single problem. With a
-// [*TamperError], Verify returns the report too. With any other error, the
-// report is nil.
+// line. It reports each change of a line as a single problem. If several lines
+// were changed, it tries to.
+//
+// Verify returns the report too with a [*TamperError], and if the records of
+// Known were removed. With any other error, the report is nil.
 //
 // Verify reports a log without any checkpoint as [KindUnsealed] if there are
-// Keys, even if the log is new.
+// Keys. [Open] with a Signer seals a new log before it returns.
 //
 // Errors:
 //
 //   - a [*TamperError];
-//   - the error of [VerifyConfig.Validate];
 //   - fs.ErrNotExist if there is no log, or if the records of Known were
-//     removed;
+//     removed, also together with a TamperError;
+//   - the error of [VerifyConfig.Validate];
+//   - [ErrFormat] for a log of another version;
 //   - the errors of fsys;
 //   - ctx.Err() and context.Cause(ctx) if ctx is done.
 func Verify(ctx context.Context, fsys fs.FS, c VerifyConfig) (*Report, error) {
@@ -107,29 +110,48 @@ func Verify(ctx context.Context, fsys fs.FS, c VerifyConfig) (*Report, error) {
 	if len(segs) == 0 {
 		return nil, fmt.Errorf("ledger: no segment: %w", fs.ErrNotExist)
 	}
-	c.MaxUnsealed = max(cmp.Or(c.MaxUnsealed, defaultMaxUnsealed), 0)
+	return verifyLog(ctx, fsys, segs, -1, c)
+}
+
+// verifyLog verifies segments. If limit >= 0, it reads so many bytes of the
+// last segment.
+func verifyLog(ctx context.Context, fsys fs.FS, segs []uint64, limit int64, c VerifyConfig) (*Report, error) {
 	v := &verifier{cursor: cursor{linked: true}, c: c, segs: segs}
-	torn, err := readAll(ctx, fsys, segs, v.take)
+	v.c.MaxUnsealed = max(cmp.Or(c.MaxUnsealed, defaultMaxUnsealed), 0)
+	v.tree.watch = noRecord
+	if c.Known != nil {
+		v.tree.watch = c.Known.Size
+	}
+	torn, err := readAll(ctx, fsys, segs, limit, c.Keys, v.take)
 	if err != nil {
 		return nil, err
 	}
 	if v.held.line > 0 {
 		v.step(v.held, nil)
 	}
-	if c.Known != nil && c.Known.Size < v.first {
-		return nil, fmt.Errorf("ledger: known head of %d records, oldest record %d: %w", c.Known.Size, v.first, fs.ErrNotExist)
-	}
+	v.torn = torn
+	all, _ := v.tree.at(v.tree.size())
 	r := &Report{
-		Origin: v.origin, First: v.first, Records: v.tree.size - v.first, Root: v.tree.root(),
-		Unfinished: torn, Backward: v.backward, BackwardAt: v.backwardAt, Problems: v.finish(),
+		Origin: v.origin, First: v.first, Records: all.size - v.first, Root: all.root(),
+		Unfinished: torn, Backward: v.backward, BackwardAt: v.backwardAt,
+	}
+	if r.Problems = v.finish(); v.foreign > 0 && len(v.altered)+len(v.extras)+len(v.gaps) == 0 {
+		return nil, formatError("log has version %d, want %d", v.foreign, version)
 	}
 	if len(c.Keys) > 0 {
 		r.Sealed = v.sealed
 	}
+	var errs []error
 	if len(r.Problems) > 0 {
-		return r, &TamperError{Problems: r.Problems}
+		errs = append(errs, &TamperError{Problems: r.Problems})
 	}
-	return r, nil
+	if c.Known != nil && c.Known.Size < v.first {
+		errs = append(errs, fmt.Errorf("ledger: known head of %d records, oldest record %d: %w", c.Known.Size, v.first, fs.ErrNotExist))
+	}
+	if len(errs) == 1 {
+		return r, errs[0]
+	}
+	return r, errors.Join(errs...)
 }
 
 // A verifier reads the lines once and holds back one line, so that it also
@@ -138,13 +160,15 @@ func Verify(ctx context.Context, fsys fs.FS, c VerifyConfig) (*Report, error) {
 // it matches extras with gaps: an extra that fills a gap was moved.
 type verifier struct {
 	cursor
-	c         VerifyConfig
-	segs      []uint64
-	origin    string
-	first     uint64 // oldest record
-	tree      tree
-	rewritten bool // the log does not begin with the known head
-	stopped   bool // too many faults: the rest was not read
+	c       VerifyConfig
+	segs    []uint64
+	origin  string
+	first   uint64   // oldest record
+	tree    lateTree // of all lines, in any order
+	stopped bool     // too many faults: the rest was not read
+	wreck   bool     // the last line is malformed
+	torn    int64    // bytes of an unfinished last line
+	foreign int      // version of the first header, if it is another version
 
 	held entry // the last line, not placed yet; its line number is 0 before the first
 
@@ -153,8 +177,9 @@ type verifier struct {
 	badEnds [2]entry // the two records of the first broken link
 
 	key    int    // index in c.Keys of the current key
-	inUse  bool   // the current key has sealed records
-	sealed uint64 // records up to the last valid checkpoint, including it
+	sealed uint64 // records that a valid checkpoint covers, including it if it is the next line
+	signed uint64 // the same, without the checkpoint
+	alien  entry  // a later checkpoint that no known key has signed; its line number is 0 without it
 
 	latest     time.Time // of the records so far
 	backward   time.Duration
@@ -178,13 +203,9 @@ func (v *verifier) take(e *entry) bool {
 		v.begin(e)
 	}
 	if e.own != nil {
-		e.own.before = v.tree.head()
-		if h := e.own.header; h != nil && !slices.Equal(h.Range, v.tree.roots()) {
-			e.own.header = nil // the range of a writer would be the roots
-		}
+		v.fit(e)
 	}
-	v.tree.push(e.leaf) // the tree contains all lines, in any order
-	v.compareRoot()
+	v.tree.push(e.leaf)
 	if v.held.line > 0 {
 		v.step(v.held, e)
 	}
@@ -192,11 +213,33 @@ func (v *verifier) take(e *entry) bool {
 	return true
 }
 
+// fit compares a header or a checkpoint with the lines before it.
+func (v *verifier) fit(e *entry) {
+	switch own := e.own; {
+	case own.header != nil:
+		all, _ := v.tree.at(v.tree.size())
+		if h := own.header; h.Version != version || !slices.Equal(h.Range, all.roots()) {
+			own.header = nil // the range of a writer would be the roots
+		}
+	case own.err == nil && own.cp.Note != "":
+		before, known := v.tree.at(own.cp.Size)
+		switch {
+		case !known:
+			own.fitting = unknown
+		case before.root() == own.cp.Root:
+			own.fitting = fits
+		}
+	}
+}
+
 // begin takes the state before the oldest segment from its header.
 func (v *verifier) begin(e *entry) {
 	h := &header{}
 	if e.own != nil && e.own.header != nil {
 		h = e.own.header
+	}
+	if h.Version != 0 && h.Version != version {
+		v.foreign = h.Version
 	}
 	if v.origin = h.Origin; e.seq == 0 || e.seq != v.segs[0] {
 		return
@@ -208,16 +251,24 @@ func (v *verifier) begin(e *entry) {
 	if !v.c.Pruned {
 		v.gaps = append(v.gaps, gap{0, e.seq - 1, *e})
 	}
-	v.tree, v.first, v.next, v.linked = t, e.seq, e.seq, false
-	v.compareRoot()
+	v.tree.old, v.first, v.next, v.linked = t, e.seq, e.seq, false
+	v.keyOf(h, *e)
 }
 
-// compareRoot compares the tree with the known head when both have the same
-// size. A compact range does not contain older roots.
-func (v *verifier) compareRoot() {
-	if k := v.c.Known; k != nil && v.tree.size == k.Size {
-		v.rewritten = v.tree.root() != k.Root
+// keyOf takes the key in office from the header of a pruned log. A later key
+// than the first known key needs a checkpoint that the key before it has signed
+// too, over removed records only. A stolen key could otherwise seal records
+// that the key before it has sealed (CVE-2023-31439).
+func (v *verifier) keyOf(h *header, e entry) {
+	i := slices.IndexFunc(v.c.Keys, func(k *Verifier) bool { return k.String() == h.Key })
+	if i <= 0 {
+		return
 	}
+	cp, signed, err := openCheckpoint(h.Handover, v.c.Keys[i-1:i+1])
+	if err != nil || signed != 3 || cp.Size > v.first {
+		v.suspects = append(v.suspects, place(KindBadSeal, e.seq, e.seq, e))
+	}
+	v.key = i
 }
 
 // A cursor is the place up to which the lines are in sequence.
@@ -308,7 +359,7 @@ func (v *verifier) accept(e entry) {
 	v.before = v.cur.leaf
 	v.cur, v.next, v.linked = e, e.seq+1, true
 	switch {
-	case e.own != nil && e.own.note != "":
+	case e.own != nil && e.own.seal:
 		v.checkSeal(e)
 	case e.line == 1 && (e.own == nil || e.own.header == nil || e.seq != e.seg):
 		v.suspects = append(v.suspects, place(KindAltered, e.seq, e.seq, e)) // not the header of this segment
@@ -331,34 +382,34 @@ func (v *verifier) checkSeal(e entry) {
 	suspect := func(k Kind, from, to uint64) {
 		v.suspects = append(v.suspects, place(k, from, to, e))
 	}
-	cp, signed, err := openCheckpoint(e.own.note, v.c.Keys)
+	size := e.own.cp.Size
 	switch {
-	case err != nil: // an invalid signature, or not a note
+	case e.own.err != nil || size == 0 || e.own.fitting == unknown: // not a note, or an invalid signature
 		suspect(KindBadSeal, e.seq, e.seq)
-	case cp.Head != e.own.before:
+	case e.own.fitting == differs:
 		// After the first difference, all later roots differ.
 		if !slices.ContainsFunc(v.suspects, func(p Problem) bool { return p.Kind == KindRewritten }) {
-			suspect(KindRewritten, min(v.sealed, e.seq-1), e.seq-1)
+			suspect(KindRewritten, min(v.sealed, size-1), size-1)
 		}
-	case len(v.c.Keys) == 0 || v.inOffice(signed):
-		v.sealed = e.seq + 1
-	case signed != 0: // by a known key that is not the current key
+	case len(v.c.Keys) == 0 || v.inOffice(e.own.signed):
+		if v.signed = max(v.signed, size); size == e.seq {
+			size++
+		}
+		v.sealed, v.alien = max(v.sealed, size), entry{}
+	case e.own.signed != 0: // by a known key that is not the current key
 		suspect(KindBadSeal, e.seq, e.seq)
-	} // a checkpoint by unknown keys seals nothing, and KindUnsealed may follow
+	default: // by unknown keys; it seals nothing
+		v.alien = e
+	}
 }
 
 // inOffice reports whether the current key has signed. If the next key has
-// signed too, it becomes the current key.
+// signed too, it becomes the current key. The next key alone is not accepted,
+// as in keyOf.
 func (v *verifier) inOffice(signed uint64) bool {
-	if !v.inUse && v.first > 0 && signed != 0 {
-		v.key = bits.TrailingZeros64(signed) // the header does not contain the key of the pruned records
-	}
-	// The next key alone is not accepted. A stolen key could otherwise seal
-	// older records (CVE-2023-31439).
 	if signed>>v.key&1 == 0 {
 		return false
 	}
-	v.inUse = true
 	if signed>>(v.key+1)&1 == 1 {
 		v.key++
 	}
@@ -379,7 +430,11 @@ func (v *verifier) flush() {
 	switch n := v.bad; n {
 	case 0:
 	case 1:
-		v.altered = append(v.altered, place(KindAltered, v.badEnds[0].seq, v.badEnds[0].seq, v.badEnds[0]))
+		changed := v.badEnds[0]
+		if v.vouched(v.badEnds[1]) {
+			changed = v.badEnds[1]
+		}
+		v.altered = append(v.altered, place(KindAltered, changed.seq, changed.seq, changed))
 	default:
 		first := v.badEnds[1].seq
 		if v.badEnds[0].line == v.badEnds[1].line {
@@ -388,6 +443,15 @@ func (v *verifier) flush() {
 		v.altered = append(v.altered, place(KindAltered, first, first+uint64(n)-2, v.badEnds[1]))
 	}
 	v.bad = 0
+}
+
+// vouched reports whether the records before e are as they were written: e is a
+// checkpoint over them, or the known head is equal.
+func (v *verifier) vouched(e entry) bool {
+	if own := e.own; own != nil && own.fitting == fits && own.cp.Size == e.seq && (len(v.c.Keys) == 0 || own.signed != 0) {
+		return true
+	}
+	return v.c.Known != nil && v.tree.watch == e.seq && v.tree.old.size >= e.seq && v.tree.watched == v.c.Known.Root
 }
 
 // place returns a problem at the line e.

@@ -25,6 +25,9 @@ type Audit struct {
 	// Actor returns the actor of a call. If the result has no ID, the actor of
 	// the context is used. Nil means the actor of the context.
 	Actor func(ctx context.Context) audit.Actor
+	// Source returns the source of a call. Nil means the IP address of the
+	// client, which is the address of the proxy behind a proxy.
+	Source func(ctx context.Context) string
 	// Action returns the action of a method. Nil means "grpc." and the name of
 	// the method without its service, such as "grpc.GetOrder".
 	Action func(method string) audit.Action
@@ -73,8 +76,7 @@ func snake(name string) string {
 func (a *Audit) serve(ctx context.Context, c *call, handler func(context.Context) error) (err error) {
 	s := c.server
 	if a.Skip != nil && a.Skip(ctx, c.method) {
-		s.calls.Add(1)
-		return handler(ctx)
+		return c.handle(ctx, handler)
 	}
 	ctx = a.context(ctx)
 	e := audit.Event{ID: rand.Text(), Action: a.action(c.method), Outcome: audit.Attempt, Target: a.target(ctx, c.method)}
@@ -90,7 +92,6 @@ func (a *Audit) serve(ctx context.Context, c *call, handler func(context.Context
 		}
 		return status.Error(codes.Unauthenticated, "not authenticated")
 	}
-	s.calls.Add(1)
 	done := false
 	defer func() {
 		attempt := e.ID
@@ -106,7 +107,7 @@ func (a *Audit) serve(ctx context.Context, c *call, handler func(context.Context
 			s.report(ctx, c.method, err)
 		}
 	}()
-	err = handler(ctx)
+	err = c.handle(ctx, handler)
 	done = true
 	return err
 }
@@ -118,7 +119,11 @@ func (a *Audit) context(ctx context.Context) context.Context {
 			ctx = audit.WithActor(ctx, actor)
 		}
 	}
-	if source, ok := ByPeer(ctx, ""); ok {
+	source := host(ctx)
+	if a.Source != nil {
+		source = a.Source(ctx)
+	}
+	if source != "" {
 		ctx = audit.WithSource(ctx, source)
 	}
 	return ctx

@@ -31,7 +31,9 @@ type Client struct {
 
 	// Hedge returns the hedge of a unary method, or nil. As in gRFC A6, a
 	// method with a hedge is not retried by Policy. A method that is not
-	// Idempotent is never hedged. Nil means no hedges.
+	// Idempotent is never hedged. Each attempt has a new reply of the same
+	// type. An attempt that lost may still read the request, so the request
+	// must not be changed after the call. Nil means no hedges.
 	Hedge func(method string) *retry.Hedge[any]
 
 	// Idempotent reports whether a call may be made again although it may
@@ -52,7 +54,8 @@ type Client struct {
 	// nil. A nil Bulkhead bounds no call.
 	Bulkhead func(method, target string) *bulkhead.Bulkhead
 
-	// Judge returns the meaning of an error of gRPC. Nil means [Judge].
+	// Judge returns the meaning of an error of gRPC. For an abandoned
+	// stream it runs on another goroutine. Nil means [Judge].
 	Judge func(err error) Verdict
 
 	// SendPriority sends the priority of the context to the server; see
@@ -62,16 +65,18 @@ type Client struct {
 	// RetryDisabled states that the connection was made with
 	// grpc.WithDisableRetry. Otherwise, a method whose service config has a
 	// retryPolicy is retried by gRPC alone, and not by the Client, so that
-	// retries do not multiply.
+	// retries do not multiply. The Client cannot see the retryPolicy of a
+	// connection that xDS configures.
 	RetryDisabled bool
 }
 
 // guards are the guards of one attempt. The zero guards are ready to enter.
 type guards struct {
-	call   breaker.Call
-	permit *bulkhead.Permit
-	start  time.Time // of the attempt, zero before
-	sheds  bool      // the gate is a Throttle
+	call    breaker.Call
+	permit  *bulkhead.Permit
+	start   time.Time // of the attempt, zero before
+	sheds   bool      // the gate is a Throttle
+	entered bool      // all guards have admitted the attempt
 }
 
 // A plan is all that a Client decides about a call before its first attempt.
@@ -133,6 +138,7 @@ func (p *plan) named(hook func(context.Context, retry.Event)) func(context.Conte
 }
 
 // enter admits an attempt, or returns the error of the guard that refused it.
+// Then the caller must call abandon.
 func (g *guards) enter(ctx context.Context, p *plan) error {
 	c := p.client
 	g.start = time.Now()
@@ -149,7 +155,6 @@ func (g *guards) enter(ctx context.Context, p *plan) error {
 		if gate := c.Gate(p.method, p.target); gate != nil {
 			_, g.sheds = gate.(*breaker.Throttle)
 			if err := g.call.Begin(ctx, gate); err != nil {
-				g.withdraw()
 				return err
 			}
 		}
@@ -157,12 +162,11 @@ func (g *guards) enter(ctx context.Context, p *plan) error {
 	if c.Limit != nil {
 		if w := c.Limit(p.method, p.target); w != nil {
 			if err := w.Wait(ctx); err != nil {
-				g.call.Report(breaker.OutcomeIgnored)
-				g.withdraw()
 				return err
 			}
 		}
 	}
+	g.entered = true
 	return nil
 }
 
@@ -194,13 +198,6 @@ func (g *guards) leave(p *plan, e *callError, o breaker.Outcome) {
 	g.exit(drop(e.err))
 }
 
-// withdraw returns the place of an attempt that another guard refused.
-func (g *guards) withdraw() {
-	if g.permit != nil {
-		g.permit.Release()
-	}
-}
-
 // exit returns the place of an attempt that was made.
 func (g *guards) exit(err error) {
 	if g.permit != nil {
@@ -208,8 +205,15 @@ func (g *guards) exit(err error) {
 	}
 }
 
-// abandon reports an attempt that panicked.
+// abandon reports an attempt that was refused or panicked. Without a request,
+// the server is not to blame.
 func (g *guards) abandon() {
-	g.call.Report(breaker.OutcomeFailure)
-	g.withdraw()
+	o := breaker.OutcomeIgnored
+	if g.entered {
+		o = breaker.OutcomeFailure
+	}
+	g.call.Report(o)
+	if g.permit != nil {
+		g.permit.Release()
+	}
 }

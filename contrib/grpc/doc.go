@@ -11,7 +11,7 @@
 // # Guard a client
 //
 // Methods that are not idempotent are repeated only if the request was not
-// sent, or if the server asks for it.
+// sent, or if the server refused it before its handler.
 //
 //	client := redoubtgrpc.Client{
 //		Idempotent: redoubtgrpc.ReadOnly("/shop.Stock/Get"),
@@ -75,8 +75,9 @@
 //
 // # Concurrency and cost
 //
-// Interceptors may be used concurrently and start no goroutine, except for
-// hedges. A guarded unary call costs about five more allocations.
+// Interceptors may be used concurrently. They start goroutines for hedges, and
+// a short goroutine to return the guards of a call whose context ends. A
+// guarded unary call costs four more allocations.
 //
 // Costs, formats and sources: README.md.
 package redoubtgrpc

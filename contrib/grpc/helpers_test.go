@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/redoubt-go/redoubt/breaker"
 	redoubtgrpc "github.com/redoubt-go/redoubt/contrib/grpc"
+	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
 	"github.com/redoubt-go/redoubt/retry"
 )
 
@@ -119,6 +121,15 @@ func dial(t testing.TB, target string, opts ...grpc.DialOption) *grpc.ClientConn
 	return cc
 }
 
+// connected waits until cc has a connection. An attempt without a connection is
+// not sent.
+func connected(t *testing.T, cc *grpc.ClientConn) *grpc.ClientConn {
+	t.Helper()
+	cc.Connect()
+	eventually(t, "the connection is ready", func() bool { return cc.GetState() == connectivity.Ready })
+	return cc
+}
+
 // guarded returns the options of a connection that c guards.
 func guarded(c redoubtgrpc.Client) []grpc.DialOption {
 	return []grpc.DialOption{grpc.WithUnaryInterceptor(c.Unary()), grpc.WithStreamInterceptor(c.Stream())}
@@ -136,6 +147,11 @@ func never(string) bool  { return false }
 func gate() (*breaker.Breaker, func(string, string) breaker.Gate) {
 	b := breaker.New(breaker.Config{Name: "test", Consecutive: -1, FailureRatio: -1, MinCalls: -1, TripIf: func(breaker.Stats) bool { return false }})
 	return b, func(string, string) breaker.Gate { return b }
+}
+
+// adaptive returns a bulkhead that measures, and passes errors to classify.
+func adaptive(classify func(error) bulkhead.Outcome) *bulkhead.Bulkhead {
+	return bulkhead.New(bulkhead.Config{Limit: 10, Adaptive: true, Classify: classify})
 }
 
 // outcomes returns how often b has seen each outcome.

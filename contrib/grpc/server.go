@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
+	"strconv"
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -14,21 +17,26 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
 
+	"github.com/redoubt-go/redoubt/internal/errtree"
 	"github.com/redoubt-go/redoubt/ratelimit"
 	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
+	"github.com/redoubt-go/redoubt/ratelimit/ratelimithttp"
 	"github.com/redoubt-go/redoubt/retry"
 )
 
 // A Server guards the methods of a gRPC server. Its functions may be called
 // concurrently. A call passes MinLeft, Limit, Store, Bulkhead and Audit in this
 // order, and then reaches its handler. A refusal has the code ResourceExhausted
-// (a rate limit), Unavailable or DeadlineExceeded (MinLeft). It tells the
-// client when to call again, by google.rpc.RetryInfo and
-// grpc-retry-pushback-ms. So does every other error with a method RetryAfter;
-// see [Status]. The zero Server refuses no call.
+// (a rate limit), Unavailable or DeadlineExceeded (MinLeft). It contains the
+// time of the next attempt as google.rpc.RetryInfo and grpc-retry-pushback-ms.
+// A handler's error with a method RetryAfter contains RetryInfo alone, because
+// the handler may have had its effect; see [Status]. The zero Server refuses no
+// call.
 //
 // A call that the client has made again is [retry.Nested]: the handler's own
-// calls are not retried, so that retries do not multiply.
+// calls are not retried, so that retries do not multiply. Any client can state
+// that by the metadata grpc-previous-rpc-attempts, and gets fewer retries. Work
+// that several calls share needs retry.Unnest.
 //
 // A Server must not be copied or changed after its first use.
 type Server struct {
@@ -44,7 +52,9 @@ type Server struct {
 	Store ratelimit.Store
 
 	// Key returns the key that a call is counted under by Limit and Store,
-	// and reports whether the call is limited at all. Nil means [ByPeer].
+	// and reports whether the call is limited at all. Tap calls it with the
+	// peer and the metadata of the call, without the values of other
+	// interceptors, and while the connection waits. Nil means [ByPeer].
 	Key func(ctx context.Context, method string) (key string, limited bool)
 
 	// ServeOnError serves calls when Store returns an error. By default
@@ -52,7 +62,8 @@ type Server struct {
 	ServeOnError bool
 
 	// Bulkhead bounds the calls in progress. A stream holds its place until
-	// it ends. Tap does not wait for a place. Nil means no bound.
+	// it ends. Waiting calls with different keys take turns, as tenants do; see
+	// bulkhead.WithTenant. Tap does not wait for a place. Nil means no bound.
 	Bulkhead *bulkhead.Bulkhead
 
 	// MinLeft is the time that a call needs at least. A call whose deadline
@@ -99,16 +110,32 @@ func (s *Server) Validate() error {
 	return nil
 }
 
-// ByPeer returns the IP address of the client for Server.Key. Behind a proxy,
-// that is the address of the proxy. A client without an IP address, such as a
-// client of a Unix socket, is not limited.
+// ByPeer returns the IP address of the client for Server.Key, or its prefix of
+// 64 bits for IPv6, because a client has all addresses of its prefix. Behind a
+// proxy, that is the address of the proxy. A client without an IP address, such
+// as a client of a Unix socket, is not limited.
 func ByPeer(ctx context.Context, _ string) (key string, limited bool) {
+	key = host(ctx)
+	if ip, err := netip.ParseAddr(key); err == nil {
+		p := ratelimithttp.IPKey(ip, 32, 64)
+		if key = p.String(); p.IsSingleIP() {
+			key = p.Addr().String()
+		}
+	}
+	return key, key != ""
+}
+
+// host returns the address of the client without its port, or "".
+func host(ctx context.Context) string {
 	p, ok := peer.FromContext(ctx)
 	if !ok || p.Addr == nil {
-		return "", false
+		return ""
 	}
 	host, _, err := net.SplitHostPort(p.Addr.String())
-	return host, err == nil && host != ""
+	if err != nil {
+		return ""
+	}
+	return host
 }
 
 // Unary returns the interceptor for unary methods; see
@@ -126,7 +153,7 @@ func (s *Server) Unary() grpc.UnaryServerInterceptor {
 		if err == nil {
 			return resp, nil
 		}
-		if md := pushbackFor(err); md != nil {
+		if md := c.pushback(err); md != nil {
 			_ = grpc.SetTrailer(ctx, md) // an error means that the call is over
 		}
 		return resp, Status(err).Err()
@@ -147,7 +174,7 @@ func (s *Server) Stream() grpc.StreamServerInterceptor {
 		if err == nil {
 			return nil
 		}
-		if md := pushbackFor(err); md != nil {
+		if md := c.pushback(err); md != nil {
 			ss.SetTrailer(md)
 		}
 		return Status(err).Err()
@@ -158,8 +185,13 @@ func (s *Server) Stream() grpc.StreamServerInterceptor {
 // decoded; see grpc.InTapHandle. It asks MinLeft, Limit and Bulkhead, and never
 // waits: it fills the places of Bulkhead and leaves its queue to calls without
 // Tap. The interceptors do not ask again for a call that has passed Tap. Its
-// refusals have no grpc-retry-pushback-ms, only RetryInfo. It panics with the
-// error of Validate, if any.
+// refusals have no grpc-retry-pushback-ms, only RetryInfo.
+//
+// A call holds its place while its message arrives, so a client that sends
+// slowly holds places. If such clients are possible, bound the calls in the
+// interceptors: use Tap with a second Server that has no Bulkhead.
+//
+// It panics with the error of Validate, if any.
 func (s *Server) Tap() tap.ServerInHandle {
 	s.check()
 	return func(ctx context.Context, info *tap.Info) (context.Context, error) {
@@ -178,7 +210,7 @@ func (s *Server) Tap() tap.ServerInHandle {
 		if c.permit != nil {
 			// The handler of a call may never run. Its context ends
 			// always.
-			context.AfterFunc(ctx, c.permit.Release)
+			c.unwatch = context.AfterFunc(ctx, c.permit.Release)
 		}
 		return context.WithValue(ctx, s, c), nil
 	}
@@ -200,16 +232,19 @@ func (s *Server) check() {
 
 // A call is a call of a client.
 type call struct {
-	server *Server
-	method string
-	tapped bool
-	permit *bulkhead.Permit
+	server  *Server
+	method  string
+	tapped  bool
+	served  atomic.Bool // by an interceptor
+	handled bool        // by the handler
+	permit  *bulkhead.Permit
+	unwatch func() bool // keeps the end of the context from returning permit
 }
 
 // admit asks all guards. It returns the context for the handler.
 func (s *Server) admit(ctx context.Context, method string) (context.Context, *call, error) {
 	c, ok := ctx.Value(s).(*call)
-	if !ok {
+	if !ok || c.served.Swap(true) { // or a call inside the process, of a handler
 		c = &call{server: s, method: method}
 		if err := c.early(ctx); err != nil {
 			return ctx, c, err
@@ -221,13 +256,21 @@ func (s *Server) admit(ctx context.Context, method string) (context.Context, *ca
 	if s.Trusted != nil && s.Trusted(ctx) {
 		ctx = takePriority(ctx)
 	}
-	if attempts := metadata.ValueFromIncomingContext(ctx, attemptsKey); len(attempts) > 0 && attempts[0] != "0" {
-		ctx = retry.Nest(ctx)
+	if attempts := metadata.ValueFromIncomingContext(ctx, attemptsKey); len(attempts) > 0 {
+		if n, err := strconv.ParseUint(attempts[0], 10, 32); err == nil && n > 0 {
+			ctx = retry.Nest(ctx)
+		}
 	}
 	if s.Bulkhead != nil && !c.tapped {
-		permit, err := s.Bulkhead.Acquire(ctx)
+		queue := ctx
+		if key, limited := s.key(ctx, c.method); limited {
+			queue = bulkhead.WithTenant(ctx, key)
+		}
+		permit, err := s.Bulkhead.Acquire(queue)
 		if err != nil {
-			s.full.Add(1)
+			if errtree.Read(err).Rejected {
+				s.full.Add(1)
+			}
 			return ctx, c, err
 		}
 		c.permit = permit
@@ -253,7 +296,13 @@ func (c *call) early(ctx context.Context) error {
 }
 
 // errLate is the refusal by MinLeft. Its pushback is -1.
-var errLate = &lateError{status.New(codes.DeadlineExceeded, "not enough time left")}
+var errLate = func() *lateError {
+	s := status.New(codes.DeadlineExceeded, "not enough time left")
+	if with, err := s.WithDetails(&errdetails.ErrorInfo{Reason: lateReason, Domain: domain}); err == nil {
+		s = with
+	}
+	return &lateError{s}
+}()
 
 type lateError struct{ status *status.Status }
 
@@ -310,6 +359,9 @@ func (s *Server) report(ctx context.Context, method string, err error) {
 
 // serve calls the handler and returns the place in the bulkhead.
 func (c *call) serve(ctx context.Context, handler func(context.Context) error) (err error) {
+	if c.unwatch != nil {
+		c.unwatch()
+	}
 	returned := false
 	defer func() {
 		switch {
@@ -323,13 +375,19 @@ func (c *call) serve(ctx context.Context, handler func(context.Context) error) (
 		}
 	}()
 	if c.server.Audit == nil {
-		c.server.calls.Add(1)
-		err = handler(ctx)
+		err = c.handle(ctx, handler)
 	} else {
 		err = c.server.Audit.serve(ctx, c, handler)
 	}
 	returned = true
 	return err
+}
+
+// handle calls the handler.
+func (c *call) handle(ctx context.Context, handler func(context.Context) error) error {
+	c.handled = true
+	c.server.calls.Add(1)
+	return handler(ctx)
 }
 
 // A serverStream is a stream with another context.

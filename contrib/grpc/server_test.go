@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/redoubt-go/redoubt/audit"
@@ -188,9 +189,7 @@ func TestMinLeft(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			_, err := stub.UnaryCall(ctx, new(request))
 			checkCode(t, err, codes.DeadlineExceeded)
-			if !tap { // the refusals of Tap have no trailer
-				checkEqual(t, outcomes(b), judged{0, 0, 1})
-			}
+			checkEqual(t, outcomes(b), judged{0, 0, 1}) // although the refusals of Tap have no trailer
 			cancel()
 			ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
@@ -254,7 +253,8 @@ func TestRepeatedCallsAreNested(t *testing.T) {
 }
 
 // A guard in the handler refuses, and the client of the server learns when to
-// call again.
+// call again. But the handler may have had its effect: the server does not ask
+// for another attempt.
 func TestRefusalsOfHandlers(t *testing.T) {
 	open := breaker.New(breaker.Config{Name: "database"})
 	open.Trip(time.Minute, errors.New("secret of the database"))
@@ -263,13 +263,13 @@ func TestRefusalsOfHandlers(t *testing.T) {
 		err      func() error
 		code     codes.Code
 		info     bool
-		pushback bool
+		pushback bool // of -1
 	}{
-		{"an open breaker", func() error { return open.Do(context.Background(), nil) }, codes.Unavailable, true, true},
-		{"a rate limit", func() error { l := hourly(1); l.Allow("a"); return l.Take("a", 1).Err() }, codes.ResourceExhausted, true, true},
+		{"an open breaker", func() error { return open.Do(context.Background(), nil) }, codes.Unavailable, true, false},
+		{"a rate limit", func() error { l := hourly(1); l.Allow("a"); return l.Take("a", 1).Err() }, codes.ResourceExhausted, true, false},
 		{"a rate limit that never allows", func() error { return hourly(1).Take("a", 2).Err() }, codes.ResourceExhausted, false, true},
-		{"a pause", func() error { return retry.After(time.Second, errors.New("busy")) }, codes.Unavailable, true, true},
-		{"a status with a pause", func() error { return retry.After(time.Second, status.Error(codes.Aborted, "again")) }, codes.Aborted, true, true},
+		{"a pause", func() error { return retry.After(time.Second, errors.New("busy")) }, codes.Unavailable, true, false},
+		{"a status with a pause", func() error { return retry.After(time.Second, status.Error(codes.Aborted, "again")) }, codes.Aborted, true, false},
 		{"a status", func() error { return status.Error(codes.NotFound, "no") }, codes.NotFound, false, false},
 		{"an error", func() error { return errors.New("boom") }, codes.Unknown, false, false},
 		{"the end of a context", func() error { return context.DeadlineExceeded }, codes.DeadlineExceeded, false, false},
@@ -286,7 +286,11 @@ func TestRefusalsOfHandlers(t *testing.T) {
 				t.Helper()
 				checkCode(t, err, test.code)
 				checkEqual(t, retryInfo(err) > 0, test.info)
-				checkEqual(t, len(trailer.Get("grpc-retry-pushback-ms")) == 1, test.pushback)
+				want := "[]"
+				if test.pushback {
+					want = "[-1]"
+				}
+				checkEqual(t, fmt.Sprint(trailer.Get("grpc-retry-pushback-ms")), want)
 			}
 			check(err, trailer)
 			if test.name == "an open breaker" {
@@ -462,7 +466,30 @@ func TestByPeer(t *testing.T) {
 	if _, limited := redoubtgrpc.ByPeer(context.Background(), ""); limited {
 		t.Error("a call without a peer is limited")
 	}
+	// A client has all addresses of its prefix.
+	for addr, want := range map[string]string{
+		"192.0.2.1:80":           "192.0.2.1",
+		"[::ffff:192.0.2.1]:80":  "192.0.2.1",
+		"[2001:db8::1:2:3:4]:80": "2001:db8::/64",
+		"[2001:db8::ffff]:443":   "2001:db8::/64",
+		"[2001:db8:0:1::1]:443":  "2001:db8:0:1::/64",
+		"[fe80::1%eth0]:443":     "fe80::/64",
+		"node-7.example:443":     "node-7.example",
+		"/run/shop.sock":         "",
+		":443":                   "",
+	} {
+		ctx := peer.NewContext(context.Background(), &peer.Peer{Addr: address(addr)})
+		got, limited := redoubtgrpc.ByPeer(ctx, "")
+		checkEqual(t, got, want)
+		checkEqual(t, limited, want != "")
+	}
 }
+
+// An address is the text of a net.Addr.
+type address string
+
+func (address) Network() string  { return "test" }
+func (a address) String() string { return string(a) }
 
 func TestServerValidates(t *testing.T) {
 	defer func() {
@@ -471,4 +498,239 @@ func TestServerValidates(t *testing.T) {
 		}
 	}()
 	(&redoubtgrpc.Server{Audit: new(redoubtgrpc.Audit)}).Unary()
+}
+
+// The refusal of a guard in front of another system does not name that system.
+func TestRefusalsOfClientsInHandlers(t *testing.T) {
+	down := func(context.Context, int) error { return asking(codes.Unavailable, time.Hour) }
+	patient := func(string) retry.Policy { return retry.Policy{MaxAttempts: 1} }
+	open := breaker.New(breaker.Config{Name: "secret"})
+	open.Trip(time.Minute, errors.New("secret"))
+	limited := func(string, string) ratelimit.Waiter { return refusal{} }
+	for _, test := range []struct {
+		name     string
+		client   redoubtgrpc.Client
+		code     codes.Code
+		text     string
+		info     bool
+		pushback string
+	}{
+		{"an open breaker", redoubtgrpc.Client{Gate: func(string, string) breaker.Gate { return open }}, codes.Unavailable, "temporarily unavailable", false, "[-1]"},
+		{"a rate limit", redoubtgrpc.Client{Limit: limited}, codes.ResourceExhausted, "rate limit exceeded", false, "[-1]"},
+		{"a pause that is too long", redoubtgrpc.Client{Idempotent: always}, codes.Unavailable, "", false, "[-1]"},
+		{"another server", redoubtgrpc.Client{Policy: patient}, codes.Unavailable, "", true, "[]"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			below := grpc_testing.NewTestServiceClient(serve(t, &service{unary: down})(guarded(test.client)...))
+			s := &service{unary: func(ctx context.Context, _ int) error {
+				_, err := below.UnaryCall(ctx, new(request))
+				return fmt.Errorf("stock: %w", err)
+			}}
+			stub := grpc_testing.NewTestServiceClient(serve(t, s, options(new(redoubtgrpc.Server), false)...)())
+			var trailer metadata.MD
+			_, err := stub.UnaryCall(t.Context(), new(request), grpc.Trailer(&trailer))
+			checkCode(t, err, test.code)
+			if test.text != "" {
+				checkEqual(t, status.Convert(err).Message(), test.text)
+			}
+			checkEqual(t, retryInfo(err) > 0, test.info)
+			checkEqual(t, fmt.Sprint(trailer.Get("grpc-retry-pushback-ms")), test.pushback)
+		})
+	}
+}
+
+// Only a number of attempts nests a call.
+func TestMetadataOfAttempts(t *testing.T) {
+	for value, want := range map[string]bool{"0": false, "1": true, "7": true, "": false, "many": false, "-1": false, "1.5": false} {
+		t.Run(value, func(t *testing.T) {
+			var nested bool
+			s := &service{unary: func(ctx context.Context, _ int) error { nested = retry.Nested(ctx); return nil }}
+			stub := grpc_testing.NewTestServiceClient(serve(t, s, options(new(redoubtgrpc.Server), false)...)())
+			_, err := stub.UnaryCall(metadata.AppendToOutgoingContext(t.Context(), "grpc-previous-rpc-attempts", value), new(request))
+			checkCode(t, err, codes.OK)
+			checkEqual(t, nested, want)
+		})
+	}
+}
+
+// A client that goes while it waits for a place was not refused.
+func TestCallsThatAreGivenUpAreNotFull(t *testing.T) {
+	places := bulkhead.New(bulkhead.Config{Limit: 1, MaxQueue: 10})
+	guard := &redoubtgrpc.Server{Bulkhead: places}
+	begun := make(chan struct{})
+	s := &service{unary: func(ctx context.Context, _ int) error { close(begun); <-ctx.Done(); return nil }}
+	stub := grpc_testing.NewTestServiceClient(serve(t, s, options(guard, false)...)())
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _, _ = stub.UnaryCall(ctx, new(request)) }()
+	<-begun
+	waiting, leave := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer leave()
+	_, err := stub.UnaryCall(waiting, new(request))
+	checkCode(t, err, codes.DeadlineExceeded)
+	cancel()
+	<-done
+	eventually(t, "the place is free", func() bool { return places.Inflight() == 0 })
+	checkEqual(t, guard.Stats().Full, 0)
+}
+
+// A call of the same server inside a handler passes the guards by itself.
+func TestCallsInsideTheProcess(t *testing.T) {
+	guard := &redoubtgrpc.Server{Limit: hourly(1), Key: one}
+	var inside error
+	s := &service{unary: func(ctx context.Context, _ int) error {
+		_, inside = guard.Unary()(ctx, nil, &grpc.UnaryServerInfo{FullMethod: "/a.B/C"},
+			func(context.Context, any) (any, error) { return nil, nil })
+		return nil
+	}}
+	stub := grpc_testing.NewTestServiceClient(serve(t, s, options(guard, true)...)())
+	_, err := stub.UnaryCall(t.Context(), new(request))
+	checkCode(t, err, codes.OK)
+	checkCode(t, inside, codes.ResourceExhausted)
+}
+
+// Behind a proxy, the address of the client is in the metadata.
+func TestSourceOfAnAudit(t *testing.T) {
+	sink := new(memory)
+	guard := &redoubtgrpc.Server{Audit: &redoubtgrpc.Audit{
+		Log:    audit.New(audit.Config{Sink: sink}),
+		Actor:  func(context.Context) audit.Actor { return audit.Actor{ID: "ann"} },
+		Source: func(context.Context) string { return "192.0.2.7" },
+	}}
+	stub := grpc_testing.NewTestServiceClient(serve(t, new(service), options(guard, false)...)())
+	_, err := stub.UnaryCall(t.Context(), new(request))
+	checkCode(t, err, codes.OK)
+	checkEqual(t, sink.all()[0].Source, "192.0.2.7")
+}
+
+// A call with an effect is made once, even if a guard after the effect refuses.
+func TestEffectsHappenOnce(t *testing.T) {
+	s := &service{unary: func(_ context.Context, n int) error {
+		if n > 1 {
+			return nil
+		}
+		return retry.After(time.Millisecond, errors.New("busy")) // as an open breaker
+	}}
+	client := redoubtgrpc.Client{Policy: quick, Idempotent: never}
+	stub := grpc_testing.NewTestServiceClient(serve(t, s, options(new(redoubtgrpc.Server), false)...)(guarded(client)...))
+	_, err := stub.UnaryCall(t.Context(), new(request))
+	checkCode(t, err, codes.Unavailable)
+	checkEqual(t, len(s.seen()), 1)
+}
+
+// A refusal before the handler asks for another attempt, whatever the method.
+func TestRefusedCallsAreRepeated(t *testing.T) {
+	s := &service{}
+	guard := &redoubtgrpc.Server{Key: one, Limit: ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.Limit{N: 20, Per: time.Second, Burst: 1}, MaxKeys: 16})}
+	client := redoubtgrpc.Client{Policy: quick, Idempotent: never}
+	stub := grpc_testing.NewTestServiceClient(serve(t, s, options(guard, false)...)(guarded(client)...))
+	for range 3 {
+		_, err := stub.UnaryCall(t.Context(), new(request))
+		checkCode(t, err, codes.OK)
+	}
+	checkEqual(t, len(s.seen()), 3)
+}
+
+// An adaptive bulkhead knows the errors of contexts. It gets them for the codes
+// of gRPC, on both sides.
+func TestErrorsForABulkhead(t *testing.T) {
+	for code, want := range map[codes.Code]error{
+		codes.OK:               nil,
+		codes.DeadlineExceeded: context.DeadlineExceeded,
+		codes.Canceled:         context.Canceled,
+		codes.NotFound:         status.Error(codes.NotFound, "scripted"),
+	} {
+		t.Run(code.String(), func(t *testing.T) {
+			var mu sync.Mutex
+			var got []error
+			classify := func(err error) bulkhead.Outcome {
+				mu.Lock()
+				defer mu.Unlock()
+				got = append(got, err)
+				return bulkhead.Classify(err)
+			}
+			guard := &redoubtgrpc.Server{Bulkhead: adaptive(classify)}
+			places := adaptive(classify)
+			client := redoubtgrpc.Client{Bulkhead: func(string, string) *bulkhead.Bulkhead { return places }}
+			s := &service{unary: func(context.Context, int) error { return status.Error(code, "scripted") }}
+			stub := grpc_testing.NewTestServiceClient(serve(t, s, options(guard, false)...)(guarded(client)...))
+			_, err := stub.UnaryCall(t.Context(), new(request))
+			checkCode(t, err, code)
+			mu.Lock()
+			defer mu.Unlock()
+			if want == nil {
+				checkEqual(t, len(got), 0)
+				return
+			}
+			checkEqual(t, len(got), 2)
+			for _, err := range got {
+				checkEqual(t, errors.Is(err, want), true)
+			}
+		})
+	}
+}
+
+// A strict is a sink that writes nothing for a client that has gone.
+type strict struct{ memory }
+
+func (s *strict) WriteEvents(ctx context.Context, events []*audit.Event) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return s.memory.WriteEvents(ctx, events)
+}
+
+// The end of a call is recorded although its client has gone, and its time is
+// no measure for a bulkhead.
+func TestClientsThatHaveGone(t *testing.T) {
+	sink := new(strict)
+	classified := make(chan error, 1)
+	guard := &redoubtgrpc.Server{
+		Audit: &redoubtgrpc.Audit{
+			Log:   audit.New(audit.Config{Sink: sink}),
+			Actor: func(context.Context) audit.Actor { return audit.Actor{ID: "ann"} },
+		},
+		Bulkhead: adaptive(func(err error) bulkhead.Outcome { classified <- err; return bulkhead.OutcomeIgnored }),
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &service{unary: func(ctx context.Context, _ int) error { cancel(); <-ctx.Done(); return nil }}
+	stub := grpc_testing.NewTestServiceClient(serve(t, s, options(guard, false)...)())
+	_, err := stub.UnaryCall(ctx, new(request))
+	checkCode(t, err, codes.Canceled)
+	checkEqual(t, errors.Is(<-classified, context.Canceled), true)
+	checkEqual(t, len(sink.all()), 2)
+}
+
+// A client with many waiting calls delays another client by one of them.
+func TestKeysTakeTurns(t *testing.T) {
+	places := bulkhead.New(bulkhead.Config{Limit: 1, MaxQueue: 10})
+	guard := &redoubtgrpc.Server{Bulkhead: places, Key: func(ctx context.Context, _ string) (string, bool) {
+		return metadata.ValueFromIncomingContext(ctx, "user")[0], true
+	}}
+	release := make(chan struct{})
+	var mu sync.Mutex
+	var order []string
+	s := &service{unary: func(ctx context.Context, _ int) error {
+		mu.Lock()
+		order = append(order, metadata.ValueFromIncomingContext(ctx, "user")[0])
+		mu.Unlock()
+		<-release
+		return nil
+	}}
+	stub := grpc_testing.NewTestServiceClient(serve(t, s, options(guard, false)...)())
+	var calls sync.WaitGroup
+	for i, user := range []string{"a", "a", "a", "a", "b"} {
+		calls.Go(func() {
+			_, err := stub.UnaryCall(metadata.AppendToOutgoingContext(t.Context(), "user", user), new(request))
+			checkCode(t, err, codes.OK)
+		})
+		eventually(t, "the call waits", func() bool { return places.Inflight()+places.Queued() == i+1 })
+	}
+	for range 5 {
+		release <- struct{}{}
+	}
+	calls.Wait()
+	if turn := slices.Index(order, "b"); turn < 1 || turn > 2 {
+		t.Errorf("the order is %v, want b second or third", order)
+	}
 }

@@ -3,6 +3,7 @@ package redoubtgrpc
 import (
 	"context"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/redoubt-go/redoubt/internal/errtree"
@@ -26,9 +28,10 @@ const (
 
 // A pushback is the wish of the server about further attempts.
 type pushback struct {
-	asked bool // the server asks for another attempt after the pause
-	never bool // the server forbids further attempts
-	after time.Duration
+	asked bool          // the server asks for another attempt after the pause
+	info  bool          // RetryInfo names a pause, of this server or of a server behind it
+	never bool          // the server forbids further attempts
+	after time.Duration // 0 for a pause of the client's choice
 }
 
 // readPushback reads the trailer of a failed call and the details of its error.
@@ -39,27 +42,38 @@ func readPushback(err error, trailer metadata.MD) (p pushback) {
 		if len(values) > 1 || err != nil || ms < 0 {
 			return pushback{never: true} // gRFC A6
 		}
-		return pushback{asked: true, after: time.Duration(ms) * time.Millisecond}
+		return pushback{asked: true, after: max(time.Duration(ms)*time.Millisecond, 1)}
 	}
 	s, ok := status.FromError(err)
 	if !ok {
 		return p
 	}
 	for _, d := range s.Proto().GetDetails() {
-		info := new(errdetails.RetryInfo)
-		if d.MessageIs(info) && d.UnmarshalTo(info) == nil {
-			return pushback{asked: true, after: max(info.GetRetryDelay().AsDuration(), 0)}
+		info, why := new(errdetails.RetryInfo), new(errdetails.ErrorInfo)
+		switch {
+		case d.MessageIs(info) && d.UnmarshalTo(info) == nil:
+			return pushback{info: true, after: max(info.GetRetryDelay().AsDuration(), 0)}
+		case d.MessageIs(why) && d.UnmarshalTo(why) == nil && why.GetReason() == lateReason && why.GetDomain() == domain:
+			return pushback{never: true}
 		}
 	}
 	return p
 }
 
+// The detail google.rpc.ErrorInfo of a refusal by MinLeft. A refusal by Tap has
+// no trailer.
+const (
+	domain     = "redoubt"
+	lateReason = "DEADLINE_TOO_NEAR"
+)
+
 // A callError is an error of gRPC with the decision about further attempts.
 type callError struct {
 	err   error // of gRPC
 	push  pushback
-	again bool // another attempt is allowed
-	shed  bool // the server refused the call and asks for another attempt
+	again bool   // another attempt is allowed
+	shed  bool   // the server refused the call and names a pause
+	reply *reply // of a hedged attempt, or nil
 }
 
 func (e *callError) Error() string              { return e.err.Error() }
@@ -69,13 +83,10 @@ func (e *callError) GRPCStatus() *status.Status { return status.Convert(e.err) }
 // Retryable reports whether the call may be made again.
 func (e *callError) Retryable() bool { return e.again }
 
-// RetryAfter returns the pause that the server asks for, at least 1 ns if it
-// asks for an immediate attempt, and otherwise 0.
+// RetryAfter returns the pause that the server asks for, 1 ns if it asks for an
+// immediate attempt, and otherwise 0.
 func (e *callError) RetryAfter() time.Duration {
-	if e.push.asked {
-		return max(e.push.after, 1)
-	}
-	return 0
+	return e.push.after
 }
 
 // decision returns e for a retry policy.
@@ -101,14 +112,14 @@ func (p *plan) judge(ctx context.Context, start time.Time, err error, trailer me
 	case p.timedOut(ctx, start, err):
 		e.again = unsent || p.idempotent()
 	case v.Retry == RetryAsked:
-		e.again = e.push.asked
+		e.again = e.push.asked || e.push.info && p.idempotent()
 	case v.Retry == RetrySafe:
 		e.again = e.push.asked || unsent || p.idempotent()
 	case v.Retry == RetryAlways:
 		e.again = true
 	}
 	e.again = e.again && !p.left()
-	e.shed = e.push.asked && v.Retry != RetryNever
+	e.shed = (e.push.asked || e.push.info) && v.Retry != RetryNever
 	return e, v
 }
 
@@ -200,7 +211,9 @@ const shortly = 100 * time.Millisecond
 
 // Status returns the status that a server answers for err.
 //
-//   - An error that has a status keeps it.
+//   - An error that has a status keeps it, as in package status. So a handler
+//     that returns the error of a call passes on the code, the text and the
+//     details of the other server.
 //   - A refusal by a rate limiter is ResourceExhausted. A refusal by another
 //     guard, and every other error with a method RetryAfter() time.Duration
 //     that returns more than 0, is Unavailable.
@@ -215,28 +228,43 @@ func Status(err error) *status.Status {
 	if err == nil {
 		return nil
 	}
+	signs := errtree.Read(err)
+	after := pause(signs)
 	s, ok := status.FromError(err)
-	after := pause(errtree.Read(err))
+	if first, _ := errtree.Find[withStatus](err); ok {
+		_, own := first.(*statusError)
+		ok = !own
+	}
 	if !ok {
 		s = refusal(err)
 		if after != 0 {
 			s = status.New(s.Code(), texts[s.Code()])
 		}
 	}
-	if after <= 0 || s.Code() == codes.OK {
+	if after == 0 || s.Code() == codes.OK {
 		return s
 	}
-	for _, d := range s.Proto().GetDetails() {
-		if d.MessageIs((*errdetails.RetryInfo)(nil)) {
+	p := s.Proto()
+	has := slices.ContainsFunc(p.GetDetails(), isRetryInfo)
+	switch {
+	case after < 0 && has:
+		p.Details = slices.DeleteFunc(p.Details, isRetryInfo)
+	case after > 0 && !has:
+		info, err := anypb.New(&errdetails.RetryInfo{RetryDelay: durationpb.New(after)})
+		if err != nil {
 			return s
 		}
-	}
-	with, err := s.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(after)})
-	if err != nil {
+		p.Details = append(p.Details, info)
+	default:
 		return s
 	}
-	return with
+	return status.FromProto(p)
 }
+
+// withStatus is the interface of package status.
+type withStatus interface{ GRPCStatus() *status.Status }
+
+func isRetryInfo(d *anypb.Any) bool { return d.MessageIs((*errdetails.RetryInfo)(nil)) }
 
 // texts are the texts of refusals.
 var texts = map[codes.Code]string{
@@ -244,16 +272,17 @@ var texts = map[codes.Code]string{
 	codes.Unavailable:       "temporarily unavailable",
 }
 
-// pushbackFor returns the metadata for the trailer of a call that ends with
-// err: a pause in milliseconds, rounded up, or -1 if no attempt can succeed. It
-// returns nil if err is no refusal.
-func pushbackFor(err error) metadata.MD {
+// pushback returns the metadata for the trailer of a call that ends with err:
+// -1 if no attempt can succeed. For a call that its handler has not seen, it is
+// a pause in milliseconds, rounded up. A handler may have had its effect before
+// a guard in it refused. It returns nil if err is no refusal.
+func (c *call) pushback(err error) metadata.MD {
 	after := pause(errtree.Read(err))
 	switch {
-	case after == 0:
-		return nil
 	case after < 0:
 		return metadata.Pairs(pushbackKey, "-1")
+	case after == 0 || c.handled:
+		return nil
 	}
 	ms := min((after-1)/time.Millisecond+1, math.MaxInt32)
 	return metadata.Pairs(pushbackKey, strconv.FormatInt(int64(ms), 10))

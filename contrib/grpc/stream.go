@@ -20,9 +20,9 @@ import (
 // Stream returns the interceptor for streams; see
 // grpc.WithChainStreamInterceptor. c must not be changed afterwards.
 //
-// A call whose client sends a single message is retried until the first header
-// or message of the server has arrived. The error of its first attempt appears
-// when the caller receives. For all other calls only the opening is retried:
+// A call whose client sends a single message is retried until the caller has
+// received a header or a message. The error of its first attempt appears when
+// the caller receives. For all other calls only the opening is retried:
 // once the client may have sent messages, a failure ends the call. Streams are
 // not hedged.
 //
@@ -34,11 +34,13 @@ import (
 // Errors: as for Unary. After the first message, they are the errors of gRPC.
 func (c Client) Stream() grpc.StreamClientInterceptor {
 	return func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-		s := &stream{plan: c.plan(ctx, method, cc), desc: desc, streamer: streamer, opts: opts, ready: make(chan struct{})}
+		s := &stream{plan: c.plan(ctx, method, cc), desc: desc, streamer: streamer, ready: make(chan struct{})}
+		s.hook(opts)
 		if !desc.ClientStreams {
 			return s, nil
 		}
 		if err := s.retry(s.open); err != nil {
+			s.finish(err)
 			return nil, err
 		}
 		a := s.current.Load()
@@ -54,16 +56,17 @@ type stream struct {
 	plan
 	desc     *grpc.StreamDesc
 	streamer grpc.Streamer
-	opts     []grpc.CallOption
+	opts     []grpc.CallOption // without hooks
+	finish   func(error)       // takes the end of the call
 
 	mu      sync.Mutex // held until the server has answered; guards the fields below
 	request any        // the single message of the client, or nil
-	sent    bool       // the client has sent request, or nothing
 	begun   bool       // the first attempt has begun, and its error is in first
 	first   error      // of the first attempt
 	opened  int        // attempts
 
-	ready   chan struct{}           // closed when sent
+	sent    atomic.Bool             // the client has sent request, or nothing
+	ready   chan struct{}           // closed when the first attempt has begun
 	current atomic.Pointer[attempt] // the latest
 	live    atomic.Pointer[attempt] // the attempt that the server has answered
 	over    atomic.Pointer[error]   // of the call, if it failed before an answer
@@ -71,16 +74,38 @@ type stream struct {
 
 var _ grpc.ClientStream = (*stream)(nil)
 
+// hook takes the options of a call. The hooks of grpc.OnFinish run once, when
+// the call ends, and not at the end of each attempt.
+func (s *stream) hook(opts []grpc.CallOption) {
+	var finish func(error)
+	if s.opts, finish = once(opts); finish == nil {
+		s.finish = func(error) {}
+		return
+	}
+	var ended sync.Once
+	end := func(err error) { ended.Do(func() { finish(err) }) }
+	unwatch := context.AfterFunc(s.ctx, func() { end(status.FromContextError(s.ctx.Err()).Err()) })
+	s.finish = func(err error) {
+		unwatch()
+		if err == io.EOF {
+			err = nil
+		}
+		end(err)
+	}
+}
+
 // SendMsg sends a message. The single message of a client starts the call.
 func (s *stream) SendMsg(m any) error {
-	if a := s.live.Load(); s.desc.ClientStreams {
-		err := a.ClientStream.SendMsg(m)
-		if err != nil && err != io.EOF { // RecvMsg returns the status after io.EOF
-			a.end(err)
-		}
-		return err
+	if !s.desc.ClientStreams {
+		return s.start(m)
 	}
-	return s.start(m)
+	a := s.live.Load()
+	err := a.ClientStream.SendMsg(m)
+	if err != nil && err != io.EOF { // RecvMsg returns the status after io.EOF
+		_ = a.end(err)
+		s.finish(err)
+	}
+	return err
 }
 
 // CloseSend ends the messages of the client.
@@ -98,29 +123,35 @@ func (s *stream) CloseSend() error {
 
 // start begins the first attempt, whose error is up to the receiver.
 func (s *stream) start(request any) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.sent {
+	if s.sent.Swap(true) {
 		return status.Error(codes.Internal, "grpc: a second message for a call with a single message")
 	}
-	s.request, s.sent, s.begun = request, true, true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.request, s.begun = request, true
 	defer close(s.ready)
-	s.first = s.attempt()
+	s.first = s.attempt(s.ctx)
 	return nil
 }
 
 // RecvMsg receives a message.
 func (s *stream) RecvMsg(m any) error {
+	err := s.receive(m)
+	if err != nil || !s.desc.ServerStreams {
+		s.finish(err)
+	}
+	return err
+}
+
+func (s *stream) receive(m any) error {
 	if a := s.live.Load(); a != nil {
-		return a.receive(m, s.desc)
+		err, _ := a.receive(m, s.desc)
+		return err
 	}
 	var end error
-	err := s.answer(func(a *attempt) error {
-		end = a.receive(m, s.desc)
-		if end == nil || end == io.EOF {
-			return nil
-		}
-		return a.failure
+	err := s.answer(func(a *attempt) (failure error) {
+		end, failure = a.receive(m, s.desc)
+		return failure
 	})
 	if err != nil {
 		return err
@@ -134,18 +165,19 @@ func (s *stream) Header() (metadata.MD, error) {
 		return a.ClientStream.Header()
 	}
 	var md metadata.MD
-	err := s.answer(func(a *attempt) (err error) {
-		if md, err = a.ClientStream.Header(); err == nil && md == nil {
+	err := s.answer(func(a *attempt) (failure error) {
+		var err error
+		if md, err = a.ClientStream.Header(); err != nil {
+			return a.end(err)
+		}
+		if md == nil {
 			// The server has sent a status and no header. There is no message.
-			err = a.receive(new(struct{}), s.desc)
-		} else if err != nil {
-			a.end(err)
+			if _, failure = a.receive(new(struct{}), s.desc); failure != nil {
+				return failure
+			}
 		}
-		if err == nil || err == io.EOF {
-			a.arrived()
-			return nil
-		}
-		return a.failure
+		a.arrived()
+		return nil
 	})
 	if err != nil {
 		return nil, nil // as gRPC does: RecvMsg returns the error
@@ -169,10 +201,10 @@ func (s *stream) answer(fn func(*attempt) error) error {
 	if a := s.live.Load(); a != nil {
 		return fn(a)
 	}
-	err := s.retry(func() error {
+	err := s.retry(func(ctx context.Context) error {
 		err := s.first
 		if !s.begun {
-			err = s.attempt()
+			err = s.attempt(ctx)
 		}
 		if s.begun, s.first = false, nil; err != nil {
 			return err
@@ -204,32 +236,30 @@ func (s *stream) Context() context.Context {
 }
 
 // retry calls fn as the policy decides.
-func (s *stream) retry(fn func() error) error {
+func (s *stream) retry(fn func(context.Context) error) error {
 	p := s.policy()
 	p.AttemptTimeout = 0 // of an attempt until the answer, see open
-	return result(p.Do(s.ctx, func(context.Context) error { return fn() }))
+	return result(p.Do(s.ctx, fn))
 }
 
 // attempt opens a stream and sends the single message of the client. The errors
 // of gRPC after that appear when it receives.
-func (s *stream) attempt() error {
-	if err := s.open(); err != nil {
+func (s *stream) attempt(ctx context.Context) error {
+	if err := s.open(ctx); err != nil {
 		return err
 	}
 	a := s.current.Load()
 	if s.request != nil {
 		if err := a.ClientStream.SendMsg(s.request); err != nil && err != io.EOF {
-			a.end(err)
-			return a.failure
+			return a.end(err)
 		}
 	}
 	_ = a.ClientStream.CloseSend() // its error is the error of the stream
 	return nil
 }
 
-// open opens a stream.
-func (s *stream) open() error {
-	ctx := s.ctx
+// open opens a stream. ctx lives as long as the context of the caller.
+func (s *stream) open(ctx context.Context) error {
 	if s.opened++; s.opened > 1 || retry.Nested(ctx) {
 		ctx = withAttempts(ctx, max(s.opened-1, 1))
 	}
@@ -238,23 +268,20 @@ func (s *stream) open() error {
 	if d := s.policy().AttemptTimeout; d > 0 {
 		a.timer = time.AfterFunc(d, func() { a.cancel(retry.ErrAttemptTimeout) })
 	}
-	if err := a.guards.enter(a.ctx, &s.plan); err != nil {
-		a.stop()
-		return err
-	}
-	returned := false
+	opened := false
 	defer func() {
-		if !returned { // a panic of another interceptor
-			a.guards.abandon()
-			a.stop()
+		if !opened { // also a panic of another interceptor, or of a function of the Client
+			a.leave(a.guards.abandon)
 		}
 	}()
-	cs, err := s.streamer(a.ctx, s.desc, s.cc, s.method, s.opts...)
-	returned = true
-	if err != nil {
-		a.end(err)
-		return a.failure
+	if err := a.guards.enter(a.ctx, &s.plan); err != nil {
+		return err
 	}
+	cs, err := s.streamer(a.ctx, s.desc, s.cc, s.method, s.opts...)
+	if err != nil {
+		return a.end(err)
+	}
+	opened = true
 	a.ClientStream = cs
 	a.unwatch = context.AfterFunc(s.ctx, a.abandon)
 	s.current.Store(a)
@@ -270,25 +297,43 @@ type attempt struct {
 	cancel       context.CancelCauseFunc
 	timer        *time.Timer // of AttemptTimeout, or nil
 	unwatch      func() bool // ends the watch of the caller's context
+	message      bool        // the server has sent a message
 	ended        sync.Once
-	failure      error // for the retry policy, set by end
 }
 
-// receive receives a message.
-func (a *attempt) receive(m any, desc *grpc.StreamDesc) error {
-	err := a.ClientStream.RecvMsg(m)
+// receive receives a message. failure is err for the retry policy, and nil if
+// the server has answered.
+func (a *attempt) receive(m any, desc *grpc.StreamDesc) (err, failure error) {
+	err = a.ClientStream.RecvMsg(m)
+	if err == io.EOF && a.lost(desc) {
+		err = errLost
+	}
 	switch {
 	case err == nil:
+		a.message = true
 		a.arrived()
 		if !desc.ServerStreams {
-			a.end(nil)
+			_ = a.end(nil)
 		}
 	case err == io.EOF:
-		a.end(nil)
+		_ = a.end(nil)
 	default:
-		a.end(err)
+		failure = a.end(err)
 	}
-	return err
+	return err, failure
+}
+
+// lost reports whether a stream that seems to have ended well was lost. The end
+// of a call has at least a header or a trailer.
+func (a *attempt) lost(desc *grpc.StreamDesc) bool {
+	if !desc.ServerStreams {
+		return true // without a message
+	}
+	if a.message || a.plan.cc == nil {
+		return false
+	}
+	header, err := a.ClientStream.Header()
+	return err == nil && header == nil && len(a.ClientStream.Trailer()) == 0
 }
 
 // arrived takes the answer of the server.
@@ -299,40 +344,44 @@ func (a *attempt) arrived() {
 	a.guards.call.Answered()
 }
 
-// end takes the end of the stream.
-func (a *attempt) end(err error) {
-	var e *callError
-	o := breaker.OutcomeSuccess
-	if err != nil {
-		var trailer metadata.MD
-		unsent := true
-		if a.ClientStream != nil {
-			trailer = a.ClientStream.Trailer()
-			_, sent := peer.FromContext(a.ClientStream.Context())
-			unsent = !sent
-		}
-		var v Verdict
-		e, v = a.plan.judge(a.ctx, a.guards.start, err, trailer, unsent)
-		o = v.Outcome
-		a.failure = e.decision()
-	}
-	a.leave(e, o)
+// end takes the end of the stream, and returns err for the retry policy.
+func (a *attempt) end(err error) error {
 	if a.unwatch != nil {
 		a.unwatch()
 	}
+	defer a.leave(a.guards.abandon) // after a panic of a function of the Client
+	if err == nil {
+		a.leave(func() { a.guards.leave(a.plan, nil, breaker.OutcomeSuccess) })
+		return nil
+	}
+	var trailer metadata.MD
+	unsent := true
+	if a.ClientStream != nil {
+		trailer = a.ClientStream.Trailer()
+		_, sent := peer.FromContext(a.ClientStream.Context())
+		unsent = !sent
+	}
+	if status.Code(err) == codes.Canceled && context.Cause(a.ctx) == retry.ErrAttemptTimeout {
+		err = status.Error(codes.DeadlineExceeded, retry.ErrAttemptTimeout.Error()) // as of a unary call
+	}
+	e, v := a.plan.judge(a.ctx, a.guards.start, err, trailer, unsent)
+	a.leave(func() { a.guards.leave(a.plan, e, v.Outcome) })
+	return e.decision()
 }
 
 // abandon takes the end of the caller's context. The stream may be in use.
 func (a *attempt) abandon() {
-	e, v := a.plan.judge(a.ctx, a.guards.start, status.FromContextError(a.plan.ctx.Err()).Err(), nil, false)
-	a.leave(e, v.Outcome)
+	a.leave(func() {
+		e, v := a.plan.judge(a.ctx, a.guards.start, status.FromContextError(a.plan.ctx.Err()).Err(), nil, false)
+		a.guards.leave(a.plan, e, v.Outcome)
+	})
 }
 
-// leave reports the end of the stream to its guards.
-func (a *attempt) leave(e *callError, o breaker.Outcome) {
+// leave reports the end of the stream to its guards by fn, once.
+func (a *attempt) leave(fn func()) {
 	a.ended.Do(func() {
-		a.guards.leave(a.plan, e, o)
-		a.stop()
+		defer a.stop()
+		fn()
 	})
 }
 

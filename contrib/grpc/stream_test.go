@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"github.com/redoubt-go/redoubt/breaker"
 	redoubtgrpc "github.com/redoubt-go/redoubt/contrib/grpc"
+	"github.com/redoubt-go/redoubt/ratelimit"
 	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
 	"github.com/redoubt-go/redoubt/retry"
 )
@@ -275,4 +277,246 @@ func TestStreamsUsedByHand(t *testing.T) {
 			t.Error("a call without a request has an answer")
 		}
 	})
+}
+
+// A failing is a stream that fails on both sides.
+type failing struct{ grpc.ClientStream }
+
+func (failing) SendMsg(any) error        { return errDown }
+func (failing) RecvMsg(any) error        { return errDown }
+func (failing) Trailer() metadata.MD     { return nil }
+func (failing) Context() context.Context { return context.Background() }
+
+// SendMsg and RecvMsg may fail at the same time.
+func TestBothSidesOfAStreamFail(t *testing.T) {
+	b, g := gate()
+	client := redoubtgrpc.Client{Policy: quick, Gate: g}
+	open := client.Stream()
+	for range 50 {
+		stream, err := open(t.Context(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, nil, "/a.B/C",
+			func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+				return failing{}, nil
+			})
+		checkCode(t, err, codes.OK)
+		done := make(chan struct{})
+		go func() { defer close(done); _ = stream.RecvMsg(nil) }()
+		_ = stream.SendMsg(nil)
+		<-done
+	}
+	checkEqual(t, outcomes(b), judged{0, 50, 0})
+}
+
+// A hook of grpc.OnFinish runs once for a call, with its error.
+func TestOnFinishOfStreams(t *testing.T) {
+	s := &service{
+		output: func(n int, s outputStream) error {
+			if n < 3 {
+				return errDown
+			}
+			return send(s, 1)
+		},
+		input: func(s grpc_testing.TestService_StreamingInputCallServer) error { return s.SendAndClose(new(sum)) },
+	}
+	var mu sync.Mutex
+	var got []codes.Code
+	finish := grpc.OnFinish(func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, status.Code(err))
+	})
+	check := func(want ...codes.Code) {
+		t.Helper()
+		eventually(t, "the hook runs", func() bool { mu.Lock(); defer mu.Unlock(); return len(got) > 0 })
+		mu.Lock()
+		defer mu.Unlock()
+		checkEqual(t, fmt.Sprint(got), fmt.Sprint(want))
+		got = nil
+	}
+	drain := func(stub grpc_testing.TestServiceClient, ctx context.Context) {
+		t.Helper()
+		stream, err := stub.StreamingOutputCall(ctx, new(outputRequest), finish)
+		checkCode(t, err, codes.OK)
+		for err == nil {
+			_, err = stream.Recv()
+		}
+	}
+	stub := grpc_testing.NewTestServiceClient(serve(t, s)(guarded(redoubtgrpc.Client{Policy: quick, Idempotent: always})...))
+	drain(stub, t.Context()) // with two retries
+	check(codes.OK)
+
+	up, err := stub.StreamingInputCall(t.Context(), finish)
+	checkCode(t, err, codes.OK)
+	_, err = up.CloseAndRecv()
+	checkCode(t, err, codes.OK)
+	check(codes.OK)
+
+	ctx, cancel := context.WithCancel(t.Context()) // abandoned
+	_, err = stub.StreamingOutputCall(ctx, new(outputRequest), finish)
+	checkCode(t, err, codes.OK)
+	cancel()
+	check(codes.Canceled)
+
+	s = &service{output: func(int, outputStream) error { return errDown }}
+	stub = grpc_testing.NewTestServiceClient(serve(t, s)(guarded(redoubtgrpc.Client{Policy: quick, Idempotent: always})...))
+	drain(stub, t.Context())
+	check(codes.Unavailable)
+
+	for range 20 { // done before
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		stream, err := stub.StreamingOutputCall(ctx, new(outputRequest), finish)
+		checkCode(t, err, codes.OK)
+		_, err = stream.Recv()
+		checkCode(t, err, codes.Canceled)
+		check(codes.Canceled)
+	}
+
+	refusing := redoubtgrpc.Client{Policy: quick, Limit: func(string, string) ratelimit.Waiter { return refusal{} }}
+	stub = grpc_testing.NewTestServiceClient(serve(t, s)(guarded(refusing)...))
+	drain(stub, t.Context())
+	check(codes.ResourceExhausted)
+	_, err = stub.FullDuplexCall(t.Context(), finish)
+	checkCode(t, err, codes.ResourceExhausted)
+	check(codes.ResourceExhausted)
+}
+
+// A refusal is a rate limit that refuses every call.
+type refusal struct{}
+
+func (refusal) Wait(context.Context) error {
+	l := hourly(1)
+	l.Allow("a")
+	return l.Take("a", 1).Err()
+}
+
+// The retries of a stream are nested, as those of a unary call.
+func TestRetriesOfAStreamAreNested(t *testing.T) {
+	s := &service{output: func(n int, s outputStream) error {
+		if n < 2 {
+			return errDown
+		}
+		return send(s, 1)
+	}}
+	var nested []bool
+	client := redoubtgrpc.Client{Policy: quick, Idempotent: always}
+	cc := serve(t, s)(grpc.WithChainStreamInterceptor(client.Stream(),
+		func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+			nested = append(nested, retry.Nested(ctx))
+			return streamer(ctx, desc, cc, method, opts...)
+		}))
+	stream, err := grpc_testing.NewTestServiceClient(cc).StreamingOutputCall(t.Context(), new(outputRequest))
+	checkCode(t, err, codes.OK)
+	_, err = stream.Recv()
+	checkCode(t, err, codes.OK)
+	checkEqual(t, fmt.Sprint(nested), "[false true]")
+}
+
+// A stream whose attempt timed out has the code of a deadline, whatever the
+// code of gRPC is.
+func TestAttemptTimeoutOfAStream(t *testing.T) {
+	for _, idempotent := range []bool{true, false} {
+		t.Run(fmt.Sprintf("idempotent=%v", idempotent), func(t *testing.T) {
+			s := &service{output: func(_ int, s outputStream) error { <-s.Context().Done(); return nil }}
+			policy := func(string) retry.Policy {
+				return retry.Policy{Backoff: retry.Constant(1), AttemptTimeout: 200 * time.Millisecond}
+			}
+			b, g := gate()
+			client := redoubtgrpc.Client{Policy: policy, Gate: g, Idempotent: func(string) bool { return idempotent }}
+			stub := grpc_testing.NewTestServiceClient(connected(t, serve(t, s)(guarded(client)...)))
+			stream, err := stub.StreamingOutputCall(t.Context(), new(outputRequest))
+			checkCode(t, err, codes.OK)
+			_, err = stream.Recv()
+			checkCode(t, err, codes.DeadlineExceeded)
+			want := 1
+			if idempotent {
+				want = 3
+			}
+			checkEqual(t, len(s.seen()), want)
+			checkEqual(t, outcomes(b), judged{0, uint64(want), 0})
+		})
+	}
+}
+
+// A second message of a call with a single message is an error, also while the
+// call waits for its answer.
+func TestSecondMessageWhileReceiving(t *testing.T) {
+	more := make(chan struct{})
+	s := &service{output: func(_ int, s outputStream) error { <-more; return send(s, 1) }}
+	cc := serve(t, s)(guarded(redoubtgrpc.Client{})...)
+	stream, err := cc.NewStream(t.Context(), &grpc.StreamDesc{StreamName: "StreamingOutputCall", ServerStreams: true}, outputMethod)
+	checkCode(t, err, codes.OK)
+	checkCode(t, stream.SendMsg(new(outputRequest)), codes.OK)
+	received := make(chan error)
+	go func() { received <- stream.RecvMsg(new(output)) }()
+	eventually(t, "the server has the call", func() bool { return len(s.seen()) == 1 })
+	time.Sleep(5 * time.Millisecond)
+	sent := make(chan error, 1)
+	go func() { sent <- stream.SendMsg(new(outputRequest)) }()
+	select {
+	case err := <-sent:
+		checkCode(t, err, codes.Internal)
+	case <-time.After(5 * time.Second):
+		t.Error("SendMsg waits for the answer")
+	}
+	close(more)
+	checkCode(t, <-received, codes.OK)
+	for stream.RecvMsg(new(output)) == nil {
+	}
+}
+
+// The attempt timeout does not end a stream that the server has answered. The
+// context of a stream ends with it.
+func TestContextOfAStream(t *testing.T) {
+	s := &service{
+		output: func(n int, s outputStream) error {
+			if n == 1 {
+				return errDown
+			}
+			if err := send(s, 1); err != nil {
+				return err
+			}
+			time.Sleep(600 * time.Millisecond)
+			return send(s, 1)
+		},
+		duplex: func(s grpc_testing.TestService_FullDuplexCallServer) error {
+			time.Sleep(600 * time.Millisecond)
+			return s.Send(new(output))
+		},
+	}
+	policy := func(string) retry.Policy {
+		return retry.Policy{Backoff: retry.Constant(1), AttemptTimeout: 300 * time.Millisecond}
+	}
+	var used []context.Context
+	client := redoubtgrpc.Client{Policy: policy, Idempotent: always}
+	cc := serve(t, s)(grpc.WithChainStreamInterceptor(client.Stream(),
+		func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+			used = append(used, ctx)
+			return streamer(ctx, desc, cc, method, opts...)
+		}))
+	stub := grpc_testing.NewTestServiceClient(connected(t, cc))
+	duplex, err := stub.FullDuplexCall(t.Context())
+	checkCode(t, err, codes.OK)
+	_, err = duplex.Recv()
+	checkCode(t, err, codes.OK)
+	checkEqual(t, used[0].Err(), nil)
+	if _, err = duplex.Recv(); err != io.EOF {
+		t.Errorf("the stream ends with %v", err)
+	}
+
+	s.mu.Lock()
+	s.attempts = nil
+	s.mu.Unlock()
+	down, err := stub.StreamingOutputCall(t.Context(), new(outputRequest))
+	checkCode(t, err, codes.OK)
+	for range 2 {
+		_, err = down.Recv()
+		checkCode(t, err, codes.OK)
+	}
+	if _, err = down.Recv(); err != io.EOF {
+		t.Errorf("the stream ends with %v", err)
+	}
+	checkEqual(t, len(used), 3)
+	for _, ctx := range used {
+		checkEqual(t, ctx.Err(), context.Canceled)
+	}
 }

@@ -2,14 +2,17 @@ package redoubtgrpc
 
 import (
 	"context"
+	"io"
 	"reflect"
 	"slices"
 	"strconv"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/redoubt-go/redoubt/breaker"
@@ -20,17 +23,22 @@ import (
 // Unary returns the interceptor for unary calls; see
 // grpc.WithChainUnaryInterceptor. c must not be changed afterwards.
 //
-// Errors: every error has a status of gRPC. It is a *[retry.Error] if the call
-// was retried or hedged. An error of a guard has the code Unavailable, or
-// ResourceExhausted if Limit refused the call.
+// An interceptor before this interceptor sees the call, an interceptor after it
+// each attempt. An interceptor after it must pass on the options of the call:
+// from them the Client learns whether a request was sent.
+//
+// Errors: every error has a status of gRPC. It is the error of gRPC if the
+// first attempt failed for good, and otherwise wraps a *[retry.Error]. An error
+// of a guard has the code Unavailable, or ResourceExhausted if Limit refused
+// the call, and wraps the error of the guard.
 func (c Client) Unary() grpc.UnaryClientInterceptor {
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		u := unary{req: req, reply: reply, invoker: invoker}
 		u.plan = c.plan(ctx, method, cc)
 		u.nested = retry.Nested(u.ctx)
 		if c.Hedge != nil {
-			if h := c.Hedge(method); h != nil && u.idempotent() && !u.left() {
-				return result(u.hedge(*h, opts))
+			if h := c.Hedge(method); h != nil && renewable(reply) && u.idempotent() && !u.left() {
+				return u.hedge(*h, opts)
 			}
 		}
 		var finish func(error)
@@ -72,26 +80,43 @@ func (u *unary) attempt(ctx context.Context) error {
 
 // make makes an attempt with its guards.
 func (u *unary) make(ctx context.Context, g *guards, reply any, opts []grpc.CallOption, trailer *metadata.MD, from *peer.Peer) error {
-	if err := g.enter(ctx, &u.plan); err != nil {
-		return err
-	}
-	returned := false
+	left := false
 	defer func() {
-		if !returned { // a panic of another interceptor
+		if !left { // also a panic of another interceptor, or of a function of the Client
 			g.abandon()
 		}
 	}()
+	if err := g.enter(ctx, &u.plan); err != nil {
+		return err
+	}
+	from.Addr = nowhere{}
 	err := u.invoker(ctx, u.method, u.req, reply, u.cc, opts...)
-	returned = true
 	if err == nil {
 		g.leave(&u.plan, nil, breaker.OutcomeSuccess)
+		left = true
 		return nil
 	}
+	if err == io.EOF {
+		err = errLost
+	}
 	// gRPC sets the peer when a stream for the request exists.
-	e, v := u.judge(ctx, g.start, err, *trailer, from.Addr == nil)
+	e, v := u.judge(ctx, g.start, err, *trailer, from.Addr == nowhere{})
 	g.leave(&u.plan, e, v.Outcome)
+	left = true
 	return e.decision()
 }
+
+// errLost is the error of a request that gRPC repeated after the server had not
+// processed it, and whose second connection ended as well. gRPC takes the end
+// of the second connection for the end of the call.
+var errLost = status.Error(codes.Unavailable, "grpc: connection lost")
+
+// nowhere is the address of a request that was not sent. The address of a
+// connection may be nil.
+type nowhere struct{}
+
+func (nowhere) Network() string { return "" }
+func (nowhere) String() string  { return "" }
 
 // withAttempts returns ctx with the number of earlier attempts for the server.
 func withAttempts(ctx context.Context, n int) context.Context {
@@ -149,6 +174,9 @@ func (u *unary) hedge(h retry.Hedge[any], opts []grpc.CallOption) error {
 	if user := h.OnEvent; user != nil {
 		h.OnEvent = u.named(user)
 	}
+	if user := h.Discard; user != nil {
+		h.Discard = func(v any) { user(v.(*reply).message) }
+	}
 	shared, finish := once(opts)
 	var outputs []grpc.CallOption
 	shared = slices.DeleteFunc(shared, func(o grpc.CallOption) bool {
@@ -160,7 +188,6 @@ func (u *unary) hedge(h retry.Hedge[any], opts []grpc.CallOption) error {
 		return false
 	})
 	var n atomic.Int32
-	var last atomic.Pointer[reply]
 	won, err := h.Do(u.ctx, func(ctx context.Context) (any, error) {
 		before := int(n.Add(1)) - 1
 		if before > 0 || u.nested {
@@ -170,20 +197,23 @@ func (u *unary) hedge(h retry.Hedge[any], opts []grpc.CallOption) error {
 		mine := append(slices.Clip(shared), grpc.Header(&r.header), grpc.Trailer(&r.trailer), grpc.Peer(&r.peer))
 		err := u.make(ctx, new(guards), r.message, mine, &r.trailer, &r.peer)
 		if err != nil {
-			last.Store(r)
+			if e, ok := errtree.Find[*callError](err); ok {
+				e.reply = r
+			}
 			return nil, err
 		}
 		return r, nil
 	})
-	r, ok := won.(*reply)
-	if ok {
+	r, _ := won.(*reply)
+	if err == nil {
 		fill(u.reply, r.message)
-	} else {
-		r = last.Load()
+	} else if e, ok := errtree.Find[*callError](err); ok {
+		r = e.reply
 	}
 	for _, o := range outputs {
 		r.write(o)
 	}
+	err = result(err)
 	if finish != nil {
 		finish(err)
 	}
@@ -201,8 +231,16 @@ func (r *reply) write(o grpc.CallOption) {
 	case grpc.TrailerCallOption:
 		*o.TrailerAddr = r.trailer
 	case grpc.PeerCallOption:
-		*o.PeerAddr = r.peer
+		if r.peer.Addr != (nowhere{}) {
+			*o.PeerAddr = r.peer
+		}
 	}
+}
+
+// renewable reports whether m is a message that each attempt can have anew.
+func renewable(m any) bool {
+	v := reflect.ValueOf(m)
+	return v.Kind() == reflect.Pointer && !v.IsNil()
 }
 
 // empty returns a new message of the type of m.

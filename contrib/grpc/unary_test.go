@@ -67,17 +67,19 @@ func TestFailuresAreJudged(t *testing.T) {
 		{"a pushback is huge", with(codes.Unavailable, "4294967296"), codes.Unavailable, want{1, judged{0, 1, 0}}, want{1, judged{0, 1, 0}}},
 		{"two pushbacks", with(codes.Unavailable, "1", "1"), codes.Unavailable, want{1, judged{0, 1, 0}}, want{1, judged{0, 1, 0}}},
 		{"a pushback of a code that is never retried", with(codes.Internal, "1"), codes.Internal, want{1, judged{0, 1, 0}}, want{1, judged{0, 1, 0}}},
-		{"retry info asks", func(context.Context, int) error { return asking(codes.Unavailable, time.Millisecond) }, codes.Unavailable, want{3, judged{0, 0, 3}}, want{3, judged{0, 0, 3}}},
-		{"retry info of a quota", func(context.Context, int) error { return asking(codes.ResourceExhausted, time.Millisecond) }, codes.ResourceExhausted, want{3, judged{0, 0, 3}}, want{3, judged{0, 0, 3}}},
+		{"retry info asks", func(context.Context, int) error { return asking(codes.Unavailable, time.Millisecond) }, codes.Unavailable, want{3, judged{0, 0, 3}}, want{1, judged{0, 0, 1}}},
+		{"retry info of a quota", func(context.Context, int) error { return asking(codes.ResourceExhausted, time.Millisecond) }, codes.ResourceExhausted, want{3, judged{0, 0, 3}}, want{1, judged{0, 0, 1}}},
+		{"a pushback of a quota", with(codes.ResourceExhausted, "1"), codes.ResourceExhausted, want{3, judged{0, 0, 3}}, want{3, judged{0, 0, 3}}},
 		{"retry info of an aborted transaction", func(context.Context, int) error { return asking(codes.Aborted, time.Millisecond) }, codes.Aborted, want{1, judged{1, 0, 0}}, want{1, judged{1, 0, 0}}},
 		{"a pushback wins over retry info", func(ctx context.Context, _ int) error {
 			pushback(ctx, "-1")
 			return asking(codes.Unavailable, time.Millisecond)
 		}, codes.Unavailable, want{1, judged{0, 1, 0}}, want{1, judged{0, 1, 0}}},
 		{"a pause longer than the policy allows", func(context.Context, int) error { return asking(codes.Unavailable, time.Hour) }, codes.Unavailable, want{1, judged{0, 0, 1}}, want{1, judged{0, 0, 1}}},
-		{"the second attempt succeeds", func(_ context.Context, n int) error {
+		{"the second attempt succeeds", func(ctx context.Context, n int) error {
 			if n == 1 {
-				return asking(codes.Unavailable, time.Millisecond)
+				pushback(ctx, "1")
+				return errDown
 			}
 			return nil
 		}, codes.OK, want{2, judged{1, 0, 1}}, want{2, judged{1, 0, 1}}},
@@ -149,7 +151,7 @@ func TestDeadlines(t *testing.T) {
 	t.Run("the caller cancels", func(t *testing.T) {
 		s := &service{unary: slow}
 		b, g := gate()
-		cc := serve(t, s)(guarded(redoubtgrpc.Client{Policy: quick, Gate: g, Idempotent: always})...)
+		cc := connected(t, serve(t, s)(guarded(redoubtgrpc.Client{Policy: quick, Gate: g, Idempotent: always})...))
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(20*time.Millisecond, cancel)
 		_, err := grpc_testing.NewTestServiceClient(cc).UnaryCall(ctx, new(request))
@@ -185,10 +187,10 @@ func TestDeadlines(t *testing.T) {
 				return nil
 			}}
 			policy := func(string) retry.Policy {
-				return retry.Policy{Backoff: retry.Constant(1), AttemptTimeout: 50 * time.Millisecond}
+				return retry.Policy{Backoff: retry.Constant(1), AttemptTimeout: 200 * time.Millisecond}
 			}
 			b, g := gate()
-			cc := serve(t, s)(guarded(redoubtgrpc.Client{Policy: policy, Gate: g, Idempotent: func(string) bool { return idempotent }})...)
+			cc := connected(t, serve(t, s)(guarded(redoubtgrpc.Client{Policy: policy, Gate: g, Idempotent: func(string) bool { return idempotent }})...))
 			_, err := grpc_testing.NewTestServiceClient(cc).UnaryCall(t.Context(), new(request))
 			if idempotent {
 				checkCode(t, err, codes.OK)
@@ -238,6 +240,64 @@ func TestDeadlines(t *testing.T) {
 		checkCode(t, err, codes.DeadlineExceeded)
 		eventually(t, "the call is ignored", func() bool { return outcomes(b) == judged{20, 0, 1} })
 	})
+}
+
+// A server that sees the caller's deadline first is not asked again.
+func TestDeadlineOfTheCallerIsNotRetried(t *testing.T) {
+	s := &service{unary: func(ctx context.Context, _ int) error {
+		end, _ := ctx.Deadline()
+		time.Sleep(time.Until(end) - 10*time.Millisecond)
+		return status.Error(codes.DeadlineExceeded, "yours")
+	}}
+	policy := func(string) retry.Policy {
+		return retry.Policy{Backoff: retry.Constant(1), AttemptTimeout: time.Minute}
+	}
+	stub := grpc_testing.NewTestServiceClient(connected(t, serve(t, s)(guarded(redoubtgrpc.Client{Policy: policy, Idempotent: always})...)))
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, err := stub.UnaryCall(ctx, new(request))
+	checkCode(t, err, codes.DeadlineExceeded)
+	checkEqual(t, len(s.seen()), 1)
+}
+
+// RetryIf and OnEvent get the errors of gRPC. RetryIf can forbid a retry that
+// the Client allows, and cannot allow another.
+func TestRetryIf(t *testing.T) {
+	for _, test := range []struct {
+		name              string
+		idempotent, retry bool
+		asked, attempts   int
+	}{
+		{"allowed", true, true, 3, 3},
+		{"forbidden", true, false, 1, 1},
+		{"not idempotent", false, true, 0, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := &service{unary: func(context.Context, int) error { return errDown }}
+			asked := 0
+			policy := func(string) retry.Policy {
+				return retry.Policy{
+					Backoff: retry.Constant(1),
+					RetryIf: func(err error) bool {
+						asked++
+						checkEqual(t, fmt.Sprintf("%T", err), "*status.Error")
+						return test.retry
+					},
+					OnEvent: func(_ context.Context, e retry.Event) {
+						checkEqual(t, e.Op, unaryMethod+" passthrough:///bufconn")
+						if e.Kind == retry.KindRetry {
+							checkEqual(t, fmt.Sprintf("%T", e.Err), "*status.Error")
+						}
+					},
+				}
+			}
+			client := redoubtgrpc.Client{Policy: policy, Idempotent: func(string) bool { return test.idempotent }}
+			_, err := grpc_testing.NewTestServiceClient(serve(t, s)(guarded(client)...)).UnaryCall(t.Context(), new(request))
+			checkCode(t, err, codes.Unavailable)
+			checkEqual(t, len(s.seen()), test.attempts)
+			checkEqual(t, asked, test.asked)
+		})
+	}
 }
 
 func TestServiceConfig(t *testing.T) {
@@ -291,4 +351,33 @@ func TestOptionsOfARetriedCall(t *testing.T) {
 	}))
 	checkCode(t, err, codes.OK)
 	checkEqual(t, finished, 1)
+}
+
+// A pushback of 0 asks for an immediate attempt. RetryInfo is a minimum.
+func TestPausesOfZero(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		unary func(context.Context, int) error
+		want  time.Duration
+	}{
+		{"pushback", func(ctx context.Context, _ int) error { pushback(ctx, "0"); return errDown }, 1},
+		{"retry info", func(context.Context, int) error { return asking(codes.Unavailable, 0) }, 7 * time.Millisecond},
+		{"negative retry info", func(context.Context, int) error { return asking(codes.Unavailable, -time.Hour) }, 7 * time.Millisecond},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var got []time.Duration
+			policy := func(string) retry.Policy {
+				return retry.Policy{MaxAttempts: 2, Backoff: retry.Constant(7 * time.Millisecond), OnEvent: func(_ context.Context, e retry.Event) {
+					if e.Kind == retry.KindRetry {
+						got = append(got, e.Delay)
+					}
+				}}
+			}
+			client := redoubtgrpc.Client{Policy: policy, Idempotent: always}
+			stub := grpc_testing.NewTestServiceClient(serve(t, &service{unary: test.unary})(guarded(client)...))
+			_, err := stub.UnaryCall(t.Context(), new(request))
+			checkCode(t, err, codes.Unavailable)
+			checkEqual(t, fmt.Sprint(got), fmt.Sprint([]time.Duration{test.want}))
+		})
+	}
 }

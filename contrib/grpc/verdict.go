@@ -26,11 +26,14 @@ type Retry uint8
 const (
 	// RetryNever means that another attempt would fail too, or do harm.
 	RetryNever Retry = iota
-	// RetryAsked means that the call is made again only if the server asks for
-	// it, by RetryInfo or grpc-retry-pushback-ms.
+	// RetryAsked means that the call is made again only if the server asks
+	// for it by grpc-retry-pushback-ms, or by RetryInfo if the method is
+	// idempotent. A server may pass on the RetryInfo of a server behind it,
+	// after half of its work.
 	RetryAsked
-	// RetrySafe means that the call is made again if the server asks for it, if
-	// the method is idempotent, or if the request was not sent.
+	// RetrySafe means that the call is made again if the server asks for it
+	// by grpc-retry-pushback-ms, if the method is idempotent, or if the
+	// request was not sent.
 	RetrySafe
 	// RetryAlways means that the server has not processed the call.
 	RetryAlways

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/peer"
 
 	redoubtgrpc "github.com/redoubt-go/redoubt/contrib/grpc"
 	"github.com/redoubt-go/redoubt/retry"
@@ -266,4 +267,79 @@ func TestServerThatIsSilent(t *testing.T) {
 	_, err = stream.Recv()
 	checkCode(t, err, codes.OK)
 	checkEqual(t, int(requests.Load()), 2)
+}
+
+// A connection need not have an address, such as a tunnel over pipes.
+type nameless struct{ net.Conn }
+
+func (nameless) RemoteAddr() net.Addr { return nil }
+
+func TestConnectionWithoutAnAddress(t *testing.T) {
+	addr, requests := listen(t, func(w wire, _ uint32, _ int) { w.Close() })
+	opts := append(guarded(redoubtgrpc.Client{Policy: quick, Idempotent: never}), grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+		if err != nil {
+			return nil, err
+		}
+		return nameless{conn}, nil
+	}))
+	_, err := grpc_testing.NewTestServiceClient(dial(t, "passthrough:///"+addr, opts...)).UnaryCall(t.Context(), new(request))
+	checkCode(t, err, codes.Unavailable)
+	checkEqual(t, int(requests.Load()), 1)
+}
+
+// The caller's context may belong to a call that the program serves, whose peer
+// is not the peer of the request.
+func TestUnsentRequestsOfAHandler(t *testing.T) {
+	target := "passthrough:///" + unused(t)
+	b, g := gate()
+	stub := grpc_testing.NewTestServiceClient(dial(t, target, guarded(redoubtgrpc.Client{Policy: quick, Gate: g, Idempotent: never})...))
+	ctx := peer.NewContext(t.Context(), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}})
+	_, err := stub.UnaryCall(ctx, new(request))
+	checkCode(t, err, codes.Unavailable)
+	checkEqual(t, outcomes(b), judged{0, 3, 0})
+	stream, err := stub.StreamingOutputCall(ctx, new(outputRequest))
+	checkCode(t, err, codes.OK)
+	_, err = stream.Recv()
+	checkCode(t, err, codes.Unavailable)
+	checkEqual(t, outcomes(b), judged{0, 6, 0})
+}
+
+// gRPC repeats a request that was not processed, and may lose the error of the
+// repetition: the call then ends with io.EOF.
+func TestLostErrorsOfRepeatedRequests(t *testing.T) {
+	for range 60 {
+		addr, _ := listen(t, func(w wire, _ uint32, _ int) { _ = w.WriteGoAway(0, http2.ErrCodeNo, nil) })
+		b, g := gate()
+		stub := grpc_testing.NewTestServiceClient(dial(t, "passthrough:///"+addr, guarded(redoubtgrpc.Client{Policy: quick, Gate: g, Idempotent: always})...))
+		_, err := stub.UnaryCall(t.Context(), new(request))
+		checkCode(t, err, codes.Unavailable)
+		checkEqual(t, outcomes(b), judged{0, 3, 0})
+		stream, err := stub.StreamingOutputCall(t.Context(), new(outputRequest))
+		checkCode(t, err, codes.OK)
+		_, err = stream.Recv()
+		checkCode(t, err, codes.Unavailable)
+		checkEqual(t, outcomes(b), judged{0, 6, 0})
+	}
+}
+
+// A call may end without a message, with and without a header.
+func TestEmptyStreams(t *testing.T) {
+	for name, answer := range map[string]func(w wire, stream uint32, _ int){
+		"a status alone": func(w wire, s uint32, _ int) { w.grpcHeaders(s, true, "grpc-status", "0") },
+		"a header": func(w wire, s uint32, _ int) {
+			w.grpcHeaders(s, false)
+			w.headers(s, true, "grpc-status", "0")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			addr, requests := listen(t, answer)
+			stub := grpc_testing.NewTestServiceClient(dial(t, "passthrough:///"+addr, guarded(redoubtgrpc.Client{Policy: quick, Idempotent: always})...))
+			stream, err := stub.StreamingOutputCall(t.Context(), new(outputRequest))
+			checkCode(t, err, codes.OK)
+			_, err = stream.Recv()
+			checkEqual(t, err, io.EOF)
+			checkEqual(t, int(requests.Load()), 1)
+		})
+	}
 }

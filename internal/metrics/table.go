@@ -205,6 +205,7 @@ func ledgerFigures() []figure[ledger.Stats] {
 		{metric{"redoubt.ledger.sync_time", counter, "s", "Duration of all syncs to the disk.", "", nil}, func(s S) []float64 { return list(s.SyncTime.Seconds()) }},
 		{metric{"redoubt.ledger.checkpoints", counter, "{checkpoint}", "Checkpoints written.", "", nil}, func(s S) []float64 { return list(s.Checkpoints) }},
 		{metric{"redoubt.ledger.unanchored", counter, "{checkpoint}", "Checkpoints that the anchor did not accept.", "", nil}, func(s S) []float64 { return list(s.Unanchored) }},
+		{metric{"redoubt.ledger.seal_failures", counter, "{checkpoint}", "Checkpoints that could not be signed or written.", "", nil}, func(s S) []float64 { return list(s.SealFailures) }},
 		{metric{"redoubt.ledger.segments", counter, "{segment}", "New segments.", "", nil}, func(s S) []float64 { return list(s.Segments) }},
 		{metric{"redoubt.ledger.pruned", counter, "{segment}", "Segments removed.", "", nil}, func(s S) []float64 { return list(s.Pruned) }},
 		{metric{"redoubt.ledger.size", sum, "{record}", "Records in the log, including pruned records.", "", nil}, func(s S) []float64 { return list(s.Size) }},

@@ -30,8 +30,8 @@ type Config struct {
 	// Name appears in alerts and [Stats]. It may be empty.
 	Name string
 
-	// Limit is the number of tolerated events in Per, from 1 to 65536. The next
-	// event is an alert. [AnyEvent] tolerates none. Required.
+	// Limit is the number of tolerated events in Per, from 1 to 65536. The
+	// next event is an alert. [AnyEvent] tolerates none. Required.
 	Limit int
 
 	// Per is the length of the window. At time t, the window is (t-Per, t].
@@ -43,18 +43,21 @@ type Config struct {
 	Cooldown time.Duration
 
 	// MaxSkew is the time by which an event may be earlier than the latest
-	// event of its key. An earlier event is late: it is counted in [Stats].Late
-	// and not in the window. After more than Limit+1 late events in a row, the
-	// clock is taken to be set back, and the count of the key begins again.
-	// Zero means Per. Negative means that every earlier event is late.
+	// event of its key. An earlier event is late: it is counted in
+	// [Stats].Late and not in the window. After more than Limit+1 late
+	// events in a row, the clock is taken to be set back, and the count of
+	// the key begins again. Zero means Per. Negative means that every
+	// earlier event is late.
 	MaxSkew time.Duration
 
-	// MaxKeys bounds the number of keys. The caller must bound the size of a
-	// key that is a string. Zero means 65536. A negative value is invalid.
+	// MaxKeys bounds the number of keys. The caller must bound the size of
+	// a key that is a string. Zero means 65536. A negative value is
+	// invalid.
 	MaxKeys int
 
-	// Evidence is the number of pieces of evidence that are kept for each key
-	// and shown by an alert, at most 16. Zero means 3. Negative means none.
+	// Evidence is the number of pieces of evidence that are kept for each
+	// key and shown by an alert, at most 16. Zero means 3. Negative means
+	// none.
 	Evidence int
 }
 
@@ -113,10 +116,10 @@ type Alert[K comparable] struct {
 	Last  time.Time // time of the latest
 	Exact bool      // if false, events may have been forgotten: Count is a lower bound
 
-	// Evidence is the latest evidence of the key, the earliest piece first: at
-	// most Config.Evidence pieces of at most 256 bytes. An attacker may have
-	// written it. Print it with %q or [Alert.String], which escape control
-	// characters.
+	// Evidence is the latest evidence of the key, the earliest piece first:
+	// at most Config.Evidence pieces of at most 256 bytes. An attacker may
+	// have written it. Print it with %q or [Alert.String], which escape
+	// control characters.
 	Evidence []string
 }
 
@@ -156,6 +159,7 @@ type Stats struct {
 	Alerts   uint64 `json:"alerts"`   // alerts raised
 	Late     uint64 `json:"late"`     // events older than MaxSkew allows
 	Evicted  uint64 `json:"evicted"`  // keys forgotten to make room
+	Screened uint64 `json:"screened"` // events of keys without a place that occur too seldom for a place
 	Keys     int    `json:"keys"`     // keys held now
 }
 

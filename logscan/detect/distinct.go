@@ -25,8 +25,9 @@ func NewDistinct[K comparable](c Config) *Distinct[K] {
 // than Limit different values in the window. For evidence, see
 // [Window.Observe].
 func (d *Distinct[K]) Observe(at time.Time, key K, value []byte, evidence ...[]byte) (Alert[K], bool) {
-	e, ns := d.t.get(key), nanos(at)
-	if d.t.late(e, ns) {
+	ns := nanos(at)
+	e := d.t.get(key, ns)
+	if e == nil || d.t.late(e, ns) {
 		return Alert[K]{}, false
 	}
 	d.t.note(e, evidence)

@@ -50,10 +50,10 @@
 //     alert.
 //   - Key: an attacker has a whole network of IPv6 addresses, so use [Network]
 //     with 64 bits.
-//   - MaxKeys: as large as memory allows, about 135 bytes per address. A full
-//     detector forgets the key that has been silent for the longest time. An
-//     attacker with MaxKeys addresses can make it forget any key, by using
-//     every address between two attempts.
+//   - MaxKeys: as large as memory allows, about 135 bytes per address, and 128
+//     more once all keys have recent events. From then on a new key gets a
+//     place at its third event, so that keys with one event displace no other.
+//     Such an alert is not Exact.
 //
 // # Errors
 //

@@ -165,7 +165,7 @@ func ExampleStats() {
 	}
 	fmt.Printf("%+v\n", w.Stats())
 	// Output:
-	// {Name:logins Observed:3 Alerts:0 Late:0 Evicted:1 Keys:2}
+	// {Name:logins Observed:3 Alerts:0 Late:0 Evicted:0 Screened:1 Keys:2}
 }
 
 // Each of four detectors observes the events of its own keys.

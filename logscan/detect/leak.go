@@ -15,8 +15,9 @@ func NewLeak[K comparable](c Config) *Leak[K] { return &Leak[K]{newTable[K](c)} 
 // number of events that the bucket would hold. If n < 1, n is 1. For evidence,
 // see [Window.Observe].
 func (l *Leak[K]) Observe(at time.Time, key K, n int, evidence ...[]byte) (Alert[K], bool) {
-	e, ns := l.t.get(key), nanos(at)
-	if l.t.late(e, ns) {
+	ns := nanos(at)
+	e := l.t.get(key, ns)
+	if e == nil || l.t.late(e, ns) {
 		return Alert[K]{}, false
 	}
 	l.t.note(e, evidence)

@@ -13,16 +13,16 @@ func NewSequence[K comparable](c Config) *Sequence[K] { return &Sequence[K]{newT
 // Fail adds n failures of key at time at. If n < 1, n is 1. For evidence, see
 // [Window.Observe].
 func (s *Sequence[K]) Fail(at time.Time, key K, n int, evidence ...[]byte) {
-	e, ns := s.t.get(key), nanos(at)
-	if !s.t.late(e, ns) {
+	ns := nanos(at)
+	if e := s.t.get(key, ns); e != nil && !s.t.late(e, ns) {
 		s.t.note(e, evidence)
 		s.t.insert(e, event{ns, weight(n)}, true)
 	}
 }
 
 // Succeed reports whether key succeeds at time at after more than Limit
-// failures. After an alert the failures are forgotten. A key that never failed
-// takes no room.
+// failures. The failures are then forgotten, with and without an alert. A key
+// that never failed takes no room.
 func (s *Sequence[K]) Succeed(at time.Time, key K, evidence ...[]byte) (Alert[K], bool) {
 	e, ns := s.t.known(key), nanos(at)
 	if e == nil {
@@ -35,10 +35,8 @@ func (s *Sequence[K]) Succeed(at time.Time, key K, evidence ...[]byte) (Alert[K]
 		count += ev.n
 	}
 	a, ok := s.t.alert(e, ns, since, count, in)
-	if ok {
-		s.t.held -= len(e.events)
-		e.events = e.events[:0]
-	}
+	s.t.held -= len(e.events)
+	e.events = e.events[:0]
 	return a, ok
 }
 

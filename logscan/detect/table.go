@@ -25,7 +25,8 @@ type entry[K comparable] struct {
 	blind      int64 // events up to this time may have been forgotten
 	evidence   *[][]byte
 	hash       uint32
-	late       uint32 // late events in a row
+	late       uint32 // late events, less the events in time since
+	jumps      int32  // events in a row that are too early for a clock that was set back; negative before
 	chain      int32  // the next in its bucket
 	prev, next int32  // in the list, from the oldest on
 }
@@ -58,6 +59,7 @@ type table[K comparable] struct {
 	held    int   // events of all keys
 	most    int   // bound of the events of a key
 	lost    int64 // time of the latest event of an evicted key
+	screen  *screen
 	stats   Stats
 }
 
@@ -96,12 +98,15 @@ func (t *table[K]) known(key K) *entry[K] {
 	return nil
 }
 
-// get returns the entry of key as the latest entry, and makes it if necessary.
-// A new entry is blind up to the latest eviction, which may have been of this
-// key.
-func (t *table[K]) get(key K) *entry[K] {
+// get returns the entry of key, which has an event at ns, as the latest entry,
+// and makes it if necessary. A new entry is blind up to the latest eviction,
+// which may have been of this key. If all keys of a full table are still in
+// their windows, get returns nil until the key has occurred several times. A
+// flood of keys that occur once therefore displaces no other key.
+func (t *table[K]) get(key K, ns int64) *entry[K] {
 	t.stats.Observed++
-	hash := uint32(maphash.Comparable(t.seed, key))
+	full := maphash.Comparable(t.seed, key)
+	hash := uint32(full)
 	i := t.find(hash, key)
 	if i != 0 {
 		if e := t.at(i); e.next != 0 {
@@ -110,20 +115,48 @@ func (t *table[K]) get(key K) *entry[K] {
 		}
 		return t.at(i)
 	}
+	blind := t.lost
 	if t.keys == t.MaxKeys {
+		if t.crowded(ns) {
+			if !t.occurs(full, ns) {
+				t.stats.Screened++
+				return nil
+			}
+			blind = max(blind, ns) // the screened events
+		}
 		t.evict()
+		blind = max(blind, t.lost)
 	}
 	if t.keys == len(t.buckets) {
 		t.grow()
 	}
 	i = t.room()
 	e := t.at(i)
-	e.key, e.hash, e.quiet, e.blind, e.late = key, hash, never, t.lost, 0
+	e.key, e.hash, e.quiet, e.blind, e.late, e.jumps = key, hash, never, blind, 0, -1
 	b := &t.buckets[hash&uint32(len(t.buckets)-1)]
 	e.chain, *b = *b, i
 	t.link(i, e)
 	t.keys++
 	return e
+}
+
+// crowded reports whether the key that fell silent first may still have an
+// event in a window.
+func (t *table[K]) crowded(ns int64) bool {
+	e := t.at(t.at(0).next)
+	n := len(e.events)
+	return n > 0 && e.events[n-1].at > ns-int64(t.Per)-int64(t.MaxSkew)
+}
+
+// occurs counts an event of a key without an entry. It reports whether the key
+// has had enough events for an entry: half of the tolerated number, and at most
+// three.
+func (t *table[K]) occurs(hash uint64, ns int64) bool {
+	if t.screen == nil {
+		t.screen = newScreen(t.MaxKeys, ns)
+	}
+	t.screen.age(ns, int64(t.Per))
+	return t.screen.add(hash) >= uint64(min(t.Limit/2+1, 3))
 }
 
 // room returns an entry for a new key: an evicted entry, or the next entry of
@@ -191,23 +224,37 @@ func (t *table[K]) link(i int32, e *entry[K]) {
 	ends.prev = i
 }
 
-// late reports whether at is too early for e, and counts it. After too many
-// late events in a row, the known events are of another time: they are
-// forgotten, and the cooldown with them. Otherwise a line with a wrong year
-// would protect its key until that year.
+// late reports whether at is too early for e, and counts it. If most events are
+// late, the known events are of a clock that was ahead: they are forgotten, and
+// the cooldown with them. Otherwise a line with a wrong year would protect its
+// key until that year. From then on, a few events of such a clock are late as
+// well, until they come in a row.
 func (t *table[K]) late(e *entry[K], at int64) bool {
 	n := len(e.events)
-	if n == 0 || e.events[n-1].at-at <= int64(t.MaxSkew) {
+	if n == 0 {
 		e.late = 0
+		return false
+	}
+	switch ahead := at - e.events[n-1].at; {
+	case ahead > int64(t.MaxSkew) && e.jumps >= 0:
+		if e.jumps++; int(e.jumps) <= t.Limit+1 {
+			t.stats.Late++
+			return true
+		}
+		e.jumps = -1
+		return false
+	case -ahead <= int64(t.MaxSkew):
+		e.late -= min(e.late, 1)
+		e.jumps = min(e.jumps, 0)
 		return false
 	}
 	t.stats.Late++
 	if e.late++; int(e.late) <= t.Limit+1 {
 		return true
 	}
-	// The clock was set back, or was ahead for a while.
 	t.held -= n
-	e.events, e.late, e.quiet, e.blind = e.events[:0], 0, never, e.events[n-1].at
+	e.blind = e.events[n-1].at
+	e.events, e.late, e.jumps, e.quiet = e.events[:0], 0, 0, never
 	return false
 }
 
@@ -233,7 +280,7 @@ func (t *table[K]) insert(e *entry[K], ev event, counts bool) {
 		e.events = slices.Delete(e.events, 0, old)
 	}
 	t.held += len(e.events) - before
-	for t.held > max(perKey*t.MaxKeys, t.most) && t.keys > 1 {
+	for t.held > t.most && t.held/perKey >= t.MaxKeys && t.keys > 1 {
 		t.evict() // not e, which is the latest
 	}
 }

@@ -15,8 +15,9 @@ func NewWindow[K comparable](c Config) *Window[K] { return &Window[K]{newTable[K
 //
 // evidence, such as the line of the event, is copied and shown by an alert.
 func (w *Window[K]) Observe(at time.Time, key K, n int, evidence ...[]byte) (Alert[K], bool) {
-	e, ns := w.t.get(key), nanos(at)
-	if w.t.late(e, ns) {
+	ns := nanos(at)
+	e := w.t.get(key, ns)
+	if e == nil || w.t.late(e, ns) {
 		return Alert[K]{}, false
 	}
 	w.t.note(e, evidence)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -111,7 +112,7 @@ func TestForeignCheckpoint(t *testing.T) {
 		m := newModel()
 		m.create("log").write("one\n")
 		var c follow.Checkpoint
-		if err := c.UnmarshalText([]byte("follow-checkpoint v2 4096:2c8b08da5ce60398e1f19af0e5dccc74:1:77:0")); err != nil {
+		if err := c.UnmarshalText([]byte("follow-checkpoint v2 w4096:2c8b08da5ce60398e1f19af0e5dccc74:1:77:0:00000000000000000000000000000000")); err != nil {
 			t.Fatal(err)
 		}
 		for _, err := range (follow.Follower{Path: "log", From: &c}).On(m).Records(t.Context()) {
@@ -128,20 +129,20 @@ func TestForeignCheckpoint(t *testing.T) {
 func TestCheckpointFile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "checkpoint")
 	var c follow.Checkpoint
-	if err := c.UnmarshalText([]byte("follow-checkpoint v2 4:2c8b08da5ce60398e1f19af0e5dccc74:2049:131:7")); err != nil {
+	if err := c.UnmarshalText([]byte("follow-checkpoint v2 w4:2c8b08da5ce60398e1f19af0e5dccc74:2049:131:7:00000000000000000000000000000000")); err != nil {
 		t.Fatal(err)
 	}
 	if err := follow.SaveCheckpoint(name, c); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := follow.LoadCheckpoint(name); got != c || err != nil {
+	if got, err := follow.LoadCheckpoint(name); !reflect.DeepEqual(got, c) || err != nil {
 		t.Errorf("got %+v, %v, want %+v", got, err, c)
 	}
-	const good = "follow-checkpoint v2 4:2c8b08da5ce60398e1f19af0e5dccc74:1:2:3"
+	const good = "follow-checkpoint v2 w4:2c8b08da5ce60398e1f19af0e5dccc74:1:2:3:00000000000000000000000000000000"
 	for _, text := range []string{
-		"", "follow-checkpoint v2", "follow-checkpoint v2 ", good + "x", good + " ", "x" + good, good[:60], good + " 4:2c8b",
-		"follow-checkpoint v2 -4:2c8b08da5ce60398e1f19af0e5dccc74:1:2:3", "follow-checkpoint v1 4:2c8b08da5ce60398e1f19af0e5dccc74:1:2:3",
-		good + strings.Repeat(" 4:2c8b08da5ce60398e1f19af0e5dccc74:1:2:3", 8), strings.Repeat("x", 1000),
+		"", "follow-checkpoint v2 ", good + "x", good + " ", "x" + good, good[:60], good + " 4:2c8b",
+		"follow-checkpoint v2 w-4:2c8b08da5ce60398e1f19af0e5dccc74:1:2:3:00000000000000000000000000000000", "follow-checkpoint v1 4:2c8b08da5ce60398e1f19af0e5dccc74:1:2:3",
+		good + strings.Repeat(" w4:2c8b08da5ce60398e1f19af0e5dccc74:1:2:3:00000000000000000000000000000000", 64), strings.Repeat("x", 1000),
 	} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -156,8 +157,8 @@ func TestCheckpointFile(t *testing.T) {
 }
 
 func FuzzCheckpoint(f *testing.F) {
-	f.Add("follow-checkpoint v2 4:2c8b08da5ce60398e1f19af0e5dccc74:0:0:0")
-	f.Add("follow-checkpoint v2 4:2c8b08da5ce60398e1f19af0e5dccc74:2049:131:7")
+	f.Add("follow-checkpoint v2 w4:2c8b08da5ce60398e1f19af0e5dccc74:0:0:0:00000000000000000000000000000000")
+	f.Add("follow-checkpoint v2 w4:2c8b08da5ce60398e1f19af0e5dccc74:2049:131:7:00000000000000000000000000000000")
 	f.Fuzz(func(t *testing.T, s string) {
 		var c follow.Checkpoint
 		if c.UnmarshalText([]byte(s)) != nil {

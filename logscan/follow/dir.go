@@ -290,7 +290,7 @@ func (d *dirLoop) save(last bool) {
 				continue // no record of the burst was handled
 			}
 			t.saved = t.checkpoint(b.g, b.place(b.handled))
-		} else if c := t.checkpoint(nil, place{}); c.n > 0 {
+		} else if c := t.checkpoint(nil, place{}); len(c.places) > 0 {
 			t.saved = c
 		}
 	}
@@ -304,7 +304,7 @@ func (d *dirLoop) save(last bool) {
 		fmt.Fprintf(&text, "%s %s\n", strconv.Quote(path), b)
 	}
 	for _, t := range d.l.trails {
-		if t.saved.n > 0 {
+		if len(t.saved.places) > 0 {
 			line(t.path, t.saved)
 		}
 	}

@@ -103,8 +103,14 @@ func TestDirWithFewOpenFiles(t *testing.T) {
 	}
 	got := map[string]int{}
 	n := 0
+	seen := make(chan bool, files) // all are found before the first rotation
 	go func() {
 		for round := range rounds {
+			for range files {
+				if round == 1 {
+					<-seen
+				}
+			}
 			for i := range files {
 				name := fmt.Sprintf("%s/%d.log", dir, i)
 				if f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err == nil {
@@ -139,7 +145,9 @@ func TestDirWithFewOpenFiles(t *testing.T) {
 			}
 			continue
 		}
-		got[string(rec.Line)]++
+		if got[string(rec.Line)]++; strings.HasPrefix(string(rec.Line), "line 0 ") {
+			seen <- true
+		}
 	}
 	for round := range rounds {
 		for i := range files {
@@ -151,9 +159,28 @@ func TestDirWithFewOpenFiles(t *testing.T) {
 	checkEqual(t, stats.Stats().Open, int64(0))
 }
 
+// No more than MaxOpen files at rest stay open, in addition to the file that is
+// read.
+func TestDirBoundsOpenFiles(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 50 {
+		put(t, fmt.Sprintf("%s/%d.log", dir, i), "line\n")
+	}
+	var stats follow.Counters
+	n := 0
+	d := follow.Dir{Match: []string{dir}, MaxOpen: 5, Follower: follow.Follower{StopAtEOF: true, Stats: &stats}}
+	for range d.Records(t.Context()) {
+		n++
+		if open := stats.Stats().Open; open > 6 {
+			t.Errorf("after %d records: got %d open files, want at most 6", n, open)
+		}
+	}
+	checkEqual(t, n, 50)
+}
+
 // 10,000 files at rest take at most 5 KiB each.
 func TestDirMemory(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		t.Skip("writes 10,000 files")
 	}
 	dir := t.TempDir()

@@ -36,6 +36,9 @@ type inode struct {
 	link    string // target, if it is a symbolic link
 	handles int
 	named   bool
+	born    int
+	reused  bool  // its number was that of another file
+	short   []int // the lines of a copy that is too short to be recognized after a restart
 	lines   []int // the complete lines in data
 }
 
@@ -53,6 +56,7 @@ func (d *disk) create(name string) *inode {
 	n := &inode{named: true}
 	if len(d.free) > 0 {
 		n.ino, d.free = d.free[0], d.free[1:]
+		n.reused = true
 	} else {
 		d.next++
 		n.ino = d.next
@@ -132,10 +136,7 @@ func (d *disk) Target(name string) (string, error) {
 	if err := d.do("target"); err != nil {
 		return "", err
 	}
-	target, n := d.resolve(name)
-	if n == nil {
-		return "", fs.ErrNotExist
-	}
+	target, _ := d.resolve(name)
 	return target, nil
 }
 

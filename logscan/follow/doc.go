@@ -49,7 +49,8 @@
 // since the last look, in order, and reads them one after the other. The bytes
 // of a file, not its name, decide whether it was read before: a renamed or
 // compressed file is recognized. A renamed file is looked at for Linger longer,
-// for late lines.
+// for late lines. The same holds after a restart: a [Checkpoint] also contains
+// the files that were known.
 //
 // If the file was truncated (copytruncate), the rest is read from its rotated
 // copy. The loop gets a [*GapError], because the bytes written between the copy
@@ -58,15 +59,20 @@
 // # Limits
 //
 //   - Lines that are written and cut, or written and removed, between two looks
-//     leave no trace.
+//     leave no trace. After a restart, so do files that appeared after the
+//     checkpoint and are gone.
 //   - Files that are equal in their first KiB and in the 64 bytes before a
 //     place cannot be told apart by their bytes.
+//   - After a restart, a copy of less than 32 bytes of a truncated file may be
+//     read again. The loop gets a [*GapError] before.
+//   - If the rest of an unfinished line comes after Linger, it is a record of
+//     its own.
 //   - Lines that are written to a renamed file after Linger are found at the
 //     next rotation, or not at all.
-//   - After a restart, files beside a former target of a link are not found.
-//   - A restart, or a copytruncate, that meets another change between two looks
-//     can deliver lines twice or lose them without a gap: in the simulation, 6
-//     of 10,000 hostile schedules.
+//   - If a link is switched twice between two looks, or between a checkpoint
+//     and a restart, the files beside the target in between are not found.
+//   - A checkpoint contains at most 64 files. Beyond that, the times of files
+//     decide whether they are known.
 //
 // # Choosing values
 //

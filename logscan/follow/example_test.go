@@ -105,7 +105,7 @@ func ExampleRecord() {
 
 func ExampleCheckpoint() {
 	var c follow.Checkpoint
-	err := c.UnmarshalText([]byte("follow-checkpoint v2 4:2c8b08da5ce60398e1f19af0e5dccc74:0:0:0"))
+	err := c.UnmarshalText([]byte("follow-checkpoint v2 w4:2c8b08da5ce60398e1f19af0e5dccc74:0:0:0:00000000000000000000000000000000"))
 	fmt.Println(c.Offset(), err)
 	fmt.Println(c.UnmarshalText([]byte("v2 4")))
 	// Output:

@@ -49,8 +49,8 @@ type Follower struct {
 
 	// From is the place where the loop begins: after the record of the
 	// checkpoint. If its file is not found, the loop gets a [*GapError]. Then
-	// it reads the rotated files that were written later, and Path from its
-	// start. Nil means the start of Path.
+	// it reads the rotated files that the checkpoint does not contain, and Path
+	// from its start. Nil means the start of Path.
 	From *Checkpoint
 
 	// AtEnd begins with the last unfinished line of Path. It has no effect with

@@ -3,8 +3,10 @@ package follow_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -93,6 +95,60 @@ func TestRotation(t *testing.T) {
 	})
 }
 
+func TestRotationMeetsOtherChanges(t *testing.T) {
+	expect(t, follow.Follower{}, "a b c", 1, func(m *model, w *watched) { // the file is removed: others may be, too
+		m.create("log").write("a\n")
+		pass(poll)
+		m.remove("log")
+		m.create("log").write("b\n")
+		m.rename("log", "log.1")
+		m.create("log").write("c\n")
+	})
+	expect(t, follow.Follower{}, "a b c", 0, func(m *model, w *watched) { // a file has its name again
+		m.create("log").write("a\n")
+		pass(poll)
+		m.rename("log", "log.1")
+		m.create("log").write("b\n")
+		pass(time.Minute)
+		m.remove("log")
+		m.rename("log.1", "log")
+		m.names["log"].write("c\n")
+	})
+	expect(t, follow.Follower{}, "a b c", 0, func(m *model, w *watched) { // a file is being packed
+		m.create("log").write("a\n")
+		pass(poll)
+		m.rename("log", "log.2")
+		m.create("log").write("b\n")
+		m.copy("log", "log.1")
+		m.pack("log.1")
+		m.rename("log", "log.1")
+		m.create("log").write("c\n")
+	})
+}
+
+// After a restart, small numbers grow if the times of the files show it.
+func TestNumbersThatGrow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel()
+		m.create("log").write("a\n")
+		f := follow.Follower{Path: "log"}.On(m)
+		w := watch(t, f)
+		pass(poll)
+		w.stop()
+		m.remove("log")
+		for i := range 4 {
+			m.create(fmt.Sprintf("log.%d", i+1)).write(fmt.Sprintf("%d\n", i))
+		}
+		m.create("log").write("b\n")
+		f.From = &w.last
+		w = watch(t, f)
+		pass(poll)
+		w.stop()
+		checkEqual(t, w.lines, []string{"0", "1", "2", "3", "b"})
+		checkEqual(t, w.gaps, 1)
+	})
+}
+
 func TestTruncation(t *testing.T) {
 	expect(t, follow.Follower{}, "first second x", 1, func(m *model, w *watched) {
 		n := m.create("log")
@@ -105,6 +161,25 @@ func TestTruncation(t *testing.T) {
 		n.write("first\nsecond\n")
 		pass(poll)
 		n.set("third longer than before\n")
+	})
+	expect(t, follow.Follower{}, "a a b", 1, func(m *model, w *watched) { // to the place that was reached
+		n := m.create("log")
+		n.write("a\nhalf")
+		pass(poll)
+		n.set("a\n")
+		pass(poll)
+		n.write("b\n")
+	})
+	expect(t, follow.Follower{}, "a b", 1, func(m *model, w *watched) { // the next copy is begun
+		n := m.create("log")
+		n.write("a\n")
+		pass(poll)
+		n.set("")
+		pass(poll)
+		n.write("b\n")
+		m.create("log.1")
+		pass(poll)
+		m.names["log.1"].write("b\n")
 	})
 	header := strings.Repeat("h", 1200)
 	expect(t, follow.Follower{}, header+" a "+header+" b cccc", 1, func(m *model, w *watched) { // the first KiB is the same
@@ -197,6 +272,28 @@ func TestLostBytesAreReported(t *testing.T) {
 	}
 	if gap.Lost <= 0 || gap.Offset+gap.Lost != int64(len(text)) || in.Name != "log" {
 		t.Errorf("got %+v, want all of %d bytes read or lost", gap, len(text))
+	}
+}
+
+// A file that can never be read again does not stop the follower.
+func TestFileThatCannotBeRead(t *testing.T) {
+	for _, err := range []error{syscall.EIO, syscall.ESTALE} {
+		expect(t, follow.Follower{}, "a b", 1, func(m *model, w *watched) { // it is removed
+			m.create("log").write("a\n")
+			pass(poll)
+			m.names["log"].err = err
+			m.remove("log")
+			m.create("log").write("b\n")
+		})
+		expect(t, follow.Follower{}, "a b c", 2, func(m *model, w *watched) { // it is renamed
+			m.create("log").write("a\n")
+			pass(poll)
+			m.names["log"].err = &fs.PathError{Op: "read", Path: "log.1", Err: err}
+			m.rename("log", "log.1")
+			m.create("log").write("b\n")
+			pass(time.Minute)
+			m.names["log"].write("c\n")
+		})
 	}
 }
 

@@ -22,7 +22,7 @@ type file interface {
 type fileSystem interface {
 	Open(name string) (file, error) // errIrregular unless it is a regular file; never blocks
 	Stat(name string) (fs.FileInfo, error)
-	Target(name string) (string, error) // name without symbolic links
+	Target(name string) (string, error) // name without symbolic links; it may not exist
 	List(dir string) ([]string, error)  // the names in a folder
 	ID(fs.FileInfo) (dev, ino uint64)   // 0 and 0 if files have no numbers
 }
@@ -56,8 +56,28 @@ func (osFS) Open(name string) (file, error) {
 }
 
 func (osFS) Stat(name string) (fs.FileInfo, error) { return os.Stat(name) }
-func (osFS) Target(name string) (string, error)    { return filepath.EvalSymlinks(name) }
 func (osFS) ID(info fs.FileInfo) (dev, ino uint64) { return fileID(info) }
+
+func (osFS) Target(name string) (string, error) {
+	target, err := filepath.EvalSymlinks(name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return target, err
+	}
+	for range 40 { // a link that leads nowhere
+		next, err := os.Readlink(name)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(next) {
+			next = filepath.Join(filepath.Dir(name), next)
+		}
+		name = next
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(name)); err == nil {
+		name = filepath.Join(dir, filepath.Base(name))
+	}
+	return name, nil
+}
 
 func (osFS) List(dir string) ([]string, error) {
 	f, err := os.Open(dir)

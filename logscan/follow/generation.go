@@ -2,8 +2,10 @@ package follow
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
+	"io/fs"
 	"math"
 	"time"
 )
@@ -23,15 +25,21 @@ var errCut = errors.New("truncated")
 type generation struct {
 	file     file // nil: closed while nothing happens
 	name     string
+	target   string // where the path led when it had the name
 	packed   bool
-	dev, ino uint64
+	node                 // of the file
+	origin   node        // of the first file, for the ID
+	info     fs.FileInfo // when it was opened by its name
 	pos      int64       // how far it was read, in bytes of the decoded stream
 	size     int64       // stored bytes seen
 	at       time.Time   // the file's time when size was seen
 	grown    time.Time   // when size was seen to change
-	head     []byte      // the first bytes, as they were read
+	head     []byte      // the first bytes, as they were read; nil if pos is from saved
 	tail     []byte      // the bytes before pos, as they were read
-	peek     []byte      // the first bytes when the file was opened, until they are read
+	saved    place       // the place at pos, until head and tail are read
+	mark     place       // bytes that were seen before any was read
+	early    place       // the first place behind the first KiB where a read ended
+	stored   place       // the end of a compressed file, as it is stored
 	searched int64       // no record ends between pos and here
 	lines    int64       // lines that were read since reading began
 	dirty    bool        // there may be more to read
@@ -39,7 +47,6 @@ type generation struct {
 	fails    int         // failed reads in a row
 	left     time.Time   // when another file took its name
 	gap      *GapError   // reported when the generation is left
-	copyOf   *generation // the current file, whose first bytes these are
 }
 
 func (g *generation) close() {
@@ -49,13 +56,58 @@ func (g *generation) close() {
 	}
 }
 
+// differs reports whether info, of a name, is not of the file of g, where files
+// have no numbers.
+func (g *generation) differs(info fs.FileInfo) bool {
+	if g.file == nil {
+		return true
+	}
+	own, err := g.file.Stat()
+	return err != nil || own.Size() != info.Size() || !own.ModTime().Equal(info.ModTime())
+}
+
+// holds reports whether the file of g contains its bytes, and returns its size.
+func (g *generation) holds() (size int64, ok bool, err error) {
+	info, err := g.file.Stat()
+	if err != nil || info.Size() < g.size {
+		return 0, false, err
+	}
+	ok, err = g.evidence().of(g.file)
+	return info.Size(), ok, err
+}
+
 // place returns the place up to which g was read.
 func (g *generation) place() place {
-	p := place{offset: g.pos, dev: g.dev, ino: g.ino, at: g.time()}
-	if g.pos > 0 {
-		p.sum = sums(g.head, g.tail)
+	p := place{offset: g.pos, node: g.origin, at: g.time()}
+	if g.pos > 0 && g.head == nil {
+		p.sum, p.starts = g.saved.sum, g.saved.starts
+	} else if g.pos > 0 {
+		p.sum, p.starts = sums(g.head, g.tail), starts(g.head)
 	}
 	return p
+}
+
+// evidence returns the place that shows that a file has the bytes of g.
+func (g *generation) evidence() place {
+	if g.pos == 0 {
+		return g.mark
+	}
+	return g.place()
+}
+
+// begins reports whether s, with this head and size, is a copy of the first
+// bytes of g, which were read. Where too few bytes are known, only an earlier
+// time shows it.
+func (g *generation) begins(head []byte, size int64, s *sibling) bool {
+	older := s.info.ModTime().Before(g.at)
+	switch {
+	case size == 0 || g.early.offset > 0 && size >= g.early.offset:
+		return false
+	case g.head == nil:
+		return sameStart(g.saved.starts, starts(head)) && (len(head) >= startSizes[0] || older)
+	}
+	n := min(len(head), len(g.head))
+	return bytes.Equal(head[:n], g.head[:n]) && (size <= headSize || older)
 }
 
 // time returns the time of the file, before which no later file was written. A
@@ -67,28 +119,59 @@ func (g *generation) time() int64 {
 	return g.at.UnixNano()
 }
 
-// id identifies the file of g by its numbers and its first line, of which it
-// uses at most a KiB. It does not change when the file grows.
+// id identifies the file of g by its numbers and its first line. It does not
+// change when the file grows.
 func (g *generation) id() uint64 {
-	head := g.head
-	if i := bytes.IndexByte(head, '\n'); i >= 0 {
-		head = head[:i]
+	line := g.head
+	if i := bytes.IndexByte(line, '\n'); i >= 0 {
+		line = line[:i]
 	}
-	const prime = 1099511628211 // FNV-1a
-	h := uint64(14695981039346656037)
-	for _, n := range [2]uint64{g.dev, g.ino} {
+	h := hash(line)
+	for _, n := range [2]uint64{g.origin.dev, g.origin.ino} {
 		for range 8 {
 			h = (h ^ n&0xff) * prime
 			n >>= 8
 		}
 	}
-	for _, c := range head {
+	return h
+}
+
+const prime = 1099511628211 // FNV-1a
+
+func hash(b []byte) uint64 {
+	h := uint64(14695981039346656037)
+	for _, c := range b {
 		h = (h ^ uint64(c)) * prime
 	}
 	return h
 }
 
-// load sets the place of g to offset. The bytes before it must be those of g.
+// startSizes are the lengths of the prefixes in a checkpoint.
+var startSizes = [4]int{32, 128, 512, headSize}
+
+// starts returns hashes of the prefixes of head, or 0 for a prefix that is
+// longer.
+func starts(head []byte) (all [16]byte) {
+	for i, n := range startSizes {
+		if n <= len(head) {
+			binary.BigEndian.PutUint32(all[4*i:], uint32(hash(head[:n])))
+		}
+	}
+	return all
+}
+
+// sameStart reports whether no prefix that both have differs.
+func sameStart(a, b [16]byte) bool {
+	var none [4]byte
+	for i := 0; i < len(a); i += 4 {
+		if p, q := a[i:i+4], b[i:i+4]; !bytes.Equal(p, q) && !bytes.Equal(p, none[:]) && !bytes.Equal(q, none[:]) {
+			return false
+		}
+	}
+	return true
+}
+
+// load sets the place of g to offset. g.file must contain the bytes of g.
 func (g *generation) load(offset int64) error {
 	head, tail := make([]byte, min(offset, headSize)), make([]byte, min(offset, tailSize))
 	if !g.packed { // a packed file is unpacked up to pos before it is read
@@ -104,18 +187,15 @@ func (g *generation) load(offset int64) error {
 	return nil
 }
 
-// intact reports whether the first bytes are still those that were read.
+// intact reports whether the first bytes are still those that were read or, if
+// none were, those that were seen.
 func (g *generation) intact() (bool, error) {
-	if g.pos >= int64(len(g.peek)) {
-		g.peek = nil
-	}
-	want := g.head
-	if g.peek != nil {
-		want = g.peek
+	if g.pos == 0 {
+		return g.mark.of(g.file)
 	}
 	var buf [headSize]byte
-	n, err := g.file.ReadAt(buf[:len(want)], 0)
-	return bytes.Equal(buf[:n], want), noEOF(err)
+	n, err := g.file.ReadAt(buf[:len(g.head)], 0)
+	return bytes.Equal(buf[:n], g.head), noEOF(err)
 }
 
 // took keeps the bytes that were read.
@@ -130,6 +210,9 @@ func (g *generation) took(b []byte) {
 	}
 	g.pos += int64(len(b))
 	g.lines += int64(bytes.Count(b, []byte{'\n'}))
+	if g.early.offset == 0 && g.pos > headSize && !g.packed {
+		g.early = place{offset: g.pos, sum: sums(g.head, g.tail)}
+	}
 }
 
 // A burst is an input: the records of a generation that are complete now. It
@@ -158,16 +241,17 @@ func (t *trail) next(g *generation, final bool) (*burst, error) {
 	if g.packed {
 		return b, b.unpack()
 	}
-	if ok, err := g.intact(); err != nil || !ok {
-		return nil, errors.Join(err, cutIf(err == nil))
+	if g.pos > 0 && g.head == nil {
+		if err := g.load(g.pos); err != nil || g.place().sum != g.saved.sum {
+			g.head, g.tail = nil, nil
+			return nil, errors.Join(noShort(err), cutIf(noShort(err) == nil))
+		}
 	}
 	if err := b.fill(); err != nil {
 		return nil, err
 	}
-	if g.pos == 0 { // no bytes before it show a cut
-		if ok, err := g.intact(); err != nil || !ok {
-			return nil, errors.Join(err, cutIf(err == nil))
-		}
+	if ok, err := g.intact(); err != nil || !ok { // after the read: no bytes before the first show a cut
+		return nil, errors.Join(err, cutIf(err == nil))
 	}
 	n := b.until() - g.pos
 	size := g.pos + n
@@ -193,7 +277,7 @@ func (t *trail) next(g *generation, final bool) (*burst, error) {
 	}
 	if err != nil || b.end == g.pos {
 		if err == nil && g.pos == 0 {
-			g.peek = bytes.Clone(b.buf[:min(n, headSize)])
+			g.mark = place{offset: n, sum: sums(b.buf[:min(n, headSize)], b.buf[max(0, n-tailSize):n])}
 		}
 		return nil, err
 	}
@@ -405,7 +489,7 @@ func (b *burst) Close() error {
 // file was cut, it returns a place that is in no file.
 func (b *burst) place(offset int64) place {
 	g := b.g
-	p := place{offset: offset, dev: g.dev, ino: g.ino, at: g.time()}
+	p := place{offset: offset, node: g.origin, at: g.time(), starts: starts(g.head)}
 	head := g.head[:min(offset, int64(len(g.head)))]
 	from := offset - min(offset, tailSize)
 	if from >= b.at && offset <= b.until() {

@@ -3,6 +3,7 @@ package follow
 import (
 	"context"
 	"io"
+	"io/fs"
 	"iter"
 	"time"
 
@@ -91,6 +92,12 @@ func (t *trail) close() {
 	t.l.count(func(s *Stats) { s.Paths-- })
 }
 
+// node returns the numbers of a file.
+func (l *loop) node(info fs.FileInfo) node {
+	dev, ino := l.fsys.ID(info)
+	return node{dev, ino}
+}
+
 func (l *loop) add(t *trail) {
 	t.l = l
 	l.trails = append(l.trails, t)
@@ -167,7 +174,7 @@ const (
 // ended reports whether everything complete was delivered.
 func (l *loop) ended() bool {
 	for _, t := range l.trails {
-		if t.failing == "" && (!t.begun && t.cur == nil || len(t.queue) > 1 || len(t.queue) == 1 && t.queue[0] != t.cur) {
+		if t.failing == "" && (!t.begun || len(t.queue) > 1 || len(t.queue) == 1 && t.queue[0] != t.cur) {
 			return false
 		}
 	}
@@ -244,7 +251,7 @@ func (l *loop) held(keep *generation) {
 		l.hand = (l.hand + 1) % len(l.trails)
 		t := l.trails[l.hand]
 		if g := t.cur; g != nil && g.file != nil && g.pos > 0 && g.pos == g.size && g != keep && (l.burst == nil || l.burst.g != g) &&
-			len(t.queue) == 1 && t.queue[0] == g && g.left.IsZero() {
+			len(t.queue) == 1 && t.queue[0] == g {
 			l.release(g)
 		}
 	}

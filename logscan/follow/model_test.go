@@ -30,6 +30,7 @@ type node struct {
 	id   int
 	data []byte
 	at   time.Time
+	err  error // of every read
 }
 
 func newModel() *model { return &model{names: map[string]*node{}, now: time.Unix(1e9, 0)} }
@@ -147,6 +148,9 @@ type handle struct {
 func (h *handle) ReadAt(p []byte, off int64) (int, error) {
 	h.n.m.mu.Lock()
 	defer h.n.m.mu.Unlock()
+	if h.n.err != nil {
+		return 0, h.n.err
+	}
 	return bytes.NewReader(h.n.data).ReadAt(p, off)
 }
 
@@ -164,6 +168,9 @@ func (h *handle) Close() error {
 func (h *handle) Stat() (fs.FileInfo, error) {
 	h.n.m.mu.Lock()
 	defer h.n.m.mu.Unlock()
+	if h.n.err != nil {
+		return nil, h.n.err
+	}
 	return info{id: h.n.id, size: int64(len(h.n.data)), at: h.n.at}, nil
 }
 

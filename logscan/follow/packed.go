@@ -3,9 +3,11 @@ package follow
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/bzip2"
 	"compress/gzip"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -20,8 +22,8 @@ type packer struct {
 	limit    int64 // bytes that a file may unpack to; negative: no limit
 }
 
-// packed reports whether the first bytes of a file are those of a compressed
-// file. xz and zstd without a Decoder are compressed files that cannot be read.
+// packed reports whether a file with these first bytes is compressed. xz and
+// zstd without a Decoder are compressed files that cannot be read.
 func (p packer) packed(head []byte) bool {
 	if slices.ContainsFunc(p.decoders, func(d logscan.Decoder) bool { return bytes.HasPrefix(head, []byte(d.Magic)) }) {
 		return true
@@ -81,40 +83,44 @@ func (r *limited) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// matches returns the indexes of the places whose bytes the unpacked file has.
-// It unpacks the file once.
-func (p packer) matches(f io.ReaderAt, places []place) (found []int, err error) {
+// The contents of a compressed file, in bytes of the decoded stream.
+type contents struct {
+	found       []place // whose bytes it contains
+	end         place
+	head        []byte
+	unsupported bool
+}
+
+// unpack decodes f and compares its bytes with places. The errors of reading f
+// are noted by f; a file that ends early is being written.
+func (p packer) unpack(f io.ReaderAt, places []place) (c contents) {
 	r, err := p.open(f)
 	if err != nil {
-		return nil, err
+		c.unsupported = errors.Is(err, logscan.ErrUnsupported)
+		return c
 	}
 	defer r.Close()
-	order := make([]int, len(places))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return int(min(max(places[a].offset-places[b].offset, -1), 1)) })
-	var head, tail []byte
-	pos := int64(0)
+	places = slices.DeleteFunc(places, func(p place) bool { return p.offset == 0 })
+	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.offset, b.offset) })
+	var tail []byte
 	buf := make([]byte, 64<<10)
-	for _, i := range order {
-		for pos < places[i].offset {
-			n, err := io.ReadFull(r, buf[:min(int64(len(buf)), places[i].offset-pos)])
-			head = append(head, buf[:min(n, headSize-len(head))]...)
-			tail = lastBytes(append(tail, buf[max(0, n-tailSize):n]...))
-			pos += int64(n)
-			if err == io.EOF || err == io.ErrUnexpectedEOF {
-				return found, nil // the file has fewer bytes, or is being written
-			}
-			if err != nil {
-				return found, err
-			}
+	for err == nil {
+		n, room := 0, int64(len(buf))
+		if len(places) > 0 {
+			room = min(room, places[0].offset-c.end.offset)
 		}
-		if sums(head[:min(int64(len(head)), pos)], tail) == places[i].sum {
-			found = append(found, i)
+		n, err = io.ReadFull(r, buf[:room])
+		c.head = append(c.head, buf[:min(n, headSize-len(c.head))]...)
+		tail = lastBytes(append(tail, buf[max(0, n-tailSize):n]...))
+		c.end.offset += int64(n)
+		c.end.sum = sums(c.head, tail)
+		for ; len(places) > 0 && places[0].offset == c.end.offset; places = places[1:] {
+			if places[0].sum == c.end.sum {
+				c.found = append(c.found, places[0])
+			}
 		}
 	}
-	return found, nil
+	return c
 }
 
 // sums returns the first halves of two hashes.

@@ -3,8 +3,10 @@ package follow_test
 import (
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,4 +91,33 @@ func TestIDIsStable(t *testing.T) {
 		}
 	}
 	checkEqual(t, n, 3)
+}
+
+// A checkpoint contains some of the rotated files. The others are known by
+// their times.
+func TestManyRotatedFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.log")
+	for i := range 100 {
+		name := fmt.Sprintf("%s-2026%04d", path, i)
+		put(t, name, fmt.Sprintf("old %d\n", i))
+		at := time.Date(2026, 1, 1, i, 0, 0, 0, time.UTC)
+		if err := os.Chtimes(name, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, path, "a\n")
+	var c follow.Checkpoint
+	for rec := range (follow.Follower{Path: path, StopAtEOF: true}).Records(t.Context()) {
+		checkEqual(t, string(rec.Line), "a")
+		c = rec.Checkpoint()
+	}
+	put(t, path, "b\n")
+	if err := os.Rename(path, path+"-20260100"); err != nil {
+		t.Fatal(err)
+	}
+	put(t, path, "c\n")
+	checkEqual(t, toEOF(t, follow.Follower{Path: path, From: &c}), []string{"b", "c"})
+	text, _ := c.MarshalText()
+	checkEqual(t, strings.Count(string(text), " "), 1+64)
+	checkEqual(t, c.UnmarshalText(text), nil)
 }

@@ -24,10 +24,14 @@ func TestRealRotation(t *testing.T) {
 	const lines = 3000
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
+	begun := make(chan bool) // a file that is rotated before it is seen is not followed
 	go func() {
 		r := rand.New(rand.NewPCG(1, 1))
 		f, _ := os.Create(name)
 		for i := range lines {
+			if i == 1 {
+				<-begun
+			}
 			fmt.Fprintf(f, "line-%d\n", i)
 			if r.IntN(300) == 0 {
 				os.Rename(name, fmt.Sprintf("%s.%d", name, i))
@@ -52,6 +56,9 @@ func TestRealRotation(t *testing.T) {
 			break
 		}
 		if strings.HasPrefix(line, "line") {
+			if len(got) == 0 {
+				close(begun)
+			}
 			got = append(got, line)
 		}
 	}
@@ -129,7 +136,7 @@ func TestRealResume(t *testing.T) {
 	}
 	write("head\nold\n")
 	_, c := first(follow.Follower{Path: name})
-	if text, _ := c.MarshalText(); len(bytes.Fields(text)) != 5 {
+	if text, _ := c.MarshalText(); bytes.Contains(text, []byte(":0:0:")) {
 		t.Skipf("no numbers here: %s", text)
 	}
 	if err := os.Rename(name, name+".1"); err != nil {

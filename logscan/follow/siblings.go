@@ -23,50 +23,19 @@ type sibling struct {
 	info    fs.FileInfo
 	place   // the end of the file, as it is stored
 	packed  bool
-	from    int64 // where its unread bytes begin
-	source  bool  // packed, and the file that is being packed is still there
-	foreign bool  // a checkpoint
-	moved   bool  // beside another target of a link
+	read    *place // how far it was read; nil if it was not
+	source  bool   // packed, and the file that is being packed is still there
+	foreign bool   // a checkpoint
+	moved   bool   // beside another target of a link
 }
 
-// siblings opens the rotated files. It returns errUnstable if one of them is
-// gone when it is opened.
-func (t *trail) siblings(target string) (all []*sibling, names []string, err error) {
-	names, err = t.names(target)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, name := range names {
-		s, err := t.sibling(name)
-		if errors.Is(err, errIrregular) {
-			continue
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			err = errUnstable
-		}
-		if err != nil {
-			closeAll(all)
-			return nil, nil, err
-		}
-		s.moved = t.target != "" && target != t.target && !slices.Contains(t.patterns(t.target), name) && !t.beside(t.target, name)
-		all = append(all, s)
-	}
-	for _, s := range all {
-		s.source = s.packed && slices.ContainsFunc(all, func(o *sibling) bool {
-			rest, ok := strings.CutPrefix(s.name, o.name)
-			return ok && !o.packed && packing.FindString(rest) == rest && rest != ""
-		})
-	}
-	return all, names, nil
-}
-
-func closeAll(all []*sibling) {
-	for _, s := range all {
-		if s != nil && s.file != nil {
-			s.file.Close()
-			s.file = nil
-		}
-	}
+// packedOf reports whether names contain the file that name is a compressed
+// copy of.
+func packedOf(name string, names []string) bool {
+	return slices.ContainsFunc(names, func(o string) bool {
+		rest, ok := strings.CutPrefix(name, o)
+		return ok && rest != "" && packing.FindString(rest) == rest
+	})
 }
 
 // take returns the file, which is then no longer closed with the siblings.
@@ -83,24 +52,32 @@ func (s *sibling) take() file {
 // difference.
 type noted struct {
 	file
-	t *trail
+	t    *trail
+	name string
 }
 
 func (f noted) ReadAt(p []byte, off int64) (int, error) {
 	n, err := f.file.ReadAt(p, off)
-	f.t.note(noEOF(err))
+	if !f.t.skip[f.name] {
+		f.t.note(noEOF(err))
+	}
 	return n, err
 }
 
-func (t *trail) sibling(name string) (*sibling, error) {
+// skipped turns the error of a file that was given up into errIrregular.
+func (t *trail) skipped(name string, err error) error {
+	if t.skip[name] {
+		return errIrregular
+	}
+	return err
+}
+
+func (t *trail) sibling(name, target string) (*sibling, error) {
 	f, err := t.l.fsys.Open(name)
 	if err != nil {
-		if t.skip[name] {
-			return nil, errIrregular
-		}
-		return nil, err
+		return nil, t.skipped(name, err)
 	}
-	s := &sibling{name: name, file: noted{f, t}}
+	s := &sibling{name: name, file: noted{f, t, name}}
 	head := make([]byte, tailSize)
 	n := 0
 	if s.info, err = f.Stat(); err == nil {
@@ -109,26 +86,29 @@ func (t *trail) sibling(name string) (*sibling, error) {
 		}
 	}
 	if err == nil {
-		if s.place, err = placeAt(f, s.info.Size()); err == io.EOF {
-			err = errUnstable // cut since Stat
-		}
+		s.place, err = placeAt(f, s.info.Size())
 	}
 	if err != nil {
 		f.Close()
-		return nil, err
+		return nil, t.skipped(name, err)
 	}
-	s.dev, s.ino = t.l.fsys.ID(s.info)
-	s.place.at = s.info.ModTime().UnixNano()
-	s.packed = t.l.packer.packed(head[:n]) || n < 10 && packing.MatchString(name) // being packed
+	s.node, s.place.at = t.l.node(s.info), s.info.ModTime().UnixNano()
+	if s.packed = t.l.packer.packed(head[:n]) || n < 10 && packing.MatchString(name); s.packed { // being packed
+		s.kind = compressed
+	} else {
+		s.kind = known
+	}
 	s.foreign = bytes.HasPrefix(head[:n], []byte(magic))
+	s.moved = t.target != "" && target != t.target && !t.beside(t.target, name)
 	return s, nil
 }
 
 // names lists the rotated files of the target, and of the target before a link
 // was switched.
-func (t *trail) names(target string) (names []string, err error) {
-	patterns := t.patterns(target)
-	if t.target != "" && t.target != target {
+func (c *change) names() (names []string, err error) {
+	t := c.t
+	patterns := t.patterns(c.target)
+	if t.target != "" && t.target != c.target {
 		patterns = append(append(t.patterns(t.target), literal(t.target)), patterns...)
 	}
 	folders := listing{}
@@ -163,20 +143,12 @@ func (t *trail) beside(target, name string) bool {
 	})
 }
 
-// is reports whether p and q are in the same file, by numbers if there are any.
-func (p place) is(q place) bool {
-	return p.dev == q.dev && p.ino == q.ino
-}
-
-// numbered reports whether the file has numbers.
-func (p place) numbered() bool { return p.dev|p.ino != 0 }
-
-// in reports whether s is the file of p, by its bytes and its numbers.
+// in reports whether s is the file of p, which is known.
 func (p place) in(s *sibling) bool {
-	if s.file == nil || !p.is(s.place) || s.offset < p.offset {
+	if !p.is(s.node) || s.offset < p.offset || s.packed != (p.kind == compressed) {
 		return false
 	}
-	if p.offset == 0 { // what was written to an empty file since is not known
+	if p.offset == 0 { // later bytes of an empty file are not known
 		return p.numbered() && s.offset == 0 && s.place.at == p.at
 	}
 	ok, _ := p.of(s.file) // s.file notes errors
@@ -203,10 +175,10 @@ func number(target, name string) []uint64 {
 }
 
 // order sorts rotated files by age, the oldest first. The names decide, as long
-// as all have numbers: dates and times grow, and so do the numbers if oldest,
-// the name that the oldest file now has, is smaller than all of them.
-// Otherwise small numbers fall, unless timed and the times of the files show
-// that they grow. If names do not decide, times do.
+// as all have numbers. Dates and times grow. Small numbers fall, unless the
+// number of oldest, the present name of the oldest file, is smaller than all of
+// them. If timed, they grow if the times of the files show it. If names do not
+// decide, times do.
 func order(target string, all []*sibling, oldest string, timed bool) {
 	dates, named := false, true
 	key := map[string][]uint64{}
@@ -235,7 +207,7 @@ func order(target string, all []*sibling, oldest string, timed bool) {
 	} else if timed && !dates {
 		// Packing may change times.
 		votes := ballot(slices.DeleteFunc(slices.Clone(all), func(s *sibling) bool { return s.packed }))
-		grow = votes < 0
+		grow = votes < -1 // a late write may change a time
 	}
 	if !grow {
 		slices.Reverse(all)

@@ -21,9 +21,8 @@ import (
 )
 
 var (
-	schedules = flag.Int("schedules", 600, "schedules of the simulation")
+	schedules = flag.Int("schedules", 10_000, "schedules of the simulation")
 	firstSeed = flag.Uint64("seed", 0, "first schedule of the simulation")
-	wild      = flag.Bool("wild", false, "kills and failures of the disk in the same schedule of the simulation")
 	trace     = flag.Bool("trace", false, "print the schedule")
 )
 
@@ -47,16 +46,20 @@ type world struct {
 	tasks   []func() // the next steps of operations in progress
 	stamp   int
 	moved   int // looks when the link was switched
+	saved   int // looks at the latest checkpoint
+	born    int // files created, and at the latest checkpoint
+	known   int
 
-	lines   []line
-	looks   int // rounds in which the follower has looked at everything
-	faulted bool
-	churned bool // a name has changed since the last look
-	faults  int
-	fault   error
-	quiet   time.Time // when the events have ended
-	budget  int       // events left
-	cancel  context.CancelFunc
+	lines     []line
+	looks     int // rounds in which the follower has looked at everything
+	faulted   bool
+	restarted bool
+	churned   bool // a name has changed since the last look
+	faults    int
+	fault     error
+	quiet     time.Time // when the events have ended
+	budget    int       // events left
+	cancel    context.CancelFunc
 }
 
 type line struct {
@@ -67,7 +70,14 @@ type line struct {
 	got     int  // deliveries
 	allowed int  // deliveries that may be repeated
 	waived  bool // not owed
+	born    int  // number of its file
+	killed  bool // not delivered before a kill, and gone at the next look
+	unknown bool // the checkpoint does not know its file
+	text    string
 }
+
+// exercised counts what the schedules contained.
+var exercised = map[string]int{}
 
 func (w *world) logf(format string, args ...any) {
 	if *trace {
@@ -78,8 +88,9 @@ func (w *world) logf(format string, args ...any) {
 // text returns the next line.
 func (w *world) text(n *inode) string {
 	late := n != w.fd
-	w.lines = append(w.lines, line{late: late, written: w.looks, gone: -1})
-	return fmt.Sprintf("%d %s\n", len(w.lines)-1, strings.Repeat("x", w.r.IntN(30)))
+	text := fmt.Sprintf("%d %s\n", len(w.lines), strings.Repeat("x", w.r.IntN(30)))
+	w.lines = append(w.lines, line{late: late, written: w.looks, gone: -1, text: text, born: n.born})
+	return text
 }
 
 // wrote notes that the last line of n is complete.
@@ -94,6 +105,7 @@ func (w *world) write(n *inode) {
 	n.data = append(n.data, s...)
 	w.wrote(n, len(w.lines)-1)
 	w.logf("write %d to inode %d", len(w.lines)-1, n.ino)
+	exercised["append"]++
 }
 
 func (w *world) finish() {
@@ -128,6 +140,7 @@ func (w *world) drop(name string) {
 }
 
 func (w *world) newFile() {
+	exercised["create"]++
 	w.fd = w.create(w.target)
 	w.logf("create %s: inode %d", w.target, w.fd.ino)
 	if w.header {
@@ -180,6 +193,7 @@ func (w *world) rotate(slow bool) {
 	}
 	name := w.newName()
 	w.logf("rename %s to %s (inode %d)", w.target, name, w.fd.ino)
+	exercised["rename, "+w.style]++
 	w.rename(w.target, name)
 	w.rotated = append(w.rotated, name)
 	old := w.fd
@@ -242,9 +256,11 @@ func (w *world) pack() {
 	tmp := name + ext
 	if w.style == "stamp" {
 		tmp = name + ".tmp" // as the kubelet does
+		exercised["pack in the order of the kubelet"]++
 	}
 	dst := w.create(tmp)
 	w.logf("pack %s to %s (inode %d)", name, tmp, dst.ino)
+	exercised["pack "+ext]++
 	dst.data = text[:len(text)/2]
 	w.later(func() {
 		if w.names[name] != src || w.names[tmp] != dst { // shifted meanwhile
@@ -263,7 +279,7 @@ func (w *world) pack() {
 		if !bytes.Equal(src.data, data) { // written meanwhile: lost with the source
 			lines = slices.DeleteFunc(lines, func(int) bool { return false })
 		}
-		dst.lines = lines
+		dst.lines, dst.short = lines, src.short
 		if w.style == "stamp" {
 			w.rename(tmp, name+ext)
 		}
@@ -290,6 +306,7 @@ func (w *world) copyTruncate(copied bool) {
 		}
 		w.finish()
 		w.logf("cut inode %d", fd.ino)
+		exercised["copytruncate"]++
 		w.churned = true
 		lines := fd.lines
 		fd.lines = nil
@@ -308,6 +325,9 @@ func (w *world) rotatedCopy(copied bool) {
 	name := w.newName()
 	n := w.create(name)
 	n.data, n.lines = bytes.Clone(w.fd.data), slices.Clone(w.fd.lines)
+	if len(n.data) < 32 {
+		n.short = n.lines
+	}
 	w.rotated = append(w.rotated, name)
 	w.logf("copy to %s: inode %d", name, n.ino)
 	w.retire()
@@ -315,6 +335,7 @@ func (w *world) rotatedCopy(copied bool) {
 
 // recreate removes the file and creates it again.
 func (w *world) recreate() {
+	exercised["delete and recreate"]++
 	w.finish()
 	w.drop(w.target)
 	w.newFile()
@@ -328,6 +349,7 @@ func (w *world) move() {
 	w.target = fmt.Sprintf("pods/%d.log", n+1)
 	w.newFile()
 	w.logf("link to %s", w.target)
+	exercised["switch of a link"]++
 	w.names["pods/link"].link = w.target
 }
 
@@ -357,6 +379,7 @@ func (w *world) event() {
 		w.touch(w.fd)
 		w.half = s[cut:]
 		w.logf("half of line %d", len(w.lines)-1)
+		exercised["half line"]++
 	case 5, 6:
 		if len(w.tasks) == 0 && !w.copies {
 			w.rotate(w.r.IntN(2) == 0)
@@ -374,7 +397,7 @@ func (w *world) event() {
 			w.recreate()
 		}
 	case 10:
-		if w.faults == 0 && (*wild || !w.kills) {
+		if w.faults == 0 {
 			w.faults, w.fault = 1+w.r.IntN(5), faults[w.r.IntN(len(faults))]
 			w.logf("%d faults: %v", w.faults, w.fault)
 		}
@@ -385,15 +408,18 @@ func (w *world) event() {
 			switch w.r.IntN(3) {
 			case 0:
 				n.mode = fs.ModeDir
+				exercised["directory in the way"]++
 			case 1:
 				n.mode = fs.ModeNamedPipe
+				exercised["FIFO in the way"]++
 			default:
-				n.data = []byte("follow-checkpoint v2 4:2c8b08da5ce60398e1f19af0e5dccc74:0:0:0\n")
+				exercised["checkpoint in the way"]++
+				n.data = []byte("follow-checkpoint v2 w4:2c8b08da5ce60398e1f19af0e5dccc74:0:0:0:00000000000000000000000000000000\n")
 			}
 			w.logf("junk %s", name)
 		}
 	case 12:
-		if w.linked && len(w.tasks) == 0 && !w.copies && !w.kills && w.looks >= w.moved+6 { // targets between two looks cannot be found
+		if w.linked && len(w.tasks) == 0 && !w.copies && w.looks >= w.moved+6 && (!w.kills || w.saved > w.moved+2) { // targets between two looks cannot be found
 			w.moved = w.looks
 			w.move()
 		}
@@ -406,6 +432,7 @@ func (w *world) event() {
 	case 15:
 		if w.kills && w.r.IntN(3) == 0 {
 			w.logf("kill")
+			exercised["kill"]++
 			panic(errKilled)
 		}
 	}
@@ -426,7 +453,13 @@ func (w *world) settle() {
 
 func (w *world) create(name string) *inode {
 	w.churned = true
-	return w.disk.create(name)
+	n := w.disk.create(name)
+	w.born++
+	n.born = w.born
+	if n.reused {
+		exercised["inode used again"]++
+	}
+	return n
 }
 
 func (w *world) rename(from, to string) {
@@ -452,11 +485,17 @@ func (w *world) onFault(op string) error {
 	w.faults--
 	w.faulted = true
 	w.logf("%s fails", op)
+	exercised["fault: "+w.fault.Error()]++
 	return w.fault
 }
 
 func (w *world) onPause() {
 	if !w.faulted && !w.churned { // nothing was renamed while the follower looked
+		for i := range w.lines { // lines that are still there are owed
+			l := &w.lines[i]
+			l.killed = l.killed && (l.gone >= 0 || !w.restarted)
+		}
+		w.restarted = false
 		w.looks++
 	}
 	w.faulted, w.churned = false, false
@@ -479,6 +518,7 @@ func (w *world) onPause() {
 // simulate runs one schedule and returns the first violation. Oracle: the lines
 // that the writer has written, and when they were gone from the disk.
 func simulate(t *testing.T, seed uint64, broken func(follow.Follower) follow.Follower) (problem string) {
+	time.Sleep(time.Until(time.Now().Truncate(time.Hour).Add(time.Hour))) // a schedule does not depend on the schedule before
 	r := rand.New(rand.NewPCG(seed, 1))
 	w := &world{disk: newDisk(), r: r, target: "log", budget: 30 + r.IntN(60), keep: 2 + r.IntN(6), chance: 6 + r.IntN(60)}
 	w.style = []string{"shift", "date", "stamp"}[r.IntN(3)]
@@ -488,9 +528,11 @@ func simulate(t *testing.T, seed uint64, broken func(follow.Follower) follow.Fol
 	w.copies = r.IntN(3) == 0
 	if r.IntN(3) == 0 {
 		w.grain = 2 * time.Second
+		exercised["equal times"]++
 	}
 	if r.IntN(4) == 0 {
 		w.linked, w.target = true, "pods/0.log"
+		exercised["link to a link"]++
 		w.create("log").link = "pods/link"
 		w.create("pods/link").link = w.target
 	}
@@ -513,7 +555,7 @@ func simulate(t *testing.T, seed uint64, broken func(follow.Follower) follow.Fol
 		}
 		fmt.Printf("seed %d: style %s copies %v keep %d header %v kills %v grain %v linked %v chance %d\n", seed, w.style, w.copies, w.keep, w.header, w.kills, w.grain, w.linked, w.chance)
 	}
-	gaps, missing := 0, false
+	gaps, after, rests := 0, 0, map[string]bool{}
 	for run := 0; problem == "" && run < 50; run++ {
 		ctx, cancel := context.WithCancel(t.Context())
 		w.cancel = cancel
@@ -532,16 +574,17 @@ func simulate(t *testing.T, seed uint64, broken func(follow.Follower) follow.Fol
 				var gap *follow.GapError
 				switch {
 				case errors.As(err, &gap):
-					gaps++
-					missing = missing || strings.Contains(gap.Reason, "missing")
+					gaps, after = gaps+1, after+1
 				case err != nil: // told again by every outage
 				case bytes.HasPrefix(rec.Line, []byte("h")):
 				case bytes.HasPrefix(rec.Line, []byte("old")):
-					if !missing {
-						problem = "an old file was read"
-					}
+					problem = "an old file was read"
 				default:
-					i, err := strconv.Atoi(strings.Fields(string(rec.Line) + " ")[0])
+					number, _, _ := strings.Cut(string(rec.Line), " ")
+					i, err := strconv.Atoi(number)
+					if (err != nil || i >= len(w.lines)) && rests[string(rec.Line)] {
+						continue
+					}
 					if err != nil || i >= len(w.lines) {
 						problem = fmt.Sprintf("torn line %q", rec.Line)
 						return false
@@ -549,14 +592,15 @@ func simulate(t *testing.T, seed uint64, broken func(follow.Follower) follow.Fol
 					l := &w.lines[i]
 					w.logf("  got %d at %d", i, rec.Offset)
 					if rec.Partial {
-						l.waived = true // its end came late
+						l.waived = true // its end comes late, as a record
+						rests[strings.TrimSuffix(l.text[len(rec.Line):], "\n")] = true
 						continue
 					}
-					if l.got++; l.got > 1+l.allowed && !missing && !l.waived {
+					if l.got++; l.got > 1+l.allowed && !l.waived {
 						problem = fmt.Sprintf("line %d came %d times", i, l.got)
 						return false
 					}
-					if !l.late && i < last && !missing {
+					if !l.late && i < last {
 						problem = fmt.Sprintf("line %d came after line %d", i, last)
 						return false
 					}
@@ -566,6 +610,8 @@ func simulate(t *testing.T, seed uint64, broken func(follow.Follower) follow.Fol
 					w.begun = true
 					since = append(since, i)
 					if f.From == nil && run == 0 || w.r.IntN(2) == 0 {
+						exercised["checkpoint"]++
+						w.saved, w.known = w.looks, w.born
 						c := rec.Checkpoint()
 						f.From, since = &c, nil
 					}
@@ -587,6 +633,12 @@ func simulate(t *testing.T, seed uint64, broken func(follow.Follower) follow.Fol
 		for _, i := range since {
 			w.lines[i].allowed++
 		}
+		for i := range w.lines {
+			l := &w.lines[i]
+			l.killed = l.killed || l.got == 0
+			l.unknown = l.unknown || l.got == 0 && l.born > w.known
+		}
+		after = 0
 		w.faulted = true
 		for range w.r.IntN(6) {
 			w.budget--
@@ -594,6 +646,12 @@ func simulate(t *testing.T, seed uint64, broken func(follow.Follower) follow.Fol
 				defer func() { recover() }()
 				w.event()
 			}()
+		}
+		w.restarted = true
+		for _, n := range w.names { // documented: a gap is told, and these lines may come again
+			for _, i := range n.short {
+				w.lines[i].allowed++
+			}
 		}
 	}
 	if problem != "" {
@@ -603,6 +661,9 @@ func simulate(t *testing.T, seed uint64, broken func(follow.Follower) follow.Fol
 	for i, l := range w.lines {
 		if l.got > 0 || l.waived {
 			continue
+		}
+		if l.killed && (after > 0 || l.unknown) {
+			continue // removed before the first look, and told or not known
 		}
 		if l.gone < 0 || l.gone-l.written >= 2 {
 			return fmt.Sprintf("line %d was lost: written at look %d, gone at %d, now %d", i, l.written, l.gone, w.looks)
@@ -618,10 +679,11 @@ func simulate(t *testing.T, seed uint64, broken func(follow.Follower) follow.Fol
 	return ""
 }
 
-// TestSimulation runs schedules: see the flags in this file.
+// TestSimulation runs schedules: see the flags in this file. Each part of a
+// schedule must occur. With -v, it reports how often.
 func TestSimulation(t *testing.T) {
 	n := uint64(*schedules)
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		n = min(n, 1000)
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -635,6 +697,20 @@ func TestSimulation(t *testing.T) {
 			}
 		}
 	})
+	parts := []string{
+		"append", "half line", "create", "rename, shift", "rename, date", "rename, stamp", "copytruncate", "delete and recreate",
+		"pack .gz", "pack .bz2", "pack .zst", "pack .xz", "pack in the order of the kubelet", "link to a link", "switch of a link",
+		"inode used again", "equal times", "directory in the way", "FIFO in the way", "checkpoint in the way", "checkpoint", "kill",
+	}
+	for _, err := range faults {
+		parts = append(parts, "fault: "+err.Error())
+	}
+	for _, part := range parts {
+		t.Logf("%8d %s", exercised[part], part)
+		if n >= 1000 && exercised[part] == 0 {
+			t.Errorf("no schedule contains: %s", part)
+		}
+	}
 }
 
 // A follower that looks for rotated files in the wrong place loses lines.

@@ -90,18 +90,22 @@ func TestDistinctMemory(t *testing.T) {
 		t.Skip("the race runtime allocates")
 	}
 	for _, tt := range []struct{ keys, most int }{{0, 64}, {1, 128}, {6, 128}, {100, 64 + 11*100}, {1536, 64 + 11*1500}, {100000, 17 << 10}} {
-		sketches := make([]*sketch.Distinct, 20)
-		before := heap()
-		for i := range sketches {
-			sketches[i] = sketch.NewDistinct(0)
-			for k := range tt.keys {
-				sketches[i].Add(strconv.AppendInt(nil, int64(k), 10))
+		least := math.MaxInt
+		for range 3 { // other goroutines of the test program may allocate
+			sketches := make([]*sketch.Distinct, 20)
+			before := heap()
+			for i := range sketches {
+				sketches[i] = sketch.NewDistinct(0)
+				for k := range tt.keys {
+					sketches[i].Add(strconv.AppendInt(nil, int64(k), 10))
+				}
 			}
+			least = min(least, int(heap()-before)/len(sketches))
+			runtime.KeepAlive(sketches)
 		}
-		if got := int(heap()-before) / len(sketches); got > tt.most {
-			t.Errorf("%d keys: got %d bytes, want at most %d", tt.keys, got, tt.most)
+		if least > tt.most {
+			t.Errorf("%d keys: got %d bytes, want at most %d", tt.keys, least, tt.most)
 		}
-		runtime.KeepAlive(sketches)
 	}
 }
 

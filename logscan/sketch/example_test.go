@@ -115,3 +115,18 @@ func ExampleNewQuantile() {
 	// Output:
 	// 0
 }
+
+// Latencies by route: the accumulator of a logscan.Reduce holds a Quantiles.
+func ExampleNewQuantiles() {
+	q := sketch.NewQuantiles(1000) // routes
+	for i := range 100 {
+		q.Add([]byte("/cart"), float64(i))
+		q.Add([]byte("/pay"), float64(2*i))
+	}
+	for route, latency := range q.All() {
+		fmt.Printf("%s %d values, median %.0f\n", route, latency.Count(), latency.Value(0.5))
+	}
+	// Output:
+	// /cart 100 values, median 49
+	// /pay 100 values, median 99
+}

@@ -73,9 +73,9 @@ func (q *Quantile) bin(i int) *uint64 {
 func (q *Quantile) Count() uint64 { return q.count }
 
 // Value returns the value that a part p of the values, from 0 to 1, does not
-// exceed. Without values it returns 0.
+// exceed. Without values, and for a NaN, it returns 0.
 func (q *Quantile) Value(p float64) float64 {
-	if q.count == 0 {
+	if q.count == 0 || math.IsNaN(p) {
 		return 0
 	}
 	rank := uint64(min(max(p, 0), 1) * float64(q.count-1)) // rank of the value, from 0

@@ -1,242 +1,362 @@
 package bulkhead
 
 import (
-	"context"
-	"errors"
 	"math"
 	"sync"
 	"time"
 )
 
-// A Sample is the measurement of a window of calls. Ignored calls are left out.
-type Sample struct {
-	RTT      time.Duration // the mean time of a call, more than 0
-	Inflight int           // the largest number of places in use when a call ended
-	Dropped  bool          // the outcome of a call was [OutcomeDropped]
-	Count    int           // the number of calls
+// The constants of an adaptive limit.
+const (
+	minWindow  = 100 * time.Millisecond // the shortest window
+	minSample  = 10                     // the fewest places in a window
+	dipEvery   = 4 * time.Second        // the shortest time between two dips
+	dipWindows = 20                     // a dip costs at most a window in so many
+	holdMin    = 4                      // windows without growth after growth was useless
+	holdMax    = 640
+	allDropped = 0.9 // of the calls: the service hangs
+)
+
+// An adaptive finds a limit by measuring the queue in front of the service.
+//
+// A queue adds the same wait to all calls. It hardly shows in the mean time,
+// which a few long calls dominate. It shows in a soft minimum of the times t,
+// the time s with mean(exp(-t/s)) = 1/e. The rate of the calls times the growth
+// of s above its value without a queue is the length of the queue (Little's
+// law). The limit keeps that length near the square root of the limit, which is
+// enough to keep all workers busy.
+//
+// Two rules protect a healthy service. The limit is lowered only if calls found
+// no place or were dropped, and much of the limit is in use. And whether longer
+// times are a queue, or drops an overload, is decided by trying: a lower limit
+// shortens a queue, and nothing else.
+type adaptive struct {
+	mu       sync.Mutex
+	min, max int
+	limit    int
+
+	// The window.
+	changed time.Duration // when the limit changed; calls from before do not open a window
+	settle  int           // places that must end first
+	open    bool
+	begin   time.Duration
+	need    int
+	places  int           // that ended, by calls of any weight
+	drops   int           // of them
+	longest time.Duration // of the drops, which all end at once after a timeout
+	peak    int           // the most places in use at the end of a call
+	total   float64       // seconds × places
+	exp     float64       // the sum of exp(-t/scale)
+	used    float64       // the sum of the places in use at the end of calls
+	blocked int           // callers that found no place
+
+	// The measurements.
+	scale float64 // the soft minimum, smoothed; seconds
+	base  float64 // the soft minimum without a queue
+	mean  float64 // the soft minimum before a dip, averaged
+	young bool    // the limit has just grown: long calls are missing from the window
+
+	// The drops.
+	share  float64 // of the calls that are dropped, smoothed
+	lost   float64 // the share that a lower limit does not change
+	most   float64 // the largest share since the limit was lowered for drops, or 0
+	before int     // the limit at that time
+	trial  int     // windows at that limit
+
+	// The decisions.
+	saturated int           // windows in a row
+	step      int           // the latest growth
+	seen      bool          // a queue was seen; until then the limit doubles
+	dip       int           // the limit before the dip in progress, or 0
+	slot      time.Duration // of the latest dip
+	floor     int           // cuts stop here until they have been verified
+	high      float64       // the largest soft minimum before the floor was reached
+	cut       int           // the limit at that time
+	stuck     int           // windows at the floor without an effect
+	useful    int           // the limit whose throughput is useRate
+	useRate   float64
+	hold      int // windows without growth
+	pause     int // the next hold
 }
 
-// An Algorithm finds a limit. After each window, a bulkhead calls Update with
-// the current limit, outside locks and never concurrently. The result, within
-// MinLimit and MaxLimit, becomes the limit. An Algorithm with state serves a
-// single bulkhead.
-type Algorithm interface {
-	Update(limit int, s Sample) int
+func newAdaptive(c *Config) *adaptive {
+	return &adaptive{min: c.MinLimit, max: c.MaxLimit, limit: c.Limit, pause: holdMin}
 }
 
-// minSamples is the smallest number of calls in a window.
-const minSamples = 10
-
-// A meter collects the sample of a window.
-type meter struct {
-	mu     sync.Mutex
-	begin  time.Duration
-	total  time.Duration
-	sample Sample
-	busy   bool // the algorithm runs; calls measured meanwhile belong to the next window
+// current returns the limit.
+func (a *adaptive) current() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.limit
 }
 
-func (b *Bulkhead) measure(now, rtt time.Duration, inflight int, o Outcome) {
-	m := &b.meter
-	m.mu.Lock()
-	m.total += max(rtt, 1)
-	m.sample.Count++
-	m.sample.Inflight = max(m.sample.Inflight, inflight)
-	m.sample.Dropped = m.sample.Dropped || o == OutcomeDropped
-	if m.busy || m.sample.Count < minSamples || now-m.begin < b.cfg.Window {
-		m.mu.Unlock()
-		return
-	}
-	s := m.sample
-	s.RTT = max(m.total/time.Duration(s.Count), 1)
-	m.busy, m.begin, m.total, m.sample = true, now, 0, Sample{}
-	m.mu.Unlock()
-	defer func() { // also when the algorithm panics
-		m.mu.Lock()
-		m.busy = false
-		m.mu.Unlock()
-	}()
-	limit := b.cfg.Algorithm.Update(b.Limit(), s)
-	b.setLimit(context.Background(), min(max(limit, b.cfg.MinLimit), b.cfg.MaxLimit))
+// bound changes the bounds, and returns the limit.
+func (a *adaptive) bound(least, most int) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.min, a.max = least, most
+	a.limit = min(max(a.limit, least), most)
+	return a.limit
 }
 
-// lower returns the limit after a drop: 10 % less, by at least 1, and not below
-// 1.
-func lower(limit int) int { return max(1, min(limit-1, limit-(limit+9)/10)) }
-
-// busy reports whether at least half of the limit was in use. A limit that is
-// used less need not grow.
-func (s Sample) busy(limit int) bool { return s.Inflight >= limit-s.Inflight }
-
-// AIMD is additive increase, multiplicative decrease. After a window with a
-// drop it lowers the limit by 10 %. After a window without drops in which at
-// least half of the limit was in use, it adds 1. The zero AIMD is ready to use.
-type AIMD struct {
-	MaxRTT time.Duration // a longer mean time counts as a drop; zero means no bound
+// A figure is the measurement of a call.
+type figure struct {
+	now, start time.Duration // since the epoch of the bulkhead
+	wall       time.Duration // now, since 1970
+	n          int           // places
+	inflight   int           // places in use when it ended
+	dropped    bool
 }
 
-// Validate returns an error that joins all problems of a.
-func (a AIMD) Validate() error {
-	p := problems{prefix: "bulkhead: AIMD: "}
-	p.add(a.MaxRTT < 0, "MaxRTT is %v, want at least 0", a.MaxRTT)
-	return errors.Join(p.errs...)
+// missed counts a caller that found no place.
+func (a *adaptive) missed() {
+	a.mu.Lock()
+	a.blocked++
+	a.mu.Unlock()
 }
 
-// Update implements [Algorithm].
-func (a AIMD) Update(limit int, s Sample) int {
-	switch {
-	case s.Dropped, a.MaxRTT > 0 && s.RTT > a.MaxRTT:
-		return lower(limit)
-	case s.busy(limit):
-		return limit + 1
-	}
-	return limit
-}
-
-// probeEvery is the number of windows between two probes of the baseline.
-const probeEvery = 50
-
-// A baseline is the time of calls without a queue: the smallest mean time seen.
-// It must be able to grow, but not because of a queue. So a probe sometimes
-// halves the limit for two windows, and the second window sets the baseline. If
-// the algorithm itself has reduced the limit to a quarter, the current window
-// sets the baseline, as after a probe. A window with drops has no influence.
-type baseline struct {
-	rtt     time.Duration
-	windows int // since the last probe
-	restore int // the limit before the current probe; 0 without a probe
-	top     int // the largest limit since the baseline was measured
-}
-
-// update adds a sample. While a probe is in progress, it returns
-// the limit of the probe.
-func (b *baseline) update(limit int, s Sample) (probe int, probing bool) {
-	b.windows++
-	b.top = max(b.top, limit)
-	s.RTT = max(s.RTT, 1)
-	switch {
-	case b.rtt == 0:
-		b.rtt = s.RTT
-	case b.restore > 0 && b.windows == 1: // the queue empties in this window
-		return limit, true
-	case b.restore > 0:
-		b.rtt, probe = s.RTT, b.restore
-		b.restore, b.windows, b.top = 0, 0, probe
-		return probe, true
-	case limit*4 <= b.top:
-		b.rtt, b.windows, b.top = s.RTT, 0, limit
-	case b.windows >= probeEvery && s.busy(limit):
-		b.restore, b.windows = limit, 0
-		return max(1, limit/2), true
-	}
-	b.rtt = min(b.rtt, s.RTT)
-	return 0, false
-}
-
-// abort ends a probe, if any, and returns the limit before it.
-func (b *baseline) abort(limit int) int {
-	if b.restore > 0 {
-		limit, b.restore, b.windows = b.restore, 0, 0
-	}
-	return limit
-}
-
-// Vegas estimates the number of calls that queue in the service, from their
-// mean times, and keeps it between Alpha and Beta. It suits calls that all take
-// about the same time; if times vary, it can reduce the limit of a healthy
-// service. The zero Vegas is ready to use; use a pointer.
-type Vegas struct {
-	Alpha  int           // the limit grows below it; zero means 3
-	Beta   int           // the limit shrinks above it; zero means 6
-	MaxRTT time.Duration // a longer mean time counts as a drop; zero means no bound
-
-	base baseline
-}
-
-// Validate returns an error that joins all problems of v.
-func (v *Vegas) Validate() error {
-	alpha, beta := orDefault(v.Alpha, 3), orDefault(v.Beta, 6)
-	p := problems{prefix: "bulkhead: Vegas: "}
-	p.add(v.Alpha < 0, "Alpha is %d, want at least 0", v.Alpha)
-	p.add(v.Beta < 0, "Beta is %d, want at least 0", v.Beta)
-	p.add(alpha > beta, "Alpha is %d, want at most Beta, %d", alpha, beta)
-	p.add(v.MaxRTT < 0, "MaxRTT is %v, want at least 0", v.MaxRTT)
-	return errors.Join(p.errs...)
-}
-
-// Update implements [Algorithm].
-func (v *Vegas) Update(limit int, s Sample) int {
-	if s.Dropped || v.MaxRTT > 0 && s.RTT > v.MaxRTT {
-		return lower(v.base.abort(limit))
-	}
-	if probe, ok := v.base.update(limit, s); ok {
-		return probe
-	}
-	alpha, beta := orDefault(v.Alpha, 3), orDefault(v.Beta, 6)
-	waiting := int(float64(limit) * (1 - ratio(v.base.rtt, s.RTT))) // at most limit
-	switch {
-	case waiting > beta:
-		return max(1, limit-max(1, (waiting-beta)/2))
-	case waiting < alpha && s.busy(limit):
-		return limit + max(1, int(math.Log2(float64(limit))))
-	}
-	return limit
-}
-
-// Gradient multiplies the limit by Tolerance times the ratio of the baseline to
-// the current mean time, at most 1. If that is 1, it adds the square root of
-// the limit, to try a larger limit. If the times of calls vary by more than the
-// tolerance, it reduces the limit of a healthy service far below the best
-// value. The zero Gradient is ready to use; use a pointer.
-type Gradient struct {
-	Tolerance float64       // acceptable ratio of the mean time to the baseline, at least 1; zero means 1.2
-	Smoothing float64       // share of the way to the new limit that each window moves, at most 1; zero means 0.5
-	MaxRTT    time.Duration // a longer mean time counts as a drop; zero means no bound
-
-	base baseline
-}
-
-// Validate returns an error that joins all problems of g.
-func (g *Gradient) Validate() error {
-	p := problems{prefix: "bulkhead: Gradient: "}
-	p.add(g.Tolerance != 0 && !(g.Tolerance >= 1), "Tolerance is %v, want 0, or at least 1", g.Tolerance)
-	p.add(!(g.Smoothing >= 0 && g.Smoothing <= 1), "Smoothing is %v, want 0 to 1", g.Smoothing)
-	p.add(g.MaxRTT < 0, "MaxRTT is %v, want at least 0", g.MaxRTT)
-	return errors.Join(p.errs...)
-}
-
-// Update implements [Algorithm].
-func (g *Gradient) Update(limit int, s Sample) int {
-	if s.Dropped || g.MaxRTT > 0 && s.RTT > g.MaxRTT {
-		return lower(g.base.abort(limit))
-	}
-	if probe, ok := g.base.update(limit, s); ok {
-		return probe
-	}
-	tolerance, smoothing := g.Tolerance, g.Smoothing
-	if !(tolerance >= 1) {
-		tolerance = 1.2
-	}
-	if !(smoothing > 0 && smoothing <= 1) {
-		smoothing = 0.5
-	}
-	gradient := min(1, max(0.5, tolerance*ratio(g.base.rtt, s.RTT)))
-	next := float64(limit) * gradient
-	if gradient == 1 { // below 1, the addition would make the limit grow with the queue
-		if !s.busy(limit) {
-			return limit
+// add adds a call, and returns the limit.
+func (a *adaptive) add(f figure) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.open {
+		if a.settle -= f.n; f.start >= a.changed && a.settle <= 0 {
+			a.openWindow(f)
 		}
-		next += math.Sqrt(float64(limit))
+		return a.limit
 	}
-	return max(1, int(math.Round(float64(limit)+smoothing*(next-float64(limit)))))
+	n := float64(f.n)
+	a.places += f.n
+	a.used += float64(f.inflight) * n
+	a.peak = max(a.peak, f.inflight)
+	if f.dropped {
+		a.drops += f.n
+		a.longest = max(a.longest, f.now-f.start)
+	} else {
+		t := max((f.now - f.start).Seconds(), 1e-9)
+		a.total += t * n
+		if a.scale > 0 {
+			a.exp += math.Exp(-t/a.scale) * n
+		}
+	}
+	if a.places < a.need || f.now-a.begin < max(minWindow, a.longest) {
+		return a.limit
+	}
+	old, dipped := a.limit, a.dip > 0
+	a.limit = min(max(a.update(f), a.min), a.max)
+	a.young = a.limit > old+old/10 && !dipped
+	a.settle = 0
+	if a.limit < old || dipped {
+		a.settle = f.inflight // the calls of the old limit leave first
+	}
+	a.changed = f.now
+	if a.open = a.limit == old; a.open {
+		a.openWindow(f)
+	}
+	return a.limit
 }
 
-// ratio returns a / b, at most 1.
-func ratio(a, b time.Duration) float64 { return min(1, float64(a)/float64(max(b, 1))) }
+func (a *adaptive) openWindow(f figure) {
+	a.open, a.begin, a.need = true, f.now, max(minSample, f.inflight)
+	a.places, a.drops, a.blocked, a.peak = 0, 0, 0, 0
+	a.longest -= a.longest / 8
+	a.total, a.exp, a.used = 0, 0, 0
+}
 
-func orDefault(n, def int) int {
-	if n <= 0 {
-		return def
+// update evaluates a window and returns the next limit.
+func (a *adaptive) update(f figure) int {
+	n, span := float64(a.places-a.drops), f.now-a.begin
+	busy := a.peak >= a.limit-a.peak
+	if a.overloaded(1 - n/float64(a.places)) {
+		if !busy {
+			return a.limit
+		}
+		a.step, a.saturated = 0, 0
+		return a.relieve(a.endDip(), n == 0)
 	}
-	return n
+	if a.share < 0.1 {
+		a.most = 0
+	}
+	mean := a.total / n
+	if a.scale == 0 {
+		a.scale = 0.6 * mean // of times without variance it is all, of exponential times 0.58
+		return a.limit
+	}
+	s := min(mean, -a.scale*math.Log(max(a.exp/n, 1e-300)))
+	a.scale += (s - a.scale) / 16
+	full := a.blocked*32 > a.places+a.blocked && a.used/float64(a.places) >= 0.75*float64(a.limit)
+	a.learn(s, full || busy)
+	if a.dip > 0 {
+		limit := a.endDip()
+		a.floor, a.high, a.cut = (limit+1)/2, 0, 0
+		return limit
+	}
+	rate := n / span.Seconds()
+	queue, target := rate*(s-a.base), math.Sqrt(float64(a.limit))
+	if !full {
+		return a.unsaturated(busy, queue < target)
+	}
+	if a.saturated++; a.saturated == 1 {
+		a.mean, a.floor, a.high, a.cut = s, (a.limit+1)/2, 0, 0
+	}
+	a.mean += (s - a.mean) / 4
+	a.seen = a.seen || queue >= target
+	a.hold--
+	if a.limit <= a.useful {
+		a.useRate += (rate - a.useRate) / 4
+	}
+	switch {
+	case a.dips(f.wall, span):
+		a.dip = a.limit
+		return max(1, a.limit*7/10)
+	case queue > 1.25*target && a.saturated >= 2:
+		return a.shrink(s, int(queue-target))
+	case queue < target && a.hold <= 0:
+		return a.grow(rate, queue < target/2)
+	}
+	a.step = 0
+	return a.limit
+}
+
+// overloaded reports whether more calls were dropped than are dropped at any
+// limit.
+func (a *adaptive) overloaded(share float64) bool {
+	a.share += (share - a.share) / 3
+	if a.share < a.lost {
+		a.lost += (a.share - a.lost) / 16
+	}
+	return share >= allDropped || share >= 0.1 && a.share >= 0.1+1.5*a.lost
+}
+
+// relieve returns the limit after a window in which calls were dropped. It is
+// lowered for a trial of some windows. If that has no effect on the share of
+// the dropped calls, the limit is not their cause, and the cut is undone.
+func (a *adaptive) relieve(limit int, all bool) int {
+	switch {
+	case a.share >= allDropped:
+		a.most = 0
+		return limit - max(1, limit/5)
+	case a.most == 0:
+	case a.trial < 3:
+		a.trial++
+		a.most = max(a.most, a.share)
+		return limit
+	case a.share > a.most*2/3 && !all:
+		a.lost, a.most = a.share, 0
+		return a.before
+	}
+	a.most, a.before, a.trial = a.share, limit, 0
+	return limit - max(1, limit*3/10)
+}
+
+// learn moves the base towards s. used reports whether the service had much to
+// do.
+func (a *adaptive) learn(s float64, used bool) {
+	gain := 0.0
+	switch {
+	case a.base == 0:
+		gain = 1
+	case !a.seen && a.young && s > a.base:
+		gain = 0.25 // the first windows contain few calls
+	case a.young:
+	case a.dip > 0 && s >= a.base:
+		// If the lower limit has not shortened the times, they are no queue.
+		effect := (1 - s/a.mean) / (1 - float64(a.limit)/float64(a.dip))
+		gain = 0.5 * min(1, max(0, 2-2*effect))
+	case a.dip > 0:
+		gain = 0.5
+	case s < a.base:
+		gain = 0.25
+	case !used:
+		gain = 1. / 16
+	}
+	a.base += (s - a.base) * gain
+}
+
+// endDip ends a dip, if any, and returns the limit without it.
+func (a *adaptive) endDip() int {
+	limit := max(a.limit, a.dip)
+	a.dip = 0
+	return limit
+}
+
+// unsaturated returns the limit after a window in which the limit refused
+// nothing, or only peaks. It never lowers the limit.
+func (a *adaptive) unsaturated(busy, calm bool) int {
+	a.saturated, a.step = 0, 0
+	if !busy {
+		a.useful = 0
+	}
+	switch {
+	case a.blocked > 0:
+		return a.limit + max(1, a.limit/4)
+	case busy && calm:
+		return a.limit + max(1, a.limit/8)
+	}
+	return a.limit
+}
+
+// dips reports whether it is time for a dip: a lower limit for a window, which
+// shows the times without a queue. The clock of the wall decides when, so that
+// several clients of a service empty its queue together.
+func (a *adaptive) dips(wall, span time.Duration) bool {
+	every := dipEvery
+	for every < dipWindows*span {
+		every *= 2
+	}
+	slot := wall / every
+	if a.saturated < 3 || slot == a.slot || a.step > a.limit/8+1 {
+		return false
+	}
+	a.slot = slot
+	return wall-slot*every < every/8+2*span
+}
+
+// shrink lowers the limit by n, but not below the floor. If the times stay at
+// the floor, they are no queue: they become the base, and the cuts are undone.
+func (a *adaptive) shrink(s float64, n int) int {
+	a.step = 0
+	switch {
+	case a.limit > a.floor:
+		a.high, a.cut, a.stuck = max(a.high, s), max(a.cut, a.limit), 0
+		return max(a.limit-n, a.floor)
+	case s < a.base+0.75*(a.high-a.base):
+		a.stuck = 0
+		return a.limit
+	}
+	if a.stuck++; a.stuck < 2 {
+		return a.limit
+	}
+	limit := max(a.cut, a.limit)
+	a.base, a.high, a.cut, a.stuck = s, 0, 0, 0
+	return limit
+}
+
+// grow raises the limit, by steps that double. Before the first queue, the
+// limit itself doubles. When the limit has doubled, the throughput must have
+// grown by a quarter; otherwise the growth is undone. So the limit is bounded
+// even if the queue shows in no time.
+func (a *adaptive) grow(rate float64, far bool) int {
+	first := 1
+	switch {
+	case !a.seen:
+		first = a.limit
+	case far:
+		first = max(1, a.limit/8)
+	}
+	a.step = min(max(first, a.step*2), a.limit)
+	switch {
+	case a.useful == 0 || a.limit <= a.useful:
+		a.useful, a.useRate = a.limit, rate
+	case a.limit < 2*a.useful:
+	case rate < 1.25*a.useRate && a.young:
+		return a.limit // judged by the next window
+	case rate < 1.25*a.useRate:
+		a.step, a.hold = 0, a.pause
+		a.pause = min(2*a.pause, holdMax)
+		return a.useful
+	default:
+		a.useful, a.useRate, a.pause = a.limit, rate, holdMin
+	}
+	return a.limit + a.step
 }

@@ -1,9 +1,7 @@
 package bulkhead
 
 import (
-	"container/list"
 	"context"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,23 +12,20 @@ import (
 // A Bulkhead limits the number of callers that are inside at once. [New] makes
 // a Bulkhead. It must not be copied. All methods may be called concurrently.
 type Bulkhead struct {
-	cfg   Config
-	epoch time.Time
+	cfg      atomic.Pointer[Config]
+	adaptive atomic.Pointer[adaptive] // nil for a fixed limit
+	epoch    time.Time
 
 	// word is twice the number of places in use, plus 1 while callers wait.
-	// While it is even, it changes by compare-and-swap. While it is odd, it
-	// changes only under mu.
+	// While it is odd, only holders of mu increase it.
 	_     [64]byte
 	word  atomic.Int64
 	limit atomic.Int64
 	_     [48]byte
 
 	mu      sync.Mutex
-	queues  [priorities]list.List // of *waiter, by level
-	queued  int
-	calm    time.Duration // when a caller last entered within Target, or the queue was empty
+	queue   queue
 	figures Stats
-	meter   meter
 	events  outbox.Outbox[Event]
 }
 
@@ -40,15 +35,58 @@ const waiting = 1
 // New returns an empty Bulkhead. It panics with the error of [Config.Validate],
 // if any.
 func New(c Config) *Bulkhead {
-	if err := c.Validate(); err != nil {
+	b := &Bulkhead{epoch: time.Now()}
+	if err := b.Set(c); err != nil {
 		panic(err)
 	}
-	b := &Bulkhead{cfg: c.withDefaults(), epoch: time.Now()}
-	if b.cfg.Algorithm != nil {
-		b.cfg.Limit = min(max(b.cfg.Limit, b.cfg.MinLimit), b.cfg.MaxLimit)
-	}
-	b.limit.Store(int64(b.cfg.Limit))
 	return b
+}
+
+// Set replaces the configuration of b.
+//
+//	kept:    callers inside, waiting callers and their order, counters
+//	applied: Limit and MaxQueue immediately, without refusing a waiting caller
+//	         except if it asks for more than Limit; MaxWait, Weight and
+//	         priorities to the next caller; the others to the next decision
+//	reset:   an adaptive limit and its measurements, if Adaptive or Limit
+//	         changes; otherwise only MinLimit and MaxLimit are applied to it
+//
+// Errors: the error of [Config.Validate]; b is unchanged then.
+func (b *Bulkhead) Set(c Config) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	c = c.withDefaults()
+	b.mu.Lock()
+	old, a := b.cfg.Swap(&c), b.adaptive.Load()
+	limit := c.Limit
+	switch {
+	case !c.Adaptive:
+		a = nil
+	case old == nil || a == nil || old.Limit != c.Limit:
+		a = newAdaptive(&c)
+	default:
+		limit = a.bound(c.MinLimit, c.MaxLimit)
+	}
+	b.adaptive.Store(a)
+	b.change(context.Background(), limit)
+	b.mu.Unlock()
+	b.deliver()
+	return nil
+}
+
+// Config returns the configuration of b, with the defaults in place of zeros.
+// [Bulkhead.Limit] returns the limit in force.
+func (b *Bulkhead) Config() Config { return *b.cfg.Load() }
+
+// change sets the limit. The caller holds mu, and calls deliver after it.
+func (b *Bulkhead) change(ctx context.Context, limit int) {
+	old := int(b.limit.Swap(int64(limit)))
+	b.word.Or(waiting) // new callers have to lock mu
+	b.grant()
+	if old != 0 && limit != old {
+		b.post(ctx, Event{Kind: KindLimit, Limit: limit, Old: old})
+	}
 }
 
 // Acquire waits for a place, and returns a permit that must be released. The
@@ -58,8 +96,8 @@ func New(c Config) *Bulkhead {
 // Errors: if ctx is done first, the error matches ctx.Err and [context.Cause].
 // If the bulkhead refuses the caller, it is a *[FullError].
 func (b *Bulkhead) Acquire(ctx context.Context) (*Permit, error) {
-	p, err := b.acquire(ctx, 1)
-	return &p, err // inlined, so that it need not be allocated
+	h, err := b.acquire(ctx, 1)
+	return &Permit{held: h}, err // inlined, so that it need not be allocated
 }
 
 // AcquireN is [Bulkhead.Acquire] for n places, which are acquired together.
@@ -67,45 +105,68 @@ func (b *Bulkhead) Acquire(ctx context.Context) (*Permit, error) {
 // Errors: see [Bulkhead.Acquire]. If n < 1 or n exceeds the limit, AcquireN
 // immediately returns a *[FullError] that is not Retryable.
 func (b *Bulkhead) AcquireN(ctx context.Context, n int) (*Permit, error) {
-	p, err := b.acquire(ctx, n)
-	return &p, err
+	h, err := b.acquire(ctx, n)
+	return &Permit{held: h}, err
 }
 
 // TryAcquire acquires a place without waiting, and reports whether it could.
 func (b *Bulkhead) TryAcquire() (*Permit, bool) {
-	p, ok := b.try(1)
-	return &p, ok
+	h, ok := b.tryAcquire()
+	return &Permit{held: h}, ok
 }
 
-func (b *Bulkhead) try(n int) (Permit, bool) {
+func (b *Bulkhead) tryAcquire() (held, bool) {
+	if b.try(1) {
+		return b.hold(1), true
+	}
+	b.missed()
+	return held{}, false
+}
+
+func (b *Bulkhead) missed() {
+	if a := b.adaptive.Load(); a != nil {
+		a.missed()
+	}
+}
+
+func (b *Bulkhead) try(n int) bool {
 	for {
 		w := b.word.Load()
 		if w&waiting != 0 || n < 1 || int64(n) > b.limit.Load()-w>>1 {
-			return Permit{}, false
+			return false
 		}
 		if b.word.CompareAndSwap(w, w+2*int64(n)) {
-			return b.permit(n), true
+			return true
 		}
 	}
 }
 
-func (b *Bulkhead) permit(n int) Permit {
-	p := Permit{b: b, n: int64(n)}
-	if b.cfg.Algorithm != nil {
-		p.start = b.elapsed()
+// A held is the content of a permit. It has four words, so that it is returned
+// in registers.
+type held struct {
+	b        *Bulkhead // nil if it holds nothing
+	n        int64     // places
+	adaptive *adaptive // the limit that measures the call, if any
+	start    time.Duration
+}
+
+func (b *Bulkhead) hold(n int) held {
+	if a := b.adaptive.Load(); a != nil {
+		return held{b, int64(n), a, b.elapsed()}
 	}
-	return p
+	return held{b, int64(n), nil, 0}
 }
 
 func (b *Bulkhead) elapsed() time.Duration { return time.Since(b.epoch) }
 
-func (b *Bulkhead) acquire(ctx context.Context, n int) (Permit, error) {
+func (b *Bulkhead) acquire(ctx context.Context, n int) (held, error) {
 	if ctx.Err() != nil {
-		return Permit{}, cancelled(ctx)
+		return held{}, cancelled(ctx)
 	}
-	if p, ok := b.try(n); ok {
-		return p, nil
+	if b.try(n) {
+		return b.hold(n), nil
 	}
+	b.missed()
 	w, err := b.enqueue(ctx, n)
 	if err == nil && w != nil {
 		err = b.wait(ctx, w)
@@ -114,9 +175,9 @@ func (b *Bulkhead) acquire(ctx context.Context, n int) (Permit, error) {
 		if full, ok := err.(*FullError); ok {
 			b.refused(ctx, full)
 		}
-		return Permit{}, err
+		return held{}, err
 	}
-	return b.permit(n), nil
+	return b.hold(n), nil
 }
 
 // Inflight returns the number of places in use.
@@ -126,113 +187,94 @@ func (b *Bulkhead) Inflight() int { return int(b.word.Load() >> 1) }
 func (b *Bulkhead) Queued() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.queued
+	return b.queue.len
 }
 
 // Limit returns the current limit.
 func (b *Bulkhead) Limit() int { return int(b.limit.Load()) }
 
-// SetLimit changes the limit, to at least 1 and at most 2^30. Callers inside
-// are not affected. If the limit shrinks, waiting callers enter only when
-// enough others have left; if it grows, they enter immediately. An Algorithm
-// continues from the new limit.
-func (b *Bulkhead) SetLimit(n int) { b.setLimit(context.Background(), n) }
-
-func (b *Bulkhead) setLimit(ctx context.Context, n int) {
-	n = min(max(n, 1), maxCount)
-	b.mu.Lock()
-	old := b.Limit()
-	b.limit.Store(int64(n))
-	b.word.Or(waiting) // new callers have to lock mu
-	b.grant()
-	if n != old {
-		b.post(ctx, Event{Kind: KindLimit, Limit: n, Old: old})
-	}
-	b.mu.Unlock()
-	b.deliver()
-}
-
 // A Permit holds places of a [Bulkhead]. Its methods may be called
 // concurrently, and only the first call has an effect. It must not be copied.
 type Permit struct {
-	b     *Bulkhead
-	n     int64
-	start time.Duration
-	done  uint32
+	held
+	done atomic.Uint32 // go vet reports copies
 }
 
-// Release returns the places. It is no measurement for an Algorithm.
+// Release returns the places. It is no measurement for an adaptive limit.
 func (p *Permit) Release() {
 	if p.end() {
 		p.b.release(p.n)
 	}
 }
 
-// Done returns the places. For an Algorithm, it measures the time since the
-// permit was acquired, and classifies the error of the work by Config.Classify.
-// A nil error is an [OutcomeSuccess].
+// Done returns the places. For an adaptive limit, it measures the time since
+// the permit was acquired, and classifies the error of the work by
+// Config.Classify. A nil error is an [OutcomeSuccess].
 func (p *Permit) Done(err error) {
 	if p.end() {
-		p.b.finish(p, err)
+		p.finish(func() Outcome {
+			if err == nil {
+				return OutcomeSuccess
+			}
+			return p.b.cfg.Load().Classify(err)
+		})
 	}
+}
+
+// Report is [Permit.Done] with an outcome that the caller knows.
+func (p *Permit) Report(o Outcome) {
+	if p.end() {
+		p.finish(func() Outcome { return o })
+	}
+}
+
+// finish returns the places before it calls outcome, which may panic.
+func (p *Permit) finish(outcome func() Outcome) {
+	if p.adaptive == nil {
+		p.b.release(p.n)
+		return
+	}
+	f := p.figure()
+	p.b.release(p.n)
+	p.b.measure(p.adaptive, f, outcome())
 }
 
 // end reports whether this is the first call.
-func (p *Permit) end() bool { return p.b != nil && atomic.SwapUint32(&p.done, 1) == 0 }
+func (p *Permit) end() bool { return p.b != nil && p.done.Swap(1) == 0 }
 
-func (b *Bulkhead) finish(p *Permit, err error) {
-	if b.cfg.Algorithm == nil {
-		b.release(p.n)
+// figure measures the call.
+func (p *Permit) figure() figure {
+	now := time.Now()
+	return figure{
+		start: p.start, now: now.Sub(p.b.epoch), wall: time.Duration(now.UnixNano()),
+		n: int(p.n), inflight: p.b.Inflight(),
+	}
+}
+
+// measure gives f to a, and applies the limit of a if it is still in use.
+func (b *Bulkhead) measure(a *adaptive, f figure, o Outcome) {
+	if o == OutcomeIgnored {
 		return
 	}
-	now, inflight := b.elapsed(), b.Inflight()
-	b.release(p.n) // first: Classify may panic
-	outcome := OutcomeSuccess
-	if err != nil {
-		outcome = b.cfg.Classify(err)
+	f.dropped = o == OutcomeDropped
+	limit := a.add(f)
+	if int64(limit) == b.limit.Load() {
+		return
 	}
-	if outcome != OutcomeIgnored {
-		b.measure(now, now-p.start, inflight, outcome)
+	b.mu.Lock()
+	if b.adaptive.Load() == a {
+		b.change(context.Background(), a.current())
 	}
+	b.mu.Unlock()
+	b.deliver()
 }
 
 func (b *Bulkhead) release(n int64) {
-	for {
-		w := b.word.Load()
-		if w&waiting != 0 {
-			break
-		}
-		if b.word.CompareAndSwap(w, w-2*n) {
-			return
-		}
+	if b.word.Add(-2*n)&waiting == 0 {
+		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.word.Add(-2 * n)
 	b.word.Or(waiting) // the last waiter may have left meanwhile
 	b.grant()
-}
-
-// grant admits waiting callers while there is room. If none is left, it clears
-// the flag, so that callers need no lock. The caller holds mu and has set the
-// flag.
-func (b *Bulkhead) grant() {
-	for e, q := b.front(); e != nil; e, q = b.front() {
-		w := e.Value.(*waiter)
-		err := b.verdict(w)
-		if err == nil && b.word.Load()>>1+w.n > b.limit.Load() {
-			break
-		}
-		b.remove(q, e)
-		if err == nil {
-			b.word.Add(2 * w.n)
-			w.answer <- nil
-		} else {
-			w.answer <- err
-		}
-	}
-	if b.queued == 0 {
-		b.calm = math.MinInt64
-		b.word.And(^waiting)
-	}
 }

@@ -32,6 +32,16 @@ func hold(t *testing.T, b *bulkhead.Bulkhead, n int) []*bulkhead.Permit {
 	return ps
 }
 
+// setLimit changes the limit of b, and nothing else.
+func setLimit(t *testing.T, b *bulkhead.Bulkhead, n int) {
+	t.Helper()
+	c := b.Config()
+	c.Limit = n
+	if err := b.Set(c); err != nil {
+		t.Error(err)
+	}
+}
+
 func reason(err error) string {
 	var full *bulkhead.FullError
 	if errors.As(err, &full) {
@@ -63,8 +73,8 @@ func TestReleaseTwiceIsOnce(t *testing.T) {
 }
 
 func TestPanicAndGoexitRelease(t *testing.T) {
-	for _, a := range []bulkhead.Algorithm{nil, bulkhead.AIMD{}} {
-		b := bulkhead.New(bulkhead.Config{Limit: 1, Algorithm: a})
+	for _, adaptive := range []bool{false, true} {
+		b := bulkhead.New(bulkhead.Config{Limit: 1, Adaptive: adaptive})
 		func() {
 			defer func() {
 				if got := recover(); got != "boom" {
@@ -96,7 +106,7 @@ func TestShrinkAndGrow(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
-		b.SetLimit(-5)
+		setLimit(t, b, 1)
 		if b.Limit() != 1 {
 			t.Errorf("limit %d, want 1", b.Limit())
 		}
@@ -110,12 +120,12 @@ func TestShrinkAndGrow(t *testing.T) {
 				t.Errorf("%d released: %d entered, want none above the limit", i+1, in.Load())
 			}
 		}
-		b.SetLimit(4) // three more
+		setLimit(t, b, 4) // three more
 		synctest.Wait()
 		if in.Load() != 4 || b.Queued() != 2 {
 			t.Errorf("%d got in and %d wait, want 4 and 2", in.Load(), b.Queued())
 		}
-		b.SetLimit(100)
+		setLimit(t, b, 100)
 	})
 }
 
@@ -161,7 +171,7 @@ func TestBeyondTheLimitFailsAtOnce(t *testing.T) {
 		var err error
 		go func() { _, err = b.AcquireN(t.Context(), 3) }()
 		synctest.Wait()
-		b.SetLimit(2)
+		setLimit(t, b, 2)
 		if synctest.Wait(); reason(err) != "beyond the limit" {
 			t.Errorf("waiting for more than the new limit: %v", err)
 		}
@@ -305,7 +315,7 @@ func TestHostileErrors(t *testing.T) {
 			if got := bulkhead.Classify(tt.err); got != tt.want {
 				t.Errorf("Classify = %v, want %v", got, tt.want)
 			}
-			b := bulkhead.New(bulkhead.Config{Limit: 1, Algorithm: bulkhead.AIMD{}})
+			b := bulkhead.New(bulkhead.Config{Limit: 1, Adaptive: true})
 			_ = b.Do(t.Context(), func(context.Context) error { return tt.err })
 			if b.Inflight() != 0 {
 				t.Errorf("%d places in use, want none", b.Inflight())
@@ -364,40 +374,21 @@ func TestPanickingHook(t *testing.T) {
 				t.Errorf("recovered %v, want the panic of the hook", got)
 			}
 		}()
-		b.SetLimit(2)
+		setLimit(t, b, 2)
 	}()
-	b.SetLimit(3)
+	setLimit(t, b, 3)
 	if calls != 2 || b.Limit() != 3 {
 		t.Errorf("%d calls, limit %d, want 2 and 3", calls, b.Limit())
 	}
 }
 
-func TestAlgorithmsValidate(t *testing.T) {
-	for _, tt := range []struct {
-		algorithm interface{ Validate() error }
-		want      string
-	}{
-		{bulkhead.AIMD{}, "<nil>"},
-		{bulkhead.AIMD{MaxRTT: -1}, "bulkhead: AIMD: MaxRTT is -1ns, want at least 0"},
-		{&bulkhead.Vegas{}, "<nil>"},
-		{&bulkhead.Vegas{Alpha: 9}, "bulkhead: Vegas: Alpha is 9, want at most Beta, 6"},
-		{&bulkhead.Vegas{Alpha: -1, Beta: -1}, "bulkhead: Vegas: Alpha is -1, want at least 0\nbulkhead: Vegas: Beta is -1, want at least 0"},
-		{&bulkhead.Gradient{}, "<nil>"},
-		{&bulkhead.Gradient{Tolerance: math.NaN(), Smoothing: 2}, "bulkhead: Gradient: Tolerance is NaN, want 0, or at least 1\nbulkhead: Gradient: Smoothing is 2, want 0 to 1"},
-	} {
-		checkEqual(t, fmt.Sprint(tt.algorithm.Validate()), tt.want)
-	}
-}
-
 func TestValidate(t *testing.T) {
 	bad := bulkhead.Config{
-		Name: "api", Limit: -1, MaxQueue: 1<<31 - 1, Interval: -1, MinLimit: -1, MaxLimit: -1, Window: -1,
-		Algorithm: &bulkhead.Gradient{Tolerance: 0.5},
+		Name: "api", Limit: -1, MaxQueue: 1<<31 - 1, Interval: -1, MinLimit: -1, MaxLimit: -1,
 	}
 	err := bad.Validate()
 	for _, part := range []string{
-		"bulkhead: api: Limit is -1, want 0 to", "MaxQueue", "Interval", "MinLimit", "MaxLimit", "Window",
-		"bulkhead: Gradient: Tolerance is 0.5",
+		"bulkhead: api: Limit is -1, want 0 to", "MaxQueue", "Interval", "MinLimit", "MaxLimit",
 	} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("Validate = %v, want %q in it", err, part)
@@ -417,21 +408,21 @@ func TestEventsInOrder(t *testing.T) {
 	b = bulkhead.New(bulkhead.Config{OnEvent: func(_ context.Context, e bulkhead.Event) {
 		got = append(got, e.Limit)
 		if e.Limit == 2 {
-			b.SetLimit(3) // reported when this is done
+			setLimit(t, b, 3) // reported when this is done
 		}
 		if e.LogValue().Group() == nil {
 			t.Error("no log value")
 		}
 	}})
-	b.SetLimit(2)
-	b.SetLimit(2)
-	b.SetLimit(4)
+	setLimit(t, b, 2)
+	setLimit(t, b, 2)
+	setLimit(t, b, 4)
 	checkEqual(t, got, []int{2, 3, 2, 3, 4})
 }
 
 func TestAllocations(t *testing.T) {
-	for name, a := range map[string]bulkhead.Algorithm{"fixed": nil, "AIMD": bulkhead.AIMD{}, "Vegas": new(bulkhead.Vegas)} {
-		b := bulkhead.New(bulkhead.Config{Limit: 10, Algorithm: a})
+	for _, adaptive := range []bool{false, true} {
+		b := bulkhead.New(bulkhead.Config{Limit: 10, Adaptive: adaptive})
 		ctx := t.Context()
 		if got := testing.AllocsPerRun(1000, func() {
 			p, err := b.Acquire(ctx)
@@ -439,7 +430,7 @@ func TestAllocations(t *testing.T) {
 				p.Done(nil)
 			}
 		}); got != 0 {
-			t.Errorf("%s: %v allocations, want 0", name, got)
+			t.Errorf("adaptive %v: %v allocations, want 0", adaptive, got)
 		}
 	}
 }
@@ -451,4 +442,23 @@ func TestStatsJSON(t *testing.T) {
 		t.Error(err)
 	}
 	checkEqual(t, string(text), `{"name":"api","limit":1,"inflight":2,"queued":3,"queue_full":4,"too_late":5,"shed":6,"too_large":7}`)
+}
+
+// The last caller in the queue is not shed: no caller needs its place.
+func TestTheLastWaiterIsNotShed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bulkhead.New(bulkhead.Config{Limit: 1, MaxQueue: 2, Target: time.Millisecond, Interval: time.Millisecond})
+		p := hold(t, b, 1)[0]
+		result := make(chan error, 2)
+		for range 2 {
+			go func() { result <- b.Do(context.Background(), func(context.Context) error { return nil }) }()
+			synctest.Wait()
+		}
+		time.Sleep(time.Second)
+		p.Release()
+		time.Sleep(time.Second)
+		if shed := b.Stats().Shed; shed != 1 || (<-result == nil) == (<-result == nil) {
+			t.Errorf("%d callers are shed, want 1 of 2", shed)
+		}
+	})
 }

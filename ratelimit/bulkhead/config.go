@@ -13,8 +13,8 @@ import (
 type Config struct {
 	Name string // names the bulkhead in errors, events and Stats; may be empty
 
-	// Limit is the number of places. With an Algorithm it is the initial limit.
-	// Zero means 10.
+	// Limit is the number of places. If Adaptive is set, it is the initial
+	// limit. Zero means 10.
 	Limit int
 	// MaxQueue is the number of callers that may wait. Zero means Limit.
 	// Negative means that no caller waits.
@@ -22,6 +22,11 @@ type Config struct {
 	// MaxWait bounds the wait of a caller. Zero means no bound apart from its
 	// context. Negative means that no caller waits.
 	MaxWait time.Duration
+	// Weight returns the share of a tenant, relative to other tenants that wait
+	// with the same priority. If it returns 0 or less, the tenant shares a
+	// queue with all such tenants and with callers without a tenant. It is
+	// called without a lock. Nil means that all tenants have the weight 1.
+	Weight func(tenant string) int
 
 	// Target is the acceptable wait. Once all admitted callers have waited
 	// longer for an Interval, the bulkhead sheds load: it refuses a caller that
@@ -32,17 +37,13 @@ type Config struct {
 	// means 100 ms, or Target if that is longer.
 	Interval time.Duration
 
-	// Algorithm adapts the limit. An Algorithm value serves a single bulkhead.
-	// Nil means a fixed limit.
-	Algorithm Algorithm
+	// Adaptive means that the bulkhead finds the limit, by measuring the calls.
+	Adaptive bool
 	// MinLimit and MaxLimit bound an adaptive limit.
 	MinLimit int // zero means 1
 	MaxLimit int // zero means 1000
-	// Window is the time for which calls are measured before the limit is
-	// adapted. A window also contains at least 10 calls. Zero means 100 ms.
-	Window time.Duration
-	// Classify returns the meaning of an error of the work to Algorithm. Nil
-	// means [Classify].
+	// Classify returns the meaning of an error of the work to an adaptive
+	// limit. Nil means [Classify].
 	Classify func(error) Outcome
 
 	// OnEvent is called with refusals and changes of the limit.
@@ -55,8 +56,7 @@ type Config struct {
 // maxCount bounds limits and queues.
 const maxCount = 1 << 30
 
-// Validate returns an error that joins all problems of c. It calls the
-// Validate method of Algorithm, if any.
+// Validate returns an error that joins all problems of c.
 func (c Config) Validate() error {
 	p := problems{prefix: "bulkhead: "}
 	if c.Name != "" {
@@ -68,10 +68,6 @@ func (c Config) Validate() error {
 	p.add(c.MinLimit < 0 || c.MinLimit > maxCount, "MinLimit is %d, want 0 to %d", c.MinLimit, maxCount)
 	p.add(c.MaxLimit < 0 || c.MaxLimit > maxCount, "MaxLimit is %d, want 0 to %d", c.MaxLimit, maxCount)
 	p.add(c.MaxLimit > 0 && c.MinLimit > c.MaxLimit, "MinLimit is %d, want at most MaxLimit, %d", c.MinLimit, c.MaxLimit)
-	p.add(c.Window < 0, "Window is %v, want at least 0", c.Window)
-	if a, ok := c.Algorithm.(interface{ Validate() error }); ok {
-		p.errs = append(p.errs, a.Validate())
-	}
 	return errors.Join(p.errs...)
 }
 
@@ -98,14 +94,14 @@ func (c Config) withDefaults() Config {
 	def(&c.MaxQueue, c.Limit)
 	def(&c.MinLimit, 1)
 	def(&c.MaxLimit, max(1000, c.MinLimit))
+	if c.Adaptive {
+		c.Limit = min(max(c.Limit, c.MinLimit), c.MaxLimit)
+	}
 	if c.MaxWait < 0 {
 		c.MaxQueue = -1
 	}
 	if c.Interval == 0 {
 		c.Interval = max(100*time.Millisecond, c.Target)
-	}
-	if c.Window == 0 {
-		c.Window = 100 * time.Millisecond
 	}
 	if c.Classify == nil {
 		c.Classify = Classify

@@ -30,18 +30,27 @@
 // # Serve important callers first
 //
 // Waiting callers are served by [Priority], and first come, first served within
-// a priority. A caller that needs several places blocks the callers behind it.
+// a priority and tenant. A caller that needs several places blocks the callers
+// behind it.
 //
 //	ctx = bulkhead.WithPriority(ctx, bulkhead.Critical)
 //	err := server.Do(ctx, answer)
 //
+// # Be fair to tenants
+//
+// Within a priority, waiting tenants take turns. A tenant with a thousand
+// waiting callers delays a tenant with a single caller by one turn, and does
+// not keep it out of a full queue. Config.Weight gives a tenant longer turns.
+//
+//	ctx = bulkhead.WithTenant(ctx, "acme")
+//	err := server.Do(ctx, answer)
+//
 // # Adapt the limit
 //
-// An [Algorithm] finds the limit by measuring the calls: [AIMD], [Vegas] or
-// [Gradient]. Measured limits can be far too low: [Gradient] and, less so,
-// [Vegas] reduce the limit of a healthy service if the times of its calls vary.
+// If the right limit is unknown or varies, the bulkhead finds it by measuring
+// the queue in front of the service.
 //
-//	api := bulkhead.New(bulkhead.Config{Algorithm: bulkhead.AIMD{}})
+//	api := bulkhead.New(bulkhead.Config{Adaptive: true})
 //
 // # Choosing values
 //
@@ -49,16 +58,16 @@
 //     for bursts.
 //   - MaxQueue: the calls that are served in the time that a caller will wait.
 //     With Target, the bulkhead bounds that time itself.
-//   - Algorithm: none if the right limit is known and constant; [AIMD] if
-//     overload shows as calls that miss their deadline; [Vegas] if all calls
-//     take about the same time.
+//   - Adaptive: for a service with a queue of its own, in order of arrival. A
+//     fixed limit is better if its value is known and constant, or if the calls
+//     wait somewhere else.
 //
 // # Errors
 //
 // A refusal is a [*FullError]. It matches [ErrFull] and ratelimit.ErrLimited.
-// Its methods Rejected and Retryable inform other guards. The error of a wait
-// whose context ended matches ctx.Err and [context.Cause], and is not a
-// [*FullError].
+// Its methods Rejected, Retryable and RetryAfter inform other guards. The error
+// of a wait whose context ended matches ctx.Err and [context.Cause], and is not
+// a [*FullError].
 //
 // # Concurrency and cost
 //

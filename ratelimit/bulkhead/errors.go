@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"time"
 
 	"github.com/redoubt-go/redoubt/internal/ctxerr"
 	"github.com/redoubt-go/redoubt/internal/quote"
@@ -27,8 +29,8 @@ const (
 	// ReasonShed means that the caller waited longer than Config.Target while
 	// all callers did.
 	ReasonShed
-	// ReasonTooLarge means that the caller asked for more places than the
-	// limit, or for fewer than 1.
+	// ReasonTooLarge means that the caller asked for fewer than 1 place, or for
+	// more than the limit, or than MaxLimit if the limit is adaptive.
 	ReasonTooLarge
 )
 
@@ -56,12 +58,25 @@ type FullError struct {
 	Limit    int    // the limit at that time
 	Inflight int    // the places in use
 	Queued   int    // the waiting callers
+
+	// Wait is the time in which the callers that wait now will enter, at the
+	// latest rate. It is 0 if no waiting caller has entered yet, and for
+	// ReasonTooLarge.
+	Wait time.Duration
 }
 
 var _ slog.LogValuer = (*FullError)(nil)
 
-func (b *Bulkhead) full(r Reason) *FullError {
-	return &FullError{Name: b.cfg.Name, Reason: r, Limit: b.Limit(), Inflight: b.Inflight(), Queued: b.queued}
+// full returns the refusal of a caller that asks for n places. The caller holds
+// mu.
+func (b *Bulkhead) full(r Reason, n int) *FullError {
+	e := &FullError{Name: b.cfg.Load().Name, Reason: r, Limit: b.Limit(), Inflight: b.Inflight(), Queued: b.queue.len}
+	if r != ReasonTooLarge {
+		if wait := b.queue.pace() * float64(b.queue.places+int64(n)); wait < math.MaxInt64 {
+			e.Wait = time.Duration(wait)
+		}
+	}
+	return e
 }
 
 // Error returns the name of the bulkhead, the reason and the load.
@@ -70,7 +85,11 @@ func (e *FullError) Error() string {
 	if e.Name != "" {
 		text += quote.Name(e.Name) + ": "
 	}
-	return text + fmt.Sprintf("%v, %d of %d inside, %d waiting", e.Reason, e.Inflight, e.Limit, e.Queued)
+	text += fmt.Sprintf("%v, %d of %d inside, %d waiting", e.Reason, e.Inflight, e.Limit, e.Queued)
+	if e.Wait > 0 {
+		text += fmt.Sprintf(", retry after %v", e.Wait)
+	}
+	return text
 }
 
 // Is reports whether target is [ErrFull] or [ratelimit.ErrLimited].
@@ -83,6 +102,9 @@ func (e *FullError) Rejected() bool { return true }
 // [ReasonTooLarge].
 func (e *FullError) Retryable() bool { return e.Reason != ReasonTooLarge }
 
+// RetryAfter returns Wait.
+func (e *FullError) RetryAfter() time.Duration { return e.Wait }
+
 // LogValue implements [slog.LogValuer].
 func (e *FullError) LogValue() slog.Value {
 	return slog.GroupValue(
@@ -91,6 +113,7 @@ func (e *FullError) LogValue() slog.Value {
 		slog.Int("limit", e.Limit),
 		slog.Int("inflight", e.Inflight),
 		slog.Int("queued", e.Queued),
+		slog.Duration("wait", e.Wait),
 	)
 }
 

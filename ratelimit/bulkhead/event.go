@@ -78,8 +78,8 @@ func (b *Bulkhead) refused(ctx context.Context, err *FullError) {
 
 // post queues an event. The caller holds mu, and calls deliver after it.
 func (b *Bulkhead) post(ctx context.Context, e Event) {
-	if b.cfg.OnEvent != nil {
-		e.Name = b.cfg.Name
+	if cfg := b.cfg.Load(); cfg.OnEvent != nil {
+		e.Name = cfg.Name
 		b.events.Post(ctx, e)
 	}
 }
@@ -87,6 +87,8 @@ func (b *Bulkhead) post(ctx context.Context, e Event) {
 func (b *Bulkhead) deliver() {
 	b.events.Deliver(func(ctx context.Context, e Event, dropped int) {
 		e.Dropped = dropped
-		b.cfg.OnEvent(ctx, e)
+		if hook := b.cfg.Load().OnEvent; hook != nil {
+			hook(ctx, e)
+		}
 	})
 }

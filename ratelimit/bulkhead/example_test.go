@@ -52,10 +52,21 @@ func Example_priority() {
 }
 
 func Example_adaptive() {
-	api := bulkhead.New(bulkhead.Config{Algorithm: bulkhead.AIMD{}})
+	api := bulkhead.New(bulkhead.Config{Adaptive: true})
 
 	fmt.Println(api.Limit())
 	// Output: 10
+}
+
+func Example_tenant() {
+	ctx, server := context.Background(), bulkhead.New(bulkhead.Config{})
+	answer := func(context.Context) error { return nil }
+
+	ctx = bulkhead.WithTenant(ctx, "acme")
+	err := server.Do(ctx, answer)
+
+	fmt.Println(err)
+	// Output: <nil>
 }
 
 func ExampleWrapArg() {
@@ -163,8 +174,12 @@ func ExampleClassify() {
 
 func ExampleEvent() {
 	b := bulkhead.New(bulkhead.Config{OnEvent: func(_ context.Context, e bulkhead.Event) { fmt.Println(e.Kind, e.Old, e.Limit) }})
-	b.SetLimit(20)
-	// Output: limit 10 20
+	c := b.Config()
+	c.Limit = 20
+	fmt.Println(b.Set(c))
+	// Output:
+	// limit 10 20
+	// <nil>
 }
 
 func ExampleKind() {
@@ -181,46 +196,31 @@ func ExampleStats() {
 	// Output: api 1 1 0 1
 }
 
-// halve is an Algorithm that halves the limit after every window with a drop.
-type halve struct{}
+func ExampleBulkhead_Set() {
+	b := bulkhead.New(bulkhead.Config{Name: "api", Limit: 10})
 
-func (halve) Update(limit int, s bulkhead.Sample) int {
-	if s.Dropped {
-		return limit / 2
-	}
-	return limit
+	c := b.Config()
+	c.Limit = 20
+	err := b.Set(c)
+
+	fmt.Println(b.Limit(), err)
+	// Output: 20 <nil>
 }
 
-func ExampleAlgorithm() {
-	b := bulkhead.New(bulkhead.Config{Limit: 40, Algorithm: halve{}, Window: 1})
-	for range 10 {
-		permit, _ := b.TryAcquire()
-		permit.Done(context.DeadlineExceeded)
-	}
-	fmt.Println(b.Limit())
-	// Output: 20
+func ExampleWithTenant() {
+	server := bulkhead.New(bulkhead.Config{Limit: 100, Weight: func(tenant string) int {
+		if tenant == "gold" {
+			return 3 // places for each place of another tenant
+		}
+		return 1
+	}})
+	ctx := bulkhead.WithTenant(context.Background(), "gold")
+	fmt.Println(server.Do(ctx, func(context.Context) error { return nil }))
+	// Output: <nil>
 }
 
-func ExampleSample() {
-	fmt.Println(bulkhead.AIMD{}.Update(100, bulkhead.Sample{RTT: time.Second, Inflight: 80, Count: 10}))
-	// Output: 101
-}
-
-func ExampleAIMD() {
-	fmt.Println(bulkhead.AIMD{}.Update(100, bulkhead.Sample{RTT: time.Second, Dropped: true, Count: 10}))
-	// Output: 90
-}
-
-func ExampleVegas() {
-	v := new(bulkhead.Vegas)
-	limit := v.Update(32, bulkhead.Sample{RTT: 10 * time.Millisecond, Inflight: 32, Count: 10})
-	fmt.Println(limit, v.Update(limit, bulkhead.Sample{RTT: 20 * time.Millisecond, Inflight: limit, Count: 10}))
-	// Output: 37 31
-}
-
-func ExampleGradient() {
-	g := new(bulkhead.Gradient)
-	limit := g.Update(36, bulkhead.Sample{RTT: 10 * time.Millisecond, Inflight: 36, Count: 10})
-	fmt.Println(limit, g.Update(limit, bulkhead.Sample{RTT: 20 * time.Millisecond, Inflight: limit, Count: 10}))
-	// Output: 39 31
+func ExampleTenantFrom() {
+	ctx := bulkhead.WithTenant(context.Background(), "acme")
+	fmt.Println(bulkhead.TenantFrom(ctx))
+	// Output: acme
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/redoubt-go/redoubt/internal/errtree"
 )
 
-// An Outcome is the meaning of a finished call to an [Algorithm].
+// An Outcome is the meaning of a finished call to an adaptive limit.
 type Outcome uint8
 
 const (

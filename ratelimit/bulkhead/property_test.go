@@ -83,7 +83,7 @@ func TestPropertyEqualsTheModel(t *testing.T) {
 					m.queue = append(m.queue[:i:i], m.queue[i+1:]...)
 				case op == 9:
 					m.limit = 3 + random.IntN(6)
-					b.SetLimit(m.limit)
+					setLimit(t, b, m.limit)
 				}
 				before := len(m.entered)
 				m.settle()
@@ -129,7 +129,7 @@ func TestPropertyNeverAboveTheLimit(t *testing.T) {
 					return nil
 				})
 				if g == 0 && i%10 == 0 {
-					b.SetLimit(1 + i/10%3)
+					setLimit(t, b, 1+i/10%3)
 				}
 				cancel()
 			}

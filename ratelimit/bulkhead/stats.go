@@ -19,6 +19,6 @@ func (b *Bulkhead) Stats() Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.figures
-	s.Name, s.Limit, s.Inflight, s.Queued = b.cfg.Name, b.Limit(), b.Inflight(), b.queued
+	s.Name, s.Limit, s.Inflight, s.Queued = b.cfg.Load().Name, b.Limit(), b.Inflight(), b.queue.len
 	return s
 }

@@ -143,3 +143,74 @@ func TestClientAndServer(t *testing.T) {
 		})
 	}
 }
+
+// A client uses the whole quota of each day, is never refused, and asks again
+// when the next day begins.
+func TestClientAndCalendarQuota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := ratelimit.Local(ratelimit.NewKeyed[string](ratelimit.KeyedConfig{
+			Name: "plan", Limit: ratelimit.PerSecond(10), Quotas: []ratelimit.Quota{{N: 50}},
+		}))
+		checkStore(t, store)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		plan := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{
+			Name: "plan", Limit: ratelimit.PerSecond(10), Quotas: []ratelimit.Quota{{N: 50}},
+		})
+		checkStore(t, ratelimit.Local(ratelimit.NewTiers(func(string) int { return 0 }, plan)))
+	})
+}
+
+// checkStore plays three days of requests against a limit of 10 per second and
+// 50 per day.
+func checkStore(t *testing.T, store ratelimit.Store) {
+	limit := ratelimithttp.Middleware(ratelimithttp.Config{Store: store, Key: oneKey})
+	n := &wire{handler: limit(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})), random: rand.New(rand.NewPCG(1, 2)), count: map[int]int{}}
+	rt := &ratelimithttp.Transport{Base: n, MaxWait: 48 * time.Hour}
+	start := time.Now() // midnight
+	var first *http.Response
+	for i := range 150 {
+		resp, err := rt.RoundTrip(httptest.NewRequest(http.MethodGet, "http://a.example", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = resp
+		}
+		if day := int(time.Since(start) / (24 * time.Hour)); day != i/50 {
+			t.Fatalf("request %d on day %d: %v", i, day, resp.Status)
+		}
+	}
+	checkEqual(t, n.count, map[int]int{200: 150})
+	checkEqual(t, first.Header["Ratelimit-Policy"], []string{`"plan 10/s";q=10;w=1, "plan 50/24h";q=50;w=86400`})
+	checkEqual(t, first.Header["Ratelimit"], []string{`"plan 10/s";r=9;t=1;redoubt-burst=10`})
+	checkEqual(t, get(n.handler).Header()["Ratelimit"], []string{`"plan 50/24h";r=0;t=86395`})
+}
+
+// Clients that share a limit do not know of each other, and still go on.
+func TestClientsThatShare(t *testing.T) {
+	for _, tt := range []struct {
+		burst            int64
+		clients, workers int
+		used, refused    float64 // bounds
+	}{
+		{100, 5, 5, 0.9, 0.05},
+		{100, 20, 5, 0.9, 0.15},
+		{10, 5, 5, 0.7, 0.05},
+		{10, 20, 5, 0.7, 0.2},
+		{1, 5, 5, 0.2, 0.15},
+		{1, 50, 1, 0.2, 0.65},
+	} {
+		trial := trial{
+			limit: ratelimit.PerSecond(100).WithBurst(tt.burst), clients: tt.clients, workers: tt.workers,
+			latency: 20 * time.Millisecond, jitter: 2 * time.Millisecond, shared: true,
+		}
+		t.Run(trial.String(), func(t *testing.T) {
+			used, refused := trial.run(t, 2000)
+			t.Logf("%.0f %% of the limit, %.0f %% refused", 100*used, 100*refused)
+			if used < tt.used || refused > tt.refused {
+				t.Errorf("%.1f %% of the limit, %.1f %% refused", 100*used, 100*refused)
+			}
+		})
+	}
+}

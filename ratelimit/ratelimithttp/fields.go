@@ -1,6 +1,7 @@
 package ratelimithttp
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/bits"
@@ -15,7 +16,8 @@ import (
 // AddFields adds the fields RateLimit-Policy and RateLimit of a decision to h.
 // The policies are the limits, or d.Limit if there are none. A policy has the
 // name of its limit. A limit without a name is called "default" if it is the
-// only limit, and otherwise by its text, such as "5/s". Limits that admit
+// only limit, and otherwise by its text, such as "5/s". If limits have the same
+// name, it is followed by their texts, as in "api 5/s". Limits that admit
 // everything are left out.
 //
 // RateLimit contains the parameter redoubt-burst if events come back one after
@@ -48,13 +50,19 @@ func newFields(decided ratelimit.Limit, limits []ratelimit.Limit, def string) *f
 		limits = []ratelimit.Limit{decided}
 	}
 	name := func(l ratelimit.Limit) string {
+		alike := 0
+		for _, other := range limits {
+			if other.Name == l.Name {
+				alike++
+			}
+		}
 		switch {
-		case l.Name != "":
-			return l.Name
-		case len(limits) > 1:
+		case alike > 1: // the names of the policies must differ
+			return strings.TrimSpace(l.Name + " " + l.String())
+		case l.Name == "" && len(limits) > 1:
 			return l.String()
 		}
-		return def
+		return cmp.Or(l.Name, def)
 	}
 	f.name = name(decided)
 	f.quoted = quoted(f.name)

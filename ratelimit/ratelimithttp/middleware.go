@@ -23,8 +23,9 @@ type Config struct {
 	// limit in fields and in problem documents. Zero means "default".
 	Name string
 	// Store takes the events of each key; required. See [ratelimit.Local]. If
-	// it has a method Limits() []ratelimit.Limit, RateLimit-Policy contains all
-	// of these limits, and otherwise the limit that decided.
+	// it has a method LimitsOf(key string) []ratelimit.Limit, or a method
+	// Limits() []ratelimit.Limit, RateLimit-Policy contains all of these
+	// limits, and otherwise the limit that decided.
 	Store ratelimit.Store
 	// Key returns the key that a request is counted under, and reports whether
 	// the request is limited at all; required. See [ByIP].
@@ -84,7 +85,14 @@ func Middleware(c Config) func(http.Handler) http.Handler {
 		c.Name = defaultName
 	}
 	g := &guard{Config: c}
-	g.several, _ = c.Store.(interface{ Limits() []ratelimit.Limit })
+	switch s := c.Store.(type) {
+	case interface {
+		LimitsOf(key string) []ratelimit.Limit
+	}:
+		g.limitsOf = s.LimitsOf
+	case interface{ Limits() []ratelimit.Limit }:
+		g.limitsOf = func(string) []ratelimit.Limit { return s.Limits() }
+	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.serve(w, r, next) })
 	}
@@ -93,9 +101,9 @@ func Middleware(c Config) func(http.Handler) http.Handler {
 // A guard is the state of one call of Middleware.
 type guard struct {
 	Config
-	several interface{ Limits() []ratelimit.Limit }
-	fields  [8]atomic.Pointer[fields] // of recent decisions, which mostly fit the next
-	running [64]running
+	limitsOf func(key string) []ratelimit.Limit // nil if the Store does not know
+	fields   [8]atomic.Pointer[fields]          // of recent decisions, which mostly fit the next
+	running  [64]running
 }
 
 // A running is a part of the requests that were counted and whose handlers run.
@@ -184,12 +192,12 @@ func (g *guard) admit(w http.ResponseWriter, r *http.Request, key string) bool {
 		return false
 	}
 	if !g.NoFields {
-		f := g.fieldsOf(d.Limit)
+		f := g.fieldsOf(key, d.Limit)
 		p.add(w.Header(), "Ratelimit-Policy", 0, f.policy)
 		p.add(w.Header(), "Ratelimit", 1, f.state(d))
 	}
 	if !d.OK {
-		d.Limit.Name = g.fieldsOf(d.Limit).name
+		d.Limit.Name = g.fieldsOf(key, d.Limit).name
 		err := d.Err()
 		g.report(r, KindRefused, err)
 		refuse(w, r, err, g.Refuse)
@@ -216,11 +224,11 @@ func (p *pass) add(h http.Header, name string, i int, line string) {
 	h[name] = p.fields[i : i+1 : i+1]
 }
 
-// fieldsOf returns the fields of a limit that decided.
-func (g *guard) fieldsOf(l ratelimit.Limit) *fields {
+// fieldsOf returns the fields of a limit that decided for a key.
+func (g *guard) fieldsOf(key string, l ratelimit.Limit) *fields {
 	var limits []ratelimit.Limit
-	if g.several != nil {
-		limits = g.several.Limits()
+	if g.limitsOf != nil {
+		limits = g.limitsOf(key)
 	}
 	slot := &g.fields[uint64(l.N*31+int64(l.Per)+int64(len(l.Name)))%uint64(len(g.fields))]
 	if f := slot.Load(); f != nil && f.limit == l && slices.Equal(f.limits, limits) {

@@ -134,12 +134,15 @@ func TestResponsesShareNoMemory(t *testing.T) {
 }
 
 func TestAllocations(t *testing.T) {
-	h := ratelimithttp.Middleware(ratelimithttp.Config{
-		Store: local(ratelimit.PerSecond(1e9)), Key: ratelimithttp.ByIP(ratelimithttp.ClientIP()),
-	})(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	r, w := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
-	if got := testing.AllocsPerRun(100, func() { clear(w.Header()); h.ServeHTTP(w, r) }); got > 3 && !raceEnabled {
-		t.Errorf("%v allocations for a request, want at most 3", got)
+	several := ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerSecond(1e9), Quotas: []ratelimit.Quota{{N: 1e9, Unit: ratelimit.Month}}})
+	for name, store := range map[string]ratelimit.Store{"a limit": local(ratelimit.PerSecond(1e9)), "a limit and a quota": ratelimit.Local(several)} {
+		h := ratelimithttp.Middleware(ratelimithttp.Config{
+			Store: store, Key: ratelimithttp.ByIP(ratelimithttp.ClientIP()),
+		})(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		r, w := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
+		if got := testing.AllocsPerRun(100, func() { clear(w.Header()); h.ServeHTTP(w, r) }); got > 3 && !raceEnabled {
+			t.Errorf("%s: %v allocations for a request, want at most 3", name, got)
+		}
 	}
 }
 

@@ -117,18 +117,11 @@ func (p *parser) list() (members []member, err error) {
 // dictionary parses the whole text as a Dictionary without Inner Lists.
 func (p *parser) dictionary() (entries []param, err error) {
 	err = p.sequence(func() error {
-		e := param{value: bare{kind: kindBoolean, text: "1"}}
-		var err error
-		if e.key, err = p.key(); err != nil {
-			return err
+		e, err := p.entry()
+		if err == nil {
+			entries = append(entries, e)
+			_, err = p.parameters()
 		}
-		if p.accept('=') {
-			if e.value, err = p.bare(); err != nil {
-				return err
-			}
-		}
-		_, err = p.parameters()
-		entries = append(entries, e)
 		return err
 	})
 	return entries, err
@@ -158,28 +151,30 @@ func (p *parser) sequence(element func() error) error {
 	return nil
 }
 
-func (p *parser) key() (string, error) {
-	if c := p.peek(); c != '*' && !isLower(c) {
-		return "", errKey
-	}
-	return p.span(isKey), nil
-}
-
 func (p *parser) parameters() (params []param, err error) {
 	for p.accept(';') {
 		p.span(isSpace)
-		e := param{value: bare{kind: kindBoolean, text: "1"}}
-		if e.key, err = p.key(); err != nil {
+		e, err := p.entry()
+		if err != nil {
 			return nil, err
-		}
-		if p.accept('=') {
-			if e.value, err = p.bare(); err != nil {
-				return nil, err
-			}
 		}
 		params = append(params, e)
 	}
 	return params, nil
+}
+
+// entry parses a key and, if it is not "true", its value.
+func (p *parser) entry() (param, error) {
+	if c := p.peek(); c != '*' && !isLower(c) {
+		return param{}, errKey
+	}
+	e := param{p.span(isKey), bare{kind: kindBoolean, text: "1"}}
+	if !p.accept('=') {
+		return e, nil
+	}
+	var err error
+	e.value, err = p.bare()
+	return e, err
 }
 
 func (p *parser) bare() (bare, error) {

@@ -2,6 +2,7 @@ package logscan
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,10 +12,16 @@ import (
 	"github.com/redoubt-go/redoubt/logscan/follow"
 )
 
-// The modes of a writer under torture. Each begins a new file every 300 ms.
+// rotation is the time between two rotations. With 20s, a run of a mode takes a
+// minute for each implementation.
+var rotation = flag.Duration("rotation", 300*time.Millisecond, "time between two rotations in FollowTorture")
+
+// The modes of a writer under torture. Each begins a new file at every
+// rotation.
 var tortures = []string{"append", "split", "rename", "late", "double", "recreate", "copytruncate", "regrow"}
 
-// BenchmarkFollowTorture writes 2000 lines a second for 3 seconds and reports
+// BenchmarkFollowTorture writes 2000 lines a second for 3 seconds, or for 3
+// rotations and a second if that is longer, and reports
 // the lines that were lost, came twice, were torn, or came out of order. With
 // copytruncate and regrow a follower cannot get all lines: see package follow.
 func BenchmarkFollowTorture(b *testing.B) {
@@ -85,12 +92,13 @@ func torture(b *testing.B, mode, name string) (n int) {
 		rotated++
 		os.Rename(name, fmt.Sprintf("%s.20261129-%04d", name, rotated))
 	}
-	for tick := range 300 {
+	every := int(*rotation / (10 * time.Millisecond))
+	for tick := range max(300, 3*every+100) {
 		time.Sleep(10 * time.Millisecond)
 		for range 20 {
 			write(f)
 		}
-		if tick%30 != 29 || mode == "append" || mode == "split" {
+		if tick%every != every-1 || mode == "append" || mode == "split" {
 			continue
 		}
 		switch mode {

@@ -289,7 +289,7 @@ func heap() int64 {
 // all.
 func BenchmarkBulkhead(b *testing.B) {
 	ours, sem := bulkhead.New(bulkhead.Config{Limit: 10}), semaphore.NewWeighted(10)
-	vegas, fs := bulkhead.New(bulkhead.Config{Limit: 10, Algorithm: new(bulkhead.Vegas)}), fsbulkhead.New[any](10)
+	adaptive, fs := bulkhead.New(bulkhead.Config{Limit: 10, Adaptive: true}), fsbulkhead.New[any](10)
 	impls := []struct {
 		name string
 		call func()
@@ -299,8 +299,8 @@ func BenchmarkBulkhead(b *testing.B) {
 				p.Release()
 			}
 		}},
-		{"redoubt-vegas", func() {
-			if p, err := vegas.Acquire(bg); err == nil {
+		{"redoubt-adaptive", func() {
+			if p, err := adaptive.Acquire(bg); err == nil {
 				p.Done(nil)
 			}
 		}},

@@ -124,8 +124,8 @@ func TestOurCheckpointsAreReadByOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if seen != 3 {
-		t.Errorf("%d checkpoints, want 3", seen)
+	if seen != 4 {
+		t.Errorf("%d checkpoints, want 4", seen)
 	}
 }
 

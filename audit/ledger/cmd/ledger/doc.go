@@ -22,7 +22,8 @@
 //     their use.
 //   - -known: an earlier state of the log: SIZE:ROOT as printed by verify, or a
 //     file with a signed checkpoint.
-//   - -closed: accept no record after the last checkpoint.
+//   - -closed: accept no record and no part of a line after the last
+//     checkpoint.
 //   - -pruned: accept that the oldest segments are missing.
 //
 // # Cat
@@ -49,6 +50,7 @@
 //     which prints the flags, also ends with 0.
 //   - 1: the log was tampered with. A file with the name of a segment and other
 //     content counts as tampering, because an attacker can overwrite a segment.
-//   - 2: error: a file is missing or unreadable, or the command line is wrong.
+//   - 2: error: a file is missing or unreadable, the command line is wrong, or
+//     the records of the known head were removed.
 //     A line on standard error contains the reason.
 package main

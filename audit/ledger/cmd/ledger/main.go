@@ -41,7 +41,7 @@ func help(w io.Writer) {
            check every line, and with -key every seal, and print the changes
              -key K     public key, or a file with it; repeat in the order of use
              -known H   earlier state: SIZE:ROOT, or a file with a checkpoint
-             -closed    nothing may follow the last seal
+             -closed    nothing may follow the last seal, also no part of a line
              -pruned    the oldest segments may be missing
        ledger %s
            print the events, one per line
@@ -210,7 +210,11 @@ func verify(ctx context.Context, args []string, w io.Writer) error {
 		fmt.Fprintf(w, "warning: record %d is %s earlier than a record before it\n", r.BackwardAt, r.Backward)
 	}
 	verdict := "clean"
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
+		verdict = "no problem"
+		fmt.Fprintln(w, "not compared: the records of the known head were removed")
+	}
+	if len(r.Problems) > 0 {
 		verdict = "tampered with"
 	}
 	fmt.Fprintf(w, "%s: %s: %d records", verdict, text(r.Origin), r.Records)

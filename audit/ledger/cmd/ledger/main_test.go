@@ -83,19 +83,49 @@ func log(t *testing.T) (dir, vkey string) {
 
 func TestVerify(t *testing.T) {
 	dir, vkey := log(t)
-	out := want(t, 0, "example.com/log: 5 records, sealed up to 5, head 5:", "verify", "-key", vkey, "-closed", dir)
+	out := want(t, 0, "example.com/log: 6 records, sealed up to 6, head 6:", "verify", "-key", vkey, "-closed", dir)
 	_, head, _ := strings.Cut(strings.TrimSpace(out), "head ")
 	keyFile := filepath.Join(t.TempDir(), "vkey")
 	_ = os.WriteFile(keyFile, []byte(vkey+"\n"), 0o600)
-	want(t, 0, "sealed up to 5", "verify", "-key", keyFile, "-known", head, dir)
-	want(t, 1, "records 5-98 truncated", "verify", "-known", "99:"+strings.TrimPrefix(head, "5:"), dir)
+	want(t, 0, "sealed up to 6", "verify", "-key", keyFile, "-known", head, dir)
+	want(t, 1, "records 6-98 truncated", "verify", "-known", "99:"+strings.TrimPrefix(head, "6:"), dir)
 
 	path := filepath.Join(dir, "00000000000000000000.jsonl")
 	data, _ := os.ReadFile(path)
 	_ = os.WriteFile(path, bytes.Replace(data, []byte("bob"), []byte("eve"), 1), 0o600)
-	want(t, 1, "record 2 altered", "verify", dir)
-	_ = os.WriteFile(path, data[:bytes.Index(data, []byte(`{"seq":4`))], 0o600)
+	want(t, 1, "record 3 altered", "verify", dir)
+	_ = os.WriteFile(path, data[:bytes.Index(data, []byte(`{"seq":5`))], 0o600)
+	want(t, 0, "sealed up to 2", "verify", "-key", vkey, dir)
+	want(t, 1, "unsealed", "verify", "-key", vkey, "-closed", dir)
+	_ = os.WriteFile(path, data[:bytes.Index(data, []byte(`{"seq":1`))], 0o600)
 	want(t, 1, "unsealed", "verify", "-key", vkey, dir)
+	// A cut behind a checkpoint, in the middle of a line.
+	_ = os.WriteFile(path, data[:bytes.Index(data, []byte(`{"seq":2`))+100], 0o600)
+	want(t, 0, "100 bytes unfinished", "verify", "-key", vkey, dir)
+	want(t, 1, "record 2 unsealed", "verify", "-key", vkey, "-closed", dir)
+}
+
+// A known head whose records were removed hides no problem.
+func TestKnownHeadIsTooOld(t *testing.T) {
+	dir, _ := log(t)
+	l, err := ledger.Open(context.Background(), dir, ledger.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Rotate(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	_ = os.Remove(filepath.Join(dir, "00000000000000000000.jsonl"))
+	known := "2:" + ledger.Hash{}.String()
+	out := want(t, 1, "records 0-5 removed", "verify", "-known", known, dir)
+	if !strings.Contains(out, "not compared: ") || !strings.Contains(out, "\ntampered with: ") {
+		t.Errorf("no word about the known head: %s", out)
+	}
+	out = want(t, 2, "known head of 2 records", "verify", "-known", known, "-pruned", dir)
+	if !strings.Contains(out, "not compared: ") || strings.Contains(out, "clean") {
+		t.Errorf("a log that was not compared is clean: %s", out)
+	}
 }
 
 func TestErrors(t *testing.T) {
@@ -145,7 +175,7 @@ func TestForeignFileIsTampering(t *testing.T) {
 
 func TestTimeWarning(t *testing.T) {
 	dir, vkey := log(t) // its events are of January 2026, its header of now
-	out := want(t, 0, "warning: record 1 is ", "verify", "-key", vkey, dir)
+	out := want(t, 0, "warning: record 2 is ", "verify", "-key", vkey, dir)
 	if !strings.Contains(out, "\nclean: ") {
 		t.Errorf("a warning is no verdict: %s", out)
 	}
@@ -162,7 +192,7 @@ func TestHelp(t *testing.T) {
 
 func TestCat(t *testing.T) {
 	dir, _ := log(t)
-	const second = `2 2026-01-02T00:00:00Z bob pay success invoice/i-1 reason="amount\x1b[31m 20"` + "\n"
+	const second = `3 2026-01-02T00:00:00Z bob pay success invoice/i-1 reason="amount\x1b[31m 20"` + "\n"
 	for _, args := range [][]string{
 		{"-actor", "bob"},
 		{"-target", "i-1"},
@@ -184,7 +214,7 @@ func TestProveAndCheck(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "proof")
 	proof := want(t, 0, "c2sp.org/tlog-proof@v1", "prove", dir, "2")
 	_ = os.WriteFile(file, []byte(proof), 0o600)
-	want(t, 0, `example.com/log: record 2 of 4: {"seq":2`, "check", "-key", vkey, file)
+	want(t, 0, `example.com/log: record 2 of 5: {"seq":2`, "check", "-key", vkey, file)
 	_ = os.WriteFile(file, []byte(strings.Replace(proof, "index 2", "index 1", 1)), 0o600)
 	want(t, 1, "is invalid", "check", "-key", vkey, file)
 	_ = os.WriteFile(file, []byte("x"), 0o600)
