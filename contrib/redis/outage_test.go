@@ -123,6 +123,18 @@ func TestOutage_Evidence(t *testing.T) {
 				wg.Wait()
 			}
 		}},
+		"a call that began before an answer, and two more": {0, func(l *redis.Limiter, s *scripted) {
+			var wg sync.WaitGroup
+			s.set(hang, nil)
+			wg.Go(func() { together(l, 1) })
+			time.Sleep(time.Millisecond)
+			s.set(time.Millisecond, nil)
+			together(l, 1)
+			s.set(hang, nil)
+			wg.Wait()
+			together(l, 1)
+			together(l, 1)
+		}},
 		"hasty callers": {0, func(l *redis.Limiter, s *scripted) {
 			s.set(hang, nil)
 			for range 20 {
