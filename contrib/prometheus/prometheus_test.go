@@ -51,6 +51,31 @@ func (grpcServer) Stats() (s struct {
 	return s
 }
 
+// A redisLimiter and a redisCache have the statistics of a Limiter and a Cache
+// of contrib/redis.
+type (
+	redisLimiter struct{}
+	redisCache   struct{}
+)
+
+func (redisLimiter) Stats() (s struct {
+	Name                                                                           string
+	Allowed, Refused, Leased, Denied, Alone, RoundTrips, Errors, Returned, Outages uint64
+	Down                                                                           int
+},
+) {
+	return s
+}
+
+func (redisCache) Stats() (s struct {
+	Name                                  string
+	Hits, Absent, Misses, Errors, Outages uint64
+	Down                                  int
+},
+) {
+	return s
+}
+
 // things are one of each type with statistics.
 func things(t testing.TB) map[string]any {
 	t.Helper()
@@ -73,6 +98,8 @@ func things(t testing.TB) map[string]any {
 		"ledger":   led,
 		"logscan":  &logscan.Counters{},
 		"grpc":     grpcServer{},
+		"redis":    redisLimiter{},
+		"second":   redisCache{},
 	}
 	for _, x := range all {
 		if c, ok := x.(io.Closer); ok {

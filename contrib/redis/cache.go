@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -35,15 +35,21 @@ type CacheConfig[V any] struct {
 	// Timeout bounds the time that a call waits for the server. Zero means
 	// 50 ms. Negative means no bound apart from the context of the call.
 	Timeout time.Duration
-	// Pause is the time after a failed call in which calls fail immediately,
-	// without asking the server. Zero means 1 second. Negative means no pause.
-	Pause time.Duration
+	// LeaseFor is the time in which a loaded value can be stored. It should be
+	// longer than a load. Zero means 10 seconds.
+	LeaseFor time.Duration
+
+	// OnEvent is called at the start and at the end of each outage of a server.
+	// OnEvent may be nil. It is called synchronously, outside locks, after the
+	// change that the event reports, in the order of the changes. It may call
+	// back into this package and must not block.
+	OnEvent func(context.Context, Event)
 }
 
 const (
-	maxKey          = 1 << 10
-	defaultMaxValue = 1 << 20
-	defaultPause    = time.Second
+	maxKey            = 1 << 10
+	defaultMaxValue   = 1 << 20
+	defaultCacheLease = 10 * time.Second
 )
 
 // Validate returns an error that joins all problems of c.
@@ -54,6 +60,7 @@ func (c CacheConfig[V]) Validate() error {
 	p.addName(c.Name)
 	p.add(c.Encode == nil && c.Decode != nil, "Encode is missing, want it with Decode")
 	p.add(c.Encode != nil && c.Decode == nil, "Decode is missing, want it with Encode")
+	p.add(c.LeaseFor < time.Millisecond, "LeaseFor is %v, want at least 1ms", c.LeaseFor)
 	return errors.Join(p.errs...)
 }
 
@@ -65,34 +72,28 @@ func (c CacheConfig[V]) withDefaults() CacheConfig[V] {
 		c.MaxValue = defaultMaxValue
 	}
 	if c.MaxValue < 0 {
-		c.MaxValue = math.MaxInt
+		c.MaxValue = math.MaxInt - 1
 	}
 	if c.Timeout == 0 {
 		c.Timeout = defaultTimeout
 	}
-	if c.Pause == 0 {
-		c.Pause = defaultPause
+	if c.LeaseFor == 0 {
+		c.LeaseFor = defaultCacheLease
 	}
 	return c
 }
 
-// A Cache is a [cache.Store]: a second level behind the caches of many
-// processes. All methods may be called concurrently.
+// A Cache is a [cache.Store] on a server, where many processes share it. All
+// methods may be called concurrently.
 type Cache[V any] struct {
-	cfg    CacheConfig[V]
-	epoch  time.Time
-	paused atomic.Int64 // the end of the pause, in nanoseconds since epoch
+	cfg  CacheConfig[V]
+	link link
 
-	hits, misses, failures atomic.Uint64
+	hits, absent, misses, failures atomic.Uint64
 }
 
-var _ cache.Store[string, int] = (*Cache[int])(nil)
-
-// ErrPaused matches the error of a call of a [Cache] during a Pause.
-var ErrPaused = errors.New("redis: cache: paused after a failure")
-
 // NewCache returns a Cache, without asking the server. It panics with the error
-// of [CacheConfig.Validate], if any.
+// of [CacheConfig.Validate] if any.
 func NewCache[V any](cfg CacheConfig[V]) *Cache[V] {
 	if err := cfg.Validate(); err != nil {
 		panic(err)
@@ -102,81 +103,137 @@ func NewCache[V any](cfg CacheConfig[V]) *Cache[V] {
 		cfg.Encode = func(v V) ([]byte, error) { return json.Marshal(v) }
 		cfg.Decode = func(text []byte) (v V, err error) { return v, json.Unmarshal(text, &v) }
 	}
-	return &Cache[V]{cfg: cfg, epoch: time.Now()}
+	c := &Cache[V]{cfg: cfg}
+	c.link.open(cfg.Client, cfg.Name, cfg.OnEvent)
+	return c
 }
 
-// A record on the server is the encoded value, or begins with a zero byte and
-// one of these letters.
+// The first byte of a value on the server.
 const (
-	markValue   = "\x00v" // a value that begins with a zero byte follows
-	markAbsent  = "\x00a" // the origin has no such key
-	markDeleted = "\x00d" // the mark of a deletion follows
+	markValue  = "V" // then the value
+	markAbsent = "A" // the key does not exist at the origin
+	markLease  = "L" // then the lease: the key has no record
 )
 
-// keepDeleted is the time for which the server remembers a deletion. A lease
-// lives half as long.
-const keepDeleted = time.Minute
+// noLease is a lease that is never valid.
+const noLease = "-"
 
-// stores sets a key if it is still in the state that the lease names: absent,
-// or with this mark of a deletion. A record that would not live as long as the
-// other leases does not replace the mark.
-var stores = newScript(`local now = redis.call('GET', KEYS[1]) or ''
-if now ~= ARGV[1] then return 0 end
-if now ~= '' and ARGV[3] ~= '' and tonumber(ARGV[3]) < 30000 then return 0 end
-if ARGV[3] == '' then redis.call('SET', KEYS[1], ARGV[2]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
-return 1`)
+// errDecode means that a record is in another form.
+var errDecode = errors.New("record of another form")
 
-// Get returns the record of key. A value that Decode does not accept counts as
-// no record.
+// getScript returns the value of a key and its remaining milliseconds, -1 for
+// none. If there is no value, it stores a lease. A server that is full, or a
+// replica, gives none. The arguments are the lease, its milliseconds, and the
+// largest size of a value.
+const getScript = `
+local size = redis.call('STRLEN', KEYS[1])
+if size > tonumber(ARGV[3]) then return {'', 0} end
+if size > 0 then return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])} end
+local r = redis.pcall('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+if r.err then return {'', 0} end
+return {ARGV[1], 0}
+`
+
+// setScript stores a value for some milliseconds, or forever if they are 0. If
+// a lease is given, it does so only if the key still has that lease. Without a
+// lease it publishes the key on a channel.
+const setScript = `
+if ARGV[1] ~= '' and redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if ARGV[3] == '0' then
+  redis.call('SET', KEYS[1], ARGV[2])
+else
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+end
+if ARGV[1] == '' then redis.call('PUBLISH', ARGV[4], ARGV[5]) end
+return 1
+`
+
+// deleteScript deletes a value or a lease, and publishes the key. A key that
+// does not exist changes for a moment, since the server reports only changes to
+// clients that track keys. Their first levels can have a value all the same.
+const deleteScript = `
+if redis.call('DEL', KEYS[1]) == 0 then redis.pcall('SET', KEYS[1], '', 'PX', 1) end
+redis.call('PUBLISH', ARGV[1], ARGV[2])
+return 1
+`
+
+var gets, sets, deletes = newScript(getScript), newScript(setScript), newScript(deleteScript)
+
+// Get returns the record of key. A record that Decode does not accept is
+// deleted. A record that is larger than MaxValue counts as no record. Lease
+// permits a [Cache.Set] within LeaseFor.
 //
-// Errors: [ErrPaused]; ctx.Err and [context.Cause] if ctx is done; otherwise it
-// wraps the error of the client.
+// Errors: the error matches [ErrDown] if the server of the key is down, or
+// ctx.Err and [context.Cause] if ctx is done; otherwise it wraps the error of
+// the client.
 func (c *Cache[V]) Get(ctx context.Context, key string) (cache.Record[V], error) {
-	var r cache.Record[V]
-	replies, err := c.do(ctx, []string{key, key}, func(i int, k string) []string {
-		return [][]string{{"GET", k}, {"PTTL", k}}[i]
-	})
-	if err != nil {
-		c.failures.Add(1)
-		return r, err
-	}
-	text, ok := replies[0].Value.(string)
-	r.TTL = cache.NoExpiry
-	if left, _ := replies[1].Value.(int64); left >= 0 {
-		r.TTL = time.Duration(left) * time.Millisecond
-	}
-	deleted := ""
-	switch {
-	case !ok || len(text) > c.cfg.MaxValue+len(markValue):
-	case text == markAbsent:
-		r.Found, r.Absent = true, true
-	case strings.HasPrefix(text, markDeleted):
-		deleted = text
-	default:
-		if r.Value, err = c.cfg.Decode([]byte(strings.TrimPrefix(text, markValue))); err == nil {
-			r.Found = true
+	r, err := c.get(ctx, key)
+	if errors.Is(err, errDecode) {
+		if err = c.Delete(ctx, key); err == nil {
+			r, err = c.get(ctx, key)
+		}
+		if errors.Is(err, errDecode) {
+			err = nil
 		}
 	}
-	if r.Found {
+	switch {
+	case err != nil:
+	case r.Absent:
+		c.absent.Add(1)
+	case r.Found:
 		c.hits.Add(1)
-		return r, nil
+	default:
+		c.misses.Add(1)
 	}
-	c.misses.Add(1)
-	return cache.Record[V]{Lease: fmt.Sprintf("%d %s", time.Since(c.epoch), deleted)}, nil
+	return r, err
+}
+
+func (c *Cache[V]) get(ctx context.Context, key string) (r cache.Record[V], err error) {
+	lease := markLease + rand.Text()
+	args := append(words(c.cfg.LeaseFor.Milliseconds()), strconv.FormatInt(int64(c.cfg.MaxValue)+1, 10))
+	replies, err := c.do(ctx, []string{key}, &gets, func(string) []string { return append([]string{lease}, args...) })
+	if err != nil {
+		return r, err
+	}
+	fields, _ := replies[0].Value.([]any)
+	if len(fields) != 2 {
+		c.failures.Add(1)
+		return r, c.fail(errReply)
+	}
+	text, _ := fields[0].(string)
+	ms, _ := fields[1].(int64)
+	switch mark := text[:min(1, len(text))]; mark {
+	case markLease:
+		return cache.Record[V]{Lease: text}, nil
+	case markValue, markAbsent:
+		if r.Found, r.TTL = true, time.Duration(ms)*time.Millisecond; ms < 0 {
+			r.TTL = cache.NoExpiry
+		}
+		if r.Absent = mark == markAbsent; r.Absent {
+			return r, nil
+		}
+		if r.Value, err = c.cfg.Decode([]byte(text[1:])); err == nil {
+			return r, nil
+		}
+		return cache.Record[V]{Lease: noLease}, errDecode
+	case "":
+	default:
+		return cache.Record[V]{Lease: noLease}, errDecode
+	}
+	return cache.Record[V]{Lease: noLease}, nil
 }
 
 // Set stores r under key for r.TTL, rounded up to a millisecond. A TTL of
-// [cache.NoExpiry] means forever. If r.TTL <= 0, Set deletes the key. If r has
-// a Lease, Set does nothing after a deletion of the key, and nothing if the
-// lease is older than 30 seconds.
+// [cache.NoExpiry] means forever. If r.TTL <= 0, Set removes the key. If r has
+// a lease that has ended, Set changes nothing.
 //
 // Errors: the value is larger than MaxValue, or the key longer than 1 KiB; the
-// errors of Encode; see also [Cache.Delete].
+// errors of Encode; see also [Cache.Get].
 func (c *Cache[V]) Set(ctx context.Context, key string, r cache.Record[V]) error {
-	if r.TTL <= 0 {
+	if r.TTL <= 0 && r.Lease == "" {
 		return c.Delete(ctx, key)
 	}
-	text := markAbsent
+	text := []byte(markAbsent)
 	if !r.Absent {
 		value, err := c.cfg.Encode(r.Value)
 		if err != nil {
@@ -185,104 +242,100 @@ func (c *Cache[V]) Set(ctx context.Context, key string, r cache.Record[V]) error
 		if len(value) > c.cfg.MaxValue {
 			return fmt.Errorf("redis: cache %s: value of %d bytes, want at most %d", c.cfg.Name, len(value), c.cfg.MaxValue)
 		}
-		if text = string(value); strings.HasPrefix(text, "\x00") {
-			text = markValue + text
-		}
+		text = append([]byte(markValue), value...)
 	}
-	ms := ""
-	if r.TTL != cache.NoExpiry {
-		ms = strconv.FormatInt(int64((r.TTL-1)/time.Millisecond+1), 10)
+	ms := int64(0)
+	if r.TTL <= 0 {
+		return nil // the lease says that there is no record
+	} else if r.TTL != cache.NoExpiry {
+		ms = int64((r.TTL-1)/time.Millisecond + 1)
 	}
-	if r.Lease != "" {
-		given, deleted, _ := strings.Cut(r.Lease, " ")
-		at, err := strconv.ParseInt(given, 10, 64)
-		if err != nil || time.Since(c.epoch)-time.Duration(at) > keepDeleted/2 {
-			return nil
-		}
-		_, err = c.do(ctx, []string{key}, func(_ int, k string) []string {
-			return stores.call([]string{deleted, text, ms}, k)
-		})
-		return err
-	}
-	_, err := c.do(ctx, []string{key}, func(_ int, k string) []string {
-		if ms == "" {
-			return []string{"SET", k, text}
-		}
-		return []string{"SET", k, text, "PX", ms}
+	_, err := c.do(ctx, []string{key}, &sets, func(key string) []string {
+		return []string{r.Lease, string(text), strconv.FormatInt(ms, 10), Channel(c.cfg.Name), key}
 	})
 	return err
 }
 
-// Delete deletes keys, in one round trip per server. It ends the leases of
-// keys.
+// Delete removes keys, and ends the leases of them, in one round trip per
+// server.
 //
-// Errors: the error matches [ErrPaused], or ctx.Err and [context.Cause] if ctx
-// is done; otherwise it wraps the error of the client. Some keys may then be
-// deleted.
+// Errors: see [Cache.Get]. Some keys may then be removed.
 func (c *Cache[V]) Delete(ctx context.Context, keys ...string) error {
-	if len(keys) == 0 {
-		return nil
-	}
-	mark := markDeleted + rand.Text()
-	_, err := c.do(ctx, keys, func(_ int, k string) []string {
-		return []string{"SET", k, mark, "PX", strconv.FormatInt(keepDeleted.Milliseconds(), 10)}
-	})
+	_, err := c.do(ctx, keys, &deletes, func(key string) []string { return []string{Channel(c.cfg.Name), key} })
 	return err
 }
 
-// do sends a command for each of keys, unless calls are paused.
-func (c *Cache[V]) do(ctx context.Context, keys []string, command func(i int, key string) []string) ([]Reply, error) {
-	fail := func(err error) ([]Reply, error) { return nil, fmt.Errorf("redis: cache %s: %w", c.cfg.Name, err) }
+// Channel returns the channel on which a [Cache] with a name publishes each key
+// that it deletes, or sets without a lease.
+func Channel(name string) string { return name + "/" }
+
+// do runs a script for each of keys, on the servers that are up.
+func (c *Cache[V]) do(ctx context.Context, keys []string, s *script, args func(key string) []string) ([]Reply, error) {
 	if ctx.Err() != nil {
 		return nil, ctxerr.New(ctx, "redis: cache "+c.cfg.Name)
 	}
-	if int64(time.Since(c.epoch)) < c.paused.Load() {
-		return fail(ErrPaused)
-	}
-	cmds := make([][]string, len(keys))
-	for i, key := range keys {
+	for _, key := range keys {
 		if len(key) > maxKey {
-			return fail(fmt.Errorf("key of %d bytes, want at most %d", len(key), maxKey))
+			return nil, c.fail(fmt.Errorf("key of %d bytes, want at most %d", len(key), maxKey))
 		}
-		cmds[i] = command(i, c.cfg.Name+"/"+key)
 	}
-	timely := ctx
-	if c.cfg.Timeout > 0 {
-		var cancel context.CancelFunc
-		timely, cancel = context.WithTimeout(ctx, c.cfg.Timeout)
-		defer cancel()
+	var cmds [][]string
+	var nodes []*node
+	var failed error
+	for _, key := range keys {
+		name := c.cfg.Name + "/" + key
+		n := c.link.outages.of(name)
+		if !slices.Contains(nodes, n) && !n.admits(c.link.now()) {
+			failed = ErrDown
+			continue
+		}
+		cmds, nodes = append(cmds, s.call(args(key), name)), append(nodes, n)
 	}
-	replies := run(timely, c.cfg.Client, cmds...)
+	var replies []Reply
+	if len(cmds) > 0 {
+		var ok bool
+		if replies, ok = c.link.many(ctx, c.cfg.Timeout, nodes, cmds); !ok {
+			c.failures.Add(1)
+			return nil, ctxerr.New(ctx, "redis: cache "+c.cfg.Name)
+		}
+	}
 	for _, r := range replies {
 		if r.Err != nil {
-			if ctx.Err() != nil {
-				return nil, ctxerr.New(ctx, "redis: cache "+c.cfg.Name)
-			}
-			if c.cfg.Pause > 0 {
-				c.paused.Store(int64(time.Since(c.epoch) + c.cfg.Pause))
-			}
-			return fail(r.Err)
+			failed = r.Err
 		}
+	}
+	if failed != nil {
+		c.failures.Add(1)
+		return nil, c.fail(failed)
 	}
 	return replies, nil
 }
 
+func (c *Cache[V]) fail(err error) error { return fmt.Errorf("redis: cache %s: %w", c.cfg.Name, err) }
+
 // CacheStats are figures of a [Cache] since NewCache.
 type CacheStats struct {
-	Name   string `json:"name"`   // CacheConfig.Name
-	Hits   uint64 `json:"hits"`   // values that Get found
-	Misses uint64 `json:"misses"` // values that Get did not find or could not decode
-	Errors uint64 `json:"errors"` // calls of Get that failed
+	Name    string `json:"name"`    // CacheConfig.Name
+	Hits    uint64 `json:"hits"`    // values that Get found
+	Absent  uint64 `json:"absent"`  // records that Get found of keys that do not exist
+	Misses  uint64 `json:"misses"`  // records that Get did not find or could not decode
+	Errors  uint64 `json:"errors"`  // calls that failed
+	Outages uint64 `json:"outages"` // outages of servers that have started
+	Down    int    `json:"down"`    // servers that are down
 }
 
 // Stats returns the figures.
 func (c *Cache[V]) Stats() CacheStats {
-	return CacheStats{Name: c.cfg.Name, Hits: c.hits.Load(), Misses: c.misses.Load(), Errors: c.failures.Load()}
+	o := &c.link.outages
+	return CacheStats{
+		Name: c.cfg.Name, Hits: c.hits.Load(), Absent: c.absent.Load(), Misses: c.misses.Load(),
+		Errors: c.failures.Load(), Outages: o.count.Load(), Down: int(o.down.Load()),
+	}
 }
 
 // Forget returns a function that removes keys from c, or all keys if keys is
 // nil, for a client that reports changes on the server, such as
-// rueidisclient.Track.
+// rueidisclient.Track and goredisclient.Listen.
 func Forget[V any](c *cache.Cache[string, V]) func(keys []string) {
 	return func(keys []string) {
 		if keys == nil {

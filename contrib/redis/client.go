@@ -28,7 +28,7 @@ type Client interface {
 // A Reply is the answer to a command.
 type Reply struct {
 	Value any   // an int64, a string, nil if the key does not exist, or a []any of these
-	Err   error // an error reply of the server, or an error of the connection
+	Err   error // an error of the connection, or an error reply, which has a method RedisError()
 }
 
 // errReply means that a reply does not have the form of the script's result.
@@ -83,7 +83,7 @@ func run(ctx context.Context, client Client, cmds ...[]string) []Reply {
 // inFull returns a call with the text of its script instead of the SHA-1.
 func inFull(cmd []string) []string {
 	full := append([]string{"EVAL", ""}, cmd[2:]...)
-	for _, s := range []*script{&takesOne, &takes, &returns, &stores} {
+	for _, s := range []*script{&takesOne, &takes, &returns, &changes, &gets, &sets, &deletes} {
 		if s.sha == cmd[1] {
 			full[1] = s.text
 		}

@@ -29,13 +29,15 @@ type Config struct {
 	Limits []ratelimit.Limit // the limits of each key, 1 to 8; required: an event needs all of them
 
 	// Name starts the names of all keys on the server: 1 to 64 letters, digits
-	// or any of _.:-. Limiters with the same Name and Limits share their state.
-	// Zero means "ratelimit".
+	// or any of _.:-. Limiters with the same Name share their state, if they
+	// have the same number of Limits. Zero means "ratelimit". Without a Name,
+	// Limiters share their state only if they have the same Limits, and Set
+	// cannot change Limits.
 	Name string
-	// Timeout bounds the time that a call waits for the server. A longer answer
-	// starts an outage. Zero means 50 ms. Negative means no bound apart from
-	// the context of the call. The context that ratelimithttp.Middleware uses
-	// never ends.
+	// Timeout bounds the time that a call waits for the server. Several calls
+	// without an answer in this time start an outage. Zero means 50 ms.
+	// Negative means no bound apart from the context of the call. The context
+	// that ratelimithttp.Middleware uses never ends.
 	Timeout time.Duration
 
 	// Lease is the largest number of events that are taken ahead, to be spent
@@ -46,10 +48,12 @@ type Config struct {
 	LeaseFor time.Duration
 	// Denied is the number of refused keys that are remembered, at most 2^24,
 	// about 150 bytes each. They are refused without asking the server until
-	// their events can be allowed. Zero means 4096. Negative means none.
+	// their events can be allowed, for at most 5 seconds, and with leases for
+	// at most LeaseFor. Zero means 4096. Negative means none.
 	Denied int
 
-	// Outage decides while the server is down. Zero means OutageLocal.
+	// Outage decides while the server of a key is down, and about a key that
+	// the server reports an error for. Zero means OutageLocal.
 	Outage Outage
 	// Nodes is the approximate number of processes that share the limits;
 	// required with OutageLocal.
@@ -58,7 +62,7 @@ type Config struct {
 	// of [ratelimit.KeyedConfig]. Zero means 65536.
 	LocalKeys int
 
-	// OnEvent is called at the start and at the end of an outage.
+	// OnEvent is called at the start and at the end of each outage of a server.
 	// OnEvent may be nil. It is called synchronously, outside locks, after the
 	// change that the event reports, in the order of the changes. It may call
 	// back into this package and must not block.

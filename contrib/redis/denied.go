@@ -2,6 +2,7 @@ package redis
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
@@ -13,7 +14,16 @@ import (
 // of keys with a random seed, so that clients cannot choose keys that collide.
 // Two keys have the same hash with a probability of 2^-64, and then share their
 // refusals.
-type denials struct{ slots []atomic.Pointer[denial] }
+//
+// Another process can return events to a key, and an operator can delete it. So
+// a refusal is remembered for a few seconds. With leases, processes return
+// events all the time.
+type denials struct {
+	slots  []atomic.Pointer[denial]
+	maxAge int64 // in nanoseconds
+}
+
+const maxDeniedAge = 5 * time.Second
 
 type denial struct {
 	hash  uint64
@@ -21,11 +31,15 @@ type denial struct {
 	debts []span
 }
 
-func newDenials(n int) denials {
-	if n < 0 {
+func newDenials(cfg Config) denials {
+	if cfg.Denied < 0 {
 		return denials{}
 	}
-	return denials{slots: make([]atomic.Pointer[denial], n)}
+	d := denials{slots: make([]atomic.Pointer[denial], cfg.Denied), maxAge: int64(maxDeniedAge)}
+	if cfg.Lease > 1 {
+		d.maxAge = min(d.maxAge, int64(cfg.LeaseFor))
+	}
+	return d
 }
 
 func (d denials) slot(hash uint64) *atomic.Pointer[denial] {
@@ -38,6 +52,13 @@ func (d denials) add(hash uint64, now int64, debts []span) {
 	}
 }
 
+// forget forgets the refusal of a key.
+func (d denials) forget(hash uint64) {
+	if len(d.slots) > 0 {
+		d.slot(hash).Store(nil)
+	}
+}
+
 // find refuses n events of a key if they do not fit on top of its remembered
 // debts.
 func (d denials) find(qs quotas, hash uint64, n, now int64) (ratelimit.Decision, bool) {
@@ -45,7 +66,7 @@ func (d denials) find(qs quotas, hash uint64, n, now int64) (ratelimit.Decision,
 		return ratelimit.Decision{}, false
 	}
 	found := d.slot(hash).Load()
-	if found == nil || found.hash != hash {
+	if found == nil || found.hash != hash || now-found.at > d.maxAge {
 		return ratelimit.Decision{}, false
 	}
 	us := (now - found.at) / 1000

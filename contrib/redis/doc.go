@@ -4,7 +4,8 @@
 // A limit that each of 20 processes keeps for itself admits 20 times as much. A
 // [Limiter] keeps it on a server, exactly and by the clock of the server, in at
 // most one round trip. While the server is down, each process admits its share.
-// The server is Redis 5 or newer or Valkey, or a cluster of these.
+// The server is Redis 5 or newer or Valkey, or a cluster of these. In a cluster
+// an outage of a server concerns only its keys.
 //
 // # Limit each user in all processes
 //
@@ -19,9 +20,19 @@
 //		fmt.Println("too many requests, retry after", d.RetryAfter)
 //	}
 //
+// # Charge the actual use
+//
+// A Limiter is a [ratelimit.Adjuster] too. Each change is a single script.
+//
+//	d, settle, err := limiter.ReserveKey(ctx, user, 1000) // tokens, estimated
+//	if err == nil && d.OK {
+//		err = settle(ctx, 640) // used
+//	}
+//
 // # Share a cache
 //
-// A [Cache] is a [cache.Store]: put it before a loader with a [cache.Tier].
+// A [Cache] is a [cache.Store]. Put it before a loader with [cache.Tier]. A
+// value that was loaded before a deletion is not stored after it.
 //
 //	second := redis.NewCache(redis.CacheConfig[user]{
 //		Client: goredisclient.New(rdb),
@@ -30,8 +41,11 @@
 //
 // # Choosing values
 //
-//   - Timeout: about five times a slow round trip. It is the delay that an
-//     outage costs. A caller with a shorter deadline does not notice an outage.
+//   - Name: always, in a Limiter too. Without it, a change of Limits gives
+//     every key a full burst, and [Limiter.Set] cannot change them.
+//   - Timeout: about five times a slow round trip. An outage begins after three
+//     calls in a row had no answer. A caller with a shorter deadline does not
+//     notice an outage.
 //   - Nodes need not be exact. Half the real number admits twice the limit in
 //     an outage.
 //   - Outage: [OutageRefuse] protects a resource that must not be overloaded,
@@ -39,18 +53,20 @@
 //   - Lease: only for keys with hundreds of events per second. Then a process
 //     takes up to Lease events ahead. In any interval, the limit may be
 //     exceeded by the events that it admits in LeaseFor.
-//   - Limiters share their state if Name and Limits are equal. After a change
-//     of Limits every key starts with a full burst. While old and new processes
-//     run, both limits apply to their own processes only.
 //   - The server should not evict the keys: use noeviction, or volatile-ttl,
-//     which evicts the smallest debts first.
+//     which evicts the smallest debts first. A Cache may be evicted.
 //
 // # Errors
 //
-// A Limiter returns no error of the server: such an error starts an outage, in
-// which [Config.Outage] decides. Outages are reported to OnEvent and counted in
-// [Stats]. Its only error, if ctx is done, matches ctx.Err and
-// [context.Cause]. [cache.Tier.Through] ignores the errors of a Cache.
+// TakeKey returns no error of the server: if a server does not answer,
+// [Config.Outage] decides. So it does about a key that the server reports an
+// error for, such as WRONGTYPE, OOM or READONLY. Such an error is no outage.
+// Outages are reported to OnEvent, and both are counted in [Stats]. The only
+// error, if ctx is done, matches ctx.Err and [context.Cause].
+//
+// The changes of a Limiter, and a Cache, return [ErrDown] in an outage, and
+// otherwise wrap the error of the client. [cache.Tier] ignores the errors of
+// reads.
 //
 // # Concurrency and cost
 //

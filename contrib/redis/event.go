@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -13,8 +12,8 @@ import (
 type Kind uint8
 
 const (
-	// KindOutage means that an outage started: the server did not answer, or
-	// not in time.
+	// KindOutage means that an outage started: a server did not answer several
+	// calls, or not in time.
 	KindOutage Kind = iota
 	// KindRecovery means that an outage ended.
 	KindRecovery
@@ -31,10 +30,11 @@ func (k Kind) String() string {
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
-// An Event is the start or the end of an outage of a [Limiter].
+// An Event is the start or the end of an outage of a server.
 type Event struct {
 	Kind    Kind          // the kind of event
 	Name    string        // Config.Name
+	Shard   string        // the server, as a Sharded client names it
 	Err     error         // the error that started the outage
 	For     time.Duration // the length of an outage that ended
 	Dropped int           // events dropped just before this event, because OnEvent was too slow
@@ -45,6 +45,9 @@ var _ slog.LogValuer = Event{}
 // LogValue implements [slog.LogValuer].
 func (e Event) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("kind", e.Kind.String()), slog.String("name", quote.Cut(e.Name))}
+	if e.Shard != "" {
+		attrs = append(attrs, slog.String("shard", quote.Cut(e.Shard)))
+	}
 	if e.Err != nil {
 		attrs = append(attrs, slog.String("error", quote.Error(e.Err)))
 	}
@@ -55,19 +58,4 @@ func (e Event) LogValue() slog.Value {
 		attrs = append(attrs, slog.Int("dropped", e.Dropped))
 	}
 	return slog.GroupValue(attrs...)
-}
-
-// post queues an event. The caller holds mu, and calls deliver after it.
-func (o *outage) post(ctx context.Context, e Event) {
-	if o.hook != nil {
-		e.Name = o.name
-		o.events.Post(ctx, e)
-	}
-}
-
-func (o *outage) deliver() {
-	o.events.Deliver(func(ctx context.Context, e Event, dropped int) {
-		e.Dropped = dropped
-		o.hook(ctx, e)
-	})
 }

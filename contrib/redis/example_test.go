@@ -108,11 +108,11 @@ func ExampleEvent() {
 	}
 	fmt.Println("down:", limiter.Stats().Down)
 	// Output:
+	// true 40/20m burst 2
+	// true 40/20m burst 2
 	// outage of ratelimit because of: connection refused
-	// true 40/20m burst 2
-	// true 40/20m burst 2
 	// false 40/20m burst 2
-	// down: true
+	// down: 1
 }
 
 // lost is a Client without a server. Each Client has one method.
@@ -179,4 +179,89 @@ func ExampleForget() {
 	// Output:
 	// 1
 	// 0
+}
+
+func ExampleLimiter_ReserveKey() {
+	rdb, stop := exampleServer()
+	defer stop()
+	ctx, user := context.Background(), "alice"
+	limiter := redis.New(redis.Config{
+		Client: goredisclient.New(rdb), Name: "tokens", Limits: []ratelimit.Limit{ratelimit.PerHour(5000)},
+		Nodes: 4, Timeout: exampleTimeout,
+	})
+
+	d, settle, err := limiter.ReserveKey(ctx, user, 1000) // tokens, estimated
+	if err == nil && d.OK {
+		err = settle(ctx, 640) // used
+	}
+
+	left, _ := limiter.TakeKey(ctx, user, 0)
+	fmt.Println(d.Remaining, left.Remaining, err)
+	// Output: 4000 4360 <nil>
+}
+
+func ExampleLimiter_PenalizeKey() {
+	rdb, stop := exampleServer()
+	defer stop()
+	ctx := context.Background()
+	limiter := redis.New(redis.Config{
+		Client: goredisclient.New(rdb), Name: "logins", Limits: []ratelimit.Limit{ratelimit.PerHour(60)},
+		Nodes: 4, Timeout: exampleTimeout,
+	})
+	fmt.Println(limiter.PenalizeKey(ctx, "mallory", time.Hour))
+	d, _ := limiter.TakeKey(ctx, "mallory", 1)
+	fmt.Println(d.OK, d.RetryAfter)
+	fmt.Println(limiter.ResetKey(ctx, "mallory"))
+	d, _ = limiter.ChargeKey(ctx, "mallory", 50)
+	fmt.Println(d.OK, d.Remaining)
+	fmt.Println(limiter.CreditKey(ctx, "mallory", 20))
+	d, _ = limiter.TakeKey(ctx, "mallory", 1)
+	fmt.Println(d.OK, d.Remaining)
+	// Output:
+	// <nil>
+	// false 1h1m0s
+	// <nil>
+	// true 10
+	// <nil>
+	// true 29
+}
+
+func ExampleLimiter_Set() {
+	rdb, stop := exampleServer()
+	defer stop()
+	ctx := context.Background()
+	limiter := redis.New(redis.Config{
+		Client: goredisclient.New(rdb), Name: "api", Limits: []ratelimit.Limit{ratelimit.PerHour(60)},
+		Nodes: 4, Timeout: exampleTimeout,
+	})
+	_, _ = limiter.TakeKey(ctx, "alice", 30) // half an hour
+	c := limiter.Config()
+	c.Limits[0] = ratelimit.PerHour(120)
+	err := limiter.Set(c)
+	d, _ := limiter.TakeKey(ctx, "alice", 0)
+	fmt.Println(err, limiter.Limits(), d.Remaining)
+	// Output: <nil> [120/h] 60
+}
+
+func ExampleErrDown() {
+	limiter := redis.New(redis.Config{Client: lost{}, Limits: []ratelimit.Limit{ratelimit.PerMinute(1)}, Outage: redis.OutageRefuse})
+	for range 3 {
+		_, _ = limiter.TakeKey(context.Background(), "alice", 1)
+	}
+	err := limiter.ResetKey(context.Background(), "alice")
+	fmt.Println(errors.Is(err, redis.ErrDown))
+	// Output: true
+}
+
+func ExampleSharded() {
+	rdb := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: []string{"127.0.0.1:7000"}, ContextTimeoutEnabled: true})
+	defer rdb.Close()
+	client, ok := goredisclient.New(rdb).(redis.Sharded)
+	fmt.Printf("%v %q\n", ok, client.Shard("key")) // no server has been asked yet
+	// Output: true ""
+}
+
+func ExampleChannel() {
+	fmt.Println(redis.Channel("users"))
+	// Output: users/
 }

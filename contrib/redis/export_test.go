@@ -8,12 +8,13 @@ func (l *Limiter) KeyOf(key string) string { return l.key(key) }
 // TakeAhead takes n events as a lease does, and returns a function that returns
 // some of them.
 func (l *Limiter) TakeAhead(ctx context.Context, key string, n int64) (ok bool, putBack func(n int64) error) {
-	t, err := l.taken(ctx, run(ctx, l.cfg.Client, l.take(l.key(key), n))[0])
+	p := l.plan.Load()
+	t, err := l.taken(p, run(ctx, l.link.client, p.take(l.key(key), n))[0])
 	if err != nil || t.amount == 0 {
 		return false, nil
 	}
 	t.events = n
 	return true, func(n int64) error {
-		return run(ctx, l.cfg.Client, l.putBack(l.key(key), n, t))[0].Err
+		return run(ctx, l.link.client, p.putBack(l.key(key), n, t))[0].Err
 	}
 }

@@ -2,7 +2,9 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,102 +13,198 @@ import (
 )
 
 const (
-	minPause = 100 * time.Millisecond // between the start of an outage and the first try
-	maxPause = 2 * time.Second        // between tries; each pause is twice the previous pause
-	lostTry  = 10 * time.Second       // after which a try that has not reported counts as lost
+	evidence  = 3                      // the calls without an answer that start an outage
+	minPause  = 100 * time.Millisecond // between the start of an outage and the first try
+	maxPause  = 2 * time.Second        // between tries; each pause is twice the previous pause
+	lostTry   = 10 * time.Second       // after which a try that has not reported counts as lost
+	maxShards = 1 << 10                // nodes with a state of their own; further nodes share a state
 )
 
-// An outage tracks whether the server is down: from the first call that fails,
-// by an error or the timeout, to the first that succeeds. In an outage, single
-// calls are admitted as tries.
-type outage struct {
-	name string
-	next atomic.Int64 // the instant of the next try in nanoseconds; 0 while the server is up
-	busy atomic.Bool  // a try is in progress
+// A Sharded is a [Client] of several servers. An outage of a server then
+// concerns only its keys.
+type Sharded interface {
+	Client
+	// Shard returns a name of the server that has the key, as far as the client
+	// knows it without asking. The empty name is a server too.
+	Shard(key string) string
+}
 
-	mu    sync.Mutex
-	since int64
-	pause time.Duration
-	count uint64
+// outages tracks the outages of the servers of a client.
+type outages struct {
+	name   string
+	client Client
+	single node     // of a client that is not Sharded
+	nodes  sync.Map // of a Sharded client: the *node of each name
+	size   atomic.Int64
+	count  atomic.Uint64
+	down   atomic.Int64
 
 	hook   func(context.Context, Event)
 	events outbox.Outbox[Event]
 }
 
+// of returns the state of the server of a key.
+func (o *outages) of(key string) *node {
+	sharded, ok := o.client.(Sharded)
+	if !ok {
+		return &o.single
+	}
+	name := sharded.Shard(key)
+	if n, ok := o.nodes.Load(name); ok {
+		return n.(*node)
+	}
+	if o.size.Load() >= maxShards {
+		return &o.single
+	}
+	n, loaded := o.nodes.LoadOrStore(name, &node{shard: name})
+	if !loaded {
+		o.size.Add(1)
+	}
+	return n.(*node)
+}
+
+// A node is the state of a server. An outage starts after several calls without
+// an answer, and ends with an answer. In an outage, single calls are admitted
+// as tries.
+//
+// A call without an answer counts only if the server has answered no other call
+// since that call began. So a burst of calls that wait for connections, and a
+// lost connection, are no outage. Each of the calls must have begun after the
+// call before had failed. So a pause of this process, in which all its calls
+// fail at once, is no outage.
+type node struct {
+	shard    string
+	next     atomic.Int64 // the instant of the next try in nanoseconds; 0 while the server is up
+	busy     atomic.Bool  // a try is in progress
+	answered atomic.Int64 // the instant of the last answer
+
+	mu     sync.Mutex
+	failed int   // calls in a row without an answer
+	last   int64 // when the last of them failed
+	since  int64 // when the outage began
+	pause  time.Duration
+}
+
 // admits reports whether a call may go to the server. An admitted call must
-// report its end to unused, failed or answered.
-func (o *outage) admits(now int64) bool {
-	next := o.next.Load()
+// report its end to unused or report.
+func (n *node) admits(now int64) bool {
+	next := n.next.Load()
 	if next == 0 {
 		return true
 	}
-	if now < next || !o.next.CompareAndSwap(next, now+int64(lostTry)) {
+	if now < next || !n.next.CompareAndSwap(next, now+int64(lostTry)) {
 		return false
 	}
-	o.busy.Store(true)
+	n.busy.Store(true)
 	return true
 }
 
 // unused reports that an admitted call has no result.
-func (o *outage) unused(now int64) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.busy.CompareAndSwap(true, false) && o.next.Load() != 0 {
-		o.next.Store(max(1, now))
+func (n *node) unused(now int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.busy.CompareAndSwap(true, false) && n.next.Load() != 0 {
+		n.next.Store(max(1, now))
 	}
 }
 
 // left returns the time until the next try, 0 if it is due or in progress.
-func (o *outage) left(now int64) time.Duration {
-	if o.busy.Load() {
+func (n *node) left(now int64) time.Duration {
+	if n.busy.Load() {
 		return 0
 	}
-	return max(0, time.Duration(o.next.Load()-now))
+	return max(0, time.Duration(n.next.Load()-now))
 }
 
-// failed reports that an admitted call had no answer in time. If many calls
-// fail at once, the first starts the outage. In an outage, only tries make the
-// pause longer.
-func (o *outage) failed(ctx context.Context, now int64, err error) {
-	o.mu.Lock()
-	begins := o.next.Load() == 0
-	switch {
-	case begins:
-		o.since, o.pause = now, minPause
-		o.busy.Store(false)
-		o.count++
-		o.post(ctx, Event{Kind: KindOutage, Err: err})
-	case o.busy.CompareAndSwap(true, false):
-		o.pause = min(2*o.pause, maxPause)
-	default:
-		o.mu.Unlock()
+// report reports the end of an admitted call that began at start.
+func (o *outages) report(ctx context.Context, n *node, start, now int64, err error) {
+	if isAnswer(err) {
+		n.answered.Store(max(1, now))
+		if n.next.Load() != 0 {
+			o.ended(ctx, n, now)
+		}
 		return
 	}
-	// A random half prevents that all processes try at the same time.
-	wait := o.pause/2 + rand.N(o.pause/2)
-	o.next.Store(max(1, now+int64(wait)))
-	o.mu.Unlock()
+	n.mu.Lock()
+	if n.next.Load() != 0 {
+		if n.busy.CompareAndSwap(true, false) { // only tries make the pause longer
+			n.pause = min(2*n.pause, maxPause)
+			n.wait(now)
+		}
+		n.mu.Unlock()
+		return
+	}
+	answered := n.answered.Load()
+	if answered > start {
+		n.mu.Unlock()
+		return
+	}
+	if answered > n.last {
+		n.failed = 0
+	}
+	if n.failed == 0 || start >= n.last {
+		n.failed, n.last = n.failed+1, now
+	}
+	if n.failed < evidence {
+		n.mu.Unlock()
+		return
+	}
+	n.failed, n.since, n.pause = 0, now, minPause
+	n.busy.Store(false)
+	o.count.Add(1)
+	o.down.Add(1)
+	n.wait(now)
+	o.post(ctx, n, Event{Kind: KindOutage, Err: err})
+	n.mu.Unlock()
 	o.deliver()
 }
 
-// answered reports that an admitted call had an answer.
-func (o *outage) answered(ctx context.Context, now int64) {
-	if o.next.Load() == 0 {
-		return
+// wait sets the instant of the next try. A random half prevents that all
+// processes try at the same time.
+func (n *node) wait(now int64) {
+	n.next.Store(max(1, now+int64(n.pause/2+rand.N(n.pause/2))))
+}
+
+func (o *outages) ended(ctx context.Context, n *node, now int64) {
+	n.mu.Lock()
+	if n.next.Swap(0) != 0 {
+		n.busy.Store(false)
+		o.down.Add(-1)
+		o.post(ctx, n, Event{Kind: KindRecovery, For: time.Duration(now - n.since)})
 	}
-	o.mu.Lock()
-	if o.next.Swap(0) != 0 {
-		o.busy.Store(false)
-		o.post(ctx, Event{Kind: KindRecovery, For: time.Duration(now - o.since)})
-	}
-	o.mu.Unlock()
+	n.mu.Unlock()
 	o.deliver()
 }
 
-// outages returns the number of outages so far, and reports whether an outage
-// is in progress.
-func (o *outage) outages() (n uint64, down bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.count, o.next.Load() != 0
+// isAnswer reports whether err is nil or the reply of a server that is up. A
+// reply such as WRONGTYPE, OOM or READONLY concerns only a key or a command.
+func isAnswer(err error) bool {
+	if err == nil {
+		return true
+	}
+	var reply interface{ RedisError() }
+	if !errors.As(err, &reply) {
+		return false
+	}
+	code, _, _ := strings.Cut(err.Error(), " ")
+	switch code {
+	case "LOADING", "CLUSTERDOWN", "MASTERDOWN", "BUSY":
+		return false
+	}
+	return true
+}
+
+// post queues an event. The caller holds n.mu, and calls deliver after it.
+func (o *outages) post(ctx context.Context, n *node, e Event) {
+	if o.hook != nil {
+		e.Name, e.Shard = o.name, n.shard
+		o.events.Post(ctx, e)
+	}
+}
+
+func (o *outages) deliver() {
+	o.events.Deliver(func(ctx context.Context, e Event, dropped int) {
+		e.Dropped = dropped
+		o.hook(ctx, e)
+	})
 }

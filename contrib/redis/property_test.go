@@ -106,6 +106,9 @@ func same(got, want ratelimit.Decision) bool {
 	if got.OK != want.OK || got.N != want.N || !near(got.RetryAfter, want.RetryAfter) {
 		return false
 	}
+	if !got.OK && !got.Retryable { // the server is not asked
+		return !want.Retryable
+	}
 	return got.Limit != want.Limit && !got.OK || got.Remaining == want.Remaining && near(got.ResetAfter, want.ResetAfter)
 }
 

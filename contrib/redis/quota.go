@@ -156,7 +156,7 @@ func (qs quotas) decide(n int64, debts []span, us int64, ok bool) ratelimit.Deci
 }
 
 // stricter reports whether d refuses longer than e or, if both are equal in
-// that, leaves less.
+// that, leaves less or takes longer to come back.
 func stricter(d, e ratelimit.Decision) bool {
 	wait := func(d ratelimit.Decision) time.Duration {
 		if !d.OK && !d.Retryable {
@@ -167,7 +167,10 @@ func stricter(d, e ratelimit.Decision) bool {
 	if a, b := wait(d), wait(e); a != b {
 		return a > b
 	}
-	return d.Remaining < e.Remaining
+	if d.Remaining != e.Remaining {
+		return d.Remaining < e.Remaining
+	}
+	return d.ResetAfter > e.ResetAfter
 }
 
 // possible reports whether n events can ever be taken together.

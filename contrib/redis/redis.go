@@ -4,37 +4,50 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"hash/maphash"
 	"math"
 	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redoubt-go/redoubt/internal/ctxerr"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
-// A Limiter is a [ratelimit.Store] whose keys are on a server, where many
-// processes share them. All methods may be called concurrently.
-type Limiter struct {
-	cfg    Config
-	epoch  time.Time
-	seed   maphash.Seed
-	quotas quotas
-	salt   string   // hashed before a key, so that other limits of the key have another state
-	head   []string // the first arguments of all calls
-	takes  *script
-	single []string // the arguments that take one event
+var takes, takesOne, returns, changes = newScript(takeScript), newScript(takeOneScript), newScript(returnScript), newScript(changeScript)
 
-	denials denials
+// A Limiter is a [ratelimit.Store] whose keys are on a server, where many
+// processes share them. It is a [ratelimit.Adjuster] too. All methods may be
+// called concurrently.
+type Limiter struct {
+	link    link
+	seed    maphash.Seed
+	salt    string // hashed before a key, so that other limits of the key have another state
+	plan    atomic.Pointer[plan]
+	set     sync.Mutex // held by Set
 	leases  leases
-	outage  outage
-	local   []*ratelimit.Keyed[string] // the share of this process in each limit
 	figures figures
 }
 
-var _ ratelimit.Store = (*Limiter)(nil)
+var _ ratelimit.Adjuster = (*Limiter)(nil)
 
-var takes, takesOne, returns = newScript(takeScript), newScript(takeOneScript), newScript(returnScript)
+// A plan is a configuration and its consequences. Only the refusals in it
+// change.
+type plan struct {
+	cfg     Config
+	quotas  quotas
+	head    []string // the first arguments of all calls
+	takes   *script
+	single  []string // the arguments that take one event
+	denials denials
+	local   []*ratelimit.Keyed[string] // the share of this process in each limit
+}
+
+// batch is the number of keys that TakeKeys sends together.
+const batch = 512
 
 // New returns a Limiter, without asking the server. It panics with the error of
 // [Config.Validate] if any. With a Lease it starts a goroutine, which
@@ -43,39 +56,102 @@ func New(cfg Config) *Limiter {
 	if err := cfg.Validate(); err != nil {
 		panic(err)
 	}
-	cfg = cfg.withDefaults()
-	cfg.Limits = slices.Clone(cfg.Limits)
-	l := &Limiter{cfg: cfg, epoch: time.Now(), seed: maphash.MakeSeed(), denials: newDenials(cfg.Denied)}
-	l.outage.hook, l.outage.name = cfg.OnEvent, cfg.Name
-	l.head = words(int64(len(cfg.Limits)))
-	for _, limit := range cfg.Limits {
-		q, _ := newQuota(limit)
-		limit = q.limit
-		l.quotas = append(l.quotas, q)
-		l.salt += limit.String() + "\n"
-		cfg.Lease = min(cfg.Lease, limit.Burst)
-		l.head = append(l.head, words(int64(q.den), q.burst.us, q.burst.fr)...)
-		if cfg.Outage == OutageLocal {
-			share := ratelimit.KeyedConfig{Limit: shareOf(limit, int64(cfg.Nodes)), MaxKeys: cfg.LocalKeys}
-			l.local = append(l.local, ratelimit.NewKeyed[string](share))
+	l := &Limiter{seed: maphash.MakeSeed()}
+	if cfg.Name != "" {
+		l.salt = strconv.Itoa(len(cfg.Limits)) + "\n"
+	}
+	p := newPlan(cfg.withDefaults(), nil)
+	if cfg.Name == "" {
+		for _, q := range p.quotas {
+			l.salt += q.limit.String() + "\n"
 		}
 	}
-	if l.takes = &takes; len(l.quotas) == 1 {
-		l.takes = &takesOne
-	}
-	l.single = l.amounts(1)
-	l.cfg.Lease = cfg.Lease
-	if cfg.Lease > 1 {
-		l.leases.start(l)
+	l.plan.Store(p)
+	l.link.open(cfg.Client, p.cfg.Name, cfg.OnEvent)
+	if p.cfg.Lease > 1 {
+		l.leases.start(l, p.cfg.LeaseFor)
 	}
 	return l
 }
 
+// newPlan returns the plan of a valid configuration, with the shares of an
+// earlier plan.
+func newPlan(cfg Config, before *plan) *plan {
+	cfg.Limits = slices.Clone(cfg.Limits)
+	p := &plan{head: words(int64(len(cfg.Limits))), denials: newDenials(cfg)}
+	for i, limit := range cfg.Limits {
+		q, _ := newQuota(limit)
+		limit = q.limit
+		p.quotas = append(p.quotas, q)
+		cfg.Limits[i] = limit
+		cfg.Lease = min(cfg.Lease, limit.Burst)
+		p.head = append(p.head, words(int64(q.den), q.burst.us, q.burst.fr)...)
+		if cfg.Outage != OutageLocal {
+			continue
+		}
+		share := ratelimit.KeyedConfig{Limit: shareOf(limit, int64(cfg.Nodes)), MaxKeys: cfg.LocalKeys}
+		var k *ratelimit.Keyed[string]
+		if before != nil && before.local != nil {
+			k = before.local[i]
+		}
+		if k == nil || k.Set(share) != nil {
+			k = ratelimit.NewKeyed[string](share)
+		}
+		p.local = append(p.local, k)
+	}
+	if p.takes = &takes; len(p.quotas) == 1 {
+		p.takes = &takesOne
+	}
+	p.cfg = cfg
+	p.single = p.amounts(1)
+	return p
+}
+
+// Config returns the configuration in force, with the defaults.
+func (l *Limiter) Config() Config {
+	c := l.plan.Load().cfg
+	c.Limits = slices.Clone(c.Limits)
+	return c
+}
+
+// Set changes Limits, Timeout, Denied, Outage and Nodes. The other fields of
+// cfg have no effect. Limits must have as many elements as before, and New must
+// have had a Name, since otherwise the limits are a part of it.
+//
+//	kept:    the instant at which a key has its burst again, or a full debt
+//	         of the new burst if that is less; Stats; outages
+//	applied: the limits, to the next call of this process
+//	reset:   remembered refusals
+//
+// Other processes need the same Set, or New with the same Name.
+//
+// Errors: see [Config.Validate]; nothing changes.
+func (l *Limiter) Set(cfg Config) error {
+	l.set.Lock()
+	defer l.set.Unlock()
+	before := l.plan.Load()
+	old := before.cfg
+	cfg.Client, cfg.Name, cfg.OnEvent, cfg.LocalKeys = old.Client, old.Name, old.OnEvent, old.LocalKeys
+	cfg.Lease, cfg.LeaseFor = old.Lease, old.LeaseFor
+	p := problems{prefix: "redis: limiter: "}
+	p.add(len(cfg.Limits) != len(old.Limits), "Limits has %d elements, want %d as before", len(cfg.Limits), len(old.Limits))
+	p.add(l.salt != strconv.Itoa(len(old.Limits))+"\n" && !slices.Equal(cfg.Limits, old.Limits), "Name was missing in New, want it for a Set of Limits")
+	if err := errors.Join(append(p.errs, cfg.Validate())...); err != nil {
+		return err
+	}
+	l.plan.Store(newPlan(cfg.withDefaults(), before))
+	return nil
+}
+
+// Limits returns the limits of each key.
+func (l *Limiter) Limits() []ratelimit.Limit { return l.Config().Limits }
+
 // TakeKey takes n events of key if all of them may happen now, otherwise none,
 // and returns the decision. It returns within Timeout. It asks the server at
 // most once, and a second time only for a script that the server does not know.
-// If n < 0, or n exceeds a burst, the events are refused forever. While the
-// server is down, [Config.Outage] decides.
+// If n < 0, or n exceeds a burst, the events are refused forever, without
+// asking the server. While the server of the key is down, [Config.Outage]
+// decides.
 //
 // Errors: only if ctx is done. The error matches ctx.Err and [context.Cause],
 // and the events may have been taken.
@@ -83,136 +159,145 @@ func (l *Limiter) TakeKey(ctx context.Context, key string, n int64) (ratelimit.D
 	if ctx.Err() != nil {
 		return ratelimit.Decision{N: n}, cancelled(ctx)
 	}
-	hash, now := maphash.String(l.seed, key), l.now()
-	if d, ok := l.nearby(hash, key, n, now); ok {
+	p, hash, now := l.plan.Load(), maphash.String(l.seed, key), l.link.now()
+	if d, ok := l.nearby(p, hash, key, n, now); ok {
 		return d, nil
 	}
-	if l.cfg.Timeout > 0 {
-		whole := ctx
-		timely, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
-		defer cancel()
-		return l.far(timely, whole, hash, key, n)
+	if n > 0 && n < p.cfg.Lease {
+		return l.lease(ctx, p, hash, key, n)
 	}
-	return l.far(ctx, ctx, hash, key, n)
+	d, _, err := l.ask(ctx, p, hash, key, n)
+	return d, err
 }
 
-// TakeKeys is TakeKey for each of keys, without leases, in one round trip. The
-// decisions are independent: a refused key costs the other keys nothing.
+// TakeKeys is TakeKey for each of keys, without leases. It sends up to 512 keys
+// in a round trip, and Timeout applies to each of these. The decisions are
+// independent: a refused key costs the other keys nothing.
 //
 // Errors: see [Limiter.TakeKey].
 func (l *Limiter) TakeKeys(ctx context.Context, keys []string, n int64) ([]ratelimit.Decision, error) {
 	if ctx.Err() != nil {
 		return nil, cancelled(ctx)
 	}
-	timely := ctx
-	if l.cfg.Timeout > 0 {
-		var cancel context.CancelFunc
-		timely, cancel = context.WithTimeout(ctx, l.cfg.Timeout)
-		defer cancel()
-	}
-	decisions, now := make([]ratelimit.Decision, len(keys)), l.now()
-	var asked []int
-	var calls [][]string
-	up := l.outage.admits(now)
-	for i, key := range keys {
-		d, ok := l.denied(maphash.String(l.seed, key), key, n, now)
-		switch {
-		case ok:
-			decisions[i] = d
-		case up:
-			asked, calls = append(asked, i), append(calls, l.take(l.key(key), n))
-		default:
-			decisions[i] = l.fallback(key, n)
-		}
-	}
-	if len(calls) == 0 {
-		if up {
-			l.outage.unused(now)
-		}
-		return decisions, nil
-	}
-	l.figures.roundTrips.Add(1)
-	for j, r := range run(timely, l.cfg.Client, calls...) {
-		i := asked[j]
-		t, err := l.taken(ctx, r)
-		if ctx.Err() != nil && err != nil {
+	p, decisions := l.plan.Load(), make([]ratelimit.Decision, len(keys))
+	silent := map[*node]bool{} // did not answer the keys before
+	for from := 0; from < len(keys); from += batch {
+		some := keys[from:min(from+batch, len(keys))]
+		if !l.takeSome(ctx, p, some, n, decisions[from:], silent) {
 			return nil, cancelled(ctx)
 		}
-		decisions[i] = l.conclude(maphash.String(l.seed, keys[i]), keys[i], n, t, err)
 	}
 	return decisions, nil
 }
 
-// nearby decides without the server, if a lease or a remembered refusal
-// suffices.
-func (l *Limiter) nearby(hash uint64, key string, n, now int64) (ratelimit.Decision, bool) {
-	if d, ok := l.spend(hash, n, now); ok {
-		l.figures.leased.Add(1)
-		l.warm(key, n)
-		return d, true
+// takeSome is TakeKeys for one round trip. It reports false if ctx is done.
+func (l *Limiter) takeSome(ctx context.Context, p *plan, keys []string, n int64, decisions []ratelimit.Decision, silent map[*node]bool) bool {
+	var asked []int
+	var nodes []*node
+	var calls [][]string
+	now := l.link.now()
+	for i, key := range keys {
+		if d, ok := l.denied(p, maphash.String(l.seed, key), n, now); ok {
+			decisions[i] = d
+			continue
+		}
+		name := l.key(key)
+		node := l.link.outages.of(name)
+		if silent[node] || !node.admits(now) {
+			decisions[i] = l.fallback(p, node, key, n)
+			continue
+		}
+		asked, nodes, calls = append(asked, i), append(nodes, node), append(calls, p.take(name, n))
 	}
-	return l.denied(hash, key, n, now)
+	if len(calls) == 0 {
+		return true
+	}
+	l.figures.roundTrips.Add(1)
+	replies, ok := l.link.many(ctx, p.cfg.Timeout, nodes, calls)
+	if !ok {
+		return false
+	}
+	for j, r := range replies {
+		i := asked[j]
+		t, err := l.taken(p, r)
+		if err != nil && !isAnswer(err) {
+			silent[nodes[j]] = true
+		}
+		decisions[i] = l.conclude(p, nodes[j], maphash.String(l.seed, keys[i]), keys[i], n, t, err)
+	}
+	return true
 }
 
-// denied refuses events that an earlier refusal still excludes.
-func (l *Limiter) denied(hash uint64, key string, n, now int64) (ratelimit.Decision, bool) {
-	if n <= 0 || !l.quotas.possible(n) {
-		return ratelimit.Decision{}, false
+// nearby decides without the server, if a lease or a remembered refusal
+// suffices.
+func (l *Limiter) nearby(p *plan, hash uint64, key string, n, now int64) (ratelimit.Decision, bool) {
+	if d, ok := l.spend(p, hash, n, now); ok {
+		l.figures.leased.Add(1)
+		p.warm(key, n)
+		return d, true
 	}
-	d, ok := l.denials.find(l.quotas, hash, n, now)
+	return l.denied(p, hash, n, now)
+}
+
+// denied refuses events that can never be allowed, and events that an earlier
+// refusal still excludes.
+func (l *Limiter) denied(p *plan, hash uint64, n, now int64) (ratelimit.Decision, bool) {
+	var d ratelimit.Decision
+	ok := !p.quotas.possible(n)
+	switch {
+	case ok:
+		d = p.quotas.decide(n, make([]span, len(p.quotas)), 0, false)
+		d.Remaining = 0 // unknown
+	case n > 0:
+		d, ok = p.denials.find(p.quotas, hash, n, now)
+	}
 	if ok {
 		l.figures.denied.Add(1)
 	}
 	return d, ok
 }
 
-// far decides by asking the server, unless it is down. The context timely ends
-// with the timeout, whole with the call.
-func (l *Limiter) far(timely, whole context.Context, hash uint64, key string, n int64) (ratelimit.Decision, error) {
-	if n > 0 && n < l.cfg.Lease && l.quotas.possible(n) {
-		return l.lease(timely, whole, hash, key, n)
-	}
-	return l.ask(timely, whole, hash, key, n)
-}
-
-// ask decides by taking n events, without a lease.
-func (l *Limiter) ask(timely, whole context.Context, hash uint64, key string, n int64) (ratelimit.Decision, error) {
-	if !l.outage.admits(l.now()) {
-		return l.fallback(key, n), nil
+// ask decides by taking n events, without a lease. It also returns the reply,
+// if the server has allowed the events.
+func (l *Limiter) ask(ctx context.Context, p *plan, hash uint64, key string, n int64) (ratelimit.Decision, *taking, error) {
+	name := l.key(key)
+	node := l.link.outages.of(name)
+	if !node.admits(l.link.now()) {
+		return l.fallback(p, node, key, n), nil, nil
 	}
 	l.figures.roundTrips.Add(1)
-	t, err := l.taken(whole, run(timely, l.cfg.Client, l.take(l.key(key), n))[0])
-	if err != nil && whole.Err() != nil {
-		return ratelimit.Decision{N: n}, cancelled(whole)
+	replies, ok := l.link.one(ctx, p.cfg.Timeout, node, p.take(name, n))
+	if !ok {
+		l.figures.errors.Add(1)
+		return ratelimit.Decision{N: n}, nil, cancelled(ctx)
 	}
-	return l.conclude(hash, key, n, t, err), nil
+	t, err := l.taken(p, replies[0])
+	d := l.conclude(p, node, hash, key, n, t, err)
+	if err != nil {
+		return d, nil, nil
+	}
+	t.events = n
+	return d, &t, nil
 }
 
 // A taking is the reply of a take script.
 type taking struct {
 	amount int    // the number of the amount that was taken, 0 for none
-	events int64  // the amount of a lease
+	events int64  // the amount of a lease or a reservation
 	now    int64  // the instant by the clock of the server
 	moved  int64  // the microseconds by which returns had moved the state until then
 	debts  []span // of each limit
 }
 
-// taken parses a reply and reports to l.outage, unless the context of the
-// caller is done.
-func (l *Limiter) taken(whole context.Context, r Reply) (taking, error) {
-	v, err := r.integers(3 + 2*len(l.quotas))
+// taken parses a reply.
+func (l *Limiter) taken(p *plan, r Reply) (taking, error) {
+	v, err := r.integers(3 + 2*len(p.quotas))
 	if err != nil {
 		l.figures.errors.Add(1)
-		if whole.Err() == nil {
-			l.outage.failed(whole, l.now(), err)
-		} else {
-			l.outage.unused(l.now())
-		}
 		return taking{}, err
 	}
-	l.outage.answered(whole, l.now())
-	t := taking{amount: int(v[0]), now: v[1], moved: v[2], debts: make([]span, len(l.quotas))}
-	for i := range l.quotas {
+	t := taking{amount: int(v[0]), now: v[1], moved: v[2], debts: make([]span, len(p.quotas))}
+	for i := range p.quotas {
 		t.debts[i] = span{v[3+2*i], v[4+2*i]}
 	}
 	return t, nil
@@ -220,20 +305,20 @@ func (l *Limiter) taken(whole context.Context, r Reply) (taking, error) {
 
 // conclude returns the decision of a reply about n events of key, and remembers
 // a refusal.
-func (l *Limiter) conclude(hash uint64, key string, n int64, t taking, err error) ratelimit.Decision {
+func (l *Limiter) conclude(p *plan, node *node, hash uint64, key string, n int64, t taking, err error) ratelimit.Decision {
 	if err != nil {
-		return l.fallback(key, n)
+		return l.fallback(p, node, key, n)
 	}
-	d := l.quotas.decide(n, t.debts, 0, t.amount > 0 || n == 0)
+	d := p.quotas.decide(n, t.debts, 0, t.amount > 0 || n == 0)
 	switch {
 	case n == 0:
 	case d.OK:
 		l.figures.allowed.Add(1)
-		l.warm(key, n)
+		p.warm(key, n)
 	default:
 		l.figures.refused.Add(1)
 		if d.Retryable {
-			l.denials.add(hash, l.now(), t.debts)
+			p.denials.add(hash, l.link.now(), t.debts)
 		}
 	}
 	return d
@@ -241,26 +326,26 @@ func (l *Limiter) conclude(hash uint64, key string, n int64, t taking, err error
 
 // take returns the call that takes the first of amounts that fits. An amount
 // that can never fit only asks for the state.
-func (l *Limiter) take(name string, amounts ...int64) []string {
-	args := l.single
+func (p *plan) take(name string, amounts ...int64) []string {
+	args := p.single
 	if len(amounts) > 1 || amounts[0] != 1 {
-		args = l.amounts(amounts...)
+		args = p.amounts(amounts...)
 	}
-	return l.takes.call(args, name)
+	return p.takes.call(args, name)
 }
 
 // amounts returns the arguments of a take.
-func (l *Limiter) amounts(amounts ...int64) []string {
-	args := slices.Clone(l.head)
-	if l.takes == &takesOne {
+func (p *plan) amounts(amounts ...int64) []string {
+	args := slices.Clone(p.head)
+	if p.takes == &takesOne {
 		args = args[1:]
 	}
 	for _, n := range amounts {
-		if n <= 0 || !l.quotas.possible(n) {
+		if n <= 0 || !p.quotas.possible(n) {
 			continue
 		}
-		for i := range l.quotas {
-			cost := l.quotas[i].cost(n)
+		for i := range p.quotas {
+			cost := p.quotas[i].cost(n)
 			args = append(args, words(cost.us, cost.fr)...)
 		}
 	}
@@ -269,7 +354,7 @@ func (l *Limiter) amounts(amounts ...int64) []string {
 
 // key returns the name of key on the server. Its hash tag is a hash, so that no
 // client can choose the slot of a key, and all names have the same length.
-func (l *Limiter) key(key string) string { return tagged(l.cfg.Name, l.salt, key) }
+func (l *Limiter) key(key string) string { return tagged(l.link.outages.name, l.salt, key) }
 
 // tagged returns name followed by 128 bits of the hash of salt and key in
 // braces.
@@ -281,19 +366,20 @@ func tagged(name, salt, key string) string {
 	return string(append(base64.RawURLEncoding.AppendEncode(tag, sum[:16]), '}'))
 }
 
-// fallback decides while the server is down.
-func (l *Limiter) fallback(key string, n int64) ratelimit.Decision {
+// fallback decides without the server of the key.
+func (l *Limiter) fallback(p *plan, node *node, key string, n int64) ratelimit.Decision {
 	l.figures.alone.Add(1)
-	d := ratelimit.Decision{OK: true, N: n, Limit: l.quotas[0].limit}
+	wait := max(time.Millisecond, node.left(l.link.now()))
+	d := ratelimit.Decision{OK: true, N: n, Limit: p.quotas[0].limit}
 	switch {
-	case !l.quotas.possible(n):
+	case !p.quotas.possible(n):
 		d.OK = false
-	case l.cfg.Outage == OutageLocal:
-		return l.takeLocal(key, n)
-	case l.cfg.Outage == OutageAdmit:
+	case p.cfg.Outage == OutageLocal:
+		return p.takeLocal(key, n, wait)
+	case p.cfg.Outage == OutageAdmit:
 		d.Remaining = d.Limit.Burst
 	case n > 0:
-		d.OK, d.Retryable, d.RetryAfter = false, true, max(time.Millisecond, l.outage.left(l.now()))
+		d.OK, d.Retryable, d.RetryAfter = false, true, wait
 		d.ResetAfter = d.RetryAfter
 	}
 	return d
@@ -301,10 +387,10 @@ func (l *Limiter) fallback(key string, n int64) ratelimit.Decision {
 
 // takeLocal takes n events from the share of this process: from all limits or,
 // if one refuses, from none. Events that exceed the share of a burst have to
-// wait for the server.
-func (l *Limiter) takeLocal(key string, n int64) ratelimit.Decision {
+// wait for the server, at least for the given time.
+func (p *plan) takeLocal(key string, n int64, wait time.Duration) ratelimit.Decision {
 	var least ratelimit.Decision
-	for i, k := range l.local {
+	for i, k := range p.local {
 		d := k.Take(key, n)
 		if d.OK && i > 0 && d.Remaining >= least.Remaining {
 			continue
@@ -312,21 +398,21 @@ func (l *Limiter) takeLocal(key string, n int64) ratelimit.Decision {
 		if least = d; d.OK {
 			continue
 		}
-		for _, earlier := range l.local[:i] {
+		for _, earlier := range p.local[:i] {
 			earlier.Credit(key, n)
 		}
 		break
 	}
 	if !least.OK && !least.Retryable {
-		least.Retryable, least.RetryAfter = true, max(time.Millisecond, l.outage.left(l.now()))
+		least.Retryable, least.RetryAfter = true, wait
 	}
 	return least
 }
 
 // warm takes events that the server admitted from the share of this process, so
 // that an outage finds no full bursts.
-func (l *Limiter) warm(key string, n int64) {
-	for _, k := range l.local {
+func (p *plan) warm(key string, n int64) {
+	for _, k := range p.local {
 		k.AllowN(key, n)
 	}
 }
@@ -341,9 +427,6 @@ func shareOf(l ratelimit.Limit, nodes int64) ratelimit.Limit {
 	}
 	return l
 }
-
-// now is the time since New, in nanoseconds.
-func (l *Limiter) now() int64 { return int64(time.Since(l.epoch)) }
 
 // cancelled returns the error of a take whose context is done.
 func cancelled(ctx context.Context) error { return ctxerr.New(ctx, "redis: limiter: take") }

@@ -10,6 +10,10 @@ package redis
 // A part that is not such a number counts as a full bucket. A debt of more than
 // a burst is cut to a burst; the clock of another server can leave it behind.
 // So a key is never blocked for longer than a burst takes to come back.
+//
+// A charge or a penalty can leave a longer debt. Then the last number of the
+// state is the instant at which it was written, and the debt is not cut. If the
+// clock is before that instant, the debt is again as long as it was then.
 
 // readState defines, from the limits in ARGV, the debts us[i] and fr[i] of the
 // n buckets at the instant now. A limit has three arguments: the denominator
@@ -22,18 +26,26 @@ local us, fr, state, cut = {}, {}, {}, false
 for number in string.gmatch(redis.call('GET', KEYS[1]) or '', '%d+') do
   state[#state + 1] = tonumber(number)
 end
+local written, most = state[2 * n + 2], 1125899906842624
 for i = 1, n do
   local u, f = (state[2 * i - 1] or 0) - now, state[2 * i] or 0
   if u < 0 then u, f = 0, 0 end
   if f >= tonumber(ARGV[3 * i - 1]) then f = 0 end
   local bu, bf = tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1])
-  if u > bu or u == bu and f > bf then u, f, cut = bu, bf, true end
+  if written then
+    if u > 0 and written > now then u, cut = math.max(0, u - (written - now)), true end
+    if u > most then u, f, cut = bu, bf, true end
+  elseif u > bu or u == bu and f > bf then
+    u, f, cut = bu, bf, true
+  end
   us[i], fr[i] = u, f
 end
 local moved = state[2 * n + 1] or 0
 local function write()
-  local text, full = {}, 0
+  local text, full, long = {}, 0, false
   for i = 1, n do
+    local bu = tonumber(ARGV[3 * i])
+    if us[i] > bu or us[i] == bu and fr[i] > tonumber(ARGV[3 * i + 1]) then long = true end
     text[i] = string.format('%.0f %.0f', now + us[i], fr[i])
     local whole = us[i]
     if fr[i] > 0 then whole = whole + 1 end
@@ -41,6 +53,7 @@ local function write()
   end
   if full == 0 then return redis.call('DEL', KEYS[1]) end
   text[n + 1] = string.format('%.0f', moved)
+  if long then text[n + 2] = string.format('%.0f', now) end
   redis.call('SET', KEYS[1], table.concat(text, ' '), 'PX', string.format('%.0f', math.ceil(full / 1000)))
 end
 `
@@ -83,15 +96,19 @@ local call = redis.call
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local den, bu, bf = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local u, f, moved, taken, cut = 0, 0, 0, 0, false
+local u, f, moved, taken, cut, long = 0, 0, 0, 0, false, nil
 local state = call('GET', KEYS[1])
 if state then
-  local whole, part, back = string.match(state, '(%d+) ?(%d*) ?(%d*)')
+  local whole, part, back, written = string.match(state, '(%d+) ?(%d*) ?(%d*) ?(%d*)')
   if whole then
     u, f, moved = whole - now, tonumber(part) or 0, tonumber(back) or 0
+    long = tonumber(written)
     if f >= den then f = 0 end
     if u < 0 then
       u, f = 0, 0
+    elseif long then
+      if long > now then u, cut = math.max(0, u - (long - now)), true end
+      if u > 1125899906842624 then u, f, cut = bu, bf, true end
     elseif u > bu or u == bu and f > bf then
       u, f, cut = bu, bf, true
     end
@@ -108,7 +125,9 @@ end
 if taken > 0 or cut then
   local full = u
   if f > 0 then full = u + 1 end
-  if f > 0 or moved > 0 then
+  if long and (u > bu or u == bu and f > bf) then
+    state = string.format('%.0f %.0f %.0f %.0f', now + u, f, moved, now)
+  elseif f > 0 or moved > 0 then
     state = string.format('%.0f %.0f %.0f', now + u, f, moved)
   else
     state = string.format('%.0f', now + u)
@@ -154,4 +173,43 @@ end
 moved = moved + changed
 if changed > 0 then write() end
 return {math.min(changed, 1)}
+`
+
+// changeScript changes the debts, allowed or not. After the limits, the
+// arguments are the kind of the change, and two numbers for each limit:
+//
+//	charge: the parts of a cost to add
+//	credit: the parts of a cost to subtract
+//	empty:  the parts of the smallest debt
+//
+// The reply is the reply of a take script that took nothing.
+const changeScript = readState + `
+local kind, gone = ARGV[2 + 3 * n], 0
+for i = 1, n do
+  local at, den = 3 + 3 * n + 2 * (i - 1), tonumber(ARGV[3 * i - 1])
+  local cu, cf = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  local u, f = us[i], fr[i]
+  if kind == 'charge' then
+    u, f = u + cu, f + cf
+    if f >= den then u, f = u + 1, f - den end
+  elseif kind == 'credit' then
+    u, f = u - cu, f - cf
+    if f < 0 then u, f = u - 1, f + den end
+    if u < 0 then u, f = 0, 0 end
+    local back = us[i] - u
+    if fr[i] > f then back = back + 1 end
+    if back > gone then gone = back end
+  elseif u < cu or u == cu and f < cf then
+    u, f = cu, cf
+  end
+  if u > most then u, f = most, 0 end
+  us[i], fr[i] = u, f
+end
+moved = moved + gone
+write()
+local reply = {0, now, moved}
+for i = 1, n do
+  reply[2 * i + 2], reply[2 * i + 3] = us[i], fr[i]
+end
+return reply
 `

@@ -9,13 +9,13 @@ type Stats struct {
 	Allowed    uint64 `json:"allowed"`     // requests that the server allowed
 	Refused    uint64 `json:"refused"`     // requests that the server refused
 	Leased     uint64 `json:"leased"`      // requests that were allowed from a lease
-	Denied     uint64 `json:"denied"`      // requests that were refused because the key had just been refused
+	Denied     uint64 `json:"denied"`      // requests that were refused without asking the server
 	Alone      uint64 `json:"alone"`       // requests that Config.Outage decided
 	RoundTrips uint64 `json:"round_trips"` // round trips for a decision
 	Errors     uint64 `json:"errors"`      // replies that failed or came too late
 	Returned   uint64 `json:"returned"`    // leased events that were returned unused
-	Outages    uint64 `json:"outages"`     // outages that have started
-	Down       bool   `json:"down"`        // an outage is in progress
+	Outages    uint64 `json:"outages"`     // outages of servers that have started
+	Down       int    `json:"down"`        // servers that are down
 }
 
 type figures struct {
@@ -25,11 +25,11 @@ type figures struct {
 // Stats returns the figures.
 func (l *Limiter) Stats() Stats {
 	f := &l.figures
-	s := Stats{
-		Name: l.cfg.Name, Allowed: f.allowed.Load(), Refused: f.refused.Load(), Leased: f.leased.Load(),
+	o := &l.link.outages
+	return Stats{
+		Name: o.name, Allowed: f.allowed.Load(), Refused: f.refused.Load(), Leased: f.leased.Load(),
 		Denied: f.denied.Load(), Alone: f.alone.Load(), RoundTrips: f.roundTrips.Load(),
 		Errors: f.errors.Load(), Returned: f.returned.Load(),
+		Outages: o.count.Load(), Down: int(o.down.Load()),
 	}
-	s.Outages, s.Down = l.outage.outages()
-	return s
 }

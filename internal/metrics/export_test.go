@@ -14,6 +14,8 @@ func Figures(fn func(zero any, values func(any) []float64)) {
 	each(fn, ledgerFigures())
 	each(fn, logscanFigures())
 	each(fn, grpcFigures())
+	each(fn, redisFigures())
+	each(fn, redisCacheFigures())
 }
 
 func each[S any](fn func(any, func(any) []float64), table []figure[S]) {

@@ -80,6 +80,12 @@ func SourceOf(x any) *Source {
 	if stats := alike[grpcStats](x); stats != nil {
 		return bind(grpcFigures(), stats)
 	}
+	if stats := alike[redisStats](x); stats != nil {
+		return bind(redisFigures(), stats)
+	}
+	if stats := alike[redisCacheStats](x); stats != nil {
+		return bind(redisCacheFigures(), stats)
+	}
 	return nil
 }
 
@@ -171,7 +177,7 @@ func All() []Metric {
 		metricsOf(bulkheadFigures()), changedBy[bulkhead.Event](),
 		metricsOf(cacheFigures()), metricsOf(auditFigures()), metricsOf(bufferFigures()), metricsOf(ledgerFigures()),
 		metricsOf(logscanFigures()),
-		metricsOf(grpcFigures()))
+		metricsOf(grpcFigures()), metricsOf(redisFigures()), metricsOf(redisCacheFigures()))
 }
 
 // Bounds returns the upper bounds of the buckets of each histogram, in seconds.

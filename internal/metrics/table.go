@@ -316,6 +316,43 @@ func bulkheadActions() []action[bulkhead.Event] {
 	}
 }
 
+// redisStats are the statistics of a Limiter of contrib/redis.
+type redisStats struct {
+	Name                                                                           string
+	Allowed, Refused, Leased, Denied, Alone, RoundTrips, Errors, Returned, Outages uint64
+	Down                                                                           int
+}
+
+func redisFigures() []figure[redisStats] {
+	type S = redisStats
+	sources := []string{"allowed", "refused", "leased", "denied", "alone"}
+	return []figure[S]{
+		{metric{"redoubt.redis.limiter.decisions", counter, "{request}", "Decisions, by their source: the server, a lease, a remembered refusal, or this process alone.", "source", sources}, func(s S) []float64 { return list(s.Allowed, s.Refused, s.Leased, s.Denied, s.Alone) }},
+		{metric{"redoubt.redis.limiter.round_trips", counter, "{request}", "Round trips to a server.", "", nil}, func(s S) []float64 { return list(s.RoundTrips) }},
+		{metric{"redoubt.redis.limiter.errors", counter, "{error}", "Replies that failed or came too late.", "", nil}, func(s S) []float64 { return list(s.Errors) }},
+		{metric{"redoubt.redis.limiter.returned", counter, "{event}", "Leased events that were returned unused.", "", nil}, func(s S) []float64 { return list(s.Returned) }},
+		{metric{"redoubt.redis.limiter.outages", counter, "{outage}", "Outages of servers that have started.", "", nil}, func(s S) []float64 { return list(s.Outages) }},
+		{metric{"redoubt.redis.limiter.down", sum, "{server}", "Servers that are down.", "", nil}, func(s S) []float64 { return list(s.Down) }},
+	}
+}
+
+// redisCacheStats are the statistics of a Cache of contrib/redis.
+type redisCacheStats struct {
+	Name                                  string
+	Hits, Absent, Misses, Errors, Outages uint64
+	Down                                  int
+}
+
+func redisCacheFigures() []figure[redisCacheStats] {
+	type S = redisCacheStats
+	return []figure[S]{
+		{metric{"redoubt.redis.cache.lookups", counter, "{lookup}", "Lookups that were answered.", "outcome", []string{"hit", "absent", "miss"}}, func(s S) []float64 { return list(s.Hits, s.Absent, s.Misses) }},
+		{metric{"redoubt.redis.cache.errors", counter, "{error}", "Calls that failed.", "", nil}, func(s S) []float64 { return list(s.Errors) }},
+		{metric{"redoubt.redis.cache.outages", counter, "{outage}", "Outages of servers that have started.", "", nil}, func(s S) []float64 { return list(s.Outages) }},
+		{metric{"redoubt.redis.cache.down", sum, "{server}", "Servers that are down.", "", nil}, func(s S) []float64 { return list(s.Down) }},
+	}
+}
+
 // grpcStats are the statistics of a Server of contrib/grpc.
 type grpcStats struct {
 	Name                                                string

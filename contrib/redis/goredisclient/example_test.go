@@ -10,6 +10,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/redoubt-go/redoubt/cache"
 	"github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/goredisclient"
 	"github.com/redoubt-go/redoubt/ratelimit"
@@ -61,4 +62,35 @@ func TestNew_ContextTimeout(t *testing.T) {
 			goredisclient.New(c)
 		}()
 	}
+}
+
+func ExampleListen() {
+	server, err := miniredis.Run()
+	if err != nil {
+		panic(err)
+	}
+	defer server.Close()
+	rdb := goredis.NewClient(&goredis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true})
+	defer rdb.Close()
+	second := redis.NewCache(redis.CacheConfig[string]{Client: goredisclient.New(rdb), Name: "users", Timeout: 10 * time.Second})
+
+	users := cache.New(cache.Config[string, string]{Capacity: 1000})
+	forget := redis.Forget(users)
+	ctx, cancel := context.WithCancel(context.Background())
+	heard := make(chan []string)
+	go func() {
+		_ = goredisclient.Listen(ctx, rdb, "users", func(keys []string) { forget(keys); heard <- keys })
+		close(heard)
+	}()
+	fmt.Println(<-heard) // any key may have changed before
+	users.Set("7", "Alice")
+	_ = second.Delete(ctx, "7") // by any process
+	fmt.Println(<-heard, users.Len())
+
+	cancel()
+	for range heard {
+	}
+	// Output:
+	// []
+	// [7] 0
 }

@@ -25,10 +25,39 @@ func New(c goredis.UniversalClient) redis.Client {
 	if !obeys {
 		panic(errors.New("goredisclient: ContextTimeoutEnabled is not set, so calls could outlast their contexts"))
 	}
+	switch c := c.(type) {
+	case *goredis.ClusterClient:
+		return sharded{client{c}, func(key string) (*goredis.Client, error) { return c.MasterForKey(known, key) }}
+	case *goredis.Ring:
+		return sharded{client{c}, c.GetShardClientForKey}
+	}
 	return client{c}
 }
 
 type client struct{ c goredis.UniversalClient }
+
+// sharded is a client of several servers.
+type sharded struct {
+	client
+	of func(key string) (*goredis.Client, error)
+}
+
+// known is a context that has ended, with which a ClusterClient does not ask
+// for the servers.
+var known = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// Shard implements [redis.Sharded].
+func (c sharded) Shard(key string) string {
+	server, err := c.of(key)
+	if err != nil {
+		return ""
+	}
+	return server.Options().Addr
+}
 
 // A command is a Cmd that is sent once.
 type command struct{ *goredis.Cmd }
@@ -58,7 +87,7 @@ func (c client) Do(ctx context.Context, cmds ...[]string) []redis.Reply {
 func newCommand(ctx context.Context, words []string) command {
 	args := make([]any, len(words))
 	for i := range words {
-		args[i] = &words[i] // a pointer is not copied to the heap, and is sent as its string
+		args[i] = words[i]
 	}
 	return command{goredis.NewCmd(ctx, args...)}
 }

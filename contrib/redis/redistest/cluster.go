@@ -15,7 +15,7 @@ func Cluster(t testing.TB) []*Server {
 	t.Helper()
 	nodes := make([]*Server, 3)
 	for i := range nodes {
-		nodes[i] = Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "5000")
+		nodes[i] = Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "5000", "--cluster-require-full-coverage", "no")
 		nodes[i].MustDo("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
 		nodes[i].MustDo("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(i*16384/3), strconv.Itoa((i+1)*16384/3-1))
 	}

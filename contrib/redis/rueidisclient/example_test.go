@@ -24,7 +24,11 @@ func ExampleNew() {
 	limits := []ratelimit.Limit{ratelimit.PerMinute(1)}
 
 	option := rueidis.ClientOption{InitAddress: []string{server.Addr()}}
-	option.DisableCache = true // this server in memory has no client-side caching
+	option.DisableCache = true            // this server in memory has no client-side caching
+	option.ConnWriteTimeout = time.Second // notices a dead connection
+	option.Dialer.KeepAlive = time.Second // by a PING this often
+	option.Dialer.Timeout = time.Second   // connects again soon
+	option.AlwaysPipelining = true        // keeps it when a reply is late
 	client, err := rueidis.NewClient(option)
 	if err != nil {
 		panic(err)

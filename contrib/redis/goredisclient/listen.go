@@ -1,0 +1,69 @@
+package goredisclient
+
+import (
+	"context"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/redoubt-go/redoubt/contrib/redis"
+	"github.com/redoubt-go/redoubt/internal/ctxerr"
+)
+
+// quiet is the time without a message after which Listen sends a PING, and
+// after which it gives up a connection that does not answer that.
+const quiet = time.Second
+
+// Listen calls changed, such as the result of [redis.Forget], with each key
+// that a process deletes from the [redis.Cache] with the given name, or sets
+// without a lease. It calls changed with nil if any key may have changed: when
+// it has subscribed, at first and after each loss of its connection. changed
+// must be fast. The changes of this process are included.
+//
+// Errors: Listen returns when ctx is done. The error matches ctx.Err and
+// [context.Cause].
+func Listen(ctx context.Context, c goredis.UniversalClient, name string, changed func(keys []string)) error {
+	for ctx.Err() == nil {
+		listen(ctx, c, name, changed)
+		changed(nil)
+		select {
+		case <-ctx.Done():
+		case <-time.After(quiet / 10):
+		}
+	}
+	return ctxerr.New(ctx, "goredisclient: listen")
+}
+
+// listen listens on one connection.
+func listen(ctx context.Context, c goredis.UniversalClient, name string, changed func(keys []string)) {
+	sub := c.Subscribe(ctx, redis.Channel(name))
+	defer sub.Close()
+	stop := context.AfterFunc(ctx, func() { _ = sub.Close() })
+	defer stop()
+	asked, subscribed := false, false
+	for ctx.Err() == nil {
+		message, err := sub.ReceiveTimeout(ctx, quiet)
+		late, _ := err.(interface{ Timeout() bool })
+		switch {
+		case err == nil:
+			asked = false
+		case asked || late == nil || !late.Timeout():
+			return
+		default:
+			asked = true
+			if sub.Ping(ctx) != nil {
+				return
+			}
+		}
+		switch m := message.(type) {
+		case *goredis.Subscription:
+			if subscribed {
+				return // on another connection
+			}
+			subscribed = true
+			changed(nil)
+		case *goredis.Message:
+			changed([]string{m.Payload})
+		}
+	}
+}

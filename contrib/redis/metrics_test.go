@@ -1,0 +1,56 @@
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redoubt-go/redoubt/contrib/redis"
+	"github.com/redoubt-go/redoubt/internal/metrics"
+	"github.com/redoubt-go/redoubt/ratelimit"
+)
+
+// contrib/otel and contrib/prometheus export the statistics of a Limiter and a
+// Cache.
+func TestMetrics(t *testing.T) {
+	_, client := mini(t)
+	l := newLimiter(t, redis.Config{Client: client, Limits: limits(ratelimit.PerHour(1))})
+	for range 3 {
+		take(t, l, "k", 1)
+	}
+	down := redis.New(redis.Config{Client: lost{}, Limits: limits(ratelimit.PerHour(1)), Outage: redis.OutageRefuse})
+	for range 4 {
+		take(t, down, "k", 1)
+	}
+	c := redis.NewCache(raw(client, "c"))
+	r, err := c.Get(t.Context(), "a")
+	if r.Absent, r.TTL = true, time.Hour; err != nil || c.Set(t.Context(), "a", r) != nil || c.Set(t.Context(), "b", record("1", time.Hour)) != nil {
+		t.Fatal(r, err)
+	}
+	for range 2 {
+		_, _ = c.Get(context.Background(), "a")
+		_, _ = c.Get(context.Background(), "a")
+		_, _ = c.Get(context.Background(), "b")
+	}
+	for want, x := range map[string]any{
+		"[decisions[1 1 0 1 0] round_trips[2] errors[0] returned[0] outages[0] down[0]]": l,
+		"[decisions[0 0 0 0 4] round_trips[3] errors[3] returned[0] outages[1] down[1]]": down,
+		"[lookups[2 4 1] errors[0] outages[0] down[0]]":                                  c,
+	} {
+		source := metrics.SourceOf(x)
+		if source == nil {
+			t.Errorf("a %T has no metrics", x)
+			continue
+		}
+		var got []string
+		for i, values := range source.Read() {
+			name := source.Metrics[i].Name
+			got = append(got, fmt.Sprint(name[strings.LastIndex(name, ".")+1:], values))
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	}
+}

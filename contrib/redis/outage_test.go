@@ -1,0 +1,404 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redoubt-go/redoubt/contrib/redis"
+	"github.com/redoubt-go/redoubt/contrib/redis/redistest"
+	"github.com/redoubt-go/redoubt/ratelimit"
+)
+
+// errReply is an error reply of a server.
+type errReply string
+
+func (e errReply) Error() string { return string(e) }
+func (errReply) RedisError()     {}
+
+// A script of a client: each call waits, then returns an error or an answer
+// that allows the events of a single limit.
+type scripted struct {
+	mu      sync.Mutex
+	wait    time.Duration
+	err     error
+	begun   []time.Time
+	running int
+	most    int // at the same time
+}
+
+func (s *scripted) set(wait time.Duration, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wait, s.err = wait, err
+}
+
+func (s *scripted) Do(ctx context.Context, cmds ...[]string) []redis.Reply {
+	s.mu.Lock()
+	wait, err := s.wait, s.err
+	s.begun = append(s.begun, time.Now())
+	s.running++
+	s.most = max(s.most, s.running)
+	s.mu.Unlock()
+	select {
+	case <-time.After(wait):
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	s.mu.Lock()
+	s.running--
+	s.mu.Unlock()
+	replies := make([]redis.Reply, len(cmds))
+	for i := range replies {
+		replies[i] = redis.Reply{Value: []any{int64(1), int64(0), int64(0), int64(0), int64(0)}, Err: err}
+	}
+	return replies
+}
+
+// scriptedLimiter returns a Limiter with a Timeout of 50 ms.
+func scriptedLimiter(s *scripted) *redis.Limiter {
+	return redis.New(redis.Config{Client: s, Limits: limits(ratelimit.PerHour(1000)), Outage: redis.OutageRefuse, Denied: -1})
+}
+
+// Only the server can start an outage, by several calls in a row that have no
+// answer.
+func TestOutage_Evidence(t *testing.T) {
+	const hang = time.Hour
+	ctx := context.Background()
+	together := func(l *redis.Limiter, n int) {
+		var wg sync.WaitGroup
+		for range n {
+			wg.Go(func() { _, _ = l.TakeKey(ctx, "k", 1) })
+		}
+		wg.Wait()
+	}
+	within := func(l *redis.Limiter, d time.Duration) {
+		ctx, cancel := context.WithTimeout(ctx, d)
+		defer cancel()
+		_, _ = l.TakeKey(ctx, "k", 1)
+	}
+	for name, tt := range map[string]struct {
+		want uint64
+		do   func(*redis.Limiter, *scripted)
+	}{
+		"many calls that fail at once": {0, func(l *redis.Limiter, s *scripted) {
+			s.set(hang, nil)
+			together(l, 1000)
+		}},
+		"calls after others failed": {1, func(l *redis.Limiter, s *scripted) {
+			s.set(hang, nil)
+			together(l, 1000)
+			together(l, 1)
+			together(l, 10)
+		}},
+		"two calls": {0, func(l *redis.Limiter, s *scripted) {
+			s.set(hang, nil)
+			together(l, 1000)
+			together(l, 1000)
+		}},
+		"an answer between": {0, func(l *redis.Limiter, s *scripted) {
+			for range 5 {
+				s.set(hang, nil)
+				together(l, 1)
+				together(l, 1)
+				s.set(time.Millisecond, nil)
+				together(l, 1)
+			}
+		}},
+		"answers to other calls meanwhile": {0, func(l *redis.Limiter, s *scripted) {
+			for range 10 {
+				var wg sync.WaitGroup
+				s.set(hang, nil)
+				wg.Go(func() { together(l, 20) })
+				time.Sleep(time.Millisecond)
+				s.set(time.Millisecond, nil)
+				together(l, 1)
+				wg.Wait()
+			}
+		}},
+		"a call that began before an answer, and two more": {0, func(l *redis.Limiter, s *scripted) {
+			var wg sync.WaitGroup
+			s.set(hang, nil)
+			wg.Go(func() { together(l, 1) })
+			time.Sleep(time.Millisecond)
+			s.set(time.Millisecond, nil)
+			together(l, 1)
+			s.set(hang, nil)
+			wg.Wait()
+			together(l, 1)
+			together(l, 1)
+		}},
+		"hasty callers": {0, func(l *redis.Limiter, s *scripted) {
+			s.set(hang, nil)
+			for range 20 {
+				within(l, 49*time.Millisecond)
+			}
+		}},
+		"hasty callers, a client that fails early": {0, func(l *redis.Limiter, s *scripted) {
+			s.set(time.Millisecond, context.DeadlineExceeded)
+			for range 20 {
+				within(l, 2*time.Millisecond)
+			}
+		}},
+		"hasty callers, a server that refuses connections": {1, func(l *redis.Limiter, s *scripted) {
+			s.set(time.Millisecond, errors.New("connection refused"))
+			for range 3 {
+				within(l, 2*time.Millisecond)
+			}
+		}},
+		"patient callers": {1, func(l *redis.Limiter, s *scripted) {
+			s.set(hang, nil)
+			for range 3 {
+				within(l, 51*time.Millisecond)
+			}
+		}},
+		"callers that give up": {0, func(l *redis.Limiter, s *scripted) {
+			s.set(hang, nil)
+			for range 20 {
+				ctx, cancel := context.WithCancel(ctx)
+				time.AfterFunc(time.Millisecond, cancel)
+				_, _ = l.TakeKey(ctx, "k", 1)
+			}
+		}},
+		"errors of commands": {0, func(l *redis.Limiter, s *scripted) {
+			for _, text := range []string{"WRONGTYPE Operation", "OOM command", "READONLY You", "ERR", "NOAUTH"} {
+				s.set(time.Millisecond, errReply(text))
+				for range 5 {
+					together(l, 2)
+				}
+			}
+		}},
+		"a server that loads": {1, func(l *redis.Limiter, s *scripted) {
+			s.set(time.Millisecond, errReply("LOADING Redis is loading"))
+			for range 3 {
+				together(l, 1)
+			}
+		}},
+		"many keys in one call": {0, func(l *redis.Limiter, s *scripted) {
+			s.set(hang, nil)
+			begun := time.Now()
+			ds, err := l.TakeKeys(ctx, make([]string, 5000), 1)
+			if took := time.Since(begun); len(ds) != 5000 || err != nil || took != timeout {
+				panic(fmt.Sprint(len(ds), err, took))
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &scripted{wait: time.Millisecond}
+				l := scriptedLimiter(s)
+				together(l, 1)
+				time.Sleep(time.Second)
+				tt.do(l, s)
+				if got := l.Stats(); got.Outages != tt.want || got.Down != int(tt.want) {
+					t.Errorf("%+v, want %d outages", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// In an outage a single call at a time tries the server, after pauses that grow
+// to 2 s and are random.
+func TestOutage_Tries(t *testing.T) {
+	tries := func() (begun []time.Duration) {
+		synctest.Test(t, func(t *testing.T) {
+			s := &scripted{wait: time.Hour}
+			l := scriptedLimiter(s)
+			for range 3 {
+				take(t, l, "k", 1)
+			}
+			if l.Stats().Down != 1 {
+				t.Fatalf("%+v, want an outage", l.Stats())
+			}
+			start := time.Now()
+			s.most, s.begun = 0, nil
+			for time.Since(start) < 20*time.Second {
+				var wg sync.WaitGroup
+				for range 20 {
+					wg.Go(func() { take(t, l, "k", 1) })
+				}
+				wg.Wait()
+				time.Sleep(time.Millisecond)
+			}
+			if s.most != 1 {
+				t.Errorf("%d tries at the same time, want 1", s.most)
+			}
+			for i, at := range s.begun {
+				begun = append(begun, at.Sub(start))
+				if i > 0 {
+					pause := at.Sub(s.begun[i-1]) - timeout
+					low := min(100*time.Millisecond<<i, 2*time.Second) / 2
+					if pause < low-time.Millisecond || pause > 2*low+60*time.Millisecond {
+						t.Errorf("pause %d is %v, want %v to %v", i, pause, low, 2*low)
+					}
+				}
+			}
+			s.set(0, nil)
+			time.Sleep(2 * time.Second)
+			if d := take(t, l, "k", 1); !d.OK || l.Stats().Down != 0 {
+				t.Errorf("%+v, %+v, want the end of the outage", d, l.Stats())
+			}
+		})
+		return begun
+	}
+	if a, b := tries(), tries(); slices.Equal(a, b) {
+		t.Errorf("tries of two processes at the same instants: %v", a)
+	}
+}
+
+// One dead server of three leaves the keys of the other two shared.
+func TestOutage_PartOfCluster(t *testing.T) {
+	t.Parallel()
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+		t.Parallel()
+		nodes := redistest.Cluster(t)
+		client := connect(t, nodes[0].Addr, nodes[1].Addr, nodes[2].Addr)
+		var events sync.Map
+		l := redis.New(redis.Config{
+			Client: client, Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redis.OutageRefuse, Denied: -1, Timeout: timeout,
+			OnEvent: func(_ context.Context, e redis.Event) { events.Store(e.Shard, e.Kind) },
+		})
+		sharded := client.(redis.Sharded)
+		keys := map[string][]string{}
+		for i := range 300 {
+			key := fmt.Sprint("k", i)
+			until(t, "served", func() bool { return take(t, l, key, 1).OK })
+			keys[sharded.Shard(l.KeyOf(key))] = append(keys[sharded.Shard(l.KeyOf(key))], key)
+		}
+		if len(keys) != 3 {
+			t.Fatalf("servers %q, want 3", keys)
+		}
+		for addr, some := range keys {
+			if len(some) < 50 {
+				t.Errorf("%d keys on %q", len(some), addr)
+			}
+		}
+		dead := nodes[2].Addr
+		nodes[2].Stop()
+		var stop atomic.Bool
+		var longest, refused, healthy, alone atomic.Int64
+		var wg sync.WaitGroup
+		for worker := range 6 {
+			wg.Go(func() {
+				for i := worker; !stop.Load(); i++ {
+					key := fmt.Sprint("k", i%300)
+					begun := time.Now()
+					d := take(t, l, key, 1)
+					took := int64(time.Since(begun))
+					for old := longest.Load(); took > old && !longest.CompareAndSwap(old, took); old = longest.Load() {
+					}
+					switch down := sharded.Shard(l.KeyOf(key)) == dead; {
+					case down && !d.OK:
+						refused.Add(1)
+					case !down && d.OK:
+						healthy.Add(1)
+					case !down:
+						alone.Add(1)
+					}
+					time.Sleep(time.Millisecond)
+				}
+			})
+		}
+		until(t, "down", func() bool { return l.Stats().Down == 1 })
+		defer func() { t.Log(refused.Load(), healthy.Load(), alone.Load(), l.Stats()) }()
+		until(t, "decided", func() bool { return refused.Load() > 50 && healthy.Load() > 150 })
+		nodes[2].Continue()
+		until(t, "up", func() bool { return l.Stats().Down == 0 })
+		stop.Store(true)
+		wg.Wait()
+		s := l.Stats()
+		t.Logf("%d decisions for healthy servers, %d of them alone; %d refused; longest call %v; %d outages",
+			healthy.Load()+alone.Load(), alone.Load(), refused.Load(), time.Duration(longest.Load()), s.Outages)
+		if alone.Load() > healthy.Load()/20 || s.Outages > 3 {
+			t.Errorf("%d of %d decisions of healthy servers were made alone, %d outages", alone.Load(), alone.Load()+healthy.Load(), s.Outages)
+		}
+		if took := time.Duration(longest.Load()); took > timeout+slack {
+			t.Errorf("a caller was blocked for %v, want %v", took, timeout)
+		}
+		if kind, ok := events.Load(dead); !ok || kind != redis.KindRecovery {
+			t.Errorf("last event of %s is %v, %v, want a recovery", dead, kind, ok)
+		}
+	})
+}
+
+// A key of another type, and a full server, leave the other keys alone.
+func TestOutage_ErrorsOfKeys(t *testing.T) {
+	t.Parallel()
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+		server := redistest.Start(t)
+		l := newLimiter(t, redis.Config{Client: connect(t, server.Addr), Limits: limits(ratelimit.PerHour(2)), Outage: redis.OutageAdmit, Denied: -1})
+		take(t, l, "used", 2)
+		server.MustDo("LPUSH", l.KeyOf("odd"), "x")
+		server.MustDo("CONFIG", "SET", "maxmemory", "1")
+		for range 5 {
+			if d := take(t, l, "odd", 1); !d.OK {
+				t.Errorf("%+v, want the policy to admit a key of another type", d)
+			}
+			if d := take(t, l, "new", 1); !d.OK || d.Remaining != 2 {
+				t.Errorf("%+v, want the policy to admit on a full server", d)
+			}
+			if d := take(t, l, "used", 1); d.OK {
+				t.Errorf("%+v, want the server to refuse", d)
+			}
+		}
+		if s := l.Stats(); s.Outages != 0 || s.Errors != 10 || s.Alone != 10 {
+			t.Errorf("%+v, want 10 errors and no outage", s)
+		}
+	})
+}
+
+// A burst of callers, and callers with short deadlines, start no outage of a
+// healthy server. Many keys in one call are no outage either.
+func TestOutage_Healthy(t *testing.T) {
+	t.Parallel()
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+		server := redistest.Start(t)
+		proxy := server.Slow()
+		l := redis.New(redis.Config{Client: connect(t, server.Addr), Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redis.OutageRefuse, Denied: -1, Timeout: timeout})
+		take(t, l, "k", 1)
+		var wg sync.WaitGroup
+		for range 1000 {
+			wg.Go(func() {
+				take(t, l, "k", 1)
+			})
+		}
+		wg.Wait()
+		t.Logf("burst: %+v", l.Stats())
+		if s := l.Stats(); s.Outages > 0 {
+			t.Errorf("%+v, want no outage", s)
+		}
+		slow := newLimiter(t, redis.Config{Client: connect(t, proxy.Addr), Name: "slow", Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redis.OutageAdmit, Denied: -1})
+		take(t, slow, "k", 1)
+		proxy.SetDelay(20 * time.Millisecond)
+		for range 40 {
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(context.Background(), 2*time.Millisecond)
+				defer cancel()
+				if d, err := slow.TakeKey(ctx, "k", 1); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%+v, %v, want the error of the context", d, err)
+				}
+			})
+		}
+		wg.Wait()
+		if s := slow.Stats(); s.Outages != 0 || s.Alone != 0 {
+			t.Errorf("%+v: callers with short deadlines switched the limit off", s)
+		}
+		keys := make([]string, 5000)
+		for i := range keys {
+			keys[i] = strings.Repeat("x", 1+i%50) + fmt.Sprint(i)
+		}
+		many := newLimiter(t, redis.Config{Client: connect(t, server.Addr), Name: "many", Limits: limits(ratelimit.PerHour(1)), Denied: -1})
+		ds, err := many.TakeKeys(context.Background(), keys, 1)
+		if err != nil || slices.ContainsFunc(ds, func(d ratelimit.Decision) bool { return !d.OK }) || many.Stats().RoundTrips != 10 || many.Stats().Alone != 0 {
+			t.Errorf("%v, %+v, want 5000 keys in 10 round trips", err, many.Stats())
+		}
+	})
+}
