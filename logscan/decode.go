@@ -50,11 +50,11 @@ type Decoder struct {
 	// not contain a newline. Required.
 	Magic string
 
-	// New returns a reader of the unpacked bytes of r. Only New and calls of
-	// Read may read r, not a goroutine that goes on between them. The reader
-	// should bound the memory that an input can demand. [Scanner.MaxDecoded] and
-	// [Scanner.MaxRatio] bound its output. The scan closes the reader.
-	// Required.
+	// New returns a reader of the unpacked bytes of r. Only New and calls
+	// of Read may read r, not a goroutine that goes on between them. The
+	// reader should bound the memory that an input can demand.
+	// [Scanner.MaxDecoded] and [Scanner.MaxRatio] bound its output. The
+	// scan closes the reader. Required.
 	New func(r io.Reader) (io.ReadCloser, error)
 }
 

@@ -36,9 +36,10 @@ func (n *needle) find(data []byte, off int64) int {
 	return int(from) + at
 }
 
-// index is bytes.Index, except that it searches for the byte that is rarest in a
-// sample of the data, and not for the first byte. If that byte comes more often
-// than once in 32 bytes, index takes another sample, and then calls bytes.Index.
+// index is bytes.Index, except that it searches for the byte that is rarest in
+// a sample of the data, and not for the first byte. If that byte comes more
+// often than once in 32 bytes, index takes another sample, and then calls
+// bytes.Index.
 func (n *needle) index(data []byte) int {
 	if len(n.text) == 0 {
 		return 0
@@ -72,8 +73,8 @@ func (n *needle) index(data []byte) int {
 	return -1
 }
 
-// rarestIn returns the index of the byte of text that is rarest at the beginning
-// of data.
+// rarestIn returns the index of the byte of text that is rarest at the
+// beginning of data.
 func rarestIn(data, text []byte) int {
 	var count [256]int
 	for _, c := range data[:min(len(data), 4096)] {

@@ -38,9 +38,10 @@
 //
 // Without files, and for the file "-", logscan reads standard input. A folder
 // stands for all regular files in it; symbolic links in it are not followed.
-// gzip and bzip2 are unpacked, and zstd and xz by the programs of these names. A
-// file that cannot be read is reported, the others are read, and the exit status
-// is 2. detect reads up to 200 files in the order of the times of their records.
+// gzip and bzip2 are unpacked, and zstd and xz by the programs of these names.
+// A file that cannot be read is reported, the others are read, and the exit
+// status is 2. detect reads up to 200 files in the order of the times of their
+// records.
 //
 // # Formats
 //
@@ -65,8 +66,9 @@
 // Spaces around the operator are ignored. A condition without an operator is a
 // text that the line contains. To search for a text with an operator, such as
 // user=root, write line~user=root. Without "--", the arguments of where are
-// files from the first that exists on. All conditions must hold. -since and -until bound the time; their values are
-// times of RFC 3339 or durations before now.
+// files from the first that exists on. All conditions must hold. -since and
+// -until bound the time; their values are times of RFC 3339 or durations before
+// now.
 //
 // # Output
 //
