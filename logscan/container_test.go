@@ -10,14 +10,21 @@ import (
 
 func TestContainerLog(t *testing.T) {
 	id := strings.Repeat("0123456789abcdef", 4)
-	for line, want := range map[string]string{
-		"2026-03-01T12:00:00.123456789Z stdout F hello world":                                                           `2026-03-01T12:00:00.123456789Z message="hello world" stream="stdout"`,
-		"2026-03-01T12:00:00+01:00 stderr F ":                                                                           `2026-03-01T11:00:00Z message="" stream="stderr"`,
-		"2026-03-01T12:00:00Z stdout P:x one \n2026-03-01T12:00:01Z stdout P two \n2026-03-01T12:00:02Z stdout F three": `2026-03-01T12:00:00Z message="one two three" stream="stdout"`,
-		`{"log":"hello \"world\"\n","stream":"stdout","time":"2026-03-01T12:00:00Z"}`:                                   `2026-03-01T12:00:00Z message="hello \"world\"" stream="stdout"`,
-		"{\"log\":\"one \\t\",\"stream\":\"stdout\",\"time\":\"2026-03-01T12:00:00Z\"}\n{\"log\":\"two\\n\",\"stream\":\"stdout\",\"time\":\"2026-03-01T12:00:01Z\"}": `2026-03-01T12:00:01Z message="one \ttwo" stream="stdout"`,
-		"2026-03-01T12:00:00Z stdin F x": "error", "x": "error", "": "error", `{"log":"a"}`: "error", `{"x":1}`: "error", "soon stdout F x": "error", "2026-03-01T12:00:00Z stdout P a\nb": "error",
+	for _, row := range [][2]string{
+		{"2026-03-01T12:00:00.123456789Z stdout F hello world", `2026-03-01T12:00:00.123456789Z message="hello world" stream="stdout"`},
+		{"2026-03-01T12:00:00+01:00 stderr F ", `2026-03-01T11:00:00Z message="" stream="stderr"`},
+		{"2026-03-01T12:00:00Z stdout P:x one \n2026-03-01T12:00:01Z stdout P two \n2026-03-01T12:00:02Z stdout F three", `2026-03-01T12:00:00Z message="one two three" stream="stdout"`},
+		{`{"log":"hello \"world\"\n","stream":"stdout","time":"2026-03-01T12:00:00Z"}`, `2026-03-01T12:00:00Z message="hello \"world\"" stream="stdout"`},
+		{"{\"log\":\"one \\t\",\"stream\":\"stdout\",\"time\":\"2026-03-01T12:00:00Z\"}\n{\"log\":\"two\\n\",\"stream\":\"stdout\",\"time\":\"2026-03-01T12:00:01Z\"}", `2026-03-01T12:00:01Z message="one \ttwo" stream="stdout"`},
+		{"2026-03-01T12:00:00Z stdin F x", "error"},
+		{"x", "error"},
+		{"", "error"},
+		{`{"log":"a"}`, "error"},
+		{`{"x":1}`, "error"},
+		{"soon stdout F x", "error"},
+		{"2026-03-01T12:00:00Z stdout P a\nb", "error"},
 	} {
+		line, want := row[0], row[1]
 		if got := fieldsOf(logscan.ContainerLog(), line); got != want {
 			t.Errorf("%q:\n got %s\nwant %s", line, got, want)
 		}
