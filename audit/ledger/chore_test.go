@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,21 +46,21 @@ func TestDefaultCheckpointDelay(t *testing.T) {
 // moody is a key that counts calls. It signs nothing while down is set.
 type moody struct {
 	ed25519.PrivateKey
-	calls *int
-	down  *bool
+	calls *atomic.Int32
+	down  *atomic.Bool
 }
 
 var errKey = errors.New("key service is down")
 
 func (k moody) Sign(r io.Reader, text []byte, o crypto.SignerOpts) ([]byte, error) {
-	*k.calls++
-	if *k.down {
+	k.calls.Add(1)
+	if k.down.Load() {
 		return nil, errKey
 	}
 	return k.PrivateKey.Sign(r, text, o)
 }
 
-func moodySigner(t *testing.T, calls *int, down *bool) *ledger.Signer {
+func moodySigner(t *testing.T, calls *atomic.Int32, down *atomic.Bool) *ledger.Signer {
 	t.Helper()
 	s, err := ledger.NewSigner(origin, moody{ed25519.NewKeyFromSeed(make([]byte, 32)), calls, down})
 	if err != nil {
@@ -73,20 +75,23 @@ func moodySigner(t *testing.T, calls *int, down *bool) *ledger.Signer {
 func TestFailingSigner(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		calls, down := 0, false
+		var calls atomic.Int32
+		var down atomic.Bool
 		var events []ledger.Event
 		l := open(t, dir, ledger.Config{
 			Sync: ledger.SyncNever, Signer: moodySigner(t, &calls, &down), CheckpointEvery: 1, MaxSize: 2000,
 			OnEvent: func(_ context.Context, e ledger.Event) { events = append(events, e) },
 		})
-		calls, down = 0, true
+		calls.Store(0)
+		down.Store(true)
 		for range 50 {
 			write(t, l, "a")
 			time.Sleep(time.Second)
 			synctest.Wait()
 		}
-		if calls < 5 || calls > 6 || int(l.Stats().SealFailures) != calls || len(events) != calls {
-			t.Errorf("%d calls of the signer in 50 seconds, %d counted, %d events, want 5", calls, l.Stats().SealFailures, len(events))
+		n := int(calls.Load())
+		if n < 5 || n > 6 || int(l.Stats().SealFailures) != n || len(events) != n {
+			t.Errorf("%d calls of the signer in 50 seconds, %d counted, %d events, want 5", n, l.Stats().SealFailures, len(events))
 		}
 		if e := events[0]; e.Kind != ledger.EventKindUnsealed || e.Name != origin || !errors.Is(e.Err, errKey) {
 			t.Errorf("event %+v", e)
@@ -95,13 +100,13 @@ func TestFailingSigner(t *testing.T) {
 			t.Errorf("without a signer: %+v, want several segments", got)
 		}
 		checkIs(t, l.Rotate(context.Background()), errKey)
-		down = false
+		down.Store(false)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if got := l.Stats(); got.Sealed != got.Size-1 {
 			t.Errorf("with the signer: %d of %d records sealed", got.Sealed, got.Size)
 		}
-		down = true
+		down.Store(true)
 		write(t, l, "b")
 		checkIs(t, l.Close(), errKey)
 	})
@@ -109,12 +114,14 @@ func TestFailingSigner(t *testing.T) {
 
 // A new log needs a signature.
 func TestNewLogNeedsTheSigner(t *testing.T) {
-	calls, down := 0, true
+	var calls atomic.Int32
+	var down atomic.Bool
+	down.Store(true)
 	dir := t.TempDir()
 	c := sealing(moodySigner(t, &calls, &down))
 	_, err := ledger.Open(context.Background(), dir, c)
 	checkIs(t, err, errKey)
-	down = false
+	down.Store(false)
 	if got := open(t, dir, c).Stats(); got.Sealed != 1 {
 		t.Errorf("second Open: %d records sealed, want 1", got.Sealed)
 	}
@@ -278,20 +285,24 @@ func TestEventsDuringTheSignature(t *testing.T) {
 func TestAnchorInOrder(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var sizes []uint64
-		running := 0
+		var running atomic.Int32
 		release := make(chan struct{})
 		c := ledger.Config{Sync: ledger.SyncNever, Signer: signer(t, origin, 1)}
 		c.Anchor = func(_ context.Context, cp ledger.Checkpoint) error {
-			if running++; running > 1 {
+			if running.Add(1) > 1 {
 				t.Error("two calls at the same time")
 			}
+			mu.Lock()
 			sizes = append(sizes, cp.Size)
-			if len(sizes) == 4 {
+			n := len(sizes)
+			mu.Unlock()
+			if n == 4 {
 				<-release
 			}
 			time.Sleep(3 * time.Second)
-			running--
+			running.Add(-1)
 			return nil
 		}
 		l := open(t, dir, c)
@@ -299,9 +310,12 @@ func TestAnchorInOrder(t *testing.T) {
 			write(t, l, "a")
 			time.Sleep(time.Second)
 		}
+		synctest.Wait()
+		mu.Lock()
 		if !slices.IsSorted(sizes) || len(sizes) != 4 {
 			t.Errorf("anchored sizes %d, want 4 growing", sizes)
 		}
+		mu.Unlock()
 		if got := l.Stats().Checkpoints; got < 10 {
 			t.Errorf("%d checkpoints in 20 seconds", got)
 		}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -227,15 +228,18 @@ func TestValuesDoNotBlockTheLedger(t *testing.T) {
 // a gap in the log.
 func TestPruneInOrder(t *testing.T) {
 	rec := &recorder{Storage: ledger.OS}
-	calls, down := 0, false
+	var calls atomic.Int32
+	var down atomic.Bool
 	c := ledger.Config{Signer: moodySigner(t, &calls, &down), Retain: 1, CheckpointEvery: -1, CheckpointDelay: -1}
 	l, err := ledger.OpenOn(context.Background(), rec, t.TempDir(), c)
 	must(t, err)
-	for down = true; l.Stats().Segments < 5; {
+	down.Store(true)
+	for l.Stats().Segments < 5 {
 		write(t, l, "a")
 		_ = l.Rotate(context.Background()) // without a checkpoint
 	}
-	down, rec.ops = false, nil
+	down.Store(false)
+	rec.ops = nil
 	must(t, l.Close())
 	removed := 0
 	for i, o := range rec.ops {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -260,8 +261,7 @@ type life struct {
 	root   string
 	c      ledger.Config
 	keys   []*ledger.Signer
-	calls  int
-	down   bool
+	down   *atomic.Bool
 	serial int
 }
 
@@ -317,7 +317,7 @@ func (s *life) work(t *testing.T, rnd *rand.Rand, rec *recorder) {
 	}
 	l := open()
 	for range 5 + rnd.IntN(20) {
-		s.down = rnd.IntN(4) == 0
+		s.down.Store(rnd.IntN(4) == 0)
 		switch rnd.IntN(10) {
 		case 0, 1:
 			if cp, err := l.Checkpoint(ctx); err == nil {
@@ -327,7 +327,7 @@ func (s *life) work(t *testing.T, rnd *rand.Rand, rec *recorder) {
 			_ = l.Rotate(ctx)
 		case 3:
 			_ = l.Close()
-			if s.down = false; len(s.keys) < 4 && rnd.IntN(3) == 0 {
+			if s.down.Store(false); len(s.keys) < 4 && rnd.IntN(3) == 0 {
 				s.keys = append(slices.Clip(s.keys), signer(t, origin, byte(len(s.keys)+1)))
 				rec.add(op{do: "promise", keys: s.keys})
 			}
@@ -352,7 +352,7 @@ func (s *life) work(t *testing.T, rnd *rand.Rand, rec *recorder) {
 			rec.add(op{do: "promise", head: &head})
 		}
 	}
-	s.down = false
+	s.down.Store(false)
 	if rnd.IntN(2) == 0 {
 		_ = l.Close()
 	}
@@ -414,12 +414,12 @@ func (s *life) survive(files ledger.Storage, ids []string, head *ledger.Head) er
 // newLife returns a service with a random configuration.
 func newLife(t *testing.T, rnd *rand.Rand) (s *life, elsewhere bool) {
 	t.Helper()
-	s = &life{root: newRoot(t), c: ledger.Config{CheckpointEvery: -1, CheckpointDelay: -1, MaxSize: -1}}
+	s = &life{root: newRoot(t), down: new(atomic.Bool), c: ledger.Config{CheckpointEvery: -1, CheckpointDelay: -1, MaxSize: -1}}
 	if rnd.IntN(3) > 0 {
 		s.c.MaxSize = 2000
 	}
 	s.c.Retain = rnd.IntN(3)
-	s.keys = []*ledger.Signer{moodySigner(t, &s.calls, &s.down)}
+	s.keys = []*ledger.Signer{moodySigner(t, new(atomic.Int32), s.down)}
 	elsewhere = rnd.IntN(2) == 0
 	s.setMark(elsewhere)
 	if rnd.IntN(4) == 0 {
