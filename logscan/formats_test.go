@@ -215,6 +215,7 @@ func FuzzFormats(f *testing.F) {
 	f.Add(`a=1 b="x \"y\"" c= d`)
 	f.Add(`a,"b ""c""",d`)
 	f.Add("1767225600.25")
+	f.Add(`"000000\`)
 	tp := near(utc("2026-06-01T00:00:00Z"))
 	parsers := []logscan.Parser{logscan.Syslog(tp), logscan.CLF(tp), logscan.Logfmt(), logscan.Logfmt("a"), logscan.CSV("a", "b")}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -36,14 +36,14 @@ func (p *logfmtParser) Parse(r *Record) error {
 			return nil
 		}
 		i, key, ok := d.logfmtKey(i)
-		value := b[i:i:i]
-		if ok && i < len(b) && b[i] == '=' {
-			i, value, ok = d.logfmtValue(i + 1)
-		}
 		if !ok {
 			return errLogfmt
 		}
-		if len(key) == 0 || i < len(b) && b[i] > ' ' {
+		value := b[i:i:i]
+		if i < len(b) && b[i] == '=' {
+			i, value, ok = d.logfmtValue(i + 1)
+		}
+		if !ok || len(key) == 0 || i < len(b) && b[i] > ' ' {
 			return errLogfmt
 		}
 		p.set(r, key, value)
