@@ -16,11 +16,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/redoubt-go/redoubt/audit"
-	"github.com/redoubt-go/redoubt/audit/ledger"
 	"github.com/redoubt-go/redoubt/breaker"
 	"github.com/redoubt-go/redoubt/cache"
 	"github.com/redoubt-go/redoubt/contrib/otel"
+	"github.com/redoubt-go/redoubt/internal/metrics/metricstest"
 	"github.com/redoubt-go/redoubt/logscan"
 	"github.com/redoubt-go/redoubt/ratelimit"
 	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
@@ -123,82 +122,12 @@ func wantValues(t testing.TB, reader metric.Reader, name, of string, want map[st
 	}
 }
 
-// A grpcServer has the statistics of a Server of contrib/grpc, which this
-// module does not require.
-type grpcServer struct{}
-
-func (grpcServer) Stats() (s struct {
-	Name                                                string
-	Calls, Limited, Full, Late, Unrecorded, StoreErrors uint64
-},
-) {
-	return s
-}
-
-// A redisLimiter and a redisCache have the statistics of a Limiter and a Cache
-// of contrib/redis.
-type (
-	redisLimiter struct{}
-	redisCache   struct{}
-)
-
-func (redisLimiter) Stats() (s struct {
-	Name                                                                           string
-	Allowed, Refused, Leased, Denied, Alone, RoundTrips, Errors, Returned, Outages uint64
-	Down                                                                           int
-},
-) {
-	return s
-}
-
-func (redisCache) Stats() (s struct {
-	Name                                  string
-	Hits, Absent, Misses, Errors, Outages uint64
-	Down                                  int
-},
-) {
-	return s
-}
-
-// things are one of each type with statistics.
-func things(t testing.TB) map[string]any {
-	t.Helper()
-	buffer := audit.NewBuffer(audit.BufferConfig{Next: audit.JSON(io.Discard)})
-	led, err := ledger.Open(context.Background(), t.TempDir(), ledger.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := map[string]any{
-		"breaker":  breaker.New(breaker.Config{}),
-		"group":    breaker.NewGroup(breaker.GroupConfig[string]{}),
-		"throttle": breaker.NewThrottle(breaker.ThrottleConfig{}),
-		"limiter":  ratelimit.New(ratelimit.PerHour(7)),
-		"keyed":    ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(1)}),
-		"bulkhead": bulkhead.New(bulkhead.Config{}),
-		"cache":    cache.New(cache.Config[string, int]{Capacity: 10}),
-		"memo":     cache.Memoize(cache.Config[string, int]{Capacity: 10}, func(context.Context, string) (int, error) { return 1, nil }),
-		"log":      audit.New(audit.Config{Sink: buffer}),
-		"buffer":   buffer,
-		"ledger":   led,
-		"logscan":  &logscan.Counters{},
-		"grpc":     grpcServer{},
-		"redis":    redisLimiter{},
-		"second":   redisCache{},
-	}
-	for _, x := range all {
-		if c, ok := x.(io.Closer); ok {
-			t.Cleanup(func() { c.Close() })
-		}
-	}
-	return all
-}
-
 // The listing is what users of the metrics rely on: a change of a name, unit,
 // type or attribute shows here. It is collected from a real SDK, and so shows
 // at the same time that every value is there before anything has happened.
 func TestCollectionListsAllMetrics(t *testing.T) {
 	meter, reader := newMeter()
-	for name, x := range things(t) {
+	for name, x := range metricstest.Things(t) {
 		mustObserve(t, meter, name, x)
 	}
 	hooks(t, meter, "hook")
@@ -284,7 +213,7 @@ func TestBreakerStates(t *testing.T) {
 // What is reported is what happened, for each of two with different names.
 func TestFiguresOfRealUse(t *testing.T) {
 	meter, reader := newMeter()
-	ctx, all := t.Context(), things(t)
+	ctx, all := t.Context(), metricstest.Things(t)
 	for name, x := range all {
 		mustObserve(t, meter, name, x)
 	}

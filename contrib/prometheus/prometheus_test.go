@@ -26,11 +26,11 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"github.com/redoubt-go/redoubt/audit"
-	"github.com/redoubt-go/redoubt/audit/ledger"
 	"github.com/redoubt-go/redoubt/breaker"
 	"github.com/redoubt-go/redoubt/cache"
 	"github.com/redoubt-go/redoubt/contrib/prometheus"
 	"github.com/redoubt-go/redoubt/internal/metrics"
+	"github.com/redoubt-go/redoubt/internal/metrics/metricstest"
 	"github.com/redoubt-go/redoubt/logscan"
 	"github.com/redoubt-go/redoubt/ratelimit"
 	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
@@ -39,82 +39,12 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata/metrics.txt and dashboard.json")
 
-// A grpcServer has the statistics of a Server of contrib/grpc, which this
-// module does not require.
-type grpcServer struct{}
-
-func (grpcServer) Stats() (s struct {
-	Name                                                string
-	Calls, Limited, Full, Late, Unrecorded, StoreErrors uint64
-},
-) {
-	return s
-}
-
-// A redisLimiter and a redisCache have the statistics of a Limiter and a Cache
-// of contrib/redis.
-type (
-	redisLimiter struct{}
-	redisCache   struct{}
-)
-
-func (redisLimiter) Stats() (s struct {
-	Name                                                                           string
-	Allowed, Refused, Leased, Denied, Alone, RoundTrips, Errors, Returned, Outages uint64
-	Down                                                                           int
-},
-) {
-	return s
-}
-
-func (redisCache) Stats() (s struct {
-	Name                                  string
-	Hits, Absent, Misses, Errors, Outages uint64
-	Down                                  int
-},
-) {
-	return s
-}
-
-// things are one of each type with statistics.
-func things(t testing.TB) map[string]any {
-	t.Helper()
-	buffer := audit.NewBuffer(audit.BufferConfig{Next: audit.JSON(io.Discard)})
-	led, err := ledger.Open(context.Background(), t.TempDir(), ledger.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := map[string]any{
-		"breaker":  breaker.New(breaker.Config{}),
-		"group":    breaker.NewGroup(breaker.GroupConfig[string]{}),
-		"throttle": breaker.NewThrottle(breaker.ThrottleConfig{}),
-		"limiter":  ratelimit.New(ratelimit.PerSecond(7)),
-		"keyed":    ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(1)}),
-		"bulkhead": bulkhead.New(bulkhead.Config{}),
-		"cache":    cache.New(cache.Config[string, int]{Capacity: 10}),
-		"memo":     cache.Memoize(cache.Config[string, int]{Capacity: 10}, func(context.Context, string) (int, error) { return 1, nil }),
-		"log":      audit.New(audit.Config{Sink: buffer}),
-		"buffer":   buffer,
-		"ledger":   led,
-		"logscan":  &logscan.Counters{},
-		"grpc":     grpcServer{},
-		"redis":    redisLimiter{},
-		"second":   redisCache{},
-	}
-	for _, x := range all {
-		if c, ok := x.(io.Closer); ok {
-			t.Cleanup(func() { c.Close() })
-		}
-	}
-	return all
-}
-
 // everything returns a registry with two of each thing and hook.
 func everything(t testing.TB) *client.Registry {
 	t.Helper()
 	reg := client.NewPedanticRegistry()
 	for _, suffix := range []string{"", "2"} {
-		for name, x := range things(t) {
+		for name, x := range metricstest.Things(t) {
 			reg.MustRegister(prometheus.NewCollector(name+suffix, x))
 		}
 		name := "hook" + suffix
@@ -256,7 +186,7 @@ func TestBreakerStates(t *testing.T) {
 
 // What is reported is what happened.
 func TestFiguresOfRealUse(t *testing.T) {
-	reg, ctx, all := client.NewRegistry(), t.Context(), things(t)
+	reg, ctx, all := client.NewRegistry(), t.Context(), metricstest.Things(t)
 	for name, x := range all {
 		reg.MustRegister(prometheus.NewCollector(name, x))
 	}
@@ -338,7 +268,7 @@ func TestSeriesAreBounded(t *testing.T) {
 // Counters never run backwards while everything is in use.
 func TestCountersAreMonotonic(t *testing.T) {
 	reg, ctx := client.NewRegistry(), t.Context()
-	all := things(t)
+	all := metricstest.Things(t)
 	for name, x := range all {
 		reg.MustRegister(prometheus.NewCollector(name, x))
 	}
