@@ -27,9 +27,9 @@ const (
 const exact = 1 << 53
 
 // Decode sets the fields of v that m names, and keeps all other fields. v is a
-// pointer to a struct, or to a map with values of such a type, which the
-// program has filled with its hooks, its sinks and its own defaults. The
-// package comment describes the keys and the values.
+// pointer to a struct or to a map of structs. The program has filled it with
+// its hooks, its sinks and its own defaults. The package comment describes the
+// keys and the values.
 //
 // Lists replace the list of v. Sections change only the fields that they name,
 // and add to the maps of v. Decode does not change any object that v points to:
@@ -37,7 +37,8 @@ const exact = 1 << 53
 // present object, unless no field changes.
 //
 // Afterwards Decode calls Validate of v and of each value that m names, except
-// inside of a value that has Validate itself, which answers for its parts.
+// inside of a value that has Validate itself, which answers for its parts. A
+// problem that mentions a field with another problem is left out.
 //
 // Errors: the problems joined, each an [*Error]; v does not change. After 64
 // problems, an error with their number follows.
@@ -215,9 +216,9 @@ func leaves(err error) (errs []error) {
 	return errs
 }
 
-// mentions reports whether the text of an error contains, behind the name of
-// its package, the name of a field as a word, or the name of a list without its
-// "s".
+// mentions reports whether the text of an error contains the name of a field as
+// a word, or the name of a list without its "s". The name of the package, which
+// begins the text, does not count.
 func mentions(text string, fields []string) bool {
 	if _, rest, ok := strings.Cut(text, ": "); ok {
 		text = rest
@@ -477,7 +478,7 @@ func (d *decoder) choice(at place, x any, v reflect.Value) {
 	d.fail(at, "is %s, want %s", quote.Text(e.key), want(v.Type(), false))
 }
 
-// setName sets v to the value of a name, and reports whether there is one.
+// setName sets v to the value of a name, and reports whether the name exists.
 func setName(v reflect.Value, text string) bool {
 	for _, n := range namesOf(v.Type()) {
 		if n.text != text {

@@ -208,6 +208,7 @@ func TestDecodeErrors(t *testing.T) {
 		{"a bool for a number", new(breaker.Config), map[string]any{"jitter": true}, []string{"config: jitter: is true, want a number"}},
 		{"NaN", new(breaker.Config), map[string]any{"jitter": math.NaN()}, []string{"config: jitter: is NaN, want a number"}},
 		{"NaN as a text", new(breaker.Config), map[string]any{"jitter": "nan"}, []string{`config: jitter: is "nan", want a number`}},
+		{"a hexadecimal number", new(breaker.Config), map[string]any{"jitter": "0x1p-4"}, []string{`config: jitter: is "0x1p-4", want a number`}},
 		{"infinite", new(breaker.Config), map[string]any{"jitter": math.Inf(1)}, []string{"config: jitter: is +Inf, want a number"}},
 		{"NaN for a whole number", new(breaker.Config), map[string]any{"probes": math.NaN()}, []string{"config: probes: is NaN, want a whole number"}},
 		{

@@ -16,13 +16,13 @@ import (
 const mask = "***"
 
 // Encode returns the map from which [Decode] makes a value equal to v, given
-// the same hooks. v is a struct, a map with such values, or a pointer to one of
-// them. The map contains bools, int64, float64, texts, lists and maps, and
+// the same hooks. v is a struct, a map of structs, or a pointer to either. The
+// map contains bools, int64, float64, texts, lists and maps, and
 // encoders of JSON, YAML and TOML preserve it: an integer beyond 2^53 is a
 // text.
 //
 // Encode leaves out fields that are zero, which stands for the default of each
-// field. It also leaves out what only the program can set, and secrets.
+// field. It also leaves out secrets, and fields that only the program can set.
 //
 // Errors: the problems joined, each an [*Error], for values without a text: an
 // unknown value of an enumeration, a number that is not finite, a time zone

@@ -101,8 +101,8 @@ func parseWhole(s string, isBytes bool) (negative bool, n uint64, ok bool) {
 func floatOf(x any) (f float64, ok bool) {
 	switch x := x.(type) {
 	case string:
-		if len(x) > maxText {
-			return 0, false
+		if len(x) > maxText || strings.Trim(x, "+-.0123456789eE") != "" {
+			return 0, false // also hexadecimal, infinite and NaN
 		}
 		f, err := strconv.ParseFloat(x, 64)
 		return f, err == nil

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	_ "time/tzdata"
 
 	"github.com/redoubt-go/redoubt/audit"
 	"github.com/redoubt-go/redoubt/audit/audithttp"
@@ -248,8 +249,8 @@ func values(t *testing.T, v any, f reflect.StructField) string {
 // the program sets it.
 func TestKeysOfEveryField(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("# Keys\n\nThe keys of each type, and their values. A value \"by the program\" is a hook, an interface\n" +
-		"or an object: it has no key. `go test -update` in this folder writes this page.\n")
+	b.WriteString("# Keys\n\nThe keys of each type, and their values. \"By the program\" stands for hooks,\n" +
+		"interfaces and objects, which a map cannot contain. `go test -update` in this\nfolder writes the page.\n")
 	for _, v := range all() {
 		fmt.Fprintf(&b, "\n## %s\n\n| key | value |\n| --- | --- |\n", nameOf(v))
 		typ, seen := reflect.TypeOf(v).Elem(), map[string]bool{}
@@ -283,4 +284,24 @@ func TestKeysOfEveryField(t *testing.T) {
 	if got := strings.Count(b.String(), "\n"); got != len(want)-1 {
 		t.Errorf("%d lines, keys.md has %d", got, len(want)-1)
 	}
+}
+
+// The names of enumerations in other modules are the names of their constants.
+func TestNamesOfOtherModules(t *testing.T) {
+	f, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "redis", "config.go"), nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Skip("this module is not in the tree of the library")
+	}
+	var names []string
+	ast.Inspect(f, func(n ast.Node) bool {
+		s, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if name, ok := strings.CutPrefix(s.Names[0].Name, "Outage"); ok {
+			names = append(names, key(name))
+		}
+		return true
+	})
+	checkEqual(t, config.NamesOf("github.com/redoubt-go/redoubt/contrib/redis.Outage"), names)
 }
