@@ -302,6 +302,7 @@ func TestEncode(t *testing.T) {
 			`{"limits":["100/s burst 20",{"burst":5,"n":5,"name":"day","per":"24h0m0s"}]}`,
 		},
 		{"an integer that a float64 rounds", ratelimit.Quota{N: math.MaxInt64}, `{"n":"9223372036854775807"}`},
+		{"a negative integer that a float64 rounds", ratelimit.Quota{N: math.MinInt64}, `{"n":"-9223372036854775808"}`},
 		{"an integer that a float64 contains", ratelimit.Quota{N: 1 << 53}, `{"n":9007199254740992}`},
 		{"an unsigned integer", cache.Config[int, int]{MaxWeight: math.MaxUint64}, `{"max_weight":"18446744073709551615"}`},
 		{"names", ratelimit.KeyedConfig{OnFull: ratelimit.ForgiveDebt}, `{"on_full":"forgive_debt"}`},
