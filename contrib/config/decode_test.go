@@ -113,6 +113,11 @@ func TestDecodeService(t *testing.T) {
 	checkEqual(t, got.Extra, map[string]any{"a": []any{1.0}})
 }
 
+// A degrees is a number that String shows with its unit.
+type degrees int
+
+func (d degrees) String() string { return fmt.Sprint(int(d), " degrees") }
+
 // The values of parsers for JSON, YAML and TOML, of the environment and of
 // programs.
 func TestDecodeValues(t *testing.T) {
@@ -132,6 +137,7 @@ func TestDecodeValues(t *testing.T) {
 		Names []string
 		Table map[string]int
 		Level *slog.Level
+		Heat  degrees
 	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	level := slog.LevelError
@@ -157,6 +163,7 @@ func TestDecodeValues(t *testing.T) {
 		{"a size as a number", map[string]any{"bytes": 12}, values{Bytes: 12}},
 		{"a time", map[string]any{"at": "2026-01-02T03:04:05Z"}, values{At: at}},
 		{"a pointer", map[string]any{"level": "error"}, values{Level: &level}},
+		{"a number with a String method", map[string]any{"heat": 21}, values{Heat: 21}},
 		{"an empty list", map[string]any{"names": []any{}}, values{Names: []string{}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

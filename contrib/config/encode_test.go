@@ -328,6 +328,17 @@ type ring struct {
 	Next *ring
 }
 
+// A drift is a type with a broken UnmarshalText.
+type drift int
+
+func (d drift) MarshalText() ([]byte, error) { return fmt.Append(nil, int(d)), nil }
+
+func (d *drift) UnmarshalText(text []byte) error {
+	_, err := fmt.Sscan(string(text), (*int)(d))
+	*d++
+	return err
+}
+
 func TestEncodeErrors(t *testing.T) {
 	loop := &ring{}
 	loop.Next = loop
@@ -349,6 +360,8 @@ func TestEncodeErrors(t *testing.T) {
 			[]string{"config: evictions[1]: is 9, want adaptive or lru"},
 		},
 		{"a zone without a name", zones{time.FixedZone("here", 5)}, []string{`config: zone: is "here", want a time zone with a name`}},
+		{"a zone without any name", zones{time.FixedZone("", 5)}, []string{`config: zone: is "", want a time zone with a name`}},
+		{"a text of another value", struct{ Drift drift }{5}, []string{`config: drift: has the text "5", which means another value`}},
 		{"a nil element", struct{ Lists []*retry.Latency }{[]*retry.Latency{nil}}, []string{"config: lists[0]: has no text"}},
 		{"a secret in a list", struct{ S []audit.Secret[string] }{make([]audit.Secret[string], 1)}, []string{"config: s[0]: has no text"}},
 		{"a cycle", loop, []string{"nested too deeply, want at most 32 levels"}},
