@@ -4,8 +4,6 @@ go 1.26.0
 
 replace github.com/redoubt-go/redoubt => ../..
 
-exclude github.com/smartystreets/goconvey v1.8.1
-
 require (
 	connectrpc.com/connect v1.21.1
 	filippo.io/torchwood v0.9.0
