@@ -18,3 +18,14 @@ func (l *Limiter) TakeAhead(ctx context.Context, key string, n int64) (ok bool, 
 		return run(ctx, l.link.client, p.putBack(l.key(key), n, t))[0].Err
 	}
 }
+
+// TakeRaw takes n events of a key by takeScript, or by takeOneScript, and
+// returns the reply.
+func (l *Limiter) TakeRaw(ctx context.Context, one bool, key string, n int64) Reply {
+	p := *l.plan.Load()
+	if p.takes = &takes; one {
+		p.takes = &takesOne
+	}
+	p.single = p.amounts(1)
+	return run(ctx, l.link.client, p.take(l.key(key), n))[0]
+}

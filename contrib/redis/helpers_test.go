@@ -46,12 +46,15 @@ func eachClient(t *testing.T, test func(*testing.T, func(testing.TB, ...string) 
 	}
 }
 
+// startMicros is the instant at which the time of mini stands still.
+const startMicros = 1_800_000_000_000_000
+
 // mini starts a server in this process, which needs no program and whose time
 // stands still at a whole second.
 func mini(t testing.TB) (*miniredis.Miniredis, redis.Client) {
 	t.Helper()
 	m := miniredis.RunT(t)
-	m.SetTime(time.Unix(1_800_000_000, 0))
+	m.SetTime(time.UnixMicro(startMicros))
 	return m, goClient(t, m.Addr())
 }
 
