@@ -1,4 +1,4 @@
-package redis_test
+package redoubtredis_test
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/redistest"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
@@ -66,10 +66,10 @@ func FuzzState(f *testing.F) {
 	}
 	m, client := mini(f)
 	rules := limits(ratelimit.Per(3, time.Second), ratelimit.Per(7, time.Minute))
-	both := newLimiter(f, redis.Config{Client: client, Limits: rules, Denied: -1})
-	one := newLimiter(f, redis.Config{Client: client, Limits: rules[:1], Denied: -1})
+	both := newLimiter(f, redoubtredis.Config{Client: client, Limits: rules, Denied: -1})
+	one := newLimiter(f, redoubtredis.Config{Client: client, Limits: rules[:1], Denied: -1})
 	f.Fuzz(func(t *testing.T, state string, n int64) {
-		for _, l := range []*redis.Limiter{both, one} {
+		for _, l := range []*redoubtredis.Limiter{both, one} {
 			if err := m.Set(l.KeyOf("k"), state); err != nil {
 				t.Fatal(err)
 			}
@@ -98,9 +98,9 @@ func FuzzScripts(f *testing.F) {
 		}
 	}
 	m, client := mini(f)
-	l := newLimiter(f, redis.Config{Client: client, Limits: limits(ratelimit.Per(3, 700*time.Millisecond)), Denied: -1})
+	l := newLimiter(f, redoubtredis.Config{Client: client, Limits: limits(ratelimit.Per(3, 700*time.Millisecond)), Denied: -1})
 	type result struct {
-		Reply redis.Reply
+		Reply redoubtredis.Reply
 		State string
 		TTL   time.Duration
 	}
@@ -138,7 +138,7 @@ func FuzzKey(f *testing.F) {
 		f.Add(s)
 	}
 	_, client := mini(f)
-	l := newLimiter(f, redis.Config{Client: client, Name: "n", Limits: limits(ratelimit.PerSecond(1))})
+	l := newLimiter(f, redoubtredis.Config{Client: client, Name: "n", Limits: limits(ratelimit.PerSecond(1))})
 	f.Fuzz(func(t *testing.T, key string) {
 		if name := l.KeyOf(key); !keyForm.MatchString(name) {
 			t.Errorf("key %q is named %q", key, name)
@@ -152,7 +152,7 @@ func TestStates_RealServer(t *testing.T) {
 	server := redistest.Start(t)
 	rules := limits(ratelimit.Per(3, time.Second), ratelimit.Per(7, time.Minute))
 	for _, rules := range [][]ratelimit.Limit{rules, rules[:1]} {
-		l := newLimiter(t, redis.Config{Client: rueClient(t, server.Addr), Limits: rules, Denied: -1})
+		l := newLimiter(t, redoubtredis.Config{Client: rueClient(t, server.Addr), Limits: rules, Denied: -1})
 		for _, state := range states {
 			for n := range int64(9) {
 				server.MustDo("SET", l.KeyOf("k"), state)

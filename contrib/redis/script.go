@@ -1,4 +1,4 @@
-package redis
+package redoubtredis
 
 // The state of a key is a string of numbers. For each limit it contains the
 // instant at which its bucket will be full again, by the clock of the server.
@@ -7,10 +7,10 @@ package redis
 // instants back. Zeros at the end may be missing. A bucket that is full needs
 // no state, so the key expires at the last of the instants.
 //
-// The numbers are the runs of digits, whatever is between them. A number that is
-// missing, or out of range, counts as 0, and so as a full bucket. A debt of more than
-// a burst is cut to a burst; the clock of another server can leave it behind.
-// So a key is never blocked for longer than a burst takes to come back.
+// The numbers are the runs of digits, whatever is between them. A number that
+// is missing, or out of range, is 0, which means a full bucket. A debt of more
+// than a burst is cut to a burst; the clock of another server can leave it
+// behind. So a key is never blocked for longer than a burst takes to come back.
 //
 // A charge or a penalty can leave a longer debt. Then the last number of the
 // state is the instant at which it was written, and the debt is not cut. If the
