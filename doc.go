@@ -1,5 +1,6 @@
 // Package redoubt is the map of a library of resilience and security
-// primitives for Go services. It contains no code; import the packages.
+// primitives for Go services. Import the packages; this package contains only
+// [Func] and its siblings, which adapt functions without a context.
 //
 // # Packages
 //

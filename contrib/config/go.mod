@@ -5,5 +5,3 @@ go 1.26.0
 require github.com/redoubt-go/redoubt v0.0.0
 
 replace github.com/redoubt-go/redoubt => ../..
-
-exclude github.com/smartystreets/goconvey v1.8.1
