@@ -20,7 +20,7 @@ var seven = []string{"retry", "breaker", "ratelimit", "cache", "audit", "logscan
 
 // above are the packages that may import any of the seven and their
 // subpackages.
-var above = []string{"serve"}
+var above = []string{"servehttp"}
 
 // A Tree is a checkout: the text of its files, and its Go packages.
 type Tree struct {

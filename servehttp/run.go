@@ -1,4 +1,4 @@
-package serve
+package servehttp
 
 import (
 	"cmp"
@@ -44,11 +44,11 @@ type Config struct {
 func (c Config) Validate() error {
 	var errs []error
 	if c.Server == nil {
-		errs = append(errs, errors.New("serve: Server is nil, want a server"))
+		errs = append(errs, errors.New("servehttp: Server is nil, want a server"))
 	}
 	for i, f := range c.Close {
 		if f == nil {
-			errs = append(errs, fmt.Errorf("serve: Close[%d] is nil, want a function", i))
+			errs = append(errs, fmt.Errorf("servehttp: Close[%d] is nil, want a function", i))
 		}
 	}
 	return errors.Join(errs...)
@@ -86,7 +86,7 @@ func (c Config) serve(ctx context.Context) error {
 	if l == nil {
 		var err error
 		if l, err = net.Listen("tcp", cmp.Or(c.Server.Addr, ":http")); err != nil {
-			return fmt.Errorf("serve: %w", err)
+			return fmt.Errorf("servehttp: %w", err)
 		}
 	}
 	ended := make(chan error, 1)
@@ -121,7 +121,7 @@ func (c Config) failed(ctx context.Context, err error) error {
 	if errors.Is(err, http.ErrServerClosed) {
 		return drained
 	}
-	return errors.Join(fmt.Errorf("serve: %w", err), drained)
+	return errors.Join(fmt.Errorf("servehttp: %w", err), drained)
 }
 
 // drain waits for the requests in progress, at most for Grace.
@@ -134,9 +134,9 @@ func (c Config) drain(ctx context.Context) error {
 	}
 	_ = c.Server.Close() // reports the listener, which Shutdown has closed
 	if ctx.Err() != nil {
-		return fmt.Errorf("serve: requests cut off: %w", err)
+		return fmt.Errorf("servehttp: requests cut off: %w", err)
 	}
-	return fmt.Errorf("serve: %w", err)
+	return fmt.Errorf("servehttp: %w", err)
 }
 
 // grace returns a context that outlives ctx by Grace.

@@ -1,4 +1,4 @@
-package serve_test
+package servehttp_test
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redoubt-go/redoubt/serve"
+	"github.com/redoubt-go/redoubt/servehttp"
 )
 
 func listen(t *testing.T) (l net.Listener, url string) {
@@ -40,10 +40,10 @@ func get(url string) (string, error) {
 }
 
 // start runs c until stop is called. The channel receives the result.
-func start(t *testing.T, c serve.Config) (stop context.CancelFunc, result chan error) {
+func start(t *testing.T, c servehttp.Config) (stop context.CancelFunc, result chan error) {
 	ctx, cancel := context.WithCancel(t.Context())
 	result = make(chan error, 1)
-	go func() { result <- serve.Run(ctx, c) }()
+	go func() { result <- servehttp.Run(ctx, c) }()
 	return cancel, result
 }
 
@@ -70,7 +70,7 @@ func TestRunAnswersTheRequestsInProgress(t *testing.T) {
 		io.WriteString(w, "answered")
 	})}
 	server.RegisterOnShutdown(func() { close(goOn) }) // the request ends only after the shutdown has begun
-	stop, result := start(t, serve.Config{
+	stop, result := start(t, servehttp.Config{
 		Server: server, Listener: l, Grace: time.Minute,
 		Close: []func(context.Context) error{closer("first", nil), closer("second", broken), closer("third", nil)},
 	})
@@ -109,7 +109,7 @@ func TestRunCutsRequestsOffAfterGrace(t *testing.T) {
 	l, url := listen(t)
 	arrived := make(chan bool)
 	closed := false
-	stop, result := start(t, serve.Config{
+	stop, result := start(t, servehttp.Config{
 		Server: &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			close(arrived)
 			<-r.Context().Done() // ends when the connection is closed
@@ -124,7 +124,7 @@ func TestRunCutsRequestsOffAfterGrace(t *testing.T) {
 	}()
 	<-arrived
 	stop()
-	if err := <-result; !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "serve: requests cut off: ") {
+	if err := <-result; !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "servehttp: requests cut off: ") {
 		t.Errorf("got %v, want that requests were cut off", err)
 	}
 	if err := <-response; err == nil {
@@ -145,7 +145,7 @@ func TestRunLingers(t *testing.T) {
 	})}
 	result := make(chan error, 1)
 	go func() {
-		result <- serve.Run(ctx, serve.Config{Server: server, Listener: l, Linger: time.Hour, Grace: -1})
+		result <- servehttp.Run(ctx, servehttp.Config{Server: server, Listener: l, Linger: time.Hour, Grace: -1})
 	}()
 	if got, err := get(url); err != nil || got != "200 OK " {
 		t.Fatalf("got %q, %v", got, err)
@@ -166,18 +166,18 @@ func TestRunOfAServerThatFails(t *testing.T) {
 	l, _ := listen(t)
 	l.Close()
 	var closed atomic.Bool
-	config := serve.Config{
+	config := servehttp.Config{
 		Server: &http.Server{}, Listener: l,
 		Close: []func(context.Context) error{func(context.Context) error { closed.Store(true); return nil }},
 	}
-	if err := serve.Run(t.Context(), config); !errors.Is(err, net.ErrClosed) || !closed.Load() {
+	if err := servehttp.Run(t.Context(), config); !errors.Is(err, net.ErrClosed) || !closed.Load() {
 		t.Errorf("got %v, closed %v, want the error of the listener and a call of Close", err, closed.Load())
 	}
 	busy, _ := listen(t)
 	defer busy.Close()
 	closed.Store(false)
 	config.Listener, config.Server = nil, &http.Server{Addr: busy.Addr().String()}
-	if err := serve.Run(t.Context(), config); err == nil || !strings.HasPrefix(err.Error(), "serve: listen tcp") || !closed.Load() {
+	if err := servehttp.Run(t.Context(), config); err == nil || !strings.HasPrefix(err.Error(), "servehttp: listen tcp") || !closed.Load() {
 		t.Errorf("got %v, closed %v, want that the address is in use and a call of Close", err, closed.Load())
 	}
 }
@@ -186,7 +186,7 @@ func TestRunOfAContextThatIsDone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	l, url := listen(t)
-	if err := serve.Run(ctx, serve.Config{Server: &http.Server{}, Listener: l}); err != nil {
+	if err := servehttp.Run(ctx, servehttp.Config{Server: &http.Server{}, Listener: l}); err != nil {
 		t.Error(err)
 	}
 	if _, err := get(url); err == nil {
@@ -198,7 +198,7 @@ func TestRunServesTLS(t *testing.T) {
 	cert := httptest.NewTLSServer(nil)
 	defer cert.Close()
 	l, _ := listen(t)
-	stop, result := start(t, serve.Config{
+	stop, result := start(t, servehttp.Config{
 		Server: &http.Server{
 			Handler:   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }),
 			TLSConfig: &tls.Config{Certificates: cert.TLS.Certificates},
@@ -221,12 +221,12 @@ func TestRunServesTLS(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	c := serve.Config{Close: []func(context.Context) error{nil}}
-	want := "serve: Server is nil, want a server\nserve: Close[0] is nil, want a function"
+	c := servehttp.Config{Close: []func(context.Context) error{nil}}
+	want := "servehttp: Server is nil, want a server\nservehttp: Close[0] is nil, want a function"
 	if err := c.Validate(); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	if err := serve.Run(t.Context(), c); err == nil || err.Error() != want {
+	if err := servehttp.Run(t.Context(), c); err == nil || err.Error() != want {
 		t.Errorf("Run: got %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package serve_test
+package servehttp_test
 
 import (
 	"context"
@@ -25,7 +25,7 @@ import (
 	"github.com/redoubt-go/redoubt/retry"
 	"github.com/redoubt-go/redoubt/retry/retryhttp"
 	"github.com/redoubt-go/redoubt/retry/retrysql"
-	"github.com/redoubt-go/redoubt/serve"
+	"github.com/redoubt-go/redoubt/servehttp"
 )
 
 var (
@@ -151,11 +151,11 @@ func TestStatus(t *testing.T) {
 		"an ended wait":    {done(nil), 503, 0},
 		"another server":   {retryhttp.Check(&http.Response{StatusCode: 404}), 502, 0},
 		"no other server":  {&url.Error{Op: "Get", URL: "http://secret/", Err: &net.OpError{Op: "dial", Err: errors.New("refused")}}, 502, 0},
-		"of the program":   {serve.WithStatus(409, open()), 409, 0},
-		"deeper in a tree": {errors.Join(io.EOF, fmt.Errorf("x: %w", serve.WithStatus(http.StatusTeapot, io.EOF))), 418, 0},
-		"limit to another": {serve.WithStatus(503, limited(ratelimit.PerMinute(1), 1)), 503, time.Minute},
+		"of the program":   {servehttp.WithStatus(409, open()), 409, 0},
+		"deeper in a tree": {errors.Join(io.EOF, fmt.Errorf("x: %w", servehttp.WithStatus(http.StatusTeapot, io.EOF))), 418, 0},
+		"limit to another": {servehttp.WithStatus(503, limited(ratelimit.PerMinute(1), 1)), 503, time.Minute},
 	} {
-		status, after := serve.Status(row.err)
+		status, after := servehttp.Status(row.err)
 		if status != row.status || after.Round(time.Second) != row.after {
 			t.Errorf("%s: got %d, %v, want %d, %v (%v)", name, status, after, row.status, row.after, row.err)
 		}
@@ -163,10 +163,10 @@ func TestStatus(t *testing.T) {
 }
 
 func TestWithStatus(t *testing.T) {
-	if err := serve.WithStatus(409, nil); err != nil {
+	if err := servehttp.WithStatus(409, nil); err != nil {
 		t.Errorf("got %v, want nil", err)
 	}
-	err := serve.WithStatus(409, io.EOF)
+	err := servehttp.WithStatus(409, io.EOF)
 	if !errors.Is(err, io.EOF) || err.Error() != "EOF" {
 		t.Errorf("got %v, want EOF", err)
 	}
@@ -177,7 +177,7 @@ func TestWithStatus(t *testing.T) {
 					t.Errorf("%d: no panic", status)
 				}
 			}()
-			serve.WithStatus(status, io.EOF)
+			servehttp.WithStatus(status, io.EOF)
 		}()
 	}
 }
@@ -189,7 +189,7 @@ func answer(t *testing.T, ctx context.Context, err error, header http.Header) (*
 	for key := range header {
 		w.Header().Set(key, header.Get(key))
 	}
-	serve.Error(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil), err)
+	servehttp.Error(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil), err)
 	var doc map[string]any
 	if err := json.Unmarshal(w.Body.Bytes(), &doc); err != nil {
 		t.Fatalf("%q: %v", w.Body, err)
@@ -228,10 +228,10 @@ func TestErrorToAClientThatHasGone(t *testing.T) {
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
 	resp, doc := answer(t, gone, open(), nil)
-	if resp.StatusCode != serve.StatusClientClosed || doc["title"] != "Client Closed Request" || resp.Header.Get("Retry-After") != "" {
+	if resp.StatusCode != servehttp.StatusClientClosed || doc["title"] != "Client Closed Request" || resp.Header.Get("Retry-After") != "" {
 		t.Errorf("got %d %v %v", resp.StatusCode, doc, resp.Header)
 	}
-	if resp, _ := answer(t, gone, serve.WithStatus(409, io.EOF), nil); resp.StatusCode != 409 {
+	if resp, _ := answer(t, gone, servehttp.WithStatus(409, io.EOF), nil); resp.StatusCode != 409 {
 		t.Errorf("got %d, want the status of the program", resp.StatusCode)
 	}
 	late, cancel := context.WithTimeout(ctx, -1)
@@ -259,11 +259,11 @@ func TestErrorNamesTheFieldsToCorrect(t *testing.T) {
 // TestErrorRevealsNoText looks for the texts of errors in the whole response.
 func TestErrorRevealsNoText(t *testing.T) {
 	for _, err := range []error{
-		open(), invalid("99999"), errors.New("secret"), serve.WithStatus(409, errors.New("secret")),
+		open(), invalid("99999"), errors.New("secret"), servehttp.WithStatus(409, errors.New("secret")),
 		&url.Error{Op: "Get", URL: "http://secret/", Err: io.EOF}, audited(errors.New("secret"), nil),
 	} {
 		w := httptest.NewRecorder()
-		serve.Error(w, httptest.NewRequest(http.MethodGet, "/", nil), err)
+		servehttp.Error(w, httptest.NewRequest(http.MethodGet, "/", nil), err)
 		if got := w.Body.String() + fmt.Sprint(w.Header()); strings.Contains(got, "secret") || strings.Contains(got, "9999") {
 			t.Errorf("%v: got %s", err, got)
 		}
@@ -277,10 +277,10 @@ func (e endless) Error() string { return "endless" }
 func (e endless) Unwrap() error { return e }
 
 func TestHostileErrors(t *testing.T) {
-	if status, _ := serve.Status(endless{}); status != 500 {
+	if status, _ := servehttp.Status(endless{}); status != 500 {
 		t.Errorf("got %d, want 500", status)
 	}
-	if status, _ := serve.Status(nil); status != 500 {
+	if status, _ := servehttp.Status(nil); status != 500 {
 		t.Errorf("got %d, want 500 for a call without an error", status)
 	}
 }

@@ -1,4 +1,4 @@
-package serve
+package servehttp
 
 import (
 	"context"
@@ -26,7 +26,7 @@ const StatusClientClosed = 499
 // panics if the status is out of range.
 func WithStatus(status int, err error) error {
 	if status < 400 || status > 599 {
-		panic("serve: WithStatus: status " + strconv.Itoa(status) + ", want 400 to 599")
+		panic("servehttp: WithStatus: status " + strconv.Itoa(status) + ", want 400 to 599")
 	}
 	if err == nil {
 		return nil

@@ -1,4 +1,4 @@
-// Package serve contains the two ends of an HTTP server: it turns errors into
+// Package servehttp contains the two ends of an HTTP server: it turns errors into
 // answers (problem details, RFC 9457), and it shuts the server down without
 // losing requests (graceful shutdown).
 //
@@ -15,18 +15,18 @@
 // http.Error in a handler:
 //
 //	if err := pay(r.Context()); err != nil {
-//		serve.Error(w, r, err)
+//		servehttp.Error(w, r, err)
 //		return
 //	}
 //
 // [Status] returns the decision alone, for a body in a form of your own.
 // [WithStatus] gives an error of the program a status:
 //
-//	return serve.WithStatus(http.StatusConflict, errSoldOut)
+//	return servehttp.WithStatus(http.StatusConflict, errSoldOut)
 //
 // # Serve until the program is told to end
 //
-//	err := serve.Run(ctx, serve.Config{
+//	err := servehttp.Run(ctx, servehttp.Config{
 //		Server: &http.Server{Addr: addr, Handler: handler},
 //		Grace:  20 * time.Second,
 //		Close:  []func(context.Context) error{events.Close},
@@ -51,4 +51,4 @@
 // before Run returns.
 //
 // The table of statuses: docs/service.md.
-package serve
+package servehttp

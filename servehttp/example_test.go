@@ -1,4 +1,4 @@
-package serve_test
+package servehttp_test
 
 import (
 	"context"
@@ -11,14 +11,14 @@ import (
 
 	"github.com/redoubt-go/redoubt/audit"
 	"github.com/redoubt-go/redoubt/breaker"
-	"github.com/redoubt-go/redoubt/serve"
+	"github.com/redoubt-go/redoubt/servehttp"
 )
 
 var errSoldOut = errors.New("sold out")
 
 func sell(n int) error {
 	if n == 0 {
-		return serve.WithStatus(http.StatusConflict, errSoldOut)
+		return servehttp.WithStatus(http.StatusConflict, errSoldOut)
 	}
 	return nil
 }
@@ -29,7 +29,7 @@ func ExampleError() {
 	pay := func(ctx context.Context) error { return b.Do(ctx, func(context.Context) error { return nil }) }
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := pay(r.Context()); err != nil {
-			serve.Error(w, r, err)
+			servehttp.Error(w, r, err)
 			return
 		}
 		io.WriteString(w, "paid")
@@ -45,9 +45,9 @@ func ExampleError() {
 }
 
 func ExampleStatus() {
-	fmt.Println(serve.Status(audit.ErrDenied))
-	fmt.Println(serve.Status(context.DeadlineExceeded))
-	fmt.Println(serve.Status(errors.New("nil map")))
+	fmt.Println(servehttp.Status(audit.ErrDenied))
+	fmt.Println(servehttp.Status(context.DeadlineExceeded))
+	fmt.Println(servehttp.Status(errors.New("nil map")))
 	// Output:
 	// 403 0s
 	// 504 0s
@@ -56,7 +56,7 @@ func ExampleStatus() {
 
 func ExampleWithStatus() {
 	err := sell(0)
-	status, _ := serve.Status(err)
+	status, _ := servehttp.Status(err)
 	fmt.Println(err, status, errors.Is(err, errSoldOut))
 	// Output: sold out 409 true
 }
@@ -69,7 +69,7 @@ func ExampleRun() {
 	events := audit.NewBuffer(audit.BufferConfig{Next: audit.JSON(io.Discard)})
 
 	stop()
-	err := serve.Run(ctx, serve.Config{
+	err := servehttp.Run(ctx, servehttp.Config{
 		Server: &http.Server{Addr: addr, Handler: handler},
 		Grace:  20 * time.Second,
 		Close:  []func(context.Context) error{events.Close},
