@@ -1,6 +1,6 @@
-// Package servehttp contains the two ends of an HTTP server: it turns errors into
-// answers (problem details, RFC 9457), and it shuts the server down without
-// losing requests (graceful shutdown).
+// Package servehttp contains the two ends of an HTTP server: it turns errors
+// into answers (problem details, RFC 9457), and it shuts the server down
+// without losing requests (graceful shutdown).
 //
 // A handler gets errors of many kinds: an open circuit breaker, a full
 // bulkhead, a permission that is missing, a deadline. Each has its status, and
