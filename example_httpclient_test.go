@@ -27,26 +27,22 @@ func newClient(base http.RoundTripper, logger *slog.Logger) *http.Client {
 			return breaker.Config{Name: "shop " + host, OnEvent: breaker.Log(logger)}
 		},
 	})
+	hedge := retry.Hedge[*http.Response]{
+		Name:    "shop",
+		Latency: &retry.Latency{},
+		Budget:  &retry.TokenBudget{Name: "shop hedges"},
+	}
+	policy := retry.Policy{
+		Name:           "shop",
+		AttemptTimeout: 2 * time.Second,
+		Budget:         &retry.TokenBudget{Name: "shop retries"},
+		OnEvent:        retry.Log(logger),
+	}
 	guarded := &breakerhttp.Transport{Base: limited, Gate: breakerhttp.PerHost(hosts)}
-	hedged := &retryhttp.Hedge{
-		Base: guarded,
-		Policy: retry.Hedge[*http.Response]{
-			Name:    "shop",
-			Latency: &retry.Latency{},
-			Budget:  &retry.TokenBudget{Name: "shop hedges"},
-		},
-	}
-	retried := &retryhttp.Transport{
-		Base: hedged,
-		Policy: retry.Policy{
-			Name:           "shop",
-			AttemptTimeout: 2 * time.Second,
-			Budget:         &retry.TokenBudget{Name: "shop retries"},
-			OnEvent:        retry.Log(logger),
-		},
-		TimeoutHeader: retryhttp.TimeoutHeader,
-	}
-	return &http.Client{Transport: retried, Timeout: 5 * time.Second}
+	hedged := &retryhttp.Hedge{Base: guarded, Policy: hedge}
+	retried := &retryhttp.Transport{Base: hedged, Policy: policy}
+	client := &http.Client{Transport: retried, Timeout: 5 * time.Second}
+	return client
 }
 
 // Example_httpClient sends requests through all guards. TestOrderOfAnHTTPClient
