@@ -16,8 +16,8 @@ type options struct {
 	tamper                                   int
 }
 
-const usage = `Modwatch tells which Go modules are outdated or have a known advisory. It asks a module proxy in a storm of
-failures, with a bare http.Client and with one guarded by redoubt, and shows what the difference is.
+const usage = `Modwatch reports which Go modules are outdated or have a known advisory. It asks a module proxy in a storm of
+failures, with a bare http.Client, with three attempts and with redoubt, and shows the difference.
 
   modwatch                        this repository's modules, recorded, through a storm; about 12 s, no network
   modwatch -fast -seed 7          another storm, in about 2 s

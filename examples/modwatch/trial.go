@@ -35,7 +35,7 @@ type trial struct {
 	contestants []*contestant // the guarded client is the last
 }
 
-// newTrial connects both clients to the recorded lists through a storm.
+// newTrial connects the clients to the recorded lists through a storm.
 // transport returns a transport to the handler, so that tests need no sockets.
 func newTrial(o options, q question, log *slog.Logger, transport func(http.Handler) (base string, rt http.RoundTripper)) *trial {
 	total := 12 * time.Second
@@ -53,9 +53,11 @@ func newTrial(o options, q question, log *slog.Logger, transport func(http.Handl
 		return proxy{audit.NewSecret(base), &http.Client{Transport: rt, Timeout: timeout}, agent}
 	}
 	perSecond := int64(4 * float64(t.rounds*len(q.modules)) / total.Seconds())
+	late := 4 * t.unit
 	t.contestants = []*contestant{
-		{name: "bare", history: t.history, client: bare{at("bare", 4*t.unit)}},
-		{name: guardedName, history: t.history, client: newGuarded(at(guardedName, 0), t.unit, perSecond, log, t.history)},
+		{name: bareName, history: t.history, late: late, client: bare{at(bareName, late)}},
+		{name: retryingName, history: t.history, late: late, client: retrying{at(retryingName, late), t.unit}},
+		{name: guardedName, history: t.history, late: late, client: newGuarded(at(guardedName, 0), t.unit, perSecond, log, t.history)},
 	}
 	return t
 }
@@ -96,7 +98,7 @@ func liveTrial(ctx context.Context, q question, log *slog.Logger) (*trial, error
 	h := newHistory(total)
 	return &trial{
 		question: q, rounds: 1, total: total, unit: unit, history: h,
-		contestants: []*contestant{{name: guardedName, history: h, client: newGuarded(p, unit, 5, log, h)}},
+		contestants: []*contestant{{name: guardedName, history: h, late: 4 * unit, client: newGuarded(p, unit, 5, log, h)}},
 	}, nil
 }
 
@@ -183,6 +185,7 @@ func (t *trial) state() state {
 	if t.storm != nil {
 		s.Phases = t.storm.phases
 	}
+	s.Late = c.late
 	for _, c := range t.contestants {
 		s.Clients = append(s.Clients, c.score())
 	}
