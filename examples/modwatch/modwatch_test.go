@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -45,6 +46,7 @@ func simulate(t *testing.T, o options) state { return simulateWith(t, o, func(*t
 
 // simulateWith runs a changed trial in virtual time.
 func simulateWith(t *testing.T, o options, change func(*trial)) (shown state) {
+	o.attempts = cmp.Or(o.attempts, 3)
 	synctest.Test(t, func(t *testing.T) {
 		done := newTrial(o, question{ownModules(), builtIn()}, slog.New(slog.DiscardHandler), func(h http.Handler) (string, http.RoundTripper) {
 			return "http://proxy.test", inProcess{h}
@@ -80,6 +82,21 @@ func TestGuardedClientWeathersEveryStorm(t *testing.T) {
 		}
 		if got := s.Verdicts; !reflect.DeepEqual(got, calm) {
 			t.Errorf("seed %d: the verdicts differ from a run without a storm", seed)
+		}
+	}
+}
+
+// With a hundred attempts the retrying client answers as many questions as the
+// guarded client, or nearly, and sends four times as many requests while the
+// server is down, or more.
+func TestMoreAttemptsAreNoSubstitute(t *testing.T) {
+	for seed := range uint64(10) {
+		s := simulate(t, options{seed: seed, attempts: 100})
+		retrying, g := s.Clients[1], s.guarded()
+		t.Logf("seed %d: %s", seed, describe(s))
+		if retrying.Answered < g.Answered*95/100 || retrying.Sum().Down < 4*g.Sum().Down {
+			t.Errorf("seed %d: %d answers with %d requests while down; the guarded client: %d, %d",
+				seed, retrying.Answered, retrying.Sum().Down, g.Answered, g.Sum().Down)
 		}
 	}
 }
@@ -272,7 +289,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	if status != 0 || stderr != "" {
 		t.Errorf("status %d, want 0 and nothing to complain of: %s", status, stderr)
 	}
-	for _, name := range strings.Fields("fast live seed storm mod osv html svg http ledger tamper fail-on") {
+	for _, name := range strings.Fields("attempts fast live seed storm mod osv html svg http ledger tamper fail-on") {
 		if !strings.Contains(stdout, "\n  -"+name+" ") && !strings.Contains(stdout, "\n  -"+name+"\n") {
 			t.Errorf("the usage lacks -%s:\n%s", name, stdout)
 		}
@@ -301,6 +318,7 @@ func TestBadInputIsAnsweredInOneLine(t *testing.T) {
 		{[]string{"-mod"}, 2, "see -help"},
 		{[]string{"-storm", "perhaps"}, 2, "must be on or off"},
 		{[]string{"-fail-on", "always"}, 2, "must be vuln"},
+		{[]string{"-attempts", "0"}, 2, "must be 1 or more"},
 		{[]string{"-tamper", "-1"}, 2, "must be the number of a verdict"},
 		{[]string{"-http", "6060"}, 2, "must be an address such as 127.0.0.1:6060"},
 		{[]string{"-http", ln.Addr().String()}, 1, "choose another port"},

@@ -101,7 +101,7 @@ func describe(s state) string {
 		fmt.Fprintf(&b, "The storm: %s.", schedule(s.Phases))
 	}
 	for _, c := range s.Clients {
-		fmt.Fprintf(&b, " %s: answered %s, %s.", called(c), percent(c), strings.Join(prices(s, c), ", "))
+		fmt.Fprintf(&b, " %s: answered %s, %s.", called(s, c), percent(c), strings.Join(prices(s, c), ", "))
 	}
 	if len(s.Openings) > 0 {
 		fmt.Fprintf(&b, " The breaker opened %s.", times(len(s.Openings)))
@@ -110,12 +110,12 @@ func describe(s state) string {
 }
 
 // called returns the full name of a client.
-func called(c score) string {
+func called(s state, c score) string {
 	switch c.Name {
 	case bareName:
 		return "A bare http.Client"
 	case retryingName:
-		return fmt.Sprintf("With %d attempts", attempts)
+		return fmt.Sprintf("With %d attempts", s.Attempts)
 	}
 	return "With redoubt"
 }
@@ -219,7 +219,7 @@ func (p *picture) axis(y float64) {
 
 // client draws the part of a client, from y down.
 func (p *picture) client(c score, y float64) {
-	p.text("name", 14, y+p.name, called(c))
+	p.text("name", 14, y+p.name, called(p.state, c))
 	class := "big good"
 	if c.Sum().Failures > 0 {
 		class = "big bad"

@@ -11,6 +11,7 @@ import (
 // -http.
 type state struct {
 	Seed     uint64         `json:"seed"`
+	Attempts int            `json:"attempts"` // of the retrying client
 	Modules  int            `json:"modules"`
 	Rounds   int            `json:"rounds"`   // questions for each module
 	Total    time.Duration  `json:"total_ns"` // the time of all questions

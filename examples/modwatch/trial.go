@@ -29,6 +29,7 @@ type trial struct {
 	total       time.Duration // the time of all questions, evenly spread
 	unit        time.Duration // the unit of the guards: a hundredth of a run
 	seed        uint64
+	attempts    int    // of the retrying client
 	storm       *storm // nil for a real proxy
 	history     *history
 	served      string        // the address of -http
@@ -42,7 +43,7 @@ func newTrial(o options, q question, log *slog.Logger, transport func(http.Handl
 	if o.fast {
 		total = 2 * time.Second
 	}
-	t := &trial{question: q, rounds: min(max(4, 400/len(q.modules)), 50), total: total, unit: total / 100, seed: o.seed, history: newHistory(total)}
+	t := &trial{question: q, rounds: min(max(4, 400/len(q.modules)), 50), total: total, unit: total / 100, seed: o.seed, attempts: o.attempts, history: newHistory(total)}
 	var phases []phase
 	if o.storm != "off" {
 		phases = forecast(o.seed, total)
@@ -56,7 +57,7 @@ func newTrial(o options, q question, log *slog.Logger, transport func(http.Handl
 	late := 4 * t.unit
 	t.contestants = []*contestant{
 		{name: bareName, history: t.history, late: late, client: bare{at(bareName, late)}},
-		{name: retryingName, history: t.history, late: late, client: retrying{at(retryingName, late), t.unit}},
+		{name: retryingName, history: t.history, late: late, client: retrying{at(retryingName, late), o.attempts, t.unit}},
 		{name: guardedName, history: t.history, late: late, client: newGuarded(at(guardedName, 0), t.unit, perSecond, log, t.history)},
 	}
 	return t
@@ -178,7 +179,7 @@ func (t *trial) weather() string {
 func (t *trial) state() state {
 	c, guards := t.guarded()
 	s := t.history.state()
-	s.Seed, s.Modules, s.Rounds, s.Total = t.seed, len(t.modules), t.rounds, t.total
+	s.Seed, s.Attempts, s.Modules, s.Rounds, s.Total = t.seed, t.attempts, len(t.modules), t.rounds, t.total
 	s.Live, s.Weather, s.Breaker = t.storm == nil, t.weather(), guards.breaker.State().String()
 	s.Served = t.served
 	s.Hits = guards.cache.Stats().Hits

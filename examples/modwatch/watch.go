@@ -17,7 +17,7 @@ import (
 )
 
 // A client answers questions. The bare client asks the proxy once. The retrying
-// client asks up to three times. The guarded client uses the library.
+// client asks a few times. The guarded client uses the library.
 type client interface {
 	versions(ctx context.Context, path string) ([]string, error)
 }
@@ -34,23 +34,21 @@ type bare struct{ proxy }
 
 func (c bare) versions(ctx context.Context, path string) ([]string, error) { return c.list(ctx, path) }
 
-// attempts is the number of attempts of the retrying client.
-const attempts = 3
-
 // retrying is the usual client with retries: the same timeout for each attempt,
 // exponential backoff with jitter, and pauses as long as Retry-After demands.
-// The guarded client has the same backoff.
+// The first pauses of the guarded client are the same.
 type retrying struct {
 	proxy
-	unit time.Duration
+	attempts int
+	unit     time.Duration
 }
 
 func (c retrying) versions(ctx context.Context, path string) (list []string, err error) {
-	for n := range attempts {
-		if list, err = c.list(ctx, path); err == nil || n == attempts-1 {
+	for n := range c.attempts {
+		if list, err = c.list(ctx, path); err == nil || n == c.attempts-1 {
 			break
 		}
-		pause := time.Duration(rand.Int64N(int64(c.unit << n)))
+		pause := time.Duration(rand.Int64N(int64(c.unit << min(n, 5))))
 		if status, ok := errors.AsType[*statusError](err); ok {
 			if !status.Retryable() {
 				break

@@ -2,9 +2,9 @@
 // redoubt, otter, and implementations of LRU, ARC and S3-FIFO of its own.
 //
 // It replays generated traces, and the recorded traces in the folder that the
-// environment variable REDOUBT_TRACES names, or in shared/data/traces beside the
-// repository: files *.u64.gz of little-endian uint64 keys, one per request. A
-// miss inserts the key. A point is a trace with a capacity. The regret of a
+// environment variable REDOUBT_TRACES names, or in shared/data/traces beside
+// the repository: files *.u64.gz of little-endian uint64 keys, one per request.
+// A miss inserts the key. A point is a trace with a capacity. The regret of a
 // policy at a point is the difference of its hits to the best of LRU, ARC and
 // S3-FIFO, in percentage points.
 //
