@@ -1,0 +1,2 @@
+// Package redoubtnats connects redoubt to NATS and JetStream.
+package redoubtnats

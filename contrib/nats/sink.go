@@ -1,0 +1,5 @@
+package redoubtnats
+
+import "github.com/redoubt-go/redoubt/audit"
+
+var _ audit.Sink
