@@ -55,19 +55,29 @@ func admitted(instants []time.Duration, allow func(time.Time) bool) float64 {
 	return float64(n) / (limitBurst + limitPerSecond*callSeconds)
 }
 
+// limiters returns the rate limiters of the picture.
+func limiters() (xtime, redoubt func(time.Time) bool) {
+	x := rate.NewLimiter(limitPerSecond, limitBurst)
+	l := ratelimit.New(ratelimit.PerSecond(limitPerSecond).WithBurst(limitBurst))
+	return func(t time.Time) bool { return x.AllowN(t, 1) }, func(t time.Time) bool { return l.AllowAt(t, 1) }
+}
+
 // TestPicture draws the admitted calls over their delay between the clock and
-// the limiter. It requires that redoubt never exceeds the bound.
+// the limiter. It requires that redoubt never exceeds the bound, and that both
+// limiters are exact without delays.
 func TestPicture(t *testing.T) {
 	xtimeAll, xtimeSome := chart.Line{Name: "x/time, all late", Style: chart.Peer}, chart.Line{Name: "x/time, 1 in 10 late", Style: chart.Second}
 	redoubts := chart.Line{Name: "redoubt, all late", Style: chart.Redoubt}
+	xtime, redoubt := limiters()
+	if peer, own := admitted(late(0, 0), xtime), admitted(late(0, 0), redoubt); min(peer, own) < 0.999 || max(peer, own) > 1 {
+		t.Errorf("without delays, x/time admits %.4f and redoubt %.4f of the bound", peer, own)
+	}
 	for _, micros := range []int{100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000} {
 		most := time.Duration(micros) * time.Microsecond
 		for _, share := range []float64{0.1, 1} {
 			instants := late(most, share)
-			x := rate.NewLimiter(limitPerSecond, limitBurst)
-			l := ratelimit.New(ratelimit.PerSecond(limitPerSecond).WithBurst(limitBurst))
-			peer := admitted(instants, func(t time.Time) bool { return x.AllowN(t, 1) })
-			own := admitted(instants, func(t time.Time) bool { return l.AllowAt(t, 1) })
+			xtime, redoubt := limiters()
+			peer, own := admitted(instants, xtime), admitted(instants, redoubt)
 			t.Logf("%4.1f of the calls up to %-6v late: x/time %.2f, redoubt %.2f", share, most, peer, own)
 			if own > 1 {
 				t.Errorf("redoubt admits %.3f of the bound", own)
