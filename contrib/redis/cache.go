@@ -294,7 +294,7 @@ func (c *Cache[V]) do(ctx context.Context, keys []string, s *script, args func(k
 	var replies []Reply
 	if len(cmds) > 0 {
 		var ok bool
-		if replies, ok = c.link.many(ctx, c.cfg.Timeout, nodes, cmds); !ok {
+		if replies, ok = c.link.many(ctx, c.cfg.Timeout, nil, nodes, cmds); !ok {
 			c.failures.Add(1)
 			return nil, ctxerr.New(ctx, "redis: cache "+c.cfg.Name)
 		}

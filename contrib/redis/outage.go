@@ -77,6 +77,7 @@ type node struct {
 	next     atomic.Int64 // the instant of the next try in nanoseconds; 0 while the server is up
 	busy     atomic.Bool  // a try is in progress
 	answered atomic.Int64 // the instant of the last answer
+	skew     atomic.Int64 // the clock of the server minus the clock here, in microseconds
 
 	mu     sync.Mutex
 	failed int   // calls in a row without an answer
@@ -98,6 +99,10 @@ func (n *node) admits(now int64) bool {
 	n.busy.Store(true)
 	return true
 }
+
+// clock returns the estimated instant of the clock of the server, in
+// microseconds since 1970.
+func (n *node) clock() int64 { return max(0, time.Now().UnixMicro()+n.skew.Load()) }
 
 // unused reports that an admitted call has no result.
 func (n *node) unused(now int64) {
