@@ -16,8 +16,8 @@ import (
 //
 // The clock of the server decides which period is present. The server knows no
 // calendar. So each call contains the period that is present by an estimate of
-// that clock. If the period is another one, the script changes nothing and
-// replies with the error wrongPeriod and its instant, and the call is repeated
+// that clock. If another period is present, the script changes nothing and
+// replies with the error wrongPeriod and its instant. Then the call is repeated
 // with the period of that instant.
 type calendar struct {
 	quota   ratelimit.Quota

@@ -62,8 +62,9 @@ func (s *script) call(args []string, keys ...string) []string {
 
 // run runs scripts of the quotas qs, if any, in one round trip. It sends a
 // script that has changed nothing again, in another round trip, and changes
-// cmds: in full if a server does not know it, because the server is new, was
-// restarted or flushed; with other periods if those of a calendar were wrong.
+// cmds. A server that is new, was restarted or flushed does not know the
+// script, and gets it in full. A script with a wrong period of a calendar gets
+// the present period.
 func run(ctx context.Context, client Client, qs quotas, cmds ...[]string) []Reply {
 	replies := client.Do(ctx, cmds...)
 	for range 4 {

@@ -36,7 +36,9 @@ type drill struct {
 // startDrill starts to ask a limiter of 10 per hour, or of the Limits of c.
 func startDrill(t *testing.T, c redoubtredis.Config) *drill {
 	t.Helper()
-	c.Timeout = timeout
+	if c.Timeout == 0 {
+		c.Timeout = timeout
+	}
 	if c.Limits == nil {
 		c.Limits = limits(ratelimit.PerHour(10))
 	}
@@ -248,7 +250,7 @@ func TestDrill_Replica(t *testing.T) {
 	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
 		t.Parallel()
 		server := redistest.Start(t)
-		d := startDrill(t, redoubtredis.Config{Client: connect(t, server.Addr), Outage: redoubtredis.OutageAdmit, Denied: -1})
+		d := startDrill(t, redoubtredis.Config{Client: connect(t, server.Addr), Outage: redoubtredis.OutageAdmit, Denied: -1, Timeout: patient})
 		until(t, "used up", func() bool { return d.refused.Load() > 0 })
 		server.MustDo("REPLICAOF", "127.0.0.1", "1") // there is no such master
 		until(t, "admitting other keys by its policy", func() bool {
