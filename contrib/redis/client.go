@@ -100,7 +100,7 @@ func repeat(qs quotas, cmd []string, r Reply) []string {
 // inFull returns a call with the text of its script instead of the SHA-1.
 func inFull(cmd []string) []string {
 	full := append([]string{"EVAL", ""}, cmd[2:]...)
-	for _, s := range []*script{&takesOne, &takes, &returns, &changes, &gets, &sets, &deletes} {
+	for _, s := range []*script{&takesOne, &takes, &returns, &changes, &gets, &sets, &deletes, &getsTagged, &setsTagged, &deletesTags} {
 		if s.sha == cmd[1] {
 			full[1] = s.text
 		}
