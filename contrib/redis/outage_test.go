@@ -254,6 +254,48 @@ func TestOutage_Tries(t *testing.T) {
 	}
 }
 
+// moving is a client of servers whose names change.
+type moving struct {
+	redoubtredis.Client
+	shard func(key string) string
+}
+
+func (m moving) Shard(key string) string { return m.shard(key) }
+
+// An outage of a server that no key belongs to any more ends.
+func TestOutage_Moved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, name := &scripted{wait: time.Hour}, "old"
+		var events []string
+		l := redoubtredis.New(redoubtredis.Config{
+			Client: moving{s, func(string) string { return name }}, Limits: limits(ratelimit.PerHour(1000)), Outage: redoubtredis.OutageRefuse, Denied: -1,
+			OnEvent: func(_ context.Context, e redoubtredis.Event) { events = append(events, e.Kind.String()+" of "+e.Shard) },
+		})
+		for range 3 {
+			take(t, l, "k", 1)
+		}
+		for range 20 { // is met all the time
+			time.Sleep(time.Second)
+			take(t, l, "k", 1)
+		}
+		if l.Stats().Down != 1 {
+			t.Errorf("%+v, want an outage", l.Stats())
+		}
+		name = "new"
+		s.set(0, nil)
+		for i := range 12 {
+			take(t, l, "k", 1)
+			if down := l.Stats().Down; down != 1 && i < 10 || down != 0 && i == 11 {
+				t.Errorf("after %d s %d servers are down", i, down)
+			}
+			time.Sleep(time.Second)
+		}
+		if got := fmt.Sprint(events); got != "[outage of old recovery of old]" {
+			t.Errorf("events %s", got)
+		}
+	})
+}
+
 // One dead server of three leaves the keys of the other two shared.
 func TestOutage_PartOfCluster(t *testing.T) {
 	t.Parallel()
@@ -286,6 +328,8 @@ func TestOutage_PartOfCluster(t *testing.T) {
 		var stop atomic.Bool
 		var longest, refused, healthy, alone atomic.Int64
 		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer stop.Store(true)
 		for worker := range 6 {
 			wg.Go(func() {
 				for i := worker; !stop.Load(); i++ {
