@@ -188,7 +188,8 @@ return {taken, now, moved, u, f}
 // After the limits, the arguments are the microseconds that had been moved at
 // the take, and six numbers for each limit: the parts of end, of alone, and of
 // the cost of the part. The first number of a quota is the period of the take.
-// The reply is 1 if something was returned.
+// The reply is as of a take script; its first number is 1 if something was
+// returned.
 const returnScript = readState + `
 local changed, any = 0, false
 local since = moved - ARGV[at]
@@ -215,11 +216,12 @@ for i = 1, n do
   end
 end
 moved = moved + changed
-if any then
-  write()
-  return {1}
+if any then write() end
+local reply = {any and 1 or 0, now, moved}
+for i = 1, n do
+  reply[2 * i + 2], reply[2 * i + 3] = us[i], fr[i]
 end
-return {0}
+return reply
 `
 
 // changeScript changes the debts, allowed or not. After the limits, the
