@@ -62,6 +62,8 @@ func (s *scripted) Do(ctx context.Context, cmds ...[]string) []redoubtredis.Repl
 	return replies
 }
 
+const scriptedTimeout = 50 * time.Millisecond // the default
+
 // scriptedLimiter returns a Limiter with a Timeout of 50 ms.
 func scriptedLimiter(s *scripted) *redoubtredis.Limiter {
 	return redoubtredis.New(redoubtredis.Config{Client: s, Limits: limits(ratelimit.PerHour(1000)), Outage: redoubtredis.OutageRefuse, Denied: -1})
@@ -185,7 +187,7 @@ func TestOutage_Evidence(t *testing.T) {
 			s.set(hang, nil)
 			begun := time.Now()
 			ds, err := l.TakeKeys(ctx, make([]string, 5000), 1)
-			if took := time.Since(begun); len(ds) != 5000 || err != nil || took != timeout {
+			if took := time.Since(begun); len(ds) != 5000 || err != nil || took != scriptedTimeout {
 				panic(fmt.Sprint(len(ds), err, took))
 			}
 		}},
@@ -222,11 +224,11 @@ func TestOutage_Tries(t *testing.T) {
 			s.most, s.begun = 0, nil
 			for time.Since(start) < 20*time.Second {
 				var wg sync.WaitGroup
-				for range 20 {
+				for range 5 {
 					wg.Go(func() { take(t, l, "k", 1) })
 				}
 				wg.Wait()
-				time.Sleep(time.Millisecond)
+				time.Sleep(5 * time.Millisecond)
 			}
 			if s.most != 1 {
 				t.Errorf("%d tries at the same time, want 1", s.most)
@@ -234,7 +236,7 @@ func TestOutage_Tries(t *testing.T) {
 			for i, at := range s.begun {
 				begun = append(begun, at.Sub(start))
 				if i > 0 {
-					pause := at.Sub(s.begun[i-1]) - timeout
+					pause := at.Sub(s.begun[i-1]) - scriptedTimeout
 					low := min(100*time.Millisecond<<i, 2*time.Second) / 2
 					if pause < low-time.Millisecond || pause > 2*low+60*time.Millisecond {
 						t.Errorf("pause %d is %v, want %v to %v", i, pause, low, 2*low)
@@ -308,11 +310,11 @@ func TestOutage_PartOfCluster(t *testing.T) {
 			Client: client, Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redoubtredis.OutageRefuse, Denied: -1, Timeout: timeout,
 			OnEvent: func(_ context.Context, e redoubtredis.Event) { events.Store(e.Shard, e.Kind) },
 		})
-		sharded := client.(redoubtredis.Sharded)
+		sharded, ready := client.(redoubtredis.Sharded), newLimiter(t, redoubtredis.Config{Client: client, Limits: limits(ratelimit.PerHour(1 << 30)), Denied: -1})
 		keys := map[string][]string{}
 		for i := range 300 {
 			key := fmt.Sprint("k", i)
-			until(t, "served", func() bool { return take(t, l, key, 1).OK })
+			take(t, ready, key, 1) // connected, and the script is known
 			keys[sharded.Shard(l.KeyOf(key))] = append(keys[sharded.Shard(l.KeyOf(key))], key)
 		}
 		if len(keys) != 3 {
@@ -408,7 +410,7 @@ func TestOutage_Healthy(t *testing.T) {
 		proxy := server.Slow()
 		var wg sync.WaitGroup
 		for try := 1; ; try++ { // a loaded machine can really not answer for three Timeouts
-			l := redoubtredis.New(redoubtredis.Config{Client: connect(t, server.Addr), Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redoubtredis.OutageRefuse, Denied: -1, Timeout: timeout})
+			l := redoubtredis.New(redoubtredis.Config{Client: connect(t, server.Addr), Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redoubtredis.OutageRefuse, Denied: -1})
 			take(t, l, "k", 1)
 			for range 1000 {
 				wg.Go(func() { take(t, l, "k", 1) })
