@@ -47,9 +47,10 @@
 //
 // The first seven packages do not import one another, and all packages import
 // only the standard library besides. Modules of their own connect them to other
-// systems: contrib/grpc, contrib/redis, contrib/prometheus, contrib/otel and
-// contrib/compress. The commands are semver/cmd/semver, logscan/cmd/logscan and
-// audit/ledger/cmd/ledger.
+// systems: contrib/grpc, contrib/redis, contrib/nats, contrib/prometheus,
+// contrib/otel and contrib/compress. The module contrib/config reads their
+// configurations from files, and contrib/debug shows their state. The commands
+// are semver/cmd/semver, logscan/cmd/logscan and audit/ledger/cmd/ledger.
 //
 // # Composition
 //
