@@ -71,7 +71,7 @@ func TestComingFromGobreaker(t *testing.T) {
 	errBad := errors.New("bad request")
 
 	b := breaker.New(breaker.Config{Name: "users"})
-	_, err := breaker.Do(ctx, b, fetch)
+	_, _ = breaker.Do(ctx, b, fetch)
 	_, _ = breaker.Do(ctx, b, redoubt.Func(fn))
 	call, err := b.Allow(ctx)
 	call.Done(err)

@@ -62,11 +62,11 @@ func audited(err error, allow func(context.Context) error) error {
 }
 
 // unrecorded returns the error of work that was done and not recorded.
-func unrecorded() error {
+func unrecorded(cause error) error {
 	n := 0
 	log := audit.New(audit.Config{Sink: audit.SinkFunc(func(context.Context, []*audit.Event) error {
 		if n++; n > 1 {
-			return errors.New("disk full")
+			return cause
 		}
 		return nil
 	})})
@@ -140,7 +140,8 @@ func TestStatus(t *testing.T) {
 		"denied, unseen": {audited(audit.ErrFailed, denied(nil)), 403, 0},
 		"not recorded":   {audited(errors.New("disk full"), nil), 503, 0},
 		"uncertain":      {audited(audit.ErrUncertain, nil), 503, 0},
-		"done, unseen":   {unrecorded(), 500, 0},
+		"done, unseen":   {unrecorded(errors.New("disk full")), 500, 0},
+		"done, and late": {unrecorded(context.DeadlineExceeded), 500, 0},
 
 		"exhausted":        {retried(retry.Policy{}, io.ErrUnexpectedEOF), 500, 0},
 		"a budget":         {retried(retry.Policy{Budget: &retry.TokenBudget{Burst: -1, PerSecond: -1}}, io.EOF), 503, 0},
@@ -270,6 +271,13 @@ func TestErrorRevealsNoText(t *testing.T) {
 	}
 }
 
+// A refusal is a foreign error.
+type refusal time.Duration
+
+func (refusal) Error() string               { return "no" }
+func (refusal) Rejected() bool              { return true }
+func (r refusal) RetryAfter() time.Duration { return time.Duration(r) }
+
 // An endless is an error whose tree is endless.
 type endless struct{}
 
@@ -279,6 +287,12 @@ func (e endless) Unwrap() error { return e }
 func TestHostileErrors(t *testing.T) {
 	if status, _ := servehttp.Status(endless{}); status != 500 {
 		t.Errorf("got %d, want 500", status)
+	}
+	if status, after := servehttp.Status(refusal(-1)); status != 503 || after != 0 {
+		t.Errorf("got %d, %v, want 503 without a time", status, after)
+	}
+	if resp, doc := answer(t, ctx, errors.Join(audit.ErrInvalid, (*audit.FieldError)(nil)), nil); resp.StatusCode != 422 || doc["errors"] != nil {
+		t.Errorf("got %d %v, want 422 without fields", resp.StatusCode, doc)
 	}
 	if status, _ := servehttp.Status(nil); status != 500 {
 		t.Errorf("got %d, want 500 for a call without an error", status)

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -179,6 +180,39 @@ func TestRunOfAServerThatFails(t *testing.T) {
 	config.Listener, config.Server = nil, &http.Server{Addr: busy.Addr().String()}
 	if err := servehttp.Run(t.Context(), config); err == nil || !strings.HasPrefix(err.Error(), "servehttp: listen tcp") || !closed.Load() {
 		t.Errorf("got %v, closed %v, want that the address is in use and a call of Close", err, closed.Load())
+	}
+}
+
+func TestRunWaitsForAShutdownFromElsewhere(t *testing.T) {
+	l, url := listen(t)
+	arrived, goOn := make(chan bool), make(chan bool)
+	var answered, early atomic.Bool
+	server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		arrived <- true
+		<-goOn
+		answered.Store(true)
+	})}
+	_, result := start(t, servehttp.Config{Server: server, Listener: l, Grace: time.Minute, Close: []func(context.Context) error{
+		func(context.Context) error { early.Store(!answered.Load()); return nil },
+	}})
+	response := make(chan error)
+	go func() {
+		_, err := get(url)
+		response <- err
+	}()
+	<-arrived
+	server.RegisterOnShutdown(sync.OnceFunc(func() {
+		time.Sleep(10 * time.Millisecond) // a Run that does not wait closes meanwhile
+		close(goOn)
+	}))
+	if err := server.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-response; err != nil {
+		t.Error(err)
+	}
+	if err := <-result; err != nil || early.Load() {
+		t.Errorf("got %v, closed before the answer %v", err, early.Load())
 	}
 }
 
