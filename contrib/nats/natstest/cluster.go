@@ -126,7 +126,7 @@ func (c *Cluster) URLs() string {
 // been killed.
 func (c *Cluster) Client(t testing.TB, i int, options ...nats.Option) *nats.Conn {
 	t.Helper()
-	return Connect(t, c.Servers[i].URL(), append([]nats.Option{nats.IgnoreDiscoveredServers()}, options...)...)
+	return c.Servers[i].Client(t, append([]nats.Option{nats.IgnoreDiscoveredServers()}, options...)...)
 }
 
 // Leader returns the index of the server that leads a stream. It waits for an
