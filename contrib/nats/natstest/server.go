@@ -29,6 +29,8 @@ type Config struct {
 	// User and Password are for Client, and for StartCluster itself, if Lines
 	// require them.
 	User, Password string
+	// Proxied puts proxies between the servers of a cluster, for Isolate.
+	Proxied bool
 }
 
 // A Server is a nats-server process.
