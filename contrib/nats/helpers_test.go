@@ -112,8 +112,20 @@ func openSink(t testing.TB, c redoubtnats.SinkConfig) *redoubtnats.Sink {
 	return s
 }
 
-// stored returns the events of a stream.
+// stored returns the events of a stream. A cluster that has just lost a server
+// answers only after a while, or never.
 func stored(ctx context.Context, js jetstream.JetStream, name string) (events []audit.Event, err error) {
+	for wait := 3 * time.Second; ; wait *= 2 {
+		try, cancel := context.WithTimeout(ctx, wait)
+		events, err = read(try, js, name)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return events, err
+		}
+	}
+}
+
+func read(ctx context.Context, js jetstream.JetStream, name string) (events []audit.Event, err error) {
 	s, err := js.Stream(ctx, name)
 	if err != nil {
 		return nil, err

@@ -300,6 +300,8 @@ func (r *Reader) recall(ctx context.Context) error {
 
 // open opens the consumer.
 func (r *Reader) open(ctx context.Context) (jetstream.Consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, defaultTimeout)
+	defer cancel()
 	stream, err := r.cfg.JetStream.Stream(ctx, r.cfg.Stream)
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", quote.Name(r.cfg.Stream), err)

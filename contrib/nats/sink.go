@@ -51,6 +51,13 @@ type SinkConfig struct {
 	// seconds. Negative means no limit other than the context.
 	Timeout time.Duration
 
+	// MoveAfter is the time without an acknowledgement after which the
+	// connection goes to another server, by ForceReconnect. A server that was
+	// cut off from the others keeps its clients, and they would wait for the
+	// end of the partition. Everything that uses the connection moves too. Zero
+	// or negative means never.
+	MoveAfter time.Duration
+
 	// MaxPending is the number of events that may wait for their
 	// acknowledgement at once. More events wait before they are sent. Zero
 	// means 4096.
@@ -97,7 +104,10 @@ type Sink struct {
 	done    chan struct{} // closed by Close
 	closed  bool
 
-	stored, failed, uncertain, duplicates, resent atomic.Uint64
+	stored, failed, uncertain, duplicates, resent, moves atomic.Uint64
+
+	progress atomic.Int64 // time of the last acknowledgement or move, since epoch
+	epoch    time.Time
 }
 
 // OpenSink returns a sink, after it has checked the configuration of the
@@ -112,7 +122,7 @@ func OpenSink(ctx context.Context, c SinkConfig) (*Sink, error) {
 	c = c.withDefaults()
 	s := &Sink{
 		cfg: c, nc: c.JetStream.Conn(), op: op("sink", c.Name), waiting: map[uint64]*message{},
-		slots: make(chan struct{}, c.MaxPending), done: make(chan struct{}),
+		slots: make(chan struct{}, c.MaxPending), done: make(chan struct{}), epoch: time.Now(),
 	}
 	s.inbox = s.nc.NewInbox()
 	var err error
@@ -130,6 +140,8 @@ func OpenSink(ctx context.Context, c SinkConfig) (*Sink, error) {
 //
 // Errors: [ErrWeak], the errors of the client.
 func (s *Sink) Check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, defaultTimeout)
+	defer cancel()
 	stream, err := s.cfg.JetStream.Stream(ctx, s.cfg.Stream)
 	if err != nil {
 		return fmt.Errorf("%s: stream %s: %w", s.op, quote.Name(s.cfg.Stream), err)
@@ -161,6 +173,7 @@ type SinkStats struct {
 	Uncertain  uint64 `json:"uncertain"`  // in calls with audit.ErrUncertain
 	Duplicates uint64 `json:"duplicates"` // acknowledged as stored before
 	Resent     uint64 `json:"resent"`     // sent again in the same call
+	Moves      uint64 `json:"moves"`      // moves to another server, see SinkConfig.MoveAfter
 	Pending    int    `json:"pending"`    // sent and not answered yet
 }
 
@@ -168,7 +181,7 @@ type SinkStats struct {
 func (s *Sink) Stats() SinkStats {
 	return SinkStats{
 		Name: s.cfg.Name, Stored: s.stored.Load(), Failed: s.failed.Load(), Uncertain: s.uncertain.Load(),
-		Duplicates: s.duplicates.Load(), Resent: s.resent.Load(), Pending: len(s.slots),
+		Duplicates: s.duplicates.Load(), Resent: s.resent.Load(), Moves: s.moves.Load(), Pending: len(s.slots),
 	}
 }
 
@@ -261,8 +274,11 @@ const (
 )
 
 func (s *Sink) write(ctx context.Context, c *call) error {
-	pause, resend := firstPause, firstResend
+	pause, resend, start := firstPause, firstResend, time.Since(s.epoch)
 	for try := 0; ; try++ {
+		if try > 0 {
+			s.move(start)
+		}
 		if err := s.send(ctx, c, try > 0); err != nil {
 			return s.fail(ctx, c, err)
 		}
@@ -271,6 +287,19 @@ func (s *Sink) write(ctx context.Context, c *call) error {
 			return err
 		}
 		pause, resend = min(2*pause, maxPause), min(2*resend, maxResend)
+	}
+}
+
+// move lets the connection go to another server, if no event was acknowledged
+// for a long time since the start of a call.
+func (s *Sink) move(start time.Duration) {
+	last, now := s.progress.Load(), time.Since(s.epoch)
+	if s.cfg.MoveAfter <= 0 || now-max(time.Duration(last), start) < s.cfg.MoveAfter || !s.nc.IsConnected() {
+		return
+	}
+	if s.progress.CompareAndSwap(last, int64(now)) {
+		s.moves.Add(1)
+		_ = s.nc.ForceReconnect()
 	}
 }
 
@@ -402,6 +431,7 @@ func (s *Sink) accept(token uint64, duplicate bool) {
 	}
 	m.stored = true
 	m.call.left--
+	s.progress.Store(int64(time.Since(s.epoch)))
 	s.release(m)
 }
 
