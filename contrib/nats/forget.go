@@ -50,7 +50,7 @@ func (c ForgetterConfig) Validate() error {
 type News struct {
 	All  bool     // any value may have changed
 	Keys []string // the values with these keys have changed
-	Tags []string // the values with one of these tags have changed
+	Tags []string // the values with any of these tags have changed
 }
 
 // A Forgetter sends and receives the news that values have changed, so that
@@ -142,7 +142,7 @@ func (f *Forgetter) Listen(ctx context.Context, changed func(News)) error {
 		return fmt.Errorf("%s: %w", f.op, err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	defer changed(News{All: true})                                                       // nobody listens from here on
+	defer changed(News{All: true})                                                       // from here on no news arrive
 	l := listener{f: f, changed: changed, reconnects: f.cfg.Conn.Stats().Reconnects - 1} // the start is a reconnect
 	for {
 		if err := l.check(); err != nil {
@@ -272,7 +272,7 @@ func (n News) encode(origin [originSize]byte) (messages [][]byte) {
 	return messages
 }
 
-var errNews = errors.New("redoubtnats: not the form of news")
+var errNews = errors.New("nats: not the form of news")
 
 // decode reads a message.
 func decode(b []byte) (n News, origin [originSize]byte, err error) {

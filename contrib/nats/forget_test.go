@@ -199,7 +199,7 @@ func TestForgetterEndsWithItsConnection(t *testing.T) {
 
 func TestForgetterConfigReportsEveryProblem(t *testing.T) {
 	err := redoubtnats.ForgetterConfig{Subject: "a..b", Check: -1}.Validate()
-	checkText(t, err, "redoubtnats: forgetter: Conn is missing", `Subject is "a..b"`, "Check is -1ns, want at least 0")
+	checkText(t, err, "nats: forgetter: Conn is missing", `Subject is "a..b"`, "Check is -1ns, want at least 0")
 	defer func() { checkText(t, recover().(error), "Conn is missing") }()
 	redoubtnats.NewForgetter(redoubtnats.ForgetterConfig{})
 }

@@ -207,7 +207,7 @@ type call struct {
 
 	// Guarded by Sink.mu.
 	left   int   // messages that are not stored
-	failed bool  // a message is refused for good
+	failed bool  // a message is refused finally
 	last   error // of the last attempt that failed
 }
 
@@ -303,7 +303,8 @@ func (s *Sink) move(start time.Duration) {
 	}
 }
 
-// send sends the messages that are not stored, until one is refused for good.
+// send sends the messages that are not stored, until a message is refused
+// finally.
 func (s *Sink) send(ctx context.Context, c *call, again bool) error {
 	for _, m := range c.messages {
 		if err := s.connected(ctx); err != nil {
@@ -543,7 +544,7 @@ type callState struct {
 	left   int   // messages that are not stored
 	open   bool  // an attempt has no answer
 	unsure bool  // a message may be stored
-	failed bool  // a message is refused for good
+	failed bool  // a message is refused finally
 	again  bool  // a message is refused for a moment
 	last   error // of the last attempt that failed
 }

@@ -91,7 +91,7 @@ func TestCheckFindsAStreamThatWasChanged(t *testing.T) {
 
 func TestSinkConfigReportsEveryProblem(t *testing.T) {
 	err := redoubtnats.SinkConfig{Subject: "audit.*", Replicas: -1, MaxPending: -1}.Validate()
-	checkText(t, err, "redoubtnats: sink: JetStream is missing", "Stream is missing", `Subject is "audit.*"`,
+	checkText(t, err, "nats: sink: JetStream is missing", "Stream is missing", `Subject is "audit.*"`,
 		"Replicas is -1, want at least 1", "MaxPending is -1, want at least 1")
 	_, err = redoubtnats.OpenSink(patient(t), redoubtnats.SinkConfig{})
 	checkText(t, err, "JetStream is missing")
@@ -160,7 +160,7 @@ func TestDeletedStreamRefusesForCertain(t *testing.T) {
 	must(t, js.DeleteStream(patient(t), "AUDIT"))
 	err := sink.WriteEvents(patient(t), events("a"))
 	checkIs(t, err, audit.ErrFailed, context.DeadlineExceeded)
-	checkText(t, err, "redoubtnats: sink billing: event not recorded", "no server leads the stream")
+	checkText(t, err, "nats: sink billing: event not recorded", "no server leads the stream")
 }
 
 // Another stream must not take the events of a stream that was deleted.
