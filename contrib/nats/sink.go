@@ -48,14 +48,16 @@ type SinkConfig struct {
 
 	// Timeout bounds one call of WriteEvents with all its attempts. The stream
 	// must recognize repeated events for at least twice as long. Zero means 10
-	// seconds. Negative means no limit other than the context.
+	// seconds. Negative means no limit other than the context, which must then
+	// end within the Duplicates window of the stream.
 	Timeout time.Duration
 
 	// MoveAfter is the time without an acknowledgement after which the
 	// connection goes to another server, by ForceReconnect. A server that was
 	// cut off from the others keeps its clients, and they would wait for the
-	// end of the partition. Everything that uses the connection moves too. Zero
-	// or negative means never.
+	// end of the partition. Everything that uses the connection moves too. It
+	// should be longer than an election, such as 15 seconds. Zero or negative
+	// means never.
 	MoveAfter time.Duration
 
 	// MaxPending is the number of events that may wait for their
@@ -149,7 +151,11 @@ func (s *Sink) Check(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s: stream %s: %w", s.op, quote.Name(s.cfg.Stream), err)
 	}
-	return checkStream(stream.CachedInfo().Config, s.cfg.Subject, s.cfg.Replicas, 2*max(s.cfg.Timeout, time.Second))
+	least := 2 * s.cfg.Timeout
+	if s.cfg.Timeout < 0 {
+		least = 2 * time.Minute // the default of the servers
+	}
+	return checkStream(stream.CachedInfo().Config, s.cfg.Subject, s.cfg.Replicas, least)
 }
 
 // Close makes further calls fail with [audit.ErrClosed]. A running call

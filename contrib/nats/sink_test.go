@@ -369,3 +369,28 @@ func TestCredentials(t *testing.T) {
 	err = openSink(t, c).WriteEvents(context.Background(), events("a"))
 	checkIs(t, err, audit.ErrUncertain, nats.ErrPermissionViolation)
 }
+
+// A server that was cut off from the others keeps its clients.
+func TestSinkLeavesAnIsolatedServer(t *testing.T) {
+	c := natstest.StartCluster(t, 3, natstest.Config{Proxied: true})
+	js := natstest.JetStream(t, natstest.Connect(t, c.URLs()))
+	_, err := js.CreateStream(patient(t), redoubtnats.AuditStream("AUDIT", "audit.>"))
+	must(t, err)
+	leader := c.Leader(t, js, "AUDIT")
+	urls := c.Servers[leader].URL() + "," + c.Servers[(leader+1)%3].URL() + "," + c.Servers[(leader+2)%3].URL()
+	nc := natstest.Connect(t, urls, nats.DontRandomize(), nats.IgnoreDiscoveredServers())
+	checkEqual(t, nc.ConnectedAddr(), c.Servers[leader].Addr)
+	config := sinkConfig(natstest.JetStream(t, nc))
+	config.Replicas, config.Timeout, config.MoveAfter = 3, patience, time.Second
+	sink := openSink(t, config)
+	must(t, sink.WriteEvents(context.Background(), events("before")))
+	c.Isolate(leader, true)
+	must(t, sink.WriteEvents(context.Background(), events("during")))
+	if sink.Stats().Moves == 0 || nc.ConnectedAddr() == c.Servers[leader].Addr {
+		t.Errorf("%d moves, connected to %s", sink.Stats().Moves, nc.ConnectedAddr())
+	}
+	c.Isolate(leader, false)
+	list, err := stored(patient(t), js, "AUDIT")
+	must(t, err)
+	checkEqual(t, ids(list), []string{"before", "during"})
+}

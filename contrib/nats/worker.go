@@ -243,7 +243,7 @@ func (w *Worker) Run(ctx context.Context, consumer jetstream.Consumer) error {
 	return fmt.Errorf("%s: %w", w.op, context.Cause(run))
 }
 
-var errGoexit = errors.New("Handle called runtime.Goexit")
+var errGoexit = errors.New("function Handle called runtime.Goexit")
 
 // idle is the time for which a worker waits for a message.
 const idle = 5 * time.Second
