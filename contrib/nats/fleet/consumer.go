@@ -23,7 +23,7 @@ const (
 	defaultLease    = 10 * time.Second
 	minLease        = 100 * time.Millisecond
 	defaultSnapshot = 10 * time.Second
-	beats           = 4  // of a lease
+	perLease        = 4  // heartbeats
 	forgetAfter     = 10 // leases without a beat, until the key of a member is removed
 )
 
@@ -176,7 +176,7 @@ func (c *Consumer[S]) Run(ctx context.Context) error {
 		beats: map[string]beat{}, workers: map[int]*worker[S]{}, paused: map[int]time.Time{},
 	}
 	defer g.leave(cancel)
-	tick := time.NewTicker(c.c.Lease / beats)
+	tick := time.NewTicker(c.c.Lease / perLease)
 	defer tick.Stop()
 	for {
 		if c.c.JS.Conn().IsClosed() {
@@ -329,7 +329,7 @@ func (g *member[S]) reap(v view) {
 		case <-w.done:
 			delete(g.workers, part)
 			if w.err != nil {
-				g.paused[part] = time.Now().Add(g.c.Lease / beats)
+				g.paused[part] = time.Now().Add(g.c.Lease / perLease)
 			}
 		default:
 			if l := v.leases[part]; l.Owner != g.id && v.revisions[part] > w.acquired {

@@ -34,6 +34,11 @@ const (
 	parts  = 4
 )
 
+// hasty are the options of a client that notices lost bytes soon.
+var hasty = []nats.Option{
+	nats.IgnoreDiscoveredServers(), nats.PingInterval(100 * time.Millisecond), nats.MaxPingsOutstanding(2), nats.Timeout(500 * time.Millisecond),
+}
+
 func checkEqual(t testing.TB, got, want any) {
 	t.Helper()
 	if d := cmp.Diff(want, got); d != "" {

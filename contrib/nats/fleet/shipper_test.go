@@ -78,7 +78,7 @@ func TestStateWaitsForTheStream(t *testing.T) {
 	checkLeaks(t)
 	server, js := single(t)
 	proxy := natstest.NewProxy(t, server.Addr)
-	conn := natstest.Connect(t, proxy.URL(), nats.IgnoreDiscoveredServers(), nats.PingInterval(100*time.Millisecond), nats.MaxPingsOutstanding(1))
+	conn := natstest.Connect(t, proxy.URL(), hasty...)
 	var seen events
 	c := shipperConfig(conn)
 	c.AckWait, c.OnEvent = 300*time.Millisecond, seen.add
@@ -113,7 +113,7 @@ func TestPartitionOfTheNetwork(t *testing.T) {
 	checkLeaks(t)
 	server, js := single(t)
 	proxy := natstest.NewProxy(t, server.Addr)
-	conn := natstest.Connect(t, proxy.URL(), nats.IgnoreDiscoveredServers(), nats.PingInterval(100*time.Millisecond), nats.MaxPingsOutstanding(2))
+	conn := natstest.Connect(t, proxy.URL(), hasty...)
 	var seen events
 	c := shipperConfig(conn)
 	c.AckWait, c.OnEvent = 500*time.Millisecond, seen.add

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	fetchWait  = 2 * time.Second
+	minWait    = 100 * time.Millisecond // for records
+	maxWait    = 2 * time.Second
 	fetchLines = 512
 	fetchBytes = 256 << 10 // or the largest message
 	callWait   = 10 * time.Second
@@ -112,15 +113,19 @@ func (w *worker[S]) work() error {
 		}
 		select {
 		case <-w.fetching.Done():
-		case <-time.After(w.c.Lease / beats):
+		case <-time.After(w.c.Lease / perLease):
 		}
 	}
 }
 
 // check compares the place of the partition with the stream, and reports
-// records that were removed before they were handled.
-func (w *worker[S]) check(info *jetstream.StreamInfo) {
+// records that were removed before they were handled. If idle, there was no
+// record to handle, so the removed records were of other partitions.
+func (w *worker[S]) check(info *jetstream.StreamInfo, idle bool) {
 	var gap error
+	if idle && info.State.FirstSeq > 0 {
+		w.lease.Seen = max(w.lease.Seen, info.State.FirstSeq-1)
+	}
 	created, last := info.Created.UnixNano(), info.State.LastSeq
 	switch l := &w.lease; {
 	case l.Stream == 0:
@@ -151,7 +156,7 @@ func (w *worker[S]) read() error {
 	if err != nil {
 		return fmt.Errorf("stream: %w", err)
 	}
-	w.check(stream.CachedInfo())
+	w.check(stream.CachedInfo(), false)
 	reconnects := w.c.JS.Conn().Stats().Reconnects
 	from, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		FilterSubject: subject(w.c.Prefix, w.part),
@@ -206,7 +211,7 @@ func (w *worker[S]) look(stream jetstream.Stream, from jetstream.Consumer, idle 
 	if err != nil {
 		return fmt.Errorf("stream: %w", err)
 	}
-	if w.check(info); w.lease.Stream != created {
+	if w.check(info, idle); w.lease.Stream != created {
 		return errAgain
 	}
 	if !idle {
@@ -225,7 +230,7 @@ func (w *worker[S]) look(stream jetstream.Stream, from jetstream.Consumer, idle 
 // fetch handles the next records. After a fetch without records, it waits for
 // a single record, which may be larger than fetchBytes.
 func (w *worker[S]) fetch(from jetstream.Consumer, idle bool) (n int, err error) {
-	ctx, cancel := context.WithTimeout(w.fetching, fetchWait)
+	ctx, cancel := context.WithTimeout(w.fetching, min(max(w.c.Snapshot, minWait), maxWait))
 	defer cancel()
 	lines, options := 1, []jetstream.FetchOpt{jetstream.FetchContext(ctx)}
 	if !idle {
