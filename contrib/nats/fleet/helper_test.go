@@ -52,7 +52,8 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	for end := time.Now().Add(patient); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			buf := make([]byte, 1<<20)
-			t.Fatalf("%s: not within %v\n%s", what, patient, buf[:runtime.Stack(buf, true)])
+			t.Logf("%s", buf[:runtime.Stack(buf, true)])
+			t.Fatalf("%s: not within %v", what, patient)
 		}
 	}
 }

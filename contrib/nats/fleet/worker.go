@@ -18,7 +18,7 @@ const (
 	maxWait    = 2 * time.Second
 	fetchLines = 512
 	fetchBytes = 256 << 10 // or the largest message
-	callWait   = 10 * time.Second
+	callWait   = 5 * time.Second
 	idleAfter  = time.Minute // a consumer of the server without a request is removed
 )
 
@@ -121,7 +121,7 @@ func (w *worker[S]) work() error {
 // check compares the place of the partition with the stream, and reports
 // records that were removed before they were handled. If idle, there was no
 // record to handle, so the removed records were of other partitions.
-func (w *worker[S]) check(info *jetstream.StreamInfo, idle bool) {
+func (w *worker[S]) check(info *jetstream.StreamInfo, idle bool) error {
 	var gap error
 	if idle && info.State.FirstSeq > 0 {
 		w.lease.Seen = max(w.lease.Seen, info.State.FirstSeq-1)
@@ -133,9 +133,8 @@ func (w *worker[S]) check(info *jetstream.StreamInfo, idle bool) {
 	case l.Stream != created:
 		gap = errors.New("the stream was created again")
 		l.Stream, l.Seq, l.Seen, w.dirty = created, 0, 0, true
-	case last < l.Seq:
-		gap = fmt.Errorf("the stream ends at record %d, and %d was handled", last, l.Seq)
-		l.Seq, l.Seen, w.dirty = last, last, true
+	case last < l.Seq: // a server that was just elected may not have caught up
+		return fmt.Errorf("stream: it ends at record %d, and record %d was handled", last, l.Seq)
 	case info.State.FirstSeq > l.Seen+1:
 		gap = fmt.Errorf("the stream has removed records %d to %d", l.Seen+1, info.State.FirstSeq-1)
 		l.Seen = info.State.FirstSeq - 1
@@ -145,6 +144,7 @@ func (w *worker[S]) check(info *jetstream.StreamInfo, idle bool) {
 		w.gaps.Add(1)
 		w.reporter.report(w.ctx, Event{Kind: KindGap, Partition: w.part, Err: gap})
 	}
+	return nil
 }
 
 // read handles records with a new consumer of the server. It returns nil when
@@ -156,7 +156,9 @@ func (w *worker[S]) read() error {
 	if err != nil {
 		return fmt.Errorf("stream: %w", err)
 	}
-	w.check(stream.CachedInfo(), false)
+	if err := w.check(stream.CachedInfo(), false); err != nil {
+		return err
+	}
 	reconnects := w.c.JS.Conn().Stats().Reconnects
 	from, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		FilterSubject: subject(w.c.Prefix, w.part),
@@ -211,7 +213,10 @@ func (w *worker[S]) look(stream jetstream.Stream, from jetstream.Consumer, idle 
 	if err != nil {
 		return fmt.Errorf("stream: %w", err)
 	}
-	if w.check(info, idle); w.lease.Stream != created {
+	if err := w.check(info, idle); err != nil {
+		return err
+	}
+	if w.lease.Stream != created {
 		return errAgain
 	}
 	if !idle {
@@ -277,6 +282,9 @@ func (w *worker[S]) message(msg jetstream.Msg) error {
 		return errAgain
 	}
 	w.next++
+	if at.Sequence.Stream <= w.lease.Seq {
+		return nil // a server that has not caught up begins at its own end
+	}
 	if err := w.handle(msg, at.Sequence.Stream); err != nil {
 		return brokenError{err}
 	}
