@@ -2,6 +2,7 @@ package natstest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -22,15 +23,30 @@ const startup = 60 * time.Second
 
 // A Config describes the servers of a test. The zero value is ready.
 type Config struct {
+	_ [0]func() // not comparable, so that fields can be added
+
 	Program string // of the server; empty means Program
 	Lines   string // added to the configuration of each server
 	// JetStream is added to its block jetstream, such as "max_file_store: 1MB".
 	JetStream string
+	// User and Password are for Client, and for StartCluster itself, if Lines
+	// require them.
+	User, Password string
+	// Proxied puts proxies between the servers of a cluster, for Isolate.
+	Proxied bool
+}
+
+// Validate returns the problem of c, or nil.
+func (c Config) Validate() error {
+	if c.User == "" && c.Password != "" {
+		return errors.New("natstest: User is missing, want it with Password")
+	}
+	return nil
 }
 
 // A Server is a nats-server process.
 type Server struct {
-	Name string
+	Name string // as in the information about a stream
 	Addr string // host:port
 
 	t       testing.TB
@@ -152,7 +168,14 @@ func (s *Server) until(what string, ok func() bool) {
 // closed at the end of the test.
 func (s *Server) Client(t testing.TB, options ...nats.Option) *nats.Conn {
 	t.Helper()
-	return Connect(t, s.URL(), options...)
+	return Connect(t, s.URL(), append([]nats.Option{s.config.login()}, options...)...)
+}
+
+func (c Config) login() nats.Option {
+	if c.User == "" {
+		return func(*nats.Options) error { return nil }
+	}
+	return nats.UserInfo(c.User, c.Password)
 }
 
 // Connect returns a connection to the servers of a comma-separated list of
@@ -192,7 +215,7 @@ func JetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
 // ready returns nil if streams of n replicas can be created now. A server that
 // knows no leader does not answer.
 func (s *Server) ready(n int, wait time.Duration) error {
-	nc, err := nats.Connect(s.URL(), nats.NoReconnect())
+	nc, err := nats.Connect(s.URL(), nats.NoReconnect(), s.config.login())
 	if err != nil {
 		return err
 	}
