@@ -43,9 +43,9 @@ type ConsumerConfig[S State] struct {
 	// Name appears in events and [ConsumerStats]. It may be empty.
 	Name string
 
-	// JS is the context of JetStream. Its connection should reconnect forever,
+	// JetStream is the context of JetStream. Its connection should reconnect forever,
 	// see nats.MaxReconnects. Required.
-	JS jetstream.JetStream
+	JetStream jetstream.JetStream
 
 	// Stream is the name of the stream that contains the lines. Required.
 	Stream string
@@ -96,7 +96,7 @@ type ConsumerConfig[S State] struct {
 // Validate reports every field whose value is missing or out of range.
 func (c ConsumerConfig[S]) Validate() error {
 	var p problems
-	p.add(c.JS == nil, "JS is missing")
+	p.add(c.JetStream == nil, "JetStream is missing")
 	p.add(c.Stream == "", "Stream is missing")
 	p.add(c.Bucket == "", "Bucket is missing")
 	p.addLayout(c.Prefix, c.Partitions)
@@ -172,14 +172,14 @@ func (c *Consumer[S]) Run(ctx context.Context) error {
 	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	g := &member[S]{
-		Consumer: c, id: rand.Text(), ctx: hard, epoch: time.Now(),
+		Consumer: c, id: rand.Text(), run: ctx, ctx: hard, epoch: time.Now(),
 		beats: map[string]beat{}, workers: map[int]*worker[S]{}, paused: map[int]time.Time{},
 	}
 	defer g.leave(cancel)
 	tick := time.NewTicker(c.c.Lease / perLease)
 	defer tick.Stop()
 	for {
-		if c.c.JS.Conn().IsClosed() {
+		if c.c.JetStream.Conn().IsClosed() {
 			return fmt.Errorf("fleet: %w", nats.ErrConnectionClosed)
 		}
 		if ctx.Err() == nil {
@@ -205,7 +205,8 @@ func (c *Consumer[S]) fail(ctx context.Context, part int, err error) {
 type member[S State] struct {
 	*Consumer[S]
 	id    string
-	ctx   context.Context // of the workers
+	run   context.Context // of Run
+	ctx   context.Context // of the workers, which ends later
 	epoch time.Time
 	shelf *shelf // nil until the bucket was found
 	until atomic.Int64
@@ -242,11 +243,11 @@ func (g *member[S]) beat(ctx context.Context) {
 
 func (g *member[S]) share(ctx context.Context) error {
 	if g.shelf == nil {
-		kv, err := g.c.JS.KeyValue(ctx, g.c.Bucket)
+		kv, err := g.c.JetStream.KeyValue(ctx, g.c.Bucket)
 		if err != nil {
 			return fmt.Errorf("bucket: %w", err)
 		}
-		g.shelf = &shelf{js: g.c.JS, kv: kv, group: g.c.Group}
+		g.shelf = &shelf{js: g.c.JetStream, kv: kv, group: g.c.Group}
 	}
 	sent := time.Since(g.epoch)
 	if _, err := g.shelf.kv.Put(ctx, g.shelf.memberKey(g.id), nil); err != nil {
@@ -342,7 +343,7 @@ func (g *member[S]) reap(v view) {
 // start handles a partition that was acquired.
 func (g *member[S]) start(part int, l lease, revision uint64) {
 	w := &worker[S]{member: g, part: part, lease: l, revision: revision, acquired: revision, done: make(chan struct{})}
-	w.fetching, w.stop = context.WithCancel(g.ctx)
+	w.fetching, w.stop = context.WithCancel(g.run)
 	g.workers[part] = w
 	g.Consumer.partitions.Add(1)
 	g.wg.Go(w.run)

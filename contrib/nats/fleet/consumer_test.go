@@ -49,7 +49,7 @@ type group struct {
 
 func consumerConfig(js jetstream.JetStream, g *group) fleet.ConsumerConfig[*journal] {
 	return fleet.ConsumerConfig[*journal]{
-		JS: js, Stream: stream, Bucket: bucket, Prefix: prefix, Partitions: parts,
+		JetStream: js, Stream: stream, Bucket: bucket, Prefix: prefix, Partitions: parts,
 		New: func(int) *journal { return new(journal) },
 		Handle: func(_ context.Context, j *journal, r fleet.Record) error {
 			time.Sleep(time.Duration(g.delay.Load()))
@@ -366,7 +366,7 @@ func TestDetectorIsTheSameAsInOneProcess(t *testing.T) {
 	handled := int64(0)
 	for i := range 4 {
 		conn := server.Client(t)
-		config.JS = natstest.JetStream(t, conn)
+		config.JetStream = natstest.JetStream(t, conn)
 		c := fleet.NewConsumer(config)
 		r := run(c)
 		eventually(t, "some records are handled", func() bool {
@@ -379,7 +379,7 @@ func TestDetectorIsTheSameAsInOneProcess(t *testing.T) {
 		r.stop(t)
 		handled += int64(c.Stats().Handled)
 	}
-	config.JS = js
+	config.JetStream = js
 	c := fleet.NewConsumer(config)
 	r := run(c)
 	eventually(t, "all snapshots are those of a single process", func() bool {
@@ -521,7 +521,7 @@ func TestLargeSnapshotsReplaceEachOther(t *testing.T) {
 	js := natstest.JetStream(t, server.Client(t))
 	create(t, js, 1)
 	config := fleet.ConsumerConfig[*blob]{
-		JS: js, Stream: stream, Bucket: bucket, Prefix: prefix, Partitions: parts, Snapshot: 20 * time.Millisecond,
+		JetStream: js, Stream: stream, Bucket: bucket, Prefix: prefix, Partitions: parts, Snapshot: 20 * time.Millisecond,
 		New: func(int) *blob { return new(blob) },
 		Handle: func(_ context.Context, b *blob, r fleet.Record) error {
 			b.data = append(b.data, bytes.Repeat(r.Line, 10000)...)
@@ -582,7 +582,7 @@ func TestRecordHasTheFieldsOfItsLine(t *testing.T) {
 	records := make(chan fleet.Record, 10)
 	var seen events
 	c := fleet.NewConsumer(fleet.ConsumerConfig[*journal]{
-		JS: js, Stream: stream, Bucket: bucket, Prefix: prefix, Partitions: parts, Parser: logscan.Logfmt(), OnEvent: seen.add,
+		JetStream: js, Stream: stream, Bucket: bucket, Prefix: prefix, Partitions: parts, Parser: logscan.Logfmt(), OnEvent: seen.add,
 		New:    func(int) *journal { return new(journal) },
 		Handle: func(_ context.Context, _ *journal, r fleet.Record) error { records <- r; return nil },
 	})

@@ -39,7 +39,7 @@
 // ID, which the receiver can use to drop it.
 //
 //	c := fleet.NewConsumer(fleet.ConsumerConfig[*detect.Window[string]]{
-//		JS: js, Stream: "LOGS", Bucket: "detect", Prefix: "logs", Partitions: 16,
+//		JetStream: js, Stream: "LOGS", Bucket: "detect", Prefix: "logs", Partitions: 16,
 //		Parser: parser,
 //		New:    func(int) *detect.Window[string] { return detect.NewWindow[string](limit) },
 //		Handle: func(ctx context.Context, w *detect.Window[string], r fleet.Record) error {

@@ -52,7 +52,7 @@ func TestDrill(t *testing.T) {
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for _, n := range []int{1, 2, 4} {
 		config := fleet.ConsumerConfig[*detect.Window[string]]{
-			JS: js, Stream: stream, Bucket: bucket, Prefix: prefix, Partitions: parts, Group: fmt.Sprint("drill-", n), Lease: time.Second,
+			JetStream: js, Stream: stream, Bucket: bucket, Prefix: prefix, Partitions: parts, Group: fmt.Sprint("drill-", n), Lease: time.Second,
 			New: func(int) *detect.Window[string] { return detect.NewWindow[string](limit) },
 			Handle: func(_ context.Context, w *detect.Window[string], r fleet.Record) error {
 				w.Observe(noon, string(keyOf(r.Record)), 1, r.Line)

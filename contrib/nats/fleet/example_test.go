@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,43 +18,19 @@ import (
 	"github.com/redoubt-go/redoubt/logscan/follow"
 )
 
-// exampleTB is the part of a test that package natstest needs.
-type exampleTB struct {
-	testing.TB
-	dir      string
-	cleanups []func()
-}
-
-func (e *exampleTB) Helper()                   {}
-func (e *exampleTB) Cleanup(f func())          { e.cleanups = append(e.cleanups, f) }
-func (e *exampleTB) TempDir() string           { return e.dir }
-func (e *exampleTB) Logf(string, ...any)       {}
-func (e *exampleTB) Fatal(args ...any)         { panic(fmt.Sprint(args...)) }
-func (e *exampleTB) Fatalf(f string, a ...any) { panic(fmt.Sprintf(f, a...)) }
-func (e *exampleTB) Skip(args ...any)          { panic(fmt.Sprint(args...)) }
-func (e *exampleTB) Skipf(f string, a ...any)  { panic(fmt.Sprintf(f, a...)) }
-
 // withServer runs an example with a server of its own, with the stream and the
 // bucket of the package comment, and a folder of logs.
 func withServer(example func(js jetstream.JetStream, dir string) error) {
-	dir, err := os.MkdirTemp("", "fleet")
-	if err != nil {
-		panic(err)
-	}
-	e := &exampleTB{dir: dir}
-	defer func() {
-		for _, f := range slices.Backward(e.cleanups) {
-			f()
-		}
-		os.RemoveAll(dir)
-	}()
-	js := natstest.JetStream(e, natstest.Start(e, natstest.Config{}).Client(e))
+	t := natstest.Example()
+	defer t.Close()
+	js := natstest.JetStream(t, natstest.Start(t, natstest.Config{}).Client(t))
+	dir := t.TempDir()
 	logs := filepath.Join(dir, "log")
 	text := ""
 	for i := range 3 {
 		text += fmt.Sprintf("time=2026-03-01T12:00:0%dZ addr=203.0.113.9 msg=failed\n", i)
 	}
-	err = errors.Join(setUp(context.Background(), js, 1), os.Mkdir(logs, 0o700), os.WriteFile(filepath.Join(logs, "auth.log"), []byte(text), 0o600))
+	err := errors.Join(setUp(context.Background(), js, 1), os.Mkdir(logs, 0o700), os.WriteFile(filepath.Join(logs, "auth.log"), []byte(text), 0o600))
 	if err != nil {
 		panic(err)
 	}
@@ -79,7 +53,7 @@ func setUp(ctx context.Context, js jetstream.JetStream, replicas int) error {
 	return err
 }
 
-var parser = logscan.Logfmt("addr", "msg")
+var parser = logscan.Timed(logscan.Logfmt("time", "addr", "msg"), "time", logscan.TimeParser{})
 
 // shipLogs ships the logs of a folder.
 func shipLogs(ctx context.Context, conn *nats.Conn, host, dir, state string) error {
@@ -97,7 +71,7 @@ func shipLogs(ctx context.Context, conn *nats.Conn, host, dir, state string) err
 // detectExcess handles the lines, as one of many consumers.
 func detectExcess(ctx context.Context, js jetstream.JetStream, limit detect.Config, send func(context.Context, string, detect.Alert[string]) error) error {
 	c := fleet.NewConsumer(fleet.ConsumerConfig[*detect.Window[string]]{
-		JS: js, Stream: "LOGS", Bucket: "detect", Prefix: "logs", Partitions: 16,
+		JetStream: js, Stream: "LOGS", Bucket: "detect", Prefix: "logs", Partitions: 16,
 		Parser: parser,
 		New:    func(int) *detect.Window[string] { return detect.NewWindow[string](limit) },
 		Handle: func(ctx context.Context, w *detect.Window[string], r fleet.Record) error {
@@ -211,14 +185,14 @@ func ExampleNewConsumer() {
 	defer func() { fmt.Println(recover()) }()
 	fleet.NewConsumer(fleet.ConsumerConfig[*counter]{Stream: "LOGS", Bucket: "detect", Prefix: "logs", Partitions: 16, New: newCounter})
 	// Output:
-	// fleet: JS is missing
+	// fleet: JetStream is missing
 	// fleet: Handle is missing
 }
 
 func ExampleConsumerConfig_Validate() {
 	fmt.Println(fleet.ConsumerConfig[*counter]{Stream: "LOGS", Bucket: "detect", Prefix: "logs", New: newCounter}.Validate())
 	// Output:
-	// fleet: JS is missing
+	// fleet: JetStream is missing
 	// fleet: Partitions is 0, want 1 to 4096
 	// fleet: Handle is missing
 }
@@ -232,7 +206,7 @@ func ExampleConsumer_Run() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		c := fleet.NewConsumer(fleet.ConsumerConfig[*counter]{
-			JS: js, Stream: "LOGS", Bucket: "detect", Prefix: "logs", Partitions: 1, New: newCounter,
+			JetStream: js, Stream: "LOGS", Bucket: "detect", Prefix: "logs", Partitions: 1, New: newCounter,
 			Handle: func(_ context.Context, c *counter, r fleet.Record) error {
 				c.lines++
 				fmt.Printf("%d %s: %s\n", c.lines, r.Host, r.Line)
@@ -263,7 +237,7 @@ func ExampleConsumer_Stats() {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			c := fleet.NewConsumer(fleet.ConsumerConfig[*counter]{
-				JS: js, Stream: "LOGS", Bucket: "detect", Prefix: "logs", Partitions: 1, New: newCounter,
+				JetStream: js, Stream: "LOGS", Bucket: "detect", Prefix: "logs", Partitions: 1, New: newCounter,
 				Handle: func(_ context.Context, c *counter, r fleet.Record) error {
 					if c.lines++; c.lines == most {
 						cancel()
@@ -284,7 +258,7 @@ func ExampleConsumer_Stats() {
 func ExampleConsumerStats() {
 	withServer(func(js jetstream.JetStream, dir string) error {
 		c := fleet.NewConsumer(fleet.ConsumerConfig[*counter]{
-			Name: "logins", JS: js, Stream: "LOGS", Bucket: "detect", Prefix: "logs", Partitions: 1, New: newCounter,
+			Name: "logins", JetStream: js, Stream: "LOGS", Bucket: "detect", Prefix: "logs", Partitions: 1, New: newCounter,
 			Handle: func(context.Context, *counter, fleet.Record) error { return nil },
 		})
 		fmt.Printf("%+v\n", c.Stats())
@@ -306,9 +280,9 @@ func ExamplePartition() {
 		fmt.Println(fleet.Partition([]byte(key), 16))
 	}
 	// Output:
-	// 0
-	// 0
-	// 0
+	// 1
+	// 7
+	// 4
 }
 
 func ExampleKind() {

@@ -152,14 +152,14 @@ func (w *worker[S]) check(info *jetstream.StreamInfo, idle bool) error {
 func (w *worker[S]) read() error {
 	ctx, cancel := w.call()
 	defer cancel()
-	stream, err := w.c.JS.Stream(ctx, w.c.Stream)
+	stream, err := w.c.JetStream.Stream(ctx, w.c.Stream)
 	if err != nil {
 		return fmt.Errorf("stream: %w", err)
 	}
 	if err := w.check(stream.CachedInfo(), false); err != nil {
 		return err
 	}
-	reconnects := w.c.JS.Conn().Stats().Reconnects
+	reconnects := w.c.JetStream.Conn().Stats().Reconnects
 	from, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		FilterSubject: subject(w.c.Prefix, w.part),
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: w.lease.Seq + 1,
@@ -187,7 +187,7 @@ func (w *worker[S]) read() error {
 				return err
 			}
 		}
-		if w.c.JS.Conn().Stats().Reconnects != reconnects {
+		if w.c.JetStream.Conn().Stats().Reconnects != reconnects {
 			return errAgain // records may have been lost with the connection
 		}
 		mark := w.mark
@@ -239,7 +239,7 @@ func (w *worker[S]) fetch(from jetstream.Consumer, idle bool) (n int, err error)
 	defer cancel()
 	lines, options := 1, []jetstream.FetchOpt{jetstream.FetchContext(ctx)}
 	if !idle {
-		most := max(fetchBytes, int(w.c.JS.Conn().MaxPayload()))
+		most := max(fetchBytes, int(w.c.JetStream.Conn().MaxPayload()))
 		lines, options = fetchLines, append(options, jetstream.FetchMaxBytes(most))
 	}
 	batch, err := from.Fetch(lines, options...)
