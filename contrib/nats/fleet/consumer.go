@@ -43,8 +43,8 @@ type ConsumerConfig[S State] struct {
 	// Name appears in events and [ConsumerStats]. It may be empty.
 	Name string
 
-	// JetStream is the context of JetStream. Its connection should reconnect forever,
-	// see nats.MaxReconnects. Required.
+	// JetStream is the context of JetStream. Its connection should reconnect
+	// forever, see nats.MaxReconnects. Required.
 	JetStream jetstream.JetStream
 
 	// Stream is the name of the stream that contains the lines. Required.

@@ -249,6 +249,7 @@ func TestPausedConsumerIsFenced(t *testing.T) {
 	server, js := single(t)
 	var g group
 	paused, resume := make(chan struct{}, parts), make(chan struct{})
+	var late atomic.Int64 // calls of the first that ended after the pause
 	proxy := natstest.NewProxy(t, server.Addr)
 	conn := natstest.Connect(t, proxy.URL(), hasty...)
 	config := consumerConfig(natstest.JetStream(t, conn), &g)
@@ -258,6 +259,11 @@ func TestPausedConsumerIsFenced(t *testing.T) {
 			paused <- struct{}{}
 			<-resume
 		}
+		select {
+		case <-resume:
+			late.Add(1)
+		default:
+		}
 		return handle(ctx, j, r)
 	}
 	publish(t, js, lines(0, 100)...)
@@ -266,9 +272,10 @@ func TestPausedConsumerIsFenced(t *testing.T) {
 	proxy.SetCut(true) // no heartbeats
 	b := run(fleet.NewConsumer(consumerConfig(js, &g)))
 	checkStates(t, js, &g)
-	proxy.SetCut(false)
 	close(resume)
-	eventually(t, "the first has lost the partition", func() bool { return g.events.count(fleet.KindLost) > 0 })
+	eventually(t, "the first has lost its partitions", func() bool { return g.events.count(fleet.KindLost) == parts })
+	checkEqual(t, late.Load(), int64(1))
+	proxy.SetCut(false)
 	publish(t, js, lines(100, 200)...)
 	checkStates(t, js, &g)
 	a.stop(t)

@@ -1,7 +1,6 @@
-// Package fleet ships the logs of many machines to a NATS JetStream stream, and
-// detects brute-force logins and other excess in them with consumers that share
-// the work: like Filebeat and a Kafka consumer group, with partitions, leases
-// and snapshots.
+// Package fleet ships the logs of many machines to a NATS JetStream stream, as
+// Filebeat does, and detects excess in them with a consumer group: partitions,
+// leases and snapshots.
 //
 // A detector of package detect must see all events of a key, in one process. A
 // [Shipper] therefore computes the partition of each line from its key. Each
@@ -20,7 +19,9 @@
 //	if err != nil {
 //		return err
 //	}
-//	_, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: "detect", Replicas: replicas})
+//	_, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+//		Bucket: "detect", Replicas: replicas,
+//	})
 //
 // # Ship the logs of a machine
 //
@@ -38,12 +39,15 @@
 // An alert may be raised again after a failure. Its record then has the same
 // ID, which the receiver can use to drop it.
 //
-//	c := fleet.NewConsumer(fleet.ConsumerConfig[*detect.Window[string]]{
-//		JetStream: js, Stream: "LOGS", Bucket: "detect", Prefix: "logs", Partitions: 16,
+//	type window = *detect.Window[string]
+//	c := fleet.NewConsumer(fleet.ConsumerConfig[window]{
+//		JetStream: js, Stream: "LOGS", Bucket: "detect",
+//		Prefix: "logs", Partitions: 16,
 //		Parser: parser,
-//		New:    func(int) *detect.Window[string] { return detect.NewWindow[string](limit) },
-//		Handle: func(ctx context.Context, w *detect.Window[string], r fleet.Record) error {
-//			if alert, ok := w.Observe(r.Time(), string(r.Get("addr")), 1, r.Line); ok {
+//		New:    func(int) window { return detect.NewWindow[string](limit) },
+//		Handle: func(ctx context.Context, w window, r fleet.Record) error {
+//			addr := string(r.Get("addr"))
+//			if alert, ok := w.Observe(r.Time(), addr, 1, r.Line); ok {
 //				return send(ctx, r.ID, alert)
 //			}
 //			return nil
@@ -54,23 +58,30 @@
 // # Guarantees
 //
 //   - A line is not lost: the place in a log is saved after the stream has
-//     acknowledged every line before it. A line that is too long for the server
-//     is cut, counted and reported.
+//     acknowledged every line before it. A line that is too long for the
+//     server is cut, counted and reported.
 //   - A line is stored once, if a Shipper that was killed or cut off continues
 //     within the Duplicates of the stream. Later, two kinds of lines may be
-//     stored again: the unacknowledged lines, at most MaxInFlight, and the lines
-//     of the last seconds before the kill, whose place was not saved. In both
-//     cases the [Record] has the same ID. The lines of a file that was
+//     stored again: the unacknowledged lines, at most MaxInFlight, and the
+//     lines of the last seconds before the kill, whose place was not saved. In
+//     both cases the [Record] has the same ID. The lines of a file that was
 //     compressed or copied to another file system in the meantime may be
 //     stored again with another ID.
 //   - The lines of a partition are stored in the order of each log. If the
-//     server fails, lines in flight may be stored after later lines.
+//     server fails, lines in flight may be stored after later lines. Detectors
+//     allow for this: see MaxSkew of detect.Config.
+//   - A file that was truncated is not distinguished from its former self where
+//     it has the same line at the same offset, and the same first line. If both
+//     lines are shipped within Duplicates, the second is not stored.
 //   - The state of a partition contains each stored line exactly once: a
 //     snapshot and its place in the stream are stored in one step. Handle may
 //     be called again for lines after the latest snapshot, with the state as it
 //     was before.
 //   - A process that was paused or cut off cannot overwrite the snapshot of its
 //     successor. It may still call Handle until it finds out.
+//   - A stream that loses acknowledged lines itself, such as a single replica
+//     after a power failure, is a [KindFailed] until it has grown to its former
+//     length. Its new lines up to there are not handled.
 //
 // # Choosing values
 //

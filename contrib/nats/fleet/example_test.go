@@ -49,7 +49,9 @@ func setUp(ctx context.Context, js jetstream.JetStream, replicas int) error {
 	if err != nil {
 		return err
 	}
-	_, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: "detect", Replicas: replicas})
+	_, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: "detect", Replicas: replicas,
+	})
 	return err
 }
 
@@ -70,12 +72,15 @@ func shipLogs(ctx context.Context, conn *nats.Conn, host, dir, state string) err
 
 // detectExcess handles the lines, as one of many consumers.
 func detectExcess(ctx context.Context, js jetstream.JetStream, limit detect.Config, send func(context.Context, string, detect.Alert[string]) error) error {
-	c := fleet.NewConsumer(fleet.ConsumerConfig[*detect.Window[string]]{
-		JetStream: js, Stream: "LOGS", Bucket: "detect", Prefix: "logs", Partitions: 16,
+	type window = *detect.Window[string]
+	c := fleet.NewConsumer(fleet.ConsumerConfig[window]{
+		JetStream: js, Stream: "LOGS", Bucket: "detect",
+		Prefix: "logs", Partitions: 16,
 		Parser: parser,
-		New:    func(int) *detect.Window[string] { return detect.NewWindow[string](limit) },
-		Handle: func(ctx context.Context, w *detect.Window[string], r fleet.Record) error {
-			if alert, ok := w.Observe(r.Time(), string(r.Get("addr")), 1, r.Line); ok {
+		New:    func(int) window { return detect.NewWindow[string](limit) },
+		Handle: func(ctx context.Context, w window, r fleet.Record) error {
+			addr := string(r.Get("addr"))
+			if alert, ok := w.Observe(r.Time(), addr, 1, r.Line); ok {
 				return send(ctx, r.ID, alert)
 			}
 			return nil
