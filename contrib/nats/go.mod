@@ -4,7 +4,7 @@ go 1.26.0
 
 require (
 	github.com/nats-io/nats.go v1.55.0
-	github.com/redoubt-go/redoubt v0.0.0-00010101000000-000000000000
+	github.com/redoubt-go/redoubt v0.0.0
 )
 
 require (

@@ -76,20 +76,22 @@ func (c *Cluster) launch(n int, config Config, dir string) {
 // wait waits until all servers create streams, or a process has ended.
 func (c *Cluster) wait(n int) error {
 	var err error
+	answer := 200 * time.Millisecond
 	for end := time.Now().Add(startup); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if slices.ContainsFunc(c.Servers, func(s *Server) bool { return !s.Alive() }) {
 			return errors.New("a server has ended")
 		}
-		if err = c.ready(n); err == nil {
+		if err = c.ready(n, answer); err == nil {
 			return nil
 		}
+		answer = min(answer*5/4, 5*time.Second)
 	}
 	return fmt.Errorf("not ready after %v: %w", startup, err)
 }
 
-func (c *Cluster) ready(n int) error {
+func (c *Cluster) ready(n int, wait time.Duration) error {
 	for _, s := range c.Servers {
-		if err := s.ready(n); err != nil {
+		if err := s.ready(n, wait); err != nil {
 			return err
 		}
 	}

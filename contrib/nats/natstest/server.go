@@ -189,8 +189,9 @@ func JetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
 	return js
 }
 
-// ready reports whether streams of n replicas can be created now.
-func (s *Server) ready(n int) error {
+// ready returns nil if streams of n replicas can be created now. A server that
+// knows no leader does not answer.
+func (s *Server) ready(n int, wait time.Duration) error {
 	nc, err := nats.Connect(s.URL(), nats.NoReconnect())
 	if err != nil {
 		return err
@@ -200,7 +201,7 @@ func (s *Server) ready(n int) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
 	const probe = "NATSTEST_PROBE"
 	if _, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{Name: probe, Replicas: n, MaxBytes: 1024}); err != nil {
