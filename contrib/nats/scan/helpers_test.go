@@ -2,6 +2,7 @@ package scan_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -181,3 +182,20 @@ func checkForm(t testing.TB, got, want []byte) {
 		t.Errorf("got %d bytes, want %d, different from byte %d on", len(got), len(want), i)
 	}
 }
+
+func gzipped(text string) []byte {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = w.Write([]byte(text))
+	_ = w.Close()
+	return b.Bytes()
+}
+
+// A years is an accumulator of the years of records.
+type years struct{ text }
+
+func newYears() *years { return new(years) }
+
+func (y *years) Add(r *logscan.Record) { fmt.Fprintf(y, "%d ", r.Time().Year()) }
+
+func (y *years) Merge(o *years) error { return y.text.Merge(&o.text) }

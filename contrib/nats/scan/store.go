@@ -15,12 +15,12 @@ import (
 )
 
 const (
-	maxForm  = 64 << 20         // bytes of an accumulator
-	maxBlob  = maxForm + 1<<20  // bytes of a message with an accumulator
-	headroom = 4 << 10          // bytes of a message for its headers
-	request  = 10 * time.Second // the longest time of a request
-	patience = 2 * time.Minute  // the longest time of failed requests in a row
-	patrol   = time.Second      // between looks at the stream that no message has caused
+	maxForm  = 64 << 20        // bytes of an accumulator
+	maxBlob  = maxForm + 1<<20 // bytes of a message with an accumulator
+	headroom = 4 << 10         // bytes of a message for its headers
+	request  = 3 * time.Second // the longest time of a request
+	patience = 2 * time.Minute // the longest time of failed requests in a row
+	patrol   = time.Second     // between looks at the stream that no message has caused
 )
 
 // consumerName is the name of the consumer that all workers share.
