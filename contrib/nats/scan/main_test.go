@@ -24,7 +24,7 @@ import (
 
 // A role is a process of this test binary.
 type role struct {
-	Kind string // worker, coordinator
+	Kind string // worker, coordinator, web
 	URL  string
 	Name string
 	Dir  string        // of the logs
@@ -62,6 +62,10 @@ func (r *role) run() error {
 	if err != nil {
 		return err
 	}
+	if r.Kind == "web" {
+		runtime.GOMAXPROCS(1)
+		return webJob(r.Name).Work(context.Background(), js)
+	}
 	j := r.job()
 	if r.Kind == "worker" {
 		return j.Work(context.Background(), js)
@@ -84,6 +88,14 @@ func (r *role) job() scan.Job[*text] {
 		return os.Open(name)
 	}
 	return j
+}
+
+// webJob returns the Job of the measurement of speed.
+func webJob(name string) scan.Job[*web] {
+	return scan.Job[*web]{
+		Name: name, Program: "web/1", Open: openFile, New: newWeb,
+		Scanner: logscan.Scanner{Parser: logscan.JSON("route", "ms")}, Task: 16 << 20,
+	}
 }
 
 type fatalParser struct{}

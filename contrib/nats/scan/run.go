@@ -14,8 +14,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/redoubt-go/redoubt/internal/ctxerr"
-	"github.com/redoubt-go/redoubt/internal/errtree"
 	"github.com/redoubt-go/redoubt/logscan"
+	"github.com/redoubt-go/redoubt/retry"
 )
 
 // Run divides the inputs into tasks for the workers of this Job, which call
@@ -412,8 +412,7 @@ func retryable(err error) bool {
 	if errors.Is(err, logscan.ErrUnsupported) || errors.Is(err, logscan.ErrLimit) {
 		return false
 	}
-	signs := errtree.Read(err)
-	return !signs.HasRetryable || signs.Retryable
+	return retry.Retryable(err)
 }
 
 // checkForm refuses a form that is too large.

@@ -223,7 +223,7 @@ type huge struct{ text }
 
 func newHuge() *huge { return new(huge) }
 
-func (h *huge) Merge(*huge) error { return nil }
+func (h *huge) Merge(o *huge) error { return h.text.Merge(&o.text) }
 
 func (h *huge) MarshalBinary() ([]byte, error) {
 	if h.Len() == 0 {

@@ -18,7 +18,8 @@ const (
 	maxForm  = 64 << 20        // bytes of an accumulator
 	maxBlob  = maxForm + 1<<20 // bytes of a message with an accumulator
 	headroom = 4 << 10         // bytes of a message for its headers
-	request  = 3 * time.Second // the longest time of a request
+	maxPart  = 128 << 10       // bytes of a message; slow links send it within request
+	request  = 2 * time.Second // the longest time of a request
 	patience = 2 * time.Minute // the longest time of failed requests in a row
 	patrol   = time.Second     // between looks at the stream that no message has caused
 )
@@ -48,7 +49,7 @@ type store struct {
 func newStore(js jetstream.JetStream, name string, failed func(context.Context, error)) *store {
 	return &store{
 		js: js, name: "scan-" + name, prefix: "scan." + name + ".",
-		part: max(int(js.Conn().MaxPayload())-headroom, headroom),
+		part: min(max(int(js.Conn().MaxPayload())-headroom, headroom), maxPart),
 		policy: retry.Policy{
 			MaxAttempts: retry.Unlimited, MaxElapsed: patience, AttemptTimeout: request,
 			Backoff: retry.Exponential{Base: 50 * time.Millisecond, Max: 2 * time.Second},

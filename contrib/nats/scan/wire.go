@@ -287,7 +287,8 @@ func decodeBlob(b []byte) (h blob, err error) {
 	d := decode(b, kindBlob)
 	d.bytes(h.nonce[:])
 	h.parts, h.length, h.data = d.uint(), d.uint(), d.b
-	if h.length > maxBlob || h.parts > h.length || h.parts > 0 && len(h.data) > 0 {
+	inline := uint64(len(h.data))
+	if h.length > maxBlob || h.parts > h.length || h.parts > 0 && inline > 0 || h.parts == 0 && inline != h.length {
 		d.fail()
 	}
 	return h, d.err

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	pull   = 5 * time.Second        // the longest time of a request for a task
+	pull   = 2 * time.Second        // the longest time of a request for a task
 	absent = 250 * time.Millisecond // between looks for a scan that has not begun
 )
 
@@ -27,8 +27,8 @@ const (
 //
 // A failed attempt is repeated on any worker, after a pause that grows, up to
 // MaxAttempts times. Errors that match [logscan.ErrUnsupported] or
-// [logscan.ErrLimit], or whose method Retryable reports false, are not
-// repeated. A task whose worker stops, crashes or is silent for AckWait is
+// [logscan.ErrLimit], and errors for which [retry.Retryable] reports false, are
+// not repeated. A task whose worker stops, crashes or is silent for AckWait is
 // given to another. If ctx ends, Work gives its task back.
 //
 // A panic or [runtime.Goexit] in Open, in the parser or in the accumulator
