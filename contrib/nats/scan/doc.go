@@ -37,7 +37,7 @@
 //
 //	job.OnEvent = func(_ context.Context, e scan.Event) {
 //		if e.Kind == scan.KindMerged {
-//			fmt.Printf("%d of %d tasks, %d bytes\n", e.Merged, e.Listed, e.Bytes)
+//			fmt.Println(e.Merged, "of", e.Listed, "tasks")
 //		}
 //	}
 //
@@ -65,8 +65,8 @@
 //
 // # Errors
 //
-// [Job.Run] returns a [*TaskError] for each part of an input that failed for
-// good, with the answer without it. [ErrVersion], [ErrChanged] and
+// [Job.Run] returns a [*TaskError] for each part of an input that failed
+// permanently, with the answer of all other parts. [ErrVersion], [ErrChanged] and
 // [ErrReplaced] keep different programs, inputs and coordinators from mixing
 // their results.
 //
@@ -76,5 +76,5 @@
 // names of Ahead tasks. An accumulator may have 64 MiB in its binary form. A
 // task costs about ten requests to the servers.
 //
-// Costs, formats and sources: contrib/nats/README.md.
+// Costs, formats and sources: contrib/nats/scan/README.md.
 package scan

@@ -26,11 +26,9 @@ var (
 	ErrReplaced = errors.New("scan: replaced by another coordinator")
 )
 
-// errOver ends a worker whose scan is over.
-var errOver = errors.New("scan: over")
-
-// A TaskError reports a part of an input that failed for good. The answer lacks
-// its records, or contains those before the failure.
+// A TaskError reports a part of an input that failed permanently. The answer
+// contains the records before the failure if the input could be read so far,
+// and otherwise none of its records.
 type TaskError struct {
 	Name     string // of the input
 	Offset   int64  // of the part
@@ -43,7 +41,7 @@ var _ slog.LogValuer = (*TaskError)(nil)
 
 // Error returns a text such as
 //
-//	scan: "app.log.gz": bytes 0 to the end: failed after 8 attempts: unexpected EOF
+//	scan: "a.gz": bytes 0 to the end: failed after 8 attempts: unexpected EOF
 func (e *TaskError) Error() string {
 	return fmt.Sprintf("scan: %s: failed after %d attempts: %s", e.place(), e.Attempts, e.Text)
 }

@@ -9,21 +9,21 @@ import (
 )
 
 // A Kind is the kind of an [Event].
-type Kind int
+type Kind uint8
 
 // The kinds of events.
 const (
 	KindResumed     Kind = iota // Run continues a scan that an earlier Run has begun
 	KindMerged                  // Run has merged the result of a task
 	KindFailed                  // Run has given up a task; Err is a *TaskError
-	KindAttempt                 // Work: an attempt at a task has failed and is repeated, anywhere
+	KindAttempt                 // Work: an attempt at a task has failed; another follows, on any worker
 	KindUnavailable             // a request to the servers has failed and is repeated
 )
 
 // String returns a lower-case word.
 func (k Kind) String() string {
 	names := [...]string{"resumed", "merged", "failed", "attempt", "unavailable"}
-	if k < 0 || int(k) >= len(names) {
+	if int(k) >= len(names) {
 		return fmt.Sprintf("Kind(%d)", int(k))
 	}
 	return names[k]
@@ -31,7 +31,7 @@ func (k Kind) String() string {
 
 // An Event reports the progress of [Job.Run] or [Job.Work].
 type Event struct {
-	Kind   Kind
+	Kind   Kind   // of the change
 	Name   string // Job.Name
 	Input  string // name of the input of the task
 	Offset int64  // of the task in its input

@@ -96,7 +96,7 @@ func Example() {
 	}
 	job.OnEvent = func(_ context.Context, e scan.Event) {
 		if e.Kind == scan.KindMerged {
-			fmt.Printf("%d of %d tasks, %d bytes\n", e.Merged, e.Listed, e.Bytes)
+			fmt.Println(e.Merged, "of", e.Listed, "tasks")
 		}
 	}
 	var workers sync.WaitGroup
@@ -118,8 +118,8 @@ func Example() {
 		fmt.Println(item.Key, item.Count)
 	}
 	// Output:
-	// 1 of 2 tasks, 35 bytes
-	// 2 of 2 tasks, 69 bytes
+	// 1 of 2 tasks
+	// 2 of 2 tasks
 	// INFO 3
 	// ERROR 1
 }

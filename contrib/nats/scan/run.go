@@ -26,10 +26,11 @@ import (
 //
 // If Run ends early, or with its process, the next Run for the same scan
 // continues from the last checkpoint. It needs the same inputs, in the same
-// order; files may have grown. When Run has merged all results, it deletes the
-// stream. It waits for workers as long as there are none.
+// order, of the same sizes. When Run has merged all results, it deletes the
+// stream. It waits for workers as long as there are none. To abandon a scan,
+// delete its stream.
 //
-// Errors: a task that fails for good does not end the scan. Run returns a
+// Errors: a task that fails permanently does not end the scan. Run returns a
 // [*TaskError] for each of the first 100 of them, joined, with the result of
 // all that could be read. The error of [Job.Validate], of ctx, of Merge and of
 // the servers, [ErrVersion], [ErrChanged] and [ErrReplaced] end Run, with an
@@ -95,7 +96,7 @@ func (r *run[A]) wrap(ctx context.Context, err error) error {
 	return r.errorf("%w", err)
 }
 
-// failures returns the errors of the tasks that failed for good.
+// failures returns the errors of the tasks that failed permanently.
 func (r *run[A]) failures() error {
 	var errs []error
 	for i := range r.state.failed {
@@ -331,7 +332,7 @@ func (r *run[A]) mergeNext(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// failed keeps the error of a task that failed for good.
+// failed keeps the error of a task that failed permanently.
 func (r *run[A]) failed(t *task, a *answer) error {
 	e := TaskError{Name: t.name, Offset: t.offset, End: t.end, Attempts: int(a.attempts), Text: a.failure}
 	if len(r.state.failed) < maxFailed {
@@ -388,7 +389,7 @@ func (r *run[A]) save(ctx context.Context) error {
 }
 
 // stored finds out whether a checkpoint that another message has replaced, or
-// that was stored without an acknowledgement, is the present one.
+// that was stored without an acknowledgement, is the last.
 func (r *run[A]) stored(ctx context.Context) (head uint64, err error) {
 	data, head, err := r.store.get(ctx, r.store.stateSubject(r.state.scan))
 	if err != nil {

@@ -3,6 +3,8 @@ package scan_test
 import (
 	"bytes"
 	"context"
+	"encoding"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +19,7 @@ import (
 	"github.com/redoubt-go/redoubt/contrib/nats/natstest"
 	"github.com/redoubt-go/redoubt/contrib/nats/scan"
 	"github.com/redoubt-go/redoubt/logscan"
+	"github.com/redoubt-go/redoubt/logscan/sketch"
 )
 
 // The answer is that of Reduce, byte by byte, for any number of workers.
@@ -62,6 +65,62 @@ func TestSumsAreAddedInTheOrderOfReduce(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkForm(t, form(t, got), want)
+}
+
+// A sketches is an accumulator of the sketches whose merge equals adding.
+type sketches struct {
+	counts   *sketch.Counts
+	distinct *sketch.Distinct
+	quantile *sketch.Quantile
+}
+
+func newSketches() *sketches {
+	return &sketches{sketch.NewCounts(5000), sketch.NewDistinct(7), sketch.NewQuantile()}
+}
+
+func (s *sketches) Add(r *logscan.Record) {
+	s.counts.Add(r.Line[:min(len(r.Line), 4)], 1)
+	s.distinct.Add(r.Line)
+	s.quantile.Add(float64(len(r.Line)))
+}
+
+func (s *sketches) Merge(o *sketches) error {
+	return errors.Join(s.counts.Merge(o.counts), s.distinct.Merge(o.distinct), s.quantile.Merge(o.quantile))
+}
+
+func (s *sketches) MarshalBinary() ([]byte, error) {
+	var forms [3][]byte
+	for i, m := range []encoding.BinaryMarshaler{s.counts, s.distinct, s.quantile} {
+		forms[i], _ = m.MarshalBinary()
+	}
+	return json.Marshal(forms)
+}
+
+func (s *sketches) UnmarshalBinary(b []byte) error {
+	var forms [3][]byte
+	err := json.Unmarshal(b, &forms)
+	for i, m := range []encoding.BinaryUnmarshaler{s.counts, s.distinct, s.quantile} {
+		err = errors.Join(err, m.UnmarshalBinary(forms[i]))
+	}
+	return err
+}
+
+// Sketches have the same bytes as after Reduce, with few and with many keys.
+func TestSketchesAreThoseOfReduce(t *testing.T) {
+	js := start(t)
+	for _, size := range []int{30_000, 900_000} {
+		_, paths := logs(t, size)
+		j := job(fmt.Sprint("sketches", size), newSketches)
+		work(t, js, j, 3)
+		got, err := j.Run(deadline(t), js, logscan.Files(paths...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkForm(t, form(t, got), local(t, j, logscan.Files(paths...)))
+		if n := got.distinct.Estimate(); size > 500_000 && n < 10_000 {
+			t.Errorf("only %d keys", n)
+		}
+	}
 }
 
 // A stream hides all methods of a file but Read and Close.
@@ -249,6 +308,37 @@ func TestTooLargeResult(t *testing.T) {
 	})
 }
 
+// A growing is an accumulator that is small in a task and large after a merge.
+type growing struct{ mib int }
+
+func newGrowing() *growing { return new(growing) }
+
+func (g *growing) Add(*logscan.Record) { g.mib = 40 }
+
+func (g *growing) Merge(o *growing) error {
+	g.mib += o.mib
+	return nil
+}
+
+func (g *growing) MarshalBinary() ([]byte, error) { return make([]byte, g.mib<<20), nil }
+
+func (g *growing) UnmarshalBinary(b []byte) error {
+	g.mib = len(b) >> 20
+	return nil
+}
+
+// An answer that grows too large for a checkpoint ends Run.
+func TestTooLargeAnswer(t *testing.T) {
+	_, paths := logs(t, 1000, 1000)
+	js := start(t)
+	j := job("growing", newGrowing)
+	j.Ahead = 1
+	work(t, js, j, 1)
+	_, err := j.Run(deadline(t), js, logscan.Files(paths...))
+	want := "scan: growing: checkpoint: the accumulator has 83886080 bytes in its binary form, at most 67108864 are allowed"
+	checkEqual(t, fmt.Sprint(err), want)
+}
+
 // The server of the Debian package serves scans.
 func TestDebianServer(t *testing.T) {
 	server := natstest.Start(t, natstest.Config{Program: natstest.Installed(t), Lines: "max_payload: 16KB"})
@@ -288,7 +378,7 @@ func TestValidate(t *testing.T) {
 }
 
 func TestTexts(t *testing.T) {
-	checkEqual(t, fmt.Sprint(scan.KindResumed, scan.KindUnavailable, scan.Kind(7), scan.Kind(-1)), "resumed unavailable Kind(7) Kind(-1)")
+	checkEqual(t, fmt.Sprint(scan.KindResumed, scan.KindUnavailable, scan.Kind(7)), "resumed unavailable Kind(7)")
 	e := &scan.TaskError{Name: "a", Offset: 10, End: 20, Attempts: 3, Text: "broken"}
 	checkEqual(t, e.Error(), `scan: "a": bytes 10 to 20: failed after 3 attempts: broken`)
 	checkEqual(t, e.LogValue().String(), "[name=a offset=10 end=20 attempts=3 text=broken]")

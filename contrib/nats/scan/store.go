@@ -33,7 +33,7 @@ const consumerName = "workers"
 //	scan.NAME.task.ID.NUM        a queued task
 //	scan.NAME.done.ID.NUM.head   the answer
 //	scan.NAME.state.ID.head      the checkpoint
-//	scan.NAME.note               not stored: the number of a task just answered
+//	scan.NAME.note               not stored: the number of a new answer
 //
 // A head that is too large for a message is in parts, next to the head:
 // NONCE.0, NONCE.1 and so on.
@@ -100,7 +100,7 @@ func isConflict(err error) bool {
 		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
-// try makes a request until it succeeds or fails for good.
+// try makes a request until it succeeds or has failed permanently.
 func (s *store) try(ctx context.Context, fn func(context.Context) error) error {
 	err := s.policy.Do(ctx, fn)
 	if e, ok := errors.AsType[*retry.Error](err); ok && e.Reason == retry.ErrPermanent {

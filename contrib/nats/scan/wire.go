@@ -62,7 +62,7 @@ type task struct {
 type answer struct {
 	task     digest // of the message of the task
 	attempts uint64
-	failure  string // text of the error, if the task has failed for good
+	failure  string // text of the error, if the task has failed permanently
 	form     []byte // of the accumulator; empty if there is none
 }
 

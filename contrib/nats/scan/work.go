@@ -21,7 +21,7 @@ const (
 	absent = 250 * time.Millisecond // between looks for a scan that has not begun
 )
 
-// Work runs tasks of the scan, one after another, until the scan is over or ctx
+// Work runs tasks of the scan, a task at a time, until the scan is over or ctx
 // is done. If the scan has not begun, it waits. To serve the next scan of the
 // same name, call Work again.
 //
@@ -33,7 +33,7 @@ const (
 //
 // A panic or [runtime.Goexit] in Open, in the parser or in the accumulator
 // passes through Work, which gives its task to the others first. An input that
-// crashes every process fails for good after MaxAttempts.
+// crashes every process fails permanently after MaxAttempts.
 //
 // Errors: nil after the end of the scan. [ErrVersion], the error of
 // [Job.Validate], of ctx, and of the servers, after 2 minutes of failed
