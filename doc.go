@@ -1,5 +1,6 @@
 // Package redoubt is the map of a library of resilience and security
-// primitives for Go services. It contains no code; import the packages.
+// primitives for Go services. Import the packages; this package contains only
+// [Func] and its siblings, which adapt functions without a context.
 //
 // # Packages
 //
@@ -45,8 +46,8 @@
 // The packages do not import one another, and they import only the standard
 // library. Modules of their own connect them to other systems: contrib/grpc,
 // contrib/redis, contrib/prometheus, contrib/otel and contrib/compress. The
-// commands are semver/cmd/semver, logscan/cmd/logscan and
-// audit/ledger/cmd/ledger.
+// module contrib/config reads their configurations from files. The commands are
+// semver/cmd/semver, logscan/cmd/logscan and audit/ledger/cmd/ledger.
 //
 // # Composition
 //

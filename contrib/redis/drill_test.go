@@ -1,4 +1,4 @@
-package redis_test
+package redoubtredis_test
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/redistest"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
@@ -25,7 +25,7 @@ const (
 // and keeps the longest time that a call has taken.
 type drill struct {
 	*testing.T
-	limiter  *redis.Limiter
+	limiter  *redoubtredis.Limiter
 	longest  atomic.Int64
 	admitted atomic.Int64
 	refused  atomic.Int64
@@ -34,13 +34,13 @@ type drill struct {
 }
 
 // startDrill starts to ask a limiter of 10 per hour, or of the Limits of c.
-func startDrill(t *testing.T, c redis.Config) *drill {
+func startDrill(t *testing.T, c redoubtredis.Config) *drill {
 	t.Helper()
 	c.Timeout = timeout
 	if c.Limits == nil {
 		c.Limits = limits(ratelimit.PerHour(10))
 	}
-	c.OnEvent = func(_ context.Context, e redis.Event) { t.Log(e.Kind, e.Err, e.For) }
+	c.OnEvent = func(_ context.Context, e redoubtredis.Event) { t.Log(e.Kind, e.Err, e.For) }
 	d := &drill{T: t, limiter: newLimiter(t, c), stop: make(chan struct{})}
 	d.ask() // connected, and the script is known
 	for range 4 {
@@ -106,13 +106,13 @@ func (d *drill) up() {
 // A server that is stopped for 2 s, with a limiter of each policy.
 func TestDrill_Stopped(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
 		t.Parallel()
 		server := redistest.Start(t)
 		client := connect(t, server.Addr)
 		var drills []*drill
-		for _, policy := range []redis.Outage{redis.OutageLocal, redis.OutageRefuse, redis.OutageAdmit} {
-			drills = append(drills, startDrill(t, redis.Config{Client: client, Name: string(rune('a' + policy)), Outage: policy, Nodes: 2, Denied: -1}))
+		for _, policy := range []redoubtredis.Outage{redoubtredis.OutageLocal, redoubtredis.OutageRefuse, redoubtredis.OutageAdmit} {
+			drills = append(drills, startDrill(t, redoubtredis.Config{Client: client, Name: string(rune('a' + policy)), Outage: policy, Nodes: 2, Denied: -1}))
 		}
 		for _, d := range drills {
 			until(t, "used up", func() bool { return d.refused.Load() > 0 })
@@ -137,9 +137,9 @@ func TestDrill_Stopped(t *testing.T) {
 		// local share is kept warm. Calls that were under way at the end may
 		// count for either side.
 		few, many := int64(4), int64(50)
-		if admitted[redis.OutageLocal] > few || refused[redis.OutageLocal] < many ||
-			admitted[redis.OutageRefuse] > few || refused[redis.OutageRefuse] < many ||
-			admitted[redis.OutageAdmit] < many || refused[redis.OutageAdmit] > few {
+		if admitted[redoubtredis.OutageLocal] > few || refused[redoubtredis.OutageLocal] < many ||
+			admitted[redoubtredis.OutageRefuse] > few || refused[redoubtredis.OutageRefuse] < many ||
+			admitted[redoubtredis.OutageAdmit] < many || refused[redoubtredis.OutageAdmit] > few {
 			t.Errorf("while the server was stopped, Local, Closed and Open admitted %d and refused %d", admitted, refused)
 		}
 	})
@@ -152,15 +152,15 @@ func TestDrill_Share(t *testing.T) {
 	_, good := mini(t)
 	for _, lease := range []int64{0, 4} {
 		var fail atomic.Bool
-		l := newLimiter(t, redis.Config{
-			Client: client(func(ctx context.Context, cmds ...[]string) []redis.Reply {
+		l := newLimiter(t, redoubtredis.Config{
+			Client: client(func(ctx context.Context, cmds ...[]string) []redoubtredis.Reply {
 				if fail.Load() {
-					return []redis.Reply{{Err: context.DeadlineExceeded}}
+					return []redoubtredis.Reply{{Err: context.DeadlineExceeded}}
 				}
 				return good.Do(ctx, cmds...)
 			}),
 			Name: string(rune('a' + lease)), Limits: limits(ratelimit.PerHour(10), ratelimit.PerHour(20)), Nodes: 2, Lease: lease, LeaseFor: time.Minute,
-			OnEvent: func(context.Context, redis.Event) {},
+			OnEvent: func(context.Context, redoubtredis.Event) {},
 		})
 		for range 5 {
 			take(t, l, "used", 1)
@@ -193,10 +193,10 @@ const maxPause = 2 * time.Second
 // scripts.
 func TestDrill_Killed(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
 		t.Parallel()
 		server := redistest.Start(t)
-		d := startDrill(t, redis.Config{Client: connect(t, server.Addr), Outage: redis.OutageRefuse, Denied: -1})
+		d := startDrill(t, redoubtredis.Config{Client: connect(t, server.Addr), Outage: redoubtredis.OutageRefuse, Denied: -1})
 		until(t, "used up", func() bool { return d.refused.Load() > 0 })
 		until(t, "the burst is counted", func() bool { return d.admitted.Load() == 10 })
 		server.Kill()
@@ -216,10 +216,10 @@ func TestDrill_Killed(t *testing.T) {
 // SCRIPT FLUSH is not noticed. FLUSHALL gives every key its burst back.
 func TestDrill_Flushed(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
 		t.Parallel()
 		server := redistest.Start(t)
-		l := newLimiter(t, redis.Config{Client: connect(t, server.Addr), Denied: -1, Limits: limits(ratelimit.PerHour(10))})
+		l := newLimiter(t, redoubtredis.Config{Client: connect(t, server.Addr), Denied: -1, Limits: limits(ratelimit.PerHour(10))})
 		for i := range int64(10) {
 			if i%3 == 0 {
 				server.MustDo("SCRIPT", "FLUSH")
@@ -245,10 +245,10 @@ func TestDrill_Flushed(t *testing.T) {
 // keys that are used up. When it becomes the master, the limiter goes on.
 func TestDrill_Replica(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
 		t.Parallel()
 		server := redistest.Start(t)
-		d := startDrill(t, redis.Config{Client: connect(t, server.Addr), Outage: redis.OutageAdmit, Denied: -1})
+		d := startDrill(t, redoubtredis.Config{Client: connect(t, server.Addr), Outage: redoubtredis.OutageAdmit, Denied: -1})
 		until(t, "used up", func() bool { return d.refused.Load() > 0 })
 		server.MustDo("REPLICAOF", "127.0.0.1", "1") // there is no such master
 		until(t, "admitting other keys by its policy", func() bool {
@@ -277,13 +277,13 @@ func (d *drill) other() { _, _ = d.limiter.TakeKey(context.Background(), time.No
 // longer Timeout.
 func TestDrill_Slow(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
 		t.Parallel()
 		server := redistest.Start(t)
 		proxy := server.Slow()
 		client := connect(t, proxy.Addr)
-		hasty := redis.New(redis.Config{Client: client, Timeout: 20 * time.Millisecond, Outage: redis.OutageAdmit, Limits: limits(ratelimit.PerHour(1)), Denied: -1})
-		relaxed := newLimiter(t, redis.Config{Client: client, Limits: limits(ratelimit.PerHour(1000))})
+		hasty := redoubtredis.New(redoubtredis.Config{Client: client, Timeout: 20 * time.Millisecond, Outage: redoubtredis.OutageAdmit, Limits: limits(ratelimit.PerHour(1)), Denied: -1})
+		relaxed := newLimiter(t, redoubtredis.Config{Client: client, Limits: limits(ratelimit.PerHour(1000))})
 		until(t, "used up", func() bool { return !take(t, hasty, "k", 1).OK })
 		take(t, relaxed, "k", 1)
 		before := hasty.Stats().Outages // of a machine that is slow itself
@@ -314,10 +314,10 @@ func TestDrill_Slow(t *testing.T) {
 func TestDrill_Cluster(t *testing.T) {
 	t.Parallel()
 	nodes := redistest.Cluster(t)
-	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
 		client := connect(t, nodes[0].Addr, nodes[1].Addr, nodes[2].Addr)
 		rules := limits(ratelimit.PerHour(3), ratelimit.Per(4, 24*time.Hour))
-		l := newLimiter(t, redis.Config{Client: client, Name: strings.ReplaceAll(t.Name(), "/", ":"), Limits: rules, Lease: 2, LeaseFor: time.Minute})
+		l := newLimiter(t, redoubtredis.Config{Client: client, Name: strings.ReplaceAll(t.Name(), "/", ":"), Limits: rules, Lease: 2, LeaseFor: time.Minute})
 		keys := []string{"", "}", "a}b", "{a", "{}", "{a}b", "a{b}c", strings.Repeat("}", 1000)}
 		for _, key := range keys {
 			if d := take(t, l, key, 3); !d.OK || d.Remaining != 0 {
@@ -360,10 +360,10 @@ func TestDrill_Cluster(t *testing.T) {
 // executed the command, once.
 func TestDrill_NeverTwice(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
 		server := redistest.Start(t)
 		proxy := server.Slow()
-		l := redis.New(redis.Config{Client: connect(t, proxy.Addr), Timeout: patient, Outage: redis.OutageRefuse, Limits: limits(ratelimit.PerHour(100)), Denied: -1})
+		l := redoubtredis.New(redoubtredis.Config{Client: connect(t, proxy.Addr), Timeout: patient, Outage: redoubtredis.OutageRefuse, Limits: limits(ratelimit.PerHour(100)), Denied: -1})
 		take(t, l, "k", 1) // the script is known
 		before := server.Calls("evalsha")
 		proxy.Lose()

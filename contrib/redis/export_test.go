@@ -1,4 +1,4 @@
-package redis
+package redoubtredis
 
 import "context"
 
@@ -17,4 +17,15 @@ func (l *Limiter) TakeAhead(ctx context.Context, key string, n int64) (ok bool, 
 	return true, func(n int64) error {
 		return run(ctx, l.link.client, p.putBack(l.key(key), n, t))[0].Err
 	}
+}
+
+// TakeRaw takes n events of a key by takeScript, or by takeOneScript, and
+// returns the reply.
+func (l *Limiter) TakeRaw(ctx context.Context, one bool, key string, n int64) Reply {
+	p := *l.plan.Load()
+	if p.takes = &takes; one {
+		p.takes = &takesOne
+	}
+	p.single = p.amounts(1)
+	return run(ctx, l.link.client, p.take(l.key(key), n))[0]
 }

@@ -1,4 +1,4 @@
-package redis_test
+package redoubtredis_test
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/redoubt-go/redoubt/cache"
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/redistest"
 )
 
@@ -83,7 +83,7 @@ func TestHistory(t *testing.T) {
 }
 
 // stubborn stores values whether their leases have ended or not.
-type stubborn struct{ *redis.Cache[string] }
+type stubborn struct{ *redoubtredis.Cache[string] }
 
 func (s stubborn) Set(ctx context.Context, key string, r cache.Record[string]) error {
 	r.Lease = ""
@@ -103,7 +103,7 @@ func playHistory(t *testing.T) {
 	defer truth.Close()
 	config := raw(rueClient(t, server), "h")
 	config.Timeout = 50 * time.Millisecond
-	second := redis.NewCache(config)
+	second := redoubtredis.NewCache(config)
 	var store cache.Store[string, string] = second
 	if !lease {
 		store = stubborn{second}

@@ -1,4 +1,4 @@
-package redis_test
+package redoubtredis_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/redistest"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
@@ -40,7 +40,7 @@ func (s *scripted) set(wait time.Duration, err error) {
 	s.wait, s.err = wait, err
 }
 
-func (s *scripted) Do(ctx context.Context, cmds ...[]string) []redis.Reply {
+func (s *scripted) Do(ctx context.Context, cmds ...[]string) []redoubtredis.Reply {
 	s.mu.Lock()
 	wait, err := s.wait, s.err
 	s.begun = append(s.begun, time.Now())
@@ -55,16 +55,16 @@ func (s *scripted) Do(ctx context.Context, cmds ...[]string) []redis.Reply {
 	s.mu.Lock()
 	s.running--
 	s.mu.Unlock()
-	replies := make([]redis.Reply, len(cmds))
+	replies := make([]redoubtredis.Reply, len(cmds))
 	for i := range replies {
-		replies[i] = redis.Reply{Value: []any{int64(1), int64(0), int64(0), int64(0), int64(0)}, Err: err}
+		replies[i] = redoubtredis.Reply{Value: []any{int64(1), int64(0), int64(0), int64(0), int64(0)}, Err: err}
 	}
 	return replies
 }
 
 // scriptedLimiter returns a Limiter with a Timeout of 50 ms.
-func scriptedLimiter(s *scripted) *redis.Limiter {
-	return redis.New(redis.Config{Client: s, Limits: limits(ratelimit.PerHour(1000)), Outage: redis.OutageRefuse, Denied: -1})
+func scriptedLimiter(s *scripted) *redoubtredis.Limiter {
+	return redoubtredis.New(redoubtredis.Config{Client: s, Limits: limits(ratelimit.PerHour(1000)), Outage: redoubtredis.OutageRefuse, Denied: -1})
 }
 
 // Only the server can start an outage, by several calls in a row that have no
@@ -72,38 +72,38 @@ func scriptedLimiter(s *scripted) *redis.Limiter {
 func TestOutage_Evidence(t *testing.T) {
 	const hang = time.Hour
 	ctx := context.Background()
-	together := func(l *redis.Limiter, n int) {
+	together := func(l *redoubtredis.Limiter, n int) {
 		var wg sync.WaitGroup
 		for range n {
 			wg.Go(func() { _, _ = l.TakeKey(ctx, "k", 1) })
 		}
 		wg.Wait()
 	}
-	within := func(l *redis.Limiter, d time.Duration) {
+	within := func(l *redoubtredis.Limiter, d time.Duration) {
 		ctx, cancel := context.WithTimeout(ctx, d)
 		defer cancel()
 		_, _ = l.TakeKey(ctx, "k", 1)
 	}
 	for name, tt := range map[string]struct {
 		want uint64
-		do   func(*redis.Limiter, *scripted)
+		do   func(*redoubtredis.Limiter, *scripted)
 	}{
-		"many calls that fail at once": {0, func(l *redis.Limiter, s *scripted) {
+		"many calls that fail at once": {0, func(l *redoubtredis.Limiter, s *scripted) {
 			s.set(hang, nil)
 			together(l, 1000)
 		}},
-		"calls after others failed": {1, func(l *redis.Limiter, s *scripted) {
+		"calls after others failed": {1, func(l *redoubtredis.Limiter, s *scripted) {
 			s.set(hang, nil)
 			together(l, 1000)
 			together(l, 1)
 			together(l, 10)
 		}},
-		"two calls": {0, func(l *redis.Limiter, s *scripted) {
+		"two calls": {0, func(l *redoubtredis.Limiter, s *scripted) {
 			s.set(hang, nil)
 			together(l, 1000)
 			together(l, 1000)
 		}},
-		"an answer between": {0, func(l *redis.Limiter, s *scripted) {
+		"an answer between": {0, func(l *redoubtredis.Limiter, s *scripted) {
 			for range 5 {
 				s.set(hang, nil)
 				together(l, 1)
@@ -112,7 +112,7 @@ func TestOutage_Evidence(t *testing.T) {
 				together(l, 1)
 			}
 		}},
-		"answers to other calls meanwhile": {0, func(l *redis.Limiter, s *scripted) {
+		"answers to other calls meanwhile": {0, func(l *redoubtredis.Limiter, s *scripted) {
 			for range 10 {
 				var wg sync.WaitGroup
 				s.set(hang, nil)
@@ -123,7 +123,7 @@ func TestOutage_Evidence(t *testing.T) {
 				wg.Wait()
 			}
 		}},
-		"a call that began before an answer, and two more": {0, func(l *redis.Limiter, s *scripted) {
+		"a call that began before an answer, and two more": {0, func(l *redoubtredis.Limiter, s *scripted) {
 			var wg sync.WaitGroup
 			s.set(hang, nil)
 			wg.Go(func() { together(l, 1) })
@@ -135,31 +135,31 @@ func TestOutage_Evidence(t *testing.T) {
 			together(l, 1)
 			together(l, 1)
 		}},
-		"hasty callers": {0, func(l *redis.Limiter, s *scripted) {
+		"hasty callers": {0, func(l *redoubtredis.Limiter, s *scripted) {
 			s.set(hang, nil)
 			for range 20 {
 				within(l, 49*time.Millisecond)
 			}
 		}},
-		"hasty callers, a client that fails early": {0, func(l *redis.Limiter, s *scripted) {
+		"hasty callers, a client that fails early": {0, func(l *redoubtredis.Limiter, s *scripted) {
 			s.set(time.Millisecond, context.DeadlineExceeded)
 			for range 20 {
 				within(l, 2*time.Millisecond)
 			}
 		}},
-		"hasty callers, a server that refuses connections": {1, func(l *redis.Limiter, s *scripted) {
+		"hasty callers, a server that refuses connections": {1, func(l *redoubtredis.Limiter, s *scripted) {
 			s.set(time.Millisecond, errors.New("connection refused"))
 			for range 3 {
 				within(l, 2*time.Millisecond)
 			}
 		}},
-		"patient callers": {1, func(l *redis.Limiter, s *scripted) {
+		"patient callers": {1, func(l *redoubtredis.Limiter, s *scripted) {
 			s.set(hang, nil)
 			for range 3 {
 				within(l, 51*time.Millisecond)
 			}
 		}},
-		"callers that give up": {0, func(l *redis.Limiter, s *scripted) {
+		"callers that give up": {0, func(l *redoubtredis.Limiter, s *scripted) {
 			s.set(hang, nil)
 			for range 20 {
 				ctx, cancel := context.WithCancel(ctx)
@@ -167,7 +167,7 @@ func TestOutage_Evidence(t *testing.T) {
 				_, _ = l.TakeKey(ctx, "k", 1)
 			}
 		}},
-		"errors of commands": {0, func(l *redis.Limiter, s *scripted) {
+		"errors of commands": {0, func(l *redoubtredis.Limiter, s *scripted) {
 			for _, text := range []string{"WRONGTYPE Operation", "OOM command", "READONLY You", "ERR", "NOAUTH"} {
 				s.set(time.Millisecond, errReply(text))
 				for range 5 {
@@ -175,13 +175,13 @@ func TestOutage_Evidence(t *testing.T) {
 				}
 			}
 		}},
-		"a server that loads": {1, func(l *redis.Limiter, s *scripted) {
+		"a server that loads": {1, func(l *redoubtredis.Limiter, s *scripted) {
 			s.set(time.Millisecond, errReply("LOADING Redis is loading"))
 			for range 3 {
 				together(l, 1)
 			}
 		}},
-		"many keys in one call": {0, func(l *redis.Limiter, s *scripted) {
+		"many keys in one call": {0, func(l *redoubtredis.Limiter, s *scripted) {
 			s.set(hang, nil)
 			begun := time.Now()
 			ds, err := l.TakeKeys(ctx, make([]string, 5000), 1)
@@ -257,16 +257,16 @@ func TestOutage_Tries(t *testing.T) {
 // One dead server of three leaves the keys of the other two shared.
 func TestOutage_PartOfCluster(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
 		t.Parallel()
 		nodes := redistest.Cluster(t)
 		client := connect(t, nodes[0].Addr, nodes[1].Addr, nodes[2].Addr)
 		var events sync.Map
-		l := redis.New(redis.Config{
-			Client: client, Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redis.OutageRefuse, Denied: -1, Timeout: timeout,
-			OnEvent: func(_ context.Context, e redis.Event) { events.Store(e.Shard, e.Kind) },
+		l := redoubtredis.New(redoubtredis.Config{
+			Client: client, Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redoubtredis.OutageRefuse, Denied: -1, Timeout: timeout,
+			OnEvent: func(_ context.Context, e redoubtredis.Event) { events.Store(e.Shard, e.Kind) },
 		})
-		sharded := client.(redis.Sharded)
+		sharded := client.(redoubtredis.Sharded)
 		keys := map[string][]string{}
 		for i := range 300 {
 			key := fmt.Sprint("k", i)
@@ -323,7 +323,7 @@ func TestOutage_PartOfCluster(t *testing.T) {
 		if took := time.Duration(longest.Load()); took > timeout+slack {
 			t.Errorf("a caller was blocked for %v, want %v", took, timeout)
 		}
-		if kind, ok := events.Load(dead); !ok || kind != redis.KindRecovery {
+		if kind, ok := events.Load(dead); !ok || kind != redoubtredis.KindRecovery {
 			t.Errorf("last event of %s is %v, %v, want a recovery", dead, kind, ok)
 		}
 	})
@@ -332,9 +332,9 @@ func TestOutage_PartOfCluster(t *testing.T) {
 // A key of another type, and a full server, leave the other keys alone.
 func TestOutage_ErrorsOfKeys(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
 		server := redistest.Start(t)
-		l := newLimiter(t, redis.Config{Client: connect(t, server.Addr), Limits: limits(ratelimit.PerHour(2)), Outage: redis.OutageAdmit, Denied: -1})
+		l := newLimiter(t, redoubtredis.Config{Client: connect(t, server.Addr), Limits: limits(ratelimit.PerHour(2)), Outage: redoubtredis.OutageAdmit, Denied: -1})
 		take(t, l, "used", 2)
 		server.MustDo("LPUSH", l.KeyOf("odd"), "x")
 		server.MustDo("CONFIG", "SET", "maxmemory", "1")
@@ -359,10 +359,10 @@ func TestOutage_ErrorsOfKeys(t *testing.T) {
 // healthy server. Many keys in one call are no outage either.
 func TestOutage_Healthy(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
 		server := redistest.Start(t)
 		proxy := server.Slow()
-		l := redis.New(redis.Config{Client: connect(t, server.Addr), Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redis.OutageRefuse, Denied: -1, Timeout: timeout})
+		l := redoubtredis.New(redoubtredis.Config{Client: connect(t, server.Addr), Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redoubtredis.OutageRefuse, Denied: -1, Timeout: timeout})
 		take(t, l, "k", 1)
 		var wg sync.WaitGroup
 		for range 1000 {
@@ -375,7 +375,7 @@ func TestOutage_Healthy(t *testing.T) {
 		if s := l.Stats(); s.Outages > 0 {
 			t.Errorf("%+v, want no outage", s)
 		}
-		slow := newLimiter(t, redis.Config{Client: connect(t, proxy.Addr), Name: "slow", Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redis.OutageAdmit, Denied: -1})
+		slow := newLimiter(t, redoubtredis.Config{Client: connect(t, proxy.Addr), Name: "slow", Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redoubtredis.OutageAdmit, Denied: -1})
 		take(t, slow, "k", 1)
 		proxy.SetDelay(20 * time.Millisecond)
 		for range 40 {
@@ -395,7 +395,7 @@ func TestOutage_Healthy(t *testing.T) {
 		for i := range keys {
 			keys[i] = strings.Repeat("x", 1+i%50) + fmt.Sprint(i)
 		}
-		many := newLimiter(t, redis.Config{Client: connect(t, server.Addr), Name: "many", Limits: limits(ratelimit.PerHour(1)), Denied: -1})
+		many := newLimiter(t, redoubtredis.Config{Client: connect(t, server.Addr), Name: "many", Limits: limits(ratelimit.PerHour(1)), Denied: -1})
 		ds, err := many.TakeKeys(context.Background(), keys, 1)
 		if err != nil || slices.ContainsFunc(ds, func(d ratelimit.Decision) bool { return !d.OK }) || many.Stats().RoundTrips != 10 || many.Stats().Alone != 0 {
 			t.Errorf("%v, %+v, want 5000 keys in 10 round trips", err, many.Stats())

@@ -1,4 +1,4 @@
-package redis
+package redoubtredis
 
 // The state of a key is a string of numbers. For each limit it contains the
 // instant at which its bucket will be full again, by the clock of the server.
@@ -7,9 +7,10 @@ package redis
 // instants back. Zeros at the end may be missing. A bucket that is full needs
 // no state, so the key expires at the last of the instants.
 //
-// A part that is not such a number counts as a full bucket. A debt of more than
-// a burst is cut to a burst; the clock of another server can leave it behind.
-// So a key is never blocked for longer than a burst takes to come back.
+// The numbers are the runs of digits, whatever is between them. A number that
+// is missing, or out of range, is 0, which means a full bucket. A debt of more
+// than a burst is cut to a burst; the clock of another server can leave it
+// behind. So a key is never blocked for longer than a burst takes to come back.
 //
 // A charge or a penalty can leave a longer debt. Then the last number of the
 // state is the instant at which it was written, and the debt is not cut. If the
@@ -24,7 +25,7 @@ local now = time[1] * 1000000 + time[2]
 local n = tonumber(ARGV[1])
 local us, fr, state, cut = {}, {}, {}, false
 for number in string.gmatch(redis.call('GET', KEYS[1]) or '', '%d+') do
-  state[#state + 1] = tonumber(number)
+  state[#state + 1] = tonumber(number, 10) or 0
 end
 local written, most = state[2 * n + 2], 1125899906842624
 for i = 1, n do
@@ -89,8 +90,9 @@ end
 return reply
 `
 
-// takeOneScript is takeScript for a single limit, which is a fifth faster. Its
-// arguments describe the limit, without the number of limits, and the amounts.
+// takeOneScript is takeScript for a single limit, which is a fifth faster. It
+// reads any state as readState does. Its arguments describe the limit, without
+// the number of limits, and the amounts.
 const takeOneScript = `
 local call = redis.call
 local time = call('TIME')
@@ -99,15 +101,15 @@ local den, bu, bf = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local u, f, moved, taken, cut, long = 0, 0, 0, 0, false, nil
 local state = call('GET', KEYS[1])
 if state then
-  local whole, part, back, written = string.match(state, '(%d+) ?(%d*) ?(%d*) ?(%d*)')
+  local whole, part, back, written = string.match(state, '(%d+)%D*(%d*)%D*(%d*)%D*(%d*)')
   if whole then
-    u, f, moved = whole - now, tonumber(part) or 0, tonumber(back) or 0
-    long = tonumber(written)
+    u, f, moved = (tonumber(whole, 10) or 0) - now, tonumber(part, 10) or 0, tonumber(back, 10) or 0
+    if written ~= '' then long = tonumber(written, 10) or 0 end
     if f >= den then f = 0 end
     if u < 0 then
       u, f = 0, 0
     elseif long then
-      if long > now then u, cut = math.max(0, u - (long - now)), true end
+      if u > 0 and long > now then u, cut = math.max(0, u - (long - now)), true end
       if u > 1125899906842624 then u, f, cut = bu, bf, true end
     elseif u > bu or u == bu and f > bf then
       u, f, cut = bu, bf, true
@@ -125,6 +127,10 @@ end
 if taken > 0 or cut then
   local full = u
   if f > 0 then full = u + 1 end
+  if full == 0 then
+    call('DEL', KEYS[1])
+    return {taken, now, moved, u, f}
+  end
   if long and (u > bu or u == bu and f > bf) then
     state = string.format('%.0f %.0f %.0f %.0f', now + u, f, moved, now)
   elseif f > 0 or moved > 0 then

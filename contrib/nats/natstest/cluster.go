@@ -19,7 +19,8 @@ import (
 type Cluster struct {
 	Servers []*Server
 
-	t testing.TB
+	t      testing.TB
+	routes map[[2]int]*Proxy // from a server to another, if the cluster is proxied
 }
 
 // StartCluster starts n servers that form a cluster, and returns when streams
@@ -40,6 +41,9 @@ func start(t testing.TB, config Config, n int) *Cluster {
 	dir := t.TempDir()
 	for try := range attempts {
 		c := &Cluster{t: t}
+		if config.Proxied {
+			c.routes = map[[2]int]*Proxy{}
+		}
 		c.launch(n, config, filepath.Join(dir, fmt.Sprint(try)))
 		err := c.wait(n)
 		if err == nil {
@@ -55,21 +59,51 @@ func start(t testing.TB, config Config, n int) *Cluster {
 
 func (c *Cluster) launch(n int, config Config, dir string) {
 	c.t.Helper()
-	routes := make([]string, n)
-	for i := range routes {
-		routes[i] = freeAddr(c.t)
+	addrs := make([]string, n)
+	for i := range addrs {
+		addrs[i] = freeAddr(c.t)
 	}
 	for i := range n {
 		s := &Server{Name: fmt.Sprintf("s%d", i), Addr: freeAddr(c.t), t: c.t, config: config, dir: filepath.Join(dir, fmt.Sprint(i))}
 		if n > 1 {
-			s.cluster = fmt.Sprintf("cluster {\nname: natstest\nlisten: %q\nroutes: [\"nats-route://%s\"]\n}",
-				routes[i], strings.Join(routes, "\", \"nats-route://"))
+			s.cluster = c.block(i, addrs)
 		}
 		if err := os.MkdirAll(s.dir, 0o700); err != nil {
 			c.t.Fatal("natstest:", err)
 		}
 		c.Servers = append(c.Servers, s)
 		s.launch()
+	}
+}
+
+// block returns the block cluster of the configuration of server i.
+func (c *Cluster) block(i int, addrs []string) string {
+	c.t.Helper()
+	b := fmt.Sprintf("cluster {\nname: natstest\nlisten: %q\n", addrs[i])
+	if c.routes != nil {
+		b += "advertise: \"127.0.0.1:1\"\n" // no way past the proxies
+	}
+	b += "routes: [\n"
+	for j, addr := range addrs {
+		if c.routes != nil && i != j {
+			p := NewProxy(c.t, addr)
+			c.routes[[2]int{i, j}] = p
+			addr = p.Addr
+		}
+		if i != j {
+			b += fmt.Sprintf("\"nats-route://%s\"\n", addr)
+		}
+	}
+	return b + "]\n}"
+}
+
+// Isolate cuts server i off from the other servers, until it is called with
+// false. Clients still reach it. The cluster must be Proxied.
+func (c *Cluster) Isolate(i int, isolated bool) {
+	for pair, p := range c.routes {
+		if pair[0] == i || pair[1] == i {
+			p.SetCut(isolated)
+		}
 	}
 }
 
@@ -126,7 +160,7 @@ func (c *Cluster) URLs() string {
 // been killed.
 func (c *Cluster) Client(t testing.TB, i int, options ...nats.Option) *nats.Conn {
 	t.Helper()
-	return Connect(t, c.Servers[i].URL(), append([]nats.Option{nats.IgnoreDiscoveredServers()}, options...)...)
+	return c.Servers[i].Client(t, append([]nats.Option{nats.IgnoreDiscoveredServers()}, options...)...)
 }
 
 // Leader returns the index of the server that leads a stream. It waits for an

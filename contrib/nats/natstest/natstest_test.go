@@ -92,3 +92,36 @@ func TestProxy(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestIsolatedServerHasNoMajority(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	c := natstest.StartCluster(t, 3, natstest.Config{Proxied: true})
+	js := natstest.JetStream(t, natstest.Connect(t, c.URLs()))
+	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}, Replicas: 3}); err != nil {
+		t.Fatal(err)
+	}
+	leader := c.Leader(t, js, "S")
+	alone := natstest.JetStream(t, c.Client(t, leader))
+	rest := natstest.JetStream(t, c.Client(t, (leader+1)%3))
+	publish := func(js jetstream.JetStream, id string) error {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		_, err := js.Publish(ctx, "s", nil, jetstream.WithMsgID(id))
+		return err
+	}
+	until := func(js jetstream.JetStream, id string) {
+		for publish(js, id) != nil {
+			if ctx.Err() != nil {
+				t.Fatalf("%s is not stored", id)
+			}
+		}
+	}
+	c.Isolate(leader, true)
+	if err := publish(alone, "alone"); err == nil {
+		t.Error("a server without a majority stores a message")
+	}
+	until(rest, "rest")
+	c.Isolate(leader, false)
+	until(alone, "again")
+}

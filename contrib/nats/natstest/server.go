@@ -26,6 +26,11 @@ type Config struct {
 	Lines   string // added to the configuration of each server
 	// JetStream is added to its block jetstream, such as "max_file_store: 1MB".
 	JetStream string
+	// User and Password are for Client, and for StartCluster itself, if Lines
+	// require them.
+	User, Password string
+	// Proxied puts proxies between the servers of a cluster, for Isolate.
+	Proxied bool
 }
 
 // A Server is a nats-server process.
@@ -152,7 +157,14 @@ func (s *Server) until(what string, ok func() bool) {
 // closed at the end of the test.
 func (s *Server) Client(t testing.TB, options ...nats.Option) *nats.Conn {
 	t.Helper()
-	return Connect(t, s.URL(), options...)
+	return Connect(t, s.URL(), append([]nats.Option{s.config.login()}, options...)...)
+}
+
+func (c Config) login() nats.Option {
+	if c.User == "" {
+		return func(*nats.Options) error { return nil }
+	}
+	return nats.UserInfo(c.User, c.Password)
 }
 
 // Connect returns a connection to the servers of a comma-separated list of
@@ -192,7 +204,7 @@ func JetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
 // ready returns nil if streams of n replicas can be created now. A server that
 // knows no leader does not answer.
 func (s *Server) ready(n int, wait time.Duration) error {
-	nc, err := nats.Connect(s.URL(), nats.NoReconnect())
+	nc, err := nats.Connect(s.URL(), nats.NoReconnect(), s.config.login())
 	if err != nil {
 		return err
 	}
