@@ -1,6 +1,5 @@
-// Package scan divides a scan of logs between machines: a work queue of parts
-// of files and objects on NATS JetStream, and a map-reduce whose results are
-// merged in a fixed order.
+// Package scan divides a scan of logs between machines: a map-reduce with a
+// work queue on NATS JetStream. Results are merged in a fixed order.
 //
 // logscan.Reduce ends at one machine. A queue of file names goes further until
 // a worker dies, a result arrives twice, or results arrive in another order. In
@@ -66,9 +65,9 @@
 // # Errors
 //
 // [Job.Run] returns a [*TaskError] for each part of an input that failed
-// permanently, with the answer of all other parts. [ErrVersion], [ErrChanged] and
-// [ErrReplaced] keep different programs, inputs and coordinators from mixing
-// their results.
+// permanently, with the answer of all other parts. [ErrVersion], [ErrChanged]
+// and [ErrReplaced] keep different programs, inputs and coordinators from
+// mixing their results.
 //
 // # Concurrency and cost
 //

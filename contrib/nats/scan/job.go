@@ -71,8 +71,8 @@ type Job[A Accumulator[A]] struct {
 	AckWait time.Duration
 
 	// MaxAttempts bounds the attempts at a task, also those that ended with
-	// their process. After the last, the task has failed permanently. Zero means
-	// 8. A negative value is invalid.
+	// their process. After the last, the task has failed permanently. Zero
+	// means 8. A negative value is invalid.
 	MaxAttempts int
 
 	// Replicas is the number of servers of a cluster that store the stream.
