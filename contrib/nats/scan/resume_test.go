@@ -2,6 +2,7 @@ package scan_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -134,26 +135,33 @@ func TestSecondRunReplacesTheFirst(t *testing.T) {
 	js := start(t)
 	_, paths := logs(t, 100_000)
 	in := logscan.Files(paths...)
-	j := job("twice", newText)
-	j.Ahead = 8 // a checkpoint after each task
-	one := goRun(ctx, js, j, in)
-	eventually(t, "begun", func() bool { _, err := js.Consumer(ctx, "scan-twice", "workers"); return err == nil })
-	resumed := make(chan struct{})
-	second := j
-	second.OnEvent = func(_ context.Context, e scan.Event) {
-		if e.Kind == scan.KindResumed {
-			close(resumed)
-		}
+	for _, ahead := range []int{8, 1000} { // a checkpoint after each task, and at the end
+		t.Run(fmt.Sprint(ahead), func(t *testing.T) {
+			j := job(fmt.Sprint("twice", ahead), newText)
+			j.Ahead = ahead
+			one := goRun(ctx, js, j, in)
+			eventually(t, "begun", func() bool { _, err := js.Consumer(ctx, "scan-"+j.Name, "workers"); return err == nil })
+			resumed := make(chan struct{})
+			second := j
+			second.OnEvent = func(_ context.Context, e scan.Event) {
+				if e.Kind == scan.KindResumed {
+					close(resumed)
+				}
+			}
+			two := goRun(ctx, js, second, in)
+			await(t, "second coordinator", resumed)
+			work(t, js, j, 2)
+			err := await(t, "end of the first", one).err
+			if !errors.Is(err, scan.ErrReplaced) && !errors.Is(err, jetstream.ErrStreamNotFound) { // the second has ended
+				t.Errorf("got %v", err)
+			}
+			got := await(t, "answer", two)
+			if got.err != nil {
+				t.Fatal(got.err)
+			}
+			checkForm(t, form(t, got.a), local(t, j, in))
+		})
 	}
-	two := goRun(ctx, js, second, in)
-	await(t, "second coordinator", resumed)
-	work(t, js, j, 2)
-	checkIs(t, await(t, "end of the first", one).err, scan.ErrReplaced)
-	got := await(t, "answer", two)
-	if got.err != nil {
-		t.Fatal(got.err)
-	}
-	checkForm(t, form(t, got.a), local(t, j, in))
 }
 
 // A message of a later format is refused by workers and coordinators.

@@ -63,6 +63,9 @@ func (j Job[A]) Run(ctx context.Context, js jetstream.JetStream, in logscan.Inpu
 	if err := r.merge(ctx, notes); err != nil {
 		return r.total, r.wrap(ctx, err)
 	}
+	if err := r.save(ctx); err != nil { // fails if another Run has begun
+		return r.total, r.wrap(ctx, err)
+	}
 	if err := r.store.remove(ctx); err != nil {
 		return r.total, r.wrap(ctx, err)
 	}
