@@ -1,5 +1,7 @@
 package scan
 
+import "time"
+
 // Recode decodes a message of any kind and encodes the result.
 func Recode(b []byte) ([]byte, error) {
 	if len(b) == 0 {
@@ -39,6 +41,12 @@ func Messages() [][]byte {
 	}
 	whole, parts := blob{nonce: id{4}, length: 4, data: []byte("data")}, blob{nonce: id{4}, length: 4000, parts: 2}
 	return [][]byte{began.marshal(), part.marshal(), result.marshal(), saved.marshal(), whole.marshal(), parts.marshal()}
+}
+
+// Spec returns the message that begins a scan.
+func Spec(program string, began time.Time) []byte {
+	s := spec{scan: id{1, 2}, program: program, began: began}
+	return s.marshal()
 }
 
 // ErrForm is errForm.

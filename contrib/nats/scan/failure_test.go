@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -256,7 +258,9 @@ func TestErrorsOfInputsAreReported(t *testing.T) {
 	_, paths := logs(t, 1000, 1000)
 	in := func(yield func(logscan.Input, error) bool) {
 		long := logscan.Input{Name: strings.Repeat("n", 5000)}
-		_ = yield(logscan.Input{Name: "dir"}, errors.New("no such folder")) && yield(long, nil)
+		if !yield(logscan.Input{Name: "dir"}, errors.New("no such folder")) || !yield(long, nil) {
+			return
+		}
 		for input, err := range logscan.Files(paths...) {
 			if !yield(input, err) {
 				return
@@ -330,6 +334,88 @@ func TestScanSurvivesTheLeader(t *testing.T) {
 		t.Fatal(got.err)
 	}
 	checkForm(t, form(t, got.a), local(t, j, logscan.Files(paths...)))
+}
+
+// subjects returns the subjects of a stream that match a filter.
+func subjects(t *testing.T, js jetstream.JetStream, name, filter string) (found []string) {
+	s, err := js.Stream(deadline(t), name)
+	if err != nil {
+		return nil
+	}
+	info, err := s.Info(deadline(t), jetstream.WithSubjectFilter(filter))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Sorted(maps.Keys(info.State.Subjects))
+}
+
+// Tasks and parts of answers that the servers have lost are queued again. A
+// message of another program is removed.
+func TestLostMessagesAreRepeated(t *testing.T) {
+	ctx := deadline(t)
+	js := natstest.JetStream(t, natstest.Start(t, natstest.Config{Lines: "max_payload: 16KB"}).Client(t))
+	_, paths := logs(t, 100_000)
+	in := logscan.Files(paths...)
+	j := job("lost", newText)
+	j.Task, j.AckWait = 50_000, time.Second
+	purge := func(subject string) {
+		s, err := js.Stream(ctx, "scan-lost")
+		if err == nil {
+			err = s.Purge(ctx, jetstream.WithPurgeSubject(subject))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	runCtx, cancel := context.WithCancel(ctx)
+	ended := goRun(runCtx, js, j, in)
+	eventually(t, "queued", func() bool { return len(subjects(t, js, "scan-lost", "scan.lost.task.>")) == 2 })
+	cancel()
+	<-ended
+	stop := work(t, js, j, 1)
+	done := func() []string { return subjects(t, js, "scan-lost", "scan.lost.done.>") }
+	heads := func(all []string) (n int) {
+		for _, subject := range all {
+			if strings.HasSuffix(subject, ".head") {
+				n++
+			}
+		}
+		return n
+	}
+	eventually(t, "answered", func() bool { return heads(done()) == 2 })
+	stop()
+	for _, subject := range done() {
+		if !strings.HasSuffix(subject, ".head") {
+			purge(subject)
+			break
+		}
+	}
+	ended = goRun(ctx, js, j, append2(in, paths[0]))
+	eventually(t, "queued", func() bool { return len(subjects(t, js, "scan-lost", "scan.lost.task.>")) >= 3 })
+	for _, subject := range subjects(t, js, "scan-lost", "scan.lost.task.>") {
+		purge(subject)
+	}
+	if _, err := js.Publish(ctx, "scan.lost.task.0.0", []byte("junk")); err != nil {
+		t.Fatal(err)
+	}
+	work(t, js, j, 1)
+	got := await(t, "answer", ended)
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	checkForm(t, form(t, got.a), local(t, j, append2(in, paths[0])))
+}
+
+// append2 returns inputs and a file after them.
+func append2(in logscan.Inputs, path string) logscan.Inputs {
+	return func(yield func(logscan.Input, error) bool) {
+		for input, err := range in {
+			if !yield(input, err) {
+				return
+			}
+		}
+		logscan.Files(path)(yield)
+	}
 }
 
 // A Run whose stream is deleted ends with an error.

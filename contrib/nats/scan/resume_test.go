@@ -64,12 +64,12 @@ func TestRunContinues(t *testing.T) {
 func TestOtherScanIsRefused(t *testing.T) {
 	ctx := deadline(t)
 	js := start(t)
-	_, paths := logs(t, 50_000, 50_000)
-	in := logscan.Files(paths...)
+	_, paths := logs(t, 50_000, 50_000, 50_000)
+	in := logscan.Files(paths[:2]...)
 	j := job("refused", newText)
 	j.Ahead = 8
 	stop := work(t, js, j, 1)
-	interrupted(t, js, j, in, 5)
+	interrupted(t, js, j, in, 6) // the checkpoint is after 5, the tasks of the first input
 	stop()
 	for _, test := range []struct {
 		name string
@@ -79,6 +79,7 @@ func TestOtherScanIsRefused(t *testing.T) {
 	}{
 		{"fewer inputs", func(*scan.Job[*text]) {}, logscan.Files(), scan.ErrChanged},
 		{"other inputs", func(*scan.Job[*text]) {}, logscan.Files(paths[1], paths[0]), scan.ErrChanged},
+		{"another first input", func(*scan.Job[*text]) {}, logscan.Files(paths[2], paths[1]), scan.ErrChanged},
 		{"other tasks", func(j *scan.Job[*text]) { j.Task = 7000 }, in, scan.ErrChanged},
 		{"other program", func(j *scan.Job[*text]) { j.Program = "test/2" }, in, scan.ErrVersion},
 	} {
@@ -164,22 +165,28 @@ func TestSecondRunReplacesTheFirst(t *testing.T) {
 	}
 }
 
+// begin stores the beginning of a scan.
+func begin(t *testing.T, js jetstream.JetStream, name string, spec []byte) {
+	t.Helper()
+	_, err := js.CreateStream(deadline(t), jetstream.StreamConfig{
+		Name: "scan-" + name, Retention: jetstream.WorkQueuePolicy, MaxMsgsPerSubject: 1,
+		Subjects: []string{"scan." + name + ".job", "scan." + name + ".task.>", "scan." + name + ".done.>", "scan." + name + ".state.>"},
+	})
+	if err == nil {
+		_, err = js.Publish(deadline(t), "scan."+name+".job", spec)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A message of a later format is refused by workers and coordinators.
 func TestLaterFormatIsRefused(t *testing.T) {
 	ctx := deadline(t)
 	js := start(t)
 	j := job("later", newText)
-	_, err := js.CreateStream(ctx, jetstream.StreamConfig{
-		Name: "scan-later", Retention: jetstream.WorkQueuePolicy, MaxMsgsPerSubject: 1,
-		Subjects: []string{"scan.later.job", "scan.later.task.>", "scan.later.done.>", "scan.later.state.>"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := js.Publish(ctx, "scan.later.job", []byte("J\x02...")); err != nil {
-		t.Fatal(err)
-	}
-	_, err = j.Run(ctx, js, logscan.Files())
+	begin(t, js, "later", []byte("J\x02..."))
+	_, err := j.Run(ctx, js, logscan.Files())
 	checkIs(t, err, scan.ErrVersion)
 	if want := "message of format 2, this program has format 1"; !strings.Contains(fmt.Sprint(err), want) {
 		t.Errorf("got %v, want %s", err, want)
