@@ -8,7 +8,7 @@ import (
 )
 
 // ErrWeak means that a stream could lose events that it has acknowledged.
-var ErrWeak = errors.New("redoubtnats: stream is too weak for audit events")
+var ErrWeak = errors.New("nats: stream is too weak for audit events")
 
 // problems collects the problems of a configuration.
 type problems struct {
@@ -19,7 +19,7 @@ type problems struct {
 // add adds a problem if bad is true.
 func (p *problems) add(bad bool, format string, args ...any) {
 	if bad {
-		p.errs = append(p.errs, fmt.Errorf("redoubtnats: "+p.prefix+": "+format, args...))
+		p.errs = append(p.errs, fmt.Errorf("nats: "+p.prefix+": "+format, args...))
 	}
 }
 
@@ -53,7 +53,7 @@ func covers(filter, subject string) bool {
 // op returns the beginning of an error text.
 func op(kind, name string) string {
 	if name == "" {
-		return "redoubtnats: " + kind
+		return "nats: " + kind
 	}
-	return "redoubtnats: " + kind + " " + name
+	return "nats: " + kind + " " + name
 }

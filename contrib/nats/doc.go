@@ -10,25 +10,30 @@
 // # Store audit events on a majority of servers
 //
 // A [Sink] is an [audit.Sink]. A nil error means that a majority of the
-// replicas of the stream have the event. OpenSink refuses a stream that could
+// replicas of the stream have the event. [OpenSink] refuses a stream that could
 // lose it.
 //
-//	_, err := js.CreateStream(ctx, redoubtnats.AuditStream("AUDIT", "audit.>"))
-//	sink, err := redoubtnats.OpenSink(ctx, redoubtnats.SinkConfig{
+//	stream := redoubtnats.AuditStream("AUDIT", "audit.>")
+//	_, err := js.CreateStream(ctx, stream)
+//
+// Each subject of the stream is an audit trail:
+//
+//	config := redoubtnats.SinkConfig{
 //		JetStream: js, Stream: "AUDIT", Subject: "audit.billing",
-//	})
+//	}
+//	sink, err := redoubtnats.OpenSink(ctx, config)
 //	log := audit.New(audit.Config{Sink: sink})
 //
 // # Copy the events into a ledger
 //
 // A [Reader] writes the events of a stream to any other sink, such as a ledger
 // or a SIEM. With [LedgerRecent], each event is written once.
+// [Reader.Run] reads until its context is done.
 //
 //	reader := redoubtnats.NewReader(redoubtnats.ReaderConfig{
 //		JetStream: js, Stream: "AUDIT", Durable: "ledger",
 //		Sink: led, Recent: redoubtnats.LedgerRecent(led, dir),
 //	})
-//	err = reader.Run(ctx)
 //
 // # Forget in all processes
 //
@@ -38,19 +43,23 @@
 //	news := redoubtnats.NewForgetter(redoubtnats.ForgetterConfig{
 //		Conn: nc, Subject: "forget.users",
 //	})
-//	go news.Listen(ctx, redoubtnats.Forget(users, teams))
-//	err := news.Announce(ctx, redoubtnats.News{Keys: []string{"alice"}})
+//	ended := make(chan error, 1)
+//	forget := redoubtnats.Forget(users, teams)
+//	go func() { ended <- news.Listen(ctx, forget) }()
+//
+// After a change at the origin:
+//
+//	err := other.Announce(ctx, redoubtnats.News{Tags: []string{"team:red"}})
 //
 // # Retry messages
 //
 // A [Worker] decides by a [retry.Policy] whether a message is delivered again.
-// It takes no message while a circuit breaker is open.
+// [Worker.Run] takes no message while a circuit breaker is open.
 //
 //	worker := redoubtnats.NewWorker(redoubtnats.WorkerConfig{
 //		Handle: send, Policy: retry.Policy{MaxAttempts: 5}, Breaker: smtp,
 //		DeadLetter: redoubtnats.DeadLetters(js, "dead.mail"),
 //	})
-//	err := worker.Run(ctx, consumer)
 //
 // # Choosing values
 //

@@ -44,19 +44,22 @@ func Example() {
 	defer stop()
 	ctx := audit.WithActor(context.Background(), audit.Actor{ID: "alice"})
 
-	_, err := js.CreateStream(ctx, development())
-	if err != nil {
+	stream := redoubtnats.AuditStream("AUDIT", "audit.>")
+	stream.Replicas = 1 // a single server
+	if _, err := js.CreateStream(ctx, stream); err != nil {
 		fmt.Println(err)
 	}
-	sink, err := redoubtnats.OpenSink(ctx, redoubtnats.SinkConfig{
+
+	config := redoubtnats.SinkConfig{
 		JetStream: js, Stream: "AUDIT", Subject: "audit.billing", Replicas: 1,
-	})
+	}
+	sink, err := redoubtnats.OpenSink(ctx, config)
+	log := audit.New(audit.Config{Sink: sink})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer sink.Close()
-	log := audit.New(audit.Config{Sink: sink})
 	for range 2 { // the second is recognized by its ID
 		fmt.Println(log.Record(ctx, event1))
 	}
@@ -65,6 +68,26 @@ func Example() {
 	// <nil>
 	// <nil>
 	// {Name: Stored:2 Failed:0 Uncertain:0 Duplicates:1 Resent:0 Moves:0 Pending:0}
+}
+
+// On a cluster of three.
+func ExampleOpenSink_cluster() {
+	run := func(ctx context.Context, js jetstream.JetStream) (*audit.Log, error) {
+		stream := redoubtnats.AuditStream("AUDIT", "audit.>")
+		_, err := js.CreateStream(ctx, stream)
+		if err != nil {
+			return nil, err
+		}
+
+		config := redoubtnats.SinkConfig{
+			JetStream: js, Stream: "AUDIT", Subject: "audit.billing",
+		}
+		sink, err := redoubtnats.OpenSink(ctx, config)
+		log := audit.New(audit.Config{Sink: sink})
+		return log, err
+	}
+	_ = run
+	// Output:
 }
 
 func ExampleAuditStream() {
@@ -86,16 +109,16 @@ func ExampleOpenSink() {
 	fmt.Println(err)
 	// Output:
 	// true
-	// redoubtnats: stream is too weak for audit events:
-	// redoubtnats: stream AUDIT: Replicas is 1, want at least 3
+	// nats: stream is too weak for audit events:
+	// nats: stream AUDIT: Replicas is 1, want at least 3
 }
 
 func ExampleSinkConfig_Validate() {
 	fmt.Println(redoubtnats.SinkConfig{Subject: "audit.*"}.Validate())
 	// Output:
-	// redoubtnats: sink: JetStream is missing
-	// redoubtnats: sink: Stream is missing
-	// redoubtnats: sink: Subject is "audit.*", want words between dots
+	// nats: sink: JetStream is missing
+	// nats: sink: Stream is missing
+	// nats: sink: Subject is "audit.*", want words between dots
 }
 
 func ExampleSink_WriteEvents() {
@@ -115,7 +138,7 @@ func ExampleSink_WriteEvents() {
 	// Output:
 	// <nil> <nil>
 	// true
-	// redoubtnats: sink billing: event not recorded: no acknowledgement: context deadline exceeded: no server leads the stream
+	// nats: sink billing: event not recorded: no acknowledgement: context deadline exceeded: no server leads the stream
 }
 
 func ExampleReader() {
@@ -151,15 +174,15 @@ func ExampleReader() {
 	ids, err := redoubtnats.LedgerRecent(led, dir)(context.Background(), 10)
 	fmt.Println(ids, err)
 	// Output:
-	// redoubtnats: reader: context canceled
+	// nats: reader: context canceled
 	// [e-1] <nil>
 }
 
 func ExampleReaderConfig_Validate() {
 	fmt.Println(redoubtnats.ReaderConfig{Stream: "AUDIT", Durable: "ledger"}.Validate())
 	// Output:
-	// redoubtnats: reader: JetStream is missing
-	// redoubtnats: reader: Sink is missing
+	// nats: reader: JetStream is missing
+	// nats: reader: Sink is missing
 }
 
 func ExampleReaderEvent() {
@@ -182,7 +205,8 @@ func ExampleForgetter() {
 		Conn: nc, Subject: "forget.users",
 	})
 	ended := make(chan error, 1)
-	go func() { ended <- news.Listen(ctx, redoubtnats.Forget(users, teams)) }()
+	forget := redoubtnats.Forget(users, teams)
+	go func() { ended <- news.Listen(ctx, forget) }()
 	for news.Stats().Clears < 2 { // at the start
 		time.Sleep(time.Millisecond)
 	}
@@ -201,12 +225,12 @@ func ExampleForgetter() {
 	fmt.Println(<-ended)
 	// Output:
 	// <nil> 1 true
-	// redoubtnats: forgetter: context canceled
+	// nats: forgetter: context canceled
 }
 
 func ExampleForgetterConfig_Validate() {
 	fmt.Println(redoubtnats.ForgetterConfig{Subject: "forget.users"}.Validate())
-	// Output: redoubtnats: forgetter: Conn is missing
+	// Output: nats: forgetter: Conn is missing
 }
 
 func ExampleWorker() {
@@ -237,9 +261,6 @@ func ExampleWorker() {
 	worker := redoubtnats.NewWorker(redoubtnats.WorkerConfig{
 		Handle: send, Policy: retry.Policy{MaxAttempts: 5}, Breaker: smtp,
 		DeadLetter: redoubtnats.DeadLetters(js, "dead.mail"),
-		OnEvent: func(_ context.Context, e redoubtnats.WorkerEvent) {
-			fmt.Println(e.Kind, e.Sequence, e.Err)
-		},
 	})
 	go func() {
 		for s := worker.Stats(); s.Handled+s.Dead < 3; s = worker.Stats() {
@@ -247,11 +268,11 @@ func ExampleWorker() {
 		}
 		cancel()
 	}()
-	fmt.Println(worker.Run(ctx, consumer))
+	err = worker.Run(ctx, consumer)
+	fmt.Println(err)
 	fmt.Printf("%+v\n", worker.Stats())
 	// Output:
-	// dead 3 retry: not retryable after 1 attempt: no such address
-	// redoubtnats: worker: context canceled
+	// nats: worker: context canceled
 	// {Name: Handled:2 Retried:0 Dead:1 Held:0}
 }
 
@@ -277,8 +298,8 @@ func ExampleWorker_Settle() {
 func ExampleWorkerConfig_Validate() {
 	fmt.Println(redoubtnats.WorkerConfig{Parallel: 2}.Validate())
 	// Output:
-	// redoubtnats: worker: Handle is missing
-	// redoubtnats: worker: DeadLetter is missing
+	// nats: worker: Handle is missing
+	// nats: worker: DeadLetter is missing
 }
 
 func ExampleWorkerEvent() {

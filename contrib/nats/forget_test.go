@@ -101,8 +101,8 @@ func TestLostConnectionClears(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := natstest.NewProxy(t, s.Addr)
 			a := newProcess(t, s.Client(t), often)
-			b := newProcess(t, natstest.Connect(t, p.URL(), nats.IgnoreDiscoveredServers(), nats.PingInterval(100*time.Millisecond)), often)
-			for round := range 5 {
+			b := newProcess(t, natstest.Connect(t, p.URL(), nats.IgnoreDiscoveredServers(), nats.PingInterval(100*time.Millisecond), nats.Timeout(time.Second)), often)
+			for round := range 3 {
 				b.users.Set("alice", user{"old", "red"})
 				fault(p, true)
 				must(t, a.news.Announce(patient(t), redoubtnats.News{Keys: []string{"alice"}})) // b does not hear it
@@ -199,7 +199,7 @@ func TestForgetterEndsWithItsConnection(t *testing.T) {
 
 func TestForgetterConfigReportsEveryProblem(t *testing.T) {
 	err := redoubtnats.ForgetterConfig{Subject: "a..b", Check: -1}.Validate()
-	checkText(t, err, "redoubtnats: forgetter: Conn is missing", `Subject is "a..b"`, "Check is -1ns, want at least 0")
+	checkText(t, err, "nats: forgetter: Conn is missing", `Subject is "a..b"`, "Check is -1ns, want at least 0")
 	defer func() { checkText(t, recover().(error), "Conn is missing") }()
 	redoubtnats.NewForgetter(redoubtnats.ForgetterConfig{})
 }

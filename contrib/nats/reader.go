@@ -175,7 +175,7 @@ func (r *Reader) Stats() ReaderStats {
 }
 
 // ErrRunning means that Run was called while another call was running.
-var ErrRunning = errors.New("redoubtnats: already running")
+var ErrRunning = errors.New("nats: already running")
 
 // Run reads until ctx is done or an error occurs. Call it again to continue.
 // While Run runs, no other program may read with the same Durable.
@@ -407,7 +407,8 @@ func (r *Reader) write(ctx context.Context, events []*audit.Event) error {
 	return nil
 }
 
-// doubt reads again what the sink contains, if err leaves that open.
+// doubt reads the recent events again, if err leaves open whether the sink
+// stored events.
 func (r *Reader) doubt(ctx context.Context, err error) error {
 	certain := errtree.Is(err, audit.ErrFailed) || errtree.Is(err, audit.ErrFull) || errtree.Is(err, audit.ErrClosed)
 	if errtree.Is(err, audit.ErrUncertain) || ctx.Err() != nil && !certain {

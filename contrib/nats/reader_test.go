@@ -169,7 +169,7 @@ func TestReaderReturnsTheErrorOfItsSink(t *testing.T) {
 	config.Name, config.Policy = "copy", retry.Policy{MaxAttempts: 2, Backoff: retry.Constant(0)}
 	err := redoubtnats.NewReader(config).Run(patient(t))
 	checkIs(t, err, broken, retry.ErrExhausted)
-	checkText(t, err, "redoubtnats: reader copy: ")
+	checkText(t, err, "nats: reader copy: ")
 	sink.before = nil
 	r := redoubtnats.NewReader(config)
 	runUntil(t, r, "both events", func() bool { return r.Stats().Written == 2 })
@@ -336,7 +336,7 @@ func TestLedgerRecentReturnsTheLast(t *testing.T) {
 
 func TestReaderConfigReportsEveryProblem(t *testing.T) {
 	err := redoubtnats.ReaderConfig{Batch: 10, Remember: 39, Policy: retry.Policy{Backoff: retry.Exponential{Factor: -1}}}.Validate()
-	checkText(t, err, "redoubtnats: reader: JetStream is missing", "Stream is missing", "Durable is missing", "Sink is missing",
+	checkText(t, err, "nats: reader: JetStream is missing", "Stream is missing", "Durable is missing", "Sink is missing",
 		"Remember is 39, want at least 40", "Policy: retry: ")
 	checkText(t, redoubtnats.ReaderConfig{Batch: -1}.Validate(), "Batch is -1, want at least 1")
 	defer func() { checkText(t, recover().(error), "JetStream is missing") }()

@@ -91,7 +91,7 @@ func TestCheckFindsAStreamThatWasChanged(t *testing.T) {
 
 func TestSinkConfigReportsEveryProblem(t *testing.T) {
 	err := redoubtnats.SinkConfig{Subject: "audit.*", Replicas: -1, MaxPending: -1}.Validate()
-	checkText(t, err, "redoubtnats: sink: JetStream is missing", "Stream is missing", `Subject is "audit.*"`,
+	checkText(t, err, "nats: sink: JetStream is missing", "Stream is missing", `Subject is "audit.*"`,
 		"Replicas is -1, want at least 1", "MaxPending is -1, want at least 1")
 	_, err = redoubtnats.OpenSink(patient(t), redoubtnats.SinkConfig{})
 	checkText(t, err, "JetStream is missing")
@@ -160,7 +160,7 @@ func TestDeletedStreamRefusesForCertain(t *testing.T) {
 	must(t, js.DeleteStream(patient(t), "AUDIT"))
 	err := sink.WriteEvents(patient(t), events("a"))
 	checkIs(t, err, audit.ErrFailed, context.DeadlineExceeded)
-	checkText(t, err, "redoubtnats: sink billing: event not recorded", "no server leads the stream")
+	checkText(t, err, "nats: sink billing: event not recorded", "no server leads the stream")
 }
 
 // Another stream must not take the events of a stream that was deleted.
@@ -216,6 +216,42 @@ func TestWithoutAConnectionNothingIsSent(t *testing.T) {
 	list, err := stored(patient(t), js, "AUDIT")
 	must(t, err)
 	checkEqual(t, ids(list), []string{})
+}
+
+// A client that connects to a server that does not answer blocks its methods.
+// Calls must not wait longer than their contexts allow.
+func TestCallsEndWithTheirContext(t *testing.T) {
+	noLeak(t)
+	s := natstest.Start(t, natstest.Config{})
+	p := natstest.NewProxy(t, s.Addr)
+	nc := natstest.Connect(t, p.URL(), nats.IgnoreDiscoveredServers(), nats.Timeout(patience/2))
+	js := natstest.JetStream(t, nc)
+	stream(t, js)
+	c := sinkConfig(js)
+	c.Timeout = time.Second
+	sink := openSink(t, c)
+	p.SetHung(true)
+	must(t, nc.ForceReconnect()) // blocks until the proxy answers
+	time.Sleep(10 * time.Millisecond)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			start := time.Now()
+			checkIs(t, sink.WriteEvents(context.Background(), events("a")), audit.ErrFailed, context.DeadlineExceeded)
+			if d := time.Since(start); d > patience/4 {
+				t.Errorf("the call took %v, want about %v", d, c.Timeout)
+			}
+		})
+	}
+	all.Wait()
+	p.SetCut(true)
+	p.SetHung(false)
+	p.SetCut(false)
+	eventually(t, "the connection is back", nc.IsConnected)
+	must(t, sink.WriteEvents(patient(t), events("b")))
+	list, err := stored(patient(t), js, "AUDIT")
+	must(t, err)
+	checkEqual(t, ids(list), []string{"b"})
 }
 
 // A call that began before the connection was lost ends well when it is back.
@@ -329,7 +365,7 @@ func TestCredentials(t *testing.T) {
 	checkIs(t, err, nats.ErrAuthorization)
 	stream(t, natstest.JetStream(t, s.Client(t)))
 	c := sinkConfig(natstest.JetStream(t, natstest.Connect(t, s.URL(), nats.UserInfo("reader", "r"))))
-	c.Timeout = time.Second
+	c.Timeout = 4 * time.Second // two attempts
 	err = openSink(t, c).WriteEvents(context.Background(), events("a"))
 	checkIs(t, err, audit.ErrUncertain, nats.ErrPermissionViolation)
 }

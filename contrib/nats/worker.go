@@ -118,7 +118,7 @@ func (e WorkerEvent) LogValue() slog.Value {
 //
 // If a guard refuses the work, such as an open circuit breaker, the worker
 // keeps the message and tries again, so that an outage costs no attempts. While
-// Handle runs, the server is told so, and does not deliver the message again.
+// Handle runs, the server does not deliver the message again.
 type Worker struct {
 	cfg WorkerConfig
 	op  string
@@ -273,8 +273,8 @@ func (w *Worker) one(ctx context.Context, consumer jetstream.Consumer, ackWait t
 
 // handle handles a message until no guard refuses the work.
 func (w *Worker) handle(ctx context.Context, msg jetstream.Msg, ackWait time.Duration) {
-	// The server is told again and again that the work goes on. If the worker
-	// panics or its goroutine ends, the message is delivered again.
+	// InProgress keeps the server from delivering the message again. If the
+	// worker panics or its goroutine ends, the message is delivered again.
 	alive := time.NewTicker(max(ackWait/3, time.Millisecond))
 	done := make(chan struct{})
 	var beat sync.WaitGroup

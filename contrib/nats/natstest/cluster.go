@@ -17,7 +17,7 @@ import (
 
 // A Cluster is a set of servers with fixed routes between them.
 type Cluster struct {
-	Servers []*Server
+	Servers []*Server // in the order of their numbers
 
 	t      testing.TB
 	routes map[[2]int]*Proxy // from a server to another, if the cluster is proxied
@@ -35,6 +35,9 @@ const attempts = 5
 
 func start(t testing.TB, config Config, n int) *Cluster {
 	t.Helper()
+	if err := config.Validate(); err != nil {
+		t.Fatal(err)
+	}
 	if config.Program == "" {
 		config.Program = Program(t)
 	}

@@ -2,6 +2,8 @@ package natstest_test
 
 import (
 	"context"
+	"os"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -124,4 +126,27 @@ func TestIsolatedServerHasNoMajority(t *testing.T) {
 	until(rest, "rest")
 	c.Isolate(leader, false)
 	until(alone, "again")
+}
+
+// In CI, the tests that need a server must not be skipped.
+func TestServersAreAvailable(t *testing.T) {
+	if os.Getenv("CI") != "true" {
+		t.Skip("without CI=true, tests may be skipped")
+	}
+	if !t.Run("pinned", func(t *testing.T) { natstest.Program(t) }) || !t.Run("installed", func(t *testing.T) {
+		if _, err := exec.LookPath("nats-server"); err != nil {
+			t.Fatal(err)
+		}
+	}) {
+		t.Error("a server is missing")
+	}
+}
+
+func TestConfigOfUsers(t *testing.T) {
+	if err := (natstest.Config{Password: "p"}).Validate(); err == nil {
+		t.Error("a password without a user is valid")
+	}
+	if err := (natstest.Config{User: "u", Password: "p"}).Validate(); err != nil {
+		t.Error(err)
+	}
 }

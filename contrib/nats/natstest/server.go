@@ -2,6 +2,7 @@ package natstest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -22,6 +23,8 @@ const startup = 60 * time.Second
 
 // A Config describes the servers of a test. The zero value is ready.
 type Config struct {
+	_ [0]func() // not comparable, so that fields can be added
+
 	Program string // of the server; empty means Program
 	Lines   string // added to the configuration of each server
 	// JetStream is added to its block jetstream, such as "max_file_store: 1MB".
@@ -33,9 +36,17 @@ type Config struct {
 	Proxied bool
 }
 
+// Validate returns the problem of c, or nil.
+func (c Config) Validate() error {
+	if c.User == "" && c.Password != "" {
+		return errors.New("natstest: User is missing, want it with Password")
+	}
+	return nil
+}
+
 // A Server is a nats-server process.
 type Server struct {
-	Name string
+	Name string // as in the information about a stream
 	Addr string // host:port
 
 	t       testing.TB
