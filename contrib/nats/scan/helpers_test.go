@@ -10,11 +10,11 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/redoubt-go/redoubt/contrib/nats/natstest"
@@ -24,9 +24,17 @@ import (
 
 func checkEqual(t *testing.T, got, want any) {
 	t.Helper()
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("got (+), want (-):\n%s", d)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v\nwant\n%+v", show(got), show(want))
 	}
+}
+
+// show returns v, or the value that v points to.
+func show(v any) any {
+	if p := reflect.ValueOf(v); p.Kind() == reflect.Pointer && !p.IsNil() {
+		return p.Elem().Interface()
+	}
+	return v
 }
 
 // checkIs reports the targets that err does not match.
