@@ -140,6 +140,28 @@ func TestLateAnswerIsIgnored(t *testing.T) {
 	checkForm(t, form(t, got.a), local(t, j, logscan.Files(paths...)))
 }
 
+// A task that takes longer than AckWait stays with its worker, which sends
+// signs of life.
+func TestLongTaskIsKept(t *testing.T) {
+	_, paths := logs(t, 1000)
+	js := start(t)
+	j := job("long", newText)
+	j.AckWait = 3 * time.Second
+	var opened atomic.Int32
+	worker := j
+	worker.Open = func(ctx context.Context, name string) (io.ReadCloser, error) {
+		opened.Add(1)
+		after := make(chan struct{})
+		time.AfterFunc(2*j.AckWait, func() { close(after) })
+		return openAfter(ctx, after, name)
+	}
+	work(t, js, worker, 2)
+	if _, err := j.Run(deadline(t), js, logscan.Files(paths...)); err != nil {
+		t.Fatal(err)
+	}
+	checkEqual(t, opened.Load(), int32(1))
+}
+
 // A worker that ends in any way gives its task back at once: the scan does not
 // wait for AckWait.
 func TestTaskOfAnEndedWorkerIsGivenBack(t *testing.T) {

@@ -156,10 +156,6 @@ func (w *worker[A]) handle(ctx context.Context, msg jetstream.Msg) error {
 		}
 	}()
 	attempt := int(meta.NumDelivered)
-	if attempt > 1 && w.answered(ctx, &t) {
-		settled = true
-		return msg.Ack()
-	}
 	a := answer{task: t.digest(), attempts: uint64(attempt)}
 	if attempt > w.MaxAttempts {
 		a.attempts = uint64(w.MaxAttempts)
@@ -183,12 +179,6 @@ func (w *worker[A]) handle(ctx context.Context, msg jetstream.Msg) error {
 	}
 	settled = true
 	return msg.Ack()
-}
-
-// answered reports whether another worker has answered a task.
-func (w *worker[A]) answered(ctx context.Context, t *task) bool {
-	_, err := w.store.last(ctx, w.store.doneSubject(t.scan, fmt.Sprint(t.num))+".head")
-	return err == nil
 }
 
 // answer stores an answer, unless there is an answer, and wakes the
