@@ -140,6 +140,40 @@ func TestLateAnswerIsIgnored(t *testing.T) {
 	checkForm(t, form(t, got.a), local(t, j, logscan.Files(paths...)))
 }
 
+// A coordinator whose connection is cut continues when it is back.
+func TestCutCoordinatorContinues(t *testing.T) {
+	ctx := deadline(t)
+	server := natstest.Start(t, natstest.Config{})
+	proxy := natstest.NewProxy(t, server.Addr)
+	js := natstest.JetStream(t, natstest.Connect(t, proxy.URL(), nats.IgnoreDiscoveredServers()))
+	_, paths := logs(t, 100_000)
+	j := job("cut", newText)
+	j.Ahead = 2
+	worker := j
+	work(t, natstest.JetStream(t, server.Client(t)), worker, 1)
+	first, unavailable := make(chan struct{}), make(chan error, 100)
+	j.OnEvent = func(_ context.Context, e scan.Event) {
+		switch {
+		case e.Kind == scan.KindUnavailable:
+			unavailable <- e.Err
+		case e.Kind == scan.KindMerged && e.Merged == 1:
+			proxy.SetCut(true)
+			close(first)
+		}
+	}
+	ended := goRun(ctx, js, j, logscan.Files(paths...))
+	await(t, "merge", first)
+	if err := await(t, "event", unavailable); err == nil {
+		t.Error("no error in the event")
+	}
+	proxy.SetCut(false)
+	got := await(t, "answer", ended)
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	checkForm(t, form(t, got.a), local(t, j, logscan.Files(paths...)))
+}
+
 // A task that takes longer than AckWait stays with its worker, which sends
 // signs of life.
 func TestLongTaskIsKept(t *testing.T) {
