@@ -18,10 +18,11 @@ import (
 // so the hash is bounded.
 //
 // A lease contains the epoch and the clock at which it was given, and a value
-// those of its lease. A value is valid if its epoch is the present epoch, and
-// none of its tags was deleted after its clock. So a deletion changes no value,
-// and loads in progress do not store what they loaded before it. If the hash is
-// lost, a new epoch begins, and no value from before is valid.
+// contains the epoch and the clock of its lease. A value is valid if its epoch
+// is the present epoch, and none of its tags was deleted after its clock. So a
+// deletion changes no value, and loads in progress store nothing that was
+// loaded before it. If the hash is lost, a new epoch begins, and no value from
+// before is valid.
 const (
 	partitions = 32
 	tagFields  = 1 << 12
