@@ -20,7 +20,7 @@ var speed = flag.Int("speed", 0, "measure the speed-up of workers with this many
 // TestSpeed prints the times of 1, 2 and 4 worker processes of a processor
 // each, beside the time of logscan.Reduce. Without -speed it is short.
 func TestSpeed(t *testing.T) {
-	mib, rounds := *speed, 3
+	mib, rounds := *speed, 5
 	if mib == 0 {
 		mib, rounds = 4, 1
 	}
