@@ -90,8 +90,8 @@ func (c SinkConfig) Validate() error {
 //
 // An event that is not acknowledged is sent again, as long as the call lasts.
 // The stream recognizes it by its ID. So the ID of an event must be unique in
-// the stream: an event with the ID of an earlier event, within the Duplicates
-// window of the stream, counts as stored already.
+// the stream. Within the Duplicates window of the stream, an event with the ID
+// of an earlier event counts as stored already.
 type Sink struct {
 	cfg   SinkConfig
 	nc    *nats.Conn
