@@ -3,6 +3,7 @@ module github.com/redoubt-go/redoubt/contrib/nats
 go 1.26.0
 
 require (
+	github.com/google/go-cmp v0.7.0
 	github.com/nats-io/nats.go v1.55.0
 	github.com/redoubt-go/redoubt v0.0.0
 )
