@@ -243,8 +243,15 @@ func TestDrill(t *testing.T) {
 				d.fault("kill -9 of the next leader", kill, func() { d.cluster.Restart(leader) })
 				d.fault("kill -9 of a follower", func() { leader = (d.leader() + 1) % 3; d.cluster.Kill(leader) },
 					func() { d.cluster.Restart(leader) })
+			}
+			// Servers of version 2.9 lose events after a partition: README.md.
+			if *long && name == "pinned" {
 				d.fault("the leader is isolated", func() { leader = d.leader(); d.cluster.Isolate(leader, true) },
-					func() { d.cluster.Isolate(leader, false) })
+					func() {
+						d.cluster.Isolate(leader, false)
+						// The old leader steps down a moment later.
+						time.Sleep(5 * time.Second)
+					})
 				d.fault("the leader stands still", func() { leader = d.leader(); d.cluster.Servers[leader].Suspend() },
 					func() { d.cluster.Servers[leader].Resume() })
 				d.fault("all connections of clients cut", func() {

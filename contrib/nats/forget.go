@@ -126,9 +126,13 @@ func (f *Forgetter) Announce(ctx context.Context, n News) error {
 }
 
 // Listen calls changed, such as the result of [Forget], with the news of the
-// other processes, until ctx is done. The news have All set if others could be
-// missing: at the start, while the server does not answer, after each loss of
-// the connection, and if the process was too slow. changed must be fast.
+// other processes, until ctx is done. changed must be fast. The news have All
+// set if other news could be missing:
+//
+//   - at the start;
+//   - while the server does not answer;
+//   - after each loss of the connection;
+//   - if the process was too slow.
 //
 // In a cluster, a server learns of a new subscription a moment later than the
 // server of the subscription. So Listen clears twice after it has connected, at

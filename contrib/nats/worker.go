@@ -152,11 +152,12 @@ func (w *Worker) Stats() WorkerStats {
 	}
 }
 
-// Settle ends the delivery of a message that was handled with the result err:
-// Ack if err is nil, otherwise NakWithDelay with the pause of the Policy, or
-// DeadLetter and Term. It is for programs with a loop of their own. If a guard
-// refused the work, Settle returns the message after the pause that the guard
-// asks for, whatever the number of its deliveries.
+// Settle ends the delivery of a message that was handled with the result err.
+// If err is nil, it acknowledges the message. Otherwise the Policy decides:
+// NakWithDelay with its pause, or DeadLetter and Term. It is for programs with
+// a loop of their own. If a guard refused the work, Settle returns the message
+// after the pause that the guard asks for, whatever the number of its
+// deliveries.
 //
 // Errors: the errors of DeadLetter and of the client. The message will then be
 // delivered again.
