@@ -45,9 +45,10 @@
 //
 // The packages do not import one another, and they import only the standard
 // library. Modules of their own connect them to other systems: contrib/grpc,
-// contrib/redis, contrib/prometheus, contrib/otel and contrib/compress. The
-// module contrib/config reads their configurations from files. The commands are
-// semver/cmd/semver, logscan/cmd/logscan and audit/ledger/cmd/ledger.
+// contrib/redis, contrib/nats, contrib/prometheus, contrib/otel and
+// contrib/compress. The module contrib/config reads their configurations from
+// files. The commands are semver/cmd/semver, logscan/cmd/logscan and
+// audit/ledger/cmd/ledger.
 //
 // # Composition
 //

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,9 +32,9 @@ type ForgetterConfig struct {
 	// a subject for each kind of values.
 	Subject string
 
-	// Check is the time between two checks of the connection. A cache is wrong
-	// for at most twice as long after the connection has failed silently. Zero
-	// means 1 second.
+	// Check is the time between two checks of the connection. If the connection
+	// has failed silently, a cache is cleared after at most three times as
+	// long, and then at this interval. Zero means 1 second.
 	Check time.Duration
 }
 
@@ -125,9 +126,13 @@ func (f *Forgetter) Announce(ctx context.Context, n News) error {
 }
 
 // Listen calls changed, such as the result of [Forget], with the news of the
-// other processes, until ctx is done. The news have All set if others could be
-// missing: at the start, while the server does not answer, after each loss of
-// the connection, and if the process was too slow. changed must be fast.
+// other processes, until ctx is done. changed must be fast. The news have All
+// set if other news could be missing:
+//
+//   - at the start;
+//   - while the server does not answer;
+//   - after each loss of the connection;
+//   - if the process was too slow.
 //
 // In a cluster, a server learns of a new subscription a moment later than the
 // server of the subscription. So Listen clears twice after it has connected, at
@@ -142,13 +147,19 @@ func (f *Forgetter) Listen(ctx context.Context, changed func(News)) error {
 		return fmt.Errorf("%s: %w", f.op, err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	defer changed(News{All: true})                                                       // from here on no news arrive
-	l := listener{f: f, changed: changed, reconnects: f.cfg.Conn.Stats().Reconnects - 1} // the start is a reconnect
+	defer changed(News{All: true}) // from here on no news arrive
+	l := listener{f: f, changed: changed}
+	probes := make(chan probe)
+	inner, cancel := context.WithCancel(ctx)
+	var prober sync.WaitGroup
+	prober.Go(func() { f.probe(inner, probes) })
+	defer prober.Wait()
+	defer cancel()
 	for {
-		if err := l.check(); err != nil {
+		if err := l.check(probes); err != nil {
 			return fmt.Errorf("%s: %w", f.op, err)
 		}
-		wait, cancel := context.WithTimeout(ctx, time.Until(l.next))
+		wait, cancel := context.WithTimeout(ctx, min(f.cfg.Check, maxWait))
 		msg, err := sub.NextMsgWithContext(wait)
 		cancel()
 		switch {
@@ -164,34 +175,63 @@ func (f *Forgetter) Listen(ctx context.Context, changed func(News)) error {
 	}
 }
 
-// A listener is the state of Listen.
-type listener struct {
-	f          *Forgetter
-	changed    func(News)
+// maxWait is the longest time between two looks for the result of a probe.
+const maxWait = 100 * time.Millisecond
+
+// A probe is the result of a round trip.
+type probe struct {
 	reconnects uint64
-	next       time.Time // of the next check
-	blind      bool      // news could be missing since the last check
+	err        error
 }
 
-// check checks the connection, if it is time.
-func (l *listener) check() error {
-	conn := l.f.cfg.Conn
-	now := conn.Stats().Reconnects
-	lost := now != l.reconnects
-	if !lost && time.Now().Before(l.next) {
-		return nil
+// probe makes round trips. The client may block while it connects to a server
+// that does not answer, so they need a goroutine.
+func (f *Forgetter) probe(ctx context.Context, results chan<- probe) {
+	for ctx.Err() == nil {
+		p := probe{reconnects: f.cfg.Conn.Stats().Reconnects}
+		// After the round trip, the server has the subscription.
+		if p.err = f.cfg.Conn.FlushTimeout(f.cfg.Check); p.err != nil && f.cfg.Conn.IsClosed() {
+			p.err = nats.ErrConnectionClosed
+		}
+		select {
+		case results <- p:
+		case <-ctx.Done():
+		}
+		sleep(ctx, f.cfg.Check)
 	}
-	l.reconnects = now
-	// After the round trip, the server of this connection has the subscription.
-	err := conn.FlushTimeout(l.f.cfg.Check)
-	if errors.Is(err, nats.ErrConnectionClosed) && conn.IsClosed() {
-		return err
+}
+
+// A listener is the state of Listen.
+type listener struct {
+	f       *Forgetter
+	changed func(News)
+	last    probe     // the last good probe
+	begun   bool      // there was a good probe
+	again   bool      // the cache must be cleared once more
+	next    time.Time // without a good probe until then, news could be missing
+}
+
+// check clears the cache if news could be missing.
+func (l *listener) check(probes <-chan probe) error {
+	select {
+	case p := <-probes:
+		if errors.Is(p.err, nats.ErrConnectionClosed) && l.f.cfg.Conn.IsClosed() {
+			return p.err
+		}
+		fresh := !l.begun || p.reconnects != l.last.reconnects || p.err != nil
+		if fresh || l.again {
+			l.clear()
+		}
+		l.again = fresh
+		l.last, l.begun = p, true
+		l.next = time.Now().Add(3 * l.f.cfg.Check)
+	default:
+		if l.begun && time.Now().After(l.next) {
+			l.again = true
+			l.next = time.Now().Add(l.f.cfg.Check)
+			l.clear()
+		}
 	}
-	if lost || err != nil || l.blind {
-		l.clear()
-	}
-	l.blind = lost || err != nil // and once more after the first good check
-	l.next = time.Now().Add(l.f.cfg.Check)
 	return nil
 }
 

@@ -101,8 +101,8 @@ func TestLostConnectionClears(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := natstest.NewProxy(t, s.Addr)
 			a := newProcess(t, s.Client(t), often)
-			b := newProcess(t, natstest.Connect(t, p.URL(), nats.IgnoreDiscoveredServers(), nats.PingInterval(100*time.Millisecond)), often)
-			for round := range 5 {
+			b := newProcess(t, natstest.Connect(t, p.URL(), nats.IgnoreDiscoveredServers(), nats.PingInterval(100*time.Millisecond), nats.Timeout(time.Second)), often)
+			for round := range 3 {
 				b.users.Set("alice", user{"old", "red"})
 				fault(p, true)
 				must(t, a.news.Announce(patient(t), redoubtnats.News{Keys: []string{"alice"}})) // b does not hear it

@@ -48,14 +48,16 @@ type SinkConfig struct {
 
 	// Timeout bounds one call of WriteEvents with all its attempts. The stream
 	// must recognize repeated events for at least twice as long. Zero means 10
-	// seconds. Negative means no limit other than the context.
+	// seconds. Negative means no limit other than the context, which must then
+	// end within the Duplicates window of the stream.
 	Timeout time.Duration
 
 	// MoveAfter is the time without an acknowledgement after which the
 	// connection goes to another server, by ForceReconnect. A server that was
 	// cut off from the others keeps its clients, and they would wait for the
-	// end of the partition. Everything that uses the connection moves too. Zero
-	// or negative means never.
+	// end of the partition. Everything that uses the connection moves too. It
+	// should be longer than an election, such as 15 seconds. Zero or negative
+	// means never.
 	MoveAfter time.Duration
 
 	// MaxPending is the number of events that may wait for their
@@ -88,8 +90,8 @@ func (c SinkConfig) Validate() error {
 //
 // An event that is not acknowledged is sent again, as long as the call lasts.
 // The stream recognizes it by its ID. So the ID of an event must be unique in
-// the stream: an event with the ID of an earlier event, within the Duplicates
-// window of the stream, counts as stored already.
+// the stream. Within the Duplicates window of the stream, an event with the ID
+// of an earlier event counts as stored already.
 type Sink struct {
 	cfg   SinkConfig
 	nc    *nats.Conn
@@ -97,6 +99,8 @@ type Sink struct {
 	inbox string // the acknowledgements arrive at inbox.token
 	sub   *nats.Subscription
 	slots chan struct{} // an element for each message without an answer
+	queue chan attempt  // for the sender
+	hint  atomic.Pointer[error]
 
 	mu      sync.Mutex
 	waiting map[uint64]*message // by token
@@ -122,7 +126,7 @@ func OpenSink(ctx context.Context, c SinkConfig) (*Sink, error) {
 	c = c.withDefaults()
 	s := &Sink{
 		cfg: c, nc: c.JetStream.Conn(), op: op("sink", c.Name), waiting: map[uint64]*message{},
-		slots: make(chan struct{}, c.MaxPending), done: make(chan struct{}), epoch: time.Now(),
+		slots: make(chan struct{}, c.MaxPending), queue: make(chan attempt, 64), done: make(chan struct{}), epoch: time.Now(),
 	}
 	s.inbox = s.nc.NewInbox()
 	var err error
@@ -132,6 +136,7 @@ func OpenSink(ctx context.Context, c SinkConfig) (*Sink, error) {
 	if err = s.Check(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	go s.sender()
 	return s, nil
 }
 
@@ -146,7 +151,11 @@ func (s *Sink) Check(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s: stream %s: %w", s.op, quote.Name(s.cfg.Stream), err)
 	}
-	return checkStream(stream.CachedInfo().Config, s.cfg.Subject, s.cfg.Replicas, 2*max(s.cfg.Timeout, time.Second))
+	least := 2 * s.cfg.Timeout
+	if s.cfg.Timeout < 0 {
+		least = 2 * time.Minute // the default of the servers
+	}
+	return checkStream(stream.CachedInfo().Config, s.cfg.Subject, s.cfg.Replicas, least)
 }
 
 // Close makes further calls fail with [audit.ErrClosed]. A running call
@@ -187,17 +196,17 @@ func (s *Sink) Stats() SinkStats {
 
 // A message is an event on its way.
 type message struct {
-	call   *call
-	msg    *nats.Msg
-	tokens []uint64 // of its attempts
+	call *call
+	msg  *nats.Msg
 
 	// Guarded by Sink.mu.
-	sent   int  // attempts that were sent
-	known  int  // attempts that were answered
-	denied int  // attempts that certainly did not store the message
-	slot   bool // the message has a slot
-	stored bool // acknowledged
-	again  bool // refused for a moment
+	tokens []uint64 // of its attempts
+	sent   int      // attempts that the sender has begun
+	known  int      // attempts with a result
+	denied int      // attempts that certainly did not store the message
+	slot   bool     // the message has a slot
+	stored bool     // acknowledged
+	again  bool     // refused for a moment
 }
 
 // A call is a call of WriteEvents.
@@ -232,7 +241,12 @@ func (s *Sink) WriteEvents(ctx context.Context, events []*audit.Event) error {
 		}}
 		c.messages = append(c.messages, &message{call: c, msg: msg})
 	}
-	err := s.write(ctx, c)
+	var err error
+	if ctx.Err() != nil {
+		err = s.fail(ctx, c, ctxerr.New(ctx, "not sent"))
+	} else {
+		err = s.write(ctx, c)
+	}
 	s.forget(c)
 	n := uint64(len(events))
 	switch {
@@ -290,105 +304,148 @@ func (s *Sink) write(ctx context.Context, c *call) error {
 	}
 }
 
-// move lets the connection go to another server, if no event was acknowledged
-// for a long time since the start of a call.
+// move asks the sender to move the connection to another server, if no event
+// was acknowledged for a long time since the start of a call.
 func (s *Sink) move(start time.Duration) {
 	last, now := s.progress.Load(), time.Since(s.epoch)
-	if s.cfg.MoveAfter <= 0 || now-max(time.Duration(last), start) < s.cfg.MoveAfter || !s.nc.IsConnected() {
+	if s.cfg.MoveAfter <= 0 || now-max(time.Duration(last), start) < s.cfg.MoveAfter || !s.progress.CompareAndSwap(last, int64(now)) {
 		return
 	}
-	if s.progress.CompareAndSwap(last, int64(now)) {
-		s.moves.Add(1)
-		_ = s.nc.ForceReconnect()
+	select {
+	case s.queue <- attempt{}:
+	default:
 	}
 }
 
-// send sends the messages that are not stored, until a message is refused
+// send queues the messages that are not stored, until a message is refused
 // finally.
 func (s *Sink) send(ctx context.Context, c *call, again bool) error {
 	for _, m := range c.messages {
-		if err := s.connected(ctx); err != nil {
-			return err
-		}
-		token, err := s.reserve(ctx, m)
+		a, err := s.reserve(ctx, m)
 		if err != nil {
 			return err
 		}
-		if token == 0 {
+		if a.message == nil {
 			continue
+		}
+		select {
+		case s.queue <- a:
+		case <-s.done:
+			return audit.ErrClosed
+		case <-ctx.Done():
+			return ctxerr.New(ctx, "not sent")
 		}
 		if again {
 			s.resent.Add(1)
-		}
-		m.msg.Reply = s.inbox + "." + strconv.FormatUint(token, 36)
-		if err := s.nc.PublishMsg(m.msg); err != nil {
-			s.refuse(token, err)
 		}
 	}
 	return nil
 }
 
-// connected waits for the connection, so that no message waits in the
-// connection for a server that may come back after the call.
-func (s *Sink) connected(ctx context.Context) error {
+// An attempt is a message for the sender. The zero attempt moves the
+// connection.
+type attempt struct {
+	message *message
+	token   uint64
+}
+
+// sender sends the messages. The client may block while it connects to a server
+// that does not answer. A goroutine of its own keeps calls from waiting longer
+// than their contexts allow.
+func (s *Sink) sender() {
 	for {
 		select {
 		case <-s.done:
-			return audit.ErrClosed
-		case <-ctx.Done():
-			return ctxerr.New(ctx, "not connected")
-		default:
+			return
+		case a := <-s.queue:
+			if a.message != nil {
+				s.publish(a)
+			} else if s.nc.IsConnected() && s.nc.ForceReconnect() == nil {
+				s.moves.Add(1)
+			}
 		}
-		switch {
-		case s.nc.IsConnected():
-			return nil
-		case s.nc.IsClosed():
-			return nats.ErrConnectionClosed
-		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 
-// reserve takes a slot and a token for an attempt. The token is 0 if m needs no
-// attempt.
-func (s *Sink) reserve(ctx context.Context, m *message) (uint64, error) {
+// publish sends a message, unless its call is over. Without a connection it
+// sends nothing, so that no message waits in the connection for a server that
+// may come back after the call.
+func (s *Sink) publish(a attempt) {
+	connected, closed := s.nc.IsConnected(), s.nc.IsClosed()
+	if !s.begin(a) {
+		return
+	}
+	var err error
+	switch {
+	case closed:
+		err = nats.ErrConnectionClosed
+	case !connected:
+		err = errNotConnected
+	default:
+		a.message.msg.Reply = s.inbox + "." + strconv.FormatUint(a.token, 36)
+		err = s.nc.PublishMsg(a.message.msg)
+	}
+	if err != nil {
+		s.refuse(a.token, err)
+	}
+	if hint := s.nc.LastError(); errors.Is(hint, nats.ErrPermissionViolation) {
+		s.hint.Store(&hint)
+	}
+}
+
+// begin reports whether the call of an attempt still waits for it.
+func (s *Sink) begin(a attempt) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting[a.token] == nil || a.message.stored {
+		return false
+	}
+	a.message.sent++
+	return true
+}
+
+// reserve takes a slot and a token for an attempt. The attempt is zero if m
+// needs none.
+func (s *Sink) reserve(ctx context.Context, m *message) (attempt, error) {
 	taken := false
 	for {
-		if token, ok := s.register(m, taken); ok {
-			return token, nil
+		if a, ok := s.register(m, taken); ok {
+			return a, nil
 		}
 		select {
 		case s.slots <- struct{}{}:
 			taken = true
 		case <-s.done:
-			return 0, audit.ErrClosed
+			return attempt{}, audit.ErrClosed
 		case <-ctx.Done():
-			return 0, ctxerr.New(ctx, "too many events on their way")
+			return attempt{}, ctxerr.New(ctx, "too many events on their way")
 		}
 	}
 }
 
 // register registers an attempt if m has a slot, or if the caller has taken a
 // slot for it.
-func (s *Sink) register(m *message, taken bool) (token uint64, ok bool) {
+func (s *Sink) register(m *message, taken bool) (a attempt, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m.stored || m.call.failed {
 		if taken {
 			<-s.slots
 		}
-		return 0, true
+		return a, true
 	}
 	if !m.slot && !taken {
-		return 0, false
+		return a, false
 	}
 	m.slot, m.again = true, false
-	m.sent++
 	s.token++
 	s.waiting[s.token] = m
 	m.tokens = append(m.tokens, s.token)
-	return s.token, true
+	return attempt{m, s.token}, true
 }
+
+// errNotConnected means that no message was sent.
+var errNotConnected = errors.New("not connected")
 
 // errNoStream means that no server leads the stream at the moment, or that
 // there is no such stream.
@@ -427,7 +484,7 @@ func (s *Sink) accept(token uint64, duplicate bool) {
 	if m == nil || m.stored {
 		return
 	}
-	if duplicate && m.sent == 1 {
+	if duplicate && len(m.tokens) == 1 {
 		s.duplicates.Add(1)
 	}
 	m.stored = true
@@ -486,7 +543,7 @@ const (
 func judge(err error) (certain, again bool) {
 	var api *jetstream.APIError
 	switch {
-	case errors.Is(err, errNoStream), errors.Is(err, nats.ErrReconnectBufExceeded):
+	case errors.Is(err, errNoStream), errors.Is(err, errNotConnected), errors.Is(err, nats.ErrReconnectBufExceeded):
 		return true, true
 	case errors.Is(err, nats.ErrMaxPayload), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining),
 		errors.Is(err, nats.ErrHeadersNotSupported), errors.Is(err, nats.ErrBadSubject):
@@ -555,7 +612,7 @@ func (s *Sink) state(c *call) callState {
 	st := callState{left: c.left, failed: c.failed, last: c.last}
 	for _, m := range c.messages {
 		st.again = st.again || m.again
-		st.open = st.open || !m.stored && m.sent > m.known
+		st.open = st.open || !m.stored && len(m.tokens) > m.known
 		st.unsure = st.unsure || m.stored || m.sent > m.denied
 	}
 	return st
@@ -582,8 +639,10 @@ type class struct {
 func (e *class) Error() string { return e.text }
 func (e *class) Unwrap() error { return e.err }
 
-// fail returns the error of a call.
+// fail ends a call, so that nothing is sent from here on, and returns its
+// error.
 func (s *Sink) fail(ctx context.Context, c *call, err error) error {
+	s.forget(c)
 	st := s.state(c)
 	what := &class{s.op + ": event not recorded", audit.ErrFailed}
 	if st.unsure {
@@ -591,8 +650,8 @@ func (s *Sink) fail(ctx context.Context, c *call, err error) error {
 	}
 	if st.last != nil && ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", err, st.last)
-	} else if hint := s.nc.LastError(); ctx.Err() != nil && errors.Is(hint, nats.ErrPermissionViolation) {
-		err = fmt.Errorf("%w: %w", err, hint)
+	} else if hint := s.hint.Load(); hint != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", err, *hint)
 	}
 	return fmt.Errorf("%w: %w", what, err)
 }

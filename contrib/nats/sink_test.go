@@ -218,6 +218,42 @@ func TestWithoutAConnectionNothingIsSent(t *testing.T) {
 	checkEqual(t, ids(list), []string{})
 }
 
+// A client that connects to a server that does not answer blocks its methods.
+// Calls must not wait longer than their contexts allow.
+func TestCallsEndWithTheirContext(t *testing.T) {
+	noLeak(t)
+	s := natstest.Start(t, natstest.Config{})
+	p := natstest.NewProxy(t, s.Addr)
+	nc := natstest.Connect(t, p.URL(), nats.IgnoreDiscoveredServers(), nats.Timeout(patience/2))
+	js := natstest.JetStream(t, nc)
+	stream(t, js)
+	c := sinkConfig(js)
+	c.Timeout = time.Second
+	sink := openSink(t, c)
+	p.SetHung(true)
+	must(t, nc.ForceReconnect()) // blocks until the proxy answers
+	time.Sleep(10 * time.Millisecond)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			start := time.Now()
+			checkIs(t, sink.WriteEvents(context.Background(), events("a")), audit.ErrFailed, context.DeadlineExceeded)
+			if d := time.Since(start); d > patience/4 {
+				t.Errorf("the call took %v, want about %v", d, c.Timeout)
+			}
+		})
+	}
+	all.Wait()
+	p.SetCut(true)
+	p.SetHung(false)
+	p.SetCut(false)
+	eventually(t, "the connection is back", nc.IsConnected)
+	must(t, sink.WriteEvents(patient(t), events("b")))
+	list, err := stored(patient(t), js, "AUDIT")
+	must(t, err)
+	checkEqual(t, ids(list), []string{"b"})
+}
+
 // A call that began before the connection was lost ends well when it is back.
 func TestLostConnectionsAreSurvived(t *testing.T) {
 	noLeak(t)
@@ -329,7 +365,32 @@ func TestCredentials(t *testing.T) {
 	checkIs(t, err, nats.ErrAuthorization)
 	stream(t, natstest.JetStream(t, s.Client(t)))
 	c := sinkConfig(natstest.JetStream(t, natstest.Connect(t, s.URL(), nats.UserInfo("reader", "r"))))
-	c.Timeout = time.Second
+	c.Timeout = 4 * time.Second // two attempts
 	err = openSink(t, c).WriteEvents(context.Background(), events("a"))
 	checkIs(t, err, audit.ErrUncertain, nats.ErrPermissionViolation)
+}
+
+// A server that was cut off from the others keeps its clients.
+func TestSinkLeavesAnIsolatedServer(t *testing.T) {
+	c := natstest.StartCluster(t, 3, natstest.Config{Proxied: true})
+	js := natstest.JetStream(t, natstest.Connect(t, c.URLs()))
+	_, err := js.CreateStream(patient(t), redoubtnats.AuditStream("AUDIT", "audit.>"))
+	must(t, err)
+	leader := c.Leader(t, js, "AUDIT")
+	urls := c.Servers[leader].URL() + "," + c.Servers[(leader+1)%3].URL() + "," + c.Servers[(leader+2)%3].URL()
+	nc := natstest.Connect(t, urls, nats.DontRandomize(), nats.IgnoreDiscoveredServers())
+	checkEqual(t, nc.ConnectedAddr(), c.Servers[leader].Addr)
+	config := sinkConfig(natstest.JetStream(t, nc))
+	config.Replicas, config.Timeout, config.MoveAfter = 3, patience, time.Second
+	sink := openSink(t, config)
+	must(t, sink.WriteEvents(context.Background(), events("before")))
+	c.Isolate(leader, true)
+	must(t, sink.WriteEvents(context.Background(), events("during")))
+	if sink.Stats().Moves == 0 || nc.ConnectedAddr() == c.Servers[leader].Addr {
+		t.Errorf("%d moves, connected to %s", sink.Stats().Moves, nc.ConnectedAddr())
+	}
+	c.Isolate(leader, false)
+	list, err := stored(patient(t), js, "AUDIT")
+	must(t, err)
+	checkEqual(t, ids(list), []string{"before", "during"})
 }

@@ -152,11 +152,12 @@ func (w *Worker) Stats() WorkerStats {
 	}
 }
 
-// Settle ends the delivery of a message that was handled with the result err:
-// Ack if err is nil, otherwise NakWithDelay with the pause of the Policy, or
-// DeadLetter and Term. It is for programs with a loop of their own. If a guard
-// refused the work, Settle returns the message after the pause that the guard
-// asks for, whatever the number of its deliveries.
+// Settle ends the delivery of a message that was handled with the result err.
+// If err is nil, it acknowledges the message. Otherwise the Policy decides:
+// NakWithDelay with its pause, or DeadLetter and Term. It is for programs with
+// a loop of their own. If a guard refused the work, Settle returns the message
+// after the pause that the guard asks for, whatever the number of its
+// deliveries.
 //
 // Errors: the errors of DeadLetter and of the client. The message will then be
 // delivered again.
@@ -243,7 +244,7 @@ func (w *Worker) Run(ctx context.Context, consumer jetstream.Consumer) error {
 	return fmt.Errorf("%s: %w", w.op, context.Cause(run))
 }
 
-var errGoexit = errors.New("Handle called runtime.Goexit")
+var errGoexit = errors.New("function Handle called runtime.Goexit")
 
 // idle is the time for which a worker waits for a message.
 const idle = 5 * time.Second
