@@ -280,6 +280,28 @@ func TestConsumerThatWasCutOffIsFenced(t *testing.T) {
 	b.stop(t)
 }
 
+// Records that were on their way when a connection was lost are read again.
+func TestCutConnectionLosesNothing(t *testing.T) {
+	checkLeaks(t)
+	server, js := single(t)
+	proxy := natstest.NewProxy(t, server.Addr)
+	conn := natstest.Connect(t, proxy.URL(), hasty...)
+	publish(t, js, lines(0, 4000)...)
+	var g group
+	g.delay.Store(int64(300 * time.Microsecond))
+	config := consumerConfig(natstest.JetStream(t, conn), &g)
+	config.Lease = time.Minute
+	c := fleet.NewConsumer(config)
+	r := run(c)
+	for i := range uint64(3) {
+		eventually(t, "further records are handled", func() bool { return c.Stats().Handled >= 400*(i+1) })
+		proxy.SetCut(true)
+		proxy.SetCut(false)
+	}
+	checkStates(t, js, &g)
+	r.stop(t)
+}
+
 // A process that is paused in Handle, for longer than its lease, cannot
 // overwrite the snapshot of its successor.
 func TestPausedConsumerIsFenced(t *testing.T) {
