@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -208,6 +209,43 @@ func TestConsumersComeAndGo(t *testing.T) {
 	}
 }
 
+func TestPartitionsAreShared(t *testing.T) {
+	checkLeaks(t)
+	_, js := single(t)
+	var g group
+	config := consumerConfig(js, &g)
+	config.Lease = time.Second
+	var all []*fleet.Consumer[*journal]
+	var runs []runner
+	shares := func(want ...int64) {
+		t.Helper()
+		eventually(t, fmt.Sprint("the partitions are shared as ", want), func() bool {
+			var got []int64
+			for _, c := range all {
+				got = append(got, c.Stats().Partitions)
+			}
+			slices.Sort(got)
+			return slices.Equal(got, want)
+		})
+	}
+	for _, want := range [][]int64{{4}, {2, 2}, {1, 1, 2}, {1, 1, 1, 1}, {0, 1, 1, 1, 1}} {
+		c := fleet.NewConsumer(config)
+		all, runs = append(all, c), append(runs, run(c))
+		shares(want...)
+	}
+	publish(t, js, lines(0, 100)...)
+	checkStates(t, js, &g)
+	for _, want := range [][]int64{{1, 1, 1, 1}, {1, 1, 2}, {2, 2}, {4}} {
+		runs[0].stop(t)
+		all, runs = all[1:], runs[1:]
+		shares(want...)
+	}
+	publish(t, js, lines(100, 200)...)
+	checkStates(t, js, &g)
+	runs[0].stop(t)
+	checkEqual(t, g.events.count(fleet.KindLost)+g.events.count(fleet.KindFailed), 0)
+}
+
 // A consumer that is cut off stops, another continues, and the first cannot
 // overwrite the snapshot of the other.
 func TestConsumerThatWasCutOffIsFenced(t *testing.T) {
@@ -240,6 +278,28 @@ func TestConsumerThatWasCutOffIsFenced(t *testing.T) {
 	})
 	a.stop(t)
 	b.stop(t)
+}
+
+// Records that were on their way when a connection was lost are read again.
+func TestCutConnectionLosesNothing(t *testing.T) {
+	checkLeaks(t)
+	server, js := single(t)
+	proxy := natstest.NewProxy(t, server.Addr)
+	conn := natstest.Connect(t, proxy.URL(), hasty...)
+	publish(t, js, lines(0, 4000)...)
+	var g group
+	g.delay.Store(int64(300 * time.Microsecond))
+	config := consumerConfig(natstest.JetStream(t, conn), &g)
+	config.Lease = time.Minute
+	c := fleet.NewConsumer(config)
+	r := run(c)
+	for i := range uint64(3) {
+		eventually(t, "further records are handled", func() bool { return c.Stats().Handled >= 400*(i+1) })
+		proxy.SetCut(true)
+		proxy.SetCut(false)
+	}
+	checkStates(t, js, &g)
+	r.stop(t)
 }
 
 // A process that is paused in Handle, for longer than its lease, cannot
@@ -459,11 +519,11 @@ func TestQuietPartitionHasNoGap(t *testing.T) {
 	var g group
 	c := fleet.NewConsumer(consumerConfig(js, &g))
 	r := run(c)
-	for i := range 20 {
-		for range 20 {
+	for i := range 8 {
+		for range 120 {
 			publish(t, js, fmt.Sprintf("key-1 line %d %d", i, rand.Int()))
 		}
-		handled := uint64(20 * (i + 1))
+		handled := uint64(120 * (i + 1))
 		eventually(t, "the lines are handled", func() bool { return c.Stats().Handled >= handled })
 		time.Sleep(150 * time.Millisecond) // the quiet partitions look at the stream
 	}
