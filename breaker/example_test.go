@@ -373,8 +373,12 @@ func ExampleGroupStats() {
 			g.Do(context.Background(), key, func(context.Context) error { return errDown })
 		}
 	}
-	fmt.Printf("%+v\n", g.Stats())
-	// Output: {Name: Len:1 Forgotten:0 Sketched:2 SketchOpenings:2 SketchRejected:2 SketchLost:0}
+	s := g.Stats()
+	fmt.Println("own breakers:", s.Len, "open:", s.Open, "failures:", s.Failures, "refused:", s.Rejected)
+	fmt.Println("in the sketch:", s.Sketched, "openings:", s.SketchOpenings, "refused:", s.SketchRejected)
+	// Output:
+	// own breakers: 1 open: 1 failures: 5 refused: 1
+	// in the sketch: 2 openings: 2 refused: 2
 }
 
 func ExampleNewThrottle() {

@@ -98,6 +98,7 @@ type Group[K comparable] struct {
 	hand    int // where the next search begins
 	unequal member[K]
 	lost    uint64
+	past    sums // of forgotten breakers
 }
 
 type member[K comparable] struct {
@@ -208,8 +209,7 @@ func (g *Group[K]) insert(key K, cfg Config, limit int) *Breaker {
 	}
 	b := New(cfg)
 	if i < len(g.members) {
-		g.byKey.Delete(g.members[i].key)
-		g.lost++
+		g.forget(i)
 	} else {
 		g.members = append(g.members, member[K]{})
 		g.size.Store(int64(len(g.members)))
@@ -315,22 +315,47 @@ func (g *Group[K]) shrink(limit int) {
 			i++
 			continue
 		}
-		g.byKey.Delete(m.key)
+		g.forget(i)
 		last := len(g.members) - 1
 		g.members[i] = g.members[last]
 		g.members[last] = member[K]{}
 		g.members = g.members[:last]
-		g.lost++
 	}
 	g.hand = 0
 	g.size.Store(int64(len(g.members)))
 }
 
-// GroupStats is a snapshot of a group.
+// forget removes member i from the index. Its place is free then. It needs the
+// lock.
+func (g *Group[K]) forget(i int) {
+	m := &g.members[i]
+	g.byKey.Delete(m.key)
+	g.past.add(&m.b.meter)
+	g.lost++
+}
+
+// GroupStats is a snapshot of a group. Successes to Openings are sums over its
+// breakers, including forgotten breakers, and only grow. Calls that the sketch
+// guards are not among them.
 type GroupStats struct {
 	Name      string `json:"name"`      // GroupConfig.Name
 	Len       int    `json:"len"`       // breakers in the group
 	Forgotten uint64 `json:"forgotten"` // breakers forgotten in order to make room
+
+	Closed       int `json:"closed"`        // breakers in StateClosed
+	HalfOpen     int `json:"half_open"`     // breakers in StateHalfOpen
+	Recovering   int `json:"recovering"`    // breakers in StateRecovering
+	Open         int `json:"open"`          // breakers in StateOpen
+	ForcedOpen   int `json:"forced_open"`   // breakers in StateForcedOpen
+	ForcedClosed int `json:"forced_closed"` // breakers in StateForcedClosed
+
+	Successes uint64 `json:"successes"` // calls that succeeded
+	Failures  uint64 `json:"failures"`  // calls that failed
+	Ignored   uint64 `json:"ignored"`   // calls that are no evidence
+	Slow      uint64 `json:"slow"`      // successes and failures that took SlowCall or longer
+	Late      uint64 `json:"late"`      // calls that ended in another state than they began in
+	Rejected  uint64 `json:"rejected"`  // refused calls
+	Openings  uint64 `json:"openings"`  // transitions to StateOpen
 
 	Sketched       int    `json:"sketched"`        // keys in the sketch
 	SketchOpenings uint64 `json:"sketch_openings"` // openings of keys in the sketch
@@ -338,14 +363,51 @@ type GroupStats struct {
 	SketchLost     uint64 `json:"sketch_lost"`     // failing keys that the sketch forgot in order to make room
 }
 
-// Stats returns a snapshot.
+// Stats returns a snapshot. It reads all breakers.
 func (g *Group[K]) Stats() GroupStats {
 	s := GroupStats{Name: g.cfg.Load().Name}
 	g.sketch.stats(&s)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s.Len, s.Forgotten = len(g.members), g.lost
+	all := g.past
+	for i := range g.members {
+		s.count(g.members[i].b, &all)
+	}
+	if g.unequal.b != nil {
+		s.count(g.unequal.b, &all)
+	}
+	s.Successes, s.Failures, s.Ignored, s.Slow = all[success], all[failure], all[ignored], all[slow]
+	s.Late, s.Rejected, s.Openings = all[late], all[rejected], all[opened]
 	return s
+}
+
+// sums are values of all counters, indexed by counter.
+type sums [counters]uint64
+
+func (s *sums) add(m *meter) {
+	for k := range s {
+		s[k] += m.total(counter(k))
+	}
+}
+
+// count adds b to the breakers of its state and its calls to all.
+func (s *GroupStats) count(b *Breaker, all *sums) {
+	all.add(&b.meter)
+	switch b.State() {
+	case StateClosed:
+		s.Closed++
+	case StateHalfOpen:
+		s.HalfOpen++
+	case StateRecovering:
+		s.Recovering++
+	case StateOpen:
+		s.Open++
+	case StateForcedOpen:
+		s.ForcedOpen++
+	case StateForcedClosed:
+		s.ForcedClosed++
+	}
 }
 
 // look returns the number of calls since the previous search, and reports

@@ -216,7 +216,10 @@ func TestRoomAfterAFlood(t *testing.T) {
 				end(g.For(strconv.Itoa(i)), errDown)
 			}
 		}
-		checkEqual(t, g.Stats(), breaker.GroupStats{Len: 100, Sketched: 100, SketchOpenings: 100, SketchRejected: 100})
+		checkEqual(t, g.Stats(), breaker.GroupStats{
+			Len: 100, Open: 100, Failures: 400, Rejected: 100, Openings: 100,
+			Sketched: 100, SketchOpenings: 100, SketchRejected: 100,
+		})
 		time.Sleep(16 * time.Second) // twice MaxOpenFor, but the open period comes first
 		for range 10 {
 			if _, ok := g.For("new").(*breaker.Breaker); ok {
@@ -520,4 +523,34 @@ func TestGroupSetOfUnequalKeys(t *testing.T) {
 	if got := b.Config().Probes; got != 7 {
 		t.Errorf("%d probes, want 7", got)
 	}
+}
+
+// TestGroupSumsNeverFall shows that the sums of a group count its forgotten
+// breakers, and the breakers of each state.
+func TestGroupSumsNeverFall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := breaker.NewGroup(breaker.GroupConfig[int]{Max: 4, Name: "g"})
+		for key := range 4 {
+			end(g.For(key), nil)
+		}
+		own(t, g, 9) // which forgets another
+		s := g.Stats()
+		checkEqual(t, s, breaker.GroupStats{Name: "g", Len: 4, Closed: 4, Forgotten: 1, Successes: 4})
+		if err := g.Set(breaker.GroupConfig[int]{Max: 1}); err != nil {
+			t.Fatal(err)
+		}
+		if s := g.Stats(); s.Len >= 4 || s.Successes != 4 || s.Closed != s.Len {
+			t.Errorf("after Set: %+v", s)
+		}
+		b := own(t, g, 9)
+		b.ForceOpen()
+		end(g.For(9), nil)
+		if s := g.Stats(); s.ForcedOpen != 1 || s.Rejected != 1 {
+			t.Errorf("a breaker that was forced open: %+v", s)
+		}
+		b.ForceClosed()
+		if s := g.Stats(); s.ForcedClosed != 1 || s.ForcedOpen != 0 {
+			t.Errorf("a breaker that was forced closed: %+v", s)
+		}
+	})
 }
