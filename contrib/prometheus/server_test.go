@@ -162,7 +162,7 @@ func startPrometheus(t *testing.T, calm, trouble string) string {
 		t.Fatal(err)
 	}
 	// The interval is also the timeout of a scrape.
-	config := fmt.Sprintf(`global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
+	config := fmt.Sprintf(`global: {scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 2s}
 rule_files: [%q]
 scrape_configs:
   - {job_name: calm, static_configs: [{targets: [%q]}]}
