@@ -3,8 +3,10 @@ package redoubt_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
+	"github.com/redoubt-go/redoubt"
 	"github.com/redoubt-go/redoubt/breaker"
 	"github.com/redoubt-go/redoubt/cache"
 	"github.com/redoubt-go/redoubt/ratelimit"
@@ -35,4 +37,23 @@ func Example() {
 	// 5 <nil>
 	// 5 <nil>
 	// loads: 1
+}
+
+func ExampleFunc() {
+	version := func() (string, error) { return "1.26", nil }
+	fmt.Println(retry.Do(context.Background(), retry.Policy{}, redoubt.Func(version)))
+	// Output: 1.26 <nil>
+}
+
+func ExampleFuncArg() {
+	parse := retry.WrapArg(retry.Policy{}, redoubt.FuncArg(strconv.Atoi))
+	fmt.Println(parse(context.Background(), "42"))
+	// Output: 42 <nil>
+}
+
+func ExampleFuncErr() {
+	b := breaker.New(breaker.Config{Name: "disk"})
+	sync := func() error { return nil }
+	fmt.Println(b.Do(context.Background(), redoubt.FuncErr(sync)))
+	// Output: <nil>
 }

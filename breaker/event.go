@@ -8,6 +8,7 @@ import (
 
 	"github.com/redoubt-go/redoubt/internal/outbox"
 	"github.com/redoubt-go/redoubt/internal/quote"
+	"github.com/redoubt-go/redoubt/internal/sloghook"
 )
 
 // A Kind is a kind of [Event].
@@ -74,6 +75,20 @@ func (e Event) LogValue() slog.Value {
 		attrs = append(attrs, slog.Int("dropped", e.Dropped))
 	}
 	return slog.GroupValue(attrs...)
+}
+
+// Log returns an OnEvent that writes every event to l. An opening is a warning,
+// and every other change is information. Nil means slog.Default().
+func Log(l *slog.Logger) func(context.Context, Event) {
+	return sloghook.New(l, func(e Event) (slog.Level, string) {
+		switch {
+		case e.Kind == KindShadow:
+			return slog.LevelInfo, "circuit breaker would be " + e.To.String()
+		case e.To == StateOpen:
+			return slog.LevelWarn, "circuit breaker open"
+		}
+		return slog.LevelInfo, "circuit breaker " + e.To.String()
+	})
 }
 
 // emit queues an event before its change is made, with the lock held.

@@ -10,7 +10,8 @@ const (
 	StateClosed State = iota
 	// StateHalfOpen admits Config.Probes calls at a time, which decide.
 	StateHalfOpen
-	// StateRecovering admits a growing share of calls, see Config.RampUp.
+	// StateRecovering admits as many calls at once as have succeeded lately,
+	// and more while calls succeed.
 	StateRecovering
 	// StateOpen refuses every call until a deadline.
 	StateOpen

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/redoubt-go/redoubt/internal/quote"
+	"github.com/redoubt-go/redoubt/internal/sloghook"
 )
 
 // An Event reports a value that has left a [Cache], or a load that has failed.
@@ -36,6 +37,17 @@ func (e Event[K, V]) LogValue() slog.Value {
 		attrs = append(attrs, slog.String("err", quote.Cut(e.Err.Error())))
 	}
 	return slog.GroupValue(attrs...)
+}
+
+// Log returns an OnEvent that writes every event to l. A load that failed is a
+// warning, and a value that left is for debugging. Nil means slog.Default().
+func Log[K comparable, V any](l *slog.Logger) func(context.Context, Event[K, V]) {
+	return sloghook.New(l, func(e Event[K, V]) (slog.Level, string) {
+		if e.Kind == KindLeft {
+			return slog.LevelDebug, "value left the cache"
+		}
+		return slog.LevelWarn, "cache load failed"
+	})
 }
 
 // A Kind is the kind of an [Event].

@@ -7,6 +7,7 @@ import (
 
 	"github.com/redoubt-go/redoubt/internal/outbox"
 	"github.com/redoubt-go/redoubt/internal/quote"
+	"github.com/redoubt-go/redoubt/internal/sloghook"
 )
 
 // A Kind is the kind of an [Event].
@@ -56,6 +57,18 @@ func (e Event) LogValue() slog.Value {
 		attrs = append(attrs, slog.Int("dropped", e.Dropped))
 	}
 	return slog.GroupValue(attrs...)
+}
+
+// Log returns an OnEvent that writes every event to l. A refusal is
+// information, and a debt that was forgotten is a warning. Nil means
+// slog.Default().
+func Log(l *slog.Logger) func(context.Context, Event) {
+	return sloghook.New(l, func(e Event) (slog.Level, string) {
+		if e.Kind == KindPushedOut {
+			return slog.LevelWarn, "debt of a key forgotten"
+		}
+		return slog.LevelInfo, "rate limit exceeded"
+	})
 }
 
 // deliver calls hook with the events in a queue.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/redoubt-go/redoubt/internal/sloghook"
 )
 
 // A Kind is the kind of an Event.
@@ -44,9 +46,7 @@ type Event struct {
 var _ slog.LogValuer = Event{}
 
 // LogValue returns the fields of e as a group, without empty fields.
-func (e Event) LogValue() slog.Value { return slog.GroupValue(e.attrs()...) }
-
-func (e Event) attrs() []slog.Attr {
+func (e Event) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("kind", e.Kind.String())}
 	if e.Name != "" {
 		attrs = append(attrs, slog.String("name", e.Name))
@@ -64,21 +64,14 @@ func (e Event) attrs() []slog.Attr {
 	if e.Err != nil {
 		attrs = append(attrs, slog.Any("error", e.Err))
 	}
-	return attrs
+	return slog.GroupValue(attrs...)
 }
 
 // Log returns an OnEvent that writes every event to l. A retry is a warning, a
 // call that failed is an error, and a Poll that is still pending is for
 // debugging. The other events are information. Nil means slog.Default().
 func Log(l *slog.Logger) func(context.Context, Event) {
-	return func(ctx context.Context, e Event) {
-		out := l
-		if out == nil {
-			out = slog.Default()
-		}
-		level, text := e.message()
-		out.LogAttrs(ctx, level, text, e.attrs()...)
-	}
+	return sloghook.New(l, Event.message)
 }
 
 // message returns the level and the text of an event in a log.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/redoubt-go/redoubt/internal/quote"
+	"github.com/redoubt-go/redoubt/internal/sloghook"
 )
 
 // An EventKind is the kind of an [Event].
@@ -45,6 +46,12 @@ func (e Event) LogValue() slog.Value {
 		attrs = append(attrs, slog.Int("dropped", e.Dropped))
 	}
 	return slog.GroupValue(attrs...)
+}
+
+// Log returns an OnEvent that writes every event to l, as an error. Nil means
+// slog.Default().
+func Log(l *slog.Logger) func(context.Context, Event) {
+	return sloghook.New(l, func(Event) (slog.Level, string) { return slog.LevelError, "fault of the ledger" })
 }
 
 // post queues an event. The caller holds l.mu.

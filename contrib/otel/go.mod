@@ -23,5 +23,3 @@ require (
 )
 
 replace github.com/redoubt-go/redoubt => ../..
-
-exclude github.com/smartystreets/goconvey v1.8.1

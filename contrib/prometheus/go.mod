@@ -21,5 +21,3 @@ require (
 )
 
 replace github.com/redoubt-go/redoubt => ../..
-
-exclude github.com/smartystreets/goconvey v1.8.1

@@ -1,4 +1,4 @@
-package redis_test
+package redoubtredis_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
@@ -59,7 +59,7 @@ func TestProperty_Adjust(t *testing.T) {
 				want = append(want, k.Take("k", 1))
 			}
 		})
-		l := redis.New(redis.Config{Client: client, Name: fmt.Sprint("a", n), Limits: rules, Denied: -1, Timeout: patient, Outage: redis.OutageRefuse})
+		l := redoubtredis.New(redoubtredis.Config{Client: client, Name: fmt.Sprint("a", n), Limits: rules, Denied: -1, Timeout: patient, Outage: redoubtredis.OutageRefuse})
 		now, ctx := time.Unix(1_800_000_000, 0), context.Background()
 		for i, s := range steps {
 			now = now.Add(s.pause)
@@ -94,7 +94,7 @@ func TestAdjust_OtherClock(t *testing.T) {
 	for name, rules := range map[string][]ratelimit.Limit{"one": limits(ratelimit.PerMinute(6)), "two": limits(ratelimit.PerMinute(6), ratelimit.PerHour(100000))} {
 		t.Run(name, func(t *testing.T) {
 			m, client := mini(t)
-			l := newLimiter(t, redis.Config{Client: client, Denied: -1, Limits: rules})
+			l := newLimiter(t, redoubtredis.Config{Client: client, Denied: -1, Limits: rules})
 			if err := l.PenalizeKey(t.Context(), "k", time.Hour); err != nil {
 				t.Fatal(err)
 			}
@@ -130,9 +130,9 @@ func TestDenied_Forgiven(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full := int64(time.Hour / time.Microsecond)
 		asked := 0
-		c := client(func(_ context.Context, cmds ...[]string) []redis.Reply {
+		c := client(func(_ context.Context, cmds ...[]string) []redoubtredis.Reply {
 			asked++
-			replies := make([]redis.Reply, len(cmds))
+			replies := make([]redoubtredis.Reply, len(cmds))
 			for i := range replies {
 				replies[i].Value = []any{int64(0), int64(0), int64(0), full, int64(0)}
 			}
@@ -140,7 +140,7 @@ func TestDenied_Forgiven(t *testing.T) {
 		})
 		for lease, remembered := range map[int64]time.Duration{0: 5 * time.Second, 5: 100 * time.Millisecond} {
 			asked = 0
-			l := redis.New(redis.Config{Client: c, Limits: limits(ratelimit.PerHour(10)), Lease: lease, Outage: redis.OutageRefuse})
+			l := redoubtredis.New(redoubtredis.Config{Client: c, Limits: limits(ratelimit.PerHour(10)), Lease: lease, Outage: redoubtredis.OutageRefuse})
 			for _, after := range []time.Duration{0, 0, remembered - time.Millisecond, 2 * time.Millisecond} {
 				time.Sleep(after)
 				if take(t, l, "k", 9).OK {
@@ -165,7 +165,7 @@ func TestDenied_Forgiven(t *testing.T) {
 // More events than a burst are refused without asking the server.
 func TestImpossibleIsNotAsked(t *testing.T) {
 	_, client := mini(t)
-	l := newLimiter(t, redis.Config{Client: client, Limits: limits(ratelimit.PerHour(5), ratelimit.PerHour(50))})
+	l := newLimiter(t, redoubtredis.Config{Client: client, Limits: limits(ratelimit.PerHour(5), ratelimit.PerHour(50))})
 	for _, n := range []int64{6, 51, math.MaxInt64, -1} {
 		if d := take(t, l, "k", n); d.OK || d.Retryable || d.N != n {
 			t.Errorf("%d events: %+v, want a refusal forever", n, d)
@@ -179,11 +179,11 @@ func TestImpossibleIsNotAsked(t *testing.T) {
 // While the server is down, changes are errors, and change the share of this
 // process.
 func TestAdjust_Outage(t *testing.T) {
-	l := newLimiter(t, redis.Config{Client: lost{}, Limits: limits(ratelimit.PerHour(10)), OnEvent: func(context.Context, redis.Event) {}})
+	l := newLimiter(t, redoubtredis.Config{Client: lost{}, Limits: limits(ratelimit.PerHour(10)), OnEvent: func(context.Context, redoubtredis.Event) {}})
 	for range 3 {
 		take(t, l, "other", 1)
 	}
-	if _, err := l.ChargeKey(t.Context(), "k", 4); !errors.Is(err, redis.ErrDown) {
+	if _, err := l.ChargeKey(t.Context(), "k", 4); !errors.Is(err, redoubtredis.ErrDown) {
 		t.Errorf("%v, want ErrDown", err)
 	}
 	if d := take(t, l, "k", 1); d.Remaining != 5 {
@@ -196,7 +196,7 @@ func TestAdjust_Outage(t *testing.T) {
 	if d := take(t, l, "k", 0); d.Remaining != 3 {
 		t.Errorf("%+v, want 3 left", d)
 	}
-	if err := errors.Join(l.CreditKey(t.Context(), "k", 1)); !errors.Is(err, redis.ErrDown) {
+	if err := errors.Join(l.CreditKey(t.Context(), "k", 1)); !errors.Is(err, redoubtredis.ErrDown) {
 		t.Errorf("%v, want ErrDown", err)
 	}
 	if d := take(t, l, "k", 0); d.Remaining != 4 {
@@ -208,7 +208,7 @@ func TestAdjust_Outage(t *testing.T) {
 // them.
 func TestSet(t *testing.T) {
 	_, client := mini(t)
-	config := redis.Config{Client: client, Name: "api", Limits: limits(ratelimit.PerHour(60)), Denied: 10}
+	config := redoubtredis.Config{Client: client, Name: "api", Limits: limits(ratelimit.PerHour(60)), Denied: 10}
 	l := newLimiter(t, config)
 	take(t, l, "k", 30) // half an hour
 	c := l.Config()
@@ -241,7 +241,7 @@ func TestSet(t *testing.T) {
 		t.Errorf("%+v, want the refusal forgotten", d)
 	}
 	before := l.Config()
-	for _, bad := range []redis.Config{{Limits: limits(ratelimit.Limit{}), Nodes: 1}, {Limits: append(c.Limits, c.Limits...), Nodes: 1}, {Limits: c.Limits, Outage: 9}} {
+	for _, bad := range []redoubtredis.Config{{Limits: limits(ratelimit.Limit{}), Nodes: 1}, {Limits: append(c.Limits, c.Limits...), Nodes: 1}, {Limits: c.Limits, Outage: 9}} {
 		if err := l.Set(bad); err == nil || l.Config().Limits[0] != before.Limits[0] || l.Config().Outage != before.Outage {
 			t.Errorf("Set(%+v): %v, want an error and no change", bad, err)
 		}
@@ -262,14 +262,14 @@ func TestLease_Detached(t *testing.T) {
 	_, good := mini(t)
 	var slow atomic.Bool
 	release, begun := make(chan bool), make(chan bool, 10)
-	l := newLimiter(t, redis.Config{Client: client(func(ctx context.Context, cmds ...[]string) []redis.Reply {
+	l := newLimiter(t, redoubtredis.Config{Client: client(func(ctx context.Context, cmds ...[]string) []redoubtredis.Reply {
 		replies := good.Do(ctx, cmds...)
 		if slow.Load() {
 			begun <- true
 			select {
 			case <-release:
 			case <-ctx.Done():
-				return []redis.Reply{{Err: ctx.Err()}, {Err: ctx.Err()}}[:len(cmds)]
+				return []redoubtredis.Reply{{Err: ctx.Err()}, {Err: ctx.Err()}}[:len(cmds)]
 			}
 		}
 		return replies
@@ -298,12 +298,12 @@ func TestLease_Detached(t *testing.T) {
 func TestLease_CloseIsBounded(t *testing.T) {
 	_, good := mini(t)
 	var hang atomic.Bool
-	l := newLimiter(t, redis.Config{Client: client(func(ctx context.Context, cmds ...[]string) []redis.Reply {
+	l := newLimiter(t, redoubtredis.Config{Client: client(func(ctx context.Context, cmds ...[]string) []redoubtredis.Reply {
 		if hang.Load() {
 			return hanging{}.Do(ctx, cmds...)
 		}
 		return good.Do(ctx, cmds...)
-	}), Limits: limits(ratelimit.PerHour(100)), Lease: 50, LeaseFor: time.Hour, Timeout: 300 * time.Millisecond, Outage: redis.OutageRefuse, OnEvent: func(context.Context, redis.Event) {}})
+	}), Limits: limits(ratelimit.PerHour(100)), Lease: 50, LeaseFor: time.Hour, Timeout: 300 * time.Millisecond, Outage: redoubtredis.OutageRefuse, OnEvent: func(context.Context, redoubtredis.Event) {}})
 	for i := range 2000 {
 		take(t, l, fmt.Sprint(i), 1)
 		take(t, l, fmt.Sprint(i), 1) // and one ahead

@@ -1,4 +1,4 @@
-package redis_test
+package redoubtredis_test
 
 import (
 	"context"
@@ -13,14 +13,14 @@ import (
 
 	"github.com/redoubt-go/redoubt/cache"
 	"github.com/redoubt-go/redoubt/cache/cachetest"
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/redistest"
 	"github.com/redoubt-go/redoubt/contrib/redis/rueidisclient"
 )
 
 // raw stores strings as they are.
-func raw(client redis.Client, name string) redis.CacheConfig[string] {
-	return redis.CacheConfig[string]{
+func raw(client redoubtredis.Client, name string) redoubtredis.CacheConfig[string] {
+	return redoubtredis.CacheConfig[string]{
 		Client: client, Name: name, Timeout: patient,
 		Encode: func(s string) ([]byte, error) { return []byte(s), nil },
 		Decode: func(text []byte) (string, error) { return string(text), nil },
@@ -32,14 +32,20 @@ func TestCache_Store(t *testing.T) {
 	t.Parallel()
 	server, nodes := redistest.Start(t), redistest.Cluster(t)
 	var stores atomic.Int64
-	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
 		t.Parallel()
-		for name, client := range map[string]redis.Client{"server": connect(t, server.Addr), "cluster": connect(t, nodes[0].Addr, nodes[1].Addr)} {
-			t.Run(name, func(t *testing.T) {
-				cachetest.Run(t, func(*testing.T) cache.Store[string, string] {
-					return redis.NewCache(raw(client, fmt.Sprint("store", stores.Add(1)))) // none sees the keys of another
+		for name, client := range map[string]redoubtredis.Client{"server": connect(t, server.Addr), "cluster": connect(t, nodes[0].Addr, nodes[1].Addr)} {
+			for _, tags := range []bool{false, true} {
+				t.Run(fmt.Sprint(name, ", tags ", tags), func(t *testing.T) {
+					cachetest.Run(t, func(*testing.T) cache.Store[string, string] {
+						c := raw(client, fmt.Sprint("store", stores.Add(1))) // none sees the keys of another
+						if tags {
+							c.Tags = func(key, v string) []string { return []string{key, v, "all"} }
+						}
+						return redoubtredis.NewCache(c)
+					})
 				})
-			})
+			}
 		}
 	})
 }
@@ -52,7 +58,7 @@ func record[V any](v V, ttl time.Duration) cache.Record[V] {
 func TestCache(t *testing.T) {
 	m, client := mini(t)
 	type user struct{ Name string }
-	c := redis.NewCache(redis.CacheConfig[user]{Client: client, Name: "users", MaxValue: 50, Timeout: patient})
+	c := redoubtredis.NewCache(redoubtredis.CacheConfig[user]{Client: client, Name: "users", MaxValue: 50, Timeout: patient})
 	ctx := t.Context()
 	if err := c.Set(ctx, "a", record(user{"Ann"}, 1500*time.Microsecond)); err != nil {
 		t.Fatal(err)
@@ -102,7 +108,7 @@ func TestCache(t *testing.T) {
 // a while. Tier.Through never notices.
 func TestCache_Outage(t *testing.T) {
 	var asked atomic.Int64
-	c := redis.NewCache(redis.CacheConfig[int]{Client: client(func(ctx context.Context, cmds ...[]string) []redis.Reply {
+	c := redoubtredis.NewCache(redoubtredis.CacheConfig[int]{Client: client(func(ctx context.Context, cmds ...[]string) []redoubtredis.Reply {
 		asked.Add(1)
 		return hanging{}.Do(ctx, cmds...)
 	}), Timeout: 20 * time.Millisecond})
@@ -121,21 +127,21 @@ func TestCache_Outage(t *testing.T) {
 	if n := asked.Load(); n < 3 || n > 10 {
 		t.Errorf("asked %d times, want 3 times and single tries", n)
 	}
-	if err := c.Delete(t.Context(), "k"); !errors.Is(err, redis.ErrDown) {
+	if err := c.Delete(t.Context(), "k"); !errors.Is(err, redoubtredis.ErrDown) {
 		t.Errorf("%v, want ErrDown", err)
 	}
 }
 
 // tracked returns a first level that forgets keys that change on the server.
-func tracked(t *testing.T, addr, name string) (*cache.Cache[string, string], *redis.Cache[string]) {
+func tracked(t *testing.T, addr, name string) (*cache.Cache[string, string], *redoubtredis.Cache[string]) {
 	first := cache.New(cache.Config[string, string]{Capacity: 100})
-	o := rueidisclient.Track(rueidis.ClientOption{InitAddress: []string{addr}}, name, redis.Forget(first))
+	o := rueidisclient.Track(rueidis.ClientOption{InitAddress: []string{addr}}, name, redoubtredis.Forget(first))
 	c, err := rueidis.NewClient(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return first, redis.NewCache(raw(rueidisclient.New(c), name))
+	return first, redoubtredis.NewCache(raw(rueidisclient.New(c), name))
 }
 
 // A key that a process changes is forgotten by the others and kept by itself.
@@ -189,7 +195,7 @@ func TestTrack(t *testing.T) {
 }
 
 func TestCache_Validate(t *testing.T) {
-	bad := redis.CacheConfig[int]{Name: "a/b", Encode: func(int) ([]byte, error) { return nil, nil }}
+	bad := redoubtredis.CacheConfig[int]{Name: "a/b", Encode: func(int) ([]byte, error) { return nil, nil }}
 	err := bad.Validate()
 	for _, want := range []string{"Client", `Name: "a/b"`, "Decode is missing"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -201,5 +207,5 @@ func TestCache_Validate(t *testing.T) {
 			t.Errorf("NewCache panics with %v, want %v", got, err)
 		}
 	}()
-	redis.NewCache(bad)
+	redoubtredis.NewCache(bad)
 }

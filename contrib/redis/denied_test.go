@@ -1,11 +1,11 @@
-package redis_test
+package redoubtredis_test
 
 import (
 	"fmt"
 	"testing"
 	"time"
 
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/redistest"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
@@ -14,7 +14,7 @@ import (
 // own count; then it may.
 func TestDenied_NoRoundTrip(t *testing.T) {
 	server := redistest.Start(t)
-	l := newLimiter(t, redis.Config{Client: goClient(t, server.Addr), Limits: limits(ratelimit.Per(2, 2*time.Second))})
+	l := newLimiter(t, redoubtredis.Config{Client: goClient(t, server.Addr), Limits: limits(ratelimit.Per(2, 2*time.Second))})
 	take(t, l, "k", 2)
 	first := take(t, l, "k", 1)
 	if first.OK {
@@ -47,7 +47,7 @@ func TestDenied_NoRoundTrip(t *testing.T) {
 // some cost a round trip again, and all are refused.
 func TestDenied_Bounded(t *testing.T) {
 	_, client := mini(t)
-	l := newLimiter(t, redis.Config{Client: client, Denied: 8, Limits: limits(ratelimit.PerHour(1))})
+	l := newLimiter(t, redoubtredis.Config{Client: client, Denied: 8, Limits: limits(ratelimit.PerHour(1))})
 	for round := range 3 {
 		for i := range 50 {
 			if d := take(t, l, fmt.Sprint("k", i), 1); d.OK != (round == 0) || round > 0 && d.RetryAfter < 59*time.Minute {
@@ -64,7 +64,7 @@ func TestDenied_Bounded(t *testing.T) {
 // A decision without the server costs no allocation.
 func TestCost(t *testing.T) {
 	_, client := mini(t)
-	l := newLimiter(t, redis.Config{Client: client, Lease: 1000, LeaseFor: time.Hour, Limits: limits(ratelimit.PerHour(2000))})
+	l := newLimiter(t, redoubtredis.Config{Client: client, Lease: 1000, LeaseFor: time.Hour, Limits: limits(ratelimit.PerHour(2000))})
 	for range 1100 { // up to a lease of 512
 		take(t, l, "leased", 1)
 	}

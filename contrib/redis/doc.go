@@ -1,5 +1,5 @@
-// Package redis provides distributed rate limits and a second cache level, on
-// Redis or Valkey.
+// Package redoubtredis provides distributed rate limits and a second cache
+// level, on Redis or Valkey.
 //
 // A limit that each of 20 processes keeps for itself admits 20 times as much. A
 // [Limiter] keeps it on a server, exactly and by the clock of the server, in at
@@ -11,7 +11,7 @@
 //
 // A Limiter is a [ratelimit.Store], so that ratelimithttp accepts it.
 //
-//	limiter := redis.New(redis.Config{
+//	limiter := redoubtredis.New(redoubtredis.Config{
 //		Client: goredisclient.New(rdb),
 //		Limits: []ratelimit.Limit{ratelimit.PerSecond(5)}, // of each user
 //		Nodes:  4,                                         // processes
@@ -19,6 +19,18 @@
 //	if d, err := limiter.TakeKey(ctx, user, 1); err == nil && !d.OK {
 //		fmt.Println("too many requests, retry after", d.RetryAfter)
 //	}
+//
+// # Limit each day or month
+//
+// Quotas are of the calendar of a time zone, and follow the clock of the server
+// too. They hold together with Limits.
+//
+//	limiter := redoubtredis.New(redoubtredis.Config{
+//		Client: goredisclient.New(rdb),
+//		Limits: []ratelimit.Limit{ratelimit.PerSecond(5)},
+//		Quotas: []ratelimit.Quota{{N: 10_000, Unit: ratelimit.Month}},
+//		Nodes:  4,
+//	})
 //
 // # Charge the actual use
 //
@@ -34,7 +46,7 @@
 // A [Cache] is a [cache.Store]. Put it before a loader with [cache.Tier]. A
 // value that was loaded before a deletion is not stored after it.
 //
-//	second := redis.NewCache(redis.CacheConfig[user]{
+//	second := redoubtredis.NewCache(redoubtredis.CacheConfig[user]{
 //		Client: goredisclient.New(rdb),
 //		Name:   "users",
 //	})
@@ -75,4 +87,4 @@
 // refusal or a leased event none.
 //
 // Costs, formats and sources: docs/redis.md.
-package redis
+package redoubtredis

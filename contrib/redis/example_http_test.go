@@ -1,11 +1,11 @@
-package redis_test
+package redoubtredis_test
 
 import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/goredisclient"
 	"github.com/redoubt-go/redoubt/ratelimit"
 	"github.com/redoubt-go/redoubt/ratelimit/ratelimithttp"
@@ -19,7 +19,7 @@ func Example_gateway() {
 	hello := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "hello") })
 	var processes []http.Handler
 	for range 2 {
-		limiter := redis.New(redis.Config{
+		limiter := redoubtredis.New(redoubtredis.Config{
 			Client:  goredisclient.New(rdb),
 			Name:    "gateway",
 			Limits:  []ratelimit.Limit{ratelimit.PerMinute(4)},

@@ -1,4 +1,4 @@
-package redis_test
+package redoubtredis_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/redoubt-go/redoubt/cache"
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/goredisclient"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
@@ -36,7 +36,7 @@ func Example() {
 	defer stop()
 	ctx, user := context.Background(), "alice"
 
-	limiter := redis.New(redis.Config{
+	limiter := redoubtredis.New(redoubtredis.Config{
 		Client: goredisclient.New(rdb),
 		Limits: []ratelimit.Limit{ratelimit.PerSecond(5)}, // of each user
 		Nodes:  4,                                         // processes
@@ -52,10 +52,10 @@ func Example() {
 func ExampleNew() {
 	rdb, stop := exampleServer()
 	defer stop()
-	limiter := redis.New(redis.Config{
+	limiter := redoubtredis.New(redoubtredis.Config{
 		Client:  goredisclient.New(rdb),
 		Limits:  []ratelimit.Limit{ratelimit.PerMinute(3)},
-		Outage:  redis.OutageRefuse,
+		Outage:  redoubtredis.OutageRefuse,
 		Timeout: exampleTimeout,
 	})
 	for range 5 {
@@ -73,14 +73,33 @@ func ExampleNew() {
 	// 4 round trips, 1 refused without one
 }
 
+func ExampleNew_quotas() {
+	rdb, stop := exampleServer()
+	defer stop()
+
+	limiter := redoubtredis.New(redoubtredis.Config{
+		Client: goredisclient.New(rdb),
+		Limits: []ratelimit.Limit{ratelimit.PerSecond(5)},
+		Quotas: []ratelimit.Quota{{N: 10_000, Unit: ratelimit.Month}},
+		Nodes:  4,
+	})
+
+	for _, l := range limiter.Limits() {
+		fmt.Println(l.N, l.Per < time.Hour)
+	}
+	// Output:
+	// 5 true
+	// 10000 false
+}
+
 func ExampleLimiter_Close() {
 	rdb, stop := exampleServer()
 	defer stop()
-	config := redis.Config{
+	config := redoubtredis.Config{
 		Client: goredisclient.New(rdb), Limits: []ratelimit.Limit{ratelimit.PerHour(1000)},
 		Nodes: 4, Timeout: exampleTimeout, Lease: 100, LeaseFor: time.Minute,
 	}
-	a, b := redis.New(config), redis.New(config)
+	a, b := redoubtredis.New(config), redoubtredis.New(config)
 	for range 300 {
 		_, _ = a.TakeKey(context.Background(), "k", 1)
 	}
@@ -98,9 +117,9 @@ func ExampleLimiter_Close() {
 }
 
 func ExampleEvent() {
-	limiter := redis.New(redis.Config{
+	limiter := redoubtredis.New(redoubtredis.Config{
 		Client: lost{}, Limits: []ratelimit.Limit{ratelimit.PerMinute(40)}, Nodes: 20,
-		OnEvent: func(_ context.Context, e redis.Event) { fmt.Println(e.Kind, "of", e.Name, "because of:", e.Err) },
+		OnEvent: func(_ context.Context, e redoubtredis.Event) { fmt.Println(e.Kind, "of", e.Name, "because of:", e.Err) },
 	})
 	for range 3 {
 		d, _ := limiter.TakeKey(context.Background(), "alice", 1)
@@ -118,8 +137,8 @@ func ExampleEvent() {
 // lost is a Client without a server. Each Client has one method.
 type lost struct{}
 
-func (lost) Do(_ context.Context, cmds ...[]string) []redis.Reply {
-	replies := make([]redis.Reply, len(cmds))
+func (lost) Do(_ context.Context, cmds ...[]string) []redoubtredis.Reply {
+	replies := make([]redoubtredis.Reply, len(cmds))
 	for i := range replies {
 		replies[i].Err = errors.New("connection refused")
 	}
@@ -127,7 +146,7 @@ func (lost) Do(_ context.Context, cmds ...[]string) []redis.Reply {
 }
 
 func ExampleClient() {
-	var c redis.Client = lost{}
+	var c redoubtredis.Client = lost{}
 	replies := c.Do(context.Background(), []string{"GET", "k"}, []string{"DEL", "k"})
 	fmt.Println(len(replies), replies[0].Err)
 	// Output: 2 connection refused
@@ -141,7 +160,7 @@ func ExampleNewCache() {
 		fmt.Println("asking the database")
 		return user{"Alice"}, nil
 	}
-	second := redis.NewCache(redis.CacheConfig[user]{Client: goredisclient.New(rdb), Name: "users", Timeout: exampleTimeout})
+	second := redoubtredis.NewCache(redoubtredis.CacheConfig[user]{Client: goredisclient.New(rdb), Name: "users", Timeout: exampleTimeout})
 	for range 2 { // two processes, each with a first level of its own
 		users := cache.Memoize(cache.Config[string, user]{Capacity: 1000, TTL: time.Minute}, cache.Tier[string, user]{Store: second, TTL: time.Hour}.Through(find))
 		u, err := users.Get(context.Background(), "7")
@@ -158,7 +177,7 @@ func Example_cache() {
 	defer stop()
 	type user struct{ Name string }
 
-	second := redis.NewCache(redis.CacheConfig[user]{
+	second := redoubtredis.NewCache(redoubtredis.CacheConfig[user]{
 		Client: goredisclient.New(rdb),
 		Name:   "users",
 	})
@@ -171,7 +190,7 @@ func ExampleForget() {
 	users := cache.New(cache.Config[string, int]{Capacity: 10})
 	users.Set("alice", 1)
 	users.Set("bob", 2)
-	changed := redis.Forget(users) // for rueidisclient.Track
+	changed := redoubtredis.Forget(users) // for rueidisclient.Track
 	changed([]string{"alice"})
 	fmt.Println(users.Len())
 	changed(nil) // the connection is lost
@@ -185,7 +204,7 @@ func ExampleLimiter_ReserveKey() {
 	rdb, stop := exampleServer()
 	defer stop()
 	ctx, user := context.Background(), "alice"
-	limiter := redis.New(redis.Config{
+	limiter := redoubtredis.New(redoubtredis.Config{
 		Client: goredisclient.New(rdb), Name: "tokens", Limits: []ratelimit.Limit{ratelimit.PerHour(5000)},
 		Nodes: 4, Timeout: exampleTimeout,
 	})
@@ -204,7 +223,7 @@ func ExampleLimiter_PenalizeKey() {
 	rdb, stop := exampleServer()
 	defer stop()
 	ctx := context.Background()
-	limiter := redis.New(redis.Config{
+	limiter := redoubtredis.New(redoubtredis.Config{
 		Client: goredisclient.New(rdb), Name: "logins", Limits: []ratelimit.Limit{ratelimit.PerHour(60)},
 		Nodes: 4, Timeout: exampleTimeout,
 	})
@@ -230,7 +249,7 @@ func ExampleLimiter_Set() {
 	rdb, stop := exampleServer()
 	defer stop()
 	ctx := context.Background()
-	limiter := redis.New(redis.Config{
+	limiter := redoubtredis.New(redoubtredis.Config{
 		Client: goredisclient.New(rdb), Name: "api", Limits: []ratelimit.Limit{ratelimit.PerHour(60)},
 		Nodes: 4, Timeout: exampleTimeout,
 	})
@@ -244,24 +263,24 @@ func ExampleLimiter_Set() {
 }
 
 func ExampleErrDown() {
-	limiter := redis.New(redis.Config{Client: lost{}, Limits: []ratelimit.Limit{ratelimit.PerMinute(1)}, Outage: redis.OutageRefuse})
+	limiter := redoubtredis.New(redoubtredis.Config{Client: lost{}, Limits: []ratelimit.Limit{ratelimit.PerMinute(1)}, Outage: redoubtredis.OutageRefuse})
 	for range 3 {
 		_, _ = limiter.TakeKey(context.Background(), "alice", 1)
 	}
 	err := limiter.ResetKey(context.Background(), "alice")
-	fmt.Println(errors.Is(err, redis.ErrDown))
+	fmt.Println(errors.Is(err, redoubtredis.ErrDown))
 	// Output: true
 }
 
 func ExampleSharded() {
 	rdb := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: []string{"127.0.0.1:7000"}, ContextTimeoutEnabled: true})
 	defer rdb.Close()
-	client, ok := goredisclient.New(rdb).(redis.Sharded)
+	client, ok := goredisclient.New(rdb).(redoubtredis.Sharded)
 	fmt.Printf("%v %q\n", ok, client.Shard("key")) // no server has been asked yet
 	// Output: true ""
 }
 
 func ExampleChannel() {
-	fmt.Println(redis.Channel("users"))
+	fmt.Println(redoubtredis.Channel("users"))
 	// Output: users/
 }

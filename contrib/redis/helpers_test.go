@@ -1,4 +1,4 @@
-package redis_test
+package redoubtredis_test
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/redis/rueidis"
 
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/goredisclient"
 	"github.com/redoubt-go/redoubt/contrib/redis/rueidisclient"
 	"github.com/redoubt-go/redoubt/ratelimit"
@@ -19,14 +19,14 @@ import (
 // time use it.
 const patient = 20 * time.Second
 
-func goClient(t testing.TB, addrs ...string) redis.Client {
+func goClient(t testing.TB, addrs ...string) redoubtredis.Client {
 	t.Helper()
 	c := goredis.NewUniversalClient(&goredis.UniversalOptions{Addrs: addrs, ContextTimeoutEnabled: true, DisableIdentity: true})
 	t.Cleanup(func() { c.Close() })
 	return goredisclient.New(c)
 }
 
-func rueClient(t testing.TB, addrs ...string) redis.Client {
+func rueClient(t testing.TB, addrs ...string) redoubtredis.Client {
 	t.Helper()
 	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: addrs, DisableCache: true})
 	if err != nil {
@@ -37,27 +37,30 @@ func rueClient(t testing.TB, addrs ...string) redis.Client {
 }
 
 // clients are the ways to a real server.
-var clients = map[string]func(testing.TB, ...string) redis.Client{"go-redis": goClient, "rueidis": rueClient}
+var clients = map[string]func(testing.TB, ...string) redoubtredis.Client{"go-redis": goClient, "rueidis": rueClient}
 
 // eachClient runs a test with each of them.
-func eachClient(t *testing.T, test func(*testing.T, func(testing.TB, ...string) redis.Client)) {
+func eachClient(t *testing.T, test func(*testing.T, func(testing.TB, ...string) redoubtredis.Client)) {
 	for name, client := range clients {
 		t.Run(name, func(t *testing.T) { test(t, client) })
 	}
 }
 
+// startMicros is the instant at which the time of mini stands still.
+const startMicros = 1_800_000_000_000_000
+
 // mini starts a server in this process, which needs no program and whose time
 // stands still at a whole second.
-func mini(t testing.TB) (*miniredis.Miniredis, redis.Client) {
+func mini(t testing.TB) (*miniredis.Miniredis, redoubtredis.Client) {
 	t.Helper()
 	m := miniredis.RunT(t)
-	m.SetTime(time.Unix(1_800_000_000, 0))
+	m.SetTime(time.UnixMicro(startMicros))
 	return m, goClient(t, m.Addr())
 }
 
-// newLimiter is redis.New for tests that are not about time or outages. An
-// outage fails the test.
-func newLimiter(t testing.TB, c redis.Config) *redis.Limiter {
+// newLimiter is redoubtredis.New for tests that are not about time or outages.
+// An outage fails the test.
+func newLimiter(t testing.TB, c redoubtredis.Config) *redoubtredis.Limiter {
 	t.Helper()
 	if c.Timeout == 0 {
 		c.Timeout = patient
@@ -66,9 +69,9 @@ func newLimiter(t testing.TB, c redis.Config) *redis.Limiter {
 		c.Nodes = 1
 	}
 	if c.OnEvent == nil {
-		c.OnEvent = func(_ context.Context, e redis.Event) { t.Errorf("unexpected %v: %v", e.Kind, e.Err) }
+		c.OnEvent = func(_ context.Context, e redoubtredis.Event) { t.Errorf("unexpected %v: %v", e.Kind, e.Err) }
 	}
-	l := redis.New(c)
+	l := redoubtredis.New(c)
 	t.Cleanup(func() { _ = l.Close() })
 	return l
 }

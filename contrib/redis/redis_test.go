@@ -1,4 +1,4 @@
-package redis_test
+package redoubtredis_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/redistest"
 	"github.com/redoubt-go/redoubt/ratelimit"
 	"github.com/redoubt-go/redoubt/ratelimit/ratelimittest"
@@ -20,7 +20,7 @@ import (
 // server.
 func TestStore(t *testing.T) {
 	server := redistest.Start(t)
-	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
 		client := connect(t, server.Addr)
 		for name, lease := range map[string]int64{"plain": 0, "leased": 20} {
 			t.Run(name, func(t *testing.T) {
@@ -28,7 +28,7 @@ func TestStore(t *testing.T) {
 				ratelimittest.Run(t, func(t *testing.T, l ratelimit.Limit) ratelimit.Store {
 					n++
 					name := fmt.Sprint("store:", strings.ReplaceAll(t.Name()[len("TestStore/"):], "/", ":"), ":", n)
-					return newLimiter(t, redis.Config{Client: client, Name: name, Limits: limits(l), Lease: lease, LeaseFor: time.Minute})
+					return newLimiter(t, redoubtredis.Config{Client: client, Name: name, Limits: limits(l), Lease: lease, LeaseFor: time.Minute})
 				})
 			})
 		}
@@ -39,15 +39,15 @@ func TestStore(t *testing.T) {
 func TestShared(t *testing.T) {
 	_, client := mini(t)
 	five := limits(ratelimit.PerHour(5))
-	a := newLimiter(t, redis.Config{Client: client, Limits: five})
-	b := newLimiter(t, redis.Config{Client: client, Limits: five})
+	a := newLimiter(t, redoubtredis.Config{Client: client, Limits: five})
+	b := newLimiter(t, redoubtredis.Config{Client: client, Limits: five})
 	if d := take(t, a, "k", 3); !d.OK || d.Remaining != 2 {
 		t.Errorf("3 of 5: %+v", d)
 	}
 	if d := take(t, b, "k", 3); d.OK || d.Remaining != 2 || d.RetryAfter != 12*time.Minute || d.ResetAfter != 36*time.Minute {
 		t.Errorf("3 of 5 more elsewhere: %+v, want refused for 12m with 2 left, full in 36m", d)
 	}
-	for _, other := range []redis.Config{{Client: client, Limits: five, Name: "other"}, {Client: client, Limits: limits(ratelimit.PerHour(6))}} {
+	for _, other := range []redoubtredis.Config{{Client: client, Limits: five, Name: "other"}, {Client: client, Limits: limits(ratelimit.PerHour(6))}} {
 		if d := take(t, newLimiter(t, other), "k", 5); !d.OK {
 			t.Errorf("limiter %q with %v shares the state", other.Name, other.Limits)
 		}
@@ -57,7 +57,7 @@ func TestShared(t *testing.T) {
 // All limits must agree. If a limit refuses, the others do not change.
 func TestSeveralLimits(t *testing.T) {
 	m, client := mini(t)
-	l := newLimiter(t, redis.Config{Client: client, Denied: -1, Limits: limits(ratelimit.PerSecond(3), ratelimit.PerHour(5))})
+	l := newLimiter(t, redoubtredis.Config{Client: client, Denied: -1, Limits: limits(ratelimit.PerSecond(3), ratelimit.PerHour(5))})
 	for i, want := range []struct {
 		n         int64
 		ok        bool
@@ -87,7 +87,7 @@ func TestSeveralLimits(t *testing.T) {
 // full. A refusal writes nothing.
 func TestWrites(t *testing.T) {
 	m, client := mini(t)
-	l := newLimiter(t, redis.Config{Client: client, Denied: -1, Name: "api", Limits: limits(ratelimit.Per(2, 3*time.Second))})
+	l := newLimiter(t, redoubtredis.Config{Client: client, Denied: -1, Name: "api", Limits: limits(ratelimit.Per(2, 3*time.Second))})
 	take(t, l, "}{secret", 0)
 	if keys := m.Keys(); len(keys) != 0 {
 		t.Fatalf("a look has written %q", keys)
@@ -117,7 +117,7 @@ func TestHeals(t *testing.T) {
 	for name, rules := range map[string][]ratelimit.Limit{"one": limits(ratelimit.PerMinute(6)), "two": limits(ratelimit.PerHour(1000), ratelimit.PerMinute(6))} {
 		t.Run(name, func(t *testing.T) {
 			m, client := mini(t)
-			l := newLimiter(t, redis.Config{Client: client, Denied: -1, Limits: rules})
+			l := newLimiter(t, redoubtredis.Config{Client: client, Denied: -1, Limits: rules})
 			take(t, l, "k", 6)
 			start := time.Unix(1_800_000_000, 0)
 			m.SetTime(start.Add(-2 * time.Hour))
@@ -144,8 +144,8 @@ func TestHeals(t *testing.T) {
 // the keys do not depend on each other.
 func TestTakeKeys(t *testing.T) {
 	server := redistest.Start(t)
-	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
-		l := newLimiter(t, redis.Config{Client: connect(t, server.Addr), Name: "keys:" + t.Name()[13:], Limits: limits(ratelimit.PerHour(2))})
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
+		l := newLimiter(t, redoubtredis.Config{Client: connect(t, server.Addr), Name: "keys:" + t.Name()[13:], Limits: limits(ratelimit.PerHour(2))})
 		for round := range 4 {
 			if round%2 == 0 {
 				server.MustDo("SCRIPT", "FLUSH")
@@ -169,7 +169,7 @@ func TestTakeKeys(t *testing.T) {
 // the call is no outage.
 func TestContext(t *testing.T) {
 	m, client := mini(t)
-	l := newLimiter(t, redis.Config{Client: client, Limits: limits(ratelimit.PerHour(2))})
+	l := newLimiter(t, redoubtredis.Config{Client: client, Limits: limits(ratelimit.PerHour(2))})
 	why := errors.New("why")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(why)
@@ -182,7 +182,7 @@ func TestContext(t *testing.T) {
 	if len(m.Keys()) != 0 {
 		t.Error("taken with a context that was done")
 	}
-	slow := newLimiter(t, redis.Config{Client: hanging{}, Limits: limits(ratelimit.PerHour(2))}) // waits for long
+	slow := newLimiter(t, redoubtredis.Config{Client: hanging{}, Limits: limits(ratelimit.PerHour(2))}) // waits for long
 	ctx, stop := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer stop()
 	if _, err := slow.TakeKey(ctx, "k", 1); !errors.Is(err, context.DeadlineExceeded) {
@@ -196,9 +196,9 @@ func TestContext(t *testing.T) {
 // hanging is a client whose server never answers.
 type hanging struct{}
 
-func (hanging) Do(ctx context.Context, cmds ...[]string) []redis.Reply {
+func (hanging) Do(ctx context.Context, cmds ...[]string) []redoubtredis.Reply {
 	<-ctx.Done()
-	replies := make([]redis.Reply, len(cmds))
+	replies := make([]redoubtredis.Reply, len(cmds))
 	for i := range replies {
 		replies[i].Err = ctx.Err()
 	}
@@ -206,7 +206,7 @@ func (hanging) Do(ctx context.Context, cmds ...[]string) []redis.Reply {
 }
 
 func TestValidate(t *testing.T) {
-	bad := redis.Config{
+	bad := redoubtredis.Config{
 		Name: "{}", Limits: limits(ratelimit.Limit{}, ratelimit.Inf(), ratelimit.Per(1, 1<<62).WithBurst(1<<20)), Lease: -1, LeaseFor: 1,
 		Denied: 1 << 30, Outage: 7, LocalKeys: -1,
 	}
@@ -216,7 +216,7 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%v: lacks %q", err, want)
 		}
 	}
-	if err := (redis.Config{Client: hanging{}, Limits: limits(ratelimit.PerSecond(1))}).Validate(); err == nil || !strings.Contains(err.Error(), "Nodes is 0") {
+	if err := (redoubtredis.Config{Client: hanging{}, Limits: limits(ratelimit.PerSecond(1))}).Validate(); err == nil || !strings.Contains(err.Error(), "Nodes is 0") {
 		t.Errorf("%v, want Nodes to be required", err)
 	}
 	defer func() {
@@ -224,7 +224,7 @@ func TestValidate(t *testing.T) {
 			t.Errorf("New panics with %v, want %v", got, err)
 		}
 	}()
-	redis.New(bad)
+	redoubtredis.New(bad)
 }
 
 // Where CI=true nothing may be skipped: the server must be there.
@@ -240,9 +240,9 @@ func TestServerInstalled(t *testing.T) {
 // A hook that panics passes its panic on, and the Limiter goes on.
 func TestPanickingHook(t *testing.T) {
 	calls := 0
-	l := redis.New(redis.Config{
-		Client: lost{}, Limits: limits(ratelimit.PerHour(1)), Outage: redis.OutageRefuse,
-		OnEvent: func(context.Context, redis.Event) { calls++; panic("hook") },
+	l := redoubtredis.New(redoubtredis.Config{
+		Client: lost{}, Limits: limits(ratelimit.PerHour(1)), Outage: redoubtredis.OutageRefuse,
+		OnEvent: func(context.Context, redoubtredis.Event) { calls++; panic("hook") },
 	})
 	take(t, l, "k", 1)
 	take(t, l, "k", 1)

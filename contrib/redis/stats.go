@@ -1,4 +1,4 @@
-package redis
+package redoubtredis
 
 import "sync/atomic"
 

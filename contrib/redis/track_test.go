@@ -1,4 +1,4 @@
-package redis_test
+package redoubtredis_test
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/redoubt-go/redoubt/cache"
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/goredisclient"
 	"github.com/redoubt-go/redoubt/contrib/redis/redistest"
 	"github.com/redoubt-go/redoubt/contrib/redis/rueidisclient"
@@ -28,7 +28,7 @@ func TestTrack_Reconnect(t *testing.T) {
 	proxy := server.Slow()
 	first := cache.New(cache.Config[string, string]{Capacity: 100})
 	var clears atomic.Int64
-	forget := redis.Forget(first)
+	forget := redoubtredis.Forget(first)
 	o := rueidisclient.Track(rueidis.ClientOption{InitAddress: []string{proxy.Addr}}, "v", func(keys []string) {
 		if forget(keys); keys == nil {
 			clears.Add(1)
@@ -45,7 +45,7 @@ func TestTrack_Reconnect(t *testing.T) {
 	first.Set("k", "old") // loaded from the origin, while another process changes it
 	proxy.SetCut(false)
 	until(t, "forgotten", func() bool { _, ok := first.Peek("k"); return !ok })
-	store, other := redis.NewCache(raw(rueidisclient.New(c), "v")), redis.NewCache(raw(rueClient(t, server.Addr), "v"))
+	store, other := redoubtredis.NewCache(raw(rueidisclient.New(c), "v")), redoubtredis.NewCache(raw(rueClient(t, server.Addr), "v"))
 	first.Set("k", "old")
 	before := clears.Load()
 	until(t, "connected", func() bool { _, err := store.Get(t.Context(), "x"); return err == nil })
@@ -100,12 +100,12 @@ func TestListen(t *testing.T) {
 	proxy := server.Slow()
 	rdb := goredis.NewClient(&goredis.Options{Addr: proxy.Addr, ContextTimeoutEnabled: true})
 	t.Cleanup(func() { rdb.Close() })
-	other := redis.NewCache(raw(rueClient(t, server.Addr), "v"))
+	other := redoubtredis.NewCache(raw(rueClient(t, server.Addr), "v"))
 	first := cache.New(cache.Config[string, string]{Capacity: 100})
 	var clears atomic.Int64
 	ctx, cancel := context.WithCancelCause(t.Context())
 	done := make(chan error, 1)
-	forget := redis.Forget(first)
+	forget := redoubtredis.Forget(first)
 	go func() {
 		done <- goredisclient.Listen(ctx, rdb, "v", func(keys []string) {
 			if forget(keys); keys == nil {
@@ -148,11 +148,11 @@ func TestListen(t *testing.T) {
 // keeps its connections and answers READONLY.
 func TestDrill_MovedMaster(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redis.Client) {
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
 		t.Parallel()
 		before, after := redistest.Start(t), redistest.Start(t)
 		proxy := before.Slow()
-		l := redis.New(redis.Config{Client: connect(t, proxy.Addr), Limits: limits(ratelimit.PerHour(10)), Outage: redis.OutageRefuse, Timeout: timeout, Denied: -1})
+		l := redoubtredis.New(redoubtredis.Config{Client: connect(t, proxy.Addr), Limits: limits(ratelimit.PerHour(10)), Outage: redoubtredis.OutageRefuse, Timeout: timeout, Denied: -1})
 		n := 0
 		fresh := func() bool { n++; return take(t, l, fmt.Sprint("k", n), 1).OK }
 		until(t, "served", fresh)
@@ -168,7 +168,7 @@ func TestDrill_MovedMaster(t *testing.T) {
 // with the options that rueidisclient advises. No caller waits for that.
 func TestDrill_Blackhole(t *testing.T) {
 	t.Parallel()
-	connect := map[string]func(testing.TB, ...string) redis.Client{"go-redis": goClient, "rueidis": func(t testing.TB, addrs ...string) redis.Client {
+	connect := map[string]func(testing.TB, ...string) redoubtredis.Client{"go-redis": goClient, "rueidis": func(t testing.TB, addrs ...string) redoubtredis.Client {
 		o := rueidis.ClientOption{InitAddress: addrs, DisableCache: true, ConnWriteTimeout: time.Second, AlwaysPipelining: true}
 		o.Dialer.KeepAlive, o.Dialer.Timeout = time.Second, time.Second
 		c, err := rueidis.NewClient(o)
@@ -182,7 +182,7 @@ func TestDrill_Blackhole(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			proxy := redistest.Start(t).Slow()
-			d := startDrill(t, redis.Config{Client: connect(t, proxy.Addr), Outage: redis.OutageRefuse, Denied: -1, Limits: limits(ratelimit.PerHour(1 << 30))})
+			d := startDrill(t, redoubtredis.Config{Client: connect(t, proxy.Addr), Outage: redoubtredis.OutageRefuse, Denied: -1, Limits: limits(ratelimit.PerHour(1 << 30))})
 			proxy.SetHung(true)
 			d.down()
 			proxy.SetHung(false)

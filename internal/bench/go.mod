@@ -108,6 +108,4 @@ replace github.com/redoubt-go/redoubt => ../..
 
 replace github.com/redoubt-go/redoubt/contrib/redis => ../../contrib/redis
 
-exclude github.com/smartystreets/goconvey v1.8.1
-
 replace github.com/redoubt-go/redoubt/contrib/grpc => ../../contrib/grpc

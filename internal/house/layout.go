@@ -23,7 +23,7 @@ func layoutRules() []Rule {
 
 func checkLayout(t *Tree) (bad []string) {
 	want := []string{
-		".ci/run", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md",
+		".ci/run", ".gitignore", "AGENTS.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "NOTICE", "README.md", "SECURITY.md",
 		"doc.go", "go.mod", "go.sum", "docs/README.md", "internal/tools/go.mod",
 		"internal/bench/README.md", "internal/bench/go.mod", "internal/interop/README.md", "internal/interop/go.mod",
 	}
@@ -68,6 +68,7 @@ func checkLinks(t *Tree) (bad []string) {
 	names := slices.Collect(maps.Keys(t.text))
 	for _, page := range t.files(".md") {
 		for i, line := range strings.Split(t.text[page], "\n") {
+			line = inlineCode.ReplaceAllString(line, "code")
 			for _, m := range mdLink.FindAllStringSubmatch(line, -1) {
 				target, _, _ := strings.Cut(m[2], "#")
 				if target == "" || strings.Contains(target, ":") {

@@ -41,6 +41,18 @@
 //	s.Fail(noon, "203.0.113.9", 3)
 //	a, ok := s.Succeed(noon.Add(time.Minute), "203.0.113.9")
 //
+// # Continue after a restart
+//
+// A snapshot contains the state of a detector. It can be restored in another
+// process, into a detector with the same [Config]:
+//
+//	b, err := w.MarshalBinary()
+//
+// In the other process:
+//
+//	w2 := detect.NewWindow[netip.Addr](c)
+//	err = w2.UnmarshalBinary(b)
+//
 // # Choosing values
 //
 //   - Detector: [Window] counts events exactly. [Leak] allows Limit events at
@@ -58,7 +70,8 @@
 // # Errors
 //
 // The constructors panic with the error of [Config.Validate]. Errors of
-// [SSHAuth] match logscan.ErrMalformed.
+// [SSHAuth] match logscan.ErrMalformed. Bytes that are not a snapshot are
+// [ErrSnapshot].
 //
 // # Concurrency and cost
 //

@@ -2,6 +2,7 @@ package detect_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -207,4 +208,103 @@ func ExampleNetwork() {
 	fmt.Println(detect.Network(netip.MustParseAddr("192.0.2.1"), 24, 64), detect.Network(netip.MustParseAddr("2001:db8::1"), 24, 64))
 	// Output:
 	// 192.0.2.0/24 2001:db8::/64
+}
+
+// restart moves the state of a detector to another detector, as after a
+// restart.
+func restart(c detect.Config, w *detect.Window[netip.Addr]) (*detect.Window[netip.Addr], error) {
+	b, err := w.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	w2 := detect.NewWindow[netip.Addr](c)
+	err = w2.UnmarshalBinary(b)
+	return w2, err
+}
+
+func ExampleWindow_MarshalBinary() {
+	c := detect.Config{Limit: 1, Per: time.Minute}
+	w := detect.NewWindow[netip.Addr](c)
+	addr := netip.MustParseAddr("203.0.113.9")
+	w.Observe(noon, addr, 1)
+	w2, err := restart(c, w)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	a, ok := w2.Observe(noon, addr, 1)
+	fmt.Println(a.Count, ok)
+	// Output:
+	// 2 true
+}
+
+func ExampleWindow_UnmarshalBinary() {
+	w := detect.NewWindow[string](detect.Config{Limit: 1, Per: time.Minute})
+	fmt.Println(errors.Is(w.UnmarshalBinary([]byte("text")), detect.ErrSnapshot))
+	// Output:
+	// true
+}
+
+func ExampleLeak_MarshalBinary() {
+	l := detect.NewLeak[string](detect.Config{Limit: 5, Per: time.Minute})
+	b, err := l.MarshalBinary()
+	fmt.Println(len(b), err)
+	// Output:
+	// 32 <nil>
+}
+
+func ExampleLeak_UnmarshalBinary() {
+	c := detect.Config{Limit: 1, Per: time.Minute}
+	l, l2 := detect.NewLeak[string](c), detect.NewLeak[string](c)
+	l.Observe(noon, "203.0.113.9", 1)
+	if b, err := l.MarshalBinary(); err == nil {
+		fmt.Println(l2.UnmarshalBinary(b), l2.Stats().Keys)
+	}
+	// Output:
+	// <nil> 1
+}
+
+func ExampleDistinct_MarshalBinary() {
+	d := detect.NewDistinct[string](detect.Config{Limit: 5, Per: time.Minute})
+	b, err := d.MarshalBinary()
+	fmt.Println(len(b), err)
+	// Output:
+	// 64 <nil>
+}
+
+func ExampleDistinct_UnmarshalBinary() {
+	c := detect.Config{Limit: 1, Per: time.Minute}
+	d, d2 := detect.NewDistinct[string](c), detect.NewDistinct[string](c)
+	d.Observe(noon, "203.0.113.9", []byte("root"))
+	if b, err := d.MarshalBinary(); err == nil {
+		fmt.Println(d2.UnmarshalBinary(b))
+	}
+	_, again := d2.Observe(noon, "203.0.113.9", []byte("root"))
+	_, other := d2.Observe(noon, "203.0.113.9", []byte("admin"))
+	fmt.Println(again, other)
+	// Output:
+	// <nil>
+	// false true
+}
+
+func ExampleSequence_MarshalBinary() {
+	s := detect.NewSequence[string](detect.Config{Limit: 5, Per: time.Minute})
+	b, err := s.MarshalBinary()
+	fmt.Println(len(b), err)
+	// Output:
+	// 32 <nil>
+}
+
+func ExampleSequence_UnmarshalBinary() {
+	c := detect.Config{Limit: 1, Per: time.Minute}
+	s, s2 := detect.NewSequence[string](c), detect.NewSequence[string](c)
+	s.Fail(noon, "203.0.113.9", 2)
+	if b, err := s.MarshalBinary(); err == nil {
+		fmt.Println(s2.UnmarshalBinary(b))
+	}
+	_, ok := s2.Succeed(noon.Add(time.Second), "203.0.113.9")
+	fmt.Println(ok)
+	// Output:
+	// <nil>
+	// true
 }

@@ -37,6 +37,7 @@ const (
 	maxWeight = 1 << 31
 	maxEvents = 1 << 40 // at one time
 	never     = -1 << 63
+	maxTime   = 1 << 62 / 1000000000 * 1000000000
 )
 
 // A table holds the latest keys. It is a hash table with chains. Its entries
@@ -65,7 +66,12 @@ type table[K comparable] struct {
 
 // newTable panics with the error of Config.Validate.
 func newTable[K comparable](c Config) table[K] {
-	t := table[K]{Config: c.withDefaults(), seed: maphash.MakeSeed(), buckets: make([]int32, pageSize), lost: never}
+	return tableOf[K](c.withDefaults())
+}
+
+// tableOf returns a table for a Config with its defaults.
+func tableOf[K comparable](c Config) table[K] {
+	t := table[K]{Config: c, seed: maphash.MakeSeed(), buckets: make([]int32, pageSize), lost: never}
 	// Without an alert, a window has at most Limit events, and late events
 	// reach MaxSkew back. Further events are dropped, and the alert is not
 	// Exact.
@@ -128,10 +134,15 @@ func (t *table[K]) get(key K, ns int64) *entry[K] {
 		t.evict()
 		blind = t.lost
 	}
+	return t.add(key, hash, blind)
+}
+
+// add makes the entry of a key that has none, as the latest entry.
+func (t *table[K]) add(key K, hash uint32, blind int64) *entry[K] {
 	if t.keys == len(t.buckets) {
 		t.grow()
 	}
-	i = t.room()
+	i := t.room()
 	e := t.at(i)
 	e.key, e.hash, e.quiet, e.blind, e.late, e.jumps = key, hash, never, blind, 0, -1
 	b := &t.buckets[hash&uint32(len(t.buckets)-1)]
@@ -396,12 +407,11 @@ func (t *table[K]) snapshot() Stats {
 // nanos returns the Unix time of t in ns. It moves times that are 146 years or
 // more from 1970 to that distance, which leaves room for sums.
 func nanos(t time.Time) int64 {
-	const most = 1 << 62 / 1000000000 // in seconds
 	switch s := t.Unix(); {
-	case s >= most:
-		return most * 1000000000
-	case s <= -most:
-		return -most * 1000000000
+	case s >= maxTime/1e9:
+		return maxTime
+	case s <= -maxTime/1e9:
+		return -maxTime
 	}
 	return t.UnixNano()
 }

@@ -1,11 +1,13 @@
 package follow
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"sync"
 
 	"github.com/redoubt-go/redoubt/internal/quote"
+	"github.com/redoubt-go/redoubt/internal/sloghook"
 )
 
 // A Kind is the kind of an [Event].
@@ -61,6 +63,23 @@ func (e Event) LogValue() slog.Value {
 		attrs = append(attrs, slog.String("err", quote.Error(e.Err)))
 	}
 	return slog.GroupValue(attrs...)
+}
+
+// Log returns an OnEvent that writes every event to l. A gap is an error, and a
+// file that cannot be read is a warning. KindCaughtUp is for debugging, and the
+// other events are information. Nil means slog.Default().
+func Log(l *slog.Logger) func(context.Context, Event) {
+	return sloghook.New(l, func(e Event) (slog.Level, string) {
+		switch e.Kind {
+		case KindGap:
+			return slog.LevelError, "records of a log may be lost"
+		case KindFailed:
+			return slog.LevelWarn, "log cannot be read, will retry"
+		case KindCaughtUp:
+			return slog.LevelDebug, "log caught up"
+		}
+		return slog.LevelInfo, "log " + e.Kind.String()
+	})
 }
 
 // A Counters adds up the work of loops. The zero value is ready. Any number of

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/redoubt-go/redoubt/internal/quote"
+	"github.com/redoubt-go/redoubt/internal/sloghook"
 )
 
 // A Kind is the kind of an [Event].
@@ -56,6 +57,17 @@ func (e Event) LogValue() slog.Value {
 		attrs = append(attrs, slog.Int("dropped", e.Dropped))
 	}
 	return slog.GroupValue(attrs...)
+}
+
+// Log returns an OnEvent that writes every event to l. A refusal is a warning,
+// and a change of the limit is information. Nil means slog.Default().
+func Log(l *slog.Logger) func(context.Context, Event) {
+	return sloghook.New(l, func(e Event) (slog.Level, string) {
+		if e.Kind == KindLimit {
+			return slog.LevelInfo, "bulkhead limit changed"
+		}
+		return slog.LevelWarn, "bulkhead full"
+	})
 }
 
 // refused counts and reports a refusal.

@@ -1,11 +1,13 @@
 package ratelimithttp
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
 
 	"github.com/redoubt-go/redoubt/internal/quote"
+	"github.com/redoubt-go/redoubt/internal/sloghook"
 )
 
 // A Kind is the kind of an [Event].
@@ -50,4 +52,15 @@ func (e Event) LogValue() slog.Value {
 		attrs = append(attrs, slog.String("error", quote.Error(e.Err)))
 	}
 	return slog.GroupValue(attrs...)
+}
+
+// Log returns an OnEvent that writes every event to l. A refusal is
+// information, and an error of the Store is an error. Nil means slog.Default().
+func Log(l *slog.Logger) func(context.Context, Event) {
+	return sloghook.New(l, func(e Event) (slog.Level, string) {
+		if e.Kind == KindFailed {
+			return slog.LevelError, "rate limit store failed"
+		}
+		return slog.LevelInfo, "request over the limit"
+	})
 }

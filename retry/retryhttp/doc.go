@@ -51,6 +51,17 @@
 // multiply. A [Deadline] bounds the work of a server by the time that its
 // client waits.
 //
+// # Statuses as errors
+//
+// A function that returns a value needs an error for each status that is no
+// success. [Check] makes it, with the pause that the server asks for:
+//
+//	defer resp.Body.Close()
+//	if err := retryhttp.Check(resp); err != nil {
+//		return nil, err
+//	}
+//	return io.ReadAll(resp.Body)
+//
 // # Errors
 //
 // If the last attempt received a response, the caller gets that response, with

@@ -203,3 +203,26 @@ func ExampleDeadline() {
 	fmt.Println(resp.StatusCode, string(body), err)
 	// Output: 200 true <nil>
 }
+
+func ExampleCheck() {
+	server := busy(1)
+	defer server.Close()
+	fetch := func(context.Context) ([]byte, error) {
+		resp, err := http.Get(server.URL)
+		if err != nil {
+			return nil, err
+		}
+		defer resp.Body.Close()
+		if err := retryhttp.Check(resp); err != nil {
+			return nil, err
+		}
+		return io.ReadAll(resp.Body)
+	}
+	_, err := fetch(context.Background())
+	fmt.Println(err, retry.Retryable(err))
+	body, err := fetch(context.Background())
+	fmt.Println(string(body), err)
+	// Output:
+	// retryhttp: 503 Service Unavailable true
+	// ready <nil>
+}

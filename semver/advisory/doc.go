@@ -5,7 +5,17 @@
 // any other: fixed in 1.2.0 leaves 1.2.0-rc.1 affected. The result is a
 // [semver.Range], so advisories combine with version constraints.
 //
-// # Read an OSV record
+// # Gate a version by OSV records
+//
+// [ReadOSV] reads records, and answers to queries, for a package or for all:
+//
+//	found, err := advisory.ReadOSV(file, "Go/example.com/widget")
+//	gate := semver.Stable
+//	for _, a := range found {
+//		gate = semver.Rules(gate, a.Rule())
+//	}
+//
+// # Read the events of a range
 //
 // The events of a range of type SEMVER have the JSON form of [Event]:
 //
@@ -27,8 +37,8 @@
 // # Errors
 //
 // [ParseOSV] returns [ErrEvents], [ParseVERS] a [*semver.ParseError]. If in
-// doubt, both fail: a record without events is an error and not an empty set,
-// which would mean that no version is vulnerable.
+// doubt, all functions fail: a record without events is an error and not an
+// empty set, which would mean that no version is vulnerable.
 //
 // # Concurrency and cost
 //

@@ -3,6 +3,7 @@ package advisory_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/redoubt-go/redoubt/semver"
 	"github.com/redoubt-go/redoubt/semver/advisory"
@@ -59,4 +60,29 @@ func ExampleFormatVERS() {
 	// Output:
 	// vers:npm/>=1.0.0|<2.0.0 <nil>
 	// advisory: vers: pre-releases apart: semver: unsupported
+}
+
+func ExampleReadOSV() {
+	file := strings.NewReader(`{"id": "EXAMPLE-2026-1", "affected": [{
+		"package": {"ecosystem": "Go", "name": "example.com/widget"},
+		"ranges": [{"type": "SEMVER", "events": [{"introduced": "1.3.0"}, {"fixed": "1.4.1"}]}]
+	}]}`)
+	found, err := advisory.ReadOSV(file, "Go/example.com/widget")
+	gate := semver.Stable
+	for _, a := range found {
+		gate = semver.Rules(gate, a.Rule())
+	}
+	fmt.Println(len(found), err)
+	fmt.Println(gate(semver.New(1, 3, 0)))
+	fmt.Println(gate(semver.New(1, 4, 1)))
+	// Output:
+	// 1 <nil>
+	// semver: 1.3.0: excluded (EXAMPLE-2026-1)
+	// <nil>
+}
+
+func ExampleAffected() {
+	a := advisory.Affected{ID: "EXAMPLE-2026-1", Package: "Go/example.com/widget", Range: semver.Below(semver.New(1, 4, 1))}
+	fmt.Println(a.Rule()(semver.New(1, 3, 0)))
+	// Output: semver: 1.3.0: excluded (EXAMPLE-2026-1)
 }

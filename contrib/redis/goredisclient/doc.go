@@ -1,11 +1,11 @@
 // Package goredisclient adapts the Redis client github.com/redis/go-redis to
-// package redis.
+// package redoubtredis.
 //
 //	rdb := goredis.NewClient(&goredis.Options{
 //		Addr:                  addr,
 //		ContextTimeoutEnabled: true,
 //	})
-//	config := redis.Config{
+//	config := redoubtredis.Config{
 //		Client: goredisclient.New(rdb),
 //		Limits: limits,
 //		Nodes:  4,

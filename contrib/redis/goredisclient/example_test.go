@@ -11,7 +11,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/redoubt-go/redoubt/cache"
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/goredisclient"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
@@ -28,13 +28,13 @@ func ExampleNew() {
 		Addr:                  addr,
 		ContextTimeoutEnabled: true,
 	})
-	config := redis.Config{
+	config := redoubtredis.Config{
 		Client: goredisclient.New(rdb),
 		Limits: limits,
 		Nodes:  4,
 	}
 	config.Timeout = 10 * time.Second // for an example that never fails
-	limiter := redis.New(config)
+	limiter := redoubtredis.New(config)
 	defer rdb.Close()
 	for range 2 {
 		d, err := limiter.TakeKey(context.Background(), "alice", 1)
@@ -72,10 +72,10 @@ func ExampleListen() {
 	defer server.Close()
 	rdb := goredis.NewClient(&goredis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true})
 	defer rdb.Close()
-	second := redis.NewCache(redis.CacheConfig[string]{Client: goredisclient.New(rdb), Name: "users", Timeout: 10 * time.Second})
+	second := redoubtredis.NewCache(redoubtredis.CacheConfig[string]{Client: goredisclient.New(rdb), Name: "users", Timeout: 10 * time.Second})
 
 	users := cache.New(cache.Config[string, string]{Capacity: 1000})
-	forget := redis.Forget(users)
+	forget := redoubtredis.Forget(users)
 	ctx, cancel := context.WithCancel(context.Background())
 	heard := make(chan []string)
 	go func() {

@@ -6,13 +6,13 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 )
 
 // New returns a client that sends its commands by c: to a server, to a cluster
 // or, with Sentinel, to the current master. It panics if the options of c lack
 // ContextTimeoutEnabled. It does not close c.
-func New(c goredis.UniversalClient) redis.Client {
+func New(c goredis.UniversalClient) redoubtredis.Client {
 	obeys := true
 	switch c := c.(type) {
 	case *goredis.Client:
@@ -50,7 +50,7 @@ var known = func() context.Context {
 	return ctx
 }()
 
-// Shard implements [redis.Sharded].
+// Shard implements [redoubtredis.Sharded].
 func (c sharded) Shard(key string) string {
 	server, err := c.of(key)
 	if err != nil {
@@ -64,8 +64,8 @@ type command struct{ *goredis.Cmd }
 
 func (command) NoRetry() bool { return true }
 
-func (c client) Do(ctx context.Context, cmds ...[]string) []redis.Reply {
-	replies := make([]redis.Reply, len(cmds))
+func (c client) Do(ctx context.Context, cmds ...[]string) []redoubtredis.Reply {
+	replies := make([]redoubtredis.Reply, len(cmds))
 	if len(cmds) == 1 {
 		cmd := newCommand(ctx, cmds[0])
 		_ = c.c.Process(ctx, cmd) // the error is in the command
@@ -92,10 +92,10 @@ func newCommand(ctx context.Context, words []string) command {
 	return command{goredis.NewCmd(ctx, args...)}
 }
 
-func (c command) reply() redis.Reply {
+func (c command) reply() redoubtredis.Reply {
 	v, err := c.Result()
 	if errors.Is(err, goredis.Nil) {
-		return redis.Reply{}
+		return redoubtredis.Reply{}
 	}
-	return redis.Reply{Value: v, Err: err}
+	return redoubtredis.Reply{Value: v, Err: err}
 }

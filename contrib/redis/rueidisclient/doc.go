@@ -1,11 +1,11 @@
 // Package rueidisclient adapts the Redis client github.com/redis/rueidis to
-// package redis.
+// package redoubtredis.
 //
 //	client, err := rueidis.NewClient(option)
 //	if err != nil {
 //		panic(err)
 //	}
-//	config := redis.Config{
+//	config := redoubtredis.Config{
 //		Client: rueidisclient.New(client),
 //		Limits: limits,
 //		Nodes:  4,

@@ -10,7 +10,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/redoubt-go/redoubt/cache"
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/rueidisclient"
 	"github.com/redoubt-go/redoubt/ratelimit"
 )
@@ -33,14 +33,14 @@ func ExampleNew() {
 	if err != nil {
 		panic(err)
 	}
-	config := redis.Config{
+	config := redoubtredis.Config{
 		Client: rueidisclient.New(client),
 		Limits: limits,
 		Nodes:  4,
 	}
 	defer client.Close()
 	config.Timeout = 10 * time.Second // for an example that never fails
-	limiter := redis.New(config)
+	limiter := redoubtredis.New(config)
 	for range 2 {
 		d, err := limiter.TakeKey(context.Background(), "alice", 1)
 		fmt.Println(d.OK, err)
@@ -53,9 +53,9 @@ func ExampleNew() {
 func ExampleTrack() {
 	users := cache.New(cache.Config[string, string]{Capacity: 1000})
 	option := rueidis.ClientOption{InitAddress: []string{"127.0.0.1:6379"}}
-	option = rueidisclient.Track(option, "users", redis.Forget(users)) // "users" is the Name of the redis.Cache
+	option = rueidisclient.Track(option, "users", redoubtredis.Forget(users)) // "users" is the Name of the redoubtredis.Cache
 	fmt.Println(option.ClientTrackingOptions)
-	// Output: [BCAST NOLOOP PREFIX users/]
+	// Output: [BCAST NOLOOP PREFIX users/ PREFIX users#{]
 }
 
 // A hook of the user's goes on to be called.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/redis/rueidis"
 
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 )
 
 // New returns a client that sends its commands by c: to a server, to a cluster
@@ -22,7 +22,7 @@ import (
 // A call returns when its context is done, even while c connects to a server.
 // If a server answers READONLY, the client closes that connection, so that c
 // connects to the present master.
-func New(c rueidis.Client) redis.Client {
+func New(c rueidis.Client) redoubtredis.Client {
 	if c.Mode() != rueidis.ClientModeCluster {
 		return client{c, new(atomic.Int64)}
 	}
@@ -36,7 +36,7 @@ type client struct {
 	hangUp *atomic.Int64 // when a connection may be closed again, in nanoseconds since 1970
 }
 
-func (c client) Do(ctx context.Context, cmds ...[]string) []redis.Reply {
+func (c client) Do(ctx context.Context, cmds ...[]string) []redoubtredis.Reply {
 	if ctx.Done() == nil {
 		return c.do(ctx, cmds)
 	}
@@ -58,7 +58,7 @@ func (c client) Do(ctx context.Context, cmds ...[]string) []redis.Reply {
 	case r := <-done:
 		return r.value()
 	case <-time.After(grace):
-		replies := make([]redis.Reply, len(cmds))
+		replies := make([]redoubtredis.Reply, len(cmds))
 		for i := range replies {
 			replies[i].Err = ctx.Err()
 		}
@@ -71,19 +71,19 @@ func (c client) Do(ctx context.Context, cmds ...[]string) []redis.Reply {
 const grace = 5 * time.Millisecond
 
 type result struct {
-	replies  []redis.Reply
+	replies  []redoubtredis.Reply
 	panicked any
 }
 
-func (r result) value() []redis.Reply {
+func (r result) value() []redoubtredis.Reply {
 	if r.panicked != nil {
 		panic(r.panicked)
 	}
 	return r.replies
 }
 
-func (c client) do(ctx context.Context, cmds [][]string) []redis.Reply {
-	replies := make([]redis.Reply, len(cmds))
+func (c client) do(ctx context.Context, cmds [][]string) []redoubtredis.Reply {
+	replies := make([]redoubtredis.Reply, len(cmds))
 	if len(cmds) == 1 {
 		replies[0] = reply(c.c.Do(ctx, c.build(cmds[0])))
 	} else {
@@ -115,7 +115,7 @@ func (c client) leave(ctx context.Context, key string) {
 	_ = c.c.Do(ctx, c.c.B().Arbitrary("QUIT").Keys(key).Build()).Error()
 }
 
-// keyAt returns the position of the key, by the rule of redis.Client.
+// keyAt returns the position of the key, by the rule of redoubtredis.Client.
 func keyAt(words []string) int {
 	if words[0] == "EVAL" || words[0] == "EVALSHA" {
 		return 3
@@ -131,15 +131,15 @@ func (c client) build(words []string) rueidis.Completed {
 	return c.c.B().Arbitrary(words[:at]...).Keys(words[at]).Args(words[at+1:]...).Build()
 }
 
-func reply(r rueidis.RedisResult) redis.Reply {
+func reply(r rueidis.RedisResult) redoubtredis.Reply {
 	v, err := r.ToAny()
 	if rueidis.IsRedisNil(err) {
-		return redis.Reply{}
+		return redoubtredis.Reply{}
 	}
 	if _, ok := rueidis.IsRedisErr(err); ok {
 		err = errorReply{err}
 	}
-	return redis.Reply{Value: v, Err: err}
+	return redoubtredis.Reply{Value: v, Err: err}
 }
 
 // An errorReply is an error reply of a server.
@@ -147,26 +147,27 @@ type errorReply struct{ error }
 
 func (e errorReply) Unwrap() error { return e.error }
 
-// RedisError marks the error, as redis.Reply requires.
+// RedisError marks the error, as redoubtredis.Reply requires.
 func (errorReply) RedisError() {}
 
 // Track returns o changed so that the server reports the keys under name, the
-// Name of a [redis.Cache], that other clients change or that expire. It calls
-// changed, such as the result of [redis.Forget], with these keys. It calls
-// changed with nil if any key may have changed: after FLUSHALL, and when a
-// connection is lost. Then it does so each second, for a minute or until the
-// client has connected again, and once more after that. changed must be fast.
+// Name of a [redoubtredis.Cache], that other clients change or that expire. It
+// calls changed, such as the result of [redoubtredis.Forget], with these keys.
+// It calls changed with nil if any key may have changed: after FLUSHALL and
+// after a deletion of tags, and when a connection is lost. Then it does so each
+// second, for a minute or until the client has connected again, and once more
+// after that. changed must be fast.
 //
 // The client uses a single connection to each server, so that its own changes
 // are not reported. Track can be called again for another name, and
 // OnInvalidations of o is called too.
 func Track(o rueidis.ClientOption, name string, changed func(keys []string)) rueidis.ClientOption {
-	prefix := name + "/"
+	prefix, tagged := name+"/", name+"#{" // with tags, keys are named name#{00}/key
 	if !slices.Contains(o.ClientTrackingOptions, "BCAST") {
 		o.ClientTrackingOptions = []string{"BCAST", "NOLOOP"}
 	}
 	if !slices.Contains(o.ClientTrackingOptions, prefix) {
-		o.ClientTrackingOptions = append(slices.Clone(o.ClientTrackingOptions), "PREFIX", prefix)
+		o.ClientTrackingOptions = append(slices.Clone(o.ClientTrackingOptions), "PREFIX", prefix, "PREFIX", tagged)
 	}
 	o.PipelineMultiplex = -1
 	before := o.OnInvalidations
@@ -180,8 +181,19 @@ func Track(o rueidis.ClientOption, name string, changed func(keys []string)) rue
 		}
 		keys := make([]string, 0, len(messages))
 		for _, m := range messages {
-			if text, err := m.ToString(); err == nil && strings.HasPrefix(text, prefix) {
-				keys = append(keys, text[len(prefix):])
+			text, err := m.ToString()
+			if err != nil {
+				continue
+			}
+			if key, ok := strings.CutPrefix(text, prefix); ok {
+				keys = append(keys, key)
+			} else if strings.HasPrefix(text, tagged) {
+				_, key, ok := strings.Cut(text, "}/")
+				if !ok { // a deletion of tags
+					changed(nil)
+					continue
+				}
+				keys = append(keys, key)
 			}
 		}
 		if len(keys) > 0 {

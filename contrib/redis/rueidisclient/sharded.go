@@ -25,7 +25,7 @@ type sharded struct {
 // A table contains the name of the server of each slot.
 type table [slots]string
 
-// Shard implements redis.Sharded.
+// Shard implements redoubtredis.Sharded.
 func (s *sharded) Shard(key string) string {
 	now := time.Now().UnixNano()
 	if next := s.next.Load(); now > next && s.next.CompareAndSwap(next, now+int64(2*slotsWait)) {

@@ -16,7 +16,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/redis/rueidis"
 
-	"github.com/redoubt-go/redoubt/contrib/redis"
+	redoubtredis "github.com/redoubt-go/redoubt/contrib/redis"
 	"github.com/redoubt-go/redoubt/contrib/redis/goredisclient"
 	"github.com/redoubt-go/redoubt/contrib/redis/redistest"
 	"github.com/redoubt-go/redoubt/contrib/redis/rueidisclient"
@@ -53,7 +53,7 @@ func newGoRedis(b testing.TB, addr string) *goredis.Client {
 	return c
 }
 
-func newRueidis(b testing.TB, addr string) redis.Client {
+func newRueidis(b testing.TB, addr string) redoubtredis.Client {
 	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{addr}})
 	if err != nil {
 		b.Fatal(err)
@@ -62,10 +62,10 @@ func newRueidis(b testing.TB, addr string) redis.Client {
 	return rueidisclient.New(c)
 }
 
-func limiter(b testing.TB, client redis.Client, n, lease int64) func(int) bool {
-	l := redis.New(redis.Config{
+func limiter(b testing.TB, client redoubtredis.Client, n, lease int64) func(int) bool {
+	l := redoubtredis.New(redoubtredis.Config{
 		Client: client, Limits: []ratelimit.Limit{ratelimit.PerSecond(n)}, Lease: lease, LeaseFor: time.Second,
-		Timeout: patient, Nodes: 1, OnEvent: func(_ context.Context, e redis.Event) { b.Error(e.Kind, e.Err) },
+		Timeout: patient, Nodes: 1, OnEvent: func(_ context.Context, e redoubtredis.Event) { b.Error(e.Kind, e.Err) },
 	})
 	b.Cleanup(func() { _ = l.Close() })
 	return func(i int) bool {

@@ -1,7 +1,5 @@
 package main
 
-import "io"
-
 // Run is the function run.
 var Run = run
 
@@ -14,13 +12,4 @@ func Names() (all []string) {
 		all = append(all, cmd.name)
 	}
 	return all
-}
-
-// ReadOSV returns the canonical texts of the sets in OSV records.
-func ReadOSV(r io.Reader) (sets []string, err error) {
-	found, err := readOSV(r, "")
-	for _, a := range found {
-		sets = append(sets, a.set.Canonical())
-	}
-	return sets, err
 }

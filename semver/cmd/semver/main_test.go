@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/redoubt-go/redoubt/semver/advisory"
 	semvercmd "github.com/redoubt-go/redoubt/semver/cmd/semver"
 )
 
@@ -353,11 +354,12 @@ func FuzzOSV(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		sets, err := semvercmd.ReadOSV(bytes.NewReader(data))
+		found, err := advisory.ReadOSV(bytes.NewReader(data), "")
 		if err != nil {
 			return
 		}
-		for _, text := range sets {
+		for _, a := range found {
+			text := a.Range.Canonical()
 			if got := call("", "range", "show", text); got.status != 0 || got.stdout != text+"\n" {
 				t.Errorf("%q is printed as %+v", text, got)
 			}

@@ -90,9 +90,7 @@ func (c *call) rules(f *ruleFlags) (r rules, err error) {
 		return r, err
 	}
 	for _, a := range found {
-		if !a.set.IsEmpty() { // NotIn would pass no version
-			all, r.allowed = append(all, semver.Named(a.ID, semver.NotIn(a.set))), r.allowed.Difference(a.set)
-		}
+		all, r.allowed = append(all, a.Rule()), r.allowed.Difference(a.Range)
 	}
 	if len(f.osv) > 0 && len(found) == 0 {
 		fmt.Fprintf(c.err, "semver %s: note: no OSV record concerns %s\n", c.name, cmp.Or(quote.Name(f.pkg), "any package"))
