@@ -63,7 +63,7 @@ func Things(t testing.TB) map[string]any {
 		"pool":     breaker.NewPool(breaker.PoolConfig[string]{Endpoints: []string{"a", "b"}}),
 		"throttle": breaker.NewThrottle(breaker.ThrottleConfig{}),
 		"budget":   &retry.TokenBudget{},
-		"limiter":  ratelimit.New(ratelimit.PerSecond(7)),
+		"limiter":  ratelimit.New(ratelimit.PerHour(7)),
 		"keyed":    ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(1)}),
 		"window":   ratelimit.NewWindow(ratelimit.PerHour(5)),
 		"counter":  ratelimit.NewCounter(ratelimit.PerHour(5)),
