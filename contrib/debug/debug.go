@@ -66,6 +66,11 @@ func (c Config) Validate() error {
 		if statsOf(c.Objects[name]) == nil {
 			errs = append(errs, fmt.Errorf("debug: Objects[%q] is of type %T, want a value with a method Stats() that returns a struct", name, c.Objects[name]))
 		}
+		for i := range name {
+			if _, ok := c.Objects[name[:i]].(group); ok && name[i] == '/' {
+				errs = append(errs, fmt.Errorf("debug: Objects[%q] has the name of a breaker in the group Objects[%q]", name, name[:i]))
+			}
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -135,7 +140,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Referrer-Policy", "same-origin") // no-referrer would hide the origin of a POST
 	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
