@@ -37,9 +37,9 @@ const exact = 1<<53 - 1
 // present object. If no field changes, the present object stays.
 //
 // Afterwards Decode calls Validate of v and of each value that m names, except
-// inside of a value that has Validate itself, which answers for its parts unless
-// it may be the Validate of an embedded field. A problem that mentions a field
-// with another problem is left out.
+// inside of a value that has Validate itself, which answers for its parts. If
+// that value embeds a type with Validate, Decode calls it for the parts too. A
+// problem that mentions a field with another problem is left out.
 //
 // Errors: the problems joined, each an [*Error]; v does not change. After 64
 // problems, an error with their number follows.

@@ -20,7 +20,8 @@ type Config struct {
 	Name string
 
 	// Objects are the objects by the names under which the page shows them. An
-	// object has a method Stats() that returns a struct.
+	// object has a method Stats() that returns a struct. If "hosts" is a group,
+	// no other name may begin with "hosts/".
 	Objects map[string]any
 
 	// Interval is the time between two looks at the objects, for each open

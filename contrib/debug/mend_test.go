@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/redoubt-go/redoubt/audit"
 	"github.com/redoubt-go/redoubt/breaker"
@@ -103,12 +104,16 @@ func TestHostileKeys(t *testing.T) {
 		Objects: map[string]any{"hosts": group}, Authorize: authorized(&none), Audit: audit.New(audit.Config{Sink: &journal{}}),
 	})
 	text := get(t, h, "/", "").Body.String()
-	if strings.ContainsAny(text, "\r\x00\x1b\u202e\xff") || strings.Contains(text, "\nb is closed") {
+	if strings.ContainsAny(text, "\r\x00\x1b\u202e") || !utf8.ValidString(text) || strings.Contains(text, "\nb is closed") {
 		t.Errorf("got %q", text)
 	}
 	if w := post(h, nil, "object", "hosts/\x1b[2J", "action", "reset"); strings.Contains(w.Body.String(), "\x1b") || w.Code != 200 ||
 		w.Header().Get("Content-Type") != "text/plain; charset=utf-8" {
 		t.Errorf("got %d %q %v", w.Code, w.Body, w.Header())
+	}
+	page := get(t, h, "/", "text/html").Body.String()
+	if !strings.Contains(page, `<h2>&#34;hosts/a\rb&#34;</h2>`) {
+		t.Error("a key is on the page without quotes")
 	}
 	server := httptest.NewServer(h)
 	defer server.Close()
@@ -122,7 +127,7 @@ func TestHostileKeys(t *testing.T) {
 	if err := json.Unmarshal([]byte(next(t, bufio.NewReader(resp.Body))), &news); err != nil {
 		t.Fatal(err)
 	}
-	ids := regexp.MustCompile(`data-id="([^"]*)"`).FindAllStringSubmatch(get(t, h, "/", "text/html").Body.String(), -1)
+	ids := regexp.MustCompile(`data-id="([^"]*)"`).FindAllStringSubmatch(page, -1)
 	if len(ids) != 8 || len(news.Objects) != 8 {
 		t.Fatalf("%d and %d objects", len(ids), len(news.Objects))
 	}

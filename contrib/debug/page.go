@@ -19,7 +19,7 @@ import (
 //go:embed page.tmpl
 var pageText string
 
-var page = template.Must(template.New("page").Parse(pageText))
+var page = template.Must(template.New("page").Funcs(template.FuncMap{"plain": plain}).Parse(pageText))
 
 // A view is an object on the page.
 type view struct {
