@@ -147,3 +147,12 @@ func TestNamesOfObjectsInGroups(t *testing.T) {
 	}
 	checkEqual(t, err.Error(), `debug: Objects["a/b"] has the name of a breaker in the group Objects["a"]`)
 }
+
+// A Handler keeps its own map of objects, and Config returns a copy.
+func TestObjectsAreCopied(t *testing.T) {
+	mine := map[string]any{}
+	h := debug.New(debug.Config{Objects: mine})
+	mine["a"] = 1
+	h.Config().Objects["b"] = 2
+	checkEqual(t, len(h.Config().Objects), 0)
+}
