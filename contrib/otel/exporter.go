@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -47,7 +50,8 @@ func New(meter otelmetric.Meter) *Exporter {
 // An object replaces an object of its kind that has the same name, and its
 // counters go on from the counters of that object: a monotonic sum never
 // falls. This is also so if stop was called before, but no collection came
-// between. After a collection without the object, its counters begin at 0.
+// between. After a collection without the object, its counters begin at 0. The
+// limits of package ratelimit are of one kind.
 //
 // The keys are keys of a Group or Keyed. Each key has the figures of its
 // breaker, or the tokens of its limit, under the attribute redoubt.key. Without
@@ -91,24 +95,23 @@ func (e *Exporter) Observe(name string, x any, keys ...any) (stop func(), err er
 func (e *Exporter) kindOf(src *metrics.Source) (*kind, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	id := fmt.Sprint(src.Kind, len(src.Metrics)) // with keys, there are more metrics
-	if k := e.kinds[id]; k != nil {
+	if k := e.kinds[src.Kind]; k != nil {
 		return k, nil
 	}
-	k := &kind{objects: map[string]*object{}}
+	k := &kind{instruments: map[string]otelmetric.Observable{}, objects: map[string]*object{}}
 	var instruments []otelmetric.Observable
 	for _, m := range src.Metrics {
 		instrument, err := observable(e.meter, m)
 		if err != nil {
 			return nil, err
 		}
-		k.instruments = append(k.instruments, instrument)
+		k.instruments[m.Name] = instrument
 		instruments = append(instruments, instrument)
 	}
 	if _, err := e.meter.RegisterCallback(k.observe, instruments...); err != nil {
 		return nil, err
 	}
-	e.kinds[id] = k
+	e.kinds[src.Kind] = k
 	return k, nil
 }
 
@@ -135,19 +138,21 @@ func observable(meter otelmetric.Meter, m metrics.Metric) (otelmetric.Observable
 // A kind is the objects with the same metrics. It has one callback, however
 // many objects there are.
 type kind struct {
-	instruments []otelmetric.Observable // of Source.Metrics
+	instruments map[string]otelmetric.Observable // by the names of Source.Metrics
 
 	mu      sync.Mutex
 	objects map[string]*object
+	order   []string // of objects: if there are too many series for the SDK, it drops the same series each time
 }
 
 // An object is a source and the sums of the sources that it has replaced.
 type object struct {
-	source  *metrics.Source
-	options [][]otelmetric.ObserveOption // of each series; slices, so that a call allocates none
-	past    map[id]float64
-	values  []float64 // of the last collection
-	gone    bool      // stopped; past contains all sums
+	source      *metrics.Source
+	instruments []otelmetric.Observable      // of each series
+	options     [][]otelmetric.ObserveOption // of each series; slices, so that a call allocates none
+	past        map[id]float64
+	values      []float64 // of the last collection
+	gone        bool      // stopped; past contains all sums
 }
 
 // An id identifies a series among the sources of a kind.
@@ -164,16 +169,17 @@ func (o *object) counts(i int) bool {
 
 // finish reads o for the last time, and returns the sums of its counters.
 func (o *object) finish() map[id]float64 {
-	if o == nil || o.gone {
-		if o == nil {
-			return nil
-		}
+	if o == nil {
+		return nil
+	}
+	if o.gone {
 		return o.past
 	}
 	sums := map[id]float64{}
+	maps.Copy(sums, o.past) // also of series that only objects before o had
 	for i, v := range o.source.Read(nil) {
 		if o.counts(i) {
-			sums[o.id(i)] = o.past[o.id(i)] + v
+			sums[o.id(i)] += v
 		}
 	}
 	return sums
@@ -183,12 +189,18 @@ func (o *object) finish() map[id]float64 {
 func (k *kind) add(name string, src *metrics.Source) (stop func()) {
 	o := &object{source: src}
 	for _, s := range src.Series {
-		attributes := attributesOf(name, src.Metrics[s.Metric], [metrics.MaxKeys]string{s.Key}, s.Label)
+		m := src.Metrics[s.Metric]
+		attributes := attributesOf(name, m, [metrics.MaxKeys]string{s.Key}, s.Label)
+		o.instruments = append(o.instruments, k.instruments[m.Name])
 		o.options = append(o.options, []otelmetric.ObserveOption{attributes})
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	o.past = k.objects[name].finish()
+	before, ok := k.objects[name]
+	if !ok {
+		k.order = append(k.order, name)
+	}
+	o.past = before.finish()
 	k.objects[name] = o
 	return func() {
 		k.mu.Lock()
@@ -203,25 +215,56 @@ func (k *kind) add(name string, src *metrics.Source) (stop func()) {
 func (k *kind) observe(_ context.Context, out otelmetric.Observer) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for name, o := range k.objects {
-		if o.gone {
+	k.order = slices.DeleteFunc(k.order, func(name string) bool {
+		gone := k.objects[name].gone
+		if gone {
 			delete(k.objects, name)
-			continue
 		}
-		o.values = o.source.Read(o.values[:0])
-		for i, v := range o.values {
-			if len(o.past) > 0 && o.counts(i) {
-				v += o.past[o.id(i)]
-			}
-			switch instrument := k.instruments[o.source.Series[i].Metric].(type) {
-			case otelmetric.Int64Observable:
-				out.ObserveInt64(instrument, int64(v), o.options[i]...)
-			case otelmetric.Float64Observable:
-				out.ObserveFloat64(instrument, v, o.options[i]...)
-			}
-		}
+		return gone
+	})
+	for _, name := range k.order {
+		k.objects[name].observe(out)
 	}
 	return nil
+}
+
+func (o *object) observe(out otelmetric.Observer) {
+	if o.values == nil && o.past != nil {
+		o.trim()
+	}
+	o.values = o.source.Read(o.values[:0])
+	for i, v := range o.values {
+		if len(o.past) > 0 && o.counts(i) {
+			v += o.past[o.id(i)]
+		}
+		switch instrument := o.instruments[i].(type) {
+		case otelmetric.Int64Observable:
+			out.ObserveInt64(instrument, whole(v), o.options[i]...)
+		case otelmetric.Float64Observable:
+			out.ObserveFloat64(instrument, v, o.options[i]...)
+		}
+	}
+}
+
+// trim forgets the sums of series that end with this collection, because o does
+// not have them.
+func (o *object) trim() {
+	past := map[id]float64{}
+	for i := range o.source.Series {
+		if v, ok := o.past[o.id(i)]; ok {
+			past[o.id(i)] = v
+		}
+	}
+	o.past = past
+}
+
+// whole returns the integer of v, or the nearest int64: an unlimited rate limit
+// has an infinite number of tokens.
+func whole(v float64) int64 {
+	if v >= math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return int64(v)
 }
 
 // attributesOf returns the attributes of a value of m, without empty keys.

@@ -401,6 +401,91 @@ func TestReplacedObjectsGoOn(t *testing.T) {
 	}
 }
 
+// Objects of a kind replace one another, whether they have keys or not, and
+// whichever limit of package ratelimit they are: no sum is there twice.
+func TestObjectsOfAKindReplaceOneAnother(t *testing.T) {
+	meter, reader := newMeter()
+	e := redoubtotel.New(meter)
+	group := func(n int, keys ...any) {
+		g := breaker.NewGroup(breaker.GroupConfig[string]{})
+		for range n {
+			_ = g.Do(t.Context(), "a", func(context.Context) error { return nil })
+		}
+		mustObserve(t, e, "hosts", g, keys...)
+	}
+	calls := func(all, ofA float64) {
+		t.Helper()
+		got := []float64{values(reader, "redoubt.breaker.group.calls", "hosts")["success"], values(reader, "redoubt.breaker.calls", "hosts")["asuccess"]}
+		if d := cmp.Diff([]float64{all, ofA}, got); d != "" {
+			t.Error(d)
+		}
+	}
+	group(1)
+	calls(1, 0)
+	group(2, "a")
+	calls(3, 2)
+	group(4) // no collection sees it
+	group(8, "a", "b")
+	calls(15, 10)
+	group(16)
+	calls(31, 0)
+	group(32, "a") // the series had ended
+	calls(63, 32)
+	if got := values(reader, "redoubt.breaker.group.breakers", "hosts")["closed"]; got != 1 {
+		t.Errorf("%v breakers, want 1", got)
+	}
+	mustObserve(t, e, "hosts", metricstest.Of(breaker.GroupStats{Successes: 64}))
+	calls(127, 0)
+
+	mustObserve(t, e, "api", metricstest.Of(ratelimit.Stats{Allowed: 1}))
+	limiter, window := ratelimit.New(ratelimit.PerHour(5)), ratelimit.NewWindow(ratelimit.PerHour(5))
+	limiter.Allow()
+	window.Allow()
+	for i, x := range []any{limiter, window, limiter} {
+		mustObserve(t, e, "api", x)
+		wantValues(t, reader, "redoubt.ratelimit.requests", "api", map[string]float64{"allowed": float64(i + 2), "refused": 0})
+	}
+}
+
+// The tokens of an unlimited rate limit are infinite, and no instrument of
+// integers can show this.
+func TestUnlimitedTokens(t *testing.T) {
+	meter, reader := newMeter()
+	e := redoubtotel.New(meter)
+	mustObserve(t, e, "limiter", ratelimit.New(ratelimit.Inf()))
+	mustObserve(t, e, "keyed", ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.Inf()}), "a")
+	for _, name := range []string{"limiter", "keyed"} {
+		for _, v := range values(reader, "redoubt.ratelimit.tokens", name) {
+			if v < 1e18 {
+				t.Errorf("%s: %v tokens", name, v)
+			}
+		}
+	}
+}
+
+// If there are more series than the SDK keeps, it keeps the same series each
+// time, so that no sum falls or jumps.
+func TestSeriesBeyondTheLimitOfTheSDK(t *testing.T) {
+	reader := metric.NewManualReader()
+	meter := metric.NewMeterProvider(metric.WithReader(reader), metric.WithCardinalityLimit(10)).Meter("test")
+	e := redoubtotel.New(meter)
+	for i := range 20 {
+		mustObserve(t, e, fmt.Sprint(i), metricstest.Of(logscan.Stats{Inputs: 1}))
+	}
+	names := func() (all []string) {
+		for _, d := range points(reader, "redoubt.logscan.inputs") {
+			all = append(all, d.Attributes.Encoded(attribute.DefaultEncoder()))
+		}
+		slices.Sort(all)
+		return all
+	}
+	for want, i := names(), 0; i < 5; i++ {
+		if d := cmp.Diff(want, names()); d != "" {
+			t.Fatal(d)
+		}
+	}
+}
+
 // After a collection without the object, its series ends, and the next object
 // begins at 0: with delta temporality, nothing is counted twice.
 func TestObjectsAfterAGapBeginAtZero(t *testing.T) {

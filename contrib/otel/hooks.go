@@ -137,7 +137,7 @@ func (r *recorder[E]) hook(next func(context.Context, E)) func(context.Context, 
 func (r *recorder[E]) record(ctx context.Context, e E) {
 	var at point
 	if len(r.listed) > 0 && len(r.actions.Keys) > 0 {
-		at.keys = r.listed.Of(r.actions.KeyOf(e))
+		at.keys = r.listed.Of(r.actions.KeyOf(e, r.listed))
 	}
 	for i := range r.actions.All {
 		label, v, ok := r.actions.All[i].Of(e)

@@ -3,7 +3,6 @@ package redoubtotel
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
@@ -79,7 +78,7 @@ func (as *list) failure(err error) {
 // resend adds the number of the request among the requests of a call, from 1
 // for the first request that repeats another.
 func (as *list) resend(op string, n int) {
-	if strings.Contains(op, " ") { // such as "GET example.com/users"
+	if _, ok := metrics.HostOf(op); ok {
 		as.add(attribute.Int("http.request.resend_count", n))
 	}
 }

@@ -69,6 +69,7 @@ func TestSpanEventsOfEachKind(t *testing.T) {
 	got := spanEvents(func(ctx context.Context) {
 		redoubtotel.SpanEvents(ctx, retry.Event{Kind: retry.KindRetry, Op: "GET a.example/path", Attempt: 2, Delay: time.Second, Err: &bulkhead.FullError{}})
 		redoubtotel.SpanEvents(ctx, retry.Event{Kind: retry.KindHedged, Op: "GET a.example/path", Attempt: 2})
+		redoubtotel.SpanEvents(ctx, retry.Event{Kind: retry.KindHedged, Op: "load users", Attempt: 2})
 		redoubtotel.SpanEvents(ctx, retry.Event{Kind: retry.KindDone, Attempt: 3, Reason: retry.ErrExhausted})
 		redoubtotel.SpanEvents(ctx, retry.Event{Kind: 99})
 		redoubtotel.SpanEvents(ctx, breaker.Event{Kind: breaker.KindShadow, From: breaker.StateOpen, To: breaker.StateClosed, Reason: "recovered"})
@@ -80,6 +81,7 @@ func TestSpanEventsOfEachKind(t *testing.T) {
 	checkEvents(t, got, []string{
 		"redoubt.retry redoubt.attempt=3 redoubt.delay=1 " + resent + "=2 " + string(semconv.ErrorTypeKey) + "=*bulkhead.FullError redoubt.rejected=true",
 		"redoubt.hedge redoubt.attempt=2 " + resent + "=1",
+		"redoubt.hedge redoubt.attempt=2",
 		"redoubt.done redoubt.attempt=3 redoubt.outcome=exhausted",
 		"redoubt.breaker.shadow_transition redoubt.state=closed redoubt.previous_state=open redoubt.reason=recovered",
 		"redoubt.ratelimit.refusal redoubt.name=users redoubt.retryable=true redoubt.retry_after=1",

@@ -157,7 +157,7 @@ func (r *recorder[E]) hook(next func(context.Context, E)) func(context.Context, 
 func (r *recorder[E]) record(ctx context.Context, e E) {
 	var at point
 	if len(r.listed) > 0 && len(r.actions.Keys) > 0 {
-		at.keys = r.listed.Of(r.actions.KeyOf(e))
+		at.keys = r.listed.Of(r.actions.KeyOf(e, r.listed))
 	}
 	var trace string
 	for i := range r.actions.All {

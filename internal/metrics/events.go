@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/redoubt-go/redoubt/breaker"
+	"github.com/redoubt-go/redoubt/internal/errtree"
 	"github.com/redoubt-go/redoubt/internal/quote"
 	"github.com/redoubt-go/redoubt/ratelimit"
 	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
@@ -31,7 +32,7 @@ type Action[E Event] struct {
 // Actions are the metrics that events of type E change.
 type Actions[E Event] struct {
 	Keys  []string // labels of all metrics whose values the program lists
-	KeyOf func(E) [MaxKeys]string
+	KeyOf func(E, Listed) [MaxKeys]string
 	All   []Action[E]
 }
 
@@ -87,24 +88,33 @@ func (l Listed) Of(keys [MaxKeys]string) [MaxKeys]string {
 
 // retryKeys returns the name of the policy, and the host of an operation such
 // as "GET example.com/users". Every other operation is its own host.
-func retryKeys(e retry.Event) [MaxKeys]string {
-	host := e.Op
-	if _, url, ok := strings.Cut(e.Op, " "); ok {
-		host, _, _ = strings.Cut(url, "/")
-	}
+func retryKeys(e retry.Event, _ Listed) [MaxKeys]string {
+	host, _ := HostOf(e.Op)
 	return [MaxKeys]string{e.Name, host}
 }
 
-// breakerKeys returns the name of the breaker. A group names its breakers
-// "group: key", which gives the key.
-func breakerKeys(e breaker.Event) [MaxKeys]string {
-	if _, key, ok := strings.Cut(e.Name, ": "); ok {
+// HostOf returns the host of an operation such as "GET example.com/users", and
+// reports whether it is a request of HTTP. Every other operation is its own
+// host.
+func HostOf(op string) (host string, ok bool) {
+	method, url, ok := strings.Cut(op, " ")
+	if !ok || method == "" || strings.ContainsFunc(method, func(r rune) bool { return r < 'A' || r > 'Z' }) {
+		return op, false
+	}
+	host, _, _ = strings.Cut(url, "/")
+	return host, true
+}
+
+// breakerKeys returns the name of the breaker if it is listed. A group names
+// its breakers "group: key", which gives the key.
+func breakerKeys(e breaker.Event, listed Listed) [MaxKeys]string {
+	if _, key, ok := strings.Cut(e.Name, ": "); ok && !listed[e.Name] {
 		return [MaxKeys]string{key}
 	}
 	return [MaxKeys]string{e.Name}
 }
 
-func ratelimitKeys(e ratelimit.Event) [MaxKeys]string {
+func ratelimitKeys(e ratelimit.Event, _ Listed) [MaxKeys]string {
 	switch key := e.Key.(type) {
 	case nil:
 		return [MaxKeys]string{}
@@ -143,7 +153,7 @@ func Outcome(reason error) string {
 		return "success"
 	}
 	for _, r := range reasons() {
-		if errors.Is(reason, r.err) {
+		if errtree.Is(reason, r.err) {
 			return r.label
 		}
 	}

@@ -339,20 +339,72 @@ func TestKeysNeverFall(t *testing.T) {
 	})
 }
 
+// A key whose breaker the group has forgotten, or that only the sketch knows,
+// has the state that the group reports.
+func TestStatesOfKeysWithoutBreakers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := breaker.NewGroup(breaker.GroupConfig[string]{Max: 1, Config: func(string) breaker.Config {
+			return breaker.Config{Consecutive: 1}
+		}})
+		src := sourceOf(t, g, "a", "b")
+		check := func(key string, want breaker.State) {
+			t.Helper()
+			checkEqual(t, g.State(key), want)
+			for _, s := range []breaker.State{breaker.StateClosed, breaker.StateHalfOpen, breaker.StateOpen} {
+				is := 0.0
+				if s == want {
+					is = 1
+				}
+				checkEqual(t, read(src)[fmt.Sprintf("redoubt.breaker.state %s %s", key, s)], is)
+			}
+		}
+		fail := func(context.Context) error { return context.DeadlineExceeded }
+		_ = g.Do(t.Context(), "a", fail)
+		check("a", breaker.StateOpen)
+		_ = g.Do(t.Context(), "b", fail) // there is no room for its breaker
+		check("b", breaker.StateOpen)
+		time.Sleep(time.Hour)
+		_ = g.Do(t.Context(), "c", fail) // the search sees that a is not used
+		time.Sleep(time.Hour)
+		_ = g.Do(t.Context(), "d", func(context.Context) error { return nil }) // it takes the place of a
+		if _, ok := g.Peek("a"); ok {
+			t.Fatal("a is not forgotten")
+		}
+		check("a", breaker.StateClosed)
+		checkEqual(t, read(src)["redoubt.breaker.openings a"], 1.0)
+	})
+}
+
+// hostile is an error whose methods panic or never end.
+type hostile struct{}
+
+func (hostile) Error() string   { panic("Error") }
+func (hostile) Is(error) bool   { panic("Is") }
+func (h hostile) Unwrap() error { return h }
+
+// The reason of an abandoned call is the error of the program.
+func TestOutcomeOfHostileErrors(t *testing.T) {
+	checkEqual(t, metrics.Outcome(hostile{}), "other")
+}
+
 func TestKeysOfEvents(t *testing.T) {
-	listed := metrics.Listed{"a": true, "example.com": true, "7": true}
+	listed := metrics.Listed{"a": true, "billing: eu": true, "load users": true, "example.com": true, "7": true}
 	of := func(keys [metrics.MaxKeys]string) [metrics.MaxKeys]string { return listed.Of(keys) }
 	retries, breakers, limits := metrics.ActionsOf[retry.Event](), metrics.ActionsOf[breaker.Event](), metrics.ActionsOf[ratelimit.Event]()
 	for _, row := range []struct{ got, want [metrics.MaxKeys]string }{
-		{of(retries.KeyOf(retry.Event{Name: "a", Op: "GET example.com/users"})), [2]string{"a", "example.com"}},
-		{of(retries.KeyOf(retry.Event{Name: "b", Op: "GET evil.example/users"})), [2]string{"other", "other"}},
-		{of(retries.KeyOf(retry.Event{Name: "a"})), [2]string{"a", ""}},
-		{of(retries.KeyOf(retry.Event{Op: "a"})), [2]string{"", "a"}},
-		{of(breakers.KeyOf(breaker.Event{Name: "hosts: a"})), [2]string{"a", ""}},
-		{of(breakers.KeyOf(breaker.Event{Name: "a"})), [2]string{"a", ""}},
-		{of(limits.KeyOf(ratelimit.Event{Key: 7})), [2]string{"7", ""}},
-		{of(limits.KeyOf(ratelimit.Event{Key: "a"})), [2]string{"a", ""}},
-		{of(limits.KeyOf(ratelimit.Event{})), [2]string{}},
+		{of(retries.KeyOf(retry.Event{Name: "a", Op: "GET example.com/users"}, listed)), [2]string{"a", "example.com"}},
+		{of(retries.KeyOf(retry.Event{Name: "b", Op: "GET evil.example/users"}, listed)), [2]string{"other", "other"}},
+		{of(retries.KeyOf(retry.Event{Name: "a"}, listed)), [2]string{"a", ""}},
+		{of(retries.KeyOf(retry.Event{Op: "a"}, listed)), [2]string{"", "a"}},
+		{of(retries.KeyOf(retry.Event{Op: "load a"}, listed)), [2]string{"", "other"}},
+		{of(retries.KeyOf(retry.Event{Op: "load users"}, listed)), [2]string{"", "load users"}},
+		{of(breakers.KeyOf(breaker.Event{Name: "hosts: a"}, listed)), [2]string{"a", ""}},
+		{of(breakers.KeyOf(breaker.Event{Name: "a"}, listed)), [2]string{"a", ""}},
+		{of(breakers.KeyOf(breaker.Event{Name: "billing: eu"}, listed)), [2]string{"billing: eu", ""}},
+		{of(breakers.KeyOf(breaker.Event{Name: "billing: us"}, listed)), [2]string{"other", ""}},
+		{of(limits.KeyOf(ratelimit.Event{Key: 7}, listed)), [2]string{"7", ""}},
+		{of(limits.KeyOf(ratelimit.Event{Key: "a"}, listed)), [2]string{"a", ""}},
+		{of(limits.KeyOf(ratelimit.Event{}, listed)), [2]string{}},
 		{metrics.Listed(nil).Of([2]string{"a", "b"}), [2]string{}},
 	} {
 		checkEqual(t, row.got, row.want)

@@ -14,9 +14,9 @@ import (
 
 // A Source is an object with statistics.
 type Source struct {
-	Kind    string // of the object, such as "breaker"
-	Name    string // of the object, from its statistics
-	Metrics []Metric
+	Kind    string   // of the object, such as "breaker"
+	Name    string   // of the object, from its statistics
+	Metrics []Metric // of its Series; a set for each kind, so some may have no series
 	Series  []Series
 	// Read appends the value of each of Series to dst. The values of a kind of
 	// object come from one snapshot.
@@ -61,7 +61,22 @@ func SourceOf(x any, keys ...any) (*Source, error) {
 		}
 		src.add(of)
 	}
+	src.complete()
 	return src, nil
+}
+
+// complete adds the metrics that other objects of the kind have, without
+// series. Limits of package ratelimit are of one kind, because they share a
+// metric: an object must be able to replace each other object.
+func (src *Source) complete() {
+	switch src.Kind {
+	case "group":
+		src.add(&Source{Metrics: metricsOf(breakerFigures())})
+	case "limiter", "window", "keyed":
+		src.Kind = "ratelimit"
+		src.add(&Source{Metrics: metricsOf(keyedFigures())})
+		src.add(&Source{Metrics: metricsOf(tokens((*ratelimit.Limiter).Tokens))})
+	}
 }
 
 func sourceOf(x any) *Source {
@@ -164,8 +179,9 @@ func (src *Source) add(other *Source) {
 	if src.Name == "" {
 		src.Name = other.Name
 	}
-	first := src.Read
-	src.Read = func(dst []float64) []float64 { return other.Read(first(dst)) }
+	if first := src.Read; other.Read != nil {
+		src.Read = func(dst []float64) []float64 { return other.Read(first(dst)) }
+	}
 }
 
 var errNoKeys = errors.New("only a Group or a Keyed has keys")
@@ -189,7 +205,11 @@ func ofKey(x, key any, label string) (*Source, error) {
 	var src *Source
 	switch peek.Type().Out(0) {
 	case reflect.TypeFor[*breaker.Breaker]():
-		b := keyBreaker{peek: func() *breaker.Breaker { return peek.Call(args)[0].Interface().(*breaker.Breaker) }}
+		state := reflect.ValueOf(x).MethodByName("State")
+		b := keyBreaker{
+			peek:  func() *breaker.Breaker { return peek.Call(args)[0].Interface().(*breaker.Breaker) },
+			state: func() breaker.State { return state.Call(args)[0].Interface().(breaker.State) },
+		}
 		src = bind("breaker", breakerFigures(), b.stats)
 	case reflect.TypeFor[ratelimit.Decision]():
 		remaining := func(d ratelimit.Decision) float64 { return float64(d.Remaining) }
@@ -205,22 +225,28 @@ func ofKey(x, key any, label string) (*Source, error) {
 }
 
 // A keyBreaker is the breaker of a key of a group. The group may forget it and
-// make another, which starts with zeros. The counters of a keyBreaker go on.
+// make another, which starts with zeros. The counters of a keyBreaker go on. A
+// key without a breaker has the state that the sketch of the group remembers.
 type keyBreaker struct {
-	peek func() *breaker.Breaker
-	mu   sync.Mutex
-	last *breaker.Breaker // nil before the first call of the key
-	past breaker.Stats    // sums of the breakers before last
+	peek  func() *breaker.Breaker
+	state func() breaker.State
+	mu    sync.Mutex
+	last  *breaker.Breaker // nil if the key had no breaker
+	past  breaker.Stats    // sums of the breakers before last
 }
 
 func (k *keyBreaker) stats() breaker.Stats {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if b := k.peek(); b != nil && b != k.last {
+	if b := k.peek(); b != k.last {
 		k.past = k.sums(k.last.Stats())
 		k.last = b
 	}
-	return k.sums(k.last.Stats())
+	s := k.last.Stats()
+	if k.last == nil {
+		s.State = k.state()
+	}
+	return k.sums(s)
 }
 
 // sums adds the counters of the past to s.
