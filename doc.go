@@ -42,13 +42,15 @@
 //     [github.com/redoubt-go/redoubt/semver/tag] for tags of images and
 //     repositories, [github.com/redoubt-go/redoubt/semver/gomod] for Go,
 //     [github.com/redoubt-go/redoubt/semver/advisory] for OSV and vers.
+//   - [github.com/redoubt-go/redoubt/servehttp]: for HTTP servers, errors to
+//     statuses and problem documents, and a shutdown that loses no request.
 //
-// The packages do not import one another, and they import only the standard
-// library. Modules of their own connect them to other systems: contrib/grpc,
-// contrib/redis, contrib/nats, contrib/prometheus, contrib/otel and
-// contrib/compress. The module contrib/config reads their configurations from
-// files. The commands are semver/cmd/semver, logscan/cmd/logscan and
-// audit/ledger/cmd/ledger.
+// The first seven packages do not import one another, and all packages import
+// only the standard library besides. Modules of their own connect them to other
+// systems: contrib/grpc, contrib/redis, contrib/nats, contrib/prometheus,
+// contrib/otel and contrib/compress. The module contrib/config reads their
+// configurations from files, and contrib/debug shows their state. The commands
+// are semver/cmd/semver, logscan/cmd/logscan and audit/ledger/cmd/ledger.
 //
 // # Composition
 //
@@ -88,7 +90,9 @@
 //     or unlimited.
 //   - Validate reports every problem of a configuration. New panics with that
 //     error. Bad input at run time is an error.
-//   - OnEvent hooks are called synchronously, outside locks, in order.
+//   - OnEvent hooks are called synchronously, outside locks, in order. Each
+//     package with events has a function Log, which returns such a hook for a
+//     [log/slog.Logger].
 //   - Stats returns a snapshot and changes nothing.
 //   - Packages keep no global state, read no environment and write no logs.
 //   - A goroutine ends with the call that started it, with the function that

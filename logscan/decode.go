@@ -73,6 +73,15 @@ func (c *scan) decoder() *Decoder {
 	return nil
 }
 
+// Plain reports whether a scan reads the stream r as it is: r is neither
+// compressed nor in a format that a scan refuses. It reads the first bytes of
+// r, at most 4096. Inputs of plain files can be divided with Input.Within and
+// Input.End.
+func (s Scanner) Plain(r io.Reader) bool {
+	c := scan{Scanner: s, br: bufio.NewReaderSize(r, 4096)}
+	return c.decoder() == nil && sniff(c.br) == ""
+}
+
 // sniff returns the format of the bytes in br, or "" for text. It reads another
 // byte only while the bytes so far are the beginning of a magic.
 func sniff(br *bufio.Reader) string {

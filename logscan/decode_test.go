@@ -257,3 +257,24 @@ func TestFormatsThatAreNoText(t *testing.T) {
 		}
 	}
 }
+
+func TestPlain(t *testing.T) {
+	zstd := logscan.Decoder{Magic: "\x28\xb5\x2f\xfd", New: func(r io.Reader) (io.ReadCloser, error) { return io.NopCloser(r), nil }}
+	s := logscan.Scanner{Decoders: []logscan.Decoder{zstd}}
+	for _, test := range []struct {
+		name, text string
+		want       bool
+	}{
+		{"empty", "", true},
+		{"text", "a\nb\n", true},
+		{"byte order mark", "\xef\xbb\xbfa\n", true},
+		{"gzip", string(gz([]byte("a\n"))), false},
+		{"decoder", "\x28\xb5\x2f\xfd...", false},
+		{"refused", "PK\x03\x04...", false},
+		{"beginning of a magic", "\x1f\x8b", true},
+	} {
+		if got := s.Plain(strings.NewReader(test.text)); got != test.want {
+			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package logscan
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -121,6 +120,21 @@ func (s *source) release() {
 	if s.refs.Add(-1) == 0 {
 		s.Close()
 	}
+}
+
+// An unclosed is a source that its task closes, not the scan.
+type unclosed struct{ *source }
+
+// Close implements io.Closer.
+func (unclosed) Close() error { return nil }
+
+// Seek implements io.Seeker for inputs that do. The scan reads the bytes up to
+// Input.Offset if Seek fails.
+func (u unclosed) Seek(offset int64, whence int) (int64, error) {
+	if seeker, ok := u.ReadCloser.(io.Seeker); ok {
+		return seeker.Seek(offset, whence)
+	}
+	return 0, errors.ErrUnsupported
 }
 
 type result[T any] struct {
@@ -324,8 +338,7 @@ func open(ctx context.Context, s Scanner, in Input) (*source, error) {
 	if err != nil || !info.Mode().IsRegular() || info.Size() < max(in.Offset, 0) {
 		return src, nil // reading returns the error
 	}
-	c := scan{Scanner: s, br: bufio.NewReaderSize(io.NewSectionReader(f, 0, info.Size()), 4096)}
-	if c.decoder() == nil && sniff(c.br) == "" {
+	if s.Plain(io.NewSectionReader(f, 0, info.Size())) {
 		src.at, src.size = f, info.Size()
 	}
 	return src, nil
@@ -412,7 +425,7 @@ func (w *worker[T]) run(t *task) {
 		c.fail(t.in.Name, 0, t.err)
 	case t.src.at == nil:
 		in := t.in
-		in.Open = func(context.Context) (io.ReadCloser, error) { return io.NopCloser(t.src), nil }
+		in.Open = func(context.Context) (io.ReadCloser, error) { return unclosed{t.src}, nil }
 		c.input(w.ctx, in, nil)
 	default:
 		c.chunk(w.ctx, t)

@@ -503,3 +503,38 @@ func TestLargestChunk(t *testing.T) {
 		}
 	}
 }
+
+// A seeked is an input that counts the bytes that are read from it.
+type seeked struct {
+	io.ReadSeeker
+	read int
+}
+
+func (s *seeked) Read(p []byte) (int, error) {
+	n, err := s.ReadSeeker.Read(p)
+	s.read += n
+	return n, err
+}
+
+func (s *seeked) Close() error { return nil }
+
+func TestReduceSeeksToOffset(t *testing.T) {
+	text := strings.Repeat("a\n", 1<<20) + "b\n"
+	src := &seeked{ReadSeeker: strings.NewReader(text)}
+	in := func(yield func(logscan.Input, error) bool) {
+		open := func(context.Context) (io.ReadCloser, error) { return src, nil }
+		yield(logscan.Input{Name: "in", Offset: 2 << 20, Within: true, Open: open}, nil)
+	}
+	fn := func(r *logscan.Record) (string, bool) { return string(r.Line), true }
+	var got []string
+	for line, err := range logscan.Map(t.Context(), logscan.Scanner{}, in, fn) {
+		if err != nil {
+			t.Error(err)
+		}
+		got = append(got, line)
+	}
+	checkEqual(t, got, []string{"b"})
+	if src.read > 1<<18 {
+		t.Errorf("%d bytes of %d were read, want few", src.read, len(text))
+	}
+}

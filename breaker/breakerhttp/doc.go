@@ -58,9 +58,9 @@
 //
 // # Choosing values
 //
-//   - Put the Transport of package retryhttp above this Transport, so that
-//     each attempt is counted and a refusal is not repeated at once. Put its
-//     Hedge below, so that the breaker sees a request once.
+//   - Put the Transport and the Hedge of package retryhttp above this
+//     Transport. Then each request that is sent is counted, an open breaker
+//     refuses hedges too, and a Pool sends them to another endpoint.
 //   - Set http.Client.Timeout or a deadline. Without it, calls that hang are
 //     noticed, but their goroutines wait forever.
 //   - Close every body. A body that is neither read to its end nor closed is a

@@ -19,7 +19,11 @@ import (
 // Refuse reports whether it wrote the response. Otherwise it leaves w alone. Do
 // not call it after the response has begun.
 func Refuse(w http.ResponseWriter, err error) bool {
-	signs := errtree.Read(err)
+	refusal, _ := errtree.Find[interface {
+		error
+		Rejected() bool
+	}](err)
+	signs := errtree.Read(refusal) // and not of a retry around it, which does not wait so long
 	if !signs.Rejected {
 		return false
 	}

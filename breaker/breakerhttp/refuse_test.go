@@ -28,6 +28,12 @@ func (e refusal) Rejected() bool            { return e.rejected }
 func (e refusal) RetryAfter() time.Duration { return e.after }
 func (e refusal) Retryable() bool           { return e.retryable }
 
+// A gaveUp is the error of a retry that does not wait for a refusal.
+type gaveUp struct{ error }
+
+func (gaveUp) Retryable() bool { return false }
+func (g gaveUp) Unwrap() error { return g.error }
+
 func TestRefuse(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -46,6 +52,7 @@ func TestRefuse(t *testing.T) {
 		{"never", refusal{true, time.Second, false}, "", true},
 		{"largest", refusal{true, math.MaxInt64, true}, "9223372037", true},
 		{"wrapped", fmt.Errorf("handler: %w", errors.Join(io.EOF, refusal{true, time.Second, true})), "1", true},
+		{"given up by a retry", gaveUp{refusal{true, 3 * time.Second, true}}, "3", true},
 		{"throttled", &breaker.ThrottleError{}, "", true},
 	}
 	for _, tt := range tests {

@@ -44,7 +44,7 @@ func Zstd(maxWindow int64) []logscan.Decoder {
 		if err != nil {
 			return nil, err
 		}
-		return &zstdReader{zr}, nil
+		return &zstdReader{zr, window(maxWindow)}, nil
 	}
 	ds := []logscan.Decoder{{Name: "zstd", Magic: "\x28\xb5\x2f\xfd", New: open}}
 	for b := byte(0x50); b <= 0x5f; b++ {
@@ -54,12 +54,15 @@ func Zstd(maxWindow int64) []logscan.Decoder {
 }
 
 // A zstdReader turns the errors of a window into ErrWindow.
-type zstdReader struct{ *zstd.Decoder }
+type zstdReader struct {
+	*zstd.Decoder
+	max int64
+}
 
 func (r *zstdReader) Read(p []byte) (int, error) {
 	n, err := r.Decoder.Read(p)
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-		err = fmt.Errorf("%w: %w", ErrWindow, err)
+		err = fmt.Errorf("%w: at most %d bytes are allowed: %w", ErrWindow, r.max, err)
 	}
 	return n, err
 }

@@ -271,8 +271,8 @@ func TestHostileHeaderAllocatesNoMoreThanTheCap(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var err error
 			n := allocated(func() { _, err = unpack(t, slices.Concat(compress.Zstd(limit), compress.XZ(limit)), tt.in) })
-			if !errors.Is(err, compress.ErrWindow) {
-				t.Errorf("error %v, want ErrWindow", err)
+			if !errors.Is(err, compress.ErrWindow) || !strings.Contains(err.Error(), "1048576 are allowed") && !strings.Contains(err.Error(), "1048576 bytes are allowed") {
+				t.Errorf("error %v, want ErrWindow with the bound", err)
 			}
 			if n > 2*limit {
 				t.Errorf("%d bytes allocated, want at most %d", n, 2*limit)
@@ -307,6 +307,40 @@ func TestWindowIsThatOfEachBlock(t *testing.T) {
 	}
 }
 
+// The hourly files of a month, by xz -9 and in a row, are read. The window is
+// smaller here, to save time.
+func TestManySmallFiles(t *testing.T) {
+	const limit = 1 << 20
+	var one bytes.Buffer
+	w, err := xz.WriterConfig{DictCap: limit}.NewWriter(&one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := pack(t, w, &one, "a line\n")
+	got, err := unpack(t, compress.XZ(limit), bytes.Repeat(file, 31*24))
+	if want := strings.Repeat("a line\n", 31*24); err != nil || string(got) != want {
+		t.Errorf("%d bytes, %v, want %d", len(got), err, len(want))
+	}
+}
+
+// The log of an outage, which repeats a line with the second in it, keeps
+// within the default MaxRatio.
+func TestRatioOfLogs(t *testing.T) {
+	var log bytes.Buffer
+	for second := range 120 {
+		for range 3000 {
+			fmt.Fprintf(&log, "2026-11-29T12:%02d:%02dZ level=error msg=\"dial tcp 10.0.0.7:5432: connection refused\"\n", second/60, second%60)
+		}
+	}
+	for name, b := range map[string][]byte{"zstd": zst(t, log.String()), "xz": xzed(t, log.String())} {
+		got, err := scan(logscan.Scanner{Decoders: all()}, b)
+		t.Logf("%s: ratio %d", name, log.Len()/len(b))
+		if err != nil || got != log.String() {
+			t.Errorf("%s: %d bytes of %d, %v", name, len(got), log.Len(), err)
+		}
+	}
+}
+
 // Blocks and frames with large windows and no text take bounded time. A
 // dictionary of 1 MiB takes about 50 µs, so the test bounds the sum of the
 // allocations.
@@ -315,11 +349,11 @@ func TestManyWindows(t *testing.T) {
 	sum := func(b []byte) []byte { return binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(b)) }
 	head := []byte{2, 0, 0x21, 1, 16, 0, 0, 0} // 1 MiB
 	block := slices.Concat(head, sum(head), []byte{0, 0, 0, 0})
-	blocks := slices.Concat([]byte("\xfd7zXZ\x00\x00\x00"), sum([]byte{0, 0}), bytes.Repeat(block, 1000))
+	blocks := slices.Concat([]byte("\xfd7zXZ\x00\x00\x00"), sum([]byte{0, 0}), bytes.Repeat(block, 10000))
 	var err error
 	n := allocated(func() { _, err = unpack(t, compress.XZ(limit), blocks) })
-	if !errors.Is(err, compress.ErrWindow) || n > 70*limit {
-		t.Errorf("xz: error %v after %d MiB, want ErrWindow after 64", err, n>>20)
+	if !errors.Is(err, compress.ErrWindow) || n > 1100*limit {
+		t.Errorf("xz: error %v after %d MiB, want ErrWindow after 1024", err, n>>20)
 	}
 
 	// Each frame contains a byte.

@@ -23,8 +23,8 @@
 //     xz writes up to -9, and zstd without --long and --ultra -22. Eight
 //     workers with hostile files take eight windows.
 //   - [logscan.Scanner.MaxDecoded] and [logscan.Scanner.MaxRatio] bound the
-//     bytes that an input unpacks to. A log that repeats its lines can exceed
-//     the default ratio.
+//     bytes that an input unpacks to. A log that repeats a line with the time
+//     in it keeps within the default ratio.
 //   - [Gzip] is worth it if a scan mostly waits for unpacking.
 //
 // # Errors
@@ -32,7 +32,7 @@
 // The Scanner adds the name of the input and the offset in the decoded stream.
 //
 //   - [ErrWindow]: a window larger than allowed, or xz blocks whose windows add
-//     up to 64 times that with hardly any text.
+//     up to 1024 times that with hardly any text.
 //   - [io.ErrUnexpectedEOF]: the stream was cut. A cut between two zstd frames,
 //     or between two gzip members, cannot be detected.
 //   - Other errors: bytes behind a stream that are neither a stream nor

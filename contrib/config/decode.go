@@ -32,9 +32,9 @@ const exact = 1 << 53
 // keys and the values.
 //
 // Lists replace the list of v. Sections change only the fields that they name,
-// and add to the maps of v. Decode does not change any object that v points to:
-// a section for a pointer makes a new object, with the exported fields of the
-// present object, unless no field changes.
+// and add to the maps of v. Decode does not change any object that v points to.
+// A section for a pointer makes a new object from the exported fields of the
+// present object. If no field changes, the present object stays.
 //
 // Afterwards Decode calls Validate of v and of each value that m names, except
 // inside of a value that has Validate itself, which answers for its parts. A

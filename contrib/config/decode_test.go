@@ -113,6 +113,11 @@ func TestDecodeService(t *testing.T) {
 	checkEqual(t, got.Extra, map[string]any{"a": []any{1.0}})
 }
 
+// A degrees is a number that String shows with its unit.
+type degrees int
+
+func (d degrees) String() string { return fmt.Sprint(int(d), " degrees") }
+
 // The values of parsers for JSON, YAML and TOML, of the environment and of
 // programs.
 func TestDecodeValues(t *testing.T) {
@@ -132,6 +137,7 @@ func TestDecodeValues(t *testing.T) {
 		Names []string
 		Table map[string]int
 		Level *slog.Level
+		Heat  degrees
 	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	level := slog.LevelError
@@ -157,6 +163,7 @@ func TestDecodeValues(t *testing.T) {
 		{"a size as a number", map[string]any{"bytes": 12}, values{Bytes: 12}},
 		{"a time", map[string]any{"at": "2026-01-02T03:04:05Z"}, values{At: at}},
 		{"a pointer", map[string]any{"level": "error"}, values{Level: &level}},
+		{"a number with a String method", map[string]any{"heat": 21}, values{Heat: 21}},
 		{"an empty list", map[string]any{"names": []any{}}, values{Names: []string{}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -181,15 +188,18 @@ func TestDecodeErrors(t *testing.T) {
 		want []string
 	}{
 		{
-			"a fraction", new(service), map[string]any{"retry": map[string]any{"payments": map[string]any{"max_attempts": 0.5}}},
+			"a fraction", new(service),
+			map[string]any{"retry": map[string]any{"payments": map[string]any{"max_attempts": 0.5}}},
 			[]string{"config: retry.payments.max_attempts: is 0.5, want a whole number"},
 		},
 		{
-			"an unknown key", new(retry.TokenBudget), map[string]any{"ration": 1},
+			"an unknown key", new(retry.TokenBudget),
+			map[string]any{"ration": 1},
 			[]string{"config: ration: is unknown, want name, ratio, per_second or burst"},
 		},
 		{
-			"a hook", new(retry.Policy), map[string]any{"on_event": "log"},
+			"a hook", new(retry.Policy),
+			map[string]any{"on_event": "log"},
 			[]string{"config: on_event: can be set by the program only"},
 		},
 		{"an unexported field", new(retry.Latency), map[string]any{"seen": 1}, []string{"config: seen: is unknown, want p or warm"}},
@@ -212,7 +222,8 @@ func TestDecodeErrors(t *testing.T) {
 		{"infinite", new(breaker.Config), map[string]any{"jitter": math.Inf(1)}, []string{"config: jitter: is +Inf, want a number"}},
 		{"NaN for a whole number", new(breaker.Config), map[string]any{"probes": math.NaN()}, []string{"config: probes: is NaN, want a whole number"}},
 		{
-			"a number that was rounded", new(ratelimit.Quota), map[string]any{"n": 1e17},
+			"a number that was rounded", new(ratelimit.Quota),
+			map[string]any{"n": 1e17},
 			[]string{"config: n: is 1e+17, which may have been rounded; write it as a text"},
 		},
 		{"a json.Number that was rounded", new(ratelimit.Quota), map[string]any{"n": json.Number("1e17")}, []string{"config: n: is 1e17, which may have been rounded; write it as a text"}},
@@ -287,9 +298,12 @@ func TestDecodeErrors(t *testing.T) {
 	}
 }
 
+// A knot contains nothing but itself.
+type knot struct{ A, B *knot }
+
 // The target must be a pointer that Decode can set.
 func TestDecodeTargets(t *testing.T) {
-	for _, target := range []any{nil, retry.Policy{}, (*retry.Policy)(nil), new(int), new(func()), new(map[int]string), new(any), new([]string)} {
+	for _, target := range []any{nil, retry.Policy{}, (*retry.Policy)(nil), new(int), new(func()), new(map[int]string), new(any), new([]string), new(knot)} {
 		err := config.Decode(map[string]any{}, target)
 		checkProblems(t, err, fmt.Sprintf("config: cannot decode into %T, want a pointer to a struct or to a map", target))
 	}
@@ -300,6 +314,10 @@ func TestDecodeTargets(t *testing.T) {
 	var limit ratelimit.Limit
 	if err := config.Decode(map[string]any{"n": 5, "per": "1s"}, &limit); err != nil || limit.N != 5 {
 		t.Errorf("got %v, %v", limit, err)
+	}
+	var proxy struct{ HTTPProxy, URL, ID2Name string }
+	if err := config.Decode(map[string]any{"http_proxy": "a", "url": "b", "id2_name": "c"}, &proxy); err != nil || proxy.HTTPProxy+proxy.URL+proxy.ID2Name != "abc" {
+		t.Errorf("got %v, %v", proxy, err)
 	}
 	if err := config.Decode(nil, &policies); err != nil || len(policies) != 1 {
 		t.Errorf("got %v, %v", policies, err)

@@ -47,15 +47,19 @@ func fill(t *testing.T, rnd *rand.Rand, v reflect.Value) {
 	case *ratelimit.Limit:
 		n := rnd.Int64N(1 << 20)
 		*x = []ratelimit.Limit{
-			{}, ratelimit.Inf(), ratelimit.PerSecond(n), ratelimit.PerDay(n).WithBurst(3), ratelimit.PerHour(n).WithName("slow one"),
-			{N: n, Per: time.Duration(1 + rnd.Int64N(1e12))}, ratelimit.Rate(rnd.ExpFloat64(), 4), ratelimit.PerMinute(n).WithBurst(ratelimit.NoBurst),
+			{},
+			ratelimit.Inf(), ratelimit.PerSecond(n), ratelimit.PerDay(n).WithBurst(3), ratelimit.PerHour(n).WithName("slow one"),
+			{N: n, Per: time.Duration(1 + rnd.Int64N(1e12))},
+			ratelimit.Rate(rnd.ExpFloat64(), 4), ratelimit.PerMinute(n).WithBurst(ratelimit.NoBurst),
 		}[pick(8)]
 		return
 	case *retry.Backoff:
 		e := &retry.Exponential{}
 		fill(t, rnd, reflect.ValueOf(e).Elem())
 		*x = []retry.Backoff{
-			nil, *e, retry.Constant(rnd.Int64N(1e10)), retry.Decorrelated{Base: 5}, retry.Sequence{},
+			nil, *e, retry.Constant(rnd.Int64N(1e10)),
+			retry.Decorrelated{Base: 5},
+			retry.Sequence{},
 			retry.Sequence{time.Duration(rnd.Int64N(1e10)), 0, time.Minute},
 		}[pick(6)]
 		return
@@ -293,12 +297,14 @@ func TestEncode(t *testing.T) {
 		{"a pointer", &retry.Policy{MaxAttempts: retry.Unlimited}, `{"max_attempts":-1}`},
 		{"a duration", retry.Policy{MaxElapsed: 90 * time.Second}, `{"max_elapsed":"1m30s"}`},
 		{
-			"a backoff, a budget", retry.Policy{Backoff: retry.Exponential{Base: 1e9, Jitter: retry.Equal}, Budget: &retry.TokenBudget{}},
+			"a backoff, a budget",
+			retry.Policy{Backoff: retry.Exponential{Base: 1e9, Jitter: retry.Equal}, Budget: &retry.TokenBudget{}},
 			`{"backoff":{"exponential":{"base":"1s","jitter":"equal"}},"budget":{"token_budget":{}}}`,
 		},
 		{"a backoff of a program", retry.Policy{Backoff: retry.BackoffFunc(nil)}, `{}`},
 		{
-			"limits", ratelimit.Config{Limits: []ratelimit.Limit{ratelimit.PerSecond(100).WithBurst(20), ratelimit.PerDay(5).WithName("day")}},
+			"limits",
+			ratelimit.Config{Limits: []ratelimit.Limit{ratelimit.PerSecond(100).WithBurst(20), ratelimit.PerDay(5).WithName("day")}},
 			`{"limits":["100/s burst 20",{"burst":5,"n":5,"name":"day","per":"24h0m0s"}]}`,
 		},
 		{"an integer that a float64 rounds", ratelimit.Quota{N: math.MaxInt64}, `{"n":"9223372036854775807"}`},
@@ -328,6 +334,17 @@ type ring struct {
 	Next *ring
 }
 
+// A drift is a type with a broken UnmarshalText.
+type drift int
+
+func (d drift) MarshalText() ([]byte, error) { return fmt.Append(nil, int(d)), nil }
+
+func (d *drift) UnmarshalText(text []byte) error {
+	_, err := fmt.Sscan(string(text), (*int)(d))
+	*d++
+	return err
+}
+
 func TestEncodeErrors(t *testing.T) {
 	loop := &ring{}
 	loop.Next = loop
@@ -341,14 +358,18 @@ func TestEncodeErrors(t *testing.T) {
 		{"a nil pointer", (*retry.Policy)(nil), []string{"config: cannot encode *retry.Policy, want a struct or a map"}},
 		{"a number", 5, []string{"config: cannot encode int, want a struct or a map"}},
 		{
-			"every problem", retry.Hedge[int]{Latency: &retry.Latency{P: math.NaN()}, Budget: &retry.TokenBudget{Ratio: math.Inf(1)}},
+			"every problem",
+			retry.Hedge[int]{Latency: &retry.Latency{P: math.NaN()}, Budget: &retry.TokenBudget{Ratio: math.Inf(1)}},
 			[]string{"config: latency.p: is NaN, want a finite number", "config: budget.token_budget.ratio: is +Inf, want a finite number"},
 		},
 		{
-			"an unknown value", struct{ Evictions []cache.Eviction }{[]cache.Eviction{cache.LRU, 9}},
+			"an unknown value",
+			struct{ Evictions []cache.Eviction }{[]cache.Eviction{cache.LRU, 9}},
 			[]string{"config: evictions[1]: is 9, want adaptive or lru"},
 		},
 		{"a zone without a name", zones{time.FixedZone("here", 5)}, []string{`config: zone: is "here", want a time zone with a name`}},
+		{"a zone without any name", zones{time.FixedZone("", 5)}, []string{`config: zone: is "", want a time zone with a name`}},
+		{"a text of another value", struct{ Drift drift }{5}, []string{`config: drift: has the text "5", which means another value`}},
 		{"a nil element", struct{ Lists []*retry.Latency }{[]*retry.Latency{nil}}, []string{"config: lists[0]: has no text"}},
 		{"a secret in a list", struct{ S []audit.Secret[string] }{make([]audit.Secret[string], 1)}, []string{"config: s[0]: has no text"}},
 		{"a cycle", loop, []string{"nested too deeply, want at most 32 levels"}},

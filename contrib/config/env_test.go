@@ -23,14 +23,16 @@ func TestEnv(t *testing.T) {
 		{"a value with a sign", []string{"SHOP__KEY=a=b__c"}, map[string]any{"key": "a=b__c"}},
 		{"an empty value", []string{"SHOP__LISTEN="}, map[string]any{"listen": ""}},
 		{
-			"sections", []string{"SHOP__RETRY__PAYMENTS__MAX_ATTEMPTS=5", "SHOP__RETRY__MAIL__NAME=m", "SHOP__DEBUG=true"},
+			"sections",
+			[]string{"SHOP__RETRY__PAYMENTS__MAX_ATTEMPTS=5", "SHOP__RETRY__MAIL__NAME=m", "SHOP__DEBUG=true"},
 			map[string]any{"debug": "true", "retry": map[string]any{
 				"payments": map[string]any{"max_attempts": "5"}, "mail": map[string]any{"name": "m"},
 			}},
 		},
 		{"a list", []string{"SHOP__LIMITS__1=5/s", "SHOP__LIMITS__0=9/m"}, map[string]any{"limits": []any{"9/m", "5/s"}}},
 		{
-			"a list of sections", []string{"SHOP__QUOTAS__0__N=9", "SHOP__QUOTAS__0__UNIT=day"},
+			"a list of sections",
+			[]string{"SHOP__QUOTAS__0__N=9", "SHOP__QUOTAS__0__UNIT=day"},
 			map[string]any{"quotas": []any{map[string]any{"n": "9", "unit": "day"}}},
 		},
 		{"lists in lists", []string{"SHOP__A__0__0=x"}, map[string]any{"a": []any{[]any{"x"}}}},

@@ -91,7 +91,7 @@ func parseWhole(s string, isBytes bool) (negative bool, n uint64, ok bool) {
 		}
 	}
 	n, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil || n<<shift>>shift != n || digits[0] == '+' {
+	if err != nil || n<<shift>>shift != n {
 		return false, 0, false
 	}
 	return negative, n << shift, true

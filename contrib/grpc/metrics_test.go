@@ -3,6 +3,7 @@ package redoubtgrpc_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -20,13 +21,22 @@ func TestMetrics(t *testing.T) {
 		_, err := stub.UnaryCall(context.Background(), new(request))
 		checkCode(t, err, want)
 	}
-	source := metrics.SourceOf(server)
-	if source == nil {
-		t.Fatal("a Server has no metrics")
+	source, err := metrics.SourceOf(server)
+	if err != nil {
+		t.Fatal(err)
 	}
+	checkEqual(t, source.Name, "api")
 	var got []string
-	for i, values := range source.Read() {
-		got = append(got, fmt.Sprint(source.Metrics[i].Name, values))
+	for i, v := range source.Read(nil) {
+		s := source.Series[i]
+		got = append(got, fmt.Sprint(source.Metrics[s.Metric].Name, " ", s.Label, " ", v))
 	}
-	checkEqual(t, fmt.Sprint(got), "[redoubt.grpc.server.calls[1] redoubt.grpc.server.rejections[1 0 0 0] redoubt.grpc.server.store_errors[0]]")
+	checkEqual(t, strings.Join(got, "\n"), strings.Join([]string{
+		"redoubt.grpc.server.calls  1",
+		"redoubt.grpc.server.rejections limited 1",
+		"redoubt.grpc.server.rejections full 0",
+		"redoubt.grpc.server.rejections late 0",
+		"redoubt.grpc.server.rejections unrecorded 0",
+		"redoubt.grpc.server.store_errors  0",
+	}, "\n"))
 }

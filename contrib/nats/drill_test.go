@@ -244,7 +244,7 @@ func TestDrill(t *testing.T) {
 				d.fault("kill -9 of a follower", func() { leader = (d.leader() + 1) % 3; d.cluster.Kill(leader) },
 					func() { d.cluster.Restart(leader) })
 			}
-			// Servers of version 2.9 lose events after a partition: see README.md.
+			// Servers of version 2.9 lose events after a partition: README.md.
 			if *long && name == "pinned" {
 				d.fault("the leader is isolated", func() { leader = d.leader(); d.cluster.Isolate(leader, true) },
 					func() {

@@ -208,7 +208,7 @@ func (r *Reader) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	it, err := consumer.Messages(jetstream.PullMaxMessages(r.cfg.Batch))
+	it, err := consumer.Messages(jetstream.PullMaxMessages(r.cfg.Batch), jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
 		return err
 	}
@@ -319,6 +319,9 @@ func (r *Reader) open(ctx context.Context) (jetstream.Consumer, error) {
 	}
 	return consumer, nil
 }
+
+// heartbeat is half of the time after which a silent server is suspected.
+const heartbeat = 5 * time.Second
 
 // next returns the next message. While a server is down, it waits. If it hears
 // nothing, it asks whether the consumer still exists.

@@ -11,11 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/redoubt-go/redoubt/audit"
 	"github.com/redoubt-go/redoubt/audit/ledger"
 	redoubtnats "github.com/redoubt-go/redoubt/contrib/nats"
+	"github.com/redoubt-go/redoubt/contrib/nats/natstest"
 	"github.com/redoubt-go/redoubt/retry"
 )
 
@@ -233,6 +235,29 @@ func TestReaderOfADeletedStream(t *testing.T) {
 		t.Errorf("error %v, want that the consumer is deleted", err)
 	}
 	checkIs(t, r.Run(patient(t)), jetstream.ErrStreamNotFound)
+}
+
+// A reader that was not connected when its stream was deleted learns it later.
+func TestReaderOfAStreamDeletedMeanwhile(t *testing.T) {
+	s, _, js := single(t)
+	stream(t, js)
+	p := natstest.NewProxy(t, s.Addr)
+	nc := natstest.Connect(t, p.URL(), nats.IgnoreDiscoveredServers())
+	r := redoubtnats.NewReader(readerConfig(natstest.JetStream(t, nc), &memorySink{}))
+	result := make(chan error, 1)
+	go func() { result <- r.Run(context.Background()) }()
+	eventually(t, "the consumer", func() bool {
+		_, err := js.Consumer(patient(t), "AUDIT", "reader")
+		return err == nil
+	})
+	p.SetCut(true)
+	eventually(t, "the connection is lost", func() bool { return !nc.IsConnected() })
+	must(t, js.DeleteStream(patient(t), "AUDIT"))
+	p.SetCut(false)
+	err := <-result
+	if !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		t.Errorf("error %v, want that the consumer is not found", err)
+	}
 }
 
 func TestReaderSelectsSubjects(t *testing.T) {

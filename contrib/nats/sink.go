@@ -527,7 +527,6 @@ func (s *Sink) release(m *message) {
 
 // Codes of errors of a server.
 const (
-	codeNotLeader    = 10009
 	codeTooLarge     = 10054
 	codeOtherStream  = 10060
 	codeStoreFailed  = 10077
@@ -552,8 +551,8 @@ func judge(err error) (certain, again bool) {
 		return false, true
 	}
 	switch api.ErrorCode {
-	case codeNotLeader, codeInProcess:
-		return api.ErrorCode == codeNotLeader, true
+	case codeInProcess:
+		return false, true
 	case codeTooLarge, codeOtherStream, codeSealed:
 		return true, false
 	case codeStoreFailed:
@@ -613,7 +612,7 @@ func (s *Sink) state(c *call) callState {
 	for _, m := range c.messages {
 		st.again = st.again || m.again
 		st.open = st.open || !m.stored && len(m.tokens) > m.known
-		st.unsure = st.unsure || m.stored || m.sent > m.denied
+		st.unsure = st.unsure || m.sent > m.denied
 	}
 	return st
 }

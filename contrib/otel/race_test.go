@@ -1,5 +1,5 @@
 //go:build race
 
-package otel_test
+package redoubtotel_test
 
 const raceEnabled = true

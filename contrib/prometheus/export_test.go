@@ -1,4 +1,4 @@
-package prometheus
+package redoubtprometheus
 
 import "github.com/redoubt-go/redoubt/internal/metrics"
 

@@ -53,7 +53,7 @@ func (l *Limiter) ReserveKey(ctx context.Context, key string, n int64) (d rateli
 			return err
 		case actual < n:
 			p.settleLocal(key, n, actual)
-			_, err := l.change(ctx, p, "settle", key, p.putBack(l.key(key), n-actual, *t))
+			_, err := l.change(ctx, p, "settle", key, p.putBack(l.node(key), l.key(key), n-actual, *t))
 			return err
 		}
 		return nil
@@ -68,24 +68,21 @@ func (l *Limiter) ReserveKey(ctx context.Context, key string, n int64) (d rateli
 // the client. The share of this process is changed in any case.
 func (l *Limiter) ChargeKey(ctx context.Context, key string, n int64) (ratelimit.Decision, error) {
 	p := l.plan.Load()
-	costs := make([]span, len(p.quotas))
-	for i := range costs {
-		costs[i] = p.quotas[i].most(max(0, n))
-	}
 	if ctx.Err() == nil {
 		for _, k := range p.local {
 			k.Charge(key, n)
 		}
 	}
-	r, err := l.change(ctx, p, "charge", key, p.change("charge", l.key(key), costs))
+	node := l.node(key)
+	r, err := l.change(ctx, p, "charge", key, p.change(node, "charge", l.key(key), p.most(n)))
 	if err != nil {
 		return ratelimit.Decision{N: 1}, err
 	}
-	t, err := l.taken(p, r)
+	t, err := l.taken(p, node, r)
 	if err != nil {
 		return ratelimit.Decision{N: 1}, fmt.Errorf("redis: limiter: charge: %w", err)
 	}
-	return p.quotas.decide(1, t.debts, 0, p.quotas.fit(1, t.debts, 0)), nil
+	return p.quotas.decide(1, t.debts, t.now, 0, p.quotas.fit(1, t.debts, t.now, 0)), nil
 }
 
 // CreditKey returns n events to key. The key never has more than its burst. If
@@ -94,31 +91,34 @@ func (l *Limiter) ChargeKey(ctx context.Context, key string, n int64) (ratelimit
 // Errors: see [Limiter.ChargeKey].
 func (l *Limiter) CreditKey(ctx context.Context, key string, n int64) error {
 	p := l.plan.Load()
-	costs := make([]span, len(p.quotas))
-	for i := range costs {
-		costs[i] = p.quotas[i].most(max(0, n))
-	}
 	if ctx.Err() == nil {
 		for _, k := range p.local {
 			k.Credit(key, n)
 		}
 	}
-	_, err := l.change(ctx, p, "credit", key, p.change("credit", l.key(key), costs))
+	_, err := l.change(ctx, p, "credit", key, p.change(l.node(key), "credit", l.key(key), p.most(n)))
 	return err
 }
 
-// PenalizeKey takes all events of key and keeps it empty for d. It does not
-// shorten a longer debt. If d < 0, it changes nothing.
+// PenalizeKey takes all events of key and keeps it empty for d, and until the
+// end of the period of a quota. It does not shorten a longer debt. If d < 0, it
+// changes nothing.
 //
 // Errors: see [Limiter.ChargeKey].
 func (l *Limiter) PenalizeKey(ctx context.Context, key string, d time.Duration) error {
-	p := l.plan.Load()
-	debts := make([]span, len(p.quotas))
-	for i := range debts {
-		if d >= 0 {
-			debts[i] = p.quotas[i].burst
+	if d < 0 && ctx.Err() == nil {
+		return nil
+	}
+	p, node := l.plan.Load(), l.node(key)
+	debts, periods := make([]span, len(p.quotas)), []span(nil)
+	for i, q := range p.quotas {
+		if debts[i] = q.burst; q.calendar == nil {
 			debts[i].us = min(maxBurst, debts[i].us+d.Microseconds())
+			continue
 		}
+		last := q.calendar.at(node.clock() + d.Microseconds())
+		debts[i] = span{last.index, d.Microseconds()}
+		periods = append(periods, span{last.start, last.end})
 	}
 	if ctx.Err() == nil {
 		for _, k := range p.local {
@@ -126,7 +126,7 @@ func (l *Limiter) PenalizeKey(ctx context.Context, key string, d time.Duration) 
 		}
 	}
 	l.leases.drop(maphash.String(l.seed, key))
-	_, err := l.change(ctx, p, "penalize", key, p.change("empty", l.key(key), debts))
+	_, err := l.change(ctx, p, "penalize", key, p.change(node, "empty", l.key(key), append(debts, periods...)))
 	return err
 }
 
@@ -152,13 +152,13 @@ func (l *Limiter) change(ctx context.Context, p *plan, op, key string, cmd []str
 	if ctx.Err() != nil {
 		return Reply{}, cancelled(ctx)
 	}
-	hash, node := maphash.String(l.seed, key), l.link.outages.of(l.key(key))
+	hash, node := maphash.String(l.seed, key), l.node(key)
 	defer p.denials.forget(hash)
 	if !node.admits(l.link.now()) {
 		return fail(ErrDown)
 	}
 	l.figures.roundTrips.Add(1)
-	replies, ok := l.link.one(ctx, p.cfg.Timeout, node, cmd)
+	replies, ok := l.link.one(ctx, p.cfg.Timeout, p.quotas, node, cmd)
 	if !ok {
 		l.figures.errors.Add(1)
 		return Reply{}, cancelled(ctx)
@@ -171,8 +171,8 @@ func (l *Limiter) change(ctx context.Context, p *plan, op, key string, cmd []str
 }
 
 // change returns the call of a change by parts.
-func (p *plan) change(kind, name string, parts []span) []string {
-	args := append(append([]string(nil), p.head...), kind)
+func (p *plan) change(node *node, kind, name string, parts []span) []string {
+	args := append(p.begin(node), kind)
 	for _, s := range parts {
 		args = append(args, words(s.us, s.fr)...)
 	}
@@ -186,6 +186,18 @@ func (p *plan) settleLocal(key string, n, actual int64) {
 		k.Charge(key, actual-n)
 		k.Credit(key, n-actual)
 	}
+}
+
+// node returns the state of the server of a key.
+func (l *Limiter) node(key string) *node { return l.link.outages.of(l.key(key)) }
+
+// most returns the costs of n events, 0 if n <= 0.
+func (p *plan) most(n int64) []span {
+	costs := make([]span, len(p.quotas))
+	for i := range costs {
+		costs[i] = p.quotas[i].most(max(0, n))
+	}
+	return costs
 }
 
 // most returns the time of n events, or the longest time that a debt can have.

@@ -29,6 +29,10 @@ type CacheConfig[V any] struct {
 	// Decode decodes a value of Encode. A value that it returns an error for
 	// counts as absent. Nil means JSON, if Encode is nil too.
 	Decode func([]byte) (V, error)
+	// Tags returns the tags of a value that is stored, at most 64. They are the
+	// groups that [Cache.DeleteTags] deletes together. Nil means no tags.
+	// Values are stored under other keys with Tags than without.
+	Tags func(key string, v V) []string
 	// MaxValue is the largest size of a value in bytes. A larger value is
 	// neither stored nor decoded. Zero means 1 MiB. Negative means no bound.
 	MaxValue int
@@ -190,8 +194,14 @@ func (c *Cache[V]) Get(ctx context.Context, key string) (cache.Record[V], error)
 
 func (c *Cache[V]) get(ctx context.Context, key string) (r cache.Record[V], err error) {
 	lease := markLease + rand.Text()
-	args := append(words(c.cfg.LeaseFor.Milliseconds()), strconv.FormatInt(int64(c.cfg.MaxValue)+1, 10))
-	replies, err := c.do(ctx, []string{key}, &gets, func(string) []string { return append([]string{lease}, args...) })
+	args := append([]string{lease}, words(c.cfg.LeaseFor.Milliseconds(), int64(c.cfg.MaxValue)+1)...)
+	s := &gets
+	if c.cfg.Tags != nil {
+		s = &getsTagged
+		args[2] = strconv.FormatInt(int64(c.cfg.MaxValue)+maxHeader, 10)
+		args = append(args, rand.Text())
+	}
+	replies, err := c.doKeys(ctx, []string{key}, s, func(string) []string { return args })
 	if err != nil {
 		return r, err
 	}
@@ -206,6 +216,9 @@ func (c *Cache[V]) get(ctx context.Context, key string) (r cache.Record[V], err 
 	case markLease:
 		return cache.Record[V]{Lease: text}, nil
 	case markValue, markAbsent:
+		if len(text)-1 > c.cfg.MaxValue {
+			break
+		}
 		if r.Found, r.TTL = true, time.Duration(ms)*time.Millisecond; ms < 0 {
 			r.TTL = cache.NoExpiry
 		}
@@ -233,7 +246,7 @@ func (c *Cache[V]) Set(ctx context.Context, key string, r cache.Record[V]) error
 	if r.TTL <= 0 && r.Lease == "" {
 		return c.Delete(ctx, key)
 	}
-	text := []byte(markAbsent)
+	text, fields := []byte(markAbsent), ""
 	if !r.Absent {
 		value, err := c.cfg.Encode(r.Value)
 		if err != nil {
@@ -243,6 +256,11 @@ func (c *Cache[V]) Set(ctx context.Context, key string, r cache.Record[V]) error
 			return fmt.Errorf("redis: cache %s: value of %d bytes, want at most %d", c.cfg.Name, len(value), c.cfg.MaxValue)
 		}
 		text = append([]byte(markValue), value...)
+		if c.cfg.Tags != nil {
+			if fields, err = c.fieldsOf(key, r.Value); err != nil {
+				return err
+			}
+		}
 	}
 	ms := int64(0)
 	if r.TTL <= 0 {
@@ -250,9 +268,12 @@ func (c *Cache[V]) Set(ctx context.Context, key string, r cache.Record[V]) error
 	} else if r.TTL != cache.NoExpiry {
 		ms = int64((r.TTL-1)/time.Millisecond + 1)
 	}
-	_, err := c.do(ctx, []string{key}, &sets, func(key string) []string {
-		return []string{r.Lease, string(text), strconv.FormatInt(ms, 10), Channel(c.cfg.Name), key}
-	})
+	args := []string{r.Lease, string(text), strconv.FormatInt(ms, 10), Channel(c.cfg.Name), key}
+	s := &sets
+	if c.cfg.Tags != nil {
+		s, args = &setsTagged, append(args, fields, rand.Text())
+	}
+	_, err := c.doKeys(ctx, []string{key}, s, func(string) []string { return args })
 	return err
 }
 
@@ -261,7 +282,7 @@ func (c *Cache[V]) Set(ctx context.Context, key string, r cache.Record[V]) error
 //
 // Errors: see [Cache.Get]. Some keys may then be removed.
 func (c *Cache[V]) Delete(ctx context.Context, keys ...string) error {
-	_, err := c.do(ctx, keys, &deletes, func(key string) []string { return []string{Channel(c.cfg.Name), key} })
+	_, err := c.doKeys(ctx, keys, &deletes, func(key string) []string { return []string{Channel(c.cfg.Name), key} })
 	return err
 }
 
@@ -269,32 +290,39 @@ func (c *Cache[V]) Delete(ctx context.Context, keys ...string) error {
 // that it deletes, or sets without a lease.
 func Channel(name string) string { return name + "/" }
 
-// do runs a script for each of keys, on the servers that are up.
-func (c *Cache[V]) do(ctx context.Context, keys []string, s *script, args func(key string) []string) ([]Reply, error) {
-	if ctx.Err() != nil {
-		return nil, ctxerr.New(ctx, "redis: cache "+c.cfg.Name)
-	}
-	for _, key := range keys {
+// doKeys runs a script for each of keys, on the servers that are up.
+func (c *Cache[V]) doKeys(ctx context.Context, keys []string, s *script, args func(key string) []string) ([]Reply, error) {
+	names, cmds := make([]string, len(keys)), make([][]string, len(keys))
+	for i, key := range keys {
 		if len(key) > maxKey {
 			return nil, c.fail(fmt.Errorf("key of %d bytes, want at most %d", len(key), maxKey))
 		}
+		all := c.names(key)
+		names[i], cmds[i] = all[0], s.call(args(key), all...)
+	}
+	return c.do(ctx, names, cmds)
+}
+
+// do sends commands for keys with the given names, to the servers that are up.
+func (c *Cache[V]) do(ctx context.Context, names []string, all [][]string) ([]Reply, error) {
+	if ctx.Err() != nil {
+		return nil, ctxerr.New(ctx, "redis: cache "+c.cfg.Name)
 	}
 	var cmds [][]string
 	var nodes []*node
 	var failed error
-	for _, key := range keys {
-		name := c.cfg.Name + "/" + key
+	for i, name := range names {
 		n := c.link.outages.of(name)
 		if !slices.Contains(nodes, n) && !n.admits(c.link.now()) {
 			failed = ErrDown
 			continue
 		}
-		cmds, nodes = append(cmds, s.call(args(key), name)), append(nodes, n)
+		cmds, nodes = append(cmds, all[i]), append(nodes, n)
 	}
 	var replies []Reply
 	if len(cmds) > 0 {
 		var ok bool
-		if replies, ok = c.link.many(ctx, c.cfg.Timeout, nodes, cmds); !ok {
+		if replies, ok = c.link.many(ctx, c.cfg.Timeout, nil, nodes, cmds); !ok {
 			c.failures.Add(1)
 			return nil, ctxerr.New(ctx, "redis: cache "+c.cfg.Name)
 		}

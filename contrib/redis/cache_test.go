@@ -35,11 +35,17 @@ func TestCache_Store(t *testing.T) {
 	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
 		t.Parallel()
 		for name, client := range map[string]redoubtredis.Client{"server": connect(t, server.Addr), "cluster": connect(t, nodes[0].Addr, nodes[1].Addr)} {
-			t.Run(name, func(t *testing.T) {
-				cachetest.Run(t, func(*testing.T) cache.Store[string, string] {
-					return redoubtredis.NewCache(raw(client, fmt.Sprint("store", stores.Add(1)))) // none sees the keys of another
+			for _, tags := range []bool{false, true} {
+				t.Run(fmt.Sprint(name, ", tags ", tags), func(t *testing.T) {
+					cachetest.Run(t, func(*testing.T) cache.Store[string, string] {
+						c := raw(client, fmt.Sprint("store", stores.Add(1))) // none sees the keys of another
+						if tags {
+							c.Tags = func(key, v string) []string { return []string{key, v, "all"} }
+						}
+						return redoubtredis.NewCache(c)
+					})
 				})
-			})
+			}
 		}
 	})
 }

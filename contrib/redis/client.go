@@ -60,19 +60,25 @@ func (s *script) call(args []string, keys ...string) []string {
 	return append(append(cmd, keys...), args...)
 }
 
-// run runs scripts in one round trip. A script that a server does not know,
-// because the server is new, was restarted or flushed, has not run. It is sent
-// again in full, in a second round trip.
-func run(ctx context.Context, client Client, cmds ...[]string) []Reply {
+// run runs scripts of the quotas qs, if any, in one round trip. It sends a
+// script that has changed nothing again, in another round trip, and changes
+// cmds. A server that is new, was restarted or flushed does not know the
+// script, and gets it in full. A script with a wrong period of a calendar gets
+// the present period.
+func run(ctx context.Context, client Client, qs quotas, cmds ...[]string) []Reply {
 	replies := client.Do(ctx, cmds...)
-	var again [][]string
-	var at []int
-	for i, r := range replies {
-		if r.Err != nil && strings.HasPrefix(r.Err.Error(), "NOSCRIPT") {
-			again, at = append(again, inFull(cmds[i])), append(at, i)
+	for range 4 {
+		var again [][]string
+		var at []int
+		for i, r := range replies {
+			if next := repeat(qs, cmds[i], r); next != nil {
+				cmds[i] = next
+				again, at = append(again, next), append(at, i)
+			}
 		}
-	}
-	if len(again) > 0 {
+		if len(again) == 0 {
+			break
+		}
 		for i, r := range client.Do(ctx, again...) {
 			replies[at[i]] = r
 		}
@@ -80,10 +86,21 @@ func run(ctx context.Context, client Client, cmds ...[]string) []Reply {
 	return replies
 }
 
+// repeat returns the command to send after a reply, or nil.
+func repeat(qs quotas, cmd []string, r Reply) []string {
+	if r.Err == nil {
+		return nil
+	}
+	if strings.HasPrefix(r.Err.Error(), "NOSCRIPT") {
+		return inFull(cmd)
+	}
+	return qs.again(cmd, r)
+}
+
 // inFull returns a call with the text of its script instead of the SHA-1.
 func inFull(cmd []string) []string {
 	full := append([]string{"EVAL", ""}, cmd[2:]...)
-	for _, s := range []*script{&takesOne, &takes, &returns, &changes, &gets, &sets, &deletes} {
+	for _, s := range []*script{&takesOne, &takes, &returns, &changes, &gets, &sets, &deletes, &getsTagged, &setsTagged, &deletesTags} {
 		if s.sha == cmd[1] {
 			full[1] = s.text
 		}

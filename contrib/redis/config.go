@@ -26,13 +26,14 @@ const (
 // Config configures a [Limiter].
 type Config struct {
 	Client Client            // sends commands to the server; required
-	Limits []ratelimit.Limit // the limits of each key, 1 to 8; required: an event needs all of them
+	Limits []ratelimit.Limit // the limits of each key; an event needs all of these and of Quotas, 1 to 8 together
+	Quotas []ratelimit.Quota // calendar quotas of each key, by the clock of the server
 
 	// Name starts the names of all keys on the server: 1 to 64 letters, digits
 	// or any of _.:-. Limiters with the same Name share their state, if they
-	// have the same number of Limits. Zero means "ratelimit". Without a Name,
-	// Limiters share their state only if they have the same Limits, and Set
-	// cannot change Limits.
+	// have the same number of Limits and the same units of Quotas. Zero means
+	// "ratelimit". Without a Name, Limiters share their state only if they have
+	// the same Limits and Quotas, and Set cannot change these.
 	Name string
 	// Timeout bounds the time that a call waits for the server. Several calls
 	// without an answer in this time start an outage. Zero means 50 ms.
@@ -84,10 +85,15 @@ func (c Config) Validate() error {
 	p := problems{prefix: "redis: limiter: "}
 	c = c.withDefaults()
 	p.add(c.Client == nil, "Client is missing")
-	p.add(len(c.Limits) == 0 || len(c.Limits) > maxLimits, "Limits has %d elements, want 1 to %d", len(c.Limits), maxLimits)
+	n := len(c.Limits) + len(c.Quotas)
+	p.add(n == 0 || n > maxLimits, "Limits and Quotas have %d elements, want 1 to %d", n, maxLimits)
 	for i, l := range c.Limits {
 		_, problem := newQuota(l)
 		p.add(problem != "", "Limits[%d]: %s", i, problem)
+	}
+	for i, q := range c.Quotas {
+		_, err := newCalendar(q)
+		p.add(err != nil, "Quotas[%d]: %w", i, err)
 	}
 	p.addName(c.Name)
 	p.add(c.Lease < 0 || c.Lease > maxLease, "Lease is %d, want 0 to 2^40", c.Lease)

@@ -28,6 +28,7 @@ const maxDeniedAge = 5 * time.Second
 type denial struct {
 	hash  uint64
 	at    int64 // when the reply came; the server decided a little earlier, so waits are never too short
+	now   int64 // when the server decided, by its clock
 	debts []span
 }
 
@@ -46,9 +47,9 @@ func (d denials) slot(hash uint64) *atomic.Pointer[denial] {
 	return &d.slots[hash%uint64(len(d.slots))]
 }
 
-func (d denials) add(hash uint64, now int64, debts []span) {
+func (d denials) add(hash uint64, now int64, t taking) {
 	if len(d.slots) > 0 {
-		d.slot(hash).Store(&denial{hash: hash, at: now, debts: debts})
+		d.slot(hash).Store(&denial{hash: hash, at: now, now: t.now, debts: t.debts})
 	}
 }
 
@@ -70,8 +71,8 @@ func (d denials) find(qs quotas, hash uint64, n, now int64) (ratelimit.Decision,
 		return ratelimit.Decision{}, false
 	}
 	us := (now - found.at) / 1000
-	if qs.fit(n, found.debts, us) {
+	if qs.fit(n, found.debts, found.now, us) {
 		return ratelimit.Decision{}, false
 	}
-	return qs.decide(n, found.debts, us, false), true
+	return qs.decide(n, found.debts, found.now, us, false), true
 }

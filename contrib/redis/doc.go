@@ -20,6 +20,18 @@
 //		fmt.Println("too many requests, retry after", d.RetryAfter)
 //	}
 //
+// # Limit each day or month
+//
+// Quotas are of the calendar of a time zone, and follow the clock of the server
+// too. They hold together with Limits.
+//
+//	limiter := redoubtredis.New(redoubtredis.Config{
+//		Client: goredisclient.New(rdb),
+//		Limits: []ratelimit.Limit{ratelimit.PerSecond(5)},
+//		Quotas: []ratelimit.Quota{{N: 10_000, Unit: ratelimit.Month}},
+//		Nodes:  4,
+//	})
+//
 // # Charge the actual use
 //
 // A Limiter is a [ratelimit.Adjuster] too. Each change is a single script.

@@ -1,11 +1,13 @@
 package redoubtredis
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/redoubt-go/redoubt/internal/quote"
+	"github.com/redoubt-go/redoubt/internal/sloghook"
 )
 
 // A Kind is the kind of an [Event].
@@ -58,4 +60,15 @@ func (e Event) LogValue() slog.Value {
 		attrs = append(attrs, slog.Int("dropped", e.Dropped))
 	}
 	return slog.GroupValue(attrs...)
+}
+
+// Log returns an OnEvent that writes every event to l. An outage is an error,
+// and a recovery is information. Nil means slog.Default().
+func Log(l *slog.Logger) func(context.Context, Event) {
+	return sloghook.New(l, func(e Event) (slog.Level, string) {
+		if e.Kind == KindOutage {
+			return slog.LevelError, "redis does not answer"
+		}
+		return slog.LevelInfo, "redis answers again"
+	})
 }

@@ -73,6 +73,25 @@ func ExampleNew() {
 	// 4 round trips, 1 refused without one
 }
 
+func ExampleNew_quotas() {
+	rdb, stop := exampleServer()
+	defer stop()
+
+	limiter := redoubtredis.New(redoubtredis.Config{
+		Client: goredisclient.New(rdb),
+		Limits: []ratelimit.Limit{ratelimit.PerSecond(5)},
+		Quotas: []ratelimit.Quota{{N: 10_000, Unit: ratelimit.Month}},
+		Nodes:  4,
+	})
+
+	for _, l := range limiter.Limits() {
+		fmt.Println(l.N, l.Per < time.Hour)
+	}
+	// Output:
+	// 5 true
+	// 10000 false
+}
+
 func ExampleLimiter_Close() {
 	rdb, stop := exampleServer()
 	defer stop()

@@ -9,13 +9,13 @@ func (l *Limiter) KeyOf(key string) string { return l.key(key) }
 // some of them.
 func (l *Limiter) TakeAhead(ctx context.Context, key string, n int64) (ok bool, putBack func(n int64) error) {
 	p := l.plan.Load()
-	t, err := l.taken(p, run(ctx, l.link.client, p.take(l.key(key), n))[0])
+	t, err := l.taken(p, l.node(key), run(ctx, l.link.client, p.quotas, p.take(l.node(key), l.key(key), n))[0])
 	if err != nil || t.amount == 0 {
 		return false, nil
 	}
 	t.events = n
 	return true, func(n int64) error {
-		return run(ctx, l.link.client, p.putBack(l.key(key), n, t))[0].Err
+		return run(ctx, l.link.client, p.quotas, p.putBack(l.node(key), l.key(key), n, t))[0].Err
 	}
 }
 
@@ -26,6 +26,6 @@ func (l *Limiter) TakeRaw(ctx context.Context, one bool, key string, n int64) Re
 	if p.takes = &takes; one {
 		p.takes = &takesOne
 	}
-	p.single = p.amounts(1)
-	return run(ctx, l.link.client, p.take(l.key(key), n))[0]
+	p.single = nil
+	return run(ctx, l.link.client, p.quotas, p.take(l.node(key), l.key(key), n))[0]
 }

@@ -20,17 +20,19 @@ import (
 )
 
 // Two processes load values of an origin through a second level, change them
-// there, and delete them. The server is killed, and each process loses its
-// connections. A read that begins after a deletion was acknowledged never
-// returns a value from before. Oracle: the versions of the origin.
+// there, and delete them, by their keys or by a tag. The server is killed, and
+// each process loses its connections. A read that begins after a deletion was
+// acknowledged never returns a value from before. Oracle: the versions of the
+// origin. Without leases, the oracle finds old values.
 func TestHistory(t *testing.T) {
 	if os.Getenv("REDOUBT_TEST_HISTORY") != "" {
 		playHistory(t)
 		return
 	}
 	t.Parallel()
-	for name, lease := range map[string]bool{"leases": true, "no leases": false} {
+	for name, mode := range map[string]history{"leases": {lease: true}, "no leases": {}, "tags": {lease: true, tags: true}, "tags, no leases": {tags: true}} {
 		t.Run(name, func(t *testing.T) {
+			lease := mode.lease
 			t.Parallel()
 			origin, server := redistest.Start(t), redistest.Start(t)
 			proxies := []*redistest.Proxy{server.Slow(), server.Slow()}
@@ -40,7 +42,7 @@ func TestHistory(t *testing.T) {
 			for i, p := range proxies {
 				wg.Go(func() {
 					cmd := exec.Command(os.Args[0], "-test.run=^TestHistory$", "-test.v")
-					cmd.Env = append(os.Environ(), fmt.Sprintf("REDOUBT_TEST_HISTORY=%s %s %d %t", origin.Addr, p.Addr, i, lease))
+					cmd.Env = append(os.Environ(), fmt.Sprintf("REDOUBT_TEST_HISTORY=%s %s %d %t %t", origin.Addr, p.Addr, i, mode.lease, mode.tags))
 					out, err := cmd.CombinedOutput()
 					var n [5]int64
 					_, figures, _ := strings.Cut(string(out), "figures: ")
@@ -82,6 +84,9 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// A history says how values are deleted, and whether a store observes leases.
+type history struct{ lease, tags bool }
+
 // stubborn stores values whether their leases have ended or not.
 type stubborn struct{ *redoubtredis.Cache[string] }
 
@@ -95,22 +100,31 @@ func (s stubborn) Set(ctx context.Context, key string, r cache.Record[string]) e
 func playHistory(t *testing.T) {
 	var origin, server string
 	var me int
-	var lease bool
-	if _, err := fmt.Sscan(os.Getenv("REDOUBT_TEST_HISTORY"), &origin, &server, &me, &lease); err != nil {
+	var mode history
+	if _, err := fmt.Sscan(os.Getenv("REDOUBT_TEST_HISTORY"), &origin, &server, &me, &mode.lease, &mode.tags); err != nil {
 		t.Fatal(err)
 	}
 	truth := goredis.NewClient(&goredis.Options{Addr: origin, PoolSize: 20})
 	defer truth.Close()
 	config := raw(rueClient(t, server), "h")
 	config.Timeout = 50 * time.Millisecond
+	group := func(key string) string { return key }
+	if mode.tags { // keys 10, 11 and 12 are one group
+		group = func(key string) string { return key[:1] }
+		config.Tags = func(key, _ string) []string { return []string{"some", group(key)} }
+	}
 	second := redoubtredis.NewCache(config)
+	remove := func(ctx context.Context, key string) error { return second.Delete(ctx, key) }
+	if mode.tags {
+		remove = func(ctx context.Context, key string) error { return second.DeleteTags(ctx, group(key)) }
+	}
 	var store cache.Store[string, string] = second
-	if !lease {
+	if !mode.lease {
 		store = stubborn{second}
 	}
 	ctx := context.Background()
 	version := func(kind, key string) int {
-		n, err := truth.Get(ctx, kind+key).Int()
+		n, err := truth.Get(ctx, kind+group(key)).Int()
 		if err != nil && err != goredis.Nil {
 			t.Error(err)
 		}
@@ -129,12 +143,12 @@ func playHistory(t *testing.T) {
 			for time.Now().Before(end) {
 				if worker == 0 {
 					key := fmt.Sprint(me, rand.IntN(3))
-					v, err := truth.Incr(ctx, "v"+key).Result()
-					for err == nil && store.Delete(ctx, key) != nil {
+					v, err := truth.Incr(ctx, "v"+group(key)).Result()
+					for err == nil && remove(ctx, key) != nil {
 						failed.Add(1)
 						time.Sleep(5 * time.Millisecond)
 					}
-					if err := truth.Set(ctx, "acked"+key, v, 0).Err(); err != nil {
+					if err := truth.Set(ctx, "acked"+group(key), v, 0).Err(); err != nil {
 						t.Error(err)
 					}
 					writes.Add(1)

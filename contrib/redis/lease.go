@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -106,7 +105,7 @@ func (l *Limiter) spend(p *plan, hash uint64, n, now int64) (ratelimit.Decision,
 	e.left -= n
 	left, at, t := e.left, e.at, e.taken
 	s.mu.Unlock()
-	d := p.quotas.decide(n, t.debts, (now-at)/1000, true)
+	d := p.quotas.decide(n, t.debts, t.now, (now-at)/1000, true)
 	d.Remaining = min(d.Remaining+left, d.Limit.Burst)
 	return d, true
 }
@@ -254,14 +253,14 @@ func (l *Limiter) renew(ctx context.Context, p *plan, hash uint64, key string, n
 		amounts = append(amounts, a)
 	}
 	amounts = append(amounts, n)
-	calls := [][]string{p.take(c.lease.name, amounts...)}
+	calls := [][]string{p.take(node, c.lease.name, amounts...)}
 	if c.rest > 0 {
-		calls = [][]string{c.plan.putBack(c.lease.name, c.rest, c.taken), calls[0]}
+		calls = [][]string{c.plan.putBack(node, c.lease.name, c.rest, c.taken), calls[0]}
 		l.figures.returned.Add(uint64(c.rest))
 	}
 	l.figures.roundTrips.Add(1)
-	replies, _ := l.link.one(ctx, p.cfg.Timeout, node, calls...)
-	t, err := l.taken(p, replies[len(replies)-1])
+	replies, _ := l.link.one(ctx, p.cfg.Timeout, p.quotas, node, calls...)
+	t, err := l.taken(p, node, replies[len(replies)-1])
 	if t.amount > 0 {
 		t.events = amounts[t.amount-1]
 	}
@@ -271,10 +270,14 @@ func (l *Limiter) renew(ctx context.Context, p *plan, hash uint64, key string, n
 }
 
 // putBack returns the call that returns n events of an earlier take.
-func (p *plan) putBack(name string, n int64, t taking) []string {
-	args := append(slices.Clone(p.head), words(t.moved)...)
-	for i := range p.quotas {
-		debt, alone, cost := t.debts[i], p.quotas[i].cost(t.events), p.quotas[i].cost(n)
+func (p *plan) putBack(node *node, name string, n int64, t taking) []string {
+	args := append(p.begin(node), words(t.moved)...)
+	for i, q := range p.quotas {
+		debt, alone, cost := t.debts[i], q.cost(t.events), q.cost(n)
+		if q.calendar != nil {
+			args = append(args, words(q.calendar.at(t.now).index, 0, 0, 0, cost.us, 0)...)
+			continue
+		}
 		args = append(args, words(t.now+debt.us, debt.fr, t.now+alone.us, alone.fr, cost.us, cost.fr)...)
 	}
 	return returns.call(args, name)
@@ -294,7 +297,7 @@ func (l *Limiter) sweep(ctx context.Context, now int64) error {
 				continue
 			}
 			if e.left > 0 {
-				calls, nodes = append(calls, e.plan.putBack(e.name, e.left, e.taken)), append(nodes, e.node)
+				calls, nodes = append(calls, e.plan.putBack(e.node, e.name, e.left, e.taken)), append(nodes, e.node)
 				l.figures.returned.Add(uint64(e.left))
 				e.left, e.size = 0, e.size/2
 			} else if now-int64(p.cfg.LeaseFor) > e.until {
@@ -318,7 +321,7 @@ func (l *Limiter) sweep(ctx context.Context, now int64) error {
 
 // send sends returns, to servers that are up or not.
 func (l *Limiter) send(ctx context.Context, p *plan, nodes []*node, calls [][]string) error {
-	replies, _ := l.link.many(ctx, p.cfg.Timeout, nodes, calls)
+	replies, _ := l.link.many(ctx, p.cfg.Timeout, p.quotas, nodes, calls)
 	var errs []error
 	for _, r := range replies {
 		if r.Err != nil {

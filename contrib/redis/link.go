@@ -44,14 +44,15 @@ func gone(ctx context.Context, hasty bool, err error) bool {
 	return ctx.Err() != nil
 }
 
-// one sends commands for keys of n, which has admitted them, and reports the
-// last reply. If ctx ended before that reply came, ok is false.
-func (k *link) one(ctx context.Context, timeout time.Duration, n *node, cmds ...[]string) (replies []Reply, ok bool) {
+// one sends commands of the quotas qs, if any, for keys of n, which has
+// admitted them, and reports the last reply. If ctx ended before that reply
+// came, ok is false.
+func (k *link) one(ctx context.Context, timeout time.Duration, qs quotas, n *node, cmds ...[]string) (replies []Reply, ok bool) {
 	start := k.now()
 	timely, cancel, hasty := limit(ctx, timeout)
 	defer cancel()
 
-	replies = run(timely, k.client, cmds...)
+	replies = run(timely, k.client, qs, cmds...)
 	err := replies[len(replies)-1].Err
 	if err != nil && !isAnswer(err) && gone(ctx, hasty, err) {
 		n.unused(k.now())
@@ -61,13 +62,13 @@ func (k *link) one(ctx context.Context, timeout time.Duration, n *node, cmds ...
 	return replies, true
 }
 
-// many sends a command for a key of each of nodes, which have admitted them. If
-// ctx ended before all replies came, ok is false.
-func (k *link) many(ctx context.Context, timeout time.Duration, nodes []*node, cmds [][]string) (replies []Reply, ok bool) {
+// many sends a command of the quotas qs, if any, for a key of each of nodes,
+// which have admitted them. If ctx ended before all replies came, ok is false.
+func (k *link) many(ctx context.Context, timeout time.Duration, qs quotas, nodes []*node, cmds [][]string) (replies []Reply, ok bool) {
 	start := k.now()
 	timely, cancel, hasty := limit(ctx, timeout)
 	defer cancel()
-	replies = run(timely, k.client, cmds...)
+	replies = run(timely, k.client, qs, cmds...)
 	results := map[*node]error{} // of each node, its best
 	ok = true
 	for i, n := range nodes {

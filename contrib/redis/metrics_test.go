@@ -39,13 +39,18 @@ func TestMetrics(t *testing.T) {
 		"[decisions[0 0 0 0 4] round_trips[3] errors[3] returned[0] outages[1] down[1]]": down,
 		"[lookups[2 4 1] errors[0] outages[0] down[0]]":                                  c,
 	} {
-		source := metrics.SourceOf(x)
-		if source == nil {
-			t.Errorf("a %T has no metrics", x)
+		source, err := metrics.SourceOf(x)
+		if err != nil {
+			t.Error(err)
 			continue
 		}
 		var got []string
-		for i, values := range source.Read() {
+		of := make([][]float64, len(source.Metrics))
+		for i, v := range source.Read(nil) {
+			m := source.Series[i].Metric
+			of[m] = append(of[m], v)
+		}
+		for i, values := range of {
 			name := source.Metrics[i].Name
 			got = append(got, fmt.Sprint(name[strings.LastIndex(name, ".")+1:], values))
 		}

@@ -17,6 +17,7 @@ const (
 	minPause  = 100 * time.Millisecond // between the start of an outage and the first try
 	maxPause  = 2 * time.Second        // between tries; each pause is twice the previous pause
 	lostTry   = 10 * time.Second       // after which a try that has not reported counts as lost
+	unmet     = 10 * time.Second       // after which an outage that no call meets is over
 	maxShards = 1 << 10                // nodes with a state of their own; further nodes share a state
 )
 
@@ -38,6 +39,7 @@ type outages struct {
 	size   atomic.Int64
 	count  atomic.Uint64
 	down   atomic.Int64
+	check  atomic.Int64 // the instant of the next check for outages that no call meets
 
 	hook   func(context.Context, Event)
 	events outbox.Outbox[Event]
@@ -77,6 +79,8 @@ type node struct {
 	next     atomic.Int64 // the instant of the next try in nanoseconds; 0 while the server is up
 	busy     atomic.Bool  // a try is in progress
 	answered atomic.Int64 // the instant of the last answer
+	met      atomic.Int64 // the instant of the last call in an outage
+	skew     atomic.Int64 // the clock of the server minus the clock here, in microseconds
 
 	mu     sync.Mutex
 	failed int   // calls in a row without an answer
@@ -92,12 +96,17 @@ func (n *node) admits(now int64) bool {
 	if next == 0 {
 		return true
 	}
+	n.met.Store(now)
 	if now < next || !n.next.CompareAndSwap(next, now+int64(lostTry)) {
 		return false
 	}
 	n.busy.Store(true)
 	return true
 }
+
+// clock returns the estimated instant of the clock of the server, in
+// microseconds since 1970.
+func (n *node) clock() int64 { return max(0, time.Now().UnixMicro()+n.skew.Load()) }
 
 // unused reports that an admitted call has no result.
 func (n *node) unused(now int64) {
@@ -122,6 +131,9 @@ func (o *outages) report(ctx context.Context, n *node, start, now int64, err err
 		n.answered.Store(max(1, now))
 		if n.next.Load() != 0 {
 			o.ended(ctx, n, now)
+		}
+		if next := o.check.Load(); now >= next && o.down.Load() > 0 && o.check.CompareAndSwap(next, now+int64(time.Second)) {
+			o.forget(ctx, now)
 		}
 		return
 	}
@@ -151,6 +163,7 @@ func (o *outages) report(ctx context.Context, n *node, start, now int64, err err
 	}
 	n.failed, n.since, n.pause = 0, now, minPause
 	n.busy.Store(false)
+	n.met.Store(now)
 	o.count.Add(1)
 	o.down.Add(1)
 	n.wait(now)
@@ -174,6 +187,17 @@ func (o *outages) ended(ctx context.Context, n *node, now int64) {
 	}
 	n.mu.Unlock()
 	o.deliver()
+}
+
+// forget ends the outages that no call has met lately: the server has left the
+// cluster, or the client has another name for it.
+func (o *outages) forget(ctx context.Context, now int64) {
+	o.nodes.Range(func(_, v any) bool {
+		if n := v.(*node); n.next.Load() != 0 && now-n.met.Load() > int64(unmet) {
+			o.ended(ctx, n, now)
+		}
+		return true
+	})
 }
 
 // isAnswer reports whether err is nil or the reply of a server that is up. A

@@ -62,6 +62,8 @@ func (s *scripted) Do(ctx context.Context, cmds ...[]string) []redoubtredis.Repl
 	return replies
 }
 
+const scriptedTimeout = 50 * time.Millisecond // the default
+
 // scriptedLimiter returns a Limiter with a Timeout of 50 ms.
 func scriptedLimiter(s *scripted) *redoubtredis.Limiter {
 	return redoubtredis.New(redoubtredis.Config{Client: s, Limits: limits(ratelimit.PerHour(1000)), Outage: redoubtredis.OutageRefuse, Denied: -1})
@@ -185,7 +187,7 @@ func TestOutage_Evidence(t *testing.T) {
 			s.set(hang, nil)
 			begun := time.Now()
 			ds, err := l.TakeKeys(ctx, make([]string, 5000), 1)
-			if took := time.Since(begun); len(ds) != 5000 || err != nil || took != timeout {
+			if took := time.Since(begun); len(ds) != 5000 || err != nil || took != scriptedTimeout {
 				panic(fmt.Sprint(len(ds), err, took))
 			}
 		}},
@@ -222,11 +224,11 @@ func TestOutage_Tries(t *testing.T) {
 			s.most, s.begun = 0, nil
 			for time.Since(start) < 20*time.Second {
 				var wg sync.WaitGroup
-				for range 20 {
+				for range 5 {
 					wg.Go(func() { take(t, l, "k", 1) })
 				}
 				wg.Wait()
-				time.Sleep(time.Millisecond)
+				time.Sleep(5 * time.Millisecond)
 			}
 			if s.most != 1 {
 				t.Errorf("%d tries at the same time, want 1", s.most)
@@ -234,7 +236,7 @@ func TestOutage_Tries(t *testing.T) {
 			for i, at := range s.begun {
 				begun = append(begun, at.Sub(start))
 				if i > 0 {
-					pause := at.Sub(s.begun[i-1]) - timeout
+					pause := at.Sub(s.begun[i-1]) - scriptedTimeout
 					low := min(100*time.Millisecond<<i, 2*time.Second) / 2
 					if pause < low-time.Millisecond || pause > 2*low+60*time.Millisecond {
 						t.Errorf("pause %d is %v, want %v to %v", i, pause, low, 2*low)
@@ -254,6 +256,48 @@ func TestOutage_Tries(t *testing.T) {
 	}
 }
 
+// moving is a client of servers whose names change.
+type moving struct {
+	redoubtredis.Client
+	shard func(key string) string
+}
+
+func (m moving) Shard(key string) string { return m.shard(key) }
+
+// An outage of a server that no key belongs to any more ends.
+func TestOutage_Moved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, name := &scripted{wait: time.Hour}, "old"
+		var events []string
+		l := redoubtredis.New(redoubtredis.Config{
+			Client: moving{s, func(string) string { return name }}, Limits: limits(ratelimit.PerHour(1000)), Outage: redoubtredis.OutageRefuse, Denied: -1,
+			OnEvent: func(_ context.Context, e redoubtredis.Event) { events = append(events, e.Kind.String()+" of "+e.Shard) },
+		})
+		for range 3 {
+			take(t, l, "k", 1)
+		}
+		for range 20 { // is met all the time
+			time.Sleep(time.Second)
+			take(t, l, "k", 1)
+		}
+		if l.Stats().Down != 1 {
+			t.Errorf("%+v, want an outage", l.Stats())
+		}
+		name = "new"
+		s.set(0, nil)
+		for i := range 12 {
+			take(t, l, "k", 1)
+			if down := l.Stats().Down; down != 1 && i < 10 || down != 0 && i == 11 {
+				t.Errorf("after %d s %d servers are down", i, down)
+			}
+			time.Sleep(time.Second)
+		}
+		if got := fmt.Sprint(events); got != "[outage of old recovery of old]" {
+			t.Errorf("events %s", got)
+		}
+	})
+}
+
 // One dead server of three leaves the keys of the other two shared.
 func TestOutage_PartOfCluster(t *testing.T) {
 	t.Parallel()
@@ -266,11 +310,11 @@ func TestOutage_PartOfCluster(t *testing.T) {
 			Client: client, Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redoubtredis.OutageRefuse, Denied: -1, Timeout: timeout,
 			OnEvent: func(_ context.Context, e redoubtredis.Event) { events.Store(e.Shard, e.Kind) },
 		})
-		sharded := client.(redoubtredis.Sharded)
+		sharded, ready := client.(redoubtredis.Sharded), newLimiter(t, redoubtredis.Config{Client: client, Limits: limits(ratelimit.PerHour(1 << 30)), Denied: -1})
 		keys := map[string][]string{}
 		for i := range 300 {
 			key := fmt.Sprint("k", i)
-			until(t, "served", func() bool { return take(t, l, key, 1).OK })
+			take(t, ready, key, 1) // connected, and the script is known
 			keys[sharded.Shard(l.KeyOf(key))] = append(keys[sharded.Shard(l.KeyOf(key))], key)
 		}
 		if len(keys) != 3 {
@@ -281,11 +325,13 @@ func TestOutage_PartOfCluster(t *testing.T) {
 				t.Errorf("%d keys on %q", len(some), addr)
 			}
 		}
-		dead := nodes[2].Addr
+		dead, stalled := nodes[2].Addr, stalls(t)
 		nodes[2].Stop()
 		var stop atomic.Bool
 		var longest, refused, healthy, alone atomic.Int64
 		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer stop.Store(true)
 		for worker := range 6 {
 			wg.Go(func() {
 				for i := worker; !stop.Load(); i++ {
@@ -320,8 +366,8 @@ func TestOutage_PartOfCluster(t *testing.T) {
 		if alone.Load() > healthy.Load()/20 || s.Outages > 3 {
 			t.Errorf("%d of %d decisions of healthy servers were made alone, %d outages", alone.Load(), alone.Load()+healthy.Load(), s.Outages)
 		}
-		if took := time.Duration(longest.Load()); took > timeout+slack {
-			t.Errorf("a caller was blocked for %v, want %v", took, timeout)
+		if took := time.Duration(longest.Load()); took > timeout+slack+stalled() {
+			t.Errorf("a caller was blocked for %v, want %v, and %v without the processor", took, timeout, stalled())
 		}
 		if kind, ok := events.Load(dead); !ok || kind != redoubtredis.KindRecovery {
 			t.Errorf("last event of %s is %v, %v, want a recovery", dead, kind, ok)
@@ -362,18 +408,22 @@ func TestOutage_Healthy(t *testing.T) {
 	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
 		server := redistest.Start(t)
 		proxy := server.Slow()
-		l := redoubtredis.New(redoubtredis.Config{Client: connect(t, server.Addr), Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redoubtredis.OutageRefuse, Denied: -1, Timeout: timeout})
-		take(t, l, "k", 1)
 		var wg sync.WaitGroup
-		for range 1000 {
-			wg.Go(func() {
-				take(t, l, "k", 1)
-			})
-		}
-		wg.Wait()
-		t.Logf("burst: %+v", l.Stats())
-		if s := l.Stats(); s.Outages > 0 {
-			t.Errorf("%+v, want no outage", s)
+		for try := 1; ; try++ { // a loaded machine can really not answer for three Timeouts
+			l := redoubtredis.New(redoubtredis.Config{Client: connect(t, server.Addr), Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redoubtredis.OutageRefuse, Denied: -1})
+			take(t, l, "k", 1)
+			for range 1000 {
+				wg.Go(func() { take(t, l, "k", 1) })
+			}
+			wg.Wait()
+			t.Logf("burst: %+v", l.Stats())
+			if l.Stats().Outages == 0 {
+				break
+			}
+			if try == 10 {
+				t.Errorf("an outage in each of %d bursts, want none", try)
+				break
+			}
 		}
 		slow := newLimiter(t, redoubtredis.Config{Client: connect(t, proxy.Addr), Name: "slow", Limits: limits(ratelimit.PerHour(1 << 30)), Outage: redoubtredis.OutageAdmit, Denied: -1})
 		take(t, slow, "k", 1)

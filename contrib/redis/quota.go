@@ -15,10 +15,13 @@ import (
 // mostly not a whole number of microseconds: at 3 events per second it is
 // 333333 and a third. So a time is a whole number and a numerator over den, and
 // nothing is ever rounded.
+//
+// A quota of a calendar counts events in the place of microseconds.
 type quota struct {
 	limit    ratelimit.Limit
 	num, den uint64 // an event takes num/den microseconds, in lowest terms
 	burst    span
+	calendar *calendar // of a ratelimit.Quota
 }
 
 // A span is a time of us + fr/den microseconds, with 0 <= fr < den.
@@ -32,26 +35,26 @@ const (
 
 // newQuota returns the quota of a limit, or the reason why the scripts cannot
 // count it.
-func newQuota(l ratelimit.Limit) (q quota, problem string) {
+func newQuota(l ratelimit.Limit) (q *quota, problem string) {
 	if l.Burst == 0 {
 		l.Burst = l.N
 	}
 	switch {
 	case l.N < 1 || l.N > maxN:
-		return quota{}, fmt.Sprintf("N is %d, want 1 to 1e12", l.N)
+		return nil, fmt.Sprintf("N is %d, want 1 to 1e12", l.N)
 	case l.Per < 1:
-		return quota{}, fmt.Sprintf("Per is %v, want more than 0", l.Per)
+		return nil, fmt.Sprintf("Per is %v, want more than 0", l.Per)
 	case l.Burst < 1:
-		return quota{}, fmt.Sprintf("Burst is %d, want at least 1, or 0 for N", l.Burst)
+		return nil, fmt.Sprintf("Burst is %d, want at least 1, or 0 for N", l.Burst)
 	}
 	long := fmt.Sprintf("Burst is %d, want at most 35 years of events", l.Burst)
 	num, den := uint64(l.Per), uint64(l.N)*1000
 	g := gcd(num, den)
-	q = quota{limit: l, num: num / g, den: den / g}
+	q = &quota{limit: l, num: num / g, den: den / g}
 	if hi, lo := bits.Mul64(uint64(l.Burst), q.num); hi >= q.den {
-		return quota{}, long
+		return nil, long
 	} else if us, _ := bits.Div64(hi, lo, q.den); us >= maxBurst {
-		return quota{}, long
+		return nil, long
 	}
 	q.burst = q.cost(l.Burst)
 	return q, ""
@@ -104,12 +107,34 @@ func (s span) ceil() int64 {
 	return s.us
 }
 
-// after returns the rest of a debt us microseconds later.
-func (s span) after(us int64) span {
+// after returns the rest of a debt at the instant at, us microseconds later.
+func (q *quota) after(s span, at, us int64) span {
+	if q.calendar != nil {
+		return q.calendar.after(s, at, us)
+	}
 	if s.us < us {
 		return span{}
 	}
 	return span{s.us - us, s.fr}
+}
+
+// until returns the time from now until a debt, or an excess, has come back, 0
+// if us <= 0.
+func (q *quota) until(us, now int64) time.Duration {
+	if q.calendar != nil {
+		return q.calendar.until(us, now)
+	}
+	return micros(max(0, us))
+}
+
+// present returns the limit at the instant now. The length of a period varies.
+func (q *quota) present(now int64) ratelimit.Limit {
+	l := q.limit
+	if q.calendar != nil {
+		p := q.calendar.at(now)
+		l.Per = micros(p.end - p.start)
+	}
+	return l
 }
 
 // events returns the number of events that fit on top of debt.
@@ -124,30 +149,32 @@ func (q *quota) events(debt span) int64 {
 	return int64(n)
 }
 
-// decide returns the decision of a limit after the verdict ok on n events.
-func (q *quota) decide(n int64, debt span, ok bool) ratelimit.Decision {
-	d := ratelimit.Decision{OK: ok, N: n, Limit: q.limit, Remaining: q.events(debt), ResetAfter: micros(debt.ceil())}
+// decide returns the decision of a limit at the instant now, after the verdict
+// ok on n events.
+func (q *quota) decide(n int64, debt span, now int64, ok bool) ratelimit.Decision {
+	d := ratelimit.Decision{OK: ok, N: n, Limit: q.present(now), Remaining: q.events(debt), ResetAfter: q.until(debt.ceil(), now), AtOnce: q.calendar != nil}
 	switch {
 	case ok:
 	case n < 0 || n > q.limit.Burst:
 		// never
 	default:
-		d.Retryable, d.RetryAfter = true, max(1, micros(q.over(debt, n)))
+		d.Retryable, d.RetryAfter = true, max(1, q.until(q.over(debt, n), now))
 	}
 	return d
 }
 
 func micros(us int64) time.Duration { return time.Duration(us) * time.Microsecond }
 
-// quotas are the limits of a Limiter. An event needs all of them.
-type quotas []quota
+// quotas are the limits of a Limiter, then its calendar quotas. An event needs
+// all of them.
+type quotas []*quota
 
 // decide returns the decision of the strictest limit, us microseconds after the
-// debts.
-func (qs quotas) decide(n int64, debts []span, us int64, ok bool) ratelimit.Decision {
+// debts at the instant at.
+func (qs quotas) decide(n int64, debts []span, at, us int64, ok bool) ratelimit.Decision {
 	var least ratelimit.Decision
 	for i := range qs {
-		d := qs[i].decide(n, debts[i].after(us), ok)
+		d := qs[i].decide(n, qs[i].after(debts[i], at, us), at+us, ok)
 		if i == 0 || stricter(d, least) {
 			least = d
 		}
@@ -184,10 +211,10 @@ func (qs quotas) possible(n int64) bool {
 }
 
 // fit reports whether n events, which are possible, fit us microseconds after
-// the debts.
-func (qs quotas) fit(n int64, debts []span, us int64) bool {
+// the debts at the instant at.
+func (qs quotas) fit(n int64, debts []span, at, us int64) bool {
 	for i := range qs {
-		if qs[i].over(debts[i].after(us), n) > 0 {
+		if qs[i].over(qs[i].after(debts[i], at, us), n) > 0 {
 			return false
 		}
 	}

@@ -39,9 +39,9 @@ var _ ratelimit.Adjuster = (*Limiter)(nil)
 type plan struct {
 	cfg     Config
 	quotas  quotas
-	head    []string // the first arguments of all calls
+	head    []string // the first arguments of all calls, before the calendars
 	takes   *script
-	single  []string // the arguments that take one event
+	single  []string // the arguments that take one event, if there is no calendar
 	denials denials
 	local   []*ratelimit.Keyed[string] // the share of this process in each limit
 }
@@ -57,15 +57,8 @@ func New(cfg Config) *Limiter {
 		panic(err)
 	}
 	l := &Limiter{seed: maphash.MakeSeed()}
-	if cfg.Name != "" {
-		l.salt = strconv.Itoa(len(cfg.Limits)) + "\n"
-	}
 	p := newPlan(cfg.withDefaults(), nil)
-	if cfg.Name == "" {
-		for _, q := range p.quotas {
-			l.salt += q.limit.String() + "\n"
-		}
-	}
+	l.salt = p.salt(cfg.Name != "")
 	l.plan.Store(p)
 	l.link.open(cfg.Client, p.cfg.Name, cfg.OnEvent)
 	if p.cfg.Lease > 1 {
@@ -74,22 +67,54 @@ func New(cfg Config) *Limiter {
 	return l
 }
 
+// salt returns the text that distinguishes the keys of other limits. With a
+// Name, the limits may change, but not their number nor the units of quotas.
+func (p *plan) salt(named bool) string {
+	text := ""
+	if named {
+		text = strconv.Itoa(len(p.cfg.Limits)) + "\n"
+	}
+	for _, q := range p.quotas {
+		switch {
+		case q.calendar != nil && named:
+			text += q.calendar.quota.Unit.String() + "\n"
+		case q.calendar != nil:
+			text += q.calendar.quota.String() + "\n"
+		case !named:
+			text += q.limit.String() + "\n"
+		}
+	}
+	return text
+}
+
 // newPlan returns the plan of a valid configuration, with the shares of an
 // earlier plan.
 func newPlan(cfg Config, before *plan) *plan {
-	cfg.Limits = slices.Clone(cfg.Limits)
-	p := &plan{head: words(int64(len(cfg.Limits))), denials: newDenials(cfg)}
+	cfg.Limits, cfg.Quotas = slices.Clone(cfg.Limits), slices.Clone(cfg.Quotas)
+	p := &plan{denials: newDenials(cfg)}
 	for i, limit := range cfg.Limits {
 		q, _ := newQuota(limit)
-		limit = q.limit
+		cfg.Limits[i] = q.limit
 		p.quotas = append(p.quotas, q)
-		cfg.Limits[i] = limit
-		cfg.Lease = min(cfg.Lease, limit.Burst)
+	}
+	for i, quota := range cfg.Quotas {
+		q, _ := newCalendar(quota)
+		cfg.Quotas[i] = q.calendar.quota
+		p.quotas = append(p.quotas, q)
+	}
+	p.head = words(int64(len(p.quotas)), int64(len(cfg.Quotas)))
+	for i, q := range p.quotas {
+		cfg.Lease = min(cfg.Lease, q.limit.Burst)
 		p.head = append(p.head, words(int64(q.den), q.burst.us, q.burst.fr)...)
 		if cfg.Outage != OutageLocal {
 			continue
 		}
-		share := ratelimit.KeyedConfig{Limit: shareOf(limit, int64(cfg.Nodes)), MaxKeys: cfg.LocalKeys}
+		share := ratelimit.KeyedConfig{MaxKeys: cfg.LocalKeys}
+		if q.calendar != nil {
+			share.Quotas = []ratelimit.Quota{q.calendar.share(int64(cfg.Nodes))}
+		} else {
+			share.Limit = shareOf(q.limit, int64(cfg.Nodes))
+		}
 		var k *ratelimit.Keyed[string]
 		if before != nil && before.local != nil {
 			k = before.local[i]
@@ -99,27 +124,40 @@ func newPlan(cfg Config, before *plan) *plan {
 		}
 		p.local = append(p.local, k)
 	}
-	if p.takes = &takes; len(p.quotas) == 1 {
+	if p.takes = &takes; len(cfg.Limits) == 1 && len(cfg.Quotas) == 0 {
 		p.takes = &takesOne
 	}
 	p.cfg = cfg
-	p.single = p.amounts(1)
+	if len(cfg.Quotas) == 0 {
+		p.single = p.amounts(p.begin(nil), 1)
+	}
 	return p
+}
+
+// begin returns the first arguments of a call to a server.
+func (p *plan) begin(node *node) []string {
+	args := slices.Clone(p.head)
+	if len(p.cfg.Quotas) > 0 {
+		args = append(args, p.quotas.calendars(node.clock())...)
+	}
+	return args
 }
 
 // Config returns the configuration in force, with the defaults.
 func (l *Limiter) Config() Config {
 	c := l.plan.Load().cfg
-	c.Limits = slices.Clone(c.Limits)
+	c.Limits, c.Quotas = slices.Clone(c.Limits), slices.Clone(c.Quotas)
 	return c
 }
 
-// Set changes Limits, Timeout, Denied, Outage and Nodes. The other fields of
-// cfg have no effect. Limits must have as many elements as before, and New must
-// have had a Name, since otherwise the limits are a part of it.
+// Set changes Limits, Quotas, Timeout, Denied, Outage and Nodes. The other
+// fields of cfg have no effect. Limits must have as many elements as before,
+// and Quotas the same units. New must have had a Name, since otherwise the
+// limits are a part of it.
 //
 //	kept:    the instant at which a key has its burst again, or a full debt
-//	         of the new burst if that is less; Stats; outages
+//	         of the new burst if that is less; the used events of a quota;
+//	         Stats; outages
 //	applied: the limits, to the next call of this process
 //	reset:   remembered refusals
 //
@@ -135,23 +173,34 @@ func (l *Limiter) Set(cfg Config) error {
 	cfg.Lease, cfg.LeaseFor = old.Lease, old.LeaseFor
 	p := problems{prefix: "redis: limiter: "}
 	p.add(len(cfg.Limits) != len(old.Limits), "Limits has %d elements, want %d as before", len(cfg.Limits), len(old.Limits))
-	p.add(l.salt != strconv.Itoa(len(old.Limits))+"\n" && !slices.Equal(cfg.Limits, old.Limits), "Name was missing in New, want it for a Set of Limits")
+	p.add(!slices.EqualFunc(cfg.Quotas, old.Quotas, func(a, b ratelimit.Quota) bool { return a.Unit == b.Unit }), "Quotas is %v, want the units of %v as before", cfg.Quotas, old.Quotas)
 	if err := errors.Join(append(p.errs, cfg.Validate())...); err != nil {
 		return err
 	}
-	l.plan.Store(newPlan(cfg.withDefaults(), before))
+	next := newPlan(cfg.withDefaults(), before)
+	if salt := next.salt(true); salt != l.salt && next.salt(false) != l.salt {
+		return errors.New(p.prefix + "Name was missing in New, want it for a Set of Limits or Quotas")
+	}
+	l.plan.Store(next)
 	return nil
 }
 
-// Limits returns the limits of each key.
-func (l *Limiter) Limits() []ratelimit.Limit { return l.Config().Limits }
+// Limits returns the limits of each key, and its quotas as limits with the
+// lengths of their present periods.
+func (l *Limiter) Limits() (limits []ratelimit.Limit) {
+	now := time.Now().UnixMicro()
+	for _, q := range l.plan.Load().quotas {
+		limits = append(limits, q.present(now))
+	}
+	return limits
+}
 
 // TakeKey takes n events of key if all of them may happen now, otherwise none,
 // and returns the decision. It returns within Timeout. It asks the server at
-// most once, and a second time only for a script that the server does not know.
-// If n < 0, or n exceeds a burst, the events are refused forever, without
-// asking the server. While the server of the key is down, [Config.Outage]
-// decides.
+// most once. It does so again only if the server does not know the script, or
+// if another period of a quota has begun. If n < 0, or n exceeds a burst, the
+// events are refused forever, without asking the server. While the server of
+// the key is down, [Config.Outage] decides.
 //
 // Errors: only if ctx is done. The error matches ctx.Err and [context.Cause],
 // and the events may have been taken.
@@ -207,19 +256,19 @@ func (l *Limiter) takeSome(ctx context.Context, p *plan, keys []string, n int64,
 			decisions[i] = l.fallback(p, node, key, n)
 			continue
 		}
-		asked, nodes, calls = append(asked, i), append(nodes, node), append(calls, p.take(name, n))
+		asked, nodes, calls = append(asked, i), append(nodes, node), append(calls, p.take(node, name, n))
 	}
 	if len(calls) == 0 {
 		return true
 	}
 	l.figures.roundTrips.Add(1)
-	replies, ok := l.link.many(ctx, p.cfg.Timeout, nodes, calls)
+	replies, ok := l.link.many(ctx, p.cfg.Timeout, p.quotas, nodes, calls)
 	if !ok {
 		return false
 	}
 	for j, r := range replies {
 		i := asked[j]
-		t, err := l.taken(p, r)
+		t, err := l.taken(p, nodes[j], r)
 		if err != nil && !isAnswer(err) {
 			silent[nodes[j]] = true
 		}
@@ -246,7 +295,7 @@ func (l *Limiter) denied(p *plan, hash uint64, n, now int64) (ratelimit.Decision
 	ok := !p.quotas.possible(n)
 	switch {
 	case ok:
-		d = p.quotas.decide(n, make([]span, len(p.quotas)), 0, false)
+		d = p.quotas.decide(n, make([]span, len(p.quotas)), time.Now().UnixMicro(), 0, false)
 		d.Remaining = 0 // unknown
 	case n > 0:
 		d, ok = p.denials.find(p.quotas, hash, n, now)
@@ -266,12 +315,12 @@ func (l *Limiter) ask(ctx context.Context, p *plan, hash uint64, key string, n i
 		return l.fallback(p, node, key, n), nil, nil
 	}
 	l.figures.roundTrips.Add(1)
-	replies, ok := l.link.one(ctx, p.cfg.Timeout, node, p.take(name, n))
+	replies, ok := l.link.one(ctx, p.cfg.Timeout, p.quotas, node, p.take(node, name, n))
 	if !ok {
 		l.figures.errors.Add(1)
 		return ratelimit.Decision{N: n}, nil, cancelled(ctx)
 	}
-	t, err := l.taken(p, replies[0])
+	t, err := l.taken(p, node, replies[0])
 	d := l.conclude(p, node, hash, key, n, t, err)
 	if err != nil {
 		return d, nil, nil
@@ -289,8 +338,8 @@ type taking struct {
 	debts  []span // of each limit
 }
 
-// taken parses a reply.
-func (l *Limiter) taken(p *plan, r Reply) (taking, error) {
+// taken parses a reply of a server.
+func (l *Limiter) taken(p *plan, node *node, r Reply) (taking, error) {
 	v, err := r.integers(3 + 2*len(p.quotas))
 	if err != nil {
 		l.figures.errors.Add(1)
@@ -300,6 +349,7 @@ func (l *Limiter) taken(p *plan, r Reply) (taking, error) {
 	for i := range p.quotas {
 		t.debts[i] = span{v[3+2*i], v[4+2*i]}
 	}
+	node.skew.Store(t.now - time.Now().UnixMicro())
 	return t, nil
 }
 
@@ -309,7 +359,7 @@ func (l *Limiter) conclude(p *plan, node *node, hash uint64, key string, n int64
 	if err != nil {
 		return l.fallback(p, node, key, n)
 	}
-	d := p.quotas.decide(n, t.debts, 0, t.amount > 0 || n == 0)
+	d := p.quotas.decide(n, t.debts, t.now, 0, t.amount > 0 || n == 0)
 	switch {
 	case n == 0:
 	case d.OK:
@@ -318,7 +368,7 @@ func (l *Limiter) conclude(p *plan, node *node, hash uint64, key string, n int64
 	default:
 		l.figures.refused.Add(1)
 		if d.Retryable {
-			p.denials.add(hash, l.link.now(), t.debts)
+			p.denials.add(hash, l.link.now(), t)
 		}
 	}
 	return d
@@ -326,19 +376,18 @@ func (l *Limiter) conclude(p *plan, node *node, hash uint64, key string, n int64
 
 // take returns the call that takes the first of amounts that fits. An amount
 // that can never fit only asks for the state.
-func (p *plan) take(name string, amounts ...int64) []string {
+func (p *plan) take(node *node, name string, amounts ...int64) []string {
 	args := p.single
-	if len(amounts) > 1 || amounts[0] != 1 {
-		args = p.amounts(amounts...)
+	if args == nil || len(amounts) > 1 || amounts[0] != 1 {
+		args = p.amounts(p.begin(node), amounts...)
 	}
 	return p.takes.call(args, name)
 }
 
-// amounts returns the arguments of a take.
-func (p *plan) amounts(amounts ...int64) []string {
-	args := slices.Clone(p.head)
+// amounts returns the arguments of a take that begin with args.
+func (p *plan) amounts(args []string, amounts ...int64) []string {
 	if p.takes == &takesOne {
-		args = args[1:]
+		args = args[2:]
 	}
 	for _, n := range amounts {
 		if n <= 0 || !p.quotas.possible(n) {
@@ -370,7 +419,7 @@ func tagged(name, salt, key string) string {
 func (l *Limiter) fallback(p *plan, node *node, key string, n int64) ratelimit.Decision {
 	l.figures.alone.Add(1)
 	wait := max(time.Millisecond, node.left(l.link.now()))
-	d := ratelimit.Decision{OK: true, N: n, Limit: p.quotas[0].limit}
+	d := ratelimit.Decision{OK: true, N: n, Limit: p.quotas[0].present(node.clock())}
 	switch {
 	case !p.quotas.possible(n):
 		d.OK = false

@@ -16,25 +16,51 @@ package redoubtredis
 // state is the instant at which it was written, and the debt is not cut. If the
 // clock is before that instant, the debt is again as long as it was then.
 
+// The two numbers of a calendar quota are the number of a period, and the
+// events of that period that are used. A period that has not begun, by the
+// clock of this server, counts as the present period. Events in excess of a
+// quota are used up in the next periods.
+
 // readState defines, from the limits in ARGV, the debts us[i] and fr[i] of the
-// n buckets at the instant now. A limit has three arguments: the denominator
-// and the two parts of the burst.
+// n buckets at the instant now. The last q of the buckets are calendar quotas.
+// A bucket has three arguments: the denominator and the two parts of the burst.
+// Then follow four arguments for each calendar: the number of a period, its
+// start, its end, and the longest time of a period. If that is not the present
+// period, the script replies an error. The first further argument has the
+// number at.
 const readState = `
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local n = tonumber(ARGV[1])
+local n, q = tonumber(ARGV[1]), tonumber(ARGV[2])
+local at = 3 + 3 * n + 4 * q
+local function calendar(i, number)
+  if i > n - q then return tonumber(ARGV[2 + 3 * n + 4 * (i - n + q - 1) + number]) end
+end
+local wrong = redis.error_reply('` + wrongPeriod + `' .. string.format('%.0f', now))
+for i = n - q + 1, n do
+  if now < calendar(i, 2) or now >= calendar(i, 3) then return wrong end
+end
 local us, fr, state, cut = {}, {}, {}, false
 for number in string.gmatch(redis.call('GET', KEYS[1]) or '', '%d+') do
   state[#state + 1] = tonumber(number, 10) or 0
 end
 local written, most = state[2 * n + 2], 1125899906842624
 for i = 1, n do
-  local u, f = (state[2 * i - 1] or 0) - now, state[2 * i] or 0
-  if u < 0 then u, f = 0, 0 end
-  if f >= tonumber(ARGV[3 * i - 1]) then f = 0 end
-  local bu, bf = tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1])
+  local u, f = state[2 * i - 1] or 0, state[2 * i] or 0
+  local den, bu, bf = tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1]), tonumber(ARGV[3 * i + 2])
+  local index = calendar(i, 1)
+  if index then
+    local past = index - u
+    u, f = f, 0
+    if past > 0 then u = math.max(0, u - past * bu) end
+    if past < 0 then cut = true end
+  else
+    u = u - now
+    if u < 0 then u, f = 0, 0 end
+    if f >= den then f = 0 end
+  end
   if written then
-    if u > 0 and written > now then u, cut = math.max(0, u - (written - now)), true end
+    if not index and u > 0 and written > now then u, cut = math.max(0, u - (written - now)), true end
     if u > most then u, f, cut = bu, bf, true end
   elseif u > bu or u == bu and f > bf then
     u, f, cut = bu, bf, true
@@ -45,17 +71,22 @@ local moved = state[2 * n + 1] or 0
 local function write()
   local text, full, long = {}, 0, false
   for i = 1, n do
-    local bu = tonumber(ARGV[3 * i])
-    if us[i] > bu or us[i] == bu and fr[i] > tonumber(ARGV[3 * i + 1]) then long = true end
-    text[i] = string.format('%.0f %.0f', now + us[i], fr[i])
+    local bu, index = tonumber(ARGV[3 * i + 1]), calendar(i, 1)
+    if us[i] > bu or us[i] == bu and fr[i] > tonumber(ARGV[3 * i + 2]) then long = true end
     local whole = us[i]
-    if fr[i] > 0 then whole = whole + 1 end
+    if index then
+      text[i] = string.format('%.0f %.0f', index, us[i])
+      if whole > 0 then whole = calendar(i, 3) - now + (math.ceil(whole / bu) - 1) * calendar(i, 4) end
+    else
+      text[i] = string.format('%.0f %.0f', now + us[i], fr[i])
+      if fr[i] > 0 then whole = whole + 1 end
+    end
     if whole > full then full = whole end
   end
   if full == 0 then return redis.call('DEL', KEYS[1]) end
   text[n + 1] = string.format('%.0f', moved)
   if long then text[n + 2] = string.format('%.0f', now) end
-  redis.call('SET', KEYS[1], table.concat(text, ' '), 'PX', string.format('%.0f', math.ceil(full / 1000)))
+  redis.call('SET', KEYS[1], table.concat(text, ' '), 'PX', string.format('%.0f', math.ceil(math.min(full, most) / 1000)))
 end
 `
 
@@ -66,15 +97,14 @@ end
 // writes nothing, unless a debt was cut.
 const takeScript = readState + `
 local taken = 0
-for amount = 1, (#ARGV - 1 - 3 * n) / (2 * n) do
-  local at = 2 + 3 * n + 2 * n * (amount - 1)
+for amount = 1, (#ARGV - at + 1) / (2 * n) do
   local nu, nf, fits = {}, {}, true
   for i = 1, n do
-    local u, f = us[i] + ARGV[at + 2 * i - 2], fr[i] + ARGV[at + 2 * i - 1]
-    local den = tonumber(ARGV[3 * i - 1])
+    local u, f = us[i] + ARGV[at], fr[i] + ARGV[at + 1]
+    local den, bu = tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1])
+    at = at + 2
     if f >= den then u, f = u + 1, f - den end
-    local bu = tonumber(ARGV[3 * i])
-    if u > bu or u == bu and f > tonumber(ARGV[3 * i + 1]) then fits = false break end
+    if u > bu or u == bu and f > tonumber(ARGV[3 * i + 2]) then fits = false end
     nu[i], nf[i] = u, f
   end
   if fits then
@@ -153,32 +183,45 @@ return {taken, now, moved, u, f}
 // is not before alone either, when the debt of the take itself is paid. So the
 // script returns at most the part of the debt that would still exist now.
 //
+// A quota gets the part back if the take was in the present period.
+//
 // After the limits, the arguments are the microseconds that had been moved at
 // the take, and six numbers for each limit: the parts of end, of alone, and of
-// the cost of the part. The reply is 1 if something was returned.
+// the cost of the part. The first number of a quota is the period of the take.
+// The reply is as of a take script; its first number is 1 if something was
+// returned.
 const returnScript = readState + `
-local changed = 0
-local since = moved - ARGV[2 + 3 * n]
+local changed, any = 0, false
+local since = moved - ARGV[at]
+at = at + 1
 for i = 1, n do
-  local at = 3 + 3 * n + 6 * (i - 1)
-  local den = tonumber(ARGV[3 * i - 1])
+  local den, index = tonumber(ARGV[3 * i]), calendar(i, 1)
   local gu, gf = ARGV[at] - now - since, tonumber(ARGV[at + 1])
   local au, af = ARGV[at + 2] - now, tonumber(ARGV[at + 3])
   if au > gu or au == gu and af > gf then gu, gf = au, af end
   local pu, pf = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
+  if index then
+    gu, gf = -1, 0
+    if index == tonumber(ARGV[at]) then gu = pu end
+  end
+  at = at + 6
   if gu > pu or gu == pu and gf > pf then gu, gf = pu, pf end
   if gu > us[i] or gu == us[i] and gf > fr[i] then gu, gf = us[i], fr[i] end
-  if since >= 0 and gu >= 0 and (gu > 0 or gf > 0) then
+  if (since >= 0 or index) and gu >= 0 and (gu > 0 or gf > 0) then
     local u, f = us[i] - gu, fr[i] - gf
     if f < 0 then u, f = u - 1, f + den end
-    us[i], fr[i] = u, f
+    us[i], fr[i], any = u, f, true
     if gf > 0 then gu = gu + 1 end
-    if gu > changed then changed = gu end
+    if gu > changed and not index then changed = gu end
   end
 end
 moved = moved + changed
-if changed > 0 then write() end
-return {math.min(changed, 1)}
+if any then write() end
+local reply = {any and 1 or 0, now, moved}
+for i = 1, n do
+  reply[2 * i + 2], reply[2 * i + 3] = us[i], fr[i]
+end
+return reply
 `
 
 // changeScript changes the debts, allowed or not. After the limits, the
@@ -186,15 +229,32 @@ return {math.min(changed, 1)}
 //
 //	charge: the parts of a cost to add
 //	credit: the parts of a cost to subtract
-//	empty:  the parts of the smallest debt
+//	empty:  the parts of the smallest debt; of a quota, the last period
+//	        without events, and the microseconds until an instant in it
+//
+// After these, two numbers for each quota are the start and the end of its last
+// period without events. If that does not contain the instant, the script
+// replies an error.
 //
 // The reply is the reply of a take script that took nothing.
 const changeScript = readState + `
-local kind, gone = ARGV[2 + 3 * n], 0
+local kind, gone = ARGV[at], 0
+at = at + 1
+if kind == 'empty' then
+  for i = n - q + 1, n do
+    local last = now + ARGV[at + 2 * i - 1]
+    local from = at + 2 * n + 2 * (i - n + q - 1)
+    if last < tonumber(ARGV[from]) or last >= tonumber(ARGV[from + 1]) then return wrong end
+  end
+end
 for i = 1, n do
-  local at, den = 3 + 3 * n + 2 * (i - 1), tonumber(ARGV[3 * i - 1])
+  local den, index = tonumber(ARGV[3 * i]), calendar(i, 1)
   local cu, cf = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
   local u, f = us[i], fr[i]
+  at = at + 2
+  if kind == 'empty' and index then
+    cu, cf = (cu - index + 1) * ARGV[3 * i + 1], 0
+  end
   if kind == 'charge' then
     u, f = u + cu, f + cf
     if f >= den then u, f = u + 1, f - den end
@@ -204,7 +264,7 @@ for i = 1, n do
     if u < 0 then u, f = 0, 0 end
     local back = us[i] - u
     if fr[i] > f then back = back + 1 end
-    if back > gone then gone = back end
+    if back > gone and not index then gone = back end
   elseif u < cu or u == cu and f < cf then
     u, f = cu, cf
   end

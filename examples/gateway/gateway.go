@@ -22,6 +22,8 @@ import (
 	"github.com/redoubt-go/redoubt/ratelimit"
 	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
 	"github.com/redoubt-go/redoubt/ratelimit/ratelimithttp"
+	"github.com/redoubt-go/redoubt/retry/retryhttp"
+	"github.com/redoubt-go/redoubt/servehttp"
 )
 
 // The bounds of the gateway.
@@ -148,7 +150,7 @@ func (g *gateway) get(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("upstream")
 	a, err := g.answers.Get(r.Context(), page{name, strings.TrimPrefix(r.URL.RequestURI(), "/"+name)})
 	if err != nil {
-		refuse(w, err)
+		servehttp.Error(w, r, err) // without the error, which contains internal host names
 		return
 	}
 	age := time.Since(a.fetched)
@@ -160,7 +162,11 @@ func (g *gateway) get(w http.ResponseWriter, r *http.Request) {
 
 // fetch is the loader of the cache. It asks the upstream through its breaker.
 func (g *gateway) fetch(ctx context.Context, p page) (answer, error) {
-	base, err := g.upstreams[p.upstream].Get(ctx) // an unknown name is the zero Field: ErrUnbound
+	url, ok := g.upstreams[p.upstream]
+	if !ok {
+		return answer{}, cache.ErrNotFound
+	}
+	base, err := url.Get(ctx)
 	if err != nil {
 		return answer{}, err
 	}
@@ -180,7 +186,7 @@ func (g *gateway) fetch(ctx context.Context, p page) (answer, error) {
 	case http.StatusNotFound:
 		return answer{}, cache.ErrNotFound // an answer and no failure: the cache serves no stale value
 	default:
-		return answer{}, fmt.Errorf("%s answered %s", p.upstream, resp.Status)
+		return answer{}, retryhttp.Check(resp)
 	}
 }
 
@@ -200,36 +206,15 @@ func (g *gateway) change(w http.ResponseWriter, r *http.Request) {
 		}),
 	}
 	err = guard.Do(r.Context(), func(ctx context.Context) error {
-		return g.upstreams[name].Set(ctx, string(to))
+		url, ok := g.upstreams[name]
+		if !ok {
+			return cache.ErrNotFound
+		}
+		return url.Set(ctx, string(to))
 	})
 	if err != nil {
-		refuse(w, err)
+		servehttp.Error(w, r, err) // without the error, which contains internal host names
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
-}
-
-// refuse answers a failed request. The class of the error selects the status.
-func refuse(w http.ResponseWriter, err error) {
-	status := http.StatusBadGateway
-	switch {
-	case errors.Is(err, audit.ErrNoActor):
-		status = http.StatusUnauthorized
-	case errors.Is(err, audit.ErrDenied):
-		status = http.StatusForbidden
-	case errors.Is(err, audit.ErrInvalid):
-		status = http.StatusUnprocessableEntity
-	case errors.Is(err, audit.ErrUnbound), errors.Is(err, cache.ErrNotFound):
-		status = http.StatusNotFound
-	case errors.Is(err, audit.ErrFailed), errors.Is(err, audit.ErrUncertain), errors.Is(err, breaker.ErrOpen):
-		status = http.StatusServiceUnavailable
-	}
-	type later interface {
-		error
-		RetryAfter() time.Duration
-	}
-	if e, ok := errors.AsType[later](err); ok && e.RetryAfter() > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter().Seconds()))))
-	}
-	http.Error(w, http.StatusText(status), status) // without the error, which contains internal host names
 }

@@ -66,7 +66,7 @@ func TestBrowser(t *testing.T) {
 		})
 	}
 	for _, scheme := range []string{"light", "dark"} {
-		for _, width := range []int{1200, 400} {
+		for _, width := range []int{1200, 400, 350} {
 			loud.shoot(dir, fmt.Sprintf("%s-%d", scheme, width), width, scheme)
 			quiet.shoot(dir, fmt.Sprintf("noscript-%s-%d", scheme, width), width, scheme)
 			var over bool

@@ -30,7 +30,7 @@ func recordVerdicts(ctx context.Context, dir string, verdicts []verdict) (err er
 			Outcome: audit.Success,
 			Target:  audit.Target{Type: "module", ID: v.Path},
 			Attrs: []slog.Attr{
-				slog.String("version", v.Version), slog.String("latest", v.Latest), slog.String("step", v.Step),
+				slog.String("version", v.Version), slog.String("latest", v.Latest), slog.String("update", v.Update),
 				slog.String("advisories", strings.Join(v.Advisories, " ")), slog.String("move_to", v.MoveTo),
 			},
 		})

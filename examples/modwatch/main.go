@@ -2,12 +2,12 @@
 // advisory, through a failing proxy.
 //
 // It starts a module proxy on loopback that serves recorded version lists. A
-// storm disturbs the proxy: slow answers, 503, 429, stalled and closed
-// connections, all drawn from a seed. Two clients ask the same questions: a
-// bare http.Client with a timeout, and a client with the cache, retry, breaker
-// and ratelimit of redoubt. The report compares the two clients and lists the
-// modules to update. It also summarizes the log of the run (read by logscan)
-// and its tamper-evident ledger (written by audit).
+// storm disturbs the proxy: slow answers, 503, 429, connections that hang or
+// close, all drawn from a seed. Three clients ask the same questions: a bare
+// http.Client with a timeout, the same with three attempts, and a client with
+// the cache, retry, breaker and ratelimit of redoubt. The report compares the
+// clients and lists the modules to update. It also summarizes the log of the
+// run (read by logscan) and its tamper-evident ledger (written by audit).
 //
 //	go run ./examples/modwatch                 12 s, the modules of redoubt
 //	go run ./examples/modwatch -fast -seed 7   2 s, another storm

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/redoubt-go/redoubt/cache"
 )
 
 // inProcess reaches a handler without a socket, so that a whole run fits into a
@@ -39,39 +42,79 @@ func (p inProcess) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 }
 
 // simulate runs a trial in virtual time.
-func simulate(t *testing.T, o options) (shown state) {
+func simulate(t *testing.T, o options) state { return simulateWith(t, o, func(*trial) {}) }
+
+// simulateWith runs a changed trial in virtual time.
+func simulateWith(t *testing.T, o options, change func(*trial)) (shown state) {
+	o.attempts = cmp.Or(o.attempts, 3)
 	synctest.Test(t, func(t *testing.T) {
 		done := newTrial(o, question{ownModules(), builtIn()}, slog.New(slog.DiscardHandler), func(h http.Handler) (string, http.RoundTripper) {
 			return "http://proxy.test", inProcess{h}
 		})
+		change(done)
 		done.run(t.Context(), nil)
 		shown = done.state()
 	})
 	return shown
 }
 
-// Whatever the storm, the guarded client gets at least as many answers with
-// fewer requests, wastes fewer of them, and finds what it finds on a calm day.
+// In every storm the guarded client gets more answers than the others with
+// fewer requests, fewer of them while the server is down, and reaches the
+// verdicts of a run without a storm.
 func TestGuardedClientWeathersEveryStorm(t *testing.T) {
 	calm := simulate(t, options{storm: "off"}).Verdicts
 	for seed := range uint64(10) {
 		s := simulate(t, options{seed: seed})
-		bareAnswered, answered := s.bare().Answered, s.guarded().Answered
-		bareSum, sum := s.bare().Sum(), s.guarded().Sum()
-		if answered <= bareAnswered {
-			t.Errorf("seed %d: %d answers, the bare client got %d", seed, answered, bareAnswered)
-		}
-		if sum.Sent >= bareSum.Sent {
-			t.Errorf("seed %d: sent %d requests, the bare client %d", seed, sum.Sent, bareSum.Sent)
-		}
-		if sum.Wasted >= bareSum.Wasted {
-			t.Errorf("seed %d: wasted %d requests, the bare client %d", seed, sum.Wasted, bareSum.Wasted)
+		g := s.guarded()
+		sum := g.Sum()
+		t.Logf("seed %d: %s", seed, describe(s))
+		for _, other := range s.Clients[:2] {
+			otherSum := other.Sum()
+			if g.Answered <= other.Answered {
+				t.Errorf("seed %d: %d answers, %s got %d", seed, g.Answered, other.Name, other.Answered)
+			}
+			if sum.Sent >= otherSum.Sent {
+				t.Errorf("seed %d: %d requests, %s sent %d", seed, sum.Sent, other.Name, otherSum.Sent)
+			}
+			if sum.Down >= otherSum.Down {
+				t.Errorf("seed %d: %d requests while down, %s sent %d", seed, sum.Down, other.Name, otherSum.Down)
+			}
 		}
 		if got := s.Verdicts; !reflect.DeepEqual(got, calm) {
-			t.Errorf("seed %d: the verdicts differ from those of a calm run", seed)
+			t.Errorf("seed %d: the verdicts differ from a run without a storm", seed)
 		}
-		t.Logf("seed %d: answers %d/%d, requests %d/%d, wasted %d/%d (redoubt/bare)", seed,
-			answered, bareAnswered, sum.Sent, bareSum.Sent, sum.Wasted, bareSum.Wasted)
+	}
+}
+
+// With a hundred attempts the retrying client answers as many questions as the
+// guarded client, or nearly, and sends four times as many requests while the
+// server is down, or more.
+func TestMoreAttemptsAreNoSubstitute(t *testing.T) {
+	for seed := range uint64(10) {
+		s := simulate(t, options{seed: seed, attempts: 100})
+		retrying, g := s.Clients[1], s.guarded()
+		t.Logf("seed %d: %s", seed, describe(s))
+		if retrying.Answered < g.Answered*95/100 || retrying.Sum().Down < 4*g.Sum().Down {
+			t.Errorf("seed %d: %d answers with %d requests while down; the guarded client: %d, %d",
+				seed, retrying.Answered, retrying.Sum().Down, g.Answered, g.Sum().Down)
+		}
+	}
+}
+
+// Without the cache the guarded client still answers more than the retrying
+// client, and sends fewer requests while the server is down.
+func TestCacheIsNotTheDifference(t *testing.T) {
+	for seed := range uint64(10) {
+		s := simulateWith(t, options{seed: seed}, func(t *trial) {
+			_, g := t.guarded()
+			g.cache = cache.New(cache.Config[string, []string]{Capacity: 1, TTL: 1})
+		})
+		retrying, g := s.Clients[1], s.guarded()
+		t.Logf("seed %d: %s", seed, describe(s))
+		if g.Answered <= retrying.Answered || g.Sum().Down >= retrying.Sum().Down {
+			t.Errorf("seed %d: %d answers, %d requests while down; the retrying client: %d, %d",
+				seed, g.Answered, g.Sum().Down, retrying.Answered, retrying.Sum().Down)
+		}
 	}
 }
 
@@ -104,55 +147,55 @@ func TestJudge(t *testing.T) {
 			"up to date",
 			module{"example.com/m", "v1.2.3"},
 			"v1.0.0 v1.2.3", nil,
-			verdict{Step: "-"},
+			verdict{Update: "-"},
 		}, {
 			"patch",
 			module{"example.com/m", "v1.2.3"},
 			"v1.2.4 v1.2.5-rc.1", nil,
-			verdict{Allowed: "v1.2.4", Latest: "v1.2.4", Step: "patch", MoveTo: "v1.2.4"},
+			verdict{Compatible: "v1.2.4", Latest: "v1.2.4", Update: "patch", MoveTo: "v1.2.4"},
 		}, {
 			"caret of a zero major",
 			module{"example.com/m", "v0.2.3"},
 			"v0.2.4 v0.3.0", nil,
-			verdict{Allowed: "v0.2.4", Latest: "v0.3.0", Step: "minor", MoveTo: "v0.2.4"},
+			verdict{Compatible: "v0.2.4", Latest: "v0.3.0", Update: "minor", MoveTo: "v0.2.4"},
 		}, {
 			"vulnerable, fixed",
 			module{"google.golang.org/grpc", "v1.67.1"},
 			"v1.67.1 v1.70.0 v1.79.3 v1.82.0 v1.82.1 v1.83.0", nil,
 			verdict{
-				Allowed: "v1.83.0", Latest: "v1.83.0", Step: "minor", MoveTo: "v1.82.1",
+				Compatible: "v1.83.0", Latest: "v1.83.0", Update: "minor", MoveTo: "v1.82.1",
 				Advisories: []string{"GO-2026-4762", "GO-2026-6061"},
 			},
 		}, {
 			"vulnerable, not fixed",
 			module{"golang.org/x/crypto", "v0.54.0"},
 			"v0.54.0 v0.55.0", nil,
-			verdict{Latest: "v0.55.0", Step: "minor", MoveTo: "none yet", Advisories: []string{"GO-2026-5932"}},
+			verdict{Latest: "v0.55.0", Update: "minor", MoveTo: noFix, Advisories: []string{"GO-2026-5932"}},
 		}, {
 			"pseudo-version",
 			module{"example.com/m", "v0.0.0-20240101000000-abcdefabcdef"},
 			"", nil,
-			verdict{Step: "- (in use: pseudo-version)"},
+			verdict{Update: "-", Kind: "pseudo-version"},
 		}, {
 			"incompatible",
 			module{"example.com/m", "v2.0.0+incompatible"},
 			"v2.0.0+incompatible v3.0.0+incompatible", nil,
-			verdict{Latest: "v3.0.0+incompatible", Step: "major (in use: +incompatible)", MoveTo: "v3.0.0+incompatible"},
+			verdict{Latest: "v3.0.0+incompatible", Update: "major", Kind: "+incompatible", MoveTo: "v3.0.0+incompatible"},
 		}, {
 			"unknown",
 			module{"example.com/m", "v1.0.0"},
 			"", &statusError{code: 404},
-			verdict{Step: "not recorded"},
+			verdict{Update: "not recorded"},
 		}, {
 			"unreachable",
 			module{"example.com/m", "v1.0.0"},
 			"", io.ErrUnexpectedEOF,
-			verdict{Step: "no answer"},
+			verdict{Update: "no answer"},
 		}, {
 			"a lying proxy",
 			module{"example.com/m", "v1.0.0"},
 			"v1.0.1 ../../etc v1.0", nil,
-			verdict{Allowed: "v1.0.1", Latest: "v1.0.1", Step: "patch", MoveTo: "v1.0.1"},
+			verdict{Compatible: "v1.0.1", Latest: "v1.0.1", Update: "patch", MoveTo: "v1.0.1"},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -178,7 +221,7 @@ func TestReport(t *testing.T) {
 	if status != 3 {
 		t.Errorf("status %d, want 3 for a vulnerable module; stderr: %s", status, stderr)
 	}
-	for _, want := range []string{"seed 7", "redoubt", "MODULE", "GO-2026-6061", "the breaker opened", "waits before another try", "verified"} {
+	for _, want := range []string{"seed 7", "redoubt", "MODULE", "GO-2026-6061", "the breaker opened", "pauses before another attempt", "verified"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("the report lacks %q:\n%s", want, stdout)
 		}
@@ -236,7 +279,7 @@ func TestLiveAsksTheProxyOfGOPROXY(t *testing.T) {
 	if status != 0 || !strings.Contains(stdout, "GO-2026-6179") || !strings.Contains(stdout, "not recorded") || strings.Contains(stdout, "storm:") {
 		t.Errorf("status %d, want an advisory for x/mod, a row 'not recorded' and no storm:\n%s%s", status, stdout, stderr)
 	}
-	if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "2 of 2 questions answered") {
+	if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "answers all 2 questions") {
 		t.Errorf("the page lacks its headline: %v", err)
 	}
 }
@@ -246,7 +289,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	if status != 0 || stderr != "" {
 		t.Errorf("status %d, want 0 and nothing to complain of: %s", status, stderr)
 	}
-	for _, name := range strings.Fields("fast live seed storm mod osv html svg http ledger tamper fail-on") {
+	for _, name := range strings.Fields("attempts fast live seed storm mod osv html svg http ledger tamper fail-on") {
 		if !strings.Contains(stdout, "\n  -"+name+" ") && !strings.Contains(stdout, "\n  -"+name+"\n") {
 			t.Errorf("the usage lacks -%s:\n%s", name, stdout)
 		}
@@ -275,6 +318,7 @@ func TestBadInputIsAnsweredInOneLine(t *testing.T) {
 		{[]string{"-mod"}, 2, "see -help"},
 		{[]string{"-storm", "perhaps"}, 2, "must be on or off"},
 		{[]string{"-fail-on", "always"}, 2, "must be vuln"},
+		{[]string{"-attempts", "0"}, 2, "must be 1 or more"},
 		{[]string{"-tamper", "-1"}, 2, "must be the number of a verdict"},
 		{[]string{"-http", "6060"}, 2, "must be an address such as 127.0.0.1:6060"},
 		{[]string{"-http", ln.Addr().String()}, 1, "choose another port"},

@@ -13,11 +13,11 @@ type options struct {
 	seed                                     uint64
 	mod, osv, storm, ledger, html, svg, http string
 	failOn                                   string
-	tamper                                   int
+	attempts, tamper                         int
 }
 
-const usage = `Modwatch tells which Go modules are outdated or have a known advisory. It asks a module proxy in a storm of
-failures, with a bare http.Client and with one guarded by redoubt, and shows what the difference is.
+const usage = `Modwatch reports which Go modules are outdated or have a known advisory. It asks a module proxy in a storm of
+failures, with a bare http.Client, with three attempts and with redoubt, and shows the difference.
 
   modwatch                        this repository's modules, recorded, through a storm; about 12 s, no network
   modwatch -fast -seed 7          another storm, in about 2 s
@@ -40,6 +40,7 @@ func parse(args []string, stdout io.Writer) (o options, err error) {
 	flags.BoolVar(&o.fast, "fast", false, "run for about 2 s instead of 12")
 	flags.BoolVar(&o.live, "live", false, "ask the proxy named by GOPROXY, without a storm, 5 times a second at most")
 	flags.Uint64Var(&o.seed, "seed", 1, "draw the storm and the order of the questions from this `number`")
+	flags.IntVar(&o.attempts, "attempts", 3, "let the second client ask up to `N` times")
 	flags.StringVar(&o.storm, "storm", "on", "let the storm loose: `on or off`")
 	flags.StringVar(&o.mod, "mod", "", "ask about the requirements of this go.mod `file`")
 	flags.StringVar(&o.osv, "osv", "", "take the advisories from the OSV records in this `folder`, instead of a small built-in table")
@@ -76,6 +77,8 @@ func (o options) check() error {
 		return fmt.Errorf("-storm %q: must be on or off", o.storm)
 	case o.failOn != "" && o.failOn != "vuln":
 		return fmt.Errorf("-fail-on %q: must be vuln", o.failOn)
+	case o.attempts < 1:
+		return fmt.Errorf("-attempts %d: must be 1 or more", o.attempts)
 	case o.tamper < 0:
 		return fmt.Errorf("-tamper %d: must be the number of a verdict, 1 or more", o.tamper)
 	}

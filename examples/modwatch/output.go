@@ -59,7 +59,7 @@ func (out outputs) write(s state) error {
 		errs = append(errs, page(out.html, s, false))
 	}
 	if out.svg != nil {
-		_, err := out.svg.WriteString(standalone(s))
+		_, err := out.svg.WriteString(standalone(s, wide))
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

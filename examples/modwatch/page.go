@@ -19,17 +19,15 @@ var (
 	liveJS string
 
 	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-		"headline": headline, "summary": summary, "notable": notable, "cells": cells, "called": called,
-		"columns": func() []string { return columns }, "headings": func() []string { return headings },
-		"timelines": func(s state, width int, id string) template.HTML {
-			return template.HTML(timelines(s, width, id)) // only numbers and names of this program
-		},
+		"headline": headline, "summary": summary, "notable": notable, "figures": figures, "headings": func() []string { return headings },
+		"wide":   func(s state) template.HTML { return template.HTML(timelines(s, wide, "wide")) }, // only numbers and names of this program
+		"narrow": func(s state) template.HTML { return template.HTML(timelines(s, narrow, "narrow")) },
 		"breakable": func(s string) template.HTML { // long names can wrap after / and -
 			s = template.HTMLEscapeString(s)
 			return template.HTML(strings.NewReplacer("/", "/<wbr>", "-", "-<wbr>").Replace(s))
 		},
 		"style":    func() template.CSS { return template.CSS(style()) },
-		"progress": progress, "percent": percent, "times": times, "subject": subject,
+		"progress": progress, "times": times, "ms": ms, "subject": subject,
 	}).Parse(pageText))
 )
 
@@ -59,12 +57,4 @@ func page(w io.Writer, s state, served bool) error {
 // fragment writes the part of the page that changes.
 func fragment(w io.Writer, s state) error {
 	return pageTemplate.ExecuteTemplate(w, "main", s)
-}
-
-// percent returns the percentage of answered questions.
-func percent(c score) string {
-	if c.Asked == 0 {
-		return "–"
-	}
-	return fmt.Sprintf("%d %%", c.Answered*100/c.Asked)
 }

@@ -86,13 +86,13 @@ func golden(t *testing.T, name, got string) {
 // ticks tell.
 func halfway(s state) state {
 	s.Done, s.Elapsed, s.Weather, s.Breaker = false, s.Total/2, "dead", "open"
-	s.Openings = slices.DeleteFunc(slices.Clone(s.Openings), func(at time.Duration) bool { return at > s.Elapsed })
+	s.Openings = slices.DeleteFunc(slices.Clone(s.Openings), func(o span) bool { return o.From > s.Elapsed })
 	s.Clients = slices.Clone(s.Clients)
 	for i := range s.Clients {
 		c := &s.Clients[i]
 		c.Ticks = slices.Concat(c.Ticks[:parts/2], make([]tick, parts/2))
-		c.Answered = c.Sum().Answers
-		c.Asked = s.Modules * s.Rounds / 2
+		c.Answered = c.Sum().Answers + c.Sum().Late
+		c.Asked = c.Sum().Asked
 	}
 	return s
 }
@@ -104,13 +104,14 @@ func TestRecordedRun(t *testing.T) {
 		record(t)
 	}
 	s := recordedRun(t)
-	golden(t, "../../docs/modwatch.svg", standalone(s))
+	golden(t, "../../docs/modwatch.svg", standalone(s, wide))
+	golden(t, "../../docs/modwatch-narrow.svg", standalone(s, narrow))
 	golden(t, "testdata/report.txt", text(s))
 	golden(t, "testdata/end.frame", frameText(frame(s), false))
 	golden(t, "testdata/halfway.frame", frameText(frame(halfway(s)), false))
 	golden(t, "testdata/colours.frame", frameText(frame(halfway(s)), true))
 	live := s
-	live.Live, live.Phases, live.Clients, live.Weather = true, nil, s.Clients[1:], "live"
+	live.Live, live.Phases, live.Clients, live.Weather = true, nil, s.Clients[2:], "live"
 	golden(t, "testdata/live.frame", frameText(frame(live), false))
 }
 
@@ -150,10 +151,10 @@ func TestEveryFrameFitsTheScreen(t *testing.T) {
 func TestPicturesAndPagesAreWellFormed(t *testing.T) {
 	s := recordedRun(t)
 	live := s
-	live.Live, live.Phases, live.Clients = true, nil, s.Clients[1:]
+	live.Live, live.Phases, live.Clients = true, nil, s.Clients[2:]
 	empty := state{Total: time.Second, Clients: []score{{Name: "bare"}, {Name: "redoubt"}}}
 	for i, s := range []state{s, halfway(s), live, empty} {
-		if err := wellFormed(standalone(s), true); err != nil {
+		if err := errors.Join(wellFormed(standalone(s, wide), true), wellFormed(standalone(s, narrow), true)); err != nil {
 			t.Errorf("state %d: picture: %v", i, err)
 		}
 		for _, served := range []bool{false, true} {

@@ -43,18 +43,28 @@ func subject(s state) string {
 	return fmt.Sprintf("%s, seed %d", about, s.Seed)
 }
 
-// headline describes the benefit of the guards in a sentence.
+// headline describes the benefit of the guards and its price.
 func headline(s state) string {
-	g, bare := s.guarded(), s.bare()
-	if bare == nil {
-		return fmt.Sprintf("%d of %d questions answered.", g.Answered, g.Asked)
+	g := s.guarded()
+	line := fmt.Sprintf("redoubt answers %d of %d questions", g.Answered, g.Asked)
+	if g.Answered == g.Asked {
+		line = fmt.Sprintf("redoubt answers all %d questions", g.Asked)
 	}
-	less := ""
-	if sent, bareSent := g.Sum().Sent, bare.Sum().Sent; sent < bareSent {
-		less = fmt.Sprintf(", with %d %% fewer requests", 100-sent*100/bareSent)
+	if g.Answered > 0 {
+		line += ", the slowest after " + ms(g.Slowest)
 	}
-	return fmt.Sprintf("Same questions, same storm: the bare client got %d of %d answers, redoubt's %d%s.",
-		bare.Answered, bare.Asked, g.Answered, less)
+	if n := len(s.Phases); n > 1 {
+		line = fmt.Sprintf("A server fails for %s. %s", ms(s.Phases[n-1].From-s.Phases[1].From), line)
+	}
+	return line + "."
+}
+
+// percent returns the percentage of answered questions.
+func percent(c score) string {
+	if c.Asked == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%d %%", c.Answered*100/c.Asked)
 }
 
 // times prints a number of times.
@@ -65,36 +75,46 @@ func times(n int) string {
 	return fmt.Sprintf("%d times", n)
 }
 
-// columns returns the headings of the scores, and cells the values below them.
-// Only the proxy on loopback counts its requests.
-var columns = []string{"client", "asked", "answered", "stale", "requests", "wasted", "p50", "p99"}
-
-func cells(s state, c score) []string {
-	sum, sent, wasted := c.Sum(), "-", "-"
+// figures returns the table of the clients, a column for each. Only the proxy
+// on loopback counts its requests.
+func figures(s state) (rows [][]string) {
+	row := func(name string, of func(c score, sum tick) any) {
+		cells := []string{name}
+		for _, c := range s.Clients {
+			cells = append(cells, fmt.Sprint(of(c, c.Sum())))
+		}
+		rows = append(rows, cells)
+	}
+	row("client", func(c score, _ tick) any { return c.Name })
+	row("questions", func(c score, _ tick) any { return c.Asked })
+	row("answered", func(c score, _ tick) any { return c.Answered })
+	row("answered late", func(_ score, sum tick) any { return sum.Late })
+	row("answered with an old list", func(c score, _ tick) any { return c.Old })
 	if !s.Live {
-		sent, wasted = fmt.Sprint(sum.Sent), fmt.Sprint(sum.Wasted)
+		row("requests", func(_ score, sum tick) any { return sum.Sent })
+		row("requests while down", func(_ score, sum tick) any { return sum.Down })
 	}
-	return []string{
-		c.Name, fmt.Sprint(c.Asked), fmt.Sprint(c.Answered), fmt.Sprint(c.Stale), sent, wasted, ms(c.P50), ms(c.P99),
-	}
+	row("median time", func(c score, _ tick) any { return ms(c.P50) })
+	row("slowest of 99 %", func(c score, _ tick) any { return ms(c.P99) })
+	row("slowest", func(c score, _ tick) any { return ms(c.Slowest) })
+	return rows
 }
 
 // ms prints a duration with a readable precision.
 func ms(d time.Duration) string {
 	switch {
 	case d >= time.Second:
-		return d.Round(10 * time.Millisecond).String()
-	case d >= 10*time.Millisecond:
-		return d.Round(time.Millisecond).String()
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d >= 100*time.Millisecond:
+		return fmt.Sprintf("%.2f s", d.Seconds())
 	}
-	return d.Round(100 * time.Microsecond).String()
+	return fmt.Sprintf("%.1f ms", 1000*d.Seconds())
 }
 
 func textScores(b *strings.Builder, s state) {
 	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, strings.Join(columns, "\t")+"\t")
-	for _, c := range s.Clients {
-		fmt.Fprintln(tw, strings.Join(cells(s, c), "\t")+"\t")
+	for _, row := range figures(s) {
+		fmt.Fprintln(tw, strings.Join(row, "\t")+"\t")
 	}
 	tw.Flush()
 }
@@ -117,8 +137,8 @@ func summary(verdicts []verdict) string {
 		return n
 	}
 	vulnerable, outdated := count(verdict.vulnerable), count(verdict.outdated)
-	unheard := count(func(v verdict) bool { return v.Step == "not asked" })
-	unknown := count(func(v verdict) bool { return v.Step == "no answer" || v.Step == "not recorded" })
+	unheard := count(func(v verdict) bool { return v.Update == "not asked" })
+	unknown := count(func(v verdict) bool { return v.Update == "no answer" || v.Update == "not recorded" })
 	s := fmt.Sprintf("Of %d modules, %d have a known advisory and %d are outdated", len(verdicts), vulnerable, outdated)
 	if unknown > 0 {
 		s += fmt.Sprintf("; of %d nothing is known", unknown)
@@ -131,11 +151,11 @@ func summary(verdicts []verdict) string {
 
 // headings returns the headings of the table of modules, and row the values
 // below them.
-var headings = []string{"module", "in use", "move to", "advisories", "step", "latest", "allowed by ^"}
+var headings = []string{"module", "in use", "move to", "advisories", "update", "latest", "latest in ^"}
 
 func (v verdict) row() []string {
 	return []string{
-		v.Path, v.Version, dash(v.MoveTo), dash(strings.Join(v.Advisories, " ")), v.Step, dash(v.Latest), dash(v.Allowed),
+		v.Path, v.Version, dash(v.MoveTo), dash(strings.Join(v.Advisories, " ")), v.Update, dash(v.Latest), dash(v.Compatible),
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +15,7 @@ import (
 // run.
 type logSummary struct {
 	Statuses   map[string]int `json:"statuses"` // the number of each; 0 is a request without an answer
-	Waits      int            `json:"waits"`    // before another try
+	Waits      int            `json:"waits"`    // before another attempt
 	Openings   int            `json:"openings"` // of the breaker
 	SlowestMS  float64        `json:"slowest_ms"`
 	SlowModule string         `json:"slow_module"`
@@ -42,15 +43,23 @@ func readLog(ctx context.Context, file string) (*logSummary, error) {
 	return s, nil
 }
 
+// Rows returns the statuses with their numbers.
+func (s *logSummary) Rows() (rows [][2]string) {
+	for _, status := range slices.Sorted(maps.Keys(s.Statuses)) {
+		name := status
+		if status == "0" {
+			name = "no answer"
+		}
+		rows = append(rows, [2]string{name, strconv.Itoa(s.Statuses[status])})
+	}
+	return rows
+}
+
 func (s *logSummary) String() string {
 	var parts []string
-	for status, n := range s.Statuses {
-		if status == "0" {
-			status = "no answer"
-		}
-		parts = append(parts, fmt.Sprintf("%s x%d", status, n))
+	for _, row := range s.Rows() {
+		parts = append(parts, row[0]+" x"+row[1])
 	}
-	slices.Sort(parts)
-	return fmt.Sprintf("%s; %d waits before another try; the breaker opened %s; slowest call %.0f ms (%s)",
+	return fmt.Sprintf("%s; %d pauses before another attempt; the breaker opened %s; slowest request %.0f ms (%s)",
 		dash(strings.Join(parts, ", ")), s.Waits, times(s.Openings), s.SlowestMS, dash(s.SlowModule))
 }

@@ -62,8 +62,9 @@ func frame(s state) []string {
 	for _, strip := range strips(s) {
 		lines = append(lines, margin+mark('d', strip))
 	}
+	questions, requests := highest(s)
 	for _, c := range s.Clients {
-		lines = append(lines, clientLines(s, c)...)
+		lines = append(lines, clientLines(s, c, questions, requests)...)
 	}
 	state := 'g'
 	if s.Breaker != "closed" {
@@ -72,8 +73,8 @@ func frame(s state) []string {
 	lines = append(
 		lines,
 		fmt.Sprintf("breaker  %s, opened %s", mark(state, s.Breaker), times(len(s.Openings))),
-		fmt.Sprintf("guards   %d tries held back, %d waits, %d cache hits, %d stale answers",
-			s.guarded().Sum().Refused, s.Waits, s.Hits, s.guarded().Stale),
+		fmt.Sprintf("guards   %d attempts held back, %d pauses, %d answers from the cache",
+			s.guarded().Sum().Refused, s.Waits, s.Hits),
 		"",
 		mark('h', "verdicts")+" "+mark('d', brief(s.Verdicts)),
 	)
@@ -89,27 +90,39 @@ func frame(s state) []string {
 
 // clientLines returns the figures of a client and its timeline, a character for
 // each tick.
-func clientLines(s state, c score) []string {
+func clientLines(s state, c score, questions, requests int) []string {
 	var good, bad, sent []int
 	for _, t := range c.Ticks {
-		good, bad, sent = append(good, t.Answers), append(bad, t.Failures), append(sent, t.Sent)
+		good, bad, sent = append(good, t.Answers+t.Late), append(bad, t.Failures), append(sent, t.Sent)
 	}
 	sum := c.Sum()
 	lines := []string{
-		mark('h', fmt.Sprintf("%-9s", c.Name)) + mark('g', spark(good)) + fmt.Sprintf(" %4d answered", sum.Answers),
-		margin + mark('b', spark(bad)) + fmt.Sprintf(" %4d failed", sum.Failures),
+		mark('h', fmt.Sprintf("%-9s", c.Name)) + mark('g', spark(good, questions)) + fmt.Sprintf(" %4d answered", c.Answered),
+		margin + mark('b', spark(bad, questions)) + fmt.Sprintf(" %4d failed", sum.Failures),
 	}
 	if !s.Live {
-		lines = append(lines, margin+mark('d', spark(sent))+fmt.Sprintf(" %4d sent, %d wasted", sum.Sent, sum.Wasted))
+		lines = append(lines, margin+mark('d', spark(sent, requests))+fmt.Sprintf(" %4d sent, %d down", sum.Sent, sum.Down))
 	}
-	return append(lines, "")
+	return lines
 }
 
-// spark draws numbers as columns in steps of an eighth of a line.
-func spark(numbers []int) string {
+// highest returns the most questions and the most requests of a client in a
+// part of a run.
+func highest(s state) (questions, requests int) {
+	questions, requests = 1, 1
+	for _, c := range s.Clients {
+		for _, t := range c.Ticks {
+			questions, requests = max(questions, t.Asked), max(requests, t.Sent)
+		}
+	}
+	return questions, requests
+}
+
+// spark draws numbers up to most as columns in steps of an eighth of a line.
+func spark(numbers []int, most int) string {
 	var b strings.Builder
 	for _, n := range numbers {
-		b.WriteRune([]rune(" ▁▂▃▄▅▆▇█")[min((n+1)/2, 8)])
+		b.WriteRune([]rune(" ▁▂▃▄▅▆▇█")[(n*8+most-1)/most])
 	}
 	return b.String()
 }
@@ -135,7 +148,7 @@ func gauge(s state) string {
 func brief(verdicts []verdict) string {
 	heard, vulnerable, outdated := 0, 0, 0
 	for _, v := range verdicts {
-		if v.Step != "not asked" {
+		if v.Update != "not asked" {
 			heard++
 		}
 		if v.vulnerable() {
@@ -149,16 +162,24 @@ func brief(verdicts []verdict) string {
 }
 
 func verdictLine(v verdict) string {
-	what, kind := "up to date", 'd'
+	text, kind := "up to date", 'd'
 	switch {
 	case v.vulnerable():
-		what, kind = v.Advisories[0]+", move to "+v.MoveTo, 'b'
+		text, kind = v.Advisories[0]+": "+goal(v), 'b'
 	case v.outdated():
-		what, kind = v.Step+", move to "+v.MoveTo, 'g'
-	case v.Step != "-":
-		what = v.Step
+		text, kind = v.Update+": "+goal(v), 'g'
+	case v.Update != "-":
+		text = v.Update
 	}
-	return fmt.Sprintf("  %-40s ", clip(v.Path, 40)) + mark(kind, clip(what, cols-44))
+	return fmt.Sprintf("  %-40s ", clip(v.Path, 40)) + mark(kind, clip(text, cols-44))
+}
+
+// goal returns the version to move to.
+func goal(v verdict) string {
+	if v.MoveTo == noFix {
+		return noFix
+	}
+	return "move to " + v.MoveTo
 }
 
 // clip cuts a text to n characters.

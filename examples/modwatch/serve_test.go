@@ -51,9 +51,9 @@ func TestOneAddressSpeaksHTMLAndJSONAndText(t *testing.T) {
 	const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 	for _, tt := range []struct{ accept, kind, want string }{
 		{browser, "text/html; charset=utf-8", `<noscript><meta http-equiv="refresh"`},
-		{"application/json", "application/json", `"wasted"`},
-		{"*/*", "text/plain; charset=utf-8", "client  asked  answered"},
-		{"", "text/plain; charset=utf-8", "the bare client got"},
+		{"application/json", "application/json", `"down"`},
+		{"*/*", "text/plain; charset=utf-8", "bare  retrying  redoubt"},
+		{"", "text/plain; charset=utf-8", "redoubt answers"},
 	} {
 		resp, body := served(t, url, tt.accept)
 		if got := resp.Header.Get("Content-Type"); got != tt.kind || !strings.Contains(body, tt.want) {
@@ -62,7 +62,7 @@ func TestOneAddressSpeaksHTMLAndJSONAndText(t *testing.T) {
 	}
 	_, body := served(t, url, "application/json")
 	var s state
-	if err := json.Unmarshal([]byte(body), &s); err != nil || len(s.Clients) != 2 {
+	if err := json.Unmarshal([]byte(body), &s); err != nil || len(s.Clients) != 3 {
 		t.Errorf("the JSON does not read back: %v, %d clients", err, len(s.Clients))
 	}
 	for _, wrong := range []string{"none", "live.js/x", "?x/../../etc"} {

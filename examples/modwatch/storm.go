@@ -13,16 +13,19 @@ type weather uint8
 
 const (
 	calm     weather = iota // answers within milliseconds
-	brownout                // answers, but slowly
+	slow                    // answers late
 	failing                 // 503 at once
 	limiting                // 429 with Retry-After: 1
-	stalled                 // takes the request and never answers
+	hanging                 // takes the request and never answers
 	dead                    // closes the connection
 )
 
 func (w weather) String() string {
-	return [...]string{"calm", "brownout", "503", "429", "stalled", "dead"}[w]
+	return [...]string{"healthy", "slow", "503", "429", "hangs", "dead"}[w]
 }
+
+// down reports whether no request is answered.
+func (w weather) down() bool { return w == failing || w == hanging || w == dead }
 
 // MarshalText puts a weather into JSON by its name.
 func (w weather) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
@@ -41,7 +44,7 @@ func forecast(seed uint64, total time.Duration) []phase {
 	plagues := []struct {
 		weather weather
 		percent float64
-	}{{brownout, 12}, {failing, 10}, {limiting, 8}, {stalled, 8}, {dead, 15}}
+	}{{slow, 12}, {failing, 10}, {limiting, 8}, {hanging, 8}, {dead, 15}}
 	rng.Shuffle(len(plagues), func(i, j int) { plagues[i], plagues[j] = plagues[j], plagues[i] })
 	at := total / 10
 	phases := []phase{{calm, 0}}
@@ -75,15 +78,15 @@ func (s *storm) now() weather {
 
 func (s *storm) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	now := s.now()
-	what := tick{Sent: 1}
-	if now == dead {
-		what.Wasted = 1
+	event := tick{Sent: 1}
+	if now.down() {
+		event.Down = 1
 	}
-	s.history.note(r.UserAgent(), what)
+	s.history.note(r.UserAgent(), time.Now(), event)
 	switch now {
 	case calm:
 		time.Sleep(time.Duration(rand.Int64N(int64(s.unit/10) + 1)))
-	case brownout:
+	case slow:
 		time.Sleep(s.unit + time.Duration(rand.Int64N(int64(s.unit)+1)))
 	case failing:
 		http.Error(w, "the proxy is overloaded", http.StatusServiceUnavailable)
@@ -92,7 +95,7 @@ func (s *storm) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "slow down", http.StatusTooManyRequests)
 		return
-	case stalled:
+	case hanging:
 		<-r.Context().Done()
 		panic(http.ErrAbortHandler)
 	case dead:

@@ -29,20 +29,21 @@ type trial struct {
 	total       time.Duration // the time of all questions, evenly spread
 	unit        time.Duration // the unit of the guards: a hundredth of a run
 	seed        uint64
+	attempts    int    // of the retrying client
 	storm       *storm // nil for a real proxy
 	history     *history
 	served      string        // the address of -http
 	contestants []*contestant // the guarded client is the last
 }
 
-// newTrial connects both clients to the recorded lists through a storm.
+// newTrial connects the clients to the recorded lists through a storm.
 // transport returns a transport to the handler, so that tests need no sockets.
 func newTrial(o options, q question, log *slog.Logger, transport func(http.Handler) (base string, rt http.RoundTripper)) *trial {
 	total := 12 * time.Second
 	if o.fast {
 		total = 2 * time.Second
 	}
-	t := &trial{question: q, rounds: min(max(4, 400/len(q.modules)), 50), total: total, unit: total / 100, seed: o.seed, history: newHistory(total)}
+	t := &trial{question: q, rounds: min(max(4, 400/len(q.modules)), 50), total: total, unit: total / 100, seed: o.seed, attempts: o.attempts, history: newHistory(total)}
 	var phases []phase
 	if o.storm != "off" {
 		phases = forecast(o.seed, total)
@@ -53,9 +54,11 @@ func newTrial(o options, q question, log *slog.Logger, transport func(http.Handl
 		return proxy{audit.NewSecret(base), &http.Client{Transport: rt, Timeout: timeout}, agent}
 	}
 	perSecond := int64(4 * float64(t.rounds*len(q.modules)) / total.Seconds())
+	late := 4 * t.unit
 	t.contestants = []*contestant{
-		{name: "bare", history: t.history, client: bare{at("bare", 4*t.unit)}},
-		{name: guardedName, history: t.history, client: newGuarded(at(guardedName, 0), t.unit, perSecond, log, t.history)},
+		{name: bareName, history: t.history, late: late, client: bare{at(bareName, late)}},
+		{name: retryingName, history: t.history, late: late, client: retrying{at(retryingName, late), o.attempts, t.unit}},
+		{name: guardedName, history: t.history, late: late, client: newGuarded(at(guardedName, 0), t.unit, perSecond, log, t.history)},
 	}
 	return t
 }
@@ -96,7 +99,7 @@ func liveTrial(ctx context.Context, q question, log *slog.Logger) (*trial, error
 	h := newHistory(total)
 	return &trial{
 		question: q, rounds: 1, total: total, unit: unit, history: h,
-		contestants: []*contestant{{name: guardedName, history: h, client: newGuarded(p, unit, 5, log, h)}},
+		contestants: []*contestant{{name: guardedName, history: h, late: 4 * unit, client: newGuarded(p, unit, 5, log, h)}},
 	}, nil
 }
 
@@ -176,13 +179,14 @@ func (t *trial) weather() string {
 func (t *trial) state() state {
 	c, guards := t.guarded()
 	s := t.history.state()
-	s.Seed, s.Modules, s.Rounds, s.Total = t.seed, len(t.modules), t.rounds, t.total
+	s.Seed, s.Attempts, s.Modules, s.Rounds, s.Total = t.seed, t.attempts, len(t.modules), t.rounds, t.total
 	s.Live, s.Weather, s.Breaker = t.storm == nil, t.weather(), guards.breaker.State().String()
 	s.Served = t.served
 	s.Hits = guards.cache.Stats().Hits
 	if t.storm != nil {
 		s.Phases = t.storm.phases
 	}
+	s.Late = c.late
 	for _, c := range t.contestants {
 		s.Clients = append(s.Clients, c.score())
 	}

@@ -14,15 +14,19 @@ import (
 // A verdict is the answer to a question.
 type verdict struct {
 	module
-	Allowed    string   `json:"allowed,omitempty"` // the newest version that ^current admits
-	Latest     string   `json:"latest,omitempty"`  // the newest release
-	Step       string   `json:"step"`              // how far Latest is: "patch", "minor", "major", "-"; "no answer", "not asked" or "not recorded" if unknown
+	Kind       string   `json:"kind,omitempty"`       // of an unusual version: "pseudo-version"
+	Compatible string   `json:"compatible,omitempty"` // the newest version that ^current admits
+	Latest     string   `json:"latest,omitempty"`     // the newest release
+	Update     string   `json:"update"`               // the kind of update to Latest: "patch", "minor", "major", "-"; "no answer", "not asked" or "not recorded" if unknown
 	Advisories []string `json:"advisories,omitempty"`
-	MoveTo     string   `json:"move_to,omitempty"` // the lowest published version that no advisory names, or "none yet"; without advisories, the newest
+	MoveTo     string   `json:"move_to,omitempty"` // the lowest published version that no advisory names, or noFix; without advisories, the newest
 }
 
 func (v verdict) vulnerable() bool { return len(v.Advisories) > 0 }
-func (v verdict) outdated() bool   { return v.Latest != "" && v.Step != "-" }
+func (v verdict) outdated() bool   { return v.Latest != "" && v.Update != "-" }
+
+// noFix is the version to move to if all published versions are vulnerable.
+const noFix = "no fix yet"
 
 // errNotAsked is the answer about modules that an interrupted run did not
 // reach.
@@ -30,44 +34,45 @@ var errNotAsked = errors.New("not asked")
 
 // notable reports whether the report lists the verdict.
 func (v verdict) notable() bool {
-	return v.vulnerable() || v.outdated() || v.Step == "no answer" || v.Step == "not recorded"
+	return v.vulnerable() || v.outdated() || v.Update == "no answer" || v.Update == "not recorded"
 }
 
 // judge returns the verdict about a module, from its published versions or from
 // the error of the question.
 func judge(m module, known hazards, versions []string, err error) verdict {
-	v := verdict{module: m, Step: "-"}
+	v := verdict{module: m, Update: "-"}
 	current, parseErr := semver.AllowV.Parse(m.Version)
 	if parseErr != nil {
-		v.Step = "unreadable version"
+		v.Update = "unreadable version"
 		return v
 	}
 	published := parseAll(versions)
 	if bad := weak(known[m.Path], current, &v); !bad.IsEmpty() {
-		v.MoveTo = "none yet"
+		v.MoveTo = noFix
 		if safe, ok := bad.Complement().Intersect(semver.AtLeast(current)).Min(slices.Values(published)); ok {
 			v.MoveTo = "v" + safe.String()
 		}
 	}
 	switch {
 	case errors.Is(err, cache.ErrNotFound):
-		v.Step = "not recorded"
+		v.Update = "not recorded"
 	case errors.Is(err, errNotAsked):
-		v.Step = "not asked"
+		v.Update = "not asked"
 	case err != nil:
-		v.Step = "no answer"
+		v.Update = "no answer"
 	}
 	caret := semver.MustParseRange("^" + current.WithoutBuild().String())
 	if best, ok := caret.Max(slices.Values(published)); ok && current.Less(best) {
-		v.Allowed = "v" + best.String()
+		v.Compatible = "v" + best.String()
 	}
 	if latest, ok := semver.Releases().Max(slices.Values(published)); ok && current.Less(latest) {
-		v.Latest, v.Step = "v"+latest.String(), strings.ToLower(current.Diff(latest).String())
+		v.Latest, v.Update = "v"+latest.String(), strings.ToLower(current.Diff(latest).String())
+		if v.Update == "pre" {
+			v.Update = "pre-release"
+		}
 	}
-	v.MoveTo = cmp.Or(v.MoveTo, v.Allowed, v.Latest)
-	if kind := kindOf(current); kind != "" {
-		v.Step += " (in use: " + kind + ")"
-	}
+	v.MoveTo = cmp.Or(v.MoveTo, v.Compatible, v.Latest)
+	v.Kind = kindOf(current)
 	return v
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -15,19 +16,53 @@ import (
 	"github.com/redoubt-go/redoubt/retry"
 )
 
-// A client answers questions. The bare client asks the proxy directly. The
-// guarded client uses the library.
+// A client answers questions. The bare client asks the proxy once. The retrying
+// client asks a few times. The guarded client uses the library.
 type client interface {
 	versions(ctx context.Context, path string) ([]string, error)
 }
 
-// bare is a usual client: an http.Client with a timeout.
+// The names of the clients in the report.
+const (
+	bareName     = "bare"
+	retryingName = "retrying"
+	guardedName  = "redoubt"
+)
+
+// bare is an http.Client with a timeout.
 type bare struct{ proxy }
 
-func (b bare) versions(ctx context.Context, path string) ([]string, error) { return b.list(ctx, path) }
+func (c bare) versions(ctx context.Context, path string) ([]string, error) { return c.list(ctx, path) }
 
-// guardedName is the name of the guarded client in the report.
-const guardedName = "redoubt"
+// retrying is the usual client with retries: the same timeout for each attempt,
+// exponential backoff with jitter, and pauses as long as Retry-After demands.
+// The first pauses of the guarded client are the same.
+type retrying struct {
+	proxy
+	attempts int
+	unit     time.Duration
+}
+
+func (c retrying) versions(ctx context.Context, path string) (list []string, err error) {
+	for n := range c.attempts {
+		if list, err = c.list(ctx, path); err == nil || n == c.attempts-1 {
+			break
+		}
+		pause := time.Duration(rand.Int64N(int64(c.unit << min(n, 5))))
+		if status, ok := errors.AsType[*statusError](err); ok {
+			if !status.Retryable() {
+				break
+			}
+			pause += status.after
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+	return list, err
+}
 
 // guarded asks through the cache, retry, the breaker and the limiter, in this
 // order.
@@ -63,7 +98,7 @@ func newGuarded(p proxy, unit time.Duration, perSecond int64, log *slog.Logger, 
 			MaxElapsed:     max(60*unit, 2*time.Second),
 			AttemptTimeout: 4 * unit,
 			MaxRejected:    -1, // a batch: wait until the breaker closes
-			Backoff:        retry.Exponential{Base: unit, Max: 5 * unit},
+			Backoff:        retry.Exponential{Base: unit, Max: 2 * unit},
 			Budget:         &retry.TokenBudget{Burst: 200, PerSecond: 20},
 			OnEvent: func(ctx context.Context, e retry.Event) {
 				logRetry(ctx, e)
@@ -71,7 +106,7 @@ func newGuarded(p proxy, unit time.Duration, perSecond int64, log *slog.Logger, 
 					h.waited()
 				}
 				if errors.Is(e.Err, breaker.ErrOpen) {
-					h.note(guardedName, tick{Refused: 1})
+					h.note(guardedName, time.Now(), tick{Refused: 1})
 				}
 			},
 		},
@@ -79,14 +114,12 @@ func newGuarded(p proxy, unit time.Duration, perSecond int64, log *slog.Logger, 
 			Name:       "proxy",
 			Window:     4 * unit,
 			MinCalls:   5,
-			OpenFor:    3 * unit,
-			MaxOpenFor: 5 * unit,
+			OpenFor:    2 * unit,
+			MaxOpenFor: 3 * unit,
 			Classify:   healthOf,
 			OnEvent: func(ctx context.Context, e breaker.Event) {
 				log.LogAttrs(ctx, slog.LevelInfo, "breaker", slog.String("from", e.From.String()), slog.String("to", e.To.String()))
-				if e.To == breaker.StateOpen {
-					h.opened()
-				}
+				h.breaker(e.To == breaker.StateOpen)
 			},
 		}),
 		limiter: ratelimit.New(ratelimit.PerSecond(perSecond).WithBurst(max(perSecond/10, 1))),
@@ -130,6 +163,7 @@ type contestant struct {
 	client
 	name    string
 	history *history
+	late    time.Duration // answers that take longer are late: the timeout of an attempt
 
 	mu       sync.Mutex
 	asked    int
@@ -146,23 +180,30 @@ type reply struct {
 }
 
 func (c *contestant) ask(ctx context.Context, path string) {
+	began := time.Now()
+	c.history.note(c.name, began, tick{Asked: 1})
 	c.mu.Lock()
 	c.asked++
 	c.mu.Unlock()
-	began := time.Now()
 	versions, err := c.versions(ctx, path)
+	took := time.Since(began)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	answered := err == nil || errors.Is(err, cache.ErrNotFound) // an unknown module is an answer
 	if !answered && ctx.Err() != nil {
 		return // Ctrl-C canceled the question
 	}
-	if !answered {
-		c.history.note(c.name, tick{Failures: 1})
-	} else {
-		c.history.note(c.name, tick{Answers: 1})
+	switch {
+	case !answered:
+		c.history.note(c.name, began, tick{Failures: 1})
+	case took > c.late:
+		c.history.note(c.name, began, tick{Late: 1})
+	default:
+		c.history.note(c.name, began, tick{Answers: 1})
+	}
+	if answered {
 		c.answered++
-		c.took = append(c.took, time.Since(began))
+		c.took = append(c.took, took)
 	}
 	if c.last == nil {
 		c.last = map[string]reply{}
@@ -184,10 +225,10 @@ func (c *contestant) score() score {
 	s := score{Name: c.name, Asked: c.asked, Answered: c.answered, Ticks: ticks}
 	if n := len(c.took); n > 0 {
 		slices.Sort(c.took)
-		s.P50, s.P99 = c.took[n/2], c.took[n*99/100]
+		s.P50, s.P99, s.Slowest = c.took[n/2], c.took[n*99/100], c.took[n-1]
 	}
 	if g, ok := c.client.(*guarded); ok {
-		s.Stale = g.cache.Stats().StaleHits
+		s.Old = g.cache.Stats().StaleHits
 	}
 	return s
 }

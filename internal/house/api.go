@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/printer"
 	"go/token"
+	"path"
 	"slices"
 	"strings"
 )
@@ -18,7 +19,7 @@ func apiRules() []Rule {
 }
 
 func checkAPI(t *Tree) (bad []string) {
-	for _, p := range t.library() {
+	for _, p := range t.importable() {
 		file := apiFile(p.dir)
 		old, now := strings.Split(strings.TrimSpace(t.text[file]), "\n"), t.listing(p)
 		for _, line := range now {
@@ -33,7 +34,7 @@ func checkAPI(t *Tree) (bad []string) {
 		}
 	}
 	for _, name := range t.files(".txt") {
-		gone := !slices.ContainsFunc(t.library(), func(p *pkg) bool { return apiFile(p.dir) == name })
+		gone := !slices.ContainsFunc(t.importable(), func(p *pkg) bool { return apiFile(p.dir) == name })
 		if strings.HasPrefix(name, "testdata/api/") && gone {
 			bad = append(bad, name+": there is no such package; remove the file")
 		}
@@ -41,11 +42,16 @@ func checkAPI(t *Tree) (bad []string) {
 	return bad
 }
 
-func apiFile(dir string) string { return "testdata/api/" + strings.ReplaceAll(dir, "/", "-") + ".txt" }
+func apiFile(dir string) string {
+	if dir == "." {
+		dir = path.Base(module)
+	}
+	return "testdata/api/" + strings.ReplaceAll(dir, "/", "-") + ".txt"
+}
 
 // listAPI puts the listings of all packages into files.
 func (t *Tree) listAPI(files map[string]string) {
-	for _, p := range t.library() {
+	for _, p := range t.importable() {
 		files[apiFile(p.dir)] = strings.Join(t.listing(p), "\n") + "\n"
 	}
 }

@@ -19,13 +19,13 @@ type Rule struct {
 func Rules() []Rule {
 	return slices.Concat(
 		layoutRules(), moduleRules(), importRules(), commentRules(), twinRules(), apiRules(), nameRules(),
-		configRules(), hookRules(), statsRules(), guardRules(), stateRules(), testRules(), sizeRules(), languageRules(),
+		configRules(), hookRules(), statsRules(), guardRules(), stateRules(), testRules(), sizeRules(), languageRules(), llmsRules(),
 	)
 }
 
 // Options select the files that Run rewrites before it checks the rules.
 type Options struct {
-	API      bool // the listings in testdata/api
+	API      bool // the listings in testdata/api, and llms.txt
 	Ceilings bool // the ceilings that a figure is below of
 }
 
@@ -38,6 +38,7 @@ func Run(t *testing.T, dir string, o Options) {
 	rewritten := map[string]string{}
 	if o.API {
 		tree.listAPI(rewritten)
+		rewritten[llmsFile] = tree.llms()
 	}
 	if o.Ceilings {
 		tree.lowerCeilings(rewritten)

@@ -55,6 +55,8 @@ func (t *Tree) mayImport(dir, imp string) bool {
 		return !t.shared(dir) // the ground floor imports the standard library only
 	case topDir(other) == "internal":
 		return strings.Count(other, "/") == 1
+	case inAbove(dir):
+		return inSeven(other)
 	}
 	isCommand := strings.Contains(dir, "/cmd/") // its own binary, which no package inherits
 	return dir != other && (other == topDir(dir) || within(dir, other) || isCommand && topDir(other) == topDir(dir))

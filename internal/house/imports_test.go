@@ -21,6 +21,9 @@ func TestImports(t *testing.T) {
 	accepts(t, "imports", importing("retry", redoubt+"internal/quote"))
 	accepts(t, "imports", importing("internal/metrics", redoubt+"cache"))
 	accepts(t, "imports", importing("contrib/redis", "github.com/x/y"))
+	accepts(t, "imports", importing("servehttp", redoubt+"retry/retryhttp"))
+	bites(t, "imports", importing("retry", redoubt+"servehttp"), "imports "+redoubt+"servehttp")
+	bites(t, "imports", importing("servehttp", redoubt+"examples/gateway"), "imports "+redoubt+"examples/gateway")
 
 	bites(t, "core imports", importing("retry", "net/http"), "retry: imports net/http in retry")
 	bites(t, "core imports", files{

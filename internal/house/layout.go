@@ -68,6 +68,7 @@ func checkLinks(t *Tree) (bad []string) {
 	names := slices.Collect(maps.Keys(t.text))
 	for _, page := range t.files(".md") {
 		for i, line := range strings.Split(t.text[page], "\n") {
+			line = inlineCode.ReplaceAllString(line, "code")
 			for _, m := range mdLink.FindAllStringSubmatch(line, -1) {
 				target, _, _ := strings.Cut(m[2], "#")
 				if target == "" || strings.Contains(target, ":") {

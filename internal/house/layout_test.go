@@ -9,6 +9,7 @@ func TestLayout(t *testing.T) {
 
 func TestLinks(t *testing.T) {
 	bites(t, "links", files{"docs/README.md": "See\n[retry](retry.md)."}, "docs/README.md:2: no file docs/retry.md")
+	accepts(t, "links", files{"docs/README.md": "`lru.New[string](128)`"}) // code
 	accepts(t, "links", files{
 		"docs/README.md": "[a](../b/c.go#L1) [b](../b) [c](#d) [e](https://example.com/f)", "b/c.go": "package b\n",
 	})

@@ -18,6 +18,10 @@ const module = "github.com/redoubt-go/redoubt"
 // and the full package comment.
 var seven = []string{"retry", "breaker", "ratelimit", "cache", "audit", "logscan", "semver"}
 
+// above are the packages that may import any of the seven and their
+// subpackages.
+var above = []string{"servehttp"}
+
 // A Tree is a checkout: the text of its files, and its Go packages.
 type Tree struct {
 	fset *token.FileSet
@@ -96,7 +100,7 @@ func (t *Tree) where(keep func(p *pkg) bool) []*pkg {
 // library returns the packages that users import, including contrib.
 func (t *Tree) library() []*pkg {
 	return t.where(func(p *pkg) bool {
-		return (inSeven(p.dir) || inContrib(p.dir)) && !strings.Contains(p.dir, "/cmd/") && !strings.Contains(p.dir, "/internal/")
+		return (inSeven(p.dir) || inAbove(p.dir) || inContrib(p.dir)) && !strings.Contains(p.dir, "/cmd/") && !strings.Contains(p.dir, "/internal/")
 	})
 }
 
@@ -129,6 +133,7 @@ func (t *Tree) pkg(dir string) *pkg {
 func within(dir, top string) bool { return dir == top || strings.HasPrefix(dir, top+"/") }
 
 func inSeven(dir string) bool   { return slices.Contains(seven, topDir(dir)) }
+func inAbove(dir string) bool   { return slices.Contains(above, topDir(dir)) }
 func inContrib(dir string) bool { return topDir(dir) == "contrib" }
 
 func topDir(dir string) string {

@@ -24,7 +24,7 @@ func twinRules() []Rule {
 // checkTwins wants the code of comments and pages to occur in a file that is
 // compiled. The twin of a package comment is in the same package, and the twin
 // of a page below the same folder. Pages of the root and of docs can have their
-// twins anywhere.
+// twins anywhere. A whole program needs no twin, because it is compiled itself.
 func checkTwins(t *Tree) (bad []string) {
 	for _, p := range t.importable() {
 		name, comment := t.packageComment(p)
@@ -34,19 +34,43 @@ func checkTwins(t *Tree) (bad []string) {
 			}
 		}
 	}
-	fence := regexp.MustCompile("(?s)```go\n(.*?)```")
-	for _, name := range t.files(".md") {
-		near := func(file string) bool {
-			dir := path.Dir(name)
-			return dir == "." || dir == "docs" || strings.HasPrefix(file, dir+"/")
-		}
+	for _, name := range t.pages() {
+		dir := path.Dir(name)
+		near := func(file string) bool { return anywhere(dir) || strings.HasPrefix(file, dir+"/") }
 		for _, code := range fence.FindAllStringSubmatch(t.text[name], -1) {
-			if !t.compiled(bare(code[1]), near) {
+			if !(anywhere(dir) && isProgram(code[1])) && !t.compiled(bare(code[1]), near) {
 				bad = append(bad, name+": example code is not compiled anywhere:\n"+code[1])
 			}
 		}
 	}
 	return bad
+}
+
+var fence = regexp.MustCompile("(?s)```go\n(.*?)```")
+
+// pages returns the names of the pages that can contain code.
+func (t *Tree) pages() []string { return append(t.files(".md"), "llms.txt") }
+
+// anywhere reports whether the pages of a folder have their twins anywhere.
+func anywhere(dir string) bool { return dir == "." || dir == "docs" }
+
+var programClause = regexp.MustCompile(`(?m)^package main$`)
+
+func isProgram(code string) bool { return programClause.MatchString(code) }
+
+// A Program is a whole program in a page.
+type Program struct{ Page, Text string }
+
+// Programs returns the programs in the pages, to compile them.
+func (t *Tree) Programs() (all []Program) {
+	for _, name := range t.pages() {
+		for _, code := range fence.FindAllStringSubmatch(t.text[name], -1) {
+			if anywhere(path.Dir(name)) && isProgram(code[1]) {
+				all = append(all, Program{name, code[1]})
+			}
+		}
+	}
+	return all
 }
 
 // codeBlocks returns the code of a comment, a text for each block, bare.

@@ -15,6 +15,9 @@ func TestTwins(t *testing.T) {
 	accepts(t, "compiled twins", with("//\tgo run ./cmd\n//\n// And:\n//\n//\t2026-01-02 level=info\n", "use()")) // no Go
 	bites(t, "compiled twins", files{"docs/retry.md": "```go\nuse()\n```\n"}, "docs/retry.md: example code")
 	bites(t, "compiled twins", files{"README.md": "```go\nuse()\n```\n"}, "README.md: example code is not compiled anywhere")
+	bites(t, "compiled twins", files{"llms.txt": "```go\nuse()\n```\n"}, "llms.txt: example code")
+	accepts(t, "compiled twins", files{"docs/service.md": "```go\npackage main\n\nfunc main() {}\n```\n"}) // compiled by itself
+	bites(t, "compiled twins", files{"contrib/x/README.md": "```go\npackage main\n```\n"}, "contrib/x/README.md: example code")
 	accepts(t, "compiled twins", files{"README.md": "```go\nuse()\n```\n", "x_test.go": "package x\n\nfunc f() {\n\tuse()\n}\n"})
 }
 

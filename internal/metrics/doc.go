@@ -5,5 +5,5 @@
 // The list lives in the root module because it names fields of its packages.
 // A program may combine this version of the root module with an older version
 // of an exporter. So the exported names of this package are a promise to the
-// exporters: they can be added to, and not changed.
+// exporters after the first release: they can be added to, and not changed.
 package metrics

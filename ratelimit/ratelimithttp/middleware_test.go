@@ -227,6 +227,7 @@ func TestWriteError(t *testing.T) {
 		{"too large", &bulkhead.FullError{Reason: bulkhead.ReasonTooLarge}, 503, "", `temporary-reduced-capacity`},
 		{"soon", rejected(time.Millisecond), 503, "1", ``},
 		{"later", rejected(2500 * time.Millisecond), 503, "3", ``},
+		{"given up by a retry", gaveUp{rejected(2 * time.Second)}, 503, "2", ``},
 		{"a secret", errors.New("password"), 503, "", `"status":503`},
 		{"nil", nil, 503, "", ``},
 	} {
@@ -238,6 +239,12 @@ func TestWriteError(t *testing.T) {
 		}
 	}
 }
+
+// A gaveUp is the error of a retry that does not wait for a refusal.
+type gaveUp struct{ error }
+
+func (gaveUp) Retryable() bool { return false }
+func (g gaveUp) Unwrap() error { return g.error }
 
 // A rejected is the refusal of another guard, with its pause.
 type rejected time.Duration

@@ -42,7 +42,11 @@ func refuse(w http.ResponseWriter, r *http.Request, err error, answer func(http.
 // setRetryAfter sets Retry-After for a refusal: at least 1 second, unless no
 // try can succeed. An error that is not a refusal has no Retry-After.
 func setRetryAfter(h http.Header, err error) {
-	s := errtree.Read(err)
+	refusal, _ := errtree.Find[interface {
+		error
+		Rejected() bool
+	}](err)
+	s := errtree.Read(refusal) // and not of a retry around it, which does not wait so long
 	if s.Rejected && (s.Retryable || !s.HasRetryable) {
 		h.Set("Retry-After", strconv.FormatInt(max(1, seconds(s.RetryAfter)), 10))
 	}

@@ -37,8 +37,8 @@
 // # Errors
 //
 // [ParseOSV] returns [ErrEvents], [ParseVERS] a [*semver.ParseError]. If in
-// doubt, all functions fail: a record without events is an error and not an empty set,
-// which would mean that no version is vulnerable.
+// doubt, all functions fail: a record without events is an error and not an
+// empty set, which would mean that no version is vulnerable.
 //
 // # Concurrency and cost
 //

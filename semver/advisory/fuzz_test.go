@@ -177,3 +177,31 @@ func checkPair(t *testing.T, r, s semver.Range) {
 		}
 	}
 }
+
+// FuzzReadOSV reads arbitrary records. The rule of a set refuses its members,
+// and only its members.
+func FuzzReadOSV(f *testing.F) {
+	for _, s := range []string{
+		"{}", "[]", "null", `{"vulns":[]}`, `{"id":"A","affected":[{"package":{"name":"p"},"versions":["1.0.0"]}]}`,
+		`{"id":"A","affected":[{"package":{"name":"p"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.0.0+b"}]}]}]}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		found, err := advisory.ReadOSV(bytes.NewReader(doc), "")
+		if err != nil {
+			return
+		}
+		for _, a := range found {
+			rule := a.Rule()
+			for _, v := range []semver.Version{semver.New(0, 0, 0), semver.New(1, 0, 0), semver.MustParse("1.0.0-rc.1"), semver.New(9, 9, 9)} {
+				if err := rule(v); (err != nil) != a.Range.Contains(v) {
+					t.Errorf("%s: the set contains %v: %v, the rule: %v", a.Range, v, a.Range.Contains(v), err)
+				}
+			}
+			if low, ok := a.Range.Least(); ok && rule(low) == nil {
+				t.Errorf("%s: the rule passes %v", a.Range, low)
+			}
+		}
+	})
+}

@@ -50,15 +50,16 @@ type record struct {
 	} `json:"affected"`
 }
 
-// ReadOSV reads OSV records from r, at most 64 MiB: a sequence of records, of
-// arrays of records, and of answers to queries, which are objects with the
-// records as "vulns" or empty objects. It selects a package by its name, or by
-// the ecosystem, a slash and the name. An empty pkg selects all packages.
-// Withdrawn records are left out.
+// ReadOSV reads OSV records from r, at most 64 MiB. The input is a sequence of
+// records, of arrays of records, and of answers to queries. An answer is an
+// object with the records as "vulns", or an empty object.
 //
-// Errors: JSON that is malformed, or contains no OSV record; the errors of
-// [ParseOSV] and of r; and a record with neither SEMVER ranges nor versions,
-// because such a record does not make any version safe.
+// ReadOSV selects a package by its name, or by the ecosystem, a slash and the
+// name. An empty pkg selects all packages. Withdrawn records are left out.
+//
+// Errors: JSON that is malformed or contains no OSV record; the errors of
+// [ParseOSV] and of r. A record with neither SEMVER ranges nor versions is an
+// error too, because such a record does not make any version safe.
 func ReadOSV(r io.Reader, pkg string) (found []Affected, err error) {
 	limited := &io.LimitedReader{R: r, N: maxRead + 1}
 	dec := json.NewDecoder(limited)

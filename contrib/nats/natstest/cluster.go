@@ -2,7 +2,6 @@ package natstest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -53,7 +52,7 @@ func start(t testing.TB, config Config, n int) *Cluster {
 			t.Cleanup(c.killAll)
 			return c
 		}
-		t.Logf("natstest: %v; the log of a server:\n%s", err, c.Servers[0].Log())
+		t.Logf("natstest: %v", err)
 		c.killAll()
 	}
 	t.Fatal("natstest: no servers")
@@ -115,8 +114,10 @@ func (c *Cluster) wait(n int) error {
 	var err error
 	answer := 200 * time.Millisecond
 	for end := time.Now().Add(startup); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if slices.ContainsFunc(c.Servers, func(s *Server) bool { return !s.Alive() }) {
-			return errors.New("a server has ended")
+		for _, s := range c.Servers {
+			if !s.Alive() {
+				return fmt.Errorf("a server has ended (%s); its log:\n%s", s.end, s.Log())
+			}
 		}
 		if err = c.ready(n, answer); err == nil {
 			return nil

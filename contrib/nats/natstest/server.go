@@ -56,6 +56,7 @@ type Server struct {
 	mu      sync.Mutex
 	cmd     *exec.Cmd
 	done    chan struct{} // closed at the end of the process
+	end     string        // how the process has ended, after done
 }
 
 // Start starts a server that stores its streams in a temporary folder. It is
@@ -98,7 +99,7 @@ func (s *Server) launch() {
 	}
 	go func() {
 		defer close(done)
-		_ = cmd.Wait()
+		s.end = fmt.Sprint(cmd.Wait())
 	}()
 	s.mu.Lock()
 	defer s.mu.Unlock()

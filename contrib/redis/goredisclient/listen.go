@@ -18,7 +18,8 @@ const quiet = time.Second
 // key that a process deletes from the [redoubtredis.Cache] with the given name,
 // or sets without a lease. It calls changed with nil if any key may have
 // changed: when it has subscribed, at first and after each loss of its
-// connection. changed must be fast. The changes of this process are included.
+// connection, and after a deletion of tags. changed must be fast. The changes
+// of this process are included.
 //
 // Errors: Listen returns when ctx is done. The error matches ctx.Err and
 // [context.Cause].
@@ -36,11 +37,12 @@ func Listen(ctx context.Context, c goredis.UniversalClient, name string, changed
 
 // listen listens on one connection.
 func listen(ctx context.Context, c goredis.UniversalClient, name string, changed func(keys []string)) {
-	sub := c.Subscribe(ctx, redoubtredis.Channel(name))
+	tags := redoubtredis.TagChannel(name)
+	sub := c.Subscribe(ctx, redoubtredis.Channel(name), tags)
 	defer sub.Close()
 	stop := context.AfterFunc(ctx, func() { _ = sub.Close() })
 	defer stop()
-	asked, subscribed := false, false
+	asked, subscribed := false, map[string]bool{}
 	for ctx.Err() == nil {
 		message, err := sub.ReceiveTimeout(ctx, quiet)
 		late, _ := err.(interface{ Timeout() bool })
@@ -57,12 +59,17 @@ func listen(ctx context.Context, c goredis.UniversalClient, name string, changed
 		}
 		switch m := message.(type) {
 		case *goredis.Subscription:
-			if subscribed {
+			if subscribed[m.Channel] {
 				return // on another connection
 			}
-			subscribed = true
-			changed(nil)
+			if subscribed[m.Channel] = true; len(subscribed) == 2 {
+				changed(nil)
+			}
 		case *goredis.Message:
+			if m.Channel == tags {
+				changed(nil)
+				continue
+			}
 			changed([]string{m.Payload})
 		}
 	}

@@ -1,5 +1,3 @@
-//go:build unix
-
 package redistest
 
 import (
@@ -26,7 +24,8 @@ func Cluster(t testing.TB) []*Server {
 	for _, n := range nodes {
 		n.until("part of the cluster", func() bool {
 			info, _ := n.Do("CLUSTER", "INFO")
-			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d", len(nodes)))
+			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_ok:16384") &&
+				strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d", len(nodes)))
 		})
 	}
 	return nodes

@@ -1,5 +1,3 @@
-//go:build unix
-
 package redistest
 
 import (
@@ -13,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -95,13 +92,18 @@ func (s *Server) until(what string, ok func() bool) {
 	}
 }
 
-// Stop suspends the process. It keeps its connections and does not answer.
-func (s *Server) Stop() { s.signal(syscall.SIGSTOP) }
+// Stop suspends the process. It keeps its connections and does not answer. On
+// Windows, Stop skips the test.
+func (s *Server) Stop() { s.signal(suspend) }
 
 // Continue resumes a stopped process.
-func (s *Server) Continue() { s.signal(syscall.SIGCONT) }
+func (s *Server) Continue() { s.signal(resume) }
 
-func (s *Server) signal(sig syscall.Signal) {
+func (s *Server) signal(sig os.Signal) {
+	s.t.Helper()
+	if sig == nil {
+		s.t.Skip("redistest: this system cannot stop a process")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cmd != nil {

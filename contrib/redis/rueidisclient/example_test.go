@@ -55,7 +55,7 @@ func ExampleTrack() {
 	option := rueidis.ClientOption{InitAddress: []string{"127.0.0.1:6379"}}
 	option = rueidisclient.Track(option, "users", redoubtredis.Forget(users)) // "users" is the Name of the redoubtredis.Cache
 	fmt.Println(option.ClientTrackingOptions)
-	// Output: [BCAST NOLOOP PREFIX users/]
+	// Output: [BCAST NOLOOP PREFIX users/ PREFIX users#{]
 }
 
 // A hook of the user's goes on to be called.

@@ -153,21 +153,21 @@ func (errorReply) RedisError() {}
 // Track returns o changed so that the server reports the keys under name, the
 // Name of a [redoubtredis.Cache], that other clients change or that expire. It
 // calls changed, such as the result of [redoubtredis.Forget], with these keys.
-// It calls changed with nil if any key may have changed: after FLUSHALL, and
-// when a connection is lost. Then it does so each second, for a minute or until
-// the client has connected again, and once more after that. changed must be
-// fast.
+// It calls changed with nil if any key may have changed: after FLUSHALL and
+// after a deletion of tags, and when a connection is lost. Then it does so each
+// second, for a minute or until the client has connected again, and once more
+// after that. changed must be fast.
 //
 // The client uses a single connection to each server, so that its own changes
 // are not reported. Track can be called again for another name, and
 // OnInvalidations of o is called too.
 func Track(o rueidis.ClientOption, name string, changed func(keys []string)) rueidis.ClientOption {
-	prefix := name + "/"
+	prefix, tagged := name+"/", name+"#{" // with tags, keys are named name#{00}/key
 	if !slices.Contains(o.ClientTrackingOptions, "BCAST") {
 		o.ClientTrackingOptions = []string{"BCAST", "NOLOOP"}
 	}
 	if !slices.Contains(o.ClientTrackingOptions, prefix) {
-		o.ClientTrackingOptions = append(slices.Clone(o.ClientTrackingOptions), "PREFIX", prefix)
+		o.ClientTrackingOptions = append(slices.Clone(o.ClientTrackingOptions), "PREFIX", prefix, "PREFIX", tagged)
 	}
 	o.PipelineMultiplex = -1
 	before := o.OnInvalidations
@@ -181,8 +181,19 @@ func Track(o rueidis.ClientOption, name string, changed func(keys []string)) rue
 		}
 		keys := make([]string, 0, len(messages))
 		for _, m := range messages {
-			if text, err := m.ToString(); err == nil && strings.HasPrefix(text, prefix) {
-				keys = append(keys, text[len(prefix):])
+			text, err := m.ToString()
+			if err != nil {
+				continue
+			}
+			if key, ok := strings.CutPrefix(text, prefix); ok {
+				keys = append(keys, key)
+			} else if strings.HasPrefix(text, tagged) {
+				_, key, ok := strings.Cut(text, "}/")
+				if !ok { // a deletion of tags
+					changed(nil)
+					continue
+				}
+				keys = append(keys, key)
 			}
 		}
 		if len(keys) > 0 {

@@ -72,22 +72,25 @@ func TestTasks(t *testing.T) {
 	}
 }
 
-// TestReadmeShowsTasks checks that the command lines in the README are those
-// that TestTasks runs, with their output.
-func TestReadmeShowsTasks(t *testing.T) {
-	tasks, shown := read(t, "testdata/tasks.txt"), 0
-	for block := range strings.SplitSeq(read(t, "../../../README.md"), "```") {
-		body, ok := strings.CutPrefix(block, "console\n$ semver ")
-		if !ok {
-			continue
+// TestPagesShowTasks checks that the command lines of the README and of
+// docs/semver.md are those that TestTasks runs, with their output.
+func TestPagesShowTasks(t *testing.T) {
+	tasks := read(t, "testdata/tasks.txt")
+	for page, want := range map[string]int{"README.md": 1, "docs/semver.md": 5} {
+		shown := 0
+		for block := range strings.SplitSeq(read(t, "../../../"+page), "```") {
+			body, ok := strings.CutPrefix(block, "console\n$ semver ")
+			if !ok {
+				continue
+			}
+			shown++
+			if !strings.Contains(tasks, strings.TrimSpace("$ semver "+body)) {
+				t.Errorf("%s: not in testdata/tasks.txt: %s", page, body)
+			}
 		}
-		shown++
-		if !strings.Contains(tasks, strings.TrimSpace("$ semver "+body)) {
-			t.Errorf("README.md: not in testdata/tasks.txt: %s", body)
+		if shown != want {
+			t.Errorf("%s shows %d tasks, want %d", page, shown, want)
 		}
-	}
-	if shown != 5 {
-		t.Errorf("README.md shows %d tasks, want 5", shown)
 	}
 }
 

@@ -14,7 +14,7 @@
 //
 // With -outages there are stories of 20 s to 10 min, with and without a cold
 // restart, and brownouts in which 40 % of the capacity is left. TestOtherFleets
-// changes the constants. TestDrawing with -update draws
+// changes the constants. TestPicture with -update draws
 // docs/breaker-outage.svg.
 //
 // Time is virtual, in steps of 10 ms, and everything happens in a fixed order.

@@ -1,91 +1,70 @@
 package sim
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/zeromicro/go-zero/core/logx"
+
+	"github.com/redoubt-go/redoubt/internal/bench/chart"
+	"github.com/redoubt-go/redoubt/internal/bench/chart/golden"
 )
 
-var update = flag.Bool("update", false, "write docs/breaker-outage.svg")
-
-// The drawing has a line for each of these kinds.
-var lines = []struct{ kind, label, color string }{
-	{"none", "no breaker", "#999999"},
-	{"failsafe", "failsafe-go", "#b07aa1"},
-	{"go-zero", "go-zero", "#f28e2b"},
-	{"gobreaker", "gobreaker", "#4e79a7"},
-	{"redoubt", "redoubt", "#d62728"},
+// The picture has a panel for each of these kinds.
+var panels = []struct {
+	kind, name string
+	style      chart.Style
+}{
+	{"none", "no breaker", chart.Without},
+	{"failsafe", "failsafe-go", chart.Peer},
+	{"go-zero", "go-zero", chart.Second},
+	{"gobreaker", "gobreaker", chart.Third},
+	{"redoubt", "redoubt", chart.Redoubt},
 }
 
-// TestDrawing draws the calls that are answered in each second through an
-// outage and a cold restart. With -update it writes the drawing.
-func TestDrawing(t *testing.T) {
+// TestPicture draws the calls that are answered in each second through an
+// outage and a cold restart. It requires that the title of the picture is true.
+func TestPicture(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulates five outages")
 	}
 	logx.Disable() // go-zero's own
 	st := story{name: "outage of 1m0s, cold restart", length: time.Minute, cold: true}
-	var all []figures
-	for _, l := range lines {
-		for _, k := range kinds {
-			if k.name == l.kind {
-				all = append(all, fleet(t, k, standard, st, 1))
-			}
-		}
-	}
-	svg := draw(all, st)
-	if strings.Count(svg, "<polyline") != len(lines) {
-		t.Errorf("%d lines, want %d", strings.Count(svg, "<polyline"), len(lines))
-	}
-	if *update {
-		if err := os.WriteFile("../../../../docs/breaker-outage.svg", []byte(svg), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func draw(all []figures, st story) string {
-	const (
-		width, height    = 860.0, 380.0
-		left, right      = 56.0, 846.0
-		top, bottom      = 40.0, 330.0
-		seconds, highest = 130, 450.0
-	)
-	x := func(s float64) float64 { return left + (right-left)*s/seconds }
-	y := func(v float64) float64 { return bottom - (bottom-top)*v/highest }
-	var b strings.Builder
-	text := func(x, y float64, anchor, color, s string) {
-		fmt.Fprintf(&b, `<text x="%.1f" y="%.1f" text-anchor="%s" fill="%s">%s</text>`+"\n", x, y, anchor, color, s)
-	}
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" font-family="sans-serif" font-size="13">`+"\n", width, height)
-	fmt.Fprintf(&b, `<rect width="%.0f" height="%.0f" fill="white"/>`+"\n", width, height)
 	down, up := warmUp.Seconds(), (warmUp + st.length).Seconds()
-	fmt.Fprintf(&b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="#eeeeee"/>`+"\n", x(down), top, x(up)-x(down), bottom-top)
-	text(x((down+up)/2), top+16, "middle", "#444444", "the service is down")
-	text(x(up+15), top-8, "middle", "#444444", "cold restart")
-	for v := 0.0; v <= 400; v += 100 {
-		fmt.Fprintf(&b, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="#dddddd"/>`+"\n", left, y(v), right, y(v))
-		text(left-6, y(v)+4, "end", "#444444", fmt.Sprint(v))
+	c := &chart.Chart{
+		Name:     "breaker-outage",
+		Title:    "A service restarts cold after a minute. With redoubt, the fewest calls are lost.",
+		Subtitle: "Calls answered in each second, of 400 that 40 clients want. A cold service can serve 80 calls a second at first.",
+		Note:     "go test -run TestPicture ./breaker/sim -update, in internal/bench. Virtual time, seed 1. The breakers have the same settings where they can have them.",
+		X:        chart.Axis{Marks: []float64{0, 20, 40, 60, 80, 100, 120}, To: 130, Unit: "s"},
+		Spans:    []chart.Span{{Name: "the service is down", From: down, To: up}},
+		Height:   62,
 	}
-	for s := 0.0; s <= seconds; s += 20 {
-		text(x(s), bottom+18, "middle", "#444444", fmt.Sprint(s, " s"))
-	}
-	text(left, top-20, "start", "#444444", "calls answered per second, of 400 wanted")
-	for i, f := range all {
-		var points strings.Builder
-		for s := range seconds {
-			fmt.Fprintf(&points, "%.1f,%.1f ", x(float64(s)+0.5), y(float64(f.served[s])))
+	all := map[string]figures{}
+	for _, p := range panels {
+		for _, k := range kinds {
+			if k.name != p.kind {
+				continue
+			}
+			f := fleet(t, k, standard, st, 1)
+			all[p.kind] = f
+			l := chart.Line{Style: p.style, Filled: true}
+			for s := range int(c.X.To) {
+				l.Points = append(l.Points, chart.Point{X: float64(s) + 0.5, Y: float64(f.served[s])})
+			}
+			c.Panels = append(c.Panels, chart.Panel{
+				Name:  p.name,
+				Text:  fmt.Sprintf("sent %s while it is down, lost %s after it", chart.Count(f.wasted), chart.Count(f.lost)),
+				Y:     chart.Axis{Marks: []float64{0, 200, 400}, To: 450},
+				Lines: []chart.Line{l},
+			})
 		}
-		fmt.Fprintf(&b, `<polyline fill="none" stroke="%s" stroke-width="2" points="%s"/>`+"\n", lines[i].color, strings.TrimSpace(points.String()))
-		at := left + 30 + 160*float64(i)
-		fmt.Fprintf(&b, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="%s" stroke-width="3"/>`+"\n", at, height-18, at+22, height-18, lines[i].color)
-		text(at+28, height-14, "start", "#222222", lines[i].label)
 	}
-	b.WriteString("</svg>\n")
-	return b.String()
+	for kind, f := range all {
+		if r := all["redoubt"]; kind != "redoubt" && f.lost <= r.lost {
+			t.Errorf("the title is wrong: %s lost %d calls, redoubt %d", kind, f.lost, r.lost)
+		}
+	}
+	golden.Check(t, c)
 }

@@ -2,12 +2,14 @@
 // redoubt, otter, and implementations of LRU, ARC and S3-FIFO of its own.
 //
 // It replays generated traces, and the recorded traces in the folder that the
-// environment variable REDOUBT_TRACES names: files *.u64.gz of little-endian
-// uint64 keys, one per request. A miss inserts the key. A point is a trace
-// with a capacity. The regret of a policy at a point is the difference of its
-// hits to the best of LRU, ARC and S3-FIFO, in percentage points.
+// environment variable REDOUBT_TRACES names, or in shared/data/traces beside
+// the repository: files *.u64.gz of little-endian uint64 keys, one per request.
+// A miss inserts the key. A point is a trace with a capacity. The regret of a
+// policy at a point is the difference of its hits to the best of LRU, ARC and
+// S3-FIFO, in percentage points.
 //
-//	go run ./cache/policies -svg ../../docs/cache-regret.svg
+//	go run ./cache/policies
+//	go test -run TestPicture ./cache/policies -update   draws docs/cache-*.svg
 //
 // With -weights, keys have sizes from heavy-tailed distributions, the caches
 // are bounded by weight, and the hits count by objects and by bytes. Only
@@ -15,18 +17,20 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"log"
 	"os"
+	"path/filepath"
 	"runtime"
-	"slices"
 	"sync"
 	"text/tabwriter"
 
 	"github.com/maypok86/otter/v2"
 
 	"github.com/redoubt-go/redoubt/cache"
+	"github.com/redoubt-go/redoubt/internal/bench/chart"
 )
 
 // A policy is a cache of keys. Access looks a key up, inserts it if it is
@@ -99,12 +103,11 @@ func each(n int, f func(i int)) {
 
 func main() {
 	log.SetFlags(0)
-	svg := flag.String("svg", "", "write a drawing of the regrets to this `file`")
 	all := flag.Bool("points", false, "print all points")
 	weights := flag.Bool("weights", false, "bound the caches by weight")
 	seed := flag.Uint64("seed", 1, "seed of the generated traces")
 	flag.Parse()
-	points, err := recorded(os.Getenv("REDOUBT_TRACES"))
+	points, err := recorded(folder())
 	if err != nil {
 		log.Fatal("policies: ", err)
 	}
@@ -120,11 +123,11 @@ func main() {
 	}
 	printRegrets(out, points, hits)
 	printMemory(out)
-	if *svg != "" {
-		if err := os.WriteFile(*svg, draw(hits), 0o644); err != nil {
-			log.Fatal("policies: ", err)
-		}
-	}
+}
+
+// folder returns the folder of the recorded traces, which need not exist.
+func folder() string {
+	return cmp.Or(os.Getenv("REDOUBT_TRACES"), filepath.Join(chart.Root(), "..", "shared", "data", "traces"))
 }
 
 // compare returns the percentage of hits by contestant and point.
@@ -132,18 +135,21 @@ func compare(points []point) [][]float64 {
 	hits := make([][]float64, len(contestants))
 	for i, c := range contestants {
 		hits[i] = make([]float64, len(points))
-		each(len(points), func(j int) {
-			p, n := points[j], 0
-			cache := c.make(p.distinct, p.capacity)
-			for _, k := range p.keys {
-				if cache.Access(k) {
-					n++
-				}
-			}
-			hits[i][j] = 100 * float64(n) / float64(len(p.keys))
-		})
+		each(len(points), func(j int) { hits[i][j] = c.hits(points[j]) })
 	}
 	return hits
+}
+
+// hits returns the percentage of hits at p.
+func (c contestant) hits(p point) float64 {
+	n := 0
+	cache := c.make(p.distinct, p.capacity)
+	for _, k := range p.keys {
+		if cache.Access(k) {
+			n++
+		}
+	}
+	return 100 * float64(n) / float64(len(p.keys))
 }
 
 // regret returns the regret of contestant i at point j, which is negative if it
@@ -232,15 +238,4 @@ func heap() int64 {
 	runtime.GC()
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
-}
-
-// sorted returns the regrets of contestant i, at least 0, the largest first.
-func sorted(hits [][]float64, i int) []float64 {
-	regrets := make([]float64, len(hits[i]))
-	for j := range regrets {
-		regrets[j] = max(regret(hits, i, j), 0)
-	}
-	slices.Sort(regrets)
-	slices.Reverse(regrets)
-	return regrets
 }
