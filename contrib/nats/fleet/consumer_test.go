@@ -651,6 +651,24 @@ func TestConsumerWaitsForTheBucket(t *testing.T) {
 	r.stop(t)
 }
 
+// A bucket that forgets leases is refused.
+func TestBucketWithATTL(t *testing.T) {
+	checkLeaks(t)
+	server := natstest.Start(t, natstest.Config{})
+	js := natstest.JetStream(t, server.Client(t))
+	create(t, js, 1)
+	if _, err := js.UpdateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: bucket, TTL: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	var g group
+	c := fleet.NewConsumer(consumerConfig(js, &g))
+	r := run(c)
+	eventually(t, "the bucket is refused", func() bool { return g.events.count(fleet.KindFailed) == 1 })
+	checkEqual(t, strings.Contains(g.events.String(), "TTL is 1m0s"), true)
+	checkEqual(t, c.Stats().Acquired, uint64(0))
+	r.stop(t)
+}
+
 // The lease of a later version is not touched.
 func TestLeaseOfAnotherVersionIsLeftAlone(t *testing.T) {
 	checkLeaks(t)
