@@ -23,8 +23,8 @@ const (
 	maxProblems = 64      // problems in an error
 )
 
-// exact is the number up to which a float64 contains every whole number.
-const exact = 1 << 53
+// exact is the largest number to which a float64 rounds no other whole number.
+const exact = 1<<53 - 1
 
 // Decode sets the fields of v that m names, and keeps all other fields. v is a
 // pointer to a struct or to a map of structs. The program has filled it with
@@ -37,7 +37,8 @@ const exact = 1 << 53
 // present object. If no field changes, the present object stays.
 //
 // Afterwards Decode calls Validate of v and of each value that m names, except
-// inside of a value that has Validate itself, which answers for its parts. A
+// inside of a value that has Validate itself, which answers for its parts. If
+// that value embeds a type with Validate, Decode calls it for the parts too. A
 // problem that mentions a field with another problem is left out.
 //
 // Errors: the problems joined, each an [*Error]; v does not change. After 64
@@ -116,20 +117,28 @@ func (d *decoder) add(at place, err error) {
 // refuse reports that x is no value of v.
 func (d *decoder) refuse(at place, x any, v reflect.Value) {
 	shown := show(x)
-	if f := formOf(v.Type()); f == formText || f == formString {
+	switch formOf(v.Type()) {
+	case formText, formString, formList, formTable, formSection:
 		shown = kindOf(x) // it may be a secret
 	}
 	d.fail(at, "is %s, want %s", shown, want(v.Type(), countsBytes(at.field)))
 }
 
+// count adds n values of a section or of a list, and reports whether that many
+// are allowed. So the work is bounded also for a map that contains the same
+// section many times.
+func (d *decoder) count(at place, n int) bool {
+	if n > maxValues-d.values {
+		d.fail(at, "has %d values, want at most %d in the whole map", n, maxValues)
+		return false
+	}
+	d.values += n
+	return true
+}
+
 // value sets v, which is addressable, to x.
 func (d *decoder) value(at place, x any, v reflect.Value) {
-	switch d.values++; {
-	case d.values > maxValues:
-		if d.values == maxValues+1 {
-			d.fail(at, "is behind %d values, the largest number allowed", maxValues)
-		}
-		return
+	switch {
 	case at.depth > maxDepth:
 		d.fail(at, "is nested too deeply, want at most %d levels", maxDepth)
 		return
@@ -142,14 +151,17 @@ func (d *decoder) value(at place, x any, v reflect.Value) {
 		d.set(at, x, v)
 		return
 	}
-	before := len(d.failed)
+	before, problems := len(d.failed), len(d.problems)
 	inside := at
-	inside.judged = true
+	inside.judged = !embeds(v.Type())
 	d.set(inside, x, v)
 	failed := slices.Clone(d.failed[before:])
 	for _, err := range leaves(judge.Validate()) {
-		// A field that could not be set has been reported already.
-		if !mentions(err.Error(), failed) {
+		// A field that could not be set has been reported already, and the
+		// problem of an embedded field too.
+		if !mentions(err.Error(), failed) && !slices.ContainsFunc(d.problems[problems:], func(p error) bool {
+			return errors.Unwrap(p).Error() == err.Error()
+		}) {
 			d.add(at, err)
 		}
 	}
@@ -284,7 +296,7 @@ func (d *decoder) duration(at place, x any, v reflect.Value) {
 		return
 	}
 	t, err := time.ParseDuration(s)
-	if !ok || len(s) > maxText || err != nil {
+	if !ok || len(s) > maxText || err != nil || strings.Trim(s, "+-.0") == "" { // ParseDuration accepts "0"
 		d.refuse(at, x, v)
 		return
 	}
@@ -330,7 +342,10 @@ func (d *decoder) list(at place, x any, v reflect.Value) {
 		d.refuse(at, x, v)
 		return
 	}
-	n := min(list.Len(), maxValues) // value reports the rest
+	n := list.Len()
+	if !d.count(at, n) {
+		return
+	}
 	out := reflect.MakeSlice(v.Type(), n, n)
 	for i := range n {
 		d.value(at.at(i), list.Index(i).Interface(), out.Index(i))
@@ -351,8 +366,7 @@ func (d *decoder) entries(at place, x any, v reflect.Value) (all []entry, ok boo
 		d.refuse(at, x, v)
 		return nil, false
 	}
-	if m.Len() > maxValues {
-		d.fail(at, "has %d keys, want at most %d", m.Len(), maxValues)
+	if !d.count(at, m.Len()) {
 		return nil, false
 	}
 	for key, value := range m.Seq2() {

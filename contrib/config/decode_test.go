@@ -118,6 +118,11 @@ type degrees int
 
 func (d degrees) String() string { return fmt.Sprint(int(d), " degrees") }
 
+// A color has a String method that knows the colors only.
+type color int
+
+func (c color) String() string { return [...]string{"red", "green"}[c] }
+
 // The values of parsers for JSON, YAML and TOML, of the environment and of
 // programs.
 func TestDecodeValues(t *testing.T) {
@@ -138,6 +143,7 @@ func TestDecodeValues(t *testing.T) {
 		Table map[string]int
 		Level *slog.Level
 		Heat  degrees
+		Color color
 	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	level := slog.LevelError
@@ -164,6 +170,7 @@ func TestDecodeValues(t *testing.T) {
 		{"a time", map[string]any{"at": "2026-01-02T03:04:05Z"}, values{At: at}},
 		{"a pointer", map[string]any{"level": "error"}, values{Level: &level}},
 		{"a number with a String method", map[string]any{"heat": 21}, values{Heat: 21}},
+		{"a String method that panics", map[string]any{"color": "green"}, values{Color: 1}},
 		{"an empty list", map[string]any{"names": []any{}}, values{Names: []string{}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -206,13 +213,14 @@ func TestDecodeErrors(t *testing.T) {
 		{"a bare number for a duration", new(retry.Policy), map[string]any{"max_elapsed": 300}, []string{`config: max_elapsed: is 300, want a duration such as "5s"`}},
 		{"a number without a unit", new(retry.Policy), map[string]any{"max_elapsed": "300"}, []string{`config: max_elapsed: is "300", want a duration such as "5s"`}},
 		{"zero for a duration", new(retry.Policy), map[string]any{"max_elapsed": 0}, []string{`config: max_elapsed: is 0, want a duration such as "5s"`}},
+		{"zero without a unit", new(retry.Policy), map[string]any{"max_elapsed": "-0.0"}, []string{`config: max_elapsed: is "-0.0", want a duration such as "5s"`}},
 		{"a duration beyond 292 years", new(retry.Policy), map[string]any{"max_elapsed": "9999999h"}, []string{`config: max_elapsed: is "9999999h", want a duration such as "5s"`}},
 		{"a duration for a number", new(retry.Policy), map[string]any{"max_attempts": time.Second}, []string{"config: max_attempts: is a time.Duration, want a whole number"}},
 		{"a null", new(retry.Policy), map[string]any{"name": nil}, []string{"config: name: is empty, want a text"}},
 		{"a number for a text", new(retry.Policy), map[string]any{"name": 5}, []string{"config: name: is a number, want a text"}},
-		{"a text for a section", new(service), map[string]any{"breaker": "x"}, []string{`config: breaker: is "x", want a section`}},
+		{"a text for a section", new(service), map[string]any{"breaker": "x"}, []string{"config: breaker: is a text, want a section"}},
 		{"a list for a section", new(service), map[string]any{"breaker": []any{}}, []string{"config: breaker: is a list, want a section"}},
-		{"a text for a list", new(ratelimit.Config), map[string]any{"limits": "1/s"}, []string{`config: limits: is "1/s", want a list`}},
+		{"a text for a list", new(ratelimit.Config), map[string]any{"limits": "1/s"}, []string{"config: limits: is a text, want a list"}},
 		{"a number for a bool", new(service), map[string]any{"debug": 1}, []string{"config: debug: is 1, want true or false"}},
 		{"another text for a bool", new(service), map[string]any{"debug": "yes"}, []string{`config: debug: is "yes", want true or false`}},
 		{"a bool for a number", new(breaker.Config), map[string]any{"jitter": true}, []string{"config: jitter: is true, want a number"}},
@@ -227,6 +235,11 @@ func TestDecodeErrors(t *testing.T) {
 			[]string{"config: n: is 1e+17, which may have been rounded; write it as a text"},
 		},
 		{"a json.Number that was rounded", new(ratelimit.Quota), map[string]any{"n": json.Number("1e17")}, []string{"config: n: is 1e17, which may have been rounded; write it as a text"}},
+		{
+			"the first number that a float64 rounds", new(struct{ A int64 }),
+			map[string]any{"a": float64(9007199254740993)},
+			[]string{"config: a: is 9.007199254740992e+15, which may have been rounded; write it as a text"},
+		},
 		{"above the range", new(struct{ A int8 }), map[string]any{"a": 128}, []string{"config: a: is 128, want -128 to 127"}},
 		{"below the range", new(struct{ A int8 }), map[string]any{"a": -129}, []string{"config: a: is -129, want -128 to 127"}},
 		{"negative", new(struct{ A uint8 }), map[string]any{"a": -1}, []string{"config: a: is -1, want 0 to 255"}},
@@ -402,6 +415,20 @@ func TestDecodeValidates(t *testing.T) {
 	}
 }
 
+// A struct has the Validate of a configuration that it embeds, which does not
+// know the other parts.
+func TestDecodeValidatesBesideAnEmbeddedValidate(t *testing.T) {
+	var v struct {
+		retry.Policy
+		Breaker breaker.Config
+	}
+	err := config.Decode(parse(t, `{"policy": {"backoff": {"exponential": {"factor": 0.5}}}, "breaker": {"probes": -1}}`), &v)
+	checkProblems(
+		t, err, "config: breaker: breaker: Probes is -1, want 1 to 1000",
+		"config: policy: retry: Exponential.Factor is 0.5, want 0 or at least 1",
+	)
+}
+
 // No error contains a secret.
 func TestErrorsContainNoSecret(t *testing.T) {
 	type secrets struct {
@@ -412,11 +439,12 @@ func TestErrorsContainNoSecret(t *testing.T) {
 	}
 	m := map[string]any{
 		"password": 4711, "header": map[string]any{"X": []any{4711.0, true}},
-		"keys": []any{map[string]any{"key": json.Number("4711")}}, "limit": 4711,
+		"keys": []any{map[string]any{"key": json.Number("4711")}, "4711"}, "limit": 4711,
 	}
-	err := config.Decode(m, &secrets{})
-	if err == nil || strings.Contains(err.Error(), "4711") {
-		t.Errorf("got %v", err)
+	for _, m := range []map[string]any{m, {"keys": "4711"}, {"header": "4711"}, {"header": map[string]any{"X": "4711"}}} {
+		if err := config.Decode(m, &secrets{}); err == nil || strings.Contains(err.Error(), "4711") {
+			t.Errorf("got %v", err)
+		}
 	}
 	var v secrets
 	if err := config.Decode(map[string]any{"password": "4711"}, &v); err != nil || v.Password.Reveal() != "4711" {
@@ -439,13 +467,19 @@ func TestDecodeIsBounded(t *testing.T) {
 	checkEqual(t, lines[64], "config: 65472 more problems")
 
 	wide["more"] = 1
-	checkProblems(t, config.Decode(wide, &retry.Latency{}), "config: has 65537 keys, want at most 65536")
+	checkProblems(t, config.Decode(wide, &retry.Latency{}), "config: has 65537 values, want at most 65536 in the whole map")
 	many := make([]any, 1<<17)
 	for i := range many {
 		many[i] = "1/s"
 	}
 	checkProblems(t, config.Decode(map[string]any{"limits": many}, &ratelimit.Config{}),
-		"config: limits[65534]: is behind 65536 values, the largest number allowed")
+		"config: limits: has 131072 values, want at most 65536 in the whole map")
+	delete(wide, "more")
+	for i := range 20 { // an alias of YAML makes many sections of a small file
+		many[i] = wide
+	}
+	err = config.Decode(map[string]any{"l": many[:20]}, &struct{ L []retry.Latency }{})
+	checkEqual(t, strings.Split(err.Error(), "\n")[0], "config: l[0]: has 65536 values, want at most 65536 in the whole map")
 	large := strings.Repeat("9", 1<<17)
 	checkProblems(t, config.Decode(map[string]any{"limits": []any{large}}, &ratelimit.Config{}), "config: limits[0]: has 131072 bytes, want at most 65536")
 	if err := config.Decode(map[string]any{"a": large, "b": large}, &struct {

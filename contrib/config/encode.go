@@ -18,8 +18,8 @@ const mask = "***"
 // Encode returns the map from which [Decode] makes a value equal to v, given
 // the same hooks. v is a struct, a map of structs, or a pointer to either. The
 // map contains bools, int64, float64, texts, lists and maps, and
-// encoders of JSON, YAML and TOML preserve it: an integer beyond 2^53 is a
-// text.
+// encoders of JSON, YAML and TOML preserve it: an integer of at least 2^53
+// is a text.
 //
 // Encode leaves out fields that are zero, which stands for the default of each
 // field. It also leaves out secrets, and fields that only the program can set.

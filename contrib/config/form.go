@@ -111,7 +111,7 @@ func namesOf(t reflect.Type) (names []name) {
 	}
 	for n := range maxEnum {
 		setWhole(v, int64(n))
-		if text := s.String(); !strings.Contains(text, t.Name()+"(") {
+		if text := textOfEnum(s); text != "" && !strings.Contains(text, t.Name()+"(") {
 			names = append(names, name{text, float64(n)})
 		}
 	}
@@ -119,6 +119,13 @@ func namesOf(t reflect.Type) (names []name) {
 		return nil
 	}
 	return names
+}
+
+// textOfEnum returns an empty text if String panics, as it does where it is an
+// index of an array of names.
+func textOfEnum(s interface{ String() string }) string {
+	defer func() { _ = recover() }()
+	return s.String()
 }
 
 func setWhole(v reflect.Value, n int64) {
@@ -188,6 +195,20 @@ func formOf(t reflect.Type, around ...reflect.Type) form {
 		return formAny
 	}
 	return formNone
+}
+
+// embeds reports whether t is a struct that can have its Validate from an
+// embedded field.
+func embeds(t reflect.Type) bool {
+	if t.Kind() != reflect.Struct {
+		return false
+	}
+	for i := range t.NumField() {
+		if _, ok := reflect.PointerTo(t.Field(i).Type).MethodByName("Validate"); ok && t.Field(i).Anonymous {
+			return true
+		}
+	}
+	return false
 }
 
 // hasFields reports whether t is a struct of which a map can name a field.

@@ -40,6 +40,7 @@ import (
 	"github.com/redoubt-go/redoubt/retry"
 	"github.com/redoubt-go/redoubt/retry/retryhttp"
 	"github.com/redoubt-go/redoubt/semver/tag"
+	"github.com/redoubt-go/redoubt/servehttp"
 )
 
 var update = flag.Bool("update", false, "write keys.md")
@@ -86,6 +87,7 @@ func all() []any {
 		},
 		&ratelimithttp.ConcurrencyConfig{Acquire: func(*http.Request) (ratelimithttp.Permit, error) { return nil, nil }},
 		&ratelimithttp.Transport{},
+		&servehttp.Config{Server: &http.Server{}},
 		&cache.Config[string, int]{Capacity: 1},
 		&cache.LazyConfig{},
 		&audit.Config{Sink: sink{}},

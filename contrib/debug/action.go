@@ -12,6 +12,7 @@ import (
 
 	"github.com/redoubt-go/redoubt/audit"
 	"github.com/redoubt-go/redoubt/breaker"
+	"github.com/redoubt-go/redoubt/internal/quote"
 	"github.com/redoubt-go/redoubt/ratelimit"
 	"github.com/redoubt-go/redoubt/ratelimit/bulkhead"
 )
@@ -28,29 +29,39 @@ func without(name string, do func()) action {
 	return action{Name: name, do: func(string) error { do(); return nil }}
 }
 
-// actions returns the changes that an object can make.
+// actions returns the changes that an object can make. A change reads the
+// configuration when it is made: the program may have changed it since.
 func actions(value any) []action {
 	switch v := value.(type) {
 	case *breaker.Breaker:
 		return []action{without("force-open", v.ForceOpen), without("force-closed", v.ForceClosed), without("reset", v.Reset)}
 	case *ratelimit.Limiter:
-		c := v.Config()
-		return []action{limits(join(c.Limits), func(list []ratelimit.Limit) error {
-			c.Limits = list
+		return []action{limits(v.Config().Limits, func(list []ratelimit.Limit) error {
+			c := v.Config()
+			c.Limits = renamed(list, c.Limits)
 			return v.Set(c)
 		}), without("reset", v.Reset)}
-	case *ratelimit.Window:
-		c := v.Config()
-		return []action{limit(c.Limit, func(l ratelimit.Limit) error { c.Limit = l; return v.Set(c) })}
-	case *ratelimit.Counter:
-		c := v.Config()
-		return []action{limit(c.Limit, func(l ratelimit.Limit) error { c.Limit = l; return v.Set(c) })}
-	case *bulkhead.Bulkhead:
-		c := v.Config()
-		return []action{{"limit", "such as 20", strconv.Itoa(c.Limit), func(value string) (err error) {
-			if c.Limit, err = strconv.Atoi(value); err != nil || c.Limit < 1 {
-				return fmt.Errorf("debug: limit is %q, want a whole number from 1", value)
+	case interface { // a Window or a Counter
+		Config() ratelimit.WindowConfig
+		Set(ratelimit.WindowConfig) error
+	}:
+		return []action{{"limit", "such as 100/m", v.Config().Limit.String(), func(value string) error {
+			c := v.Config()
+			l, err := ratelimit.ParseLimit(value)
+			if err != nil {
+				return err
 			}
+			c.Limit = l.WithName(c.Limit.Name)
+			return v.Set(c)
+		}}}
+	case *bulkhead.Bulkhead:
+		return []action{{"limit", "such as 20", strconv.Itoa(v.Config().Limit), func(value string) error {
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 {
+				return fmt.Errorf("debug: limit is %s, want a whole number from 1", quote.Text(value))
+			}
+			c := v.Config()
+			c.Limit = n
 			return v.Set(c)
 		}}}
 	}
@@ -60,12 +71,9 @@ func actions(value any) []action {
 		Set(ratelimit.KeyedConfig) error
 	}); ok {
 		if c := v.Config(); len(c.Quotas) == 0 {
-			now := c.Limits
-			if c.Limit != (ratelimit.Limit{}) {
-				now = append([]ratelimit.Limit{c.Limit}, now...)
-			}
-			list = append(list, limits(join(now), func(limits []ratelimit.Limit) error {
-				c.Limit, c.Limits = ratelimit.Limit{}, limits
+			list = append(list, limits(all(c), func(limits []ratelimit.Limit) error {
+				c := v.Config()
+				c.Limit, c.Limits = ratelimit.Limit{}, renamed(limits, all(c))
 				return v.Set(c)
 			}))
 		}
@@ -80,8 +88,12 @@ func actions(value any) []action {
 }
 
 // limits sets several limits, which are separated by commas.
-func limits(now string, set func([]ratelimit.Limit) error) action {
-	return action{"limit", "such as 100/s burst 20, 5000/h", now, func(value string) error {
+func limits(now []ratelimit.Limit, set func([]ratelimit.Limit) error) action {
+	texts := make([]string, len(now))
+	for i, l := range now {
+		texts[i] = l.String()
+	}
+	return action{"limit", "such as 100/s burst 20, 5000/h", strings.Join(texts, ", "), func(value string) error {
 		var list []ratelimit.Limit
 		for text := range strings.SplitSeq(value, ",") {
 			l, err := ratelimit.ParseLimit(strings.TrimSpace(text))
@@ -94,22 +106,20 @@ func limits(now string, set func([]ratelimit.Limit) error) action {
 	}}
 }
 
-func limit(now ratelimit.Limit, set func(ratelimit.Limit) error) action {
-	return action{"limit", "such as 100/m", now.String(), func(value string) error {
-		l, err := ratelimit.ParseLimit(value)
-		if err != nil {
-			return err
-		}
-		return set(l)
-	}}
+// all returns the limits of a key.
+func all(c ratelimit.KeyedConfig) []ratelimit.Limit {
+	if c.Limit == (ratelimit.Limit{}) {
+		return c.Limits
+	}
+	return append([]ratelimit.Limit{c.Limit}, c.Limits...)
 }
 
-func join(limits []ratelimit.Limit) string {
-	texts := make([]string, len(limits))
-	for i, l := range limits {
-		texts[i] = l.String()
+// renamed gives limits the names of the limits in their places before.
+func renamed(limits, before []ratelimit.Limit) []ratelimit.Limit {
+	for i := range min(len(limits), len(before)) {
+		limits[i].Name = before[i].Name
 	}
-	return strings.Join(texts, ", ")
+	return limits
 }
 
 // maxForm is the size of a request for a change.
@@ -172,6 +182,7 @@ func (h *Handler) change(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", "?") // the same page, also below http.StripPrefix
 		w.WriteHeader(http.StatusSeeOther)
 	default:
-		fmt.Fprintf(w, "%s: %s\n", asked.Object, strings.TrimSpace(asked.Name+" "+asked.Value))
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		fmt.Fprintf(w, "%s: %s\n", plain(asked.Object), strings.TrimSpace(asked.Name+" "+plain(asked.Value)))
 	}
 }

@@ -20,7 +20,8 @@ type Config struct {
 	Name string
 
 	// Objects are the objects by the names under which the page shows them. An
-	// object has a method Stats() that returns a struct.
+	// object has a method Stats() that returns a struct. If "hosts" is a group,
+	// no other name may begin with "hosts/".
 	Objects map[string]any
 
 	// Interval is the time between two looks at the objects, for each open
@@ -65,6 +66,11 @@ func (c Config) Validate() error {
 	for _, name := range slices.Sorted(maps.Keys(c.Objects)) {
 		if statsOf(c.Objects[name]) == nil {
 			errs = append(errs, fmt.Errorf("debug: Objects[%q] is of type %T, want a value with a method Stats() that returns a struct", name, c.Objects[name]))
+		}
+		for i := range name {
+			if _, ok := c.Objects[name[:i]].(group); ok && name[i] == '/' {
+				errs = append(errs, fmt.Errorf("debug: Objects[%q] has the name of a breaker in the group Objects[%q]", name, name[:i]))
+			}
 		}
 	}
 	return errors.Join(errs...)
@@ -135,7 +141,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Referrer-Policy", "same-origin") // no-referrer would hide the origin of a POST
 	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:

@@ -100,7 +100,7 @@ func TestEveryObjectIsShown(t *testing.T) {
 		if len(o.Stats) < 2 || o.Type == "" || strings.ContainsAny(o.Type, "*[") {
 			t.Errorf("%s of type %q has the statistics %v", o.Name, o.Type, o.Stats)
 		}
-		if !strings.Contains(html, `data-name="`+o.Name+`"`) || !strings.Contains(text, "\n"+o.Name+" ") {
+		if !strings.Contains(html, `data-id="&#34;`+o.Name+`&#34;"`) || !strings.Contains(text, "\n"+o.Name+" ") {
 			t.Errorf("%s is not on the page or not in the text", o.Name)
 		}
 	}
@@ -358,7 +358,7 @@ func TestStream(t *testing.T) {
 		t.Errorf("first event: %s", data)
 	}
 	b.ForceOpen()
-	for !strings.Contains(next(t, events), `"bad":true,"objects":[{"name":"b","state":"forced open"`) {
+	for !strings.Contains(next(t, events), `"bad":true,"objects":[{"id":"\"b\"","state":"forced open"`) {
 	}
 	second := open()
 	checkEqual(t, second.StatusCode, http.StatusServiceUnavailable)

@@ -47,19 +47,36 @@ func lookAt(name string, value any) object {
 	if b, ok := value.(*breaker.Breaker); ok {
 		o.State = b.State().String()
 	}
-	stats, err := json.Marshal(statsOf(value)())
-	if err != nil { // a float that is not finite, in the statistics of another package
-		stats, _ = json.Marshal(map[string]string{"error": err.Error()})
-	}
-	o.Stats, o.figures = stats, figures(stats)
+	o.Stats = statistics(value)
+	o.figures = figures(o.Stats)
 	return o
+}
+
+// statistics returns the JSON of Stats, or of an error: the Stats of another
+// package can panic, or contain a number that is not finite.
+func statistics(value any) (stats json.RawMessage) {
+	failed := func(problem string) { stats, _ = json.Marshal(map[string]string{"error": problem}) }
+	defer func() {
+		if r := recover(); r != nil {
+			failed(fmt.Sprint("Stats panics: ", r))
+		}
+	}()
+	stats, err := json.Marshal(statsOf(value)())
+	if err != nil {
+		failed(err.Error())
+	}
+	return stats
+}
+
+// A group is a breaker.Group whose keys are texts.
+type group interface {
+	All() iter.Seq2[string, *breaker.Breaker]
+	Peek(key string) (*breaker.Breaker, bool)
 }
 
 // members returns the breakers of a group whose keys are texts.
 func members(name string, value any) []object {
-	group, ok := value.(interface {
-		All() iter.Seq2[string, *breaker.Breaker]
-	})
+	group, ok := value.(group)
 	if !ok {
 		return nil
 	}
@@ -96,16 +113,8 @@ func find(objects map[string]any, name string) (any, bool) {
 		if name[i] != '/' {
 			continue
 		}
-		group, ok := objects[name[:i]].(interface {
-			All() iter.Seq2[string, *breaker.Breaker]
-		})
-		if !ok {
-			continue
-		}
-		for key, b := range group.All() {
-			if key == name[i+1:] {
-				return b, true
-			}
+		if group, ok := objects[name[:i]].(group); ok {
+			return group.Peek(name[i+1:]) // Validate refuses a second group
 		}
 	}
 	return nil, false
@@ -160,7 +169,7 @@ func figures(stats json.RawMessage) (list []figure) {
 func readable(name string, value json.RawMessage) figure {
 	text := string(value)
 	if unquoted, err := strconv.Unquote(text); err == nil {
-		text = unquoted
+		text = plain(unquoted)
 	}
 	if number, err := strconv.ParseInt(text, 10, 64); err == nil {
 		if short, ok := strings.CutSuffix(name, "_ns"); ok {
@@ -169,6 +178,15 @@ func readable(name string, value json.RawMessage) figure {
 		text = grouped(text)
 	}
 	return figure{words(name), text}
+}
+
+// plain returns a text of other parties between quotes, unless it consists of
+// printable characters: a terminal would obey the others.
+func plain(text string) string {
+	if quoted := strconv.Quote(text); quoted != `"`+text+`"` {
+		return quoted
+	}
+	return text
 }
 
 func words(name string) string { return strings.ReplaceAll(name, "_", " ") }

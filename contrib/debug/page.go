@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -18,11 +19,12 @@ import (
 //go:embed page.tmpl
 var pageText string
 
-var page = template.Must(template.New("page").Parse(pageText))
+var page = template.Must(template.New("page").Funcs(template.FuncMap{"plain": plain}).Parse(pageText))
 
 // A view is an object on the page.
 type view struct {
-	Object  string       `json:"name"`
+	ID      string       `json:"id"` // in ASCII, as parsers of HTML and of JSON change other characters
+	Object  string       `json:"-"`
 	State   string       `json:"state,omitempty"`
 	Figures []viewFigure `json:"figures"`
 	Type    string       `json:"-"`
@@ -38,7 +40,7 @@ type viewFigure struct {
 func views(objects []object, withActions bool) []view {
 	list := make([]view, len(objects))
 	for i, o := range objects {
-		v := view{Object: o.Name, State: o.State, Type: o.Type}
+		v := view{ID: strconv.QuoteToASCII(o.Name), Object: o.Name, State: o.State, Type: o.Type}
 		for _, f := range o.figures {
 			zero := f.Text == "0" || f.Text == "0s" || f.Text == "" || f.Text == "false" || f.Text == "null"
 			v.Figures = append(v.Figures, viewFigure{f.Name, f.Text, zero})
@@ -59,7 +61,7 @@ func summary(objects []object) (text string, bad bool) {
 		if o.State != "" {
 			breakers++
 			if o.State != breaker.StateClosed.String() {
-				open = append(open, o.Name+" is "+o.State)
+				open = append(open, plain(o.Name)+" is "+o.State)
 			}
 		}
 	}
@@ -119,7 +121,7 @@ func serveText(w http.ResponseWriter, c *Config) {
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, v := range views(objects, false) {
-		fmt.Fprintf(table, "\n%s\t%s\n", v.Object, strings.TrimSpace(v.Type+" "+v.State))
+		fmt.Fprintf(table, "\n%s\t%s\n", plain(v.Object), strings.TrimSpace(v.Type+" "+v.State))
 		for _, f := range v.Figures {
 			if !f.Zero {
 				fmt.Fprintf(table, "  %s\t%s\n", f.Name, f.Text)

@@ -23,6 +23,9 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // proxies must not wait for the end
+	if r.Method == http.MethodHead {
+		return
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {

@@ -295,6 +295,50 @@ func TestCalendar_Outage(t *testing.T) {
 	}
 }
 
+// A debt of more than a quota is kept for its periods. A penalty lasts until
+// the end of the period in which it ends by the clock of the server, even if
+// that has jumped. A process that knows the clock of the server asks once.
+func TestCalendar_Debts(t *testing.T) {
+	m, client := mini(t)
+	asked := 0
+	at := time.Date(2031, 6, 1, 21, 0, 0, 0, time.UTC) // 23:00 in Berlin
+	m.SetTime(at)
+	l := quotaLimiter(t, counting{client, &asked}, redoubtredis.Config{Denied: -1})
+	take(t, l, "k", 1)
+	asked = 0
+	if d, err := l.ChargeKey(t.Context(), "k", 24); err != nil || d.OK || d.RetryAfter != 25*time.Hour || d.ResetAfter != 49*time.Hour {
+		t.Errorf("%+v, %v, want a refusal for a day after the present day, and two until all is back", d, err)
+	}
+	if ttl := m.TTL(l.KeyOf("k")); ttl < 49*time.Hour || ttl > 6*49*time.Hour {
+		t.Errorf("the key expires after %v, want at least 49h", ttl)
+	}
+	if take(t, l, "other", 1); asked > 3 { // each script is sent in full at first
+		t.Errorf("asked %d times, want once for each call", asked)
+	}
+	asked = 0
+	if take(t, l, "other", 1); asked != 1 {
+		t.Errorf("asked %d times, want once", asked)
+	}
+	m.SetTime(at.Add(30 * time.Minute))
+	if err := l.PenalizeKey(t.Context(), "banned", 45*time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if d := take(t, l, "banned", 1); d.OK || d.RetryAfter != 24*time.Hour+30*time.Minute {
+		t.Errorf("%+v, want a refusal until the end of the next day", d)
+	}
+}
+
+// counting counts the calls of a client.
+type counting struct {
+	redoubtredis.Client
+	calls *int
+}
+
+func (c counting) Do(ctx context.Context, cmds ...[]string) []redoubtredis.Reply {
+	*c.calls++
+	return c.Client.Do(ctx, cmds...)
+}
+
 // At midnight, callers of several processes whose clocks differ take the events
 // of the new day once.
 func TestCalendar_Midnight(t *testing.T) {

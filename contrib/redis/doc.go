@@ -51,6 +51,15 @@
 //		Name:   "users",
 //	})
 //
+// Values can have tags, which are deleted together.
+//
+//	pages := redoubtredis.NewCache(redoubtredis.CacheConfig[page]{
+//		Client: goredisclient.New(rdb),
+//		Name:   "pages",
+//		Tags:   func(_ string, p page) []string { return p.Topics },
+//	})
+//	err := pages.DeleteTags(ctx, "sports")
+//
 // # Choosing values
 //
 //   - Name: always, in a Limiter too. Without it, a change of Limits gives

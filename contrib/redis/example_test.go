@@ -186,6 +186,39 @@ func Example_cache() {
 	// Output: 0
 }
 
+func ExampleCache_DeleteTags() {
+	rdb, stop := exampleServer()
+	defer stop()
+	ctx := context.Background()
+	type page struct {
+		Text   string
+		Topics []string
+	}
+
+	pages := redoubtredis.NewCache(redoubtredis.CacheConfig[page]{
+		Client: goredisclient.New(rdb),
+		Name:   "pages",
+		Tags:   func(_ string, p page) []string { return p.Topics },
+	})
+	err := pages.DeleteTags(ctx, "sports")
+
+	_ = err // the server of an example may be slow
+	pages = redoubtredis.NewCache(redoubtredis.CacheConfig[page]{
+		Client: goredisclient.New(rdb), Name: "pages", Timeout: exampleTimeout, Tags: func(_ string, p page) []string { return p.Topics },
+	})
+	_ = pages.Set(ctx, "1", cache.Record[page]{Value: page{"3:0", []string{"sports", "local"}}, TTL: time.Hour})
+	before, _ := pages.Get(ctx, "1")
+	_ = pages.DeleteTags(ctx, "local")
+	after, _ := pages.Get(ctx, "1")
+	fmt.Println(before.Found, after.Found)
+	// Output: true false
+}
+
+func ExampleTagChannel() {
+	fmt.Println(redoubtredis.TagChannel("users"))
+	// Output: users#
+}
+
 func ExampleForget() {
 	users := cache.New(cache.Config[string, int]{Capacity: 10})
 	users.Set("alice", 1)

@@ -5,8 +5,8 @@ go 1.26.0
 require (
 	github.com/alicebob/miniredis/v2 v2.40.0
 	github.com/leanovate/gopter v0.2.9
-	github.com/redis/go-redis/v9 v9.23.0
-	github.com/redis/rueidis v1.0.79
+	github.com/redis/go-redis/v9 v9.20.0
+	github.com/redis/rueidis v1.0.57
 	github.com/redoubt-go/redoubt v0.0.0
 )
 

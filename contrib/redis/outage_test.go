@@ -256,6 +256,33 @@ func TestOutage_Tries(t *testing.T) {
 	}
 }
 
+// A try whose caller gives up leaves room for another try at once. The recovery
+// contains the length of the outage.
+func TestOutage_LostTry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, lasted := &scripted{wait: time.Hour}, time.Duration(0)
+		l := redoubtredis.New(redoubtredis.Config{
+			Client: s, Limits: limits(ratelimit.PerHour(1000)), Outage: redoubtredis.OutageRefuse, Denied: -1,
+			OnEvent: func(_ context.Context, e redoubtredis.Event) { lasted += e.For },
+		})
+		time.Sleep(time.Hour)
+		for range 3 {
+			take(t, l, "k", 1)
+		}
+		began := time.Now()
+		time.Sleep(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Millisecond)
+		defer cancel()
+		if _, err := l.TakeKey(ctx, "k", 1); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v, want a try that ends with its context", err)
+		}
+		s.set(0, nil)
+		if d := take(t, l, "k", 1); !d.OK || l.Stats().Down != 0 || lasted != time.Since(began) {
+			t.Errorf("%+v, %+v, an outage of %v, want its end after %v", d, l.Stats(), lasted, time.Since(began))
+		}
+	})
+}
+
 // moving is a client of servers whose names change.
 type moving struct {
 	redoubtredis.Client

@@ -14,17 +14,18 @@ import (
 
 // A Cache with Tags has 32 partitions, each with the keys of a slot. A
 // partition has a hash, which contains a random epoch, a clock, and for each
-// tag that was deleted the clock after that deletion. Tags share 4096 fields,
+// tag that was deleted the clock after that deletion. Tags share 1024 fields,
 // so the hash is bounded.
 //
-// A lease contains the epoch and the clock at which it was given, and a value
-// those of its lease. A value is valid if its epoch is the present epoch, and
-// none of its tags was deleted after its clock. So a deletion changes no value,
-// and loads in progress do not store what they loaded before it. If the hash is
-// lost, a new epoch begins, and no value from before is valid.
+// A lease contains the epoch and the clock at which it was given. A value
+// contains the same numbers as its lease. It is valid if its epoch is the
+// present epoch, and none of its tags was deleted after its clock. So a
+// deletion changes no value, and loads that began before it do not store their
+// values. If the hash is lost, a new epoch begins, and no value from before is
+// valid.
 const (
 	partitions = 32
-	tagFields  = 1 << 12
+	tagFields  = 1 << 10
 	maxTags    = 64  // of a value
 	maxHeader  = 512 // bytes before a value: epoch, clock and tags
 )
@@ -112,7 +113,7 @@ var getsTagged, setsTagged, deletesTags = newScript(getTaggedScript), newScript(
 
 // DeleteTags removes all values that have any of tags. Loads in progress, also
 // in other processes, do not store such a value. Records of absent keys have no
-// tags. A small share of the other values, 1/4096 for each tag, is removed too.
+// tags. A small share of the other values, 1/1024 for each tag, is removed too.
 //
 // DeleteTags takes two round trips per server. The first levels of other
 // processes, which [Forget] is used for, forget all keys.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -117,13 +118,20 @@ func TestTags_Server(t *testing.T) {
 		t.Errorf("%q is left of all tags", got)
 	}
 	keys := strings.Fields(server.MustDo("KEYS", "c#{??}"))
+	memory := 0
 	for _, key := range keys {
-		if n := server.MustDo("HLEN", key); n != "4098" {
-			t.Errorf("%s has %s fields, want 4098", key, n)
+		if n := server.MustDo("HLEN", key); n != "1026" {
+			t.Errorf("%s has %s fields, want 1026", key, n)
 		}
+		n, err := strconv.Atoi(server.MustDo("MEMORY", "USAGE", key, "SAMPLES", "0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		memory += n
 	}
-	if len(keys) != 32 {
-		t.Errorf("%d hashes, want 32", len(keys))
+	t.Logf("%d bytes for 100,000 tags", memory)
+	if len(keys) != 32 || memory > 3<<20 {
+		t.Errorf("%d hashes of %d bytes, want 32 of less than 3 MiB", len(keys), memory)
 	}
 	if err := c.Set(ctx, "a", record("red", time.Hour)); err != nil {
 		t.Fatal(err)

@@ -380,3 +380,22 @@ func TestReadAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations, want none", got)
 	}
 }
+
+// All counters of a key go on when its breaker is replaced, and no gauge does.
+func TestSumsOfAKey(t *testing.T) {
+	var past, now breaker.Stats
+	p, n := reflect.ValueOf(&past).Elem(), reflect.ValueOf(&now).Elem()
+	for i := range p.NumField() {
+		metricstest.Fill(p.Field(i), 100+i)
+		metricstest.Fill(n.Field(i), i)
+	}
+	got := reflect.ValueOf(metrics.SumOf(past, now))
+	for i := range p.NumField() {
+		want := n.Field(i)
+		if want.Kind() == reflect.Uint64 {
+			checkEqual(t, got.Field(i).Uint(), want.Uint()+p.Field(i).Uint())
+		} else if !got.Field(i).Equal(want) {
+			t.Errorf("%s is %v, want %v", p.Type().Field(i).Name, got.Field(i), want)
+		}
+	}
+}

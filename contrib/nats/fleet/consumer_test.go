@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,7 +63,7 @@ func consumerConfig(js jetstream.JetStream, g *group) fleet.ConsumerConfig[*jour
 			}
 			return nil
 		},
-		Lease: 2 * time.Second, Snapshot: 50 * time.Millisecond, OnEvent: g.events.add,
+		Lease: 10 * time.Second, Snapshot: 50 * time.Millisecond, OnEvent: g.events.add,
 	}
 }
 
@@ -208,6 +209,42 @@ func TestConsumersComeAndGo(t *testing.T) {
 	}
 }
 
+func TestPartitionsAreShared(t *testing.T) {
+	checkLeaks(t)
+	_, js := single(t)
+	var g group
+	config := consumerConfig(js, &g)
+	config.Lease = time.Second
+	var all []*fleet.Consumer[*journal]
+	var runs []runner
+	shares := func(want ...int64) {
+		t.Helper()
+		eventually(t, fmt.Sprint("the partitions are shared as ", want), func() bool {
+			var got []int64
+			for _, c := range all {
+				got = append(got, c.Stats().Partitions)
+			}
+			slices.Sort(got)
+			return slices.Equal(got, want)
+		})
+	}
+	for _, want := range [][]int64{{4}, {2, 2}, {1, 1, 2}, {1, 1, 1, 1}, {0, 1, 1, 1, 1}} {
+		c := fleet.NewConsumer(config)
+		all, runs = append(all, c), append(runs, run(c))
+		shares(want...)
+	}
+	publish(t, js, lines(0, 100)...)
+	checkStates(t, js, &g)
+	for _, want := range [][]int64{{1, 1, 1, 1}, {1, 1, 2}, {2, 2}, {4}} {
+		runs[0].stop(t)
+		all, runs = all[1:], runs[1:]
+		shares(want...)
+	}
+	publish(t, js, lines(100, 200)...)
+	checkStates(t, js, &g)
+	runs[0].stop(t)
+}
+
 // A consumer that is cut off stops, another continues, and the first cannot
 // overwrite the snapshot of the other.
 func TestConsumerThatWasCutOffIsFenced(t *testing.T) {
@@ -217,10 +254,14 @@ func TestConsumerThatWasCutOffIsFenced(t *testing.T) {
 	conn := natstest.Connect(t, proxy.URL(), hasty...)
 	var first, second group
 	publish(t, js, lines(0, 200)...)
-	a := run(fleet.NewConsumer(consumerConfig(natstest.JetStream(t, conn), &first)))
+	config := consumerConfig(natstest.JetStream(t, conn), &first)
+	config.Lease = 2 * time.Second
+	a := run(fleet.NewConsumer(config))
 	checkStates(t, js, &first)
 	proxy.SetHung(true)
-	b := run(fleet.NewConsumer(consumerConfig(js, &second)))
+	other := consumerConfig(js, &second)
+	other.Lease = config.Lease
+	b := run(fleet.NewConsumer(other))
 	publish(t, js, lines(200, 400)...)
 	checkStates(t, js, &second)
 	proxy.SetHung(false)
@@ -242,6 +283,28 @@ func TestConsumerThatWasCutOffIsFenced(t *testing.T) {
 	b.stop(t)
 }
 
+// Records that were on their way when a connection was lost are read again.
+func TestCutConnectionLosesNothing(t *testing.T) {
+	checkLeaks(t)
+	server, js := single(t)
+	proxy := natstest.NewProxy(t, server.Addr)
+	conn := natstest.Connect(t, proxy.URL(), hasty...)
+	publish(t, js, lines(0, 4000)...)
+	var g group
+	g.delay.Store(int64(300 * time.Microsecond))
+	config := consumerConfig(natstest.JetStream(t, conn), &g)
+	config.Lease = time.Minute
+	c := fleet.NewConsumer(config)
+	r := run(c)
+	for i := range uint64(3) {
+		eventually(t, "further records are handled", func() bool { return c.Stats().Handled >= 400*(i+1) })
+		proxy.SetCut(true)
+		proxy.SetCut(false)
+	}
+	checkStates(t, js, &g)
+	r.stop(t)
+}
+
 // A process that is paused in Handle, for longer than its lease, cannot
 // overwrite the snapshot of its successor.
 func TestPausedConsumerIsFenced(t *testing.T) {
@@ -253,6 +316,7 @@ func TestPausedConsumerIsFenced(t *testing.T) {
 	proxy := natstest.NewProxy(t, server.Addr)
 	conn := natstest.Connect(t, proxy.URL(), hasty...)
 	config := consumerConfig(natstest.JetStream(t, conn), &g)
+	config.Lease = 2 * time.Second
 	handle := config.Handle
 	config.Handle = func(ctx context.Context, j *journal, r fleet.Record) error {
 		if strings.HasSuffix(string(r.Line), "line 50") {
@@ -270,7 +334,9 @@ func TestPausedConsumerIsFenced(t *testing.T) {
 	a := run(fleet.NewConsumer(config))
 	<-paused
 	proxy.SetCut(true) // no heartbeats
-	b := run(fleet.NewConsumer(consumerConfig(js, &g)))
+	other := consumerConfig(js, &g)
+	other.Lease = config.Lease
+	b := run(fleet.NewConsumer(other))
 	checkStates(t, js, &g)
 	close(resume)
 	eventually(t, "the first has lost its partitions", func() bool { return g.events.count(fleet.KindLost) == parts })
@@ -294,6 +360,7 @@ func TestErrorOfHandleBeginsAgainAtTheSnapshot(t *testing.T) {
 	_, js := single(t)
 	var g group
 	config := consumerConfig(js, &g)
+	config.Lease = 2 * time.Second
 	handle := config.Handle
 	var fails atomic.Int64
 	config.Handle = func(ctx context.Context, j *journal, r fleet.Record) error {
@@ -312,7 +379,9 @@ func TestErrorOfHandleBeginsAgainAtTheSnapshot(t *testing.T) {
 	publish(t, js, lines(100, 200)...)
 	eventually(t, "all records are handled", func() bool { return c.Stats().Handled >= 200 && c.Stats().Unread == 0 })
 	r.stop(t)
-	checkEqual(t, g.events.count(fleet.KindFailed), 3)
+	if got := g.events.count(fleet.KindFailed); got < 3 {
+		t.Errorf("got %d errors reported, want 3", got)
+	}
 	// The journal of the failed attempts was ahead of the final journal.
 	g.mu.Lock()
 	g.last = [parts]journal{}
@@ -459,11 +528,11 @@ func TestQuietPartitionHasNoGap(t *testing.T) {
 	var g group
 	c := fleet.NewConsumer(consumerConfig(js, &g))
 	r := run(c)
-	for i := range 20 {
-		for range 20 {
+	for i := range 8 {
+		for range 120 {
 			publish(t, js, fmt.Sprintf("key-1 line %d %d", i, rand.Int()))
 		}
-		handled := uint64(20 * (i + 1))
+		handled := uint64(120 * (i + 1))
 		eventually(t, "the lines are handled", func() bool { return c.Stats().Handled >= handled })
 		time.Sleep(150 * time.Millisecond) // the quiet partitions look at the stream
 	}
@@ -644,7 +713,7 @@ func TestConsumerWaitsForTheBucket(t *testing.T) {
 	config := consumerConfig(js, &g)
 	config.Lease = 200 * time.Millisecond
 	r := run(fleet.NewConsumer(config))
-	eventually(t, "the error is reported", func() bool { return g.events.count(fleet.KindFailed) == 1 })
+	eventually(t, "the error is reported", func() bool { return g.events.count(fleet.KindFailed) > 0 })
 	create(t, js, 1)
 	publish(t, js, lines(0, 10)...)
 	checkStates(t, js, &g)

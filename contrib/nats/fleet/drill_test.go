@@ -110,7 +110,9 @@ func TestKilledServersLoseAndDoubleNothing(t *testing.T) {
 	shipped := make(chan error, 1)
 	defer func() { t.Logf("%+v, events:\n%s%s", s.Stats(), &seen, &g.events) }()
 	go func() { shipped <- s.Ship(ctx, f.logs(false)) }()
-	r := run(fleet.NewConsumer(consumerConfig(js, &g)))
+	config := consumerConfig(js, &g)
+	config.Lease = 2 * time.Second
+	r := run(fleet.NewConsumer(config))
 	total := 0
 	for range 2 {
 		leader := cluster.Leader(t, js, stream)
@@ -152,4 +154,41 @@ func whole(js jetstream.JetStream) bool {
 		}
 	}
 	return true
+}
+
+// The oldest server that is promised is the one of Debian 12, 2.9.10.
+func TestInstalledServer(t *testing.T) {
+	checkLeaks(t)
+	server := natstest.Start(t, natstest.Config{Program: natstest.Installed(t)})
+	js := natstest.JetStream(t, server.Client(t))
+	create(t, js, 1)
+	f := newFolder(t)
+	s := fleet.NewShipper(shipperConfig(js.Conn()))
+	f.write("a.log", lines(0, 500)...)
+	ship(t, s, f)
+	os.Remove(f.path("state"))
+	ship(t, s, f)
+	checkEqual(t, s.Stats().Duplicates, uint64(500))
+	var g group
+	config := consumerConfig(js, &g)
+	config.Lease = 2 * time.Second
+	a := fleet.NewConsumer(config)
+	first := run(a)
+	checkStates(t, js, &g)
+	b := fleet.NewConsumer(config)
+	second := run(b)
+	eventually(t, "the partitions are shared", func() bool { return a.Stats().Partitions == 2 && b.Stats().Partitions == 2 })
+	f.write("a.log", lines(500, 600)...)
+	ship(t, s, f)
+	checkStates(t, js, &g)
+	first.stop(t)
+	eventually(t, "the partitions are handed over", func() bool { return b.Stats().Partitions == parts })
+	f.write("a.log", lines(600, 700)...)
+	ship(t, s, f)
+	checkStates(t, js, &g)
+	second.stop(t)
+	checkEqual(t, storedLines(t, js), sorted(lines(0, 700)))
+	if a.Stats().Snapshots == 0 || b.Stats().Snapshots == 0 {
+		t.Error("got no snapshots")
+	}
 }

@@ -163,6 +163,42 @@ func TestPartitionOfTheNetwork(t *testing.T) {
 	checkEqual(t, seen.count(fleet.KindResumed), seen.count(fleet.KindBlocked))
 }
 
+// A server that does not answer stops the reading of the logs.
+func TestLinesInFlightAreBounded(t *testing.T) {
+	checkLeaks(t)
+	server, js := single(t)
+	proxy := natstest.NewProxy(t, server.Addr)
+	c := shipperConfig(natstest.Connect(t, proxy.URL(), nats.IgnoreDiscoveredServers()))
+	c.MaxInFlight, c.AckWait = 1<<16, time.Second
+	s := fleet.NewShipper(c)
+	f := newFolder(t)
+	line := strings.Repeat("x", 1000)
+	var want []string
+	for range 1000 {
+		want = append(want, line)
+	}
+	proxy.SetHung(true)
+	f.write("a.log", want...)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	result := make(chan error, 1)
+	go func() { result <- s.Ship(ctx, f.logs(false)) }()
+	eventually(t, "the bound is reached", func() bool { return s.Stats().InFlightBytes >= 1<<16 })
+	for range 50 {
+		if got := s.Stats().InFlightBytes; got > 1<<16+2100 {
+			t.Fatalf("got %d bytes in flight, want at most 64 KiB and a line", got)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	proxy.SetHung(false)
+	proxy.SetCut(true)
+	proxy.SetCut(false)
+	eventually(t, "the lines are stored", func() bool { return s.Stats().Stored == 1000 })
+	cancel()
+	<-result
+	checkEqual(t, storedLines(t, js), want)
+}
+
 // A stream that accepts nothing stops the reading of the logs.
 func TestBackPressureBoundsMemory(t *testing.T) {
 	checkLeaks(t)

@@ -17,8 +17,9 @@ const (
 	minWait    = 100 * time.Millisecond // for records
 	maxWait    = 2 * time.Second
 	fetchLines = 512
-	fetchBytes = 256 << 10 // or the largest message
-	callWait   = 5 * time.Second
+	fetchBytes = 256 << 10   // or the largest message
+	minCall    = time.Second // for an answer
+	maxCall    = 5 * time.Second
 	idleAfter  = time.Minute // a consumer of the server without a request is removed
 )
 
@@ -74,7 +75,7 @@ func (w *worker[S]) run() {
 
 // call returns a context for a request to the server.
 func (w *worker[S]) call() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(w.ctx, callWait)
+	return context.WithTimeout(w.ctx, min(max(w.c.Lease, minCall), maxCall))
 }
 
 // work handles records until the partition is handed over or lost, or the state
@@ -96,6 +97,9 @@ func (w *worker[S]) work() error {
 	w.Consumer.acquired.Add(1)
 	w.reporter.report(w.ctx, Event{Kind: KindAcquired, Partition: w.part})
 	for {
+		if w.lost.Load() || !w.owns() {
+			return errLost
+		}
 		err := w.read()
 		var broken brokenError
 		if errors.As(err, &broken) || errors.Is(err, errLost) {
@@ -186,6 +190,9 @@ func (w *worker[S]) read() error {
 			if err := w.look(stream, from, idle); err != nil {
 				return err
 			}
+		}
+		if w.lost.Load() || !w.owns() {
+			return errLost
 		}
 		if w.c.JetStream.Conn().Stats().Reconnects != reconnects {
 			return errAgain // records may have been lost with the connection

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
@@ -25,7 +26,15 @@ import (
 // The answer is that of Reduce, byte by byte, for any number of workers.
 func TestAnswerIsThatOfReduce(t *testing.T) {
 	dir, paths := logs(t, 123_456, 0, 9_999, 10_000, 10_001, 70_000)
-	if err := os.WriteFile(dir+"/a.log.gz", gzipped(strings.Repeat("packed\n", 5000)), 0o600); err != nil {
+	var packed strings.Builder
+	for random := rand.New(rand.NewPCG(1, 2)); packed.Len() < 100_000; {
+		fmt.Fprintln(&packed, random.Uint64())
+	}
+	gz := gzipped(packed.String())
+	if len(gz) < 3*10_000 {
+		t.Fatalf("only %d bytes are compressed", len(gz))
+	}
+	if err := os.WriteFile(dir+"/a.log.gz", gz, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	in := logscan.Files(append(paths, dir+"/a.log.gz")...)
