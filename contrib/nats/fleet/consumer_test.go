@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -718,6 +719,31 @@ func TestConsumerWaitsForTheBucket(t *testing.T) {
 	publish(t, js, lines(0, 10)...)
 	checkStates(t, js, &g)
 	r.stop(t)
+}
+
+// A Handle that ends its goroutine, as t.FailNow does, is an error like others.
+func TestHandleThatEndsItsGoroutine(t *testing.T) {
+	checkLeaks(t)
+	_, js := single(t)
+	var g group
+	var ended atomic.Bool
+	config := consumerConfig(js, &g)
+	handle := config.Handle
+	config.Handle = func(ctx context.Context, j *journal, r fleet.Record) error {
+		if ended.CompareAndSwap(false, true) {
+			runtime.Goexit()
+		}
+		return handle(ctx, j, r)
+	}
+	publish(t, js, lines(0, 20)...)
+	c := fleet.NewConsumer(config)
+	r := run(c)
+	checkStates(t, js, &g)
+	eventually(t, "the partition is acquired again", func() bool { return c.Stats().Acquired == parts+1 })
+	checkEqual(t, c.Stats().Partitions, int64(parts))
+	checkEqual(t, g.events.count(fleet.KindFailed), 1)
+	r.stop(t)
+	checkEqual(t, c.Stats().Partitions, int64(0))
 }
 
 // A bucket that forgets leases is refused.
