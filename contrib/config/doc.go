@@ -99,8 +99,8 @@
 //   - the errors of UnmarshalText and of Validate
 //
 // Validate is called for the value and for each value that the map names. The
-// Validate of a struct answers for all its parts, so their own is not called. If
-// the struct embeds a type with Validate, their own is called too.
+// Validate of a struct answers for all its parts, so their own is not called.
+// If the struct embeds a type with Validate, their own is called too.
 //
 // # Concurrency and cost
 //

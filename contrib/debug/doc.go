@@ -40,9 +40,9 @@
 //		Name: "shop", Objects: objects, Authorize: operator, Audit: log,
 //	})
 //
-// A new limit keeps all other settings of its guard. A change is a POST request,
-// such as object=billing&action=force-open, from a page of the same origin or
-// from a client that is not a browser.
+// A new limit keeps all other settings of its guard. A change is a POST
+// request, such as object=billing&action=force-open, from a page of the same
+// origin or from a client that is not a browser.
 //
 // # Shut a server down
 //

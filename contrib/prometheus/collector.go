@@ -35,7 +35,7 @@ const nameLabel = "name"
 //   - *cache.Cache, *cache.Memo
 //   - *audit.Log, *audit.Buffer, *ledger.Ledger, *witness.Client
 //   - *logscan.Counters, *follow.Counters
-//   - the Limiter and the Cache of contrib/redis, the Server of contrib/grpc
+//   - the types of contrib/redis, contrib/grpc and contrib/nats with Stats
 //   - a func() detect.Stats: a detector belongs to one goroutine, so the
 //     function must lock it, or return a copy that the goroutine has made
 //

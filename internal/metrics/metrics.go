@@ -61,7 +61,8 @@ func All() []Metric {
 		metricsOf(bulkheadFigures()), changedBy[bulkhead.Event](),
 		metricsOf(cacheFigures()), metricsOf(auditFigures()), metricsOf(bufferFigures()), metricsOf(ledgerFigures()), metricsOf(witnessFigures()),
 		metricsOf(logscanFigures()), metricsOf(detectFigures()), metricsOf(followFigures()),
-		metricsOf(grpcFigures()), metricsOf(redisFigures()), metricsOf(redisCacheFigures()))
+		metricsOf(grpcFigures()), metricsOf(redisFigures()), metricsOf(redisCacheFigures()),
+		metricsOf(natsWorkerFigures()), metricsOf(natsReaderFigures()), metricsOf(natsSinkFigures()), metricsOf(natsForgetterFigures()), metricsOf(natsShipperFigures()), metricsOf(natsConsumerFigures()))
 }
 
 func metricsOf[S any](table []figure[S]) (all []Metric) {

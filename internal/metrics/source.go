@@ -100,6 +100,7 @@ func sourceOf(x any) *Source {
 		find("buffer", bufferFigures, x), find("ledger", ledgerFigures, x), find("witness", witnessFigures, x),
 		find("scan", logscanFigures, x), find("detect", detectFigures, x), find("follow", followFigures, x),
 		find("grpc", grpcFigures, x), find("redis", redisFigures, x), find("second", redisCacheFigures, x),
+		find("nats worker", natsWorkerFigures, x), find("nats reader", natsReaderFigures, x), find("nats sink", natsSinkFigures, x), find("nats forgetter", natsForgetterFigures, x), find("nats shipper", natsShipperFigures, x), find("nats consumer", natsConsumerFigures, x),
 	} {
 		if src != nil {
 			return src

@@ -110,7 +110,9 @@ func TestKilledServersLoseAndDoubleNothing(t *testing.T) {
 	shipped := make(chan error, 1)
 	defer func() { t.Logf("%+v, events:\n%s%s", s.Stats(), &seen, &g.events) }()
 	go func() { shipped <- s.Ship(ctx, f.logs(false)) }()
-	r := run(fleet.NewConsumer(consumerConfig(js, &g)))
+	config := consumerConfig(js, &g)
+	config.Lease = 2 * time.Second
+	r := run(fleet.NewConsumer(config))
 	total := 0
 	for range 2 {
 		leader := cluster.Leader(t, js, stream)
@@ -169,6 +171,7 @@ func TestInstalledServer(t *testing.T) {
 	checkEqual(t, s.Stats().Duplicates, uint64(500))
 	var g group
 	config := consumerConfig(js, &g)
+	config.Lease = 2 * time.Second
 	a := fleet.NewConsumer(config)
 	first := run(a)
 	checkStates(t, js, &g)

@@ -74,7 +74,9 @@ func TestKilledShipperLosesAndDoublesNothing(t *testing.T) {
 	total := 0
 	for range 6 {
 		kill := spawn(t, "ship", server.URL(), f.dir)
-		for end := time.Now().Add(time.Duration(500+random.IntN(1500)) * time.Millisecond); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		// The first program saves its place at least once.
+		unsaved := func() bool { _, err := os.Stat(f.path("state")); return err != nil }
+		for end := time.Now().Add(time.Duration(500+random.IntN(1500)) * time.Millisecond); time.Now().Before(end) || unsaved(); time.Sleep(20 * time.Millisecond) {
 			f.write("a.log", lines(total, total+10)...)
 			f.write("b.log", lines(total+10, total+20)...)
 			total += 20
@@ -116,7 +118,9 @@ func TestKilledConsumerContinuesAtTheSnapshot(t *testing.T) {
 		kill()
 	}
 	var g group
-	c := fleet.NewConsumer(consumerConfig(js, &g))
+	config := consumerConfig(js, &g)
+	config.Lease = 2 * time.Second
+	c := fleet.NewConsumer(config)
 	r := run(c)
 	publish(t, js, lines(5000, 5100)...)
 	checkStates(t, js, &g)

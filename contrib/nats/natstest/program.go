@@ -56,7 +56,8 @@ var pinned = sync.OnceValues(func() (string, error) {
 func build(tools string) (string, error) {
 	cmd := exec.Command("go", "tool", "-n", "nats-server")
 	cmd.Dir = tools
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
+	// The server runs here, also if the tests are for another system.
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=", "GOOS=", "GOARCH=")
 	out, err := cmd.Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return "", errors.New("go tool -n nats-server: " + string(exit.Stderr))

@@ -45,6 +45,45 @@ type RedisCache struct {
 	Down                                  int
 }
 
+// NATSWorker are the statistics of a Worker of contrib/nats.
+type NATSWorker struct {
+	Name                         string
+	Handled, Retried, Dead, Held uint64
+}
+
+// NATSReader are the statistics of a Reader of contrib/nats.
+type NATSReader struct {
+	Name                                   string
+	Written, Duplicates, Malformed, Errors uint64
+}
+
+// NATSSink are the statistics of a Sink of contrib/nats.
+type NATSSink struct {
+	Name                                                 string
+	Stored, Failed, Uncertain, Duplicates, Resent, Moves uint64
+	Pending                                              int
+}
+
+// NATSForgetter are the statistics of a Forgetter of contrib/nats.
+type NATSForgetter struct {
+	Name                              string
+	Sent, Received, Malformed, Clears uint64
+}
+
+// NATSShipper are the statistics of a Shipper of contrib/nats/fleet.
+type NATSShipper struct {
+	Name                                                                                    string
+	Stored, StoredBytes, Duplicates, Repeated, Cut, CutBytes, Dropped, Blocked, InputErrors uint64
+	InFlight, InFlightBytes                                                                 int64
+}
+
+// NATSConsumer are the statistics of a Consumer of contrib/nats/fleet.
+type NATSConsumer struct {
+	Name                                                                                                        string
+	Handled, HandledBytes, Malformed, Foreign, Acquired, Released, Lost, Failed, Gaps, Snapshots, SnapshotBytes uint64
+	Members, Partitions, Unread                                                                                 int64
+}
+
 // Of returns a function that returns s: an object with fixed statistics.
 func Of[S any](s S) func() S { return func() S { return s } }
 
@@ -58,28 +97,34 @@ func Things(t testing.TB) map[string]any {
 		t.Fatal(err)
 	}
 	all := map[string]any{
-		"breaker":  breaker.New(breaker.Config{}),
-		"group":    breaker.NewGroup(breaker.GroupConfig[string]{}),
-		"pool":     breaker.NewPool(breaker.PoolConfig[string]{Endpoints: []string{"a", "b"}}),
-		"throttle": breaker.NewThrottle(breaker.ThrottleConfig{}),
-		"budget":   &retry.TokenBudget{},
-		"limiter":  ratelimit.New(ratelimit.PerHour(7)),
-		"keyed":    ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(1)}),
-		"window":   ratelimit.NewWindow(ratelimit.PerHour(5)),
-		"counter":  ratelimit.NewCounter(ratelimit.PerHour(5)),
-		"bulkhead": bulkhead.New(bulkhead.Config{}),
-		"cache":    cache.New(cache.Config[string, int]{Capacity: 10}),
-		"memo":     cache.Memoize(cache.Config[string, int]{Capacity: 10}, func(context.Context, string) (int, error) { return 1, nil }),
-		"log":      audit.New(audit.Config{Sink: buffer}),
-		"buffer":   buffer,
-		"ledger":   led,
-		"witness":  new(witness.Client),
-		"logscan":  &logscan.Counters{},
-		"detect":   Of(detect.Stats{}),
-		"follow":   &follow.Counters{},
-		"grpc":     Of(GRPC{}),
-		"redis":    Of(Redis{}),
-		"second":   Of(RedisCache{}),
+		"breaker":       breaker.New(breaker.Config{}),
+		"group":         breaker.NewGroup(breaker.GroupConfig[string]{}),
+		"pool":          breaker.NewPool(breaker.PoolConfig[string]{Endpoints: []string{"a", "b"}}),
+		"throttle":      breaker.NewThrottle(breaker.ThrottleConfig{}),
+		"budget":        &retry.TokenBudget{},
+		"limiter":       ratelimit.New(ratelimit.PerHour(7)),
+		"keyed":         ratelimit.NewKeyed[string](ratelimit.KeyedConfig{Limit: ratelimit.PerHour(1)}),
+		"window":        ratelimit.NewWindow(ratelimit.PerHour(5)),
+		"counter":       ratelimit.NewCounter(ratelimit.PerHour(5)),
+		"bulkhead":      bulkhead.New(bulkhead.Config{}),
+		"cache":         cache.New(cache.Config[string, int]{Capacity: 10}),
+		"memo":          cache.Memoize(cache.Config[string, int]{Capacity: 10}, func(context.Context, string) (int, error) { return 1, nil }),
+		"log":           audit.New(audit.Config{Sink: buffer}),
+		"buffer":        buffer,
+		"ledger":        led,
+		"witness":       new(witness.Client),
+		"logscan":       &logscan.Counters{},
+		"detect":        Of(detect.Stats{}),
+		"follow":        &follow.Counters{},
+		"grpc":          Of(GRPC{}),
+		"redis":         Of(Redis{}),
+		"second":        Of(RedisCache{}),
+		"natsworker":    Of(NATSWorker{}),
+		"natsreader":    Of(NATSReader{}),
+		"natssink":      Of(NATSSink{}),
+		"natsforgetter": Of(NATSForgetter{}),
+		"natsshipper":   Of(NATSShipper{}),
+		"natsconsumer":  Of(NATSConsumer{}),
 	}
 	for _, x := range all {
 		if c, ok := x.(io.Closer); ok {
