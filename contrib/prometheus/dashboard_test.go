@@ -58,11 +58,11 @@ type overviewPanel struct{ title, help, expr, legend, unit string }
 // variables.
 func overview() []overviewPanel {
 	return []overviewPanel{
-		{"Open circuit breakers", "Processes in which a breaker is open or half-open.", `sum by (job, name, key) (redoubt_breaker_state{$of, state=~"open|half-open|forced open"}) > 0`, "{{job}} {{name}} {{key}}", "short"},
-		{"Open circuit breakers of groups", "Breakers of a group that are open or half-open.", `sum by (job, name) (redoubt_breaker_group_breakers{$of, state=~"open|half-open|forced open"})`, "{{job}} {{name}}", "short"},
+		{"Open circuit breakers", "Processes in which a breaker is open, half-open or forced open.", `sum by (job, name, key) (redoubt_breaker_state{$of, state=~"open|half-open|forced open"}) > 0`, "{{job}} {{name}} {{key}}", "short"},
+		{"Open circuit breakers of groups", "Breakers of a group that are open, half-open or forced open.", `sum by (job, name) (redoubt_breaker_group_breakers{$of, state=~"open|half-open|forced open"})`, "{{job}} {{name}}", "short"},
 		{"Refused by breakers", "Calls that were not made.", `sum by (job, name) (rate(redoubt_breaker_rejections_total{$of}[$__rate_interval]))`, "{{job}} {{name}}", "ops"},
 		{"Retries", "Additional load by retries.", `sum by (job, name, policy, host) (rate(redoubt_retry_retries_total{$of}[$__rate_interval]))`, "{{job}} {{name}} {{policy}} {{host}}", "ops"},
-		{"Calls that failed after retries", "By the reason of the last failure.", `sum by (job, name, outcome) (rate(redoubt_retry_calls_total{$of, outcome!="success"}[$__rate_interval]))`, "{{job}} {{name}} {{outcome}}", "ops"},
+		{"Failed calls of retry policies", "By the reason why there was no further attempt.", `sum by (job, name, outcome) (rate(redoubt_retry_calls_total{$of, outcome!="success"}[$__rate_interval]))`, "{{job}} {{name}} {{outcome}}", "ops"},
 		{"Refused by limits", "Share of the requests.", `sum by (job, name) (rate(redoubt_ratelimit_requests_total{$of, outcome="refused"}[$__rate_interval])) / (sum by (job, name) (rate(redoubt_ratelimit_requests_total{$of}[$__rate_interval])) > 0)`, "{{job}} {{name}}", "percentunit"},
 		{"Places taken", "Share of the places of a bulkhead.", `sum by (job, name) (redoubt_bulkhead_inflight{$of}) / sum by (job, name) (redoubt_bulkhead_limit{$of})`, "{{job}} {{name}}", "percentunit"},
 		{"Cache hits", "Share of the lookups.", `sum by (job, name) (rate(redoubt_cache_lookups_total{$of, outcome="hit"}[$__rate_interval])) / (sum by (job, name) (rate(redoubt_cache_lookups_total{$of}[$__rate_interval])) > 0)`, "{{job}} {{name}}", "percentunit"},

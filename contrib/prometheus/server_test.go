@@ -122,6 +122,9 @@ func trouble(t *testing.T) http.Handler {
 			for i := range v.NumField() {
 				metricstest.Fill(v.Field(i), int(n.Load()))
 			}
+			if state := v.FieldByName("State"); state.IsValid() && n.Load()%2 == 0 {
+				state.SetZero() // closed
+			}
 			return []reflect.Value{v}
 		})
 		reg.MustRegister(redoubtprometheus.NewCollector(name, fn.Interface()))
@@ -198,6 +201,9 @@ scrape_configs:
 	return ""
 }
 
+// client gives up if something else that never answers has the port.
+var client = &http.Client{Timeout: time.Minute}
+
 // ready waits until the server is ready, and reports false if it exits.
 func ready(t *testing.T, addr string, exited <-chan error) bool {
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
@@ -206,7 +212,7 @@ func ready(t *testing.T, addr string, exited <-chan error) bool {
 			return false
 		default:
 		}
-		if resp, err := http.Get("http://" + addr + "/-/ready"); err == nil {
+		if resp, err := client.Get("http://" + addr + "/-/ready"); err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return true
@@ -220,7 +226,7 @@ func ready(t *testing.T, addr string, exited <-chan error) bool {
 // ask calls the API and decodes the field data of the answer.
 func ask(t *testing.T, api, path string, query url.Values, data any) {
 	t.Helper()
-	resp, err := http.Get(api + "/api/v1/" + path + "?" + query.Encode())
+	resp, err := client.Get(api + "/api/v1/" + path + "?" + query.Encode())
 	if err != nil {
 		t.Fatal(err)
 	}
