@@ -3,6 +3,7 @@ package redoubtotel
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
@@ -23,6 +24,9 @@ type Event interface {
 // SpanEvents adds e to the span of ctx, as an event of that span. It is a hook:
 //
 //	policy.OnEvent = redoubtotel.SpanEvents
+//
+// In a literal such as a breaker.Config it needs its type argument:
+// SpanEvents[breaker.Event].
 //
 // The events are redoubt.retry, redoubt.hedge and redoubt.done of package
 // retry, redoubt.breaker.transition and redoubt.breaker.shadow_transition,
@@ -64,7 +68,7 @@ func (as *list) add(kvs ...attribute.KeyValue) { *as = append(*as, kvs...) }
 
 func (as *list) name(name string) {
 	if name != "" {
-		as.add(attribute.String(nameKey, name))
+		as.add(attribute.String(nameKey, strings.ToValidUTF8(name, "\uFFFD"))) // OTLP refuses a whole batch for other text
 	}
 }
 

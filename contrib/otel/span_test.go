@@ -72,6 +72,7 @@ func TestSpanEventsOfEachKind(t *testing.T) {
 		redoubtotel.SpanEvents(ctx, retry.Event{Kind: retry.KindHedged, Op: "load users", Attempt: 2})
 		redoubtotel.SpanEvents(ctx, retry.Event{Kind: retry.KindDone, Attempt: 3, Reason: retry.ErrExhausted})
 		redoubtotel.SpanEvents(ctx, retry.Event{Kind: 99})
+		redoubtotel.SpanEvents(ctx, breaker.Event{Name: "hosts: \xff\xfe", To: breaker.StateOpen})
 		redoubtotel.SpanEvents(ctx, breaker.Event{Kind: breaker.KindShadow, From: breaker.StateOpen, To: breaker.StateClosed, Reason: "recovered"})
 		redoubtotel.SpanEvents(ctx, ratelimit.Event{Name: "users", Key: "secret", Decision: ratelimit.Decision{Retryable: true, RetryAfter: time.Second}})
 		redoubtotel.SpanEvents(ctx, ratelimit.Event{Kind: ratelimit.KindPushedOut, Key: "secret"})
@@ -83,6 +84,7 @@ func TestSpanEventsOfEachKind(t *testing.T) {
 		"redoubt.hedge redoubt.attempt=2 " + resent + "=1",
 		"redoubt.hedge redoubt.attempt=2",
 		"redoubt.done redoubt.attempt=3 redoubt.outcome=exhausted",
+		"redoubt.breaker.transition redoubt.name=hosts: \uFFFD redoubt.state=open redoubt.previous_state=closed redoubt.reason=",
 		"redoubt.breaker.shadow_transition redoubt.state=closed redoubt.previous_state=open redoubt.reason=recovered",
 		"redoubt.ratelimit.refusal redoubt.name=users redoubt.retryable=true redoubt.retry_after=1",
 		"redoubt.bulkhead.refusal redoubt.limit=7 redoubt.reason=" + bulkhead.ReasonShed.String(),

@@ -41,6 +41,9 @@ const maxListed = 1000
 //
 // Errors: x has no statistics, or does not have such keys.
 func SourceOf(x any, keys ...any) (*Source, error) {
+	if v := reflect.ValueOf(x); (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil() && !admitsAll(x) {
+		return nil, fmt.Errorf("%T is nil", x)
+	}
 	src := sourceOf(x)
 	if src == nil {
 		return nil, fmt.Errorf("%T has no statistics of redoubt", x)
@@ -77,6 +80,15 @@ func (src *Source) complete() {
 		src.add(&Source{Metrics: metricsOf(keyedFigures())})
 		src.add(&Source{Metrics: metricsOf(tokens((*ratelimit.Limiter).Tokens))})
 	}
+}
+
+// admitsAll reports whether x is of a type whose nil pointer is a guard.
+func admitsAll(x any) bool {
+	switch x.(type) {
+	case *breaker.Breaker, *breaker.Throttle:
+		return true
+	}
+	return false
 }
 
 func sourceOf(x any) *Source {
