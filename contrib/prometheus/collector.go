@@ -104,7 +104,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 }
 
 // Collect implements prometheus.Collector. All values of an object come from
-// one call of Stats, except the tokens of a Limiter, and the values of each key.
+// one call of Stats, except tokens of a Limiter and the values of each key.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	samples := make([]sample, len(c.series))
 	for i, v := range c.source.Read(make([]float64, 0, len(c.series))) {
