@@ -50,8 +50,8 @@ func New(meter otelmetric.Meter) *Exporter {
 // An object replaces an object of its kind that has the same name, and its
 // counters go on from the counters of that object: a monotonic sum never
 // falls. This is also so if stop was called before, but no collection came
-// between. After a collection without the object, its counters begin at 0. The
-// limits of package ratelimit are of one kind.
+// between. After a collection without the object, by any reader, its counters
+// begin at 0. The limits of package ratelimit are of one kind.
 //
 // The keys are keys of a Group or Keyed. Each key has the figures of its
 // breaker, or the tokens of its limit, under the attribute redoubt.key. Without
@@ -234,8 +234,8 @@ func (o *object) observe(out otelmetric.Observer) {
 	}
 	o.values = o.source.Read(o.values[:0])
 	for i, v := range o.values {
-		if len(o.past) > 0 && o.counts(i) {
-			v += o.past[o.id(i)]
+		if len(o.past) > 0 {
+			v += o.past[o.id(i)] // 0 for a gauge
 		}
 		switch instrument := o.instruments[i].(type) {
 		case otelmetric.Int64Observable:

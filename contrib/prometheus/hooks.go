@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -128,7 +127,7 @@ type recorder[E metrics.Event] struct {
 	families []*family // of actions.All
 	listed   metrics.Listed
 	traceID  func(context.Context) string
-	used     atomic.Bool
+	zeros    sync.Once
 }
 
 func (r *recorder[E]) start(c HooksConfig, listed metrics.Listed) {
@@ -139,13 +138,13 @@ func (r *recorder[E]) start(c HooksConfig, listed metrics.Listed) {
 }
 
 func (r *recorder[E]) hook(next func(context.Context, E)) func(context.Context, E) {
-	if r.used.CompareAndSwap(false, true) {
+	r.zeros.Do(func() {
 		for i, a := range r.actions.All {
 			for _, label := range a.Labels() {
 				r.families[i].of(point{label: label}) // so that it exists, with 0
 			}
 		}
-	}
+	})
 	return func(ctx context.Context, e E) {
 		r.record(ctx, e)
 		if next != nil {
@@ -182,10 +181,8 @@ func (r *recorder[E]) describe(ch chan<- *prometheus.Desc) {
 }
 
 func (r *recorder[E]) collect(ch chan<- prometheus.Metric) {
-	if r.used.Load() {
-		for _, f := range r.families {
-			f.vec.Collect(ch)
-		}
+	for _, f := range r.families {
+		f.vec.Collect(ch)
 	}
 }
 

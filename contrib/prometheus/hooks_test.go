@@ -258,11 +258,11 @@ func TestExemplars(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, page.Body)
 		}
 	}
-	for _, bad := range []string{strings.Repeat("x", 101), "\xff"} { // no exemplar, and no panic
+	for _, bad := range []string{strings.Repeat("x", 101), strings.Repeat("x", 1000), "\xff"} { // no exemplar, and no panic
 		hook(context.WithValue(t.Context(), traceKey{}, bad), retry.Event{Kind: retry.KindRetry})
 	}
 	hook(t.Context(), retry.Event{Kind: retry.KindRetry})
-	wantValue(t, reg, 4, "redoubt_retry_retries_total", "name=x")
+	wantValue(t, reg, 5, "redoubt_retry_retries_total", "name=x")
 }
 
 // Of goroutines that register the same name at the same time, one succeeds, and
