@@ -231,7 +231,9 @@ func TestValuesOfCountsAreWhole(t *testing.T) {
 func TestSourceOfForeignTypesFails(t *testing.T) {
 	detector := detect.NewWindow[string](detect.Config{Limit: 1, Per: time.Second}) // belongs to one goroutine
 	for _, x := range []any{
-		nil, 1, time.Now(), struct{}{}, func() {}, func() int { return 1 }, detector,
+		nil, 1, time.Now(),
+		struct{}{},
+		func() {}, func() int { return 1 }, detector,
 		(*ratelimit.Limiter)(nil), (func() breaker.Stats)(nil),
 	} {
 		if src, err := metrics.SourceOf(x); err == nil {
