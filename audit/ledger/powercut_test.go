@@ -123,9 +123,20 @@ type recorded struct {
 	size int64
 }
 
+// tear reports whether a write of n bytes fails, and after how many. Chores of
+// the ledger also write, in goroutines of their own.
+func (r *recorder) tear(n int) (kept int, torn bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.faulty || r.rand.IntN(25) != 0 {
+		return 0, false
+	}
+	return r.rand.IntN(n), true
+}
+
 func (f *recorded) Write(p []byte) (n int, err error) {
-	if f.r.faulty && f.r.rand.IntN(25) == 0 {
-		p, err = p[:f.r.rand.IntN(len(p))], syscall.EIO
+	if kept, torn := f.r.tear(len(p)); torn {
+		p, err = p[:kept], syscall.EIO
 	}
 	n, werr := f.File.Write(p)
 	f.r.add(op{do: "write", file: f.no, off: f.size, data: bytes.Clone(p[:n])})
@@ -435,7 +446,7 @@ func powerCuts(t *testing.T, cuts int, lying bool) (faults []string) {
 	for seed := uint64(0); cuts > 0; seed++ {
 		rnd := rand.New(rand.NewPCG(seed, 20))
 		s, elsewhere := newLife(t, rnd)
-		rec := &recorder{Storage: ledger.OS, root: s.root, rand: rnd, lying: lying, faulty: rnd.IntN(3) == 0}
+		rec := &recorder{Storage: ledger.OS, root: s.root, rand: rand.New(rand.NewPCG(seed, 21)), lying: lying, faulty: rnd.IntN(3) == 0}
 		rec.add(op{do: "promise", keys: s.keys})
 		s.work(t, rnd, rec)
 		for range 25 {
@@ -448,7 +459,7 @@ func powerCuts(t *testing.T, cuts int, lying bool) (faults []string) {
 			after.keys = keys
 			after.setKeys()
 			if rnd.IntN(3) == 0 {
-				again := &recorder{Storage: ledger.OS, root: after.root, rand: rnd, lying: lying, start: after.files(t)}
+				again := &recorder{Storage: ledger.OS, root: after.root, lying: lying, start: after.files(t)}
 				if err := after.survive(again, ids, head); err != nil {
 					faults = append(faults, fmt.Sprintf("seed %d, cut at %d, recorded: %v", seed, at, err))
 					continue
