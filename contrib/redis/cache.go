@@ -31,7 +31,8 @@ type CacheConfig[V any] struct {
 	Decode func([]byte) (V, error)
 	// Tags returns the tags of a value that is stored, at most 64. They are the
 	// groups that [Cache.DeleteTags] deletes together. Nil means no tags.
-	// Values are stored under other keys with Tags than without.
+	// Values are stored under other keys with Tags than without, so processes
+	// without Tags neither share nor delete them.
 	Tags func(key string, v V) []string
 	// MaxValue is the largest size of a value in bytes. A larger value is
 	// neither stored nor decoded. Zero means 1 MiB. Negative means no bound.
@@ -75,8 +76,8 @@ func (c CacheConfig[V]) withDefaults() CacheConfig[V] {
 	if c.MaxValue == 0 {
 		c.MaxValue = defaultMaxValue
 	}
-	if c.MaxValue < 0 {
-		c.MaxValue = math.MaxInt - 1
+	if c.MaxValue < 0 || c.MaxValue > math.MaxInt-maxHeader {
+		c.MaxValue = math.MaxInt - maxHeader
 	}
 	if c.Timeout == 0 {
 		c.Timeout = defaultTimeout

@@ -276,6 +276,72 @@ func TestCalendar_ClockBack(t *testing.T) {
 	}
 }
 
+// Processes with different rules of a time zone, such as an old and a new
+// version of its data, admit no more than a quota while they disagree about the
+// present period. The day belongs to the process in which it begins first.
+func TestCalendar_ZoneRules(t *testing.T) {
+	m, client := mini(t)
+	for _, unit := range []ratelimit.Unit{ratelimit.Day, ratelimit.Hour, ratelimit.Month} {
+		eve := time.Date(2031, 5, 31, 22, 30, 0, 0, time.UTC) // 23:30 and 0:30
+		m.SetTime(eve)
+		var ls []*redoubtredis.Limiter
+		for _, offset := range []int{1, 2} {
+			q := ratelimit.Quota{N: 10, Unit: unit, Location: time.FixedZone("here", offset*60*60)}
+			ls = append(ls, newLimiter(t, redoubtredis.Config{Client: client, Name: "zones", Denied: -1, Quotas: []ratelimit.Quota{q}}))
+		}
+		behind, ahead := ls[0], ls[1]
+		admitted := func(key string, n int64) (sum int64) {
+			for i := range 100 {
+				if take(t, ls[i%2], key, n).OK {
+					sum += n
+				}
+			}
+			return sum
+		}
+		take(t, behind, "k", 4)
+		take(t, ahead, "k", 3) // of the new period
+		if got := admitted("k", 1); got != 7 {
+			t.Errorf("%v: admitted %d of 7", unit, got)
+		}
+		if got := admitted("other", 10); got > 20 { // the last period of one, and the first of the other
+			t.Errorf("%v: admitted %d of 20", unit, got)
+		}
+		_, settle, err := behind.ReserveKey(t.Context(), "settled", 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		take(t, ahead, "settled", 3)
+		if err := settle(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if d := take(t, behind, "settled", 0); d.Remaining != 7 {
+			t.Errorf("%v: %d left, want 7: the period of the take is over", unit, d.Remaining)
+		}
+		take(t, ahead, "banned", 1)
+		if err := behind.PenalizeKey(t.Context(), "banned", 0); err != nil {
+			t.Fatal(err)
+		}
+		if take(t, behind, "banned", 1).OK || take(t, ahead, "banned", 1).OK {
+			t.Errorf("%v: a penalty has no effect", unit)
+		}
+		_, end := ahead.Config().Quotas[0].Period(eve)
+		m.SetTime(end.Add(-time.Microsecond))
+		m.FastForward(end.Sub(eve) - time.Millisecond)
+		if d := take(t, ahead, "k", 1); d.OK || d.RetryAfter != time.Microsecond {
+			t.Errorf("%v: %+v at the end of the period", unit, d)
+		}
+		m.SetTime(end)
+		if !take(t, ahead, "k", 10).OK {
+			t.Errorf("%v: refused in the next period", unit)
+		}
+		for _, key := range []string{"k", "other", "settled", "banned"} {
+			if err := ahead.ResetKey(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // In an outage each process has its share of the quota.
 func TestCalendar_Outage(t *testing.T) {
 	l := quotaLimiter(t, lost{}, redoubtredis.Config{Nodes: 2, OnEvent: func(context.Context, redoubtredis.Event) {}})

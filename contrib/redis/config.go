@@ -27,7 +27,7 @@ const (
 type Config struct {
 	Client Client            // sends commands to the server; required
 	Limits []ratelimit.Limit // the limits of each key; an event needs all of these and of Quotas, 1 to 8 together
-	Quotas []ratelimit.Quota // calendar quotas of each key, by the clock of the server
+	Quotas []ratelimit.Quota // calendar quotas of each key, by the clock of the server; all processes need the same Location
 
 	// Name starts the names of all keys on the server: 1 to 64 letters, digits
 	// or any of _.:-. Limiters with the same Name share their state, if they

@@ -17,7 +17,7 @@ const (
 	minPause  = 100 * time.Millisecond // between the start of an outage and the first try
 	maxPause  = 2 * time.Second        // between tries; each pause is twice the previous pause
 	lostTry   = 10 * time.Second       // after which a try that has not reported counts as lost
-	unmet     = 10 * time.Second       // after which an outage that no call meets is over
+	unmet     = 10 * time.Second       // after which the outage of a server without its key is over
 	maxShards = 1 << 10                // nodes with a state of their own; further nodes share a state
 )
 
@@ -58,7 +58,7 @@ func (o *outages) of(key string) *node {
 	if o.size.Load() >= maxShards {
 		return &o.single
 	}
-	n, loaded := o.nodes.LoadOrStore(name, &node{shard: name})
+	n, loaded := o.nodes.LoadOrStore(name, &node{shard: name, key: key})
 	if !loaded {
 		o.size.Add(1)
 	}
@@ -76,6 +76,7 @@ func (o *outages) of(key string) *node {
 // fail at once, is no outage.
 type node struct {
 	shard    string
+	key      string       // the first key of the server
 	next     atomic.Int64 // the instant of the next try in nanoseconds; 0 while the server is up
 	busy     atomic.Bool  // a try is in progress
 	answered atomic.Int64 // the instant of the last answer
@@ -189,11 +190,13 @@ func (o *outages) ended(ctx context.Context, n *node, now int64) {
 	o.deliver()
 }
 
-// forget ends the outages that no call has met lately: the server has left the
-// cluster, or the client has another name for it.
+// forget ends the outages that no call has met lately, if the key of the server
+// has moved. Then the server has left the cluster, or the client has another
+// name for it. A server that has its key and is rarely called stays down.
 func (o *outages) forget(ctx context.Context, now int64) {
 	o.nodes.Range(func(_, v any) bool {
-		if n := v.(*node); n.next.Load() != 0 && now-n.met.Load() > int64(unmet) {
+		n := v.(*node)
+		if n.next.Load() != 0 && now-n.met.Load() > int64(unmet) && o.client.(Sharded).Shard(n.key) != n.shard {
 			o.ended(ctx, n, now)
 		}
 		return true

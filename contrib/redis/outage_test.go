@@ -325,6 +325,51 @@ func TestOutage_Moved(t *testing.T) {
 	})
 }
 
+// A server that has its keys still, and is called once a minute, stays down
+// until it answers.
+func TestOutage_Rare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		up, down := &scripted{}, &scripted{wait: time.Hour}
+		var events []string
+		shard := func(key string) string { return strings.SplitN(key, ":", 2)[0] }
+		for range 2 {
+			c := redoubtredis.NewCache(redoubtredis.CacheConfig[string]{
+				Client:  moving{split{up, down}, func(key string) string { return shard(strings.TrimPrefix(key, "cache/")) }},
+				OnEvent: func(_ context.Context, e redoubtredis.Event) { events = append(events, e.Kind.String()+" of "+e.Shard) },
+			})
+			for range 3 {
+				_ = c.Delete(t.Context(), "down:1")
+			}
+			for range 3 {
+				for range 60 {
+					time.Sleep(time.Second)
+					_ = c.Delete(t.Context(), "up:1")
+				}
+				if err := c.Delete(t.Context(), "down:2"); c.Stats().Down != 1 || err == nil {
+					t.Errorf("%v, %+v, want an outage", err, c.Stats())
+				}
+			}
+			down.set(0, nil)
+			time.Sleep(time.Minute)
+			if err := c.Delete(t.Context(), "down:2"); err != nil || fmt.Sprint(events) != "[outage of down recovery of down]" {
+				t.Errorf("%v, events %s", err, events)
+			}
+			events = nil
+			down.set(time.Hour, nil)
+		}
+	})
+}
+
+// split sends the keys of a server that is down to another client.
+type split struct{ up, down redoubtredis.Client }
+
+func (s split) Do(ctx context.Context, cmds ...[]string) []redoubtredis.Reply {
+	if strings.Contains(strings.Join(cmds[0], " "), "down:") {
+		return s.down.Do(ctx, cmds...)
+	}
+	return s.up.Do(ctx, cmds...)
+}
+
 // One dead server of three leaves the keys of the other two shared.
 func TestOutage_PartOfCluster(t *testing.T) {
 	t.Parallel()

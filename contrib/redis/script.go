@@ -17,9 +17,10 @@ package redoubtredis
 // clock is before that instant, the debt is again as long as it was then.
 
 // The two numbers of a calendar quota are the number of a period, and the
-// events of that period that are used. A period that has not begun, by the
-// clock of this server, counts as the present period. Events in excess of a
-// quota are used up in the next periods.
+// events of that period that are used. If that period is the next, the events
+// stay in it: for a process with other rules of the time zone it has begun. A
+// later period counts as the present period. Events in excess of a quota are
+// used up in the next periods.
 
 // readState defines, from the limits in ARGV, the debts us[i] and fr[i] of the
 // n buckets at the instant now. The last q of the buckets are calendar quotas.
@@ -40,7 +41,7 @@ local wrong = redis.error_reply('` + wrongPeriod + `' .. string.format('%.0f', n
 for i = n - q + 1, n do
   if now < calendar(i, 2) or now >= calendar(i, 3) then return wrong end
 end
-local us, fr, state, cut = {}, {}, {}, false
+local us, fr, state, cut, period = {}, {}, {}, false, {}
 for number in string.gmatch(redis.call('GET', KEYS[1]) or '', '%d+') do
   state[#state + 1] = tonumber(number, 10) or 0
 end
@@ -51,9 +52,10 @@ for i = 1, n do
   local index = calendar(i, 1)
   if index then
     local past = index - u
-    u, f = f, 0
+    u, f, period[i] = f, 0, index
     if past > 0 then u = math.max(0, u - past * bu) end
-    if past < 0 then cut = true end
+    if past == -1 then period[i] = index + 1 end
+    if past < -1 then cut = true end
   else
     u = u - now
     if u < 0 then u, f = 0, 0 end
@@ -75,8 +77,8 @@ local function write()
     if us[i] > bu or us[i] == bu and fr[i] > tonumber(ARGV[3 * i + 2]) then long = true end
     local whole = us[i]
     if index then
-      text[i] = string.format('%.0f %.0f', index, us[i])
-      if whole > 0 then whole = calendar(i, 3) - now + (math.ceil(whole / bu) - 1) * calendar(i, 4) end
+      text[i] = string.format('%.0f %.0f', period[i], us[i])
+      if whole > 0 then whole = calendar(i, 3) - now + (math.ceil(whole / bu) - 1 + period[i] - index) * calendar(i, 4) end
     else
       text[i] = string.format('%.0f %.0f', now + us[i], fr[i])
       if fr[i] > 0 then whole = whole + 1 end
@@ -176,14 +178,14 @@ return {taken, now, moved, u, f}
 // returnScript returns a part of an earlier take, as if that part had never
 // been taken, or less.
 //
-// Without the part, the debt would have been smaller ever since, except after
-// an instant at which the bucket would have been full: from then on, the part
-// makes no difference. That instant is not before end, when the debt after the
+// Without the part, the debt would have been smaller ever since. But after an
+// instant at which the bucket would have been full, the part makes no
+// difference. That instant is not before end, when the debt after the
 // take is paid, minus the microseconds that other returns have moved since. It
 // is not before alone either, when the debt of the take itself is paid. So the
 // script returns at most the part of the debt that would still exist now.
 //
-// A quota gets the part back if the take was in the present period.
+// A quota gets the part back if the take was in the period of its state.
 //
 // After the limits, the arguments are the microseconds that had been moved at
 // the take, and six numbers for each limit: the parts of end, of alone, and of
@@ -202,7 +204,7 @@ for i = 1, n do
   local pu, pf = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
   if index then
     gu, gf = -1, 0
-    if index == tonumber(ARGV[at]) then gu = pu end
+    if period[i] == tonumber(ARGV[at]) then gu = pu end
   end
   at = at + 6
   if gu > pu or gu == pu and gf > pf then gu, gf = pu, pf end
@@ -253,7 +255,7 @@ for i = 1, n do
   local u, f = us[i], fr[i]
   at = at + 2
   if kind == 'empty' and index then
-    cu, cf = (cu - index + 1) * ARGV[3 * i + 1], 0
+    cu, cf = (math.max(cu - period[i], 0) + 1) * ARGV[3 * i + 1], 0
   end
   if kind == 'charge' then
     u, f = u + cu, f + cf

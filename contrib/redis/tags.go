@@ -39,7 +39,7 @@ local epoch, clock = unpack(redis.call('HMGET', KEYS[2], 'epoch', 'clock'))
 if size > 0 then
   local text = redis.call('GET', KEYS[1])
   local mark, then_epoch, then_clock, slots, first = string.match(text, '^(.)(%w+) (%d+) ([%d ]*)\n()')
-  local valid = mark == nil or then_epoch == epoch
+  local valid = text == 'A' or then_epoch == epoch
   if mark == 'V' then
     for slot in string.gmatch(slots, '%d+') do
       local deleted = valid and redis.call('HGET', KEYS[2], slot)
@@ -116,7 +116,8 @@ var getsTagged, setsTagged, deletesTags = newScript(getTaggedScript), newScript(
 // tags. A small share of the other values, 1/1024 for each tag, is removed too.
 //
 // DeleteTags takes two round trips per server. The first levels of other
-// processes, which [Forget] is used for, forget all keys.
+// processes, which [Forget] is used for, forget all keys. Clear the first level
+// of this process, unless it uses goredisclient.Listen.
 //
 // Errors: see [Cache.Get]. Then call DeleteTags again, because some of the
 // values may remain.

@@ -2,7 +2,9 @@ package redoubtredis_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -172,6 +174,99 @@ func TestTags_Server(t *testing.T) {
 			t.Errorf("%v, want %q in it", err, what)
 		}
 	}
+}
+
+// Values of any size are stored and found, with and without tags.
+func TestTags_MaxValue(t *testing.T) {
+	_, client := mini(t)
+	for _, size := range []int{-1, math.MaxInt, math.MaxInt - 1, 100} {
+		for name, tags := range map[string]func(string, string) []string{"tags": func(_, v string) []string { return make([]string, 64) }, "none": nil} {
+			config := raw(client, fmt.Sprint(name, size))
+			config.MaxValue, config.Tags = size, tags
+			c, v := redoubtredis.NewCache(config), strings.Repeat("x", 100)
+			if r, err := c.Get(t.Context(), "k"); err != nil || len(r.Lease) < 10 {
+				t.Errorf("%s, %d: %+v, %v, want a lease", name, size, r, err)
+			}
+			if err := c.Set(t.Context(), "k", record(v, time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+			if got := values(t, c, "k"); got[0] != v {
+				t.Errorf("%s, %d: got %q", name, size, got)
+			}
+		}
+	}
+}
+
+// A deletion of tags that reaches only some partitions returns an error, and
+// can be repeated. A value without a header, from another program, is absent.
+func TestTags_Part(t *testing.T) {
+	m, client := mini(t)
+	p := &partial{Client: client}
+	c, ctx := tagged(p, "c"), t.Context()
+	var keys []string
+	for i := range 100 {
+		keys = append(keys, fmt.Sprint(i))
+		if err := c.Set(ctx, keys[i], record("red", time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func() int { return len(strings.Join(values(t, c, keys...), "")) / len("red") }
+	if left() != 100 {
+		t.Errorf("%d of 100 values", left())
+	}
+	p.lost = true
+	if err := c.DeleteTags(ctx, "red"); !errors.Is(err, errLost) {
+		t.Errorf("%v, want the error of a partition", err)
+	}
+	p.lost = false
+	if n := left(); n == 0 || n > 20 {
+		t.Errorf("%d values left, want a few", n)
+	}
+	if err := c.DeleteTags(ctx, "red"); err != nil || left() != 0 {
+		t.Errorf("%v, %d values left", err, left())
+	}
+	if err := c.Set(ctx, "k", record("red", time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range m.Keys() {
+		if strings.HasSuffix(key, "/k") {
+			if err := m.Set(key, "Vforeign"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := values(t, c, "k"); got[0] != "" {
+		t.Errorf("%q has no tags", got)
+	}
+}
+
+// A partial client loses the commands for partition 7.
+type partial struct {
+	redoubtredis.Client
+	lost bool
+}
+
+var errLost = errors.New("lost")
+
+func (p *partial) Do(ctx context.Context, cmds ...[]string) []redoubtredis.Reply {
+	var sent [][]string
+	for _, cmd := range cmds {
+		if !p.lost || !strings.Contains(strings.Join(cmd, " "), "#{07}") {
+			sent = append(sent, cmd)
+		}
+	}
+	var replies, all []redoubtredis.Reply
+	if len(sent) > 0 {
+		replies = p.Client.Do(ctx, sent...)
+	}
+	for _, cmd := range cmds {
+		if len(sent) > 0 && &cmd[0] == &sent[0][0] {
+			all, sent, replies = append(all, replies[0]), sent[1:], replies[1:]
+			continue
+		}
+		all = append(all, redoubtredis.Reply{Err: errLost})
+	}
+	return all
 }
 
 // The first levels of other processes forget all keys after a deletion of tags,
