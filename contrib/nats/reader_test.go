@@ -161,6 +161,22 @@ func TestWithoutRecentEventsAreRepeated(t *testing.T) {
 	checkEqual(t, sink.ids(), []string{"a", "a"})
 }
 
+// The memory of the reader is bounded: the oldest ID leaves it.
+func TestReaderRemembersTheLastIDs(t *testing.T) {
+	_, _, js := single(t)
+	stream(t, js)
+	for _, id := range []string{"a", "b", "a", "c", "d", "e", "a", "e"} {
+		_, err := js.Publish(patient(t), "audit.billing", event(id).AppendJSON(nil))
+		must(t, err)
+	}
+	sink := &memorySink{}
+	config := readerConfig(js, sink)
+	config.Recent, config.Batch, config.Remember = nil, 1, 4
+	r := redoubtnats.NewReader(config)
+	runUntil(t, r, "all events", func() bool { return r.Stats().Written+r.Stats().Duplicates == 8 })
+	checkEqual(t, sink.ids(), []string{"a", "b", "c", "d", "e", "a"})
+}
+
 // A batch that the sink has stored is acknowledged, even if Run is to end.
 func TestStoppedReaderAcknowledges(t *testing.T) {
 	_, _, js := single(t)

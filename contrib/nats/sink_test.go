@@ -140,6 +140,22 @@ func TestFullStreamRefusesForCertain(t *testing.T) {
 	checkEqual(t, sink.Stats(), redoubtnats.SinkStats{Stored: uint64(n - 1), Failed: 2, Uncertain: 3, Duplicates: 1})
 }
 
+// An error that the sink does not know leaves open whether the event is stored.
+func TestUnknownRefusalIsUncertain(t *testing.T) {
+	_, nc, js := single(t)
+	stream(t, js)
+	sink := openSink(t, sinkConfig(js))
+	must(t, js.DeleteStream(patient(t), "AUDIT"))
+	sub, err := nc.Subscribe("audit.billing", func(msg *nats.Msg) {
+		_ = msg.Respond([]byte(`{"error":{"code":500,"err_code":10999,"description":"other"},"stream":"AUDIT","seq":0}`))
+	})
+	must(t, err)
+	defer func() { _ = sub.Unsubscribe() }()
+	err = sink.WriteEvents(patient(t), events("a"))
+	checkIs(t, err, audit.ErrUncertain)
+	checkText(t, err, "other")
+}
+
 func TestMessageTooLargeForTheServer(t *testing.T) {
 	s := natstest.Start(t, natstest.Config{Lines: "max_payload: 1024"})
 	js := natstest.JetStream(t, s.Client(t))

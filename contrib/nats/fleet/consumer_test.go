@@ -354,6 +354,112 @@ func TestPausedConsumerIsFenced(t *testing.T) {
 	c.stop(t)
 }
 
+// A held is a journal whose snapshot can be held up.
+type held struct {
+	journal
+	before func()
+}
+
+func (h *held) MarshalBinary() ([]byte, error) {
+	h.before()
+	return h.journal.MarshalBinary()
+}
+
+// A consumer that lost its partition while it made a snapshot does not
+// overwrite the lease, whatever its own clock shows.
+func TestLateSnapshotIsFenced(t *testing.T) {
+	checkLeaks(t)
+	_, js := single(t)
+	kv, err := js.KeyValue(t.Context(), bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(key, value string) {
+		t.Helper()
+		if _, err := kv.PutString(t.Context(), key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var g group
+	var once sync.Once
+	reached, resume := make(chan int, 1), make(chan struct{})
+	like := consumerConfig(js, &g)
+	c := fleet.NewConsumer(fleet.ConsumerConfig[*held]{
+		JetStream: js, Stream: stream, Bucket: bucket, Prefix: prefix, Partitions: parts, Lease: like.Lease, Snapshot: like.Snapshot,
+		New: func(part int) *held {
+			return &held{before: func() {
+				once.Do(func() {
+					reached <- part
+					<-resume
+				})
+			}}
+		},
+		Handle: func(_ context.Context, h *held, r fleet.Record) error {
+			h.add(r.Line)
+			return nil
+		},
+	})
+	publish(t, js, lines(0, 20)...)
+	r := run(c)
+	key := fmt.Sprintf("default.live.part.%d", <-reached)
+	put("default.live.member.successor", "")
+	const taken = `{"version":1,"owner":"successor","stream":0,"seq":0,"seen":0,"data":0,"chunks":0}`
+	put(key, taken)
+	close(resume)
+	eventually(t, "the partition is lost", func() bool {
+		put("default.live.member.successor", "")
+		return c.Stats().Lost == 1
+	})
+	e, err := kv.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkEqual(t, string(e.Value()), taken)
+	r.stop(t)
+}
+
+// A record that another client has taken from the consumer of the server, or
+// that was lost on the way, is read again.
+func TestRecordsThatWereLostAreReadAgain(t *testing.T) {
+	checkLeaks(t)
+	_, js := single(t)
+	var g group
+	g.delay.Store(int64(20 * time.Millisecond))
+	r := run(fleet.NewConsumer(consumerConfig(js, &g)))
+	s, err := js.Stream(t.Context(), stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := fmt.Sprintf("%s.%d", prefix, fleet.Partition([]byte("key-0"), parts))
+	n := 0
+	eventually(t, "a record is lost", func() bool {
+		for range 5 {
+			publish(t, js, fmt.Sprint("key-0 line ", n))
+			n++
+		}
+		lost := false
+		for info := range s.ListConsumers(t.Context()).Info() { // to its end, or a goroutine stays
+			if info.Config.FilterSubject != own || lost {
+				continue
+			}
+			other, err := s.Consumer(t.Context(), info.Name)
+			if err != nil {
+				continue
+			}
+			if batch, err := other.FetchNoWait(10); err == nil {
+				for range batch.Messages() {
+					lost = true
+				}
+			}
+		}
+		return lost
+	})
+	g.delay.Store(0)
+	publish(t, js, fmt.Sprint("key-0 line ", n))
+	checkStates(t, js, &g)
+	r.stop(t)
+}
+
 // After an error of Handle, the records are handled again, with the state of
 // the snapshot.
 func TestErrorOfHandleBeginsAgainAtTheSnapshot(t *testing.T) {

@@ -57,6 +57,23 @@ func TestPrefixesShareAStream(t *testing.T) {
 	checkEqual(t, s.Stats().Duplicates, uint64(0))
 }
 
+// A line that a full stream refuses is not stored.
+func TestFullStreamBlocks(t *testing.T) {
+	full := func(c *jetstream.StreamConfig) { c.Discard, c.MaxMsgs = jetstream.DiscardNew, 5 }
+	server, js := single(t, full)
+	f := newFolder(t)
+	f.write("a.log", lines(0, 10)...)
+	s := fleet.NewShipper(shipperConfig(server.Client(t)))
+	result := make(chan error, 1)
+	go func() { result <- s.Ship(t.Context(), f.logs(true)) }()
+	eventually(t, "the stream is full", func() bool { return s.Stats().Blocked > 0 && s.Stats().Stored == 5 })
+	create(t, js, 1) // without a bound
+	if err := <-result; err != nil {
+		t.Fatal(err)
+	}
+	checkEqual(t, storedLines(t, js), sorted(lines(0, 10)))
+}
+
 func TestRestartDoublesNothing(t *testing.T) {
 	checkLeaks(t)
 	_, js := single(t)
@@ -206,6 +223,11 @@ func TestBackPressureBoundsMemory(t *testing.T) {
 	if err := js.DeleteStream(context.Background(), stream); err != nil {
 		t.Fatal(err)
 	}
+	// A subscriber that does not answer: nothing but the bound stops the lines.
+	mute, err := js.Conn().Subscribe(prefix+".*", func(*nats.Msg) {})
+	if err != nil {
+		t.Fatal(err)
+	}
 	c := shipperConfig(js.Conn())
 	var seen events
 	c.MaxInFlight, c.OnEvent = 1<<16, seen.add
@@ -226,6 +248,9 @@ func TestBackPressureBoundsMemory(t *testing.T) {
 		t.Errorf("got %d bytes in flight, want at most 64 KiB and a line", got)
 	}
 	checkEqual(t, s.Stats().Stored, uint64(0))
+	if err := mute.Unsubscribe(); err != nil {
+		t.Fatal(err)
+	}
 	create(t, js, 1) // the stream is back
 	eventually(t, "the lines are stored", func() bool { return s.Stats().Stored == 1000 })
 	cancel()

@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -43,6 +44,9 @@ func (j *Job[A]) divide(ctx context.Context, in logscan.Inputs) iter.Seq[task] {
 	}
 }
 
+// plainBytes is the number of bytes at which Plain looks.
+const plainBytes = 4096
+
 // probe returns the size of an input, or -1, and whether it can be divided. An
 // input that cannot be opened or read here becomes one task, so that the
 // workers try.
@@ -67,24 +71,11 @@ func (j *Job[A]) inspect(ctx context.Context, in logscan.Input) (size int64, pla
 	if size = sizeOf(rc); j.Task < 0 || size-max(in.Offset, 0) <= j.Task {
 		return size, false, nil
 	}
-	beginning := &noted{Reader: rc}
-	plain = j.Scanner.Plain(beginning)
-	return size, plain, beginning.err
-}
-
-// A noted keeps the error of its reader, for Plain reports none.
-type noted struct {
-	io.Reader
-	err error
-}
-
-// Read implements io.Reader.
-func (n *noted) Read(p []byte) (int, error) {
-	read, err := n.Reader.Read(p)
-	if err != nil && err != io.EOF {
-		n.err = err
+	head := make([]byte, min(size, plainBytes))
+	if _, err = io.ReadFull(rc, head); err != nil {
+		return size, false, err
 	}
-	return read, err
+	return size, j.Scanner.Plain(bytes.NewReader(head)), nil
 }
 
 func (j *Job[A]) input(ctx context.Context, in logscan.Input) (io.ReadCloser, error) {
