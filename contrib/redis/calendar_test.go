@@ -405,6 +405,31 @@ func (c counting) Do(ctx context.Context, cmds ...[]string) []redoubtredis.Reply
 	return c.Client.Do(ctx, cmds...)
 }
 
+// Debts and penalties up to the longest have an end, in each unit.
+func TestCalendar_Longest(t *testing.T) {
+	m, client := mini(t)
+	m.SetTime(time.Date(2031, 6, 1, 12, 0, 0, 0, time.UTC))
+	for _, unit := range []ratelimit.Unit{ratelimit.Hour, ratelimit.Day, ratelimit.Week, ratelimit.Month, ratelimit.Year} {
+		for _, n := range []int64{1, 7, 1 << 38} {
+			l := newLimiter(t, redoubtredis.Config{Client: client, Name: "longest", Denied: -1, Quotas: []ratelimit.Quota{{N: n, Unit: unit, Location: zone(t, "Europe/Berlin")}}})
+			for _, years := range []time.Duration{1, 9, 10, 20, 34, 36, 290} {
+				if err := l.PenalizeKey(t.Context(), "k", years*365*24*time.Hour); err != nil {
+					t.Error(err)
+				}
+				if d := take(t, l, "k", 1); d.OK || d.RetryAfter <= 0 {
+					t.Errorf("%d per %v, %d years: %+v", n, unit, years, d)
+				}
+				if d, err := l.ChargeKey(t.Context(), fmt.Sprint(years), n*int64(years)*12); n < 9 && (err != nil || d.OK || d.RetryAfter <= 0) {
+					t.Errorf("%d per %v, %d: %+v, %v", n, unit, years, d, err)
+				}
+			}
+			for _, key := range m.Keys() {
+				m.Del(key)
+			}
+		}
+	}
+}
+
 // A real server replies that another period is present, and then gets it, with
 // each client. It runs the scripts with any state.
 func TestCalendar_RealServer(t *testing.T) {
