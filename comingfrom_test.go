@@ -64,48 +64,50 @@ func TestComingFromIsCompiled(t *testing.T) {
 }
 
 func TestComingFromGobreaker(t *testing.T) {
-	ctx := t.Context()
-	logger := slog.New(slog.DiscardHandler)
-	fetch := func(context.Context) (string, error) { return "page", nil }
-	fn := func() (string, error) { return "page", nil }
-	errBad := errors.New("bad request")
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		logger := slog.New(slog.DiscardHandler)
+		fetch := func(context.Context) (string, error) { return "page", nil }
+		fn := func() (string, error) { return "page", nil }
+		errBad := errors.New("bad request")
 
-	b := breaker.New(breaker.Config{Name: "users"})
-	_, _ = breaker.Do(ctx, b, fetch)
-	_, _ = breaker.Do(ctx, b, redoubt.Func(fn))
-	call, err := b.Allow(ctx)
-	call.Done(err)
-	_ = breaker.Config{Probes: 1}
-	_ = breaker.Config{Window: time.Minute}
-	same := breaker.New(breaker.Config{OpenFor: time.Minute, MaxOpenFor: -1, Jitter: -1})
-	_ = breaker.Config{FailureRatio: 0.6, MinCalls: 10}
-	_ = breaker.Config{TripIf: func(s breaker.Stats) bool { return s.Consecutive > 5 }}
-	_ = breaker.Mark(errBad, breaker.OutcomeSuccess)
-	_ = breaker.Mark(errBad, breaker.OutcomeIgnored)
-	_ = breaker.Config{OnEvent: breaker.Log(logger)}
-	_ = errors.Is(err, breaker.ErrOpen)
-	_ = b.State()
-	_ = b.Stats()
+		b := breaker.New(breaker.Config{Name: "users"})
+		_, _ = breaker.Do(ctx, b, fetch)
+		_, _ = breaker.Do(ctx, b, redoubt.Func(fn))
+		call, err := b.Allow(ctx)
+		call.Done(err)
+		_ = breaker.Config{Probes: 1}
+		_ = breaker.Config{Window: time.Minute}
+		same := breaker.New(breaker.Config{OpenFor: time.Minute, MaxOpenFor: -1, Jitter: -1})
+		_ = breaker.Config{FailureRatio: 0.6, MinCalls: 10}
+		_ = breaker.Config{TripIf: func(s breaker.Stats) bool { return s.Consecutive > 5 }}
+		_ = breaker.Mark(errBad, breaker.OutcomeSuccess)
+		_ = breaker.Mark(errBad, breaker.OutcomeIgnored)
+		_ = breaker.Config{OnEvent: breaker.Log(logger)}
+		_ = errors.Is(err, breaker.ErrOpen)
+		_ = b.State()
+		_ = b.Stats()
 
-	// Without a call for long, 5 failures in a row open; there, it takes 6.
-	for n := 1; ; n++ {
-		same.Do(ctx, func(context.Context) error { return io.EOF })
-		if same.State() == breaker.StateOpen {
-			if n != 5 {
-				t.Errorf("opened after %d failures, want 5", n)
+		// Without a call for long, 5 failures in a row open; there, it takes 6.
+		for n := 1; ; n++ {
+			same.Do(ctx, func(context.Context) error { return io.EOF })
+			if same.State() == breaker.StateOpen {
+				if n != 5 {
+					t.Errorf("opened after %d failures, want 5", n)
+				}
+				break
 			}
-			break
 		}
-	}
-	if d := same.Stats().RetryAfter.Round(time.Second); d != time.Minute {
-		t.Errorf("open for %v, want a minute", d)
-	}
-	// A call that its caller gave up is no failure.
-	gone, cancel := context.WithCancel(ctx)
-	_ = b.Do(gone, func(ctx context.Context) error { cancel(); return ctx.Err() })
-	if s := b.Stats(); s.Failures != 0 || s.Ignored != 1 {
-		t.Errorf("got %d failures, %d ignored", s.Failures, s.Ignored)
-	}
+		if d := same.Stats().RetryAfter.Round(time.Second); d != time.Minute {
+			t.Errorf("open for %v, want a minute", d)
+		}
+		// A call that its caller gave up is no failure.
+		gone, cancel := context.WithCancel(ctx)
+		_ = b.Do(gone, func(ctx context.Context) error { cancel(); return ctx.Err() })
+		if s := b.Stats(); s.Failures != 0 || s.Ignored != 1 {
+			t.Errorf("got %d failures, %d ignored", s.Failures, s.Ignored)
+		}
+	})
 }
 
 func TestComingFromBackoff(t *testing.T) {

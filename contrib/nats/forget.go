@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -139,8 +140,9 @@ func (f *Forgetter) Announce(ctx context.Context, n News) error {
 // an interval of Check.
 //
 // Errors: ctx.Err() and context.Cause(ctx) if ctx is done, or an error of the
-// client, such as [nats.ErrConnectionClosed]. Listen has then called changed
-// with All.
+// client, such as [nats.ErrConnectionClosed]. [nats.ErrPermissionViolation]
+// means that the connection may not subscribe to the subject. Listen has then
+// called changed with All.
 func (f *Forgetter) Listen(ctx context.Context, changed func(News)) error {
 	sub, err := f.cfg.Conn.SubscribeSync(f.cfg.Subject)
 	if err != nil {
@@ -192,6 +194,8 @@ func (f *Forgetter) probe(ctx context.Context, results chan<- probe) {
 		// After the round trip, the server has the subscription.
 		if p.err = f.cfg.Conn.FlushTimeout(f.cfg.Check); p.err != nil && f.cfg.Conn.IsClosed() {
 			p.err = nats.ErrConnectionClosed
+		} else if last := f.cfg.Conn.LastError(); p.err == nil && f.denied(last) {
+			p.err = last
 		}
 		select {
 		case results <- p:
@@ -199,6 +203,13 @@ func (f *Forgetter) probe(ctx context.Context, results chan<- probe) {
 		}
 		sleep(ctx, f.cfg.Check)
 	}
+}
+
+// denied reports whether err is the answer of a server to a subscription that
+// it does not allow. It precedes the end of the round trip.
+func (f *Forgetter) denied(err error) bool {
+	return errors.Is(err, nats.ErrPermissionViolation) &&
+		strings.Contains(err.Error(), `Subscription to "`+f.cfg.Subject+`"`)
 }
 
 // A listener is the state of Listen.
@@ -215,7 +226,7 @@ type listener struct {
 func (l *listener) check(probes <-chan probe) error {
 	select {
 	case p := <-probes:
-		if errors.Is(p.err, nats.ErrConnectionClosed) && l.f.cfg.Conn.IsClosed() {
+		if errors.Is(p.err, nats.ErrConnectionClosed) && l.f.cfg.Conn.IsClosed() || errors.Is(p.err, nats.ErrPermissionViolation) {
 			return p.err
 		}
 		fresh := !l.begun || p.reconnects != l.last.reconnects || p.err != nil

@@ -177,6 +177,19 @@ func TestForeignMessageClears(t *testing.T) {
 	eventually(t, "the cache is empty", func() bool { return p.users.Len() == 0 && p.news.Stats().Malformed == 1 })
 }
 
+// A listener that may not subscribe hears no news.
+func TestListenWithoutPermission(t *testing.T) {
+	s := natstest.Start(t, natstest.Config{Lines: `authorization { users: [
+		{ user: admin, password: a }
+		{ user: deaf, password: d, permissions: { publish: [">"], subscribe: ["_INBOX.>"] } }
+	] }`, User: "admin", Password: "a"})
+	nc := natstest.Connect(t, s.URL(), nats.UserInfo("deaf", "d"))
+	f := redoubtnats.NewForgetter(redoubtnats.ForgetterConfig{Conn: nc, Subject: "forget.users", Check: often})
+	cleared := 0
+	checkIs(t, f.Listen(patient(t), func(redoubtnats.News) { cleared++ }), nats.ErrPermissionViolation)
+	checkEqual(t, cleared, 1)
+}
+
 func TestForgetterEndsWithItsConnection(t *testing.T) {
 	noLeak(t)
 	s := natstest.Start(t, natstest.Config{})

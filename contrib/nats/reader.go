@@ -431,7 +431,7 @@ func (r *Reader) acknowledge(ctx context.Context, batch []jetstream.Msg) error {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, defaultTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), defaultTimeout) // also if Run is to end
 	defer cancel()
 	_ = batch[last].DoubleAck(ctx) // waits, so that the reader is not ahead of the server
 	return nil

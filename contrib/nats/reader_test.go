@@ -161,6 +161,25 @@ func TestWithoutRecentEventsAreRepeated(t *testing.T) {
 	checkEqual(t, sink.ids(), []string{"a", "a"})
 }
 
+// A batch that the sink has stored is acknowledged, even if Run is to end.
+func TestStoppedReaderAcknowledges(t *testing.T) {
+	_, _, js := single(t)
+	stream(t, js)
+	must(t, openSink(t, sinkConfig(js)).WriteEvents(patient(t), events("a")))
+	ctx, cancel := context.WithCancel(context.Background())
+	sink := &memorySink{after: func(int) error { cancel(); return nil }}
+	config := readerConfig(js, sink)
+	config.Recent = nil
+	checkIs(t, redoubtnats.NewReader(config).Run(ctx), context.Canceled)
+	checkEqual(t, sink.ids(), []string{"a"})
+	c, err := js.Consumer(patient(t), "AUDIT", "reader")
+	must(t, err)
+	info, err := c.Info(patient(t))
+	must(t, err)
+	checkEqual(t, info.AckFloor.Stream, uint64(1))
+	checkEqual(t, info.NumAckPending, 0)
+}
+
 func TestReaderReturnsTheErrorOfItsSink(t *testing.T) {
 	_, _, js := single(t)
 	stream(t, js)

@@ -388,9 +388,15 @@ func (s *Sink) publish(a attempt) {
 	if err != nil {
 		s.refuse(a.token, err)
 	}
-	if hint := s.nc.LastError(); errors.Is(hint, nats.ErrPermissionViolation) {
+	if hint := s.nc.LastError(); errors.Is(hint, nats.ErrPermissionViolation) && s.concerns(hint.Error()) {
 		s.hint.Store(&hint)
 	}
+}
+
+// concerns reports whether a violation of permissions is of this sink. The
+// connection may have other users.
+func (s *Sink) concerns(violation string) bool {
+	return strings.Contains(violation, `"`+s.cfg.Subject+`"`) || strings.Contains(violation, s.inbox)
 }
 
 // begin reports whether the call of an attempt still waits for it.

@@ -157,7 +157,8 @@ func (w *Worker) Stats() WorkerStats {
 // NakWithDelay with its pause, or DeadLetter and Term. It is for programs with
 // a loop of their own. If a guard refused the work, Settle returns the message
 // after the pause that the guard asks for, whatever the number of its
-// deliveries.
+// deliveries. The server counts this delivery, so a later error has one attempt
+// less.
 //
 // Errors: the errors of DeadLetter and of the client. The message will then be
 // delivered again.
@@ -346,6 +347,10 @@ const (
 // Redoubt-Subject, Redoubt-Stream, Redoubt-Sequence and Redoubt-Attempts
 // describe it. The stream stores a message once, even if it is given up twice
 // within the Duplicates window.
+//
+// The headers need room in the max_payload of the server. A message without
+// that room is not kept and is delivered again. So the max_msg_size of its
+// stream should be at least 1 KiB smaller.
 func DeadLetters(js jetstream.JetStream, subject string) func(context.Context, jetstream.Msg, error) error {
 	return func(ctx context.Context, msg jetstream.Msg, reason error) error {
 		meta, err := msg.Metadata()
@@ -359,7 +364,9 @@ func DeadLetters(js jetstream.JetStream, subject string) func(context.Context, j
 			}
 		}
 		sequence := strconv.FormatUint(meta.Sequence.Stream, 10)
-		header.Set(jetstream.MsgIDHeader, "dead-"+meta.Stream+"-"+meta.Consumer+"-"+sequence)
+		// A stream that was created again uses its numbers again.
+		stored := strconv.FormatInt(meta.Timestamp.UnixNano(), 10)
+		header.Set(jetstream.MsgIDHeader, "dead-"+meta.Stream+"-"+meta.Consumer+"-"+sequence+"-"+stored)
 		header.Set(headerReason, quote.Error(reason))
 		header.Set(headerSubject, msg.Subject())
 		header.Set(headerStream, meta.Stream)

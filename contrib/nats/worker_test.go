@@ -255,6 +255,34 @@ func TestLostDeadLetterIsTriedAgain(t *testing.T) {
 	checkEqual(t, w.Stats(), redoubtnats.WorkerStats{Dead: 1, Retried: 1})
 }
 
+// A stream that was deleted and created again uses its numbers again.
+func TestDeadLettersOfAStreamThatWasCreatedAgain(t *testing.T) {
+	_, _, js := single(t)
+	c := jobs(t, js, time.Minute)
+	w := redoubtnats.NewWorker(redoubtnats.WorkerConfig{
+		Handle:     func(context.Context, jetstream.Msg) error { return nil },
+		DeadLetter: redoubtnats.DeadLetters(js, "dead.mail"),
+	})
+	kill := func(c jetstream.Consumer) {
+		t.Helper()
+		msg, err := c.Next(jetstream.FetchContext(patient(t)))
+		must(t, err)
+		must(t, w.Settle(patient(t), msg, retry.Permanent(errors.New("bad"))))
+	}
+	publish(t, js, "a")
+	kill(c)
+	must(t, js.DeleteStream(patient(t), "JOBS"))
+	_, err := js.CreateStream(patient(t), jetstream.StreamConfig{Name: "JOBS", Subjects: []string{"jobs.>"}})
+	must(t, err)
+	c, err = js.CreateConsumer(patient(t), "JOBS", jetstream.ConsumerConfig{Durable: "worker", AckPolicy: jetstream.AckExplicitPolicy})
+	must(t, err)
+	publish(t, js, "b")
+	kill(c)
+	dead, err := js.Stream(patient(t), "DEAD")
+	must(t, err)
+	checkEqual(t, dead.CachedInfo().State.Msgs, uint64(2))
+}
+
 func TestSettleReturnsTheErrorOfTheDeadLetter(t *testing.T) {
 	_, _, js := single(t)
 	c := jobs(t, js, time.Minute)

@@ -177,9 +177,9 @@ return {taken, now, moved, u, f}
 // returnScript returns a part of an earlier take, as if that part had never
 // been taken, or less.
 //
-// Without the part, the debt would have been smaller ever since, except after
-// an instant at which the bucket would have been full: from then on, the part
-// makes no difference. That instant is not before end, when the debt after the
+// Without the part, the debt would have been smaller ever since. But after an
+// instant at which the bucket would have been full, the part makes no
+// difference. That instant is not before end, when the debt after the
 // take is paid, minus the microseconds that other returns have moved since. It
 // is not before alone either, when the debt of the take itself is paid. So the
 // script returns at most the part of the debt that would still exist now.

@@ -44,6 +44,12 @@ func TestReadme(t *testing.T) {
 // follow says what is wrong with a link: "pkg.ExampleX" must be a runnable
 // example of the package pkg in that file, "program: name" a declaration.
 func follow(text, name string) string {
+	if filepath.Ext(name) == ".md" {
+		if _, err := os.Stat(name); err != nil {
+			return err.Error()
+		}
+		return ""
+	}
 	file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 	if err != nil {
 		return err.Error()
@@ -52,7 +58,11 @@ func follow(text, name string) string {
 		runnable := slices.ContainsFunc(doc.Examples(file), func(e *doc.Example) bool {
 			return e.Name == example && e.Output != ""
 		})
-		if folder := path.Base(filepath.ToSlash(filepath.Dir(name))); !runnable || folder != pkg {
+		folder := path.Base(filepath.ToSlash(filepath.Dir(name)))
+		if folder == ".." {
+			folder = "redoubt" // the root
+		}
+		if !runnable || folder != pkg {
 			return "no such runnable example"
 		}
 		return ""

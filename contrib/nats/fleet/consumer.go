@@ -247,6 +247,11 @@ func (g *member[S]) share(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("bucket: %w", err)
 		}
+		if status, err := kv.Status(ctx); err != nil {
+			return fmt.Errorf("bucket: %w", err)
+		} else if status.TTL() > 0 {
+			return fmt.Errorf("bucket: its TTL is %v, want none: it would forget snapshots", status.TTL())
+		}
 		g.shelf = &shelf{js: g.c.JetStream, kv: kv, group: g.c.Group}
 	}
 	sent := time.Since(g.epoch)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -717,6 +718,49 @@ func TestConsumerWaitsForTheBucket(t *testing.T) {
 	create(t, js, 1)
 	publish(t, js, lines(0, 10)...)
 	checkStates(t, js, &g)
+	r.stop(t)
+}
+
+// A Handle that ends its goroutine, as t.FailNow does, is an error like others.
+func TestHandleThatEndsItsGoroutine(t *testing.T) {
+	checkLeaks(t)
+	_, js := single(t)
+	var g group
+	var ended atomic.Bool
+	config := consumerConfig(js, &g)
+	handle := config.Handle
+	config.Handle = func(ctx context.Context, j *journal, r fleet.Record) error {
+		if ended.CompareAndSwap(false, true) {
+			runtime.Goexit()
+		}
+		return handle(ctx, j, r)
+	}
+	publish(t, js, lines(0, 20)...)
+	c := fleet.NewConsumer(config)
+	r := run(c)
+	checkStates(t, js, &g)
+	eventually(t, "the partition is acquired again", func() bool { return c.Stats().Acquired == parts+1 })
+	checkEqual(t, c.Stats().Partitions, int64(parts))
+	checkEqual(t, g.events.count(fleet.KindFailed), 1)
+	r.stop(t)
+	checkEqual(t, c.Stats().Partitions, int64(0))
+}
+
+// A bucket that forgets leases is refused.
+func TestBucketWithATTL(t *testing.T) {
+	checkLeaks(t)
+	server := natstest.Start(t, natstest.Config{})
+	js := natstest.JetStream(t, server.Client(t))
+	create(t, js, 1)
+	if _, err := js.UpdateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: bucket, TTL: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	var g group
+	c := fleet.NewConsumer(consumerConfig(js, &g))
+	r := run(c)
+	eventually(t, "the bucket is refused", func() bool { return g.events.count(fleet.KindFailed) == 1 })
+	checkEqual(t, strings.Contains(g.events.String(), "TTL is 1m0s"), true)
+	checkEqual(t, c.Stats().Acquired, uint64(0))
 	r.stop(t)
 }
 

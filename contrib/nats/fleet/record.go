@@ -3,6 +3,7 @@ package fleet
 import (
 	"fmt"
 	"hash/fnv"
+	"io"
 	"net/url"
 	"strconv"
 	"strings"
@@ -31,9 +32,9 @@ type Record struct {
 	// log.
 	*logscan.Record
 
-	// ID identifies the line in its log: the host, the ID of follow.Record,
-	// and a hash of the line. If the line is stored twice, or handled twice,
-	// it has the same ID.
+	// ID identifies the line in its log: the host, the ID of follow.Record, and
+	// a hash of the Prefix and the line. If the line is stored twice under a
+	// Prefix, or handled twice, it has the same ID.
 	ID string
 
 	Host      string // ShipperConfig.Host
@@ -42,9 +43,12 @@ type Record struct {
 }
 
 // recordID returns the ID of a line. The hash of the line distinguishes the
-// lines of a file that was truncated and begins with the same first line.
-func recordID(host string, r follow.Record) string {
+// lines of a file that was truncated and begins with the same first line. The
+// hash of the prefix distinguishes the copies of a line in a stream of several
+// prefixes, which the stream would store once otherwise.
+func recordID(prefix, host string, r follow.Record) string {
 	h := fnv.New64a()
+	_, _ = io.WriteString(h, prefix+" ")
 	h.Write(r.Line)
 	return fmt.Sprintf("%s/%s-%016x", host, r.ID(), h.Sum64())
 }
@@ -59,7 +63,7 @@ func newMessage(c *ShipperConfig, r follow.Record) *nats.Msg {
 		key = []byte(c.Host + ":" + r.Source)
 	}
 	h := nats.Header{
-		jetstream.MsgIDHeader: {recordID(c.Host, r)},
+		jetstream.MsgIDHeader: {recordID(c.Prefix, c.Host, r)},
 		headerPath:            {escape(r.Source)},
 		headerLayout:          {layout(c.Partitions)},
 	}

@@ -39,6 +39,24 @@ func TestLinesAreStoredInTheirPartition(t *testing.T) {
 	checkEqual(t, got.InFlight+got.InFlightBytes, int64(0))
 }
 
+// Two shippers of a log with keys of their own may share a stream.
+func TestPrefixesShareAStream(t *testing.T) {
+	server, js := single(t, func(c *jetstream.StreamConfig) { c.Subjects = append(c.Subjects, "users.*") })
+	f := newFolder(t)
+	f.write("a.log", lines(0, 10)...)
+	config := shipperConfig(server.Client(t))
+	ship(t, fleet.NewShipper(config), f)
+	config.Prefix = "users"
+	other := f.logs(true)
+	other.Match, other.State = []string{f.path("*.log")}, f.path("state-2")
+	s := fleet.NewShipper(config)
+	if err := s.Ship(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	checkEqual(t, len(stored(t, js)), 20)
+	checkEqual(t, s.Stats().Duplicates, uint64(0))
+}
+
 func TestRestartDoublesNothing(t *testing.T) {
 	checkLeaks(t)
 	_, js := single(t)

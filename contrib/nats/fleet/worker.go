@@ -55,10 +55,19 @@ type brokenError struct{ error }
 
 func (e brokenError) Unwrap() error { return e.error }
 
+// errGoexit is the error of a worker whose Handle has ended its goroutine.
+var errGoexit = errors.New("function Handle called runtime.Goexit")
+
 func (w *worker[S]) run() {
 	defer close(w.done)
+	defer w.end()
 	defer w.stop()
+	w.err = errGoexit
 	w.err = w.work()
+}
+
+// end counts and reports the end of the worker.
+func (w *worker[S]) end() {
 	w.Consumer.partitions.Add(-1)
 	w.setUnread(0)
 	switch {

@@ -3,11 +3,14 @@ package scan
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 
 	"github.com/redoubt-go/redoubt/logscan"
+	"github.com/redoubt-go/redoubt/retry"
 )
 
 // divide returns the tasks of the inputs, without numbers.
@@ -41,17 +44,47 @@ func (j *Job[A]) divide(ctx context.Context, in logscan.Inputs) iter.Seq[task] {
 }
 
 // probe returns the size of an input, or -1, and whether it can be divided. An
-// input that cannot be opened here becomes one task, so that the workers try.
+// input that cannot be opened or read here becomes one task, so that the
+// workers try.
 func (j *Job[A]) probe(ctx context.Context, in logscan.Input) (size int64, plain bool) {
+	// Attempts, so that a Run that continues finds the same tasks.
+	policy := retry.Policy{RetryIf: func(err error) bool {
+		return retryable(err) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission)
+	}}
+	err := policy.Do(ctx, func(ctx context.Context) (err error) {
+		size, plain, err = j.inspect(ctx, in)
+		return err
+	})
+	return size, plain && err == nil
+}
+
+func (j *Job[A]) inspect(ctx context.Context, in logscan.Input) (size int64, plain bool, err error) {
 	rc, err := j.input(ctx, in)
 	if err != nil {
-		return -1, false
+		return -1, false, err
 	}
 	defer rc.Close()
 	if size = sizeOf(rc); j.Task < 0 || size-max(in.Offset, 0) <= j.Task {
-		return size, false
+		return size, false, nil
 	}
-	return size, j.Scanner.Plain(rc)
+	beginning := &noted{Reader: rc}
+	plain = j.Scanner.Plain(beginning)
+	return size, plain, beginning.err
+}
+
+// A noted keeps the error of its reader, for Plain reports none.
+type noted struct {
+	io.Reader
+	err error
+}
+
+// Read implements io.Reader.
+func (n *noted) Read(p []byte) (int, error) {
+	read, err := n.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		n.err = err
+	}
+	return read, err
 }
 
 func (j *Job[A]) input(ctx context.Context, in logscan.Input) (io.ReadCloser, error) {

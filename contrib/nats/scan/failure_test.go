@@ -3,11 +3,15 @@ package scan_test
 import (
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -341,6 +345,65 @@ func TestErrorsOfInputsAreReported(t *testing.T) {
 		"scan: \"" + strings.Repeat("n", 64) + "\"…: bytes 0 to the end: failed after 0 attempts: the name has 5000 bytes, at most 4096"
 	checkEqual(t, fmt.Sprint(err), want)
 }
+
+// An input that the coordinator cannot open or read at first has the same tasks
+// as any other. Otherwise a Run that continues would find other tasks, and a
+// compressed input that is divided loses records.
+func TestProbesAreRepeated(t *testing.T) {
+	dir, paths := logs(t, 35_000)
+	noise := make([]byte, 30_000)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
+	packed := filepath.Join(dir, "packed.gz")
+	if err := os.WriteFile(packed, gzipped(hex.Dump(noise)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		path  string
+		open  error
+		tasks int
+	}{
+		"not opened":     {paths[0], errors.New("busy"), 4},
+		"not read":       {paths[0], nil, 4},
+		"compressed":     {packed, nil, 1},
+		"does not exist": {filepath.Join(dir, "absent"), fs.ErrNotExist, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			js := start(t)
+			j := job("probes", newText)
+			j.MaxAttempts = 1
+			work(t, js, j, 1)
+			opened, tasks := 0, 0
+			j.Open = func(ctx context.Context, name string) (io.ReadCloser, error) {
+				opened++
+				f, err := openFile(ctx, name)
+				switch {
+				case opened > 1 || err != nil:
+					return f, err
+				case tt.open != nil:
+					return nil, errors.Join(tt.open, f.Close())
+				}
+				return unreadable{f.(*os.File)}, nil
+			}
+			j.OnEvent = func(_ context.Context, e scan.Event) { tasks = e.Listed }
+			in := func(yield func(logscan.Input, error) bool) { yield(logscan.Input{Name: tt.path}, nil) }
+			got, err := j.Run(deadline(t), js, in)
+			checkEqual(t, tasks, tt.tasks)
+			if errors.Is(tt.open, fs.ErrNotExist) {
+				checkEqual(t, opened, 1)
+				return
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			checkForm(t, form(t, got), local(t, j, logscan.Files(tt.path)))
+		})
+	}
+}
+
+// An unreadable file has a size and no bytes.
+type unreadable struct{ *os.File }
+
+func (unreadable) Read([]byte) (int, error) { return 0, errors.New("connection reset") }
 
 // The first 100 failures are kept.
 func TestFailuresAreBounded(t *testing.T) {

@@ -66,8 +66,9 @@ type Job[A Accumulator[A]] struct {
 	Ahead int
 
 	// AckWait is the time after which the task of a silent worker is given to
-	// another. A worker that runs sends a sign of life every third of it. Zero
-	// means 30 seconds. A negative value is invalid.
+	// another. A worker that runs sends a sign of life every third of it. If
+	// Run continues with a smaller value, start the workers again. Zero means
+	// 30 seconds. A negative value is invalid.
 	AckWait time.Duration
 
 	// MaxAttempts bounds the attempts at a task, also those that ended with

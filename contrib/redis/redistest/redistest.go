@@ -129,9 +129,8 @@ func (s *Server) Restart() {
 	s.launch(Program(s.t))
 }
 
-// Do sends a command on a new connection and returns the reply as text: a
-// status, an integer or a string as it is, and the elements of an array one per
-// line.
+// Do sends a command on a new connection and returns the reply as text. The
+// elements of an array have a line each.
 //
 // Errors: an error of the connection, or an error reply of the server.
 func (s *Server) Do(words ...string) (string, error) {
