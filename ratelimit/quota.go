@@ -194,7 +194,8 @@ func (c *calendar) begin(i int64) int64 {
 
 // start returns the first instant, in Unix seconds, at which the clocks show
 // the beginning of period i or a later time. It begins a day before, because
-// two offsets of a zone differ by a day at most.
+// two offsets of a zone differ by a day at most. A zone without an end has a
+// zero end. In go1.26, on December 31 of a leap year, it can be before t.
 func (c *calendar) start(i int64) int64 {
 	civil := c.begin(i)
 	_, about := time.Unix(civil, 0).In(c.quota.Location).Zone()
@@ -202,7 +203,7 @@ func (c *calendar) start(i int64) int64 {
 	for {
 		_, offset := t.Zone()
 		_, end := t.ZoneBounds()
-		if first := max(t.Unix(), civil-int64(offset)); end.IsZero() || first < end.Unix() {
+		if first := max(t.Unix(), civil-int64(offset)); !end.After(t) || first < end.Unix() {
 			return first
 		}
 		t = end

@@ -293,3 +293,30 @@ func TestDecisionsThatComeBackAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// The last days of leap years, at which package time returns a zone that has
+// ended already, have periods as all other days.
+func TestQuota_LeapYears(t *testing.T) {
+	for _, name := range []string{"Europe/Berlin", "America/New_York", "Australia/Sydney"} {
+		loc, err := time.LoadLocation(name)
+		if err != nil {
+			t.Skip(err)
+		}
+		for year := 2026; year < 2070; year++ {
+			for day := -3; day < 4; day++ {
+				now := time.Date(year, 1, day, 12, 30, 0, 0, loc)
+				for unit, want := range map[ratelimit.Unit][2]time.Time{
+					ratelimit.Day:   {time.Date(year, 1, day, 0, 0, 0, 0, loc), time.Date(year, 1, day+1, 0, 0, 0, 0, loc)},
+					ratelimit.Hour:  {time.Date(year, 1, day, 12, 0, 0, 0, loc), time.Date(year, 1, day, 13, 0, 0, 0, loc)},
+					ratelimit.Month: {time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, loc), time.Date(now.Year(), now.Month()+1, 1, 0, 0, 0, 0, loc)},
+					ratelimit.Year:  {time.Date(now.Year(), 1, 1, 0, 0, 0, 0, loc), time.Date(now.Year()+1, 1, 1, 0, 0, 0, 0, loc)},
+				} {
+					start, end := ratelimit.Quota{N: 1, Unit: unit, Location: loc}.Period(now)
+					if !start.Equal(want[0]) || !end.Equal(want[1]) {
+						t.Errorf("%v of %v: %v to %v, want %v to %v", unit, now, start, end, want[0], want[1])
+					}
+				}
+			}
+		}
+	}
+}

@@ -76,9 +76,7 @@ func (c CacheConfig[V]) withDefaults() CacheConfig[V] {
 	if c.MaxValue == 0 {
 		c.MaxValue = defaultMaxValue
 	}
-	if c.MaxValue < 0 || c.MaxValue > math.MaxInt-maxHeader {
-		c.MaxValue = math.MaxInt - maxHeader
-	}
+	c.MaxValue = int(min(uint(c.MaxValue), math.MaxInt-maxHeader)) // a negative number is a large uint
 	if c.Timeout == 0 {
 		c.Timeout = defaultTimeout
 	}

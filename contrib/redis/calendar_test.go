@@ -405,6 +405,90 @@ func (c counting) Do(ctx context.Context, cmds ...[]string) []redoubtredis.Reply
 	return c.Client.Do(ctx, cmds...)
 }
 
+// Debts and penalties up to the longest have an end, in each unit.
+func TestCalendar_Longest(t *testing.T) {
+	m, client := mini(t)
+	m.SetTime(time.Date(2031, 6, 1, 12, 0, 0, 0, time.UTC))
+	for _, unit := range []ratelimit.Unit{ratelimit.Hour, ratelimit.Day, ratelimit.Week, ratelimit.Month, ratelimit.Year} {
+		for _, n := range []int64{1, 7, 1 << 38} {
+			l := newLimiter(t, redoubtredis.Config{Client: client, Name: "longest", Denied: -1, Quotas: []ratelimit.Quota{{N: n, Unit: unit, Location: zone(t, "Europe/Berlin")}}})
+			for _, years := range []time.Duration{1, 9, 10, 20, 34, 36, 290} {
+				if err := l.PenalizeKey(t.Context(), "k", years*365*24*time.Hour); err != nil {
+					t.Error(err)
+				}
+				if d := take(t, l, "k", 1); d.OK || d.RetryAfter <= 0 {
+					t.Errorf("%d per %v, %d years: %+v", n, unit, years, d)
+				}
+				if d, err := l.ChargeKey(t.Context(), fmt.Sprint(years), n*int64(years)*12); n < 9 && (err != nil || d.OK || d.RetryAfter <= 0) {
+					t.Errorf("%d per %v, %d: %+v, %v", n, unit, years, d, err)
+				}
+			}
+			for _, key := range m.Keys() {
+				m.Del(key)
+			}
+		}
+	}
+}
+
+// A real server replies that another period is present, and then gets it, with
+// each client. It runs the scripts with any state.
+func TestCalendar_RealServer(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	eachClient(t, func(t *testing.T, connect func(testing.TB, ...string) redoubtredis.Client) {
+		asked := 0
+		client := counting{&outdated{Client: connect(t, server.Addr)}, &asked}
+		l := newLimiter(t, redoubtredis.Config{Client: client, Quotas: []ratelimit.Quota{{N: 5, Unit: ratelimit.Year}}, Denied: -1})
+		for range 2 { // the scripts are sent in full at first
+			if err := l.ResetKey(t.Context(), "k"); err != nil {
+				t.Fatal(err)
+			}
+			asked = 0
+			if d := take(t, l, "k", 2); !d.OK || d.Remaining != 3 {
+				t.Errorf("%+v, want 3 left", d)
+			}
+			if err := l.PenalizeKey(t.Context(), "k", time.Hour); err != nil {
+				t.Error(err)
+			}
+			if d := take(t, l, "k", 1); d.OK {
+				t.Errorf("%+v, want a refusal", d)
+			}
+		}
+		if asked != 6 {
+			t.Errorf("asked %d times, want each call twice", asked)
+		}
+		for _, state := range append(states, fmt.Sprint(time.Now().Year()+1, " 9"), "9999 1 0 9", strings.Repeat("9", 400)+" "+strings.Repeat("9", 400)) {
+			for n := range int64(4) {
+				server.MustDo("SET", l.KeyOf("k"), state)
+				if d := take(t, l, "k", n); d.Remaining < 0 || d.Remaining > 5 || l.Stats().Errors > 0 {
+					t.Fatalf("state %.60q, %d events: %+v, %+v", state, n, d, l.Stats())
+				}
+				if _, err := l.ChargeKey(t.Context(), "k", n); err != nil {
+					t.Fatalf("state %.60q, %d events: %v", state, n, err)
+				}
+			}
+		}
+	})
+}
+
+// An outdated client sends every second call of a script with a period that has
+// ended.
+type outdated struct {
+	redoubtredis.Client
+	present bool
+}
+
+func (o *outdated) Do(ctx context.Context, cmds ...[]string) []redoubtredis.Reply {
+	if cmd := cmds[0]; strings.HasPrefix(cmd[0], "EVAL") {
+		if o.present = !o.present; o.present {
+			past := slices.Clone(cmd)
+			past[4+2+3+2] = past[4+2+3+1] // the end is the start
+			return o.Client.Do(ctx, past)
+		}
+	}
+	return o.Client.Do(ctx, cmds...)
+}
+
 // At midnight, callers of several processes whose clocks differ take the events
 // of the new day once.
 func TestCalendar_Midnight(t *testing.T) {

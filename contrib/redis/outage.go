@@ -195,8 +195,7 @@ func (o *outages) ended(ctx context.Context, n *node, now int64) {
 // name for it. A server that has its key and is rarely called stays down.
 func (o *outages) forget(ctx context.Context, now int64) {
 	o.nodes.Range(func(_, v any) bool {
-		n := v.(*node)
-		if n.next.Load() != 0 && now-n.met.Load() > int64(unmet) && o.client.(Sharded).Shard(n.key) != n.shard {
+		if n := v.(*node); n.next.Load() != 0 && now-n.met.Load() > int64(unmet) && o.client.(Sharded).Shard(n.key) != n.shard {
 			o.ended(ctx, n, now)
 		}
 		return true

@@ -52,10 +52,9 @@ for i = 1, n do
   local index = calendar(i, 1)
   if index then
     local past = index - u
-    u, f, period[i] = f, 0, index
-    if past > 0 then u = math.max(0, u - past * bu) end
-    if past == -1 then period[i] = index + 1 end
-    if past < -1 then cut = true end
+    u, f = f, 0
+    period[i] = past == -1 and index + 1 or index
+    if past > 0 then u = math.max(0, u - past * bu) elseif past < -1 then cut = true end
   else
     u = u - now
     if u < 0 then u, f = 0, 0 end

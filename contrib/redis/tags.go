@@ -1,6 +1,7 @@
 package redoubtredis
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -134,12 +135,10 @@ func (c *Cache[V]) DeleteTags(ctx context.Context, tags ...string) error {
 		names[i] = c.partition(i)
 		cmds[i] = deletesTags.call(args, names[i])
 	}
-	if _, err := c.do(ctx, names, cmds); err != nil {
-		return err
-	}
+	_, err := c.do(ctx, names, cmds)
 	channel := TagChannel(c.cfg.Name)
-	_, err := c.do(ctx, []string{channel}, [][]string{{"PUBLISH", channel, ""}})
-	return err
+	_, silent := c.do(ctx, []string{channel}, [][]string{{"PUBLISH", channel, ""}})
+	return cmp.Or(err, silent)
 }
 
 // TagChannel returns the channel on which a [Cache] with a name publishes a
