@@ -58,6 +58,14 @@ func (r *recorder) add(o op) {
 	r.ops = append(r.ops, o)
 }
 
+// all returns the operations so far. The chores of a ledger that is not closed
+// add more.
+func (r *recorder) all() []op {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clip(r.ops)
+}
+
 func (r *recorder) Create(path string) (ledger.File, error) {
 	f, err := r.Storage.Create(path)
 	if err != nil {
@@ -189,7 +197,7 @@ func (r *recorder) cut(n int, rnd *rand.Rand, root string) (ids []string, head *
 			delete(names, o.name)
 		}
 	}
-	for _, o := range r.ops[:n] {
+	for _, o := range r.all()[:n] {
 		switch o.do {
 		case "create", "rename", "remove":
 			o.inode = now[o.name]
@@ -454,7 +462,7 @@ func powerCuts(t *testing.T, cuts int, lying bool) (faults []string) {
 			after := *s
 			after.root, after.c.Previous = newRoot(t), nil
 			after.setMark(elsewhere)
-			at := 1 + rnd.IntN(len(rec.ops))
+			at := 1 + rnd.IntN(len(rec.all()))
 			ids, head, keys := rec.cut(at, rnd, after.root)
 			after.keys = keys
 			after.setKeys()
@@ -466,7 +474,7 @@ func powerCuts(t *testing.T, cuts int, lying bool) (faults []string) {
 				}
 				after.root = newRoot(t)
 				after.setMark(elsewhere)
-				_, _, _ = again.cut(rnd.IntN(len(again.ops)+1), rnd, after.root)
+				_, _, _ = again.cut(rnd.IntN(len(again.all())+1), rnd, after.root)
 			}
 			if err := after.survive(&recorder{Storage: ledger.OS}, ids, head); err != nil {
 				faults = append(faults, fmt.Sprintf("seed %d, cut at %d: %v", seed, at, err))
