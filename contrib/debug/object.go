@@ -2,6 +2,7 @@ package debug
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -81,21 +82,20 @@ func members(name string, value any) []object {
 		return nil
 	}
 	type member struct {
-		key string
-		b   *breaker.Breaker
-		ok  bool
+		key    string
+		b      *breaker.Breaker
+		closed int // 0 or 1, so that breakers that are not closed come first
 	}
 	var all []member
 	for key, b := range group.All() {
-		all = append(all, member{key, b, b.State() == breaker.StateClosed})
+		m := member{key: key, b: b}
+		if b.State() == breaker.StateClosed {
+			m.closed = 1
+		}
+		all = append(all, m)
 	}
 	slices.SortFunc(all, func(x, y member) int {
-		if x.ok != y.ok && y.ok {
-			return -1
-		} else if x.ok != y.ok {
-			return 1
-		}
-		return strings.Compare(x.key, y.key)
+		return cmp.Or(x.closed-y.closed, strings.Compare(x.key, y.key))
 	})
 	var list []object
 	for _, m := range all[:min(len(all), maxKeys)] {

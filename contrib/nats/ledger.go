@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/redoubt-go/redoubt/audit/ledger"
+	"github.com/redoubt-go/redoubt/internal/ctxerr"
 )
 
 // LedgerRecent returns the [ReaderConfig.Recent] of a ledger in a directory.
@@ -18,7 +19,7 @@ func LedgerRecent(led *ledger.Ledger, dir string) func(context.Context, int) ([]
 				return nil, err
 			}
 			if ctx.Err() != nil {
-				return nil, context.Cause(ctx)
+				return nil, ctxerr.New(ctx, "nats: last IDs of the ledger")
 			}
 			ids = append(ids, r.Event.ID)
 		}

@@ -35,8 +35,8 @@ import (
 )
 
 const (
-	root    = "github.com/redoubt-go/redoubt"
-	pattern = root + "/..." // of packages
+	root      = "github.com/redoubt-go/redoubt"
+	rootLines = 10 // of go.sum in a module that requires the root: two for redoubt, and two for each module that its tests require
 )
 
 // A release is a copy of the repository in the form that is tagged, and a
@@ -310,8 +310,12 @@ func (r *release) require(dir string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%-60s %5d KB %7d %8d %8d\n", mod, archive.Size()>>10, bytes.Count(sum, []byte("\n")),
+	lines := bytes.Count(sum, []byte("\n"))
+	fmt.Printf("%-60s %5d KB %7d %8d %8d\n", mod, archive.Size()>>10, lines,
 		strings.Count(modules, "\n"), len(foreign)) // the list of modules begins with the consumer
+	if dir == "" && (lines > rootLines || len(foreign) > 0) {
+		return fmt.Errorf("go.sum has %d lines and %d foreign modules are compiled, want at most %d and 0, as README.md says", lines, len(foreign), rootLines)
+	}
 	return nil
 }
 
